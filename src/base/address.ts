@@ -1,0 +1,279 @@
+import ipaddr from "ipaddr.js";
+
+/** An IP version. */
+export type Family = 4 | 6;
+
+const MAPPED_PREFIX = 0xffff;
+const WORD_RANGE = 0x1_0000_0000;
+
+/**
+ * An IP address of either family, immutable, as four unsigned 32-bit words, `w0` the most
+ * significant. An IPv4 address is held in its IPv4-mapped form ::ffff:a.b.c.d (RFC 4291 §2.5.5.2),
+ * so that tables and comparisons need one path for both families.
+ */
+export class Address {
+  readonly family: Family;
+  readonly w0: number;
+  readonly w1: number;
+  readonly w2: number;
+  readonly w3: number;
+
+  private constructor(w0: number, w1: number, w2: number, w3: number) {
+    this.w0 = w0;
+    this.w1 = w1;
+    this.w2 = w2;
+    this.w3 = w3;
+    this.family = w0 === 0 && w1 === 0 && w2 === MAPPED_PREFIX ? 4 : 6;
+  }
+
+  /** The address of four unsigned 32-bit words, most significant first. */
+  static ofWords(w0: number, w1: number, w2: number, w3: number): Address {
+    return new Address(w0 >>> 0, w1 >>> 0, w2 >>> 0, w3 >>> 0);
+  }
+
+  /** The IPv4 address of one unsigned 32-bit word, `a` of a.b.c.d in its top byte. */
+  static ofIpv4Word(word: number): Address {
+    return new Address(0, 0, MAPPED_PREFIX, word >>> 0);
+  }
+
+  /**
+   * Reads 4 or 16 bytes in network order; the caller has checked that they are there. An
+   * IPv4-mapped IPv6 address reads as the IPv4 address.
+   */
+  static read(bytes: Uint8Array, offset: number, family: Family): Address {
+    if (family === 4) return Address.ofIpv4Word(readWord(bytes, offset));
+    return new Address(
+      readWord(bytes, offset),
+      readWord(bytes, offset + 4),
+      readWord(bytes, offset + 8),
+      readWord(bytes, offset + 12),
+    );
+  }
+
+  /** Four-part decimal IPv4, or IPv6 without a zone; null when the text is neither. */
+  static parse(text: string): Address | null {
+    if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
+      return Address.read(Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray()), 0, 4);
+    }
+    if (text.includes("%") || !ipaddr.IPv6.isValid(text)) return null;
+    return Address.read(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()), 0, 6);
+  }
+
+  /** How many bytes the address has on the wire. */
+  get length(): 4 | 16 {
+    return this.family === 4 ? 4 : 16;
+  }
+
+  /** How many bits the address has on the wire: the longest prefix. */
+  get bits(): 32 | 128 {
+    return this.family === 4 ? 32 : 128;
+  }
+
+  /** Writes `length` bytes in network order. */
+  write(bytes: Uint8Array, offset: number): void {
+    if (this.family === 4) {
+      writeWord(bytes, offset, this.w3);
+      return;
+    }
+    writeWord(bytes, offset, this.w0);
+    writeWord(bytes, offset + 4, this.w1);
+    writeWord(bytes, offset + 8, this.w2);
+    writeWord(bytes, offset + 12, this.w3);
+  }
+
+  equals(other: Address): boolean {
+    return (
+      this.w3 === other.w3 && this.w2 === other.w2 && this.w1 === other.w1 && this.w0 === other.w0
+    );
+  }
+
+  /** a.b.c.d, or the canonical IPv6 text of RFC 5952. */
+  toString(): string {
+    const bytes = new Uint8Array(this.length);
+    this.write(bytes, 0);
+    if (this.family === 4) return bytes.join(".");
+    return new ipaddr.IPv6([...bytes]).toRFC5952String();
+  }
+
+  /** 0.0.0.0 or ::. */
+  get isUnspecified(): boolean {
+    return this.w3 === 0 && (this.family === 4 || (this.w2 | this.w1 | this.w0) === 0);
+  }
+
+  /** 127.0.0.0/8 or ::1. */
+  get isLoopback(): boolean {
+    if (this.family === 4) return this.w3 >>> 24 === 127;
+    return this.w3 === 1 && this.w2 === 0 && this.w1 === 0 && this.w0 === 0;
+  }
+
+  /** 224.0.0.0/4 or ff00::/8. */
+  get isMulticast(): boolean {
+    return this.family === 4 ? this.w3 >>> 28 === 0xe : this.w0 >>> 24 === 0xff;
+  }
+
+  /** 169.254.0.0/16 or fe80::/10. */
+  get isLinkLocal(): boolean {
+    return this.family === 4 ? this.w3 >>> 16 === 0xa9fe : this.w0 >>> 22 === 0x3fa;
+  }
+
+  /** The limited broadcast 255.255.255.255; IPv6 has none. */
+  get isBroadcast(): boolean {
+    return this.family === 4 && this.w3 === 0xffff_ffff;
+  }
+
+  /**
+   * The address `n` further on, n in 0..2^32-1.
+   * @throws RangeError when that leaves the address space of the family.
+   */
+  plus(n: number): Address {
+    const w3 = this.w3 + n;
+    const w2 = this.w2 + carryOf(w3);
+    const w1 = this.w1 + carryOf(w2);
+    const w0 = this.w0 + carryOf(w1);
+    if (carryOf(this.family === 4 ? w3 : w0) !== 0) {
+      throw new RangeError(`${this} plus ${n} is beyond the end of the address space`);
+    }
+    return Address.ofWords(w0, w1, w2, w3);
+  }
+}
+
+/**
+ * A direct-mapped cache of addresses: reading an address that was read lately gives the same
+ * object and allocates nothing.
+ */
+export class AddressCache {
+  readonly #slots: Address[];
+
+  /** @param size number of slots, a power of two */
+  constructor(size = 256) {
+    this.#slots = new Array<Address>(size).fill(UNSPECIFIED);
+  }
+
+  /** Like Address.read. */
+  at(bytes: Uint8Array, offset: number, family: Family): Address {
+    if (family === 4) return this.#lookup(0, 0, MAPPED_PREFIX, readWord(bytes, offset));
+    return this.#lookup(
+      readWord(bytes, offset),
+      readWord(bytes, offset + 4),
+      readWord(bytes, offset + 8),
+      readWord(bytes, offset + 12),
+    );
+  }
+
+  #lookup(w0: number, w1: number, w2: number, w3: number): Address {
+    const slot = hash(w0 ^ w1 ^ w2 ^ w3) & (this.#slots.length - 1);
+    const cached = this.#slots[slot];
+    if (cached.w3 === w3 && cached.w2 === w2 && cached.w1 === w1 && cached.w0 === w0) {
+      return cached;
+    }
+    const address = Address.ofWords(w0, w1, w2, w3);
+    this.#slots[slot] = address;
+    return address;
+  }
+}
+
+/** A network: an address whose host bits are zero, and a length in bits. */
+export class Prefix {
+  readonly address: Address;
+  readonly length: number;
+
+  private constructor(address: Address, length: number) {
+    this.address = address;
+    this.length = length;
+  }
+
+  /**
+   * Parses `ADDRESS/LENGTH`.
+   * @throws RangeError with a sentence for the user when the text is malformed, the length is out
+   * of range, or host bits are set.
+   */
+  static parse(text: string): Prefix {
+    const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
+    const address = Address.parse(addressText);
+    if (address === null) {
+      throw new RangeError(`"${text}" is not a network; write one like 10.0.2.0/24`);
+    }
+    const length = Number(lengthText);
+    if (length > address.bits) {
+      throw new RangeError(`"${text}": the prefix length must be 0..${address.bits}`);
+    }
+    const network = masked(address, length);
+    if (!network.equals(address)) {
+      throw new RangeError(`"${text}" has host bits set; the network is ${network}/${length}`);
+    }
+    return new Prefix(network, length);
+  }
+
+  contains(address: Address): boolean {
+    return (
+      address.family === this.address.family && masked(address, this.length).equals(this.address)
+    );
+  }
+
+  /** The netmask as an address: 255.255.255.0 for a /24. */
+  get netmask(): Address {
+    return masked(ALL_ONES[this.address.family], this.length);
+  }
+
+  /** The last address: the directed broadcast address of an IPv4 network. */
+  get last(): Address {
+    const { w0, w1, w2, w3 } = this.netmask;
+    const { address } = this;
+    if (address.family === 4) return Address.ofIpv4Word(address.w3 | ~w3);
+    return Address.ofWords(address.w0 | ~w0, address.w1 | ~w1, address.w2 | ~w2, address.w3 | ~w3);
+  }
+
+  toString(): string {
+    return `${this.address}/${this.length}`;
+  }
+}
+
+const UNSPECIFIED = Address.ofWords(0, 0, 0, 0);
+
+const ALL_ONES: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0xffff_ffff),
+  6: Address.ofWords(0xffff_ffff, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff),
+};
+
+function masked(address: Address, length: number): Address {
+  if (address.family === 4) return Address.ofIpv4Word(address.w3 & mask(length));
+  return Address.ofWords(
+    address.w0 & mask(length),
+    address.w1 & mask(length - 32),
+    address.w2 & mask(length - 64),
+    address.w3 & mask(length - 96),
+  );
+}
+
+/** A word whose upper `length` bits are ones; `length` may lie outside 0..32. */
+function mask(length: number): number {
+  if (length <= 0) return 0;
+  if (length >= 32) return 0xffff_ffff;
+  return ~(0xffff_ffff >>> length);
+}
+
+function carryOf(word: number): 0 | 1 {
+  return word >= WORD_RANGE ? 1 : 0;
+}
+
+/** Spreads the bits of a word downwards (Fibonacci hashing, Knuth, TAOCP 3, 6.4). */
+function hash(word: number): number {
+  return Math.imul(word, 0x9e37_79b1) >>> 16;
+}
+
+function readWord(bytes: Uint8Array, offset: number): number {
+  return (
+    ((bytes[offset] << 24) |
+      (bytes[offset + 1] << 16) |
+      (bytes[offset + 2] << 8) |
+      bytes[offset + 3]) >>>
+    0
+  );
+}
+
+function writeWord(bytes: Uint8Array, offset: number, word: number): void {
+  bytes[offset] = word >>> 24;
+  bytes[offset + 1] = word >>> 16;
+  bytes[offset + 2] = word >>> 8;
+  bytes[offset + 3] = word;
+}

@@ -1,0 +1,93 @@
+/**
+ * Why a packet was dropped. The numbers are small, negative and private to the process: on the hot
+ * path a function returns 0 or one of them. People see the names (dropReasonName), which are stable.
+ */
+export const DropReason = {
+  EthernetTruncated: -1,
+  EthernetBadSource: -2,
+  EthernetVlan: -3,
+  EthernetUnknownType: -4,
+  EthernetNotForUs: -5,
+  ArpMalformed: -6,
+  ArpNotForUs: -7,
+  IpTruncated: -8,
+  IpBadVersion: -9,
+  IpBadHeaderLength: -10,
+  IpBadLength: -11,
+  IpBadChecksum: -12,
+  IpBadOption: -13,
+  IpSourceRoute: -14,
+  IpBadSource: -15,
+  IpBadDestination: -16,
+  IpBadFragment: -17,
+  IpFragment: -18,
+  IpExtensionLimit: -19,
+  IpBadExtension: -20,
+  IpHopLimit: -21,
+  IpUnknownProtocol: -22,
+  UdpTruncated: -23,
+  UdpBadLength: -24,
+  UdpBadChecksum: -25,
+  UdpBadPort: -26,
+  IcmpTruncated: -27,
+  IcmpBadChecksum: -28,
+  IcmpUnsupported: -29,
+  TcpBadHeader: -30,
+  TcpBadChecksum: -31,
+  TcpNoFlow: -32,
+  DnsMalformed: -33,
+  PolicyHostLoopback: -34,
+  PolicyMulticast: -35,
+  PolicyDenied: -36,
+  LimitMemory: -37,
+  LimitFlows: -38,
+  LimitQuota: -39,
+  LimitRate: -40,
+  HostRefused: -41,
+  TapQueueFull: -42,
+  Offload: -43,
+} as const;
+
+export type DropReason = (typeof DropReason)[keyof typeof DropReason];
+
+/** What a function of the hot path returns: a reason, or 0 for a packet in order. */
+export type DropReasonOrOk = DropReason | 0;
+
+/** Indexed by the negated reason; index 0 is no reason. */
+const NAMES: readonly string[] = Object.entries(DropReason).reduce<string[]>(
+  (names, [key, reason]) => {
+    names[-reason] = kebabCase(key);
+    return names;
+  },
+  ["ok"],
+);
+
+/** The name that people see, such as `udp-bad-length`. */
+export function dropReasonName(reason: DropReason): string {
+  return NAMES[-reason];
+}
+
+/** How many packets were dropped, by reason. */
+export class DropCounters {
+  // Doubles count without allocating and do not wrap below 2^53.
+  readonly #counts = new Float64Array(NAMES.length);
+
+  count(reason: DropReason): void {
+    this.#counts[-reason] += 1;
+  }
+
+  get(reason: DropReason): number {
+    return this.#counts[-reason];
+  }
+
+  /** Name and count of every reason that has occurred. */
+  entries(): [name: string, count: number][] {
+    return NAMES.map((name, index): [string, number] => [name, this.#counts[index]]).filter(
+      ([, count]) => count > 0,
+    );
+  }
+}
+
+function kebabCase(key: string): string {
+  return key.replace(/(?!^)[A-Z]/g, "-$&").toLowerCase();
+}

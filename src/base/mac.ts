@@ -1,0 +1,52 @@
+/**
+ * An Ethernet address (EUI-48) as a number below 2^48, the first byte on the wire the most
+ * significant.
+ */
+export type Mac = number;
+
+/** ff:ff:ff:ff:ff:ff */
+export const BROADCAST_MAC: Mac = 0xffff_ffff_ffff;
+
+const LOW_BITS = 0x1_0000_0000;
+const GROUP_BIT = 0x0100_0000_0000;
+
+/** Reads six bytes; the caller has checked that they are there. */
+export function readMac(bytes: Uint8Array, offset: number): Mac {
+  const high = (bytes[offset] << 8) | bytes[offset + 1];
+  const low =
+    (bytes[offset + 2] << 24) |
+    (bytes[offset + 3] << 16) |
+    (bytes[offset + 4] << 8) |
+    bytes[offset + 5];
+  return high * LOW_BITS + (low >>> 0);
+}
+
+/** Writes six bytes. */
+export function writeMac(bytes: Uint8Array, offset: number, mac: Mac): void {
+  const high = Math.floor(mac / LOW_BITS);
+  bytes[offset] = high >>> 8;
+  bytes[offset + 1] = high;
+  bytes[offset + 2] = mac >>> 24;
+  bytes[offset + 3] = mac >>> 16;
+  bytes[offset + 4] = mac >>> 8;
+  bytes[offset + 5] = mac;
+}
+
+/** Parses aa:bb:cc:dd:ee:ff; null when the text is anything else. */
+export function parseMac(text: string): Mac | null {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return null;
+  return Number.parseInt(text.replaceAll(":", ""), 16);
+}
+
+/** aa:bb:cc:dd:ee:ff */
+export function formatMac(mac: Mac): string {
+  return mac
+    .toString(16)
+    .padStart(12, "0")
+    .replace(/..(?!$)/g, "$&:");
+}
+
+/** True for group addresses, broadcast included (IEEE 802-2014 §8.2.2: the I/G bit). */
+export function isMulticastMac(mac: Mac): boolean {
+  return Math.floor(mac / GROUP_BIT) % 2 === 1;
+}
