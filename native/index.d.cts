@@ -1,0 +1,332 @@
+/**
+ * node-tuntap2: system calls for user-space networking.
+ *
+ * Conventions, for every function unless it says otherwise:
+ * - It is synchronous and returns a value >= 0 or a **negative errno** (`-11` is `-EAGAIN`).
+ * - It throws `TypeError` only for an argument of the wrong type, which is a programming error.
+ *   A number that no `ptr`, `len` or `fd` can be (negative, fractional, too large) is no type
+ *   error: it fails the range check that follows, with `-EFAULT` or `-EBADF`.
+ * - `fd` must be a handle: a descriptor that this addon issued, in this thread, and that has not
+ *   been closed since. Anything else is `-EBADF`, so that a stray number never reaches Node's own
+ *   descriptors.
+ * - `(mem, ptr, len)` is a range of registered memory: `mem` from {@link registerMemory}, `ptr`
+ *   and `len` in bytes. A range that leaves the memory is `-EFAULT`; nothing is done then.
+ * - Descriptors are close-on-exec; sockets and TAPs are non-blocking.
+ * - Multi-byte values in registered memory have the machine's byte order, except where the kernel
+ *   itself wants network byte order (ports and addresses in a sockaddr).
+ *
+ * The addon never looks at a packet.
+ */
+declare namespace tuntap2 {
+  // ---------------------------------------------------------------- memory
+
+  /**
+   * Makes a buffer known to the calls that take `(mem, ptr, len)` and keeps a reference to it. The
+   * buffer must not be detached while it is registered: register the buffer of a WebAssembly
+   * memory whose maximum is its initial size (it never moves), or a plain `ArrayBuffer` that is
+   * not transferred.
+   *
+   * @returns the memory's number, 0..1023, or `-ENOSPC` when 1024 memories are registered.
+   */
+  function registerMemory(buffer: ArrayBuffer): number;
+
+  /** Forgets a memory and drops the reference. @returns 0, or `-EFAULT` when there is none. */
+  function unregisterMemory(mem: number): number;
+
+  // ---------------------------------------------------------------- errors of several steps
+
+  /** What was being done when an agent or {@link spawnHeld} failed. */
+  type Step =
+    | "none"
+    /** No descriptors or processes left (EMFILE, EAGAIN, ENOMEM). */
+    | "socketpair"
+    | "fork"
+    /** The agent process is gone (killed from outside). */
+    | "agent"
+    /** Opening the network namespace: ENOENT no such PID or path, EACCES another user's process. */
+    | "open-netns"
+    /** ENOTTY: the path is not a namespace. EINVAL: a namespace, but not a network namespace. */
+    | "check-netns"
+    | "open-userns"
+    /** ENOTTY: the path is not a namespace. EINVAL: a namespace, but not a user namespace. */
+    | "check-userns"
+    /** Asking for the owner of the network namespace: EPERM, it is not below our own. */
+    | "get-userns"
+    /** EPERM: the user namespace belongs to another user. */
+    | "setns-user"
+    /** EPERM: no CAP_SYS_ADMIN over the network namespace. */
+    | "setns-net"
+    /** Opening /dev/net/tun: ENOENT, ENODEV, ENXIO missing; EACCES, EPERM not permitted. */
+    | "open-tun"
+    /**
+     * Creating or attaching the TAP: EBUSY in use; EINVAL not a TAP (`lo`), or a name the kernel
+     * does not accept; ENAMETOOLONG above 15 bytes; EPERM another user's persistent TAP.
+     */
+    | "tunsetiff"
+    | "vnet-header"
+    | "offload"
+    | "ifindex"
+    | "netlink"
+    | "socket"
+    /** EPERM, EACCES: user namespaces are forbidden. ENOSPC, EUSERS: their number is used up. */
+    | "unshare"
+    /** As `unshare`: where AppArmor restricts user namespaces the maps are what fails, with EPERM. */
+    | "setgroups"
+    | "uid-map"
+    | "gid-map"
+    /** Making the mounts private. */
+    | "mount"
+    /** Placing the resolv.conf: ENOENT, there is no /etc/resolv.conf to cover. */
+    | "resolv-conf"
+    | "pidfd-open";
+
+  /** The last failure of an agent call or {@link spawnHeld} in this thread. */
+  interface LastError {
+    readonly step: Step;
+    /** What the step was about: a path, a TAP's name, or the empty string. */
+    readonly path: string;
+  }
+
+  function lastError(): LastError;
+
+  // ---------------------------------------------------------------- namespaces
+
+  /**
+   * Starts an agent: a forked process that has entered the namespaces and serves the `agent*`
+   * calls from there, over a socket pair. It holds none of this process's descriptors and dies
+   * with the thread that made it.
+   *
+   * @param userns path of a user namespace, or `null` for the owner of `netns`. A user namespace
+   *   that is already ours is not entered.
+   * @param netns path of a network namespace: `/proc/PID/ns/net`, or wherever it is mounted.
+   * @returns an agent's number (not an `fd`), or a negative errno with {@link lastError};
+   *   `-ENFILE` when 64 agents are open.
+   */
+  function openAgent(userns: string | null, netns: string): number;
+
+  /**
+   * Opens a TAP in the agent's network namespace: creates it, or attaches to a persistent one. With
+   * `vnetHeader` each frame is preceded by a 10-byte `virtio_net_hdr`, and checksum, TSO and (on
+   * kernels that know it, 6.2) USO are offloaded to us; without it none is.
+   *
+   * @param name 1..15 bytes.
+   * @returns an `fd`, non-blocking; reads and writes are whole frames.
+   */
+  function agentOpenTap(agent: number, name: string, vnetHeader: boolean): number;
+
+  /** @returns the index of the interface `name` in the agent's namespace, or `-ENODEV`. */
+  function agentIfindex(agent: number, name: string): number;
+
+  /**
+   * Sends one rtnetlink message from inside the namespace and waits for its acknowledgement.
+   *
+   * @param request an `nlmsghdr` with `NLM_F_ACK` and its payload, 16..4096 bytes, `nlmsg_len` the
+   *   length of the array.
+   * @returns 0 or the acknowledged `-errno`; `-EINVAL` for a message that is not as above.
+   */
+  function agentNetlink(agent: number, request: Uint8Array): number;
+
+  /** Makes a socket inside the namespace, as {@link socket}. @returns an `fd`. */
+  function agentSocket(agent: number, domain: number, type: number, protocol: number): number;
+
+  /**
+   * Ends the agent and reaps it. What it opened stays open. @returns 0, `-EBADF` when there is no
+   * such agent, or `-EIO` when it had not ended by itself (killed, crashed).
+   */
+  function closeAgent(agent: number): number;
+
+  // ---------------------------------------------------------------- children
+
+  interface SpawnOptions {
+    /** Program; searched in the PATH of `env` when it has no slash. */
+    readonly file: string;
+    readonly argv: readonly string[];
+    /** `NAME=value`. */
+    readonly env: readonly string[];
+    /** This process's effective user and group id. */
+    readonly uid: number;
+    readonly gid: number;
+    /** What they appear as inside (0 to be root there). */
+    readonly insideUid: number;
+    readonly insideGid: number;
+    /** Text placed over /etc/resolv.conf, at most 64 KiB, or `null` to leave it. */
+    readonly resolvConf: string | null;
+  }
+
+  interface HeldChild {
+    readonly pid: number;
+    /** `fd` for {@link waitChild}, {@link pidfdSignal}, {@link watch} (EPOLLIN when it ended). */
+    readonly pidfd: number;
+    /** `fd` for {@link releaseSpawned}; closing it instead ends the child. */
+    readonly control: number;
+  }
+
+  /**
+   * Forks a child into new user, network and mount namespaces, with its ids mapped and its
+   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
+   * every other inherited descriptor that is not close-on-exec, the terminal, session and process
+   * group; its signal mask is empty and its signals are at their defaults; it is killed when the
+   * thread that made it ends.
+   *
+   * @returns the child, or a negative errno with {@link lastError} (nothing is left behind then).
+   */
+  function spawnHeld(options: SpawnOptions): HeldChild | number;
+
+  /**
+   * Lets a held child `exec`, waits until it has, and closes `control`.
+   *
+   * @returns 0 or the `-errno` of `exec` (`-ENOENT` not found, `-EACCES` not executable); the child
+   *   then ends with 127 and is still to be reaped by {@link waitChild}.
+   */
+  function releaseSpawned(control: number): number;
+
+  /**
+   * Reaps without waiting.
+   *
+   * @returns `-EAGAIN` while nothing new is to be told; 0..255 it exited; 256 + signal it was
+   *   killed; 512 + signal it was stopped (and may go on: ask again); `-ECHILD` no child of ours,
+   *   or reaped before.
+   */
+  function waitChild(pidfd: number): number;
+
+  /** @returns an `fd` for any process: EPOLLIN when it ended; or `-ESRCH`. */
+  function pidfdOpen(pid: number): number;
+
+  function pidfdSignal(pidfd: number, signal: number): number;
+
+  // ---------------------------------------------------------------- inherited descriptors
+
+  /** Whether `n` is an open descriptor of this process, issued or not. */
+  function isOpenFd(n: number): boolean;
+
+  /**
+   * Makes an inherited descriptor a handle and sets close-on-exec. Its blocking mode is shared with
+   * other processes and left alone: {@link read}, {@link writev}, {@link readBytes} and
+   * {@link writeBytes} may block on it.
+   *
+   * @returns `n`; `-EBADF` not open; `-EEXIST` a handle already.
+   */
+  function adoptFd(n: number): number;
+
+  // ---------------------------------------------------------------- event loop
+
+  /**
+   * Hosts an epoll set under Node's event loop: one call of `onWake` per wake-up, nothing while
+   * idle. Timers, promises, immediates and signals of Node are served as always. The running loop
+   * keeps the process alive.
+   *
+   * `onWake` runs outside of any Node callback but with its after-care: promise jobs and
+   * `process.nextTick` run when it returns. What it throws is an uncaught exception.
+   *
+   * @param onWake gets how many pairs were written to `events`, 0 when only its time has come. It
+   *   returns the milliseconds after which it wants to be called without an event: 0 at once
+   *   (Node and the other descriptors have their turn in between), -1 never; rounded up, so never
+   *   called early.
+   * @param events receives pairs (token, epoll bits), at most `length / 2` a call (and at most
+   *   1024), valid during the call. Fetched once: it must not be detached.
+   * @throws Error when the loop runs already.
+   */
+  function loopStart(onWake: (count: number) => number, events: Int32Array): void;
+
+  /** Stops calling `onWake`; may be called from within it. Watches stay. */
+  function loopStop(): void;
+
+  /**
+   * `EPOLL_CTL_ADD`. May be called before {@link loopStart}.
+   *
+   * @param events bits of epoll_event.events (signed or unsigned), EPOLLET included.
+   * @param token u32 handed back with each event.
+   */
+  function watch(fd: number, events: number, token: number): number;
+
+  /** `EPOLL_CTL_MOD`. @returns 0, or `-ENOENT` when it is not watched. */
+  function rewatch(fd: number, events: number, token: number): number;
+
+  /** `EPOLL_CTL_DEL`. {@link close} does it too. */
+  function unwatch(fd: number): number;
+
+  // ---------------------------------------------------------------- syscalls
+
+  /** `SOCK_NONBLOCK | SOCK_CLOEXEC` are added to `type`. @returns an `fd`. */
+  function socket(domain: number, type: number, protocol: number): number;
+
+  /** The range holds a sockaddr. @returns 0, `-EINPROGRESS`, or another errno. */
+  function connect(fd: number, mem: number, ptr: number, len: number): number;
+
+  /** The range holds a sockaddr. */
+  function bind(fd: number, mem: number, ptr: number, len: number): number;
+
+  function listen(fd: number, backlog: number): number;
+
+  /** @returns an `fd`, non-blocking; the client's sockaddr is written, cut to `capacity`. */
+  function accept(fd: number, mem: number, ptr: number, capacity: number): number;
+
+  /** @returns the length of the sockaddr, which is written, cut to `capacity`. */
+  function getsockname(fd: number, mem: number, ptr: number, capacity: number): number;
+
+  /** As {@link getsockname}. */
+  function getpeername(fd: number, mem: number, ptr: number, capacity: number): number;
+
+  /** For options whose value is an `int`. */
+  function setsockopt(fd: number, level: number, name: number, value: number): number;
+
+  /** @returns the option's `int` value; for `SO_ERROR` that is the pending errno, positive. */
+  function getsockopt(fd: number, level: number, name: number): number;
+
+  /** @returns bytes read, 0 at the end of a stream. */
+  function read(fd: number, mem: number, ptr: number, len: number): number;
+
+  /** `MSG_DONTWAIT` is added. @returns bytes received, 0 at the end of a stream. */
+  function recv(fd: number, mem: number, ptr: number, len: number, flags: number): number;
+
+  /**
+   * @param iovPtr where `iovCount` pairs of u32 (ptr, len) are in the same memory.
+   * @param iovCount 0..1024, else `-EINVAL`.
+   * @returns bytes written.
+   */
+  function writev(fd: number, mem: number, iovPtr: number, iovCount: number): number;
+
+  /** As {@link writev}; `MSG_NOSIGNAL | MSG_DONTWAIT` are added; no name, no control data. */
+  function sendmsg(
+    fd: number,
+    mem: number,
+    iovPtr: number,
+    iovCount: number,
+    flags: number,
+  ): number;
+
+  /**
+   * Sends messages, of which each is 8 u32 at `msgs`: namePtr, nameLen, iovPtr, iovCount,
+   * controlPtr, controlLen, msg_flags (unused), length (out: bytes sent). Name is a sockaddr,
+   * control raw cmsg bytes; nameLen or controlLen 0 means none. `MSG_NOSIGNAL | MSG_DONTWAIT`
+   * are added.
+   *
+   * @param count 0..256, else `-EINVAL`. Messages whose iovs exceed 4096 together are left for the
+   *   next call.
+   * @returns messages sent; an errno only when the first of them fails.
+   */
+  function sendmmsg(fd: number, mem: number, msgs: number, count: number, flags: number): number;
+
+  /**
+   * Receives messages, laid out as for {@link sendmmsg}: nameLen and controlLen are capacities
+   * and are written back as lengths, with msg_flags and length. `MSG_DONTWAIT |
+   * MSG_CMSG_CLOEXEC` are added.
+   *
+   * @returns messages received.
+   */
+  function recvmmsg(fd: number, mem: number, msgs: number, count: number, flags: number): number;
+
+  /** @param how 0 SHUT_RD, 1 SHUT_WR, 2 SHUT_RDWR. */
+  function shutdown(fd: number, how: number): number;
+
+  /** Ends the watch, too. The handle is gone whatever is returned. */
+  function close(fd: number): number;
+
+  /** `write`, for the cold path. @returns bytes written, which may be fewer. */
+  function writeBytes(fd: number, bytes: Uint8Array): number;
+
+  /** `read`, for the cold path. @returns bytes read, 0 at the end of a stream. */
+  function readBytes(fd: number, bytes: Uint8Array): number;
+}
+
+export = tuntap2;
