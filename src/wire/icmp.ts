@@ -1,0 +1,159 @@
+import type { Address, Family } from "../base/address.js";
+import { DropReason, type DropReasonOrOk } from "../base/drop.js";
+import { readU16, writeU16 } from "./bytes.js";
+import { addToSum, complement, isIntact, pseudoHeaderSum } from "./checksum.js";
+import { type IpHeader, IpProtocol } from "./ip.js";
+
+/** Of echo messages and of errors: what stands before the data or the quoted packet. */
+export const ICMP_HEADER_LENGTH = 8;
+
+const CHECKSUM_OFFSET = 2;
+
+/** RFC 792, RFC 4443 §4. */
+const ECHO_REQUEST: Readonly<Record<Family, number>> = { 4: 8, 6: 128 };
+const ECHO_REPLY: Readonly<Record<Family, number>> = { 4: 0, 6: 129 };
+
+/** The bit of ICMPv6's types that tells a query from an error (RFC 4443 §2.1). */
+const ICMPV6_QUERY = 0x80;
+
+/** The errors of ICMPv4 (RFC 792, RFC 1122 §3.2.2). */
+const ICMPV4_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12]);
+
+/** Type and code of an error that has a name in both versions. */
+export interface IcmpError {
+  readonly 4: { readonly type: number; readonly code: number };
+  readonly 6: { readonly type: number; readonly code: number };
+}
+
+/** RFC 792, RFC 1812 §5.2.7 for ICMP; RFC 4443 §3 for ICMPv6. */
+export const IcmpError = {
+  NetworkUnreachable: { 4: { type: 3, code: 0 }, 6: { type: 1, code: 0 } },
+  HostUnreachable: { 4: { type: 3, code: 1 }, 6: { type: 1, code: 3 } },
+  PortUnreachable: { 4: { type: 3, code: 3 }, 6: { type: 1, code: 4 } },
+  Prohibited: { 4: { type: 3, code: 13 }, 6: { type: 1, code: 1 } },
+  PacketTooBig: { 4: { type: 3, code: 4 }, 6: { type: 2, code: 0 } },
+  HopLimitExceeded: { 4: { type: 11, code: 0 }, 6: { type: 3, code: 0 } },
+} as const satisfies Record<string, IcmpError>;
+
+/** RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c): as much as fits these sizes of the whole packet. */
+const ERROR_PACKET_LIMIT: Readonly<Record<Family, number>> = { 4: 576, 6: 1280 };
+
+export interface IcmpHeader {
+  /** -1 when the packet is not ICMP. */
+  icmpType: number;
+  icmpCode: number;
+  /** Of echo messages; of others, what stands in the same place. */
+  identifier: number;
+  sequence: number;
+  payloadOffset: number;
+  payloadLength: number;
+}
+
+/** The protocol number of a family's ICMP. */
+export function icmpProtocol(family: Family): number {
+  return family === 4 ? IpProtocol.Icmp : IpProtocol.Icmpv6;
+}
+
+/** Reads the ICMP header at the start of the payload of `ip`; the checksum is not looked at. */
+export function parseIcmp(bytes: Uint8Array, ip: IpHeader, header: IcmpHeader): DropReasonOrOk {
+  const offset = ip.transportOffset;
+  if (ip.transportLength < ICMP_HEADER_LENGTH) return DropReason.IcmpTruncated;
+  header.icmpType = bytes[offset];
+  header.icmpCode = bytes[offset + 1];
+  header.identifier = readU16(bytes, offset + 4);
+  header.sequence = readU16(bytes, offset + 6);
+  header.payloadOffset = offset + ICMP_HEADER_LENGTH;
+  header.payloadLength = ip.transportLength - ICMP_HEADER_LENGTH;
+  return 0;
+}
+
+export function isEchoRequest(family: Family, type: number): boolean {
+  return type === ECHO_REQUEST[family];
+}
+
+export function isEchoReply(family: Family, type: number): boolean {
+  return type === ECHO_REPLY[family];
+}
+
+/** Errors are never answered by errors (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). */
+export function isIcmpError(family: Family, type: number): boolean {
+  return family === 4 ? ICMPV4_ERRORS.has(type) : (type & ICMPV6_QUERY) === 0;
+}
+
+/** Writes the header of an echo reply without its checksum and returns its length. */
+export function emitEchoReply(
+  bytes: Uint8Array,
+  offset: number,
+  family: Family,
+  identifier: number,
+  sequence: number,
+): number {
+  emitHeader(bytes, offset, ECHO_REPLY[family], 0);
+  writeU16(bytes, offset + 4, identifier);
+  writeU16(bytes, offset + 6, sequence);
+  return ICMP_HEADER_LENGTH;
+}
+
+/**
+ * Writes the header of an error without its checksum and returns its length.
+ *
+ * @param mtu of PacketTooBig: the largest packet that would have passed; of other errors 0
+ */
+export function emitIcmpError(
+  bytes: Uint8Array,
+  offset: number,
+  family: Family,
+  error: IcmpError,
+  mtu: number,
+): number {
+  const { type, code } = error[family];
+  emitHeader(bytes, offset, type, code);
+  // RFC 1191 §4: the lower half in ICMP; RFC 4443 §3.2: the whole word in ICMPv6.
+  writeU16(bytes, offset + 4, family === 4 ? 0 : mtu >>> 16);
+  writeU16(bytes, offset + 6, mtu);
+  return ICMP_HEADER_LENGTH;
+}
+
+/**
+ * How many bytes of a packet an error about it quotes.
+ *
+ * @param packetLength from its IP header on
+ * @param ipHeaderLength of the error's own packet
+ */
+export function quotedLength(family: Family, packetLength: number, ipHeaderLength: number): number {
+  return Math.min(packetLength, ERROR_PACKET_LIMIT[family] - ipHeaderLength - ICMP_HEADER_LENGTH);
+}
+
+/**
+ * Computes the checksum of the message at `offset`, whose checksum field is 0 and whose payload is
+ * in place, and writes it. The addresses count in ICMPv6 only.
+ *
+ * @param length of header and payload
+ */
+export function writeIcmpChecksum(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  source: Address,
+  destination: Address,
+): void {
+  const sum = addToSum(pseudoSum(source, destination, length), bytes, offset, length);
+  writeU16(bytes, offset + CHECKSUM_OFFSET, complement(sum));
+}
+
+/** Whether the checksum of a parsed message is right. */
+export function icmpChecksumIsRight(bytes: Uint8Array, ip: IpHeader): boolean {
+  const pseudo = pseudoSum(ip.source, ip.destination, ip.transportLength);
+  return isIntact(addToSum(pseudo, bytes, ip.transportOffset, ip.transportLength));
+}
+
+function pseudoSum(source: Address, destination: Address, length: number): number {
+  if (source.family === 4) return 0;
+  return pseudoHeaderSum(source, destination, IpProtocol.Icmpv6, length);
+}
+
+function emitHeader(bytes: Uint8Array, offset: number, type: number, code: number): void {
+  bytes[offset] = type;
+  bytes[offset + 1] = code;
+  writeU16(bytes, offset + CHECKSUM_OFFSET, 0);
+}

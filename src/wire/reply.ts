@@ -1,0 +1,96 @@
+import type { Address } from "../base/address.js";
+import { isMulticastMac } from "../base/mac.js";
+import { ETHERNET_HEADER_LENGTH, emitEthernet } from "./ethernet.js";
+import type { Frame } from "./frame.js";
+import {
+  emitIcmpError,
+  ICMP_HEADER_LENGTH,
+  type IcmpError,
+  icmpProtocol,
+  isIcmpError,
+  quotedLength,
+  writeIcmpChecksum,
+} from "./icmp.js";
+import { emitIp, ipHeaderLength } from "./ip.js";
+
+/** Of packets that we make ourselves (RFC 1700's recommended default). */
+export const DEFAULT_HOP_LIMIT = 64;
+
+/**
+ * Writes the Ethernet and IP headers of a packet that answers `frame`, and returns their length.
+ *
+ * @param source the answer's source address, of the frame's family
+ */
+export function emitReplyHeaders(
+  bytes: Uint8Array,
+  offset: number,
+  frame: Frame,
+  source: Address,
+  protocol: number,
+  payloadLength: number,
+): number {
+  emitEthernet(bytes, offset, frame.sourceMac, frame.destinationMac, frame.etherType);
+  const ipLength = emitIp(
+    bytes,
+    offset + ETHERNET_HEADER_LENGTH,
+    source,
+    frame.source,
+    protocol,
+    payloadLength,
+    DEFAULT_HOP_LIMIT,
+    0,
+  );
+  return ETHERNET_HEADER_LENGTH + ipLength;
+}
+
+/** Whether an error about the packet may be sent: RFC 1122 §3.2.2, RFC 4443 §2.4 (e). */
+export function mayCauseIcmpError(frame: Frame): boolean {
+  if (frame.fragmentOffset > 0 || frame.source.isUnspecified) return false;
+  if (frame.destination.isMulticast || frame.destination.isBroadcast) return false;
+  if (isMulticastMac(frame.destinationMac)) return false;
+  return frame.icmpType < 0 || !isIcmpError(frame.family, frame.icmpType);
+}
+
+/** How long the frame is that emitIcmpErrorFrame writes. */
+export function icmpErrorFrameLength(frame: Frame): number {
+  const headers = ipHeaderLength(frame.family);
+  const quoted = quotedLength(frame.family, frame.packetLength, headers);
+  return ETHERNET_HEADER_LENGTH + headers + ICMP_HEADER_LENGTH + quoted;
+}
+
+/**
+ * Writes an Ethernet frame with an ICMP error about `frame`, quoting it, and returns its length. The
+ * caller has asked mayCauseIcmpError.
+ *
+ * @param from who says so: the packet's destination, or the router
+ * @param mtu see emitIcmpError
+ */
+export function emitIcmpErrorFrame(
+  bytes: Uint8Array,
+  offset: number,
+  frame: Frame,
+  error: IcmpError,
+  from: Address,
+  mtu = 0,
+): number {
+  const { family } = frame;
+  const quoted = quotedLength(family, frame.packetLength, ipHeaderLength(family));
+  const length = ICMP_HEADER_LENGTH + quoted;
+  const message =
+    offset + emitReplyHeaders(bytes, offset, frame, from, icmpProtocol(family), length);
+  const quote = message + emitIcmpError(bytes, message, family, error, mtu);
+  copyBytes(frame.bytes, frame.ipOffset, bytes, quote, quoted);
+  writeIcmpChecksum(bytes, message, length, from, frame.source);
+  return message + length - offset;
+}
+
+/** Copies without a view made for it; the areas do not overlap. */
+export function copyBytes(
+  source: Uint8Array,
+  sourceOffset: number,
+  target: Uint8Array,
+  targetOffset: number,
+  length: number,
+): void {
+  for (let at = 0; at < length; at += 1) target[targetOffset + at] = source[sourceOffset + at];
+}

@@ -1,0 +1,76 @@
+import type { Address } from "../base/address.js";
+import { DropReason, type DropReasonOrOk } from "../base/drop.js";
+import { readU16, writeU16 } from "./bytes.js";
+import { addToSum, complement, pseudoHeaderSum } from "./checksum.js";
+import { type IpHeader, IpProtocol } from "./ip.js";
+
+export const UDP_HEADER_LENGTH = 8;
+
+/** Where the checksum stands in the header: the vnet header's csum_offset. */
+export const UDP_CHECKSUM_OFFSET = 6;
+
+export interface UdpHeader {
+  sourcePort: number;
+  destinationPort: number;
+  payloadOffset: number;
+  payloadLength: number;
+}
+
+/**
+ * Reads the UDP header at the start of the payload of `ip` into `header`. The checksum is not
+ * looked at, except that IPv6 must have one (RFC 8200 §8.1): from a guest it is mostly partial.
+ */
+export function parseUdp(bytes: Uint8Array, ip: IpHeader, header: UdpHeader): DropReasonOrOk {
+  const offset = ip.transportOffset;
+  if (ip.transportLength < UDP_HEADER_LENGTH) return DropReason.UdpTruncated;
+  const length = readU16(bytes, offset + 4);
+  if (length < UDP_HEADER_LENGTH) return DropReason.UdpBadLength;
+  if (length > ip.transportLength) return DropReason.UdpBadLength;
+  const checksum = readU16(bytes, offset + UDP_CHECKSUM_OFFSET);
+  if (checksum === 0 && ip.family === 6) return DropReason.UdpBadChecksum;
+  header.sourcePort = readU16(bytes, offset);
+  header.destinationPort = readU16(bytes, offset + 2);
+  header.payloadOffset = offset + UDP_HEADER_LENGTH;
+  header.payloadLength = length - UDP_HEADER_LENGTH;
+  return header.destinationPort === 0 ? DropReason.UdpBadPort : 0;
+}
+
+/**
+ * Writes a UDP header and returns its length.
+ *
+ * @param checksum as it shall stand there: pseudoHeaderSum when the kernel completes it, or 0 when
+ * writeUdpChecksum follows
+ */
+export function emitUdp(
+  bytes: Uint8Array,
+  offset: number,
+  sourcePort: number,
+  destinationPort: number,
+  payloadLength: number,
+  checksum: number,
+): number {
+  writeU16(bytes, offset, sourcePort);
+  writeU16(bytes, offset + 2, destinationPort);
+  writeU16(bytes, offset + 4, UDP_HEADER_LENGTH + payloadLength);
+  writeU16(bytes, offset + UDP_CHECKSUM_OFFSET, checksum);
+  return UDP_HEADER_LENGTH;
+}
+
+/**
+ * Computes the checksum of the datagram at `offset`, whose checksum field is 0 and whose payload is
+ * in place, and writes it.
+ *
+ * @param length of header and payload
+ */
+export function writeUdpChecksum(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  source: Address,
+  destination: Address,
+): void {
+  const pseudo = pseudoHeaderSum(source, destination, IpProtocol.Udp, length);
+  const checksum = complement(addToSum(pseudo, bytes, offset, length));
+  // RFC 768: zero would mean that there is no checksum.
+  writeU16(bytes, offset + UDP_CHECKSUM_OFFSET, checksum === 0 ? 0xffff : checksum);
+}

@@ -1,0 +1,69 @@
+/**
+ * The virtio-net header in front of every frame of a TAP with IFF_VNET_HDR: struct virtio_net_hdr of
+ * linux/virtio_net.h. Its 16-bit fields are in the machine's byte order unless TUNSETVNETBE says
+ * otherwise; every machine we run on is little endian.
+ */
+export const VNET_HEADER_LENGTH = 10;
+
+export const VnetFlags = {
+  /** The checksum field holds the pseudo-header sum; the receiver may take the rest as right. */
+  NeedsChecksum: 1,
+} as const;
+
+/** What the frame is to be cut into; the header's gso_type without its ECN bit. */
+export const VnetGso = { None: 0, TcpV4: 1, TcpV6: 4, UdpL4: 5 } as const;
+
+const GSO_ECN = 0x80;
+
+export interface VnetHeader {
+  vnetFlags: number;
+  /** One of VnetGso. */
+  gsoType: number;
+  /** Length of the headers up to the payload, from the Ethernet header on; a hint. */
+  headersLength: number;
+  /** Payload bytes of each segment, 0 without segmentation. */
+  gsoSize: number;
+  /** Where checksumming starts, from the Ethernet header on. */
+  checksumStart: number;
+  /** Where the checksum is to be stored, from there on. */
+  checksumOffset: number;
+}
+
+/** Reads a vnet header. */
+export function parseVnet(bytes: Uint8Array, offset: number, header: VnetHeader): void {
+  header.vnetFlags = bytes[offset];
+  header.gsoType = bytes[offset + 1] & ~GSO_ECN;
+  header.headersLength = readLittle(bytes, offset + 2);
+  header.gsoSize = readLittle(bytes, offset + 4);
+  header.checksumStart = readLittle(bytes, offset + 6);
+  header.checksumOffset = readLittle(bytes, offset + 8);
+}
+
+/** Writes a vnet header and returns its length. */
+export function emitVnet(
+  bytes: Uint8Array,
+  offset: number,
+  flags: number,
+  gsoType: number,
+  headersLength: number,
+  gsoSize: number,
+  checksumStart: number,
+  checksumOffset: number,
+): number {
+  bytes[offset] = flags;
+  bytes[offset + 1] = gsoType;
+  writeLittle(bytes, offset + 2, headersLength);
+  writeLittle(bytes, offset + 4, gsoSize);
+  writeLittle(bytes, offset + 6, checksumStart);
+  writeLittle(bytes, offset + 8, checksumOffset);
+  return VNET_HEADER_LENGTH;
+}
+
+function readLittle(bytes: Uint8Array, offset: number): number {
+  return bytes[offset] | (bytes[offset + 1] << 8);
+}
+
+function writeLittle(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value;
+  bytes[offset + 1] = value >>> 8;
+}
