@@ -1,0 +1,141 @@
+import type { Address, Family } from "../base/address.js";
+import { type Mac, writeMac } from "../base/mac.js";
+
+/** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
+export const LOOPBACK_IFINDEX = 1;
+
+/** What to set on a link; what is absent stays as it is. */
+export interface LinkSettings {
+  /** In bytes, without the Ethernet header. */
+  readonly mtu?: number;
+  /** In packets. */
+  readonly txqueuelen?: number;
+  readonly mac?: Mac;
+}
+
+// linux/netlink.h and linux/rtnetlink.h
+const HEADER_LENGTH = 16;
+const RTM_NEWLINK = 16;
+const RTM_NEWADDR = 20;
+const RTM_NEWROUTE = 24;
+const NLM_F_REQUEST = 0x1;
+const NLM_F_ACK = 0x4;
+const NLM_F_REPLACE = 0x100;
+const NLM_F_CREATE = 0x400;
+
+// linux/if_link.h, linux/if.h
+const IFINFO_LENGTH = 16;
+const IFLA_ADDRESS = 1;
+const IFLA_MTU = 4;
+const IFLA_TXQLEN = 13;
+const IFF_UP = 1;
+
+// linux/if_addr.h
+const IFADDR_LENGTH = 8;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_F_NODAD = 0x2;
+
+// linux/rtnetlink.h
+const RTMSG_LENGTH = 12;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RT_TABLE_MAIN = 254;
+const RTPROT_STATIC = 4;
+const RTN_UNICAST = 1;
+
+const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+
+/** RTM_NEWLINK: sets the link and brings it up. */
+export function linkUp(ifindex: number, settings: LinkSettings): Uint8Array {
+  const body = new Uint8Array(IFINFO_LENGTH);
+  const view = new DataView(body.buffer);
+  view.setInt32(4, ifindex, true);
+  view.setUint32(8, IFF_UP, true);
+  view.setUint32(12, IFF_UP, true);
+  const attributes: Uint8Array[] = [];
+  if (settings.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(settings.mac)));
+  if (settings.mtu !== undefined) attributes.push(attribute(IFLA_MTU, wordBytes(settings.mtu)));
+  if (settings.txqueuelen !== undefined) {
+    attributes.push(attribute(IFLA_TXQLEN, wordBytes(settings.txqueuelen)));
+  }
+  return request(RTM_NEWLINK, 0, [body, ...attributes]);
+}
+
+/** RTM_NEWADDR: gives the link an address on a network of `prefixLength` bits. */
+export function addAddress(ifindex: number, address: Address, prefixLength: number): Uint8Array {
+  const body = new Uint8Array(IFADDR_LENGTH);
+  const view = new DataView(body.buffer);
+  view.setUint8(0, ADDRESS_FAMILY[address.family]);
+  view.setUint8(1, prefixLength);
+  // Nobody else on the link could have it, and detection would keep it unusable for a second. IPv4
+  // does not know the flag and ignores it.
+  view.setUint8(2, IFA_F_NODAD);
+  view.setUint32(4, ifindex, true);
+  const bytes = addressBytes(address);
+  return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [
+    body,
+    attribute(IFA_LOCAL, bytes),
+    attribute(IFA_ADDRESS, bytes),
+  ]);
+}
+
+/** RTM_NEWROUTE: the default route of the gateway's family. */
+export function addDefaultRoute(ifindex: number, gateway: Address): Uint8Array {
+  const body = new Uint8Array(RTMSG_LENGTH);
+  const view = new DataView(body.buffer);
+  view.setUint8(0, ADDRESS_FAMILY[gateway.family]);
+  view.setUint8(4, RT_TABLE_MAIN);
+  view.setUint8(5, RTPROT_STATIC);
+  view.setUint8(7, RTN_UNICAST);
+  return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [
+    body,
+    attribute(RTA_OIF, wordBytes(ifindex)),
+    attribute(RTA_GATEWAY, addressBytes(gateway)),
+  ]);
+}
+
+/** A whole message: struct nlmsghdr and its parts. Sequence number and port id stay 0. */
+function request(type: number, flags: number, parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, HEADER_LENGTH);
+  const message = new Uint8Array(length);
+  const view = new DataView(message.buffer);
+  view.setUint32(0, length, true);
+  view.setUint16(4, type, true);
+  view.setUint16(6, NLM_F_REQUEST | NLM_F_ACK | flags, true);
+  let at = HEADER_LENGTH;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return message;
+}
+
+/** A struct rtattr with its value, padded to four bytes. */
+function attribute(type: number, value: Uint8Array): Uint8Array {
+  const length = 4 + value.length;
+  const bytes = new Uint8Array((length + 3) & ~3);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, length, true);
+  view.setUint16(2, type, true);
+  bytes.set(value, 4);
+  return bytes;
+}
+
+function wordBytes(word: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, word, true);
+  return bytes;
+}
+
+function macBytes(mac: Mac): Uint8Array {
+  const bytes = new Uint8Array(6);
+  writeMac(bytes, 0, mac);
+  return bytes;
+}
+
+function addressBytes(address: Address): Uint8Array {
+  const bytes = new Uint8Array(address.length);
+  address.write(bytes, 0);
+  return bytes;
+}
