@@ -182,6 +182,11 @@ export class Prefix {
     this.length = length;
   }
 
+  /** The network of `length` bits, within the family's, that the address is in. */
+  static of(address: Address, length: number): Prefix {
+    return new Prefix(masked(address, length), length);
+  }
+
   /**
    * Parses `ADDRESS/LENGTH`.
    * @throws RangeError with a sentence for the user when the text is malformed, the length is out
@@ -197,11 +202,11 @@ export class Prefix {
     if (length > address.bits) {
       throw new RangeError(`"${text}": the prefix length must be 0..${address.bits}`);
     }
-    const network = masked(address, length);
-    if (!network.equals(address)) {
-      throw new RangeError(`"${text}" has host bits set; the network is ${network}/${length}`);
+    const prefix = Prefix.of(address, length);
+    if (!prefix.address.equals(address)) {
+      throw new RangeError(`"${text}" has host bits set; the network is ${prefix}`);
     }
-    return new Prefix(network, length);
+    return prefix;
   }
 
   contains(address: Address): boolean {

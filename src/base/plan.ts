@@ -1,4 +1,5 @@
 import { type Address, Prefix } from "./address.js";
+import type { Mac } from "./mac.js";
 
 /** Who is who on a guest's network. */
 export interface AddressPlan {
@@ -56,6 +57,17 @@ export function planFor(prefix: Prefix): AddressPlan {
     dhcpEnd: address.plus(PLACE.dhcpEnd),
     guest: address.plus(PLACE.guest),
   };
+}
+
+/** 52:55 in the upper bytes, as libslirp has it: locally administered, not a group's. */
+const GATEWAY_MAC_PREFIX = 0x5255_0000_0000;
+
+/**
+ * The gateway's Ethernet address, that of every address on the guest's network which is ours:
+ * 52:55 and the last four bytes of the gateway's address.
+ */
+export function gatewayMac(plan: AddressPlan): Mac {
+  return GATEWAY_MAC_PREFIX + plan.gateway.w3;
 }
 
 /** Linux gives no interface an address of 0/8, and sends none to 224/3 (RFC 1122 §3.2.1.3). */

@@ -16,8 +16,12 @@ import { emitIp, ipHeaderLength } from "./ip.js";
 /** Of packets that we make ourselves (RFC 1700's recommended default). */
 export const DEFAULT_HOP_LIMIT = 64;
 
+/** The traffic class without its ECN bits. */
+const DSCP = 0xfc;
+
 /**
- * Writes the Ethernet and IP headers of a packet that answers `frame`, and returns their length.
+ * Writes the Ethernet and IP headers of a packet that answers `frame`, with its service class
+ * (RFC 1812 §4.3.2.5), and returns their length.
  *
  * @param source the answer's source address, of the frame's family
  */
@@ -38,7 +42,7 @@ export function emitReplyHeaders(
     protocol,
     payloadLength,
     DEFAULT_HOP_LIMIT,
-    0,
+    frame.trafficClass & DSCP,
   );
   return ETHERNET_HEADER_LENGTH + ipLength;
 }

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../base/address.js";
+import { type Address, type Family, Prefix } from "../base/address.js";
 import { type Mac, writeMac } from "../base/mac.js";
 
 /** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
@@ -34,6 +34,7 @@ const IFF_UP = 1;
 const IFADDR_LENGTH = 8;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
 const IFA_F_NODAD = 0x2;
 
 // linux/rtnetlink.h
@@ -73,11 +74,13 @@ export function addAddress(ifindex: number, address: Address, prefixLength: numb
   view.setUint8(2, IFA_F_NODAD);
   view.setUint32(4, ifindex, true);
   const bytes = addressBytes(address);
-  return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [
-    body,
-    attribute(IFA_LOCAL, bytes),
-    attribute(IFA_ADDRESS, bytes),
-  ]);
+  const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+  // Unlike the ioctl that slirp4netns uses, rtnetlink sets none by itself, and programs ask for it.
+  if (address.family === 4) {
+    const broadcast = Prefix.of(address, prefixLength).last;
+    attributes.push(attribute(IFA_BROADCAST, addressBytes(broadcast)));
+  }
+  return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
 
 /** RTM_NEWROUTE: the default route of the gateway's family. */

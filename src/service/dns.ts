@@ -1,0 +1,80 @@
+import { decode, encode, type Packet } from "dns-packet";
+import type { Address } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
+import type { AddressPlan } from "../base/plan.js";
+import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
+import type { Frame } from "../wire/frame.js";
+import { IpProtocol, ipHeaderLength } from "../wire/ip.js";
+import { emitReplyHeaders } from "../wire/reply.js";
+import { emitUdp, UDP_HEADER_LENGTH, writeUdpChecksum } from "../wire/udp.js";
+import { drop, type Service, type Verdict } from "./service.js";
+
+const DNS_PORT = 53;
+
+/** RFC 1035 §4.1.1: response code "server failure", and the bits of recursion. */
+const SERVFAIL = 2;
+const RECURSION_DESIRED = 0x100;
+const RECURSION_AVAILABLE = 0x80;
+
+/** The DNS server of one address plan: hands queries to the host's first resolver. */
+export class DnsService implements Service {
+  readonly name = "dns";
+  readonly #address: Address;
+  /** Made once, as queries are many; null when the host has no resolver. */
+  readonly #forward: Verdict | null;
+
+  constructor(plan: AddressPlan, resolvers: readonly Address[]) {
+    this.#address = plan.dns;
+    const to = resolvers[0];
+    this.#forward = to === undefined ? null : { kind: "forward", to, port: DNS_PORT, as: plan.dns };
+  }
+
+  claims(frame: Frame): boolean {
+    return (
+      frame.protocol === IpProtocol.Udp &&
+      frame.destinationPort === DNS_PORT &&
+      frame.destination.equals(this.#address)
+    );
+  }
+
+  handle(frame: Frame): Verdict {
+    return this.#forward ?? refusal(frame);
+  }
+}
+
+/** Without a resolver a client learns so at once, instead of waiting for its time-out. */
+function refusal(frame: Frame): Verdict {
+  const query = decodeQuery(frame);
+  if (query === null) return drop(DropReason.DnsMalformed);
+  const answer = encode({
+    type: "response",
+    id: query.id ?? 0,
+    flags: ((query.flags ?? 0) & RECURSION_DESIRED) | RECURSION_AVAILABLE | SERVFAIL,
+    questions: query.questions ?? [],
+  });
+  return { kind: "reply", frame: datagram(frame, answer) };
+}
+
+function decodeQuery(frame: Frame): Packet | null {
+  const { buffer, byteOffset } = frame.bytes;
+  const message = Buffer.from(buffer, byteOffset + frame.payloadOffset, frame.payloadLength);
+  try {
+    const packet = decode(message);
+    return packet.type === "query" ? packet : null;
+  } catch {
+    // dns-packet throws errors of several kinds when the message ends early or points astray.
+    return null;
+  }
+}
+
+/** A whole frame with a datagram from the server to the client that sent `query`. */
+function datagram(query: Frame, payload: Uint8Array): Uint8Array {
+  const length = UDP_HEADER_LENGTH + payload.length;
+  const headers = ETHERNET_HEADER_LENGTH + ipHeaderLength(query.family);
+  const reply = new Uint8Array(headers + length);
+  const udp = emitReplyHeaders(reply, 0, query, query.destination, IpProtocol.Udp, length);
+  emitUdp(reply, udp, query.destinationPort, query.sourcePort, payload.length, 0);
+  reply.set(payload, udp + UDP_HEADER_LENGTH);
+  writeUdpChecksum(reply, udp, length, query.destination, query.source);
+  return reply;
+}

@@ -1,0 +1,31 @@
+import type { Address } from "../base/address.js";
+import type { DropReason } from "../base/drop.js";
+import type { Frame } from "../wire/frame.js";
+
+/** What shall happen to a frame that a service has claimed. */
+export type Verdict =
+  /** Send this Ethernet frame to the guest. Its checksums are complete: no vnet header is needed. */
+  | { readonly kind: "reply"; readonly frame: Uint8Array }
+  /**
+   * Relay the datagram, from the host, to another place than the guest asked, whatever the policy for
+   * that place (a resolver may be on the host's loopback); answers come back to the guest from `as`.
+   */
+  | { readonly kind: "forward"; readonly to: Address; readonly port: number; readonly as: Address }
+  | { readonly kind: "drop"; readonly reason: DropReason }
+  /** Treat the frame as if no service had claimed it. */
+  | { readonly kind: "pass" };
+
+/** Something on the guest's network that Slipway itself is, such as its DNS server. */
+export interface Service {
+  readonly name: string;
+  /** Whether a frame that parseFrame accepted is for this service; asked for every such frame. */
+  claims(frame: Frame): boolean;
+  /** Decides about a frame that it claims. The verdict holds nothing of the frame's memory. */
+  handle(frame: Frame): Verdict;
+}
+
+export const PASS: Verdict = { kind: "pass" };
+
+export function drop(reason: DropReason): Verdict {
+  return { kind: "drop", reason };
+}
