@@ -16,7 +16,7 @@ export interface AddressPlan {
 export interface GuestConfig {
   /** Of the TAP, in bytes without the Ethernet header. */
   readonly mtu: number;
-  /** One plan a family, in the order in which they shall be configured. */
+  /** At least one, at most one a family, in the order in which they shall be configured. */
   readonly plans: readonly AddressPlan[];
   /** Whether the gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
@@ -64,10 +64,10 @@ const GATEWAY_MAC_PREFIX = 0x5255_0000_0000;
 
 /**
  * The gateway's Ethernet address, that of every address on the guest's network which is ours:
- * 52:55 and the last four bytes of the gateway's address.
+ * 52:55 and the last four bytes of the first plan's gateway.
  */
-export function gatewayMac(plan: AddressPlan): Mac {
-  return GATEWAY_MAC_PREFIX + plan.gateway.w3;
+export function gatewayMac(plans: readonly AddressPlan[]): Mac {
+  return GATEWAY_MAC_PREFIX + plans[0].gateway.w3;
 }
 
 /** Linux gives no interface an address of 0/8, and sends none to 224/3 (RFC 1122 §3.2.1.3). */

@@ -17,9 +17,9 @@ export class ArpService implements Service {
   readonly #mac: Mac;
   readonly #ours: readonly Address[];
 
-  constructor(plan: AddressPlan) {
-    this.#mac = gatewayMac(plan);
-    this.#ours = [plan.gateway, plan.dns];
+  constructor(plans: readonly AddressPlan[]) {
+    this.#mac = gatewayMac(plans);
+    this.#ours = plans.flatMap((plan) => [plan.gateway, plan.dns]);
   }
 
   claims(frame: Frame): boolean {

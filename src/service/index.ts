@@ -1,4 +1,4 @@
-import type { AddressPlan, GuestConfig } from "../base/plan.js";
+import type { GuestConfig } from "../base/plan.js";
 import { ArpService } from "./arp.js";
 import { DnsService } from "./dns.js";
 import { EchoService } from "./echo.js";
@@ -9,12 +9,8 @@ export type { Service, Verdict } from "./service.js";
 /** The services of a guest, in the order in which they are asked; the first that claims decides. */
 export function servicesFor(config: GuestConfig): readonly Service[] {
   return [
-    ...config.plans.filter(isIpv4).map((plan) => new ArpService(plan)),
+    new ArpService(config.plans),
     ...(config.dns ? config.plans.map((plan) => new DnsService(plan, config.resolvers)) : []),
     new EchoService(config.plans),
   ];
-}
-
-function isIpv4(plan: AddressPlan): boolean {
-  return plan.prefix.address.family === 4;
 }

@@ -4,7 +4,7 @@ import { Address } from "../base/address.js";
  * The servers that a resolv.conf(5) names, in its order. Lines that name none are skipped, also those
  * with an address of a zone (fe80::1%eth0), which Address cannot hold.
  */
-export function parseResolvConf(text: string): Address[] {
+export function parseResolvers(text: string): Address[] {
   return text
     .split("\n")
     .map(nameserver)
