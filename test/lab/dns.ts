@@ -1,0 +1,22 @@
+import { httpName, served } from "./addresses.ts";
+import type { Namespace } from "./namespace.ts";
+
+/** dnsmasq: knows {@link httpName} in both families and answers NXDOMAIN for everything else. */
+export async function startDns(root: Namespace): Promise<void> {
+  const server = root.spawn([
+    "dnsmasq",
+    "--conf-file=/dev/null",
+    // Debug mode stays in the foreground and keeps its user: there may be only one.
+    "--no-daemon",
+    "--pid-file=",
+    "--no-resolv",
+    "--no-hosts",
+    "--bind-interfaces",
+    `--listen-address=${served.dns}`,
+    `--listen-address=${served.dns6}`,
+    `--host-record=${httpName},${served.http},${served.http6}`,
+    `--txt-record=${httpName},the world of Slipway's lab`,
+    "--local=/#/",
+  ]);
+  await server.printed(/started/, 10_000);
+}

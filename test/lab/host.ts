@@ -1,0 +1,103 @@
+import { failing, link, served } from "./addresses.ts";
+import { Agent } from "./agent/client.ts";
+import type { HeldNamespace, Namespace } from "./namespace.ts";
+import { node } from "./product.ts";
+import type { Stage } from "./stage.ts";
+
+/** The machine on which Slipway runs. */
+export class Host {
+  /** Root of the machine: makes its network, prepares what a test needs broken. */
+  readonly root: HeldNamespace;
+  /** An unprivileged user without capabilities: runs Slipway. */
+  readonly user: Namespace;
+  /** Holds sockets of the host, as the unprivileged user. */
+  readonly agent: Agent;
+  readonly stage: Stage;
+  readonly #becomeUser: readonly string[];
+
+  private constructor(
+    stage: Stage,
+    root: HeldNamespace,
+    agent: Agent,
+    becomeUser: readonly string[],
+  ) {
+    this.stage = stage;
+    this.root = root;
+    this.user = root.behind(becomeUser);
+    this.agent = agent;
+    this.#becomeUser = becomeUser;
+  }
+
+  static async create(stage: Stage): Promise<Host> {
+    const root = await stage.namespace.unshare(["mount", "net"]);
+    await stage.namespace.shell(`ip link add host type veth peer name eth0 netns ${root.pid}`);
+    await root.shell(network(stage) + names(stage));
+    const becomeUser = stage.privileged ? dropPrivileges() : await nestedUser(root);
+    const user = root.behind(becomeUser);
+    await requireReadable(user, stage);
+    return new Host(stage, root, await Agent.start(user, stage), becomeUser);
+  }
+
+  /**
+   * The user on a machine that root has prepared by a shell script, in mounts of its own: for tests
+   * of what Slipway says on machines where something is missing.
+   */
+  userAfter(script: string): Namespace {
+    return this.root
+      .behind(["unshare", "--mount", "--", "sh", "-euc", `${script}\nexec "$@"`, "sh"])
+      .behind(this.#becomeUser);
+  }
+}
+
+function network(stage: Stage): string {
+  // Below a user namespace only the groups that are mapped there can be named.
+  const groups = stage.privileged ? "0 2147483647" : "0 0";
+  return `
+    echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
+    echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
+    echo ${groups} > /proc/sys/net/ipv4/ping_group_range
+    ip -batch - <<END
+link set lo up
+link set eth0 up
+address add ${link.host}/${link.length} dev eth0
+address add ${link.host6}/${link.length6} dev eth0
+route add default via ${link.world}
+route add default via ${link.world6}
+route add throw ${failing.noRoute}
+END
+  `;
+}
+
+/** The host's resolver is the world's; no name service of the real machine answers. */
+function names(stage: Stage): string {
+  const directory = stage.directory;
+  return `
+    echo 'nameserver ${served.dns}' > ${directory}/resolv.conf
+    echo 'hosts: files dns' > ${directory}/nsswitch.conf
+    mount --bind ${directory}/resolv.conf "$(readlink -f /etc/resolv.conf)"
+    mount --bind ${directory}/nsswitch.conf /etc/nsswitch.conf
+  `;
+}
+
+/** Root gives Slipway a uid that nobody else has. no_new_privs stays off, as for a real user. */
+function dropPrivileges(): string[] {
+  const id = 61_000;
+  const credentials = [`--reuid=${id}`, `--regid=${id}`, "--clear-groups"];
+  return ["setpriv", ...credentials, "--inh-caps=-all", "--bounding-set=-all", "--"];
+}
+
+/**
+ * Inside a user namespace of one uid, "another user" is a namespace below it where that uid has a
+ * number other than 0: the exec after entering it drops all capabilities.
+ */
+async function nestedUser(root: HeldNamespace): Promise<readonly string[]> {
+  const nested = await root.unshare(["user"], ["--map-user=1000", "--map-group=1000"]);
+  return nested.entry;
+}
+
+async function requireReadable(user: Namespace, stage: Stage): Promise<void> {
+  const outcome = await user.run(["test", "-x", stage.inside(node)]);
+  if (outcome.code !== 0) {
+    throw new Error("other users cannot read the checkout: chmod -R a+rX it");
+  }
+}

@@ -1,0 +1,105 @@
+import type { Census } from "./census.ts";
+import type { Outcome, Process, ProcessOptions } from "./process.ts";
+
+/** Kinds of namespaces, as unshare(1) and nsenter(1) spell them. */
+type Kind = "user" | "mount" | "net";
+
+export interface RunOptions extends ProcessOptions {
+  /** default 30 s; the process is killed and the promise rejected then */
+  readonly timeoutMs?: number;
+  /** written to stdin, which is then closed */
+  readonly input?: string;
+}
+
+// The last step into every namespace. A change of credentials clears the parent-death signal, so it
+// is set when all of them are done.
+const dieWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
+
+/** A place where programs run: a set of namespaces and credentials, entered by a command prefix. */
+export class Namespace {
+  readonly #census: Census;
+  readonly #enter: readonly string[];
+
+  /** @param enter the command line to which a program's own is appended */
+  constructor(census: Census, enter: readonly string[] = []) {
+    this.#census = census;
+    this.#enter = enter;
+  }
+
+  /** Starts a program; it ends with the test process at the latest. */
+  spawn(argv: readonly string[], options: ProcessOptions = {}): Process {
+    return this.#census.start([...this.#enter, ...dieWithParent, ...argv], options);
+  }
+
+  /** Runs a program to its end. */
+  async run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const stdin = options.input === undefined ? {} : { stdin: "pipe" as const };
+    const process = this.spawn(argv, { ...options, ...stdin });
+    if (options.input !== undefined) process.child.stdin?.end(options.input);
+    return process.ended(options.timeoutMs ?? 30_000);
+  }
+
+  /** Runs a program that must succeed; returns its stdout. */
+  async output(argv: readonly string[], options: RunOptions = {}): Promise<string> {
+    const outcome = await this.run(argv, options);
+    if (outcome.code !== 0) {
+      const status = outcome.signal ?? `status ${outcome.code}`;
+      throw new Error(`${argv.join(" ")}: ${status}\n${outcome.stderr}`);
+    }
+    return outcome.stdout;
+  }
+
+  /** Runs a shell script that must succeed; each of its commands must. Returns its stdout. */
+  async shell(script: string): Promise<string> {
+    return this.output(["sh", "-eu"], { input: script });
+  }
+
+  /** The same place behind one more command prefix: other credentials, a prepared mount. */
+  behind(prefix: readonly string[]): Namespace {
+    return new Namespace(this.#census, [...this.#enter, ...prefix]);
+  }
+
+  /**
+   * Makes new namespaces below this one. They last as long as their holder, a `cat` that ends with
+   * this process: it answers one line when it has arrived.
+   * @param options further options of unshare(1), such as the mapping of a user namespace
+   */
+  async unshare(kinds: readonly Kind[], options: readonly string[] = []): Promise<HeldNamespace> {
+    const flags = kinds.map((kind) => `--${kind}`);
+    const command = ["unshare", ...flags, ...options, "--", ...dieWithParent, "cat"];
+    const holder = this.spawn(command, { stdin: "pipe" });
+    holder.child.stdin?.write("here\n");
+    await holder.printed(/here/, 10_000);
+    const credentials = kinds.includes("user") ? ["--preserve-credentials"] : [];
+    const entry = ["nsenter", `--target=${holder.pid}`, ...flags, ...credentials, "--"];
+    return new HeldNamespace(this.#census, this.#enter, entry, holder);
+  }
+}
+
+/** A namespace made by the lab, kept by a process whose pid names it to others. */
+export class HeldNamespace extends Namespace {
+  readonly holder: Process;
+  /** the step from the parent into this namespace alone */
+  readonly entry: readonly string[];
+
+  constructor(
+    census: Census,
+    parent: readonly string[],
+    entry: readonly string[],
+    holder: Process,
+  ) {
+    super(census, [...parent, ...entry]);
+    this.entry = entry;
+    this.holder = holder;
+  }
+
+  get pid(): number {
+    return this.holder.pid;
+  }
+
+  /** Ends the holder; the namespace goes with its last process and its last open descriptor. */
+  async release(): Promise<void> {
+    this.holder.kill("SIGKILL");
+    await this.holder.exit;
+  }
+}

@@ -1,0 +1,68 @@
+import { accessSync, constants } from "node:fs";
+import { join, relative } from "node:path";
+import { getuid } from "node:process";
+import type { Census } from "./census.ts";
+import { type HeldNamespace, Namespace } from "./namespace.ts";
+import { root } from "./product.ts";
+
+/**
+ * What host and world stand on: a mount namespace with a file system in memory for all files of the
+ * lab, so that none is left behind whatever happens, and with the checkout in a place that every
+ * user can reach. Made by a normal user, a user namespace below it gives the rights to do this.
+ */
+export interface Stage {
+  /** root of the lab; its network namespace becomes the world */
+  readonly namespace: HeldNamespace;
+  /** true when made by root, who can give Slipway a real uid of its own */
+  readonly privileged: boolean;
+  /** writable by all, empty, seen by the lab's processes only */
+  readonly directory: string;
+  /** where the lab's processes find a file of the checkout; other paths stay as they are */
+  inside(path: string): string;
+  /** where this process finds a file of {@link Stage.directory} */
+  outside(path: string): string;
+}
+
+export async function makeStage(census: Census): Promise<Stage> {
+  const privileged = getuid?.() === 0;
+  const bottom = new Namespace(census);
+  const namespace = privileged
+    ? await bottom.unshare(["mount", "net"])
+    : await bottom.unshare(["user", "mount", "net"], ["--map-root-user"]);
+  const directory = mountPoint();
+  const checkout = join(directory, "checkout");
+  await namespace.shell(`
+    mount -t tmpfs -o mode=1777 tmpfs ${directory}
+    mkdir ${checkout}
+    mount --rbind '${root}' ${checkout}
+  `);
+  return {
+    namespace,
+    privileged,
+    directory,
+    inside: (path) => (isBelow(root, path) ? join(checkout, relative(root, path)) : path),
+    outside: (path) => `/proc/${namespace.pid}/root${path}`,
+  };
+}
+
+/** A directory of every Debian system whose contents the lab can do without. */
+function mountPoint(): string {
+  const usable = ["/mnt", "/srv", "/media", "/opt"].find(
+    (path) => exists(path) && !isBelow(path, root) && !isBelow(path, process.execPath),
+  );
+  if (usable === undefined) throw new Error("no directory to mount the lab's files on");
+  return usable;
+}
+
+function isBelow(directory: string, path: string): boolean {
+  return !relative(directory, path).startsWith("..");
+}
+
+function exists(path: string): boolean {
+  try {
+    accessSync(path, constants.F_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
