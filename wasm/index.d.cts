@@ -1,0 +1,2 @@
+/** Where the built WebAssembly module stands. */
+export const modulePath: string;

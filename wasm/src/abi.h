@@ -1,0 +1,49 @@
+/*
+ * The numbers that the glue and TypeScript share. The build turns each `#define ABI_…` into
+ * a constant of src/stack/abi.ts, so that no number is kept twice by hand.
+ */
+#pragma once
+
+/* Bytes of the virtio_net_hdr in front of every frame in a receive buffer, used or not. */
+#define ABI_VNET_HEADER_SIZE 10
+/* Longest frame (virtio header included) that fits a receive buffer. */
+#define ABI_FRAME_CAPACITY 66048
+/* Flows that one stack can hold; flow ids are below it. */
+#define ABI_MAX_FLOWS 65536
+/* Entries of the event array: pairs of flow id and event bits. */
+#define ABI_MAX_EVENTS 256
+/* Entries of the I/O vector: pairs of address and length. */
+#define ABI_MAX_IOV 64
+
+/* Events of a flow, ORed. */
+#define ABI_EVENT_SYN 1
+#define ABI_EVENT_OPEN 2
+#define ABI_EVENT_DATA 4
+#define ABI_EVENT_SPACE 8
+#define ABI_EVENT_FIN 16
+#define ABI_EVENT_CLOSED 32
+#define ABI_EVENT_RESET 64
+
+/* What input() says of a frame. */
+#define ABI_INPUT_TAKEN 0
+#define ABI_INPUT_PASS 1
+#define ABI_DROP_SHORT (-1)
+#define ABI_DROP_IP_HEADER (-2)
+#define ABI_DROP_TCP_HEADER (-3)
+#define ABI_DROP_TCP_CHECKSUM (-4)
+#define ABI_DROP_NO_MEMORY (-5)
+#define ABI_DROP_FLOW_LIMIT (-6)
+#define ABI_DROP_OVER_QUOTA (-7)
+#define ABI_DROP_ADDRESS (-8)
+#define ABI_DROP_FRAGMENT (-9)
+
+/* Indices of the statistics array. */
+#define ABI_STAT_FLOWS 0
+#define ABI_STAT_BLOCKS_IN_USE 1
+#define ABI_STAT_FRAMES_OUT 2
+#define ABI_STAT_SEGMENTED_OUT 3
+#define ABI_STAT_OUTPUT_ERRORS 4
+#define ABI_STAT_OVER_QUOTA 5
+#define ABI_STAT_ALLOCATION_FAILURES 6
+#define ABI_STAT_BLOCK_SIZE 7
+#define ABI_STAT_COUNT 8

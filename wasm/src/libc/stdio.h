@@ -1,0 +1,2 @@
+/* lwIP includes this for snprintf, which nothing that we build calls. */
+#pragma once

@@ -1,0 +1,382 @@
+#include "relay.h"
+
+#include <string.h>
+
+#include "heap.h"
+#include "packet.h"
+
+/* A span of copied bytes: small segments are coalesced, so that n bytes waiting cost about n. */
+#define SPAN_OBJECT 4096
+#define SPAN_CAPACITY (SPAN_OBJECT - (uint32_t)sizeof(struct span))
+/* Segments up to this size are copied; a longer one keeps its receive buffer (trap 3). */
+#define COPY_LIMIT 2048
+/* Data from the host up to this size is copied, so that it does not hold a whole block. */
+#define COPY_DOWN_LIMIT 16384
+
+#define WINDOW_START 65535
+#define WINDOW_LEAST 16384
+#define WINDOW_MOST (1024 * 1024)
+
+/* lwIP cuts at its MSS, so a chunk is one superframe; IPv6's header takes 20 bytes more. */
+#define MSS_V4 65495
+#define MSS_V6 65475
+
+/* Blocks kept for lwIP's own needs (headers, PCBs) when data would take the last ones. */
+#define BLOCKS_IN_RESERVE 16
+
+static struct chunk *spare; /* the block that the next receive goes to, whatever its flow */
+
+uint32_t relay_chunk_capacity(void) {
+  uint32_t room = HEAP_BLOCK_SIZE - (uint32_t)sizeof(struct chunk);
+  return room < MSS_V4 ? room : MSS_V4;
+}
+
+/* ---- guest → host ---- */
+
+static void append_span(struct flow *flow, struct span *span) {
+  span->next = NULL;
+  if (flow->last_span) flow->last_span->next = span;
+  else flow->spans = span;
+  flow->last_span = span;
+}
+
+static uint32_t room_in_span(const struct span *span) {
+  if (!span || span->owner) return 0;
+  return SPAN_CAPACITY - (uint32_t)(span->data - span->bytes) - span->length;
+}
+
+static struct span *new_copy_span(void) {
+  struct span *span = heap_alloc(SPAN_OBJECT);
+  if (!span) return NULL;
+  span->owner = NULL;
+  span->data = span->bytes;
+  span->length = 0;
+  return span;
+}
+
+static bool copy_to_spans(struct flow *flow, const uint8_t *from, uint32_t length) {
+  while (length > 0) {
+    uint32_t room = room_in_span(flow->last_span);
+    if (room == 0) {
+      struct span *span = new_copy_span();
+      if (!span) return false;
+      append_span(flow, span);
+      continue;
+    }
+    uint32_t part = length < room ? length : room;
+    struct span *last = flow->last_span;
+    memcpy(last->data + last->length, from, part);
+    last->length += part;
+    flow->held += part;
+    from += part;
+    length -= part;
+  }
+  return true;
+}
+
+static bool keep_frame(struct flow *flow, struct pbuf *frame) {
+  struct span *span = heap_alloc(sizeof *span);
+  if (!span) return false;
+  span->owner = frame;
+  span->data = frame->payload;
+  span->length = frame->len;
+  append_span(flow, span);
+  flow->held += frame->len;
+  return true;
+}
+
+static void free_span(struct span *span) {
+  if (span->owner) pbuf_free(span->owner);
+  heap_free(span);
+}
+
+/*
+ * Room for the copy is made sure of before lwIP acknowledges anything: input() drops a segment
+ * while the heap could not take it, so a failure here means the budget ended within one segment.
+ * lwIP then keeps the data as refused and offers it again.
+ */
+static err_t take_segment(struct flow *flow, struct pbuf *segment) {
+  if (!segment->next && segment->len > COPY_LIMIT && keep_frame(flow, segment)) return ERR_OK;
+  struct span *last_before = flow->last_span;
+  uint32_t length_before = last_before ? last_before->length : 0, held_before = flow->held;
+  for (struct pbuf *part = segment; part; part = part->next) {
+    if (copy_to_spans(flow, part->payload, part->len)) continue;
+    struct span *surplus = last_before ? last_before->next : flow->spans;
+    while (surplus) {
+      struct span *next = surplus->next;
+      free_span(surplus);
+      surplus = next;
+    }
+    flow->last_span = last_before;
+    if (last_before) {
+      last_before->next = NULL;
+      last_before->length = length_before;
+    } else {
+      flow->spans = NULL;
+    }
+    flow->held = held_before;
+    return ERR_MEM;
+  }
+  pbuf_free(segment);
+  return ERR_OK;
+}
+
+static err_t on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *segment, err_t error) {
+  struct flow *flow = arg;
+  (void)error;
+  if (!flow) {
+    if (segment) pbuf_free(segment);
+    return ERR_OK;
+  }
+  if (!segment) {
+    flow->fin_from_guest = true;
+    flow_notify(flow, ABI_EVENT_FIN);
+    return ERR_OK;
+  }
+  err_t result = take_segment(flow, segment);
+  if (result == ERR_OK) {
+    /* One ACK per flow and batch, by relay_consumed. */
+    tcp_clear_flags(pcb, TF_ACK_NOW | TF_ACK_DELAY);
+    flow_notify(flow, ABI_EVENT_DATA);
+  }
+  return result;
+}
+
+uint32_t relay_pending(const struct flow *flow, struct iov *pieces, uint32_t capacity) {
+  uint32_t count = 0;
+  for (const struct span *span = flow->spans; span && count < capacity; span = span->next) {
+    if (span->length == 0) continue;
+    pieces[count].base = (uint32_t)(uintptr_t)span->data;
+    pieces[count++].length = span->length;
+  }
+  return count;
+}
+
+static void free_sent(struct flow *flow, uint32_t length) {
+  while (length > 0 && flow->spans) {
+    struct span *span = flow->spans;
+    if (length < span->length) {
+      span->data += length;
+      span->length -= length;
+      flow->held -= length;
+      return;
+    }
+    length -= span->length;
+    flow->held -= span->length;
+    flow->spans = span->next;
+    if (!flow->spans) flow->last_span = NULL;
+    free_span(span);
+  }
+}
+
+/*
+ * The host does not keep up: frames that hold a block for little data are copied together. One
+ * free block has room for all of one frame, so the copy cannot fail half-way.
+ */
+static void compact(struct flow *flow) {
+  struct span *old = flow->spans;
+  flow->spans = flow->last_span = NULL;
+  while (old) {
+    struct span *next = old->next;
+    bool wasteful = old->owner && old->length < HEAP_BLOCK_SIZE / 2;
+    if (wasteful && heap_blocks_free() > 0) {
+      flow->held -= old->length;
+      copy_to_spans(flow, old->data, old->length);
+      free_span(old);
+    } else {
+      append_span(flow, old);
+    }
+    old = next;
+  }
+}
+
+static uint32_t window_limit(const struct tcp_pcb *pcb) {
+  uint32_t share = heap_is_tight() ? heap_budget() / 4 / (flows_count() + 1)
+                                   : heap_blocks_free() * HEAP_BLOCK_SIZE / 4;
+  uint32_t limit = TCP_WND_MAX(pcb) < WINDOW_MOST ? TCP_WND_MAX(pcb) : WINDOW_MOST;
+  if (share < WINDOW_LEAST) share = WINDOW_LEAST;
+  return share < limit ? share : limit;
+}
+
+/*
+ * The window follows the reader: it doubles each time the host has taken everything, up to the
+ * flow's share of the memory, and shrinks to the share when memory is tight, by withholding
+ * credit, never by moving the announced right edge back (RFC 9293 §3.8.6). lwIP's tcp_recved
+ * would announce nothing below its huge MSS, so the announcement is made here, by the guest's
+ * MSS (silly window avoidance, RFC 9293 §3.8.6.2.2). True when it is worth an ACK of its own.
+ */
+static bool open_window(struct flow *flow) {
+  struct tcp_pcb *pcb = flow->pcb;
+  uint32_t limit = window_limit(pcb);
+  if (flow->held == 0) flow->window *= 2;
+  if (flow->window > limit) flow->window = limit;
+  uint32_t granted = pcb->rcv_wnd + flow->held;
+  if (flow->window > granted) pcb->rcv_wnd += flow->window - granted;
+  uint32_t growth = pcb->rcv_nxt + pcb->rcv_wnd - pcb->rcv_ann_right_edge;
+  uint32_t least = flow->window / 2 < flow->guest_mss ? flow->window / 2 : flow->guest_mss;
+  if ((int32_t)growth < (int32_t)least) return false;
+  pcb->rcv_ann_wnd = pcb->rcv_wnd;
+  return growth >= flow->window / 4;
+}
+
+void relay_consumed(struct flow *flow, uint32_t length) {
+  free_sent(flow, length);
+  if (flow->spans) compact(flow);
+  if (!flow->pcb) return;
+  bucket_select(flow->bucket);
+  bool update = open_window(flow);
+  if (update || flow->acknowledged != flow->pcb->rcv_nxt) tcp_ack_now(flow->pcb);
+  tcp_output(flow->pcb);
+}
+
+bool relay_is_over_quota(const struct flow *flow) {
+  return heap_is_tight() && flow->held > heap_budget() / 2 / (flows_count() + 1);
+}
+
+/* ---- host → guest ---- */
+
+static uint32_t send_limit(void) {
+  /* Many flows with a megabyte in flight each leave the cache (design, part 2). */
+  uint32_t share = heap_blocks_free() * HEAP_BLOCK_SIZE / 2 / (flows_count() + 1);
+  return share < 131072 ? 131072 : share;
+}
+
+int32_t relay_reserve(struct flow *flow, uint8_t **where) {
+  struct tcp_pcb *pcb = flow->pcb;
+  if (!pcb || flow->state != FLOW_OPEN || flow->fin_to_guest) return 0;
+  uint32_t in_flight = flow->sent_end - flow->acked_end, limit = send_limit();
+  if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return 0;
+  if (in_flight >= limit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 16) return 0;
+  if (!spare) {
+    if (heap_blocks_free() <= BLOCKS_IN_RESERVE) return -1;
+    spare = heap_block();
+    if (!spare) return -1;
+  }
+  uint32_t room = tcp_sndbuf(pcb), capacity = relay_chunk_capacity();
+  if (room > capacity) room = capacity;
+  if (room > limit - in_flight) room = limit - in_flight;
+  *where = spare->data;
+  return (int32_t)room;
+}
+
+static void lend_spare(struct flow *flow, uint32_t length) {
+  struct chunk *chunk = spare;
+  spare = NULL;
+  chunk->next = NULL;
+  chunk->length = length;
+  chunk->written = 0;
+  if (flow->last_chunk) flow->last_chunk->next = chunk;
+  else flow->chunks = chunk;
+  flow->last_chunk = chunk;
+}
+
+void relay_push(struct flow *flow) {
+  struct chunk *chunk = flow->last_chunk;
+  if (!chunk || !flow->pcb || chunk->written == chunk->length) return;
+  bucket_select(flow->bucket);
+  uint16_t length = (uint16_t)(chunk->length - chunk->written);
+  if (tcp_write(flow->pcb, chunk->data + chunk->written, length, 0) != ERR_OK) return;
+  chunk->written += length;
+  flow->sent_end += length;
+  chunk->end = flow->sent_end;
+  if (flow->fin_to_guest) tcp_shutdown(flow->pcb, 0, 1);
+  tcp_output(flow->pcb);
+}
+
+void relay_finish(struct flow *flow) {
+  if (!flow->pcb || flow->fin_to_guest) return;
+  flow->fin_to_guest = true;
+  if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return;
+  bucket_select(flow->bucket);
+  tcp_shutdown(flow->pcb, 0, 1);
+}
+
+void relay_commit(struct flow *flow, uint32_t length) {
+  if (!flow->pcb || !spare || length == 0 || length > relay_chunk_capacity()) return;
+  bucket_select(flow->bucket);
+  if (length <= COPY_DOWN_LIMIT &&
+      tcp_write(flow->pcb, spare->data, (uint16_t)length, TCP_WRITE_FLAG_COPY) == ERR_OK) {
+    flow->sent_end += length;
+    tcp_output(flow->pcb);
+    return;
+  }
+  lend_spare(flow, length);
+  relay_push(flow);
+}
+
+static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t length) {
+  struct flow *flow = arg;
+  (void)pcb;
+  if (!flow) return ERR_OK;
+  flow->acked_end += length;
+  struct chunk *chunk;
+  while ((chunk = flow->chunks) && chunk->written == chunk->length &&
+         (int32_t)(flow->acked_end - chunk->end) >= 0) {
+    flow->chunks = chunk->next;
+    if (!flow->chunks) flow->last_chunk = NULL;
+    heap_free(chunk);
+  }
+  flow_notify(flow, ABI_EVENT_SPACE);
+  return ERR_OK;
+}
+
+/* ---- life ---- */
+
+static void on_error(void *arg, err_t error) {
+  struct flow *flow = arg;
+  if (!flow) return;
+  flow->pcb = NULL;
+  flow_notify(flow, error == ERR_CLSD ? ABI_EVENT_CLOSED : ABI_EVENT_RESET);
+  flow_detach(flow);
+}
+
+/*
+ * lwIP has learned the guest's MSS: that becomes the segment size of the offload, and lwIP itself
+ * may write superframes. Without offload it stays what the wire can carry.
+ */
+err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error) {
+  struct flow *flow = arg;
+  if (!flow || !pcb || error != ERR_OK) return ERR_VAL;
+  flow->guest_mss = pcb->mss;
+  if (stack_offload()) pcb->mss = IP_IS_V6(&flow->peer) ? MSS_V6 : MSS_V4;
+  tcp_nagle_disable(pcb);
+  flow->state = FLOW_OPEN;
+  flow->window = WINDOW_START;
+  if (pcb->rcv_wnd > WINDOW_START) pcb->rcv_wnd = pcb->rcv_ann_wnd = WINDOW_START;
+  flow_notify(flow, ABI_EVENT_OPEN | ABI_EVENT_SPACE);
+  return ERR_OK;
+}
+
+void relay_bind(struct flow *flow, struct tcp_pcb *pcb) {
+  flow->pcb = pcb;
+  flow->state = FLOW_OPENING;
+  tcp_arg(pcb, flow);
+  tcp_recv(pcb, on_receive);
+  tcp_sent(pcb, on_sent);
+  tcp_err(pcb, on_error);
+}
+
+void relay_settle(struct flow *flow) {
+  if (!flow->pcb || flow->pcb->state != TIME_WAIT) return;
+  flow_notify(flow, ABI_EVENT_CLOSED);
+  flow_detach(flow);
+}
+
+void relay_free_spans(struct flow *flow) {
+  while (flow->spans) {
+    struct span *next = flow->spans->next;
+    free_span(flow->spans);
+    flow->spans = next;
+  }
+  flow->last_span = NULL;
+  flow->held = 0;
+}
+
+void relay_free_chunks(struct flow *flow) {
+  while (flow->chunks) {
+    struct chunk *next = flow->chunks->next;
+    heap_free(flow->chunks);
+    flow->chunks = next;
+  }
+  flow->last_chunk = NULL;
+}
