@@ -1,0 +1,196 @@
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "./base/errors.js";
+import type { AddressPlan } from "./base/plan.js";
+import { native } from "./sys/native.js";
+import { addAddress, addDefaultRoute, LOOPBACK_IFINDEX, linkUp } from "./wire/rtnetlink.js";
+
+const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
+
+/** A network namespace by its files. */
+export interface Namespace {
+  /** /proc/PID/ns/net, or wherever it is mounted. */
+  readonly netns: string;
+  /** The user namespace to enter, or null for the owner of the network namespace. */
+  readonly userns: string | null;
+}
+
+/** What to set in the namespace beside opening the TAP. */
+export interface TapSettings {
+  readonly plans: readonly AddressPlan[];
+  /** In bytes, without the Ethernet header. */
+  readonly mtu: number;
+  /** Length of the TAP's queue, in frames: the kernel drops silently what exceeds it. */
+  readonly txqueuelen: number;
+}
+
+export interface Tap {
+  /** A handle of the addon, non-blocking. */
+  readonly fd: number;
+  /** Whether each frame is preceded by a virtio_net_hdr. */
+  readonly vnetHeader: boolean;
+}
+
+/**
+ * Opens the TAP `name` in a namespace, creating it when it does not exist; with settings it also
+ * brings up lo and the TAP with its addresses and default routes. On an error nothing is left.
+ * @throws UserError
+ */
+export function openTap(namespace: Namespace, name: string, settings: TapSettings | null): Tap {
+  const agent = native.openAgent(namespace.userns, namespace.netns);
+  if (agent < 0) throw systemFailure(agent, namespace);
+  try {
+    const fd = native.agentOpenTap(agent, name, true);
+    if (fd < 0) throw systemFailure(fd, namespace);
+    try {
+      if (settings !== null) configure(agent, namespace, name, settings);
+    } catch (error) {
+      native.close(fd);
+      throw error;
+    }
+    return { fd, vnetHeader: true };
+  } finally {
+    native.closeAgent(agent);
+  }
+}
+
+function configure(agent: number, namespace: Namespace, name: string, settings: TapSettings): void {
+  const { mtu, txqueuelen, plans } = settings;
+  const tap = native.agentIfindex(agent, name);
+  if (tap < 0) throw systemFailure(tap, namespace);
+  const request = (purpose: string, message: Uint8Array): void => {
+    const result = native.agentNetlink(agent, message);
+    if (result < 0) throw settingFailure(result, purpose, namespace);
+  };
+  request("bring up lo", linkUp(LOOPBACK_IFINDEX, {}));
+  request(`bring up ${name} with MTU ${mtu}`, linkUp(tap, { mtu, txqueuelen }));
+  for (const { guest, prefix, gateway } of plans) {
+    request(`give ${name} the address ${guest}`, addAddress(tap, guest, prefix.length));
+    request(`make ${gateway} the default gateway`, addDefaultRoute(tap, gateway));
+  }
+}
+
+function settingFailure(result: number, purpose: string, { netns }: Namespace): UserError {
+  const where = ownerOf(netns);
+  return new UserError(
+    `cannot ${purpose} in the namespace of ${where}: ${nameOf(result)}: see what is set there: ip addr; ip route`,
+  );
+}
+
+/**
+ * The last failure of an agent or a spawned child in the words of the user.
+ * @param result the negative errno that the call returned
+ * @param namespace the namespace it was about; null for a new one
+ */
+export function systemFailure(result: number, namespace: Namespace | null): UserError {
+  const { step, path } = native.lastError();
+  const where = namespace === null ? "a new namespace" : ownerOf(namespace.netns);
+  return new UserError(sentence({ step, path, where, errno: -result }));
+}
+
+interface Failure {
+  readonly step: ReturnType<typeof native.lastError>["step"];
+  /** What the step was about: a path or the TAP's name. */
+  readonly path: string;
+  readonly where: string;
+  readonly errno: number;
+}
+
+function sentence(failure: Failure): string {
+  const { step, path, where, errno } = failure;
+  switch (step) {
+    case "open-netns":
+    case "open-userns":
+      return openSentence(failure);
+    case "check-netns":
+      return `${path} is not a network namespace: give a file such as /proc/PID/ns/net`;
+    case "check-userns":
+      return `${path} is not a user namespace: give a file such as /proc/PID/ns/user`;
+    case "get-userns":
+    case "setns-user":
+    case "setns-net":
+      return `not permitted to enter the namespaces of ${where} (${step}, ${nameOf(-errno)}): run slipway as the user who made them`;
+    case "open-tun":
+      return tunSentence(errno);
+    case "tunsetiff":
+      return tapSentence(failure);
+    case "unshare":
+    case "setgroups":
+    case "uid-map":
+    case "gid-map":
+      return usernsSentence(failure);
+    case "resolv-conf":
+      return errno === ENOENT
+        ? "/etc/resolv.conf does not exist, so the namespace cannot have its own: sudo touch /etc/resolv.conf"
+        : otherSentence(failure);
+    case "none":
+    case "socketpair":
+    case "fork":
+    case "agent":
+    case "vnet-header":
+    case "offload":
+    case "ifindex":
+    case "netlink":
+    case "socket":
+    case "mount":
+    case "pidfd-open":
+      return otherSentence(failure);
+  }
+}
+
+function openSentence({ path, where, errno }: Failure): string {
+  const isProcess = /^\/proc\/\d+\//.test(path);
+  if (errno === ENOENT) {
+    return isProcess
+      ? `${where} does not exist: give the PID of a running process`
+      : `${path} does not exist: give a file such as /proc/PID/ns/net or /run/netns/NAME`;
+  }
+  if (errno === EACCES || errno === EPERM) {
+    return isProcess
+      ? `${where} belongs to another user: run slipway as that user`
+      : `not permitted to open ${path}: run slipway as its owner`;
+  }
+  return `cannot open ${path}: ${nameOf(-errno)}: give a file such as /proc/PID/ns/net`;
+}
+
+function tunSentence(errno: number): string {
+  if (errno === EACCES || errno === EPERM) {
+    return "not permitted to open /dev/net/tun: sudo chmod 0666 /dev/net/tun";
+  }
+  return `/dev/net/tun is missing (${nameOf(-errno)}): sudo modprobe tun, and see slipway doctor`;
+}
+
+function tapSentence({ path, where, errno }: Failure): string {
+  switch (errno) {
+    case EBUSY:
+      return `TAP ${path} is in use in the namespace of ${where}: choose another name`;
+    case EINVAL:
+      return `${path} in the namespace of ${where} is not a TAP: choose another name`;
+    case EPERM:
+      return `TAP ${path} in the namespace of ${where} belongs to another user: choose another name`;
+    default:
+      return `cannot open TAP ${path} in the namespace of ${where}: ${nameOf(-errno)}: choose another name`;
+  }
+}
+
+function usernsSentence({ step, errno }: Failure): string {
+  if (errno === ENOSPC) {
+    return "no more user namespaces are allowed: sudo sysctl -w user.max_user_namespaces=15000";
+  }
+  return `user namespaces are forbidden here (${step}, ${nameOf(-errno)}): slipway doctor tells how to allow them`;
+}
+
+function otherSentence({ step, path, where, errno }: Failure): string {
+  const what = path === "" ? step : `${step} ${path}`;
+  return `${what} failed for ${where}: ${nameOf(-errno)}: slipway doctor checks what it may be`;
+}
+
+/** What the user calls the namespace of a file: its process, if it is one's. */
+function ownerOf(netns: string): string {
+  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
+  return pid === undefined ? netns : `process ${pid}`;
+}
+
+function nameOf(result: number): string {
+  return getSystemErrorName(result);
+}

@@ -1,0 +1,66 @@
+import { writeSync } from "node:fs";
+import { openTap } from "../attach.js";
+import { UserError } from "../base/errors.js";
+import { Loop } from "../loop.js";
+import { native } from "../sys/native.js";
+import { announcement } from "./announcement.js";
+import type { AttachConfig } from "./command-line.js";
+import { adoptInherited } from "./inherited.js";
+import { guestConfig, hostResolvConf, tapSettings } from "./network.js";
+
+const STDOUT = 1;
+const READY = Buffer.from("1");
+const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/**
+ * `slipway attach` and `slirp4netns`: serves a namespace until its process dies, the exit-fd tells
+ * or a signal comes, then ends this process with 0.
+ * @throws UserError before the network is ready; the ready-fd is not written then
+ */
+export function attach(options: AttachConfig): void {
+  const { exitFd, readyFd, target } = options;
+  const endings: number[] = [];
+  if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
+  if (exitFd !== null) {
+    adoptInherited("--exit-fd", exitFd);
+    endings.push(exitFd);
+  }
+  if (target.pid !== null) endings.push(openProcess(target.pid));
+
+  const config = guestConfig(options.network, hostResolvConf());
+  const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
+  const loop = new Loop();
+  loop.addGuest(tap, config);
+  const end = (): void => {
+    loop.stop();
+    process.exit(0);
+  };
+  for (const fd of endings) loop.watchFd(fd, end);
+  for (const signal of END_SIGNALS) process.on(signal, end);
+  loop.start();
+  announce(announcement(options));
+  if (readyFd !== null) tellReady(readyFd);
+}
+
+/** A pidfd, so that the end of the process is seen and its number is not taken for another's. */
+function openProcess(pid: number): number {
+  const pidfd = native.pidfdOpen(pid);
+  if (pidfd < 0) {
+    throw new UserError(`process ${pid} does not exist: give the PID of a running process`);
+  }
+  return pidfd;
+}
+
+function announce(text: string): void {
+  try {
+    writeSync(STDOUT, text);
+  } catch {
+    // The network is up, whether or not somebody reads that.
+  }
+}
+
+function tellReady(fd: number): void {
+  // Nobody reads any more: then nobody waits, and the exit-fd or a signal will tell.
+  native.writeBytes(fd, READY);
+  native.close(fd);
+}

@@ -1,0 +1,199 @@
+import { Command, CommanderError } from "commander";
+import manifest from "../../package.json" with { type: "json" };
+import { UserError } from "../base/errors.js";
+import type { AddressPlan } from "../base/plan.js";
+import { attachOptions, check, option, pid, runOptions, slirp4netnsOptions } from "./options.js";
+
+/** What the user asked of the guest's network. */
+export interface NetworkOptions {
+  readonly mtu: number;
+  readonly plan: AddressPlan;
+  readonly hostLoopback: boolean;
+}
+
+/** A network namespace that exists. */
+export interface Target {
+  /** Its file. */
+  readonly netns: string;
+  /** File of the user namespace to enter, or null for the owner of the network namespace. */
+  readonly userns: string | null;
+  /** The process with which the network shall end, if it was named by one. */
+  readonly pid: number | null;
+}
+
+export interface RunConfig {
+  readonly network: NetworkOptions;
+  readonly tap: string;
+  readonly keepId: boolean;
+  readonly command: readonly [file: string, ...args: string[]];
+}
+
+export interface AttachConfig {
+  readonly network: NetworkOptions;
+  readonly tap: string;
+  readonly target: Target;
+  /** Whether lo, TAP, address and route are set, or only the TAP opened. */
+  readonly configure: boolean;
+  readonly readyFd: number | null;
+  readonly exitFd: number | null;
+  /** Whose words tell that the network is up. */
+  readonly announcement: "slipway" | "slirp4netns";
+}
+
+/** What a command line asks for. */
+export type Invocation =
+  | { readonly kind: "print"; readonly text: string }
+  | { readonly kind: "run"; readonly config: RunConfig }
+  | { readonly kind: "attach"; readonly config: AttachConfig }
+  | { readonly kind: "doctor" };
+
+const SLIPWAY_VERSION = `slipway ${manifest.version}`;
+const SLIRP4NETNS_VERSION = `slirp4netns version ${manifest.version}
+slipway: ${manifest.version}, in the place of slirp4netns`;
+
+/**
+ * Reads a command line; the machine is not looked at.
+ * @param name by which the program was called; `slirp4netns` has a command line of its own
+ * @throws UserError with exit status 2
+ */
+export function parseCommandLine(name: string, args: readonly string[]): Invocation {
+  const isSlirp4netns = name === "slirp4netns";
+  let invocation: Invocation | undefined;
+  let text = "";
+  const ask: Ask = (asked) => {
+    invocation = asked;
+  };
+  const program = isSlirp4netns ? slirp4netnsProgram(ask) : slipwayProgram(ask);
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (part) => {
+        text += part;
+      },
+      writeErr: () => {},
+    });
+  }
+  try {
+    program.parse(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { kind: "print", text };
+    throw new UserError(sentenceOf(error, isSlirp4netns ? "slirp4netns" : "slipway"), 2);
+  }
+  // Every command has an action, and commander throws when none is named.
+  return invocation as Invocation;
+}
+
+type Ask = (invocation: Invocation) => void;
+
+function slipwayProgram(ask: Ask): Command {
+  const program = new Command("slipway")
+    .description("Rootless networking for containers and namespaces.")
+    .version(SLIPWAY_VERSION, "-v, --version", "show the version")
+    .helpOption("-h, --help", "show this help")
+    .enablePositionalOptions();
+  program.addCommand(runCommand(ask));
+  program.addCommand(attachCommand(ask));
+  program
+    .command("doctor")
+    .description("check whether this machine is fit for Slipway, and say how to mend it")
+    .action(() => ask({ kind: "doctor" }));
+  return program;
+}
+
+function runCommand(ask: Ask): Command {
+  return new Command("run")
+    .description("run a command in new user, network and mount namespaces")
+    .usage("[options] -- COMMAND [ARG...]")
+    .argument("<command...>", "what to run")
+    .passThroughOptions()
+    .addOption(option.mtu)
+    .addOption(option.cidr)
+    .addOption(option.hostLoopback)
+    .addOption(option.tap)
+    .addOption(option.keepId)
+    .action((command: [string, ...string[]], raw: unknown) => {
+      const { mtu, cidr, hostLoopback, tap, keepId } = check(runOptions, raw);
+      ask({
+        kind: "run",
+        config: { network: { mtu, plan: cidr, hostLoopback }, tap, keepId, command },
+      });
+    });
+}
+
+function attachCommand(ask: Ask): Command {
+  return new Command("attach")
+    .description("give a namespace that exists a network, until it dies or a signal comes")
+    .usage("[options] PID|PATH [TAPNAME]")
+    .argument("<target>", "a process, or the file of a network namespace")
+    .argument("[tapname]", "name of the TAP in the namespace", "tap0")
+    .addOption(option.mtu)
+    .addOption(option.cidr)
+    .addOption(option.hostLoopback)
+    .addOption(option.readyFd)
+    .addOption(option.exitFd)
+    .action((target: string, tapName: string, raw: object) => {
+      const options = check(attachOptions, { ...raw, tap: tapName });
+      const { mtu, cidr, hostLoopback, tap, readyFd, exitFd } = options;
+      ask({
+        kind: "attach",
+        config: {
+          network: { mtu, plan: cidr, hostLoopback },
+          tap,
+          target: targetOf(target, /^\d+$/.test(target) ? "pid" : "path", null),
+          configure: true,
+          readyFd,
+          exitFd,
+          announcement: "slipway",
+        },
+      });
+    });
+}
+
+/** The command line of slirp4netns 1.2; superfluous arguments are ignored as there. */
+function slirp4netnsProgram(ask: Ask): Command {
+  return new Command("slirp4netns")
+    .description("User-mode networking for unprivileged network namespaces, by Slipway.")
+    .usage("[OPTION]... PID|PATH TAPNAME")
+    .version(SLIRP4NETNS_VERSION, "-v, --version", "show the version")
+    .helpOption("-h, --help", "show this help")
+    .argument("<target>", "a process, or the file of a network namespace (see --netns-type)")
+    .argument("<tapname>", "name of the TAP in the namespace")
+    .allowExcessArguments()
+    .addOption(option.configure)
+    .addOption(option.exitFd)
+    .addOption(option.readyFd)
+    .addOption(option.mtu)
+    .addOption(option.cidr)
+    .addOption(option.disableHostLoopback)
+    .addOption(option.netnsType)
+    .addOption(option.usernsPath)
+    .action((target: string, tapName: string, raw: object) => {
+      const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
+      const { mtu, cidr, tap, configure, readyFd, exitFd } = options;
+      ask({
+        kind: "attach",
+        config: {
+          network: { mtu, plan: cidr, hostLoopback: !options.disableHostLoopback },
+          tap,
+          target: targetOf(target, options.netnsType, options.usernsPath),
+          configure,
+          readyFd,
+          exitFd,
+          announcement: "slirp4netns",
+        },
+      });
+    });
+}
+
+function targetOf(text: string, type: "pid" | "path", userns: string | null): Target {
+  if (type === "path") return { netns: text, userns, pid: null };
+  const id = check(pid, text);
+  return { netns: `/proc/${id}/ns/net`, userns, pid: id };
+}
+
+/** commander's message as one line. */
+function sentenceOf(error: CommanderError, program: string): string {
+  const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+  const what = error.code === "commander.help" ? "no command given" : message;
+  return `${what}; see ${program} --help`;
+}

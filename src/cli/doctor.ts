@@ -1,0 +1,83 @@
+import { release } from "node:os";
+import path from "node:path";
+import { DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import {
+  checkAppArmor,
+  checkConfinement,
+  checkKernel,
+  checkLimit,
+  checkNode,
+  checkPingGroups,
+  checkTun,
+  checkUnprivilegedClone,
+  type Finding,
+  readSysctl,
+  readText,
+} from "./checks.js";
+
+const LIMITS = ["user.max_user_namespaces", "user.max_net_namespaces", "user.max_mnt_namespaces"];
+
+/** `slipway doctor`: prints what it finds. @returns the exit status: 0 when the machine is usable */
+export async function doctor(): Promise<0 | 1> {
+  const findings = [...checkMachine(), await tryNetwork()];
+  process.stdout.write(report(findings));
+  return findings.some(({ state }) => state === "problem") ? 1 : 0;
+}
+
+/** The findings as a table, with a line below each that is to be mended. */
+export function report(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ subject }) => subject.length));
+  const lines = findings.flatMap(({ state, subject, found, mend }) => {
+    const line = `${state.padEnd("warning".length)}  ${subject.padEnd(width)}  ${found}`;
+    return mend === null ? [line] : [line, `         mend: ${mend}`];
+  });
+  const problems = findings.filter(({ state }) => state === "problem").length;
+  const verdict = problems === 0 ? "Slipway can be used here." : "Slipway cannot be used here yet.";
+  return `${lines.join("\n")}\n${verdict}\n`;
+}
+
+function checkMachine(): Finding[] {
+  return [
+    checkKernel(release()),
+    checkNode(process.versions.node),
+    checkTun(),
+    ...LIMITS.map((name) => checkLimit(name, readSysctl(name))),
+    checkUnprivilegedClone(readSysctl("kernel.unprivileged_userns_clone")),
+    checkAppArmor(readSysctl("kernel.apparmor_restrict_unprivileged_userns"), launcherPath()),
+    checkPingGroups(readSysctl("net.ipv4.ping_group_range"), ownGroups()),
+    // The launcher may have confined this process itself.
+    checkConfinement(readText(`/proc/${process.ppid}/status`)),
+  ];
+}
+
+/** Does what `slipway run` does, up to the command. */
+async function tryNetwork(): Promise<Finding> {
+  const subject = "network in a new namespace";
+  try {
+    const [{ openTap }, { namespaceOf, spawnHeld }, { native }] = await Promise.all([
+      import("../attach.js"),
+      import("./spawn.js"),
+      import("../sys/native.js"),
+    ]);
+    const child = spawnHeld({ command: ["true"], keepId: false, resolvConf: "" });
+    try {
+      const plans = [planFor(DEFAULT_PREFIX)];
+      openTap(namespaceOf(child), "tap0", { plans, mtu: 1500, txqueuelen: 1000 });
+    } finally {
+      native.close(child.control);
+    }
+    return { subject, state: "ok", found: "can be made", mend: null };
+  } catch (error) {
+    const found = error instanceof Error ? error.message : String(error);
+    return { subject, state: "problem", found, mend: "mend what is above, then: slipway doctor" };
+  }
+}
+
+/** bin/slipway beside dist/slipway.cjs. */
+function launcherPath(): string {
+  return path.resolve(path.dirname(process.argv[1] ?? ""), "../bin/slipway");
+}
+
+function ownGroups(): number[] {
+  return [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])];
+}

@@ -1,0 +1,22 @@
+import { UserError } from "../base/errors.js";
+import { native } from "../sys/native.js";
+
+/**
+ * Takes over a descriptor that the caller left open for us.
+ * @param option by which it was named
+ * @throws UserError when it is not open
+ */
+export function adoptInherited(option: string, fd: number): void {
+  if (!wasOpenAtStart(fd) || native.adoptFd(fd) < 0) {
+    throw new UserError(`${option} ${fd} is not open: start slipway with descriptor ${fd} open`);
+  }
+}
+
+/**
+ * Node opens descriptors of its own at the lowest free numbers before we run, so that a number that
+ * the caller left closed may be open now. The launcher lists those open before.
+ */
+function wasOpenAtStart(fd: number): boolean {
+  const { SLIPWAY_FDS: list } = process.env;
+  return list === undefined || list.split(",").includes(String(fd));
+}

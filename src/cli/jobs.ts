@@ -1,0 +1,58 @@
+import { constants } from "node:os";
+import { native } from "../sys/native.js";
+import { ownTerminalState } from "./terminal.js";
+
+const { EAGAIN } = constants.errno;
+
+/** Signals that a terminal sends to its whole foreground group, COMMAND included. */
+const TERMINAL_SIGNALS = ["SIGINT", "SIGQUIT", "SIGTSTP"] as const;
+/** Signals that reach COMMAND only through us, or do no harm when they come twice. */
+const FORWARDED_SIGNALS = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT"] as const;
+
+/** Bases of the numbers that waitChild returns. */
+const KILLED = 256;
+const STOPPED = 512;
+
+/**
+ * Makes this process a transparent parent of COMMAND, which shares its process group: signals sent to
+ * us alone reach COMMAND, those of the terminal reach it without us and once; when COMMAND is
+ * stopped by job control so are we, so that the shell sees one job.
+ * @param pidfd COMMAND's, from spawnHeld
+ * @param onEnd gets the exit status, 128 + n for signal n
+ */
+export function accompany(pidfd: number, onEnd: (status: number) => void): void {
+  const forward: NodeJS.SignalsListener = (signal) => {
+    native.pidfdSignal(pidfd, constants.signals[signal]);
+  };
+  const forwardUnlessFromTerminal: NodeJS.SignalsListener = (signal) => {
+    if (!ownTerminalState().isForeground) forward(signal);
+  };
+  for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
+  for (const signal of TERMINAL_SIGNALS) process.on(signal, forwardUnlessFromTerminal);
+  process.on("SIGCHLD", () => {
+    for (;;) {
+      const status = native.waitChild(pidfd);
+      if (status === -EAGAIN) return;
+      if (status < STOPPED) return onEnd(exitStatusOf(status));
+      stopLikewise(status - STOPPED, forwardUnlessFromTerminal);
+    }
+  });
+}
+
+/** @param status 0..255, or KILLED + signal */
+function exitStatusOf(status: number): number {
+  return status < KILLED ? status : 128 + (status - KILLED);
+}
+
+/**
+ * Stops this process by the signal that stopped COMMAND, until SIGCONT. Only where there is a
+ * terminal is there a shell that shows the stop and ends it; elsewhere whoever stopped COMMAND
+ * continues it by its own number, and the network must not stay stopped then.
+ */
+function stopLikewise(signal: number, suspendListener: NodeJS.SignalsListener): void {
+  if (!ownTerminalState().hasTerminal) return;
+  // Without a listener SIGTSTP has its default action again.
+  process.off("SIGTSTP", suspendListener);
+  process.kill(process.pid, signal);
+  process.on("SIGTSTP", suspendListener);
+}

@@ -1,0 +1,34 @@
+import { writeSync } from "node:fs";
+import { UserError } from "../base/errors.js";
+import { type Invocation, parseCommandLine } from "./command-line.js";
+import { fail } from "./exit.js";
+
+const STDOUT = 1;
+
+/** Each command is loaded when it is asked for, and doctor also where the addon does not load. */
+async function execute(invocation: Invocation): Promise<void> {
+  switch (invocation.kind) {
+    case "print":
+      writeSync(STDOUT, invocation.text);
+      return;
+    case "run":
+      return (await import("./run.js")).run(invocation.config);
+    case "attach":
+      return (await import("./attach.js")).attach(invocation.config);
+    case "doctor":
+      process.exitCode = await (await import("./doctor.js")).doctor();
+      return;
+  }
+}
+
+async function main(): Promise<void> {
+  const [, , name = "slipway", ...args] = process.argv;
+  try {
+    await execute(parseCommandLine(name, args));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    fail(error.message, error.exitStatus);
+  }
+}
+
+void main();

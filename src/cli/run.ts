@@ -1,0 +1,42 @@
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import { openTap } from "../attach.js";
+import { Loop } from "../loop.js";
+import { native } from "../sys/native.js";
+import type { RunConfig } from "./command-line.js";
+import { fail } from "./exit.js";
+import { accompany } from "./jobs.js";
+import { guestConfig, guestResolvConf, hostResolvConf, tapSettings } from "./network.js";
+import { namespaceOf, spawnHeld } from "./spawn.js";
+
+/** As shells have it. */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
+
+/**
+ * `slipway run`: ends the process with the exit status of COMMAND.
+ * @throws UserError when there is no network to run it in
+ */
+export function run({ network, tap, keepId, command }: RunConfig): void {
+  const hostText = hostResolvConf();
+  const config = guestConfig(network, hostText);
+  const resolvConf = guestResolvConf(hostText, network.plan.dns);
+  const child = spawnHeld({ command, keepId, resolvConf });
+  const loop = new Loop();
+  loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
+  accompany(child.pidfd, (status) => {
+    loop.stop();
+    process.exit(status);
+  });
+  loop.start();
+  const result = native.releaseSpawned(child.control);
+  if (result < 0) failToExecute(command[0], -result);
+}
+
+function failToExecute(file: string, errno: number): never {
+  if (errno === constants.errno.ENOENT) {
+    fail(`command ${file} not found: check its name, or install it`, NOT_FOUND);
+  }
+  const name = getSystemErrorName(-errno);
+  fail(`command ${file} is not executable (${name}): check its mode: ls -l`, NOT_EXECUTABLE);
+}

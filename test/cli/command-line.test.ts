@@ -1,0 +1,197 @@
+import { describe, expect, test } from "vitest";
+import { UserError } from "../../src/base/errors.js";
+import { type AttachConfig, parseCommandLine, type RunConfig } from "../../src/cli/command-line.js";
+
+function parseRun(...args: string[]): RunConfig {
+  const invocation = parseCommandLine("slipway", ["run", ...args]);
+  if (invocation.kind !== "run") throw new Error(`parsed as ${invocation.kind}`);
+  return invocation.config;
+}
+
+function parseAttach(name: string, ...args: string[]): AttachConfig {
+  const invocation = parseCommandLine(name, args);
+  if (invocation.kind !== "attach") throw new Error(`parsed as ${invocation.kind}`);
+  return invocation.config;
+}
+
+function parseText(name: string, ...args: string[]): string {
+  const invocation = parseCommandLine(name, args);
+  if (invocation.kind !== "print") throw new Error(`parsed as ${invocation.kind}`);
+  return invocation.text;
+}
+
+function refusal(name: string, ...args: string[]): UserError {
+  try {
+    parseCommandLine(name, args);
+  } catch (error) {
+    if (error instanceof UserError) return error;
+    throw error;
+  }
+  throw new Error("accepted");
+}
+
+describe("slipway run", () => {
+  test("has defaults for all but the command", () => {
+    const { network, tap, keepId, command } = parseRun("--", "curl");
+    expect(command).toEqual(["curl"]);
+    expect(tap).toBe("tap0");
+    expect(keepId).toBe(false);
+    expect(network.mtu).toBe(1500);
+    expect(network.hostLoopback).toBe(false);
+    expect(String(network.plan.prefix)).toBe("10.0.2.0/24");
+  });
+
+  test("takes its options and leaves the command its own", () => {
+    const line = "--mtu 9000 --cidr=198.51.100.0/25 --host-loopback --tap eth0 --keep-id";
+    const config = parseRun(...line.split(" "), "--", "curl", "--mtu", "-h", "--", "x");
+    expect(config.command).toEqual(["curl", "--mtu", "-h", "--", "x"]);
+    expect(config.network.mtu).toBe(9000);
+    expect(config.network.hostLoopback).toBe(true);
+    expect(String(config.network.plan.guest)).toBe("198.51.100.100");
+    expect(config.tap).toBe("eth0");
+    expect(config.keepId).toBe(true);
+  });
+
+  test("takes the first argument for the command where -- is missing", () => {
+    expect(parseRun("--mtu=1280", "curl", "-O", "x").command).toEqual(["curl", "-O", "x"]);
+  });
+
+  test.each([["68"], ["65521"]])("takes an MTU of %s", (mtu) => {
+    expect(parseRun("--mtu", mtu, "--", "true").network.mtu).toBe(Number(mtu));
+  });
+});
+
+describe("slipway attach", () => {
+  test("tells a PID from a path", () => {
+    expect(parseAttach("slipway", "attach", "42").target).toEqual({
+      netns: "/proc/42/ns/net",
+      userns: null,
+      pid: 42,
+    });
+    expect(parseAttach("slipway", "attach", "./42", "eth0")).toMatchObject({
+      target: { netns: "./42", userns: null, pid: null },
+      tap: "eth0",
+      configure: true,
+    });
+  });
+
+  test("takes descriptors", () => {
+    const config = parseAttach("slipway", "attach", "--ready-fd", "3", "--exit-fd=4", "42");
+    expect(config).toMatchObject({ readyFd: 3, exitFd: 4 });
+    expect(parseAttach("slipway", "attach", "42")).toMatchObject({ readyFd: null, exitFd: null });
+  });
+});
+
+describe("slirp4netns", () => {
+  test("takes the command line of RootlessKit", () => {
+    const config = parseAttach("slirp4netns", "--mtu", "65520", "-r", "3", "42", "tap0");
+    expect(config).toMatchObject({
+      target: { pid: 42 },
+      configure: false,
+      readyFd: 3,
+      exitFd: null,
+      network: { mtu: 65520, hostLoopback: true },
+    });
+  });
+
+  test("takes the command line of podman, as far as its help offers it", () => {
+    const line = "--disable-host-loopback --mtu=65520 -c -e 3 -r 4 --netns-type=path /run/ns tap0";
+    expect(parseAttach("slirp4netns", ...line.split(" "))).toMatchObject({
+      target: { netns: "/run/ns", userns: null, pid: null },
+      configure: true,
+      readyFd: 4,
+      exitFd: 3,
+      network: { mtu: 65520, hostLoopback: false },
+    });
+  });
+
+  test("enters the user namespace that is named", () => {
+    const line = "--userns-path=/proc/7/ns/user --netns-type=path /run/ns tap0";
+    expect(parseAttach("slirp4netns", ...line.split(" ")).target).toEqual({
+      netns: "/run/ns",
+      userns: "/proc/7/ns/user",
+      pid: null,
+    });
+  });
+
+  test("joins short options and ignores superfluous arguments", () => {
+    const config = parseAttach("slirp4netns", "-cr3", "42", "tap0", "", "more");
+    expect(config).toMatchObject({ configure: true, readyFd: 3, tap: "tap0" });
+  });
+
+  test("offers in its help what is there and nothing else: clients search it for options", () => {
+    const offered = parseText("slirp4netns", "--help").match(/--[a-z0-9-]+/g) ?? [];
+    expect([...new Set(offered)].sort()).toEqual([
+      "--cidr",
+      "--configure",
+      "--disable-host-loopback",
+      "--exit-fd",
+      "--help",
+      "--mtu",
+      "--netns-type",
+      "--ready-fd",
+      "--userns-path",
+      "--version",
+    ]);
+  });
+
+  test("tells its version in the first line as clients read it", () => {
+    expect(parseText("slirp4netns", "-v")).toMatch(/^slirp4netns version \d+\.\d+\.\d+\n/);
+  });
+});
+
+describe("help and version", () => {
+  test.each([[["--help"]], [["-h"]], [["help"]]])("slipway %j names the commands", (args) => {
+    const text = parseText("slipway", ...args);
+    for (const command of ["run", "attach", "doctor"]) expect(text).toContain(`  ${command} `);
+  });
+
+  test.each([["run"], ["attach"], ["doctor"]])("slipway %s --help tells its usage", (command) => {
+    expect(parseText("slipway", command, "--help")).toMatch(`Usage: slipway ${command} `);
+  });
+
+  test("slipway --version", () => {
+    expect(parseText("slipway", "--version")).toMatch(/^slipway \d+\.\d+\.\d+\n$/);
+  });
+
+  test("slipway doctor", () => {
+    expect(parseCommandLine("slipway", ["doctor"])).toEqual({ kind: "doctor" });
+  });
+});
+
+describe("what is refused, in one line with the mend", () => {
+  test.each([
+    ["slipway", "", /no command given; see slipway --help/],
+    ["slipway", "walk", /unknown command 'walk'; see slipway --help/],
+    ["slipway", "run", /missing required argument 'command'/],
+    ["slipway", "run --mut 1 true", /unknown option '--mut' \(Did you mean --mtu\?\)/],
+    ["slipway", "run --mtu 67 true", /--mtu 67 is too small: give a number from 68 to 65521/],
+    ["slipway", "run --mtu 65522 true", /--mtu 65522 is too large: give a number from 68/],
+    ["slipway", "run --mtu 1e3 true", /--mtu is "1e3", not a number: give a number from 68/],
+    ["slipway", "run --mtu -5 true", /--mtu is "-5", not a number/],
+    ["slipway", "run --cidr 10.0.2.0 true", /--cidr "10.0.2.0" is not a network; write one like/],
+    ["slipway", "run --cidr 10.0.2.0/26 true", /--cidr 10.0.2.0\/26 is too small; .* 25 or less/],
+    ["slipway", "run --cidr 10.0.2.9/24 true", /host bits set; the network is 10.0.2.0\/24/],
+    ["slipway", "run --cidr fd00::/64 true", /--cidr "fd00::\/64" is not an IPv4 network/],
+    ["slipway", "run --tap lo true", /TAP name lo is taken .*: choose another/],
+    ["slipway", "run --tap sixteen-letters0 true", /too long: an interface has at most 15 bytes/],
+    ["slipway", "run --tap tap%d true", /"tap%d" is not an interface name: use letters/],
+    ["slipway", "run --tap .. true", /"\.\." is not an interface name/],
+    ["slipway", "attach", /missing required argument 'target'/],
+    ["slipway", "attach 0", /PID 0 is too small: give a number from 1 to 4194304/],
+    ["slipway", "attach 4194305", /PID 4194305 is too large/],
+    ["slipway", "attach 42 tap0 more", /too many arguments/],
+    ["slipway", "attach 42 --ready-fd x", /--ready-fd is "x", not a number: give a number from 0/],
+    ["slipway", "attach 42 --exit-fd 2147483648", /--exit-fd 2147483648 is too large/],
+    ["slirp4netns", "42", /missing required argument 'tapname'; see slirp4netns --help/],
+    ["slirp4netns", "self tap0", /PID is "self", not a number/],
+    ["slirp4netns", "--netns-type=tapfd 3 tap0", /--netns-type is tapfd: it must be pid or path/],
+    ["slirp4netns", "--enable-ipv6 42 tap0", /unknown option '--enable-ipv6'/],
+  ])("%s %s", (name, line, sentence) => {
+    const args = line.split(" ").filter((arg) => arg !== "");
+    const error = refusal(name, ...args);
+    expect(error.message).toMatch(sentence);
+    expect(error.message).not.toContain("\n");
+    expect(error.exitStatus).toBe(2);
+  });
+});
