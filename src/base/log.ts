@@ -18,7 +18,7 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
 export const log = pino({ level: "info", browser: { write: writeLine } });
 
 /** One line of the log as people see it, with its newline. */
-export function formatLine(record: { readonly level: number; readonly msg: string }): string {
+function formatLine(record: { readonly level: number; readonly msg: string }): string {
   return `slipway: ${LEVEL_NAMES[record.level] ?? record.level}: ${record.msg}\n`;
 }
 

@@ -1,0 +1,12 @@
+import { expect, it } from "vitest";
+import { UserError } from "../../src/base/errors.js";
+
+it("is an error with a message, and a wrong command line only when it says so", () => {
+  expect(new UserError("no such PID: 7")).toMatchObject({
+    name: "UserError",
+    message: "no such PID: 7",
+    exitStatus: 1,
+  });
+  expect(new UserError("MTU is missing", 2).exitStatus).toBe(2);
+  expect(new UserError("x")).toBeInstanceOf(Error);
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import { Prefix } from "../../src/base/address.js";
+import { formatMac } from "../../src/base/mac.js";
+import { DEFAULT_PREFIX, gatewayMac, planFor } from "../../src/base/plan.js";
+
+describe("planFor", () => {
+  it("places everybody where slirp4netns does", () => {
+    const { prefix, ...addresses } = planFor(DEFAULT_PREFIX);
+    expect(prefix.toString()).toBe("10.0.2.0/24");
+    expect(Object.entries(addresses).map(([who, address]) => `${who} ${address}`)).toEqual([
+      "gateway 10.0.2.2",
+      "dns 10.0.2.3",
+      "dhcpBegin 10.0.2.15",
+      "dhcpEnd 10.0.2.30",
+      "guest 10.0.2.100",
+    ]);
+  });
+
+  it("has the same places in an IPv6 network", () => {
+    expect(planFor(Prefix.parse("fd00::/64")).dns.toString()).toBe("fd00::3");
+  });
+
+  it("keeps everybody inside the smallest network", () => {
+    const { prefix, guest } = planFor(Prefix.parse("198.51.100.128/25"));
+    expect(guest.toString()).toBe("198.51.100.228");
+    expect(prefix.contains(guest)).toBe(true);
+  });
+
+  it.each([
+    ["10.0.2.0/26", "25 or less"],
+    ["fd00::/122", "121 or less"],
+    ["127.0.0.0/24", "not a network for hosts"],
+    ["224.0.0.0/24", "not a network for hosts"],
+    ["240.0.0.0/24", "not a network for hosts"],
+    ["0.0.0.0/0", "not a network for hosts"],
+    ["128.0.0.0/1", "not a network for hosts"],
+    ["ff02::/64", "not a network for hosts"],
+  ])("refuses %s with a sentence", (text, part) => {
+    expect(() => planFor(Prefix.parse(text))).toThrow(RangeError);
+    expect(() => planFor(Prefix.parse(text))).toThrow(part);
+  });
+});
+
+describe("gatewayMac", () => {
+  it("ends in the gateway's address", () => {
+    expect(formatMac(gatewayMac([planFor(DEFAULT_PREFIX)]))).toBe("52:55:0a:00:02:02");
+  });
+});
