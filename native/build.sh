@@ -1,0 +1,67 @@
+#!/bin/bash
+# Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, ../bin/slirp4netns), each
+# only when a source is newer. --sanitize builds build/tuntap2-asan.node, with ASan and UBSan,
+# instead. CC chooses the compiler.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+compiler=${CC:-cc}
+warnings=(-Wall -Wextra -Werror -std=gnu17)
+
+headers() {
+  local directory
+  for directory in ../node_modules ../../../node_modules; do
+    if [ -f "$directory/node-api-headers/include/node_api.h" ]; then
+      echo "$directory/node-api-headers/include"
+      return
+    fi
+  done
+  echo "native/build.sh: node-api-headers is missing: npm install" >&2
+  return 1
+}
+
+# outdated TARGET SOURCE...: whether TARGET is missing or older than a source, or than this script.
+outdated() {
+  local target=$1
+  shift
+  [ ! -e "$target" ] || [ -n "$(find "$@" build.sh -newer "$target" -print -quit)" ]
+}
+
+# Atomic, so that a process that starts meanwhile finds the old file or the new one.
+build_addon() {
+  local target=$1
+  shift
+  outdated "$target" src || return 0
+  local include
+  include=$(headers)
+  echo "native: $target"
+  mkdir -p build
+  "$compiler" "${warnings[@]}" -fvisibility=hidden -fPIC -D_GNU_SOURCE -DNAPI_VERSION=8 \
+    -I"$include" "$@" -shared -Wl,-z,relro,-z,now -o "$target.new" src/*.c -lm
+  mv "$target.new" "$target"
+}
+
+build_launcher() {
+  local target=../bin/slipway
+  mkdir -p ../bin
+  [ -L ../bin/slirp4netns ] || ln -sf slipway ../bin/slirp4netns
+  outdated "$target" launcher || return 0
+  echo "native: bin/slipway"
+  "$compiler" "${warnings[@]}" -O2 -D_GNU_SOURCE -static -o "$target.new" launcher/slipway.c
+  mv "$target.new" "$target"
+}
+
+case ${1:-} in
+  "")
+    build_addon build/tuntap2.node -O2
+    build_launcher
+    ;;
+  --sanitize)
+    build_addon build/tuntap2-asan.node -O1 -g -fno-omit-frame-pointer \
+      -fsanitize=address,undefined -fno-sanitize-recover=undefined
+    ;;
+  *)
+    echo "usage: native/build.sh [--sanitize]" >&2
+    exit 2
+    ;;
+esac

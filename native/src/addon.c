@@ -1,0 +1,64 @@
+/* The addon's entry: an instance for each JavaScript thread, and its functions. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <node_api.h>
+
+#include "instance.h"
+
+static const struct method *const all_methods[] = {
+    memory_methods, failure_methods, namespace_methods, spawn_methods,   child_methods,
+    handle_methods, loop_methods,    watch_methods,     syscall_methods, message_methods,
+};
+
+/* Memories' references go with the environment. */
+static void destroy_instance(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  struct instance *instance = data;
+  agents_close_all(&instance->agents);
+  handles_close_all(&instance->handles);
+  handles_free(&instance->handles);
+  if (instance->epoll >= 0) close(instance->epoll);
+  free(instance);
+}
+
+static struct instance *create_instance(napi_env env) {
+  struct instance *instance = calloc(1, sizeof(*instance));
+  if (instance == NULL) return NULL;
+  instance->env = env;
+  instance->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (instance->epoll >= 0 &&
+      napi_set_instance_data(env, instance, destroy_instance, NULL) == napi_ok) {
+    return instance;
+  }
+  destroy_instance(env, instance, NULL);
+  return NULL;
+}
+
+static bool define(struct instance *instance, napi_value exports, const struct method *method) {
+  napi_value function = NULL;
+  return napi_create_function(instance->env, method->name, NAPI_AUTO_LENGTH, method->callback,
+                              instance, &function) == napi_ok &&
+         napi_set_named_property(instance->env, exports, method->name, function) == napi_ok;
+}
+
+static bool define_all(struct instance *instance, napi_value exports) {
+  for (size_t i = 0; i < sizeof(all_methods) / sizeof(all_methods[0]); i++) {
+    for (const struct method *method = all_methods[i]; method->name != NULL; method++) {
+      if (!define(instance, exports, method)) return false;
+    }
+  }
+  return true;
+}
+
+NAPI_MODULE_INIT() {
+  struct instance *instance = create_instance(env);
+  if (instance == NULL || !define_all(instance, exports)) {
+    napi_throw_error(env, NULL, "node-tuntap2: out of memory or descriptors");
+    return NULL;
+  }
+  return exports;
+}

@@ -1,0 +1,38 @@
+/*
+ * The agent: a forked process inside somebody's namespaces. This header is the protocol between it
+ * (agent.c) and the addon (namespace.c): one request, one reply, over SOCK_SEQPACKET. A reply may
+ * carry a descriptor by SCM_RIGHTS. The end of the socket is the end of the agent.
+ */
+#ifndef TUNTAP2_AGENT_H
+#define TUNTAP2_AGENT_H
+
+#include <stdint.h>
+
+enum { AGENT_PAYLOAD_MAX = 4096 }; /* netlink messages of links, addresses, routes have 200 bytes */
+
+enum agent_operation {
+  AGENT_OPEN_TAP, /* payload: the name; numbers[0]: with vnet header */
+  AGENT_IFINDEX,  /* payload: the name */
+  AGENT_NETLINK,  /* payload: the message */
+  AGENT_SOCKET,   /* numbers: domain, type, protocol */
+};
+
+struct agent_request {
+  uint32_t operation;
+  int32_t numbers[3];
+  uint32_t length; /* of the payload, which is all that is sent of it */
+  uint8_t payload[AGENT_PAYLOAD_MAX];
+};
+
+struct agent_reply {
+  int32_t result; /* value or negative errno */
+  uint32_t step;  /* enum step, when negative */
+};
+
+/*
+ * Enters the namespaces (userns -1: stay in ours), says how that went by a reply, and serves until
+ * the socket ends. For a forked child; closes every other descriptor.
+ */
+_Noreturn void agent_run(int socket, int userns, int netns);
+
+#endif

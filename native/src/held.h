@@ -1,0 +1,36 @@
+/*
+ * A child that is held before exec. Its protocol with the addon (spawn.c), over SOCK_SEQPACKET:
+ * the child sends one report when its namespaces are ready, or why not; the addon sends one byte to
+ * release it, or ends the socket; the child sends a report again if exec fails. exec that succeeds
+ * closes the socket.
+ */
+#ifndef TUNTAP2_HELD_H
+#define TUNTAP2_HELD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "handles.h"
+
+enum { HELD_EXIT_STATUS = 127 };
+
+struct held_report {
+  int32_t error; /* negative errno, or 0 */
+  uint32_t step; /* enum step */
+};
+
+/* Made before the fork: the child can't allocate. */
+struct held_plan {
+  const char *file;
+  char **argv; /* these two end with NULL */
+  char **env;
+  char uid_map[48]; /* lines as in user_namespaces(7) */
+  char gid_map[48];
+  const char *resolv_conf; /* NULL: leave it */
+  size_t resolv_conf_length;
+};
+
+/* For a forked child, which has `socket` and a copy of `handles`. */
+_Noreturn void held_run(const struct held_plan *plan, int socket, const struct handles *handles);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * The state of the addon in one JavaScript thread. Nothing is global: a worker thread that loads the
+ * addon gets an instance of its own, whose handles and memories mean nothing to the others.
+ */
+#ifndef TUNTAP2_INSTANCE_H
+#define TUNTAP2_INSTANCE_H
+
+#include <node_api.h>
+
+#include "agents.h"
+#include "failure.h"
+#include "handles.h"
+#include "memory.h"
+#include "messages.h"
+
+struct loop;
+
+struct instance {
+  napi_env env;
+  int epoll;
+  struct loop *loop; /* NULL unless it runs */
+  struct memories memories;
+  struct handles handles;
+  struct agents agents;
+  struct failure failure;
+  struct scratch scratch;
+};
+
+/* The functions of one source file, as JavaScript sees them; the last has no name. */
+struct method {
+  const char *name;
+  napi_callback callback;
+};
+
+extern const struct method memory_methods[];
+extern const struct method handle_methods[];
+extern const struct method failure_methods[];
+extern const struct method namespace_methods[];
+extern const struct method spawn_methods[];
+extern const struct method child_methods[];
+extern const struct method loop_methods[];
+extern const struct method watch_methods[];
+extern const struct method syscall_methods[];
+extern const struct method message_methods[];
+
+#endif

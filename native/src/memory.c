@@ -1,0 +1,46 @@
+#include "memory.h"
+
+#include <errno.h>
+
+#include "call.h"
+#include "instance.h"
+
+static int memories_add(struct memories *memories, napi_env env, napi_value buffer, void *base,
+                        size_t size) {
+  for (int number = 0; number < MEMORY_MAX; number++) {
+    struct memory *memory = &memories->table[number];
+    if (memory->reference != NULL) continue;
+    if (napi_create_reference(env, buffer, 1, &memory->reference) != napi_ok) return -ENOMEM;
+    memory->base = base;
+    memory->size = size;
+    return number;
+  }
+  return -ENOSPC;
+}
+
+static napi_value register_memory(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  void *base = NULL;
+  size_t size = 0;
+  if (napi_get_arraybuffer_info(env, call.arguments[0], &base, &size) != napi_ok) {
+    call_wrong_type(&call, "an ArrayBuffer");
+    return call_end(&call, 0);
+  }
+  return call_end(
+      &call, memories_add(&call.instance->memories, env, call.arguments[0], base, size));
+}
+
+static napi_value unregister_memory(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  struct memory *memory = call_memory(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  napi_delete_reference(env, memory->reference);
+  *memory = (struct memory){0};
+  return call_end(&call, 0);
+}
+
+const struct method memory_methods[] = {
+    {"registerMemory", register_memory},
+    {"unregisterMemory", unregister_memory},
+    {NULL, NULL},
+};

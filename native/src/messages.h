@@ -1,0 +1,20 @@
+/* Vectors and messages in registered memory. */
+#ifndef TUNTAP2_MESSAGES_H
+#define TUNTAP2_MESSAGES_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+  IOV_MAX_COUNT = 1024, /* UIO_MAXIOV: the kernel's own limit for one vector */
+  IOV_POOL = 4096,      /* for all messages of one call */
+  MESSAGES_MAX = 256,
+};
+
+/* Where the kernel's form of a call's vectors is built: too large for the stack. */
+struct scratch {
+  struct iovec iovs[IOV_POOL];
+  struct mmsghdr messages[MESSAGES_MAX];
+};
+
+#endif

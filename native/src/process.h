@@ -1,0 +1,27 @@
+/*
+ * What every forked child begins with. Node has many threads, so between fork and exec (or _exit)
+ * a child may only use async-signal-safe calls: another thread may have held malloc's lock, or any
+ * other, at the moment of the fork.
+ */
+#ifndef TUNTAP2_PROCESS_H
+#define TUNTAP2_PROCESS_H
+
+#include <sys/types.h>
+
+/*
+ * Forks with all signals blocked; the child stays so. A signal that arrived in the child would run
+ * libuv's handler there, which writes into the pipe that the child shares with its parent.
+ */
+pid_t process_fork(void);
+
+/* A pair that keeps message boundaries, so that there are no partial reads. -1 with errno. */
+int process_socketpair(int pair[2]);
+
+/* recv and send that go on after a signal. */
+ssize_t process_recv(int socket, void *message, size_t length);
+ssize_t process_send(int socket, const void *message, size_t length);
+
+/* Waits for the end of a child; returns its raw wait status, or -errno. */
+int process_reap(pid_t pid);
+
+#endif

@@ -1,0 +1,231 @@
+/* Held children as JavaScript sees them: the parent's side of held.h. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "failure.h"
+#include "held.h"
+#include "instance.h"
+#include "process.h"
+
+enum { RESOLV_CONF_MAX = 65536 };
+
+static void free_strings(char **strings) {
+  for (size_t i = 0; strings != NULL && strings[i] != NULL; i++) free(strings[i]);
+  free(strings);
+}
+
+/* A copy to be freed, or NULL with the call's outcome set. */
+static char *copy_string(struct call *call, napi_value value) {
+  size_t length = 0;
+  if (napi_get_value_string_utf8(call->env, value, NULL, 0, &length) != napi_ok) {
+    call_wrong_type(call, "a string");
+    return NULL;
+  }
+  char *text = malloc(length + 1);
+  if (text == NULL) {
+    call_fail(call, -ENOMEM);
+    return NULL;
+  }
+  napi_get_value_string_utf8(call->env, value, text, length + 1, NULL);
+  if (strlen(text) != length) call_fail(call, -EINVAL);
+  return text;
+}
+
+static napi_value property(struct call *call, const char *name) {
+  napi_value value = NULL;
+  bool found = napi_get_named_property(call->env, call->arguments[0], name, &value) == napi_ok;
+  if (!found) call_wrong_type(call, "an object of options");
+  return value;
+}
+
+static char *string_property(struct call *call, const char *name) {
+  napi_value value = property(call, name);
+  return call_ok(call) ? copy_string(call, value) : NULL;
+}
+
+/* Ends with NULL, also when it is incomplete because the call failed. */
+static char **strings_property(struct call *call, const char *name) {
+  napi_value array = property(call, name);
+  uint32_t count = 0;
+  if (!call_ok(call)) return NULL;
+  if (napi_get_array_length(call->env, array, &count) != napi_ok) {
+    call_wrong_type(call, "an array of strings");
+    return NULL;
+  }
+  char **strings = calloc((size_t)count + 1, sizeof(*strings));
+  if (strings == NULL) call_fail(call, -ENOMEM);
+  for (uint32_t i = 0; i < count && call_ok(call); i++) {
+    napi_value element = NULL;
+    napi_get_element(call->env, array, i, &element);
+    strings[i] = copy_string(call, element);
+  }
+  return strings;
+}
+
+static char *nullable_property(struct call *call, const char *name) {
+  napi_valuetype type = napi_undefined;
+  napi_value value = property(call, name);
+  if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return NULL;
+  return type == napi_null ? NULL : copy_string(call, value);
+}
+
+static uint32_t id_property(struct call *call, const char *name) {
+  uint32_t id = 0;
+  napi_value value = property(call, name);
+  if (call_ok(call) && napi_get_value_uint32(call->env, value, &id) != napi_ok) {
+    call_wrong_type(call, "a number");
+  }
+  return id;
+}
+
+static void write_map(struct call *call, const char *inside, const char *outside, char *map,
+                      size_t capacity) {
+  snprintf(map, capacity, "%u %u 1", id_property(call, inside), id_property(call, outside));
+}
+
+static void read_plan(struct call *call, struct held_plan *plan) {
+  plan->file = string_property(call, "file");
+  plan->argv = strings_property(call, "argv");
+  plan->env = strings_property(call, "env");
+  write_map(call, "insideUid", "uid", plan->uid_map, sizeof(plan->uid_map));
+  write_map(call, "insideGid", "gid", plan->gid_map, sizeof(plan->gid_map));
+  plan->resolv_conf = nullable_property(call, "resolvConf");
+  if (plan->resolv_conf == NULL) return;
+  plan->resolv_conf_length = strlen(plan->resolv_conf);
+  if (plan->resolv_conf_length > RESOLV_CONF_MAX) call_fail(call, -E2BIG);
+}
+
+static void free_plan(struct held_plan *plan) {
+  free((char *)plan->file);
+  free((char *)plan->resolv_conf);
+  free_strings(plan->argv);
+  free_strings(plan->env);
+}
+
+/* Descriptors that are no handles yet. */
+struct held {
+  pid_t pid;
+  int pidfd;
+  int control;
+};
+
+static const char *subject_of(enum step step) {
+  switch (step) {
+    case STEP_SETGROUPS:
+      return "/proc/self/setgroups";
+    case STEP_UID_MAP:
+      return "/proc/self/uid_map";
+    case STEP_GID_MAP:
+      return "/proc/self/gid_map";
+    case STEP_RESOLV_CONF:
+      return "/etc/resolv.conf";
+    default:
+      return "";
+  }
+}
+
+static int wait_until_ready(struct failure *failure, const struct held *held) {
+  struct held_report report;
+  if (process_recv(held->control, &report, sizeof(report)) != sizeof(report)) {
+    return failure_set(failure, STEP_FORK, "", -ECHILD);
+  }
+  if (report.error == 0) return 0;
+  enum step step = report.step < STEP_COUNT ? (enum step)report.step : STEP_FORK;
+  return failure_set(failure, step, subject_of(step), report.error);
+}
+
+static int open_pidfd(struct failure *failure, struct held *held) {
+  held->pidfd = (int)syscall(SYS_pidfd_open, held->pid, 0);
+  return held->pidfd < 0 ? failure_set(failure, STEP_PIDFD_OPEN, "", -errno) : 0;
+}
+
+static int fork_held(struct instance *instance, const struct held_plan *plan, struct held *held) {
+  int pair[2];
+  if (process_socketpair(pair) < 0) {
+    return failure_set(&instance->failure, STEP_SOCKETPAIR, "", -errno);
+  }
+  held->pid = process_fork();
+  if (held->pid == 0) {
+    close(pair[0]);
+    held_run(plan, pair[1], &instance->handles);
+  }
+  int error = -errno;
+  close(pair[1]);
+  held->control = pair[0];
+  if (held->pid > 0) return 0;
+  close(pair[0]);
+  return failure_set(&instance->failure, STEP_FORK, "", error);
+}
+
+/* Closes the control socket, on which the child ends. */
+static void abandon(const struct held *held) {
+  shutdown(held->control, SHUT_RDWR);
+  close(held->control);
+  if (held->pidfd >= 0) close(held->pidfd);
+  process_reap(held->pid);
+}
+
+static int spawn(struct instance *instance, const struct held_plan *plan, struct held *held) {
+  int error = fork_held(instance, plan, held);
+  if (error < 0) return error;
+  error = wait_until_ready(&instance->failure, held);
+  if (error == 0) error = open_pidfd(&instance->failure, held);
+  if (error < 0) abandon(held);
+  return error;
+}
+
+static void set_number(napi_env env, napi_value object, const char *name, int number) {
+  napi_value value = NULL;
+  napi_create_int32(env, number, &value);
+  napi_set_named_property(env, object, name, value);
+}
+
+static napi_value held_object(struct call *call, const struct held *held) {
+  struct handles *handles = &call->instance->handles;
+  napi_value object = NULL;
+  napi_create_object(call->env, &object);
+  set_number(call->env, object, "pid", held->pid);
+  set_number(call->env, object, "pidfd", handles_issue(handles, held->pidfd, HANDLE_PIDFD));
+  set_number(call->env, object, "control", handles_issue(handles, held->control, HANDLE_CONTROL));
+  return object;
+}
+
+static napi_value spawn_held(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  struct held_plan plan = {0};
+  struct held held = {.pidfd = -1};
+  read_plan(&call, &plan);
+  if (call_ok(&call)) call_fail(&call, spawn(call.instance, &plan, &held));
+  free_plan(&plan);
+  return call_ok(&call) ? held_object(&call, &held) : call_end(&call, 0);
+}
+
+/* exec closes the socket: the end of it is success. */
+static int release(int control) {
+  struct held_report report = {0};
+  if (process_send(control, "", 1) < 0) return -errno;
+  process_recv(control, &report, sizeof(report));
+  return report.error;
+}
+
+static napi_value release_spawned(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int control = call_handle(&call, 0, HANDLE_CONTROL);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int result = release(control);
+  handles_forget(&call.instance->handles, control);
+  close(control);
+  return call_end(&call, result);
+}
+
+const struct method spawn_methods[] = {
+    {"spawnHeld", spawn_held},
+    {"releaseSpawned", release_spawned},
+    {NULL, NULL},
+};

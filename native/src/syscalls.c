@@ -1,0 +1,180 @@
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "instance.h"
+#include "watch.h"
+
+static napi_value issue_plain(struct call *call, int fd) {
+  return call_end(call, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN));
+}
+
+static napi_value make_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  int domain = call_int(&call, 0);
+  int type = call_int(&call, 1);
+  int protocol = call_int(&call, 2);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return issue_plain(&call, socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+}
+
+static napi_value connect_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range name = call_range(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(
+      &call, connect(fd, (const struct sockaddr *)name.base, (socklen_t)name.length));
+}
+
+static napi_value bind_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range name = call_range(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(
+      &call, bind(fd, (const struct sockaddr *)name.base, (socklen_t)name.length));
+}
+
+static napi_value listen_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int fd = call_fd(&call, 0);
+  int backlog = call_int(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? listen(fd, backlog) : 0);
+}
+
+static napi_value accept_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range name = call_range(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  socklen_t length = (socklen_t)name.length;
+  return issue_plain(&call, accept4(fd, (struct sockaddr *)name.base, &length,
+                                    SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+typedef int name_syscall(int fd, struct sockaddr *name, socklen_t *length);
+
+static napi_value get_name(napi_env env, napi_callback_info info, name_syscall *get) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range name = call_range(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  socklen_t length = (socklen_t)name.length;
+  int result = get(fd, (struct sockaddr *)name.base, &length);
+  return call_end_syscall(&call, result < 0 ? result : (ssize_t)length);
+}
+
+/* glibc declares the pointer as a transparent union under _GNU_SOURCE: no plain function type. */
+static int own_name(int fd, struct sockaddr *name, socklen_t *length) {
+  return getsockname(fd, name, length);
+}
+
+static int peer_name(int fd, struct sockaddr *name, socklen_t *length) {
+  return getpeername(fd, name, length);
+}
+
+static napi_value get_socket_name(napi_env env, napi_callback_info info) {
+  return get_name(env, info, own_name);
+}
+
+static napi_value get_peer_name(napi_env env, napi_callback_info info) {
+  return get_name(env, info, peer_name);
+}
+
+static napi_value set_option(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  int level = call_int(&call, 1);
+  int name = call_int(&call, 2);
+  int value = call_int(&call, 3);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(&call, setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+static napi_value get_option(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  int fd = call_fd(&call, 0);
+  int level = call_int(&call, 1);
+  int name = call_int(&call, 2);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int value = 0;
+  socklen_t length = sizeof(value);
+  int result = getsockopt(fd, level, name, &value, &length);
+  return call_end(&call, result < 0 ? -errno : value);
+}
+
+static napi_value read_range(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range range = call_range(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? read(fd, range.base, range.length) : 0);
+}
+
+static napi_value receive_range(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 5);
+  int fd = call_fd(&call, 0);
+  struct range range = call_range(&call, 1);
+  int flags = call_int(&call, 4);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(&call, recv(fd, range.base, range.length, flags | MSG_DONTWAIT));
+}
+
+static napi_value write_bytes(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int fd = call_fd(&call, 0);
+  struct range bytes = call_bytes(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? write(fd, bytes.base, bytes.length) : 0);
+}
+
+static napi_value read_bytes(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int fd = call_fd(&call, 0);
+  struct range bytes = call_bytes(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? read(fd, bytes.base, bytes.length) : 0);
+}
+
+static napi_value shut_down(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int fd = call_fd(&call, 0);
+  int how = call_int(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? shutdown(fd, how) : 0);
+}
+
+/*
+ * A copy of the descriptor in a child that is held, or in another process, would keep its watch
+ * alive after close, and keep a held child waiting: both are ended by name.
+ */
+static int close_handle(struct instance *instance, int fd) {
+  struct handles *handles = &instance->handles;
+  if (handles_has(handles, fd, HANDLE_WATCHED)) watch_remove(instance, fd);
+  if (handles_has(handles, fd, HANDLE_CONTROL)) shutdown(fd, SHUT_RDWR);
+  handles_forget(handles, fd);
+  return close(fd);
+}
+
+static napi_value close_fd(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int fd = call_handle(&call, 0, HANDLE_ANY);
+  return call_end_syscall(&call, call_ok(&call) ? close_handle(call.instance, fd) : 0);
+}
+
+const struct method syscall_methods[] = {
+    {"socket", make_socket},
+    {"connect", connect_socket},
+    {"bind", bind_socket},
+    {"listen", listen_socket},
+    {"accept", accept_socket},
+    {"getsockname", get_socket_name},
+    {"getpeername", get_peer_name},
+    {"setsockopt", set_option},
+    {"getsockopt", get_option},
+    {"read", read_range},
+    {"recv", receive_range},
+    {"writeBytes", write_bytes},
+    {"readBytes", read_bytes},
+    {"shutdown", shut_down},
+    {"close", close_fd},
+    {NULL, NULL},
+};
