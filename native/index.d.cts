@@ -163,10 +163,10 @@ declare namespace tuntap2 {
 
   /**
    * Forks a child into new user, network and mount namespaces, with its ids mapped and its
-   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
-   * every other inherited descriptor that is not close-on-exec, the terminal, session and process
-   * group; its signal mask is empty and its signals are at their defaults; it is killed when the
-   * thread that made it ends.
+   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout and stderr (and
+   * no other descriptor: Node makes those it inherits close-on-exec), the terminal, session,
+   * process group and working directory; its signal mask is empty and its signals are at their
+   * defaults; it is killed when the thread that made it ends.
    *
    * @returns the child, or a negative errno with {@link lastError} (nothing is left behind then).
    */

@@ -99,6 +99,11 @@ static void reset_signals(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Node makes every descriptor that it inherits close-on-exec (uv_disable_stdio_inheritance). */
+static void keep_stdio(void) {
+  for (int fd = 0; fd <= STDERR_FILENO; fd++) fcntl(fd, F_SETFD, 0);
+}
+
 static void report(int socket, int error, enum step step) {
   struct held_report message = {.error = error, .step = step};
   process_send(socket, &message, sizeof(message));
@@ -112,6 +117,7 @@ _Noreturn void held_run(const struct held_plan *plan, int socket, const struct h
   char release;
   if (step != STEP_NONE || process_recv(socket, &release, 1) != 1) _exit(HELD_EXIT_STATUS);
   /* execvp searches the PATH of environ. It allocates nothing (glibc since 2.24). */
+  keep_stdio();
   environ = plan->env;
   execvp(plan->file, plan->argv);
   report(socket, -errno, STEP_NONE);
