@@ -1,0 +1,85 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+
+/**
+ * Sends each rtnetlink message that is given in hex and prints the kernel's answer: 0, or the errno
+ * negated. In Perl, as every Debian and Ubuntu has it with its Socket module (perl-base).
+ */
+const SEND = `
+  use Socket;
+  my ($AF_NETLINK, $NETLINK_ROUTE, $NLMSG_ERROR) = (16, 0, 2);
+  socket(my $socket, $AF_NETLINK, SOCK_RAW, $NETLINK_ROUTE) or die "socket: $!";
+  connect($socket, pack("S S L L", $AF_NETLINK, 0, 0, 0)) or die "connect: $!";
+  for my $message (@ARGV) {
+    send($socket, pack("H*", $message), 0) or die "send: $!";
+    recv($socket, my $answer, 4096, 0) // die "recv: $!";
+    my (undef, $type, undef, undef, undef, $error) = unpack("L S S L L l", $answer);
+    die "type $type" if $type != $NLMSG_ERROR;
+    print "$error\\n";
+  }
+`;
+
+/** What `ip -j addr` tells of a link, as far as the tests look. */
+export interface Link {
+  readonly ifindex: number;
+  readonly flags: readonly string[];
+  readonly mtu: number;
+  readonly txqlen: number;
+  readonly address: string;
+  readonly addr_info: readonly object[];
+}
+
+/** A user and a network namespace of their own, for any user, held by a child process. */
+export class TestNamespace {
+  readonly #holder: ChildProcess;
+
+  private constructor(holder: ChildProcess) {
+    this.#holder = holder;
+  }
+
+  static async open(): Promise<TestNamespace> {
+    const holder = spawn("unshare", ["-Urn", "sh", "-c", "echo ready; exec cat"], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(holder.stdout, "data");
+    return new TestNamespace(holder);
+  }
+
+  async close(): Promise<void> {
+    const exit = once(this.#holder, "exit");
+    this.#holder.stdin?.end();
+    await exit;
+  }
+
+  /** Runs a command inside and returns what it prints. */
+  run(...command: readonly string[]): string {
+    return execFileSync("nsenter", [...this.#entry(), ...command], { encoding: "utf8" });
+  }
+
+  /** What `ip -j` prints for these arguments. */
+  ip(...args: readonly string[]): unknown[] {
+    return JSON.parse(this.run("ip", "-j", ...args)) as unknown[];
+  }
+
+  /** One link with its addresses, of one family or (empty) of both. */
+  link(name: string, family: "" | "-4" | "-6" = ""): Link {
+    const [link] = this.ip(...(family === "" ? [] : [family]), "addr", "show", "dev", name);
+    return link as Link;
+  }
+
+  /** Sends rtnetlink messages from inside; the kernel's answers, 0 or a negative errno. */
+  send(...messages: readonly Uint8Array[]): number[] {
+    const hex = messages.map((message) => Buffer.from(message).toString("hex"));
+    const { stdout, stderr, status } = spawnSync(
+      "nsenter",
+      [...this.#entry(), "perl", "-e", SEND, ...hex],
+      { encoding: "utf8" },
+    );
+    if (status !== 0) throw new Error(`perl: ${stderr}`);
+    return stdout.trim().split("\n").map(Number);
+  }
+
+  #entry(): string[] {
+    return ["-t", `${this.#holder.pid}`, "-U", "-n", "--preserve-credentials"];
+  }
+}
