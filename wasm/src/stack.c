@@ -210,6 +210,8 @@ EXPORT(flow_release) void stack_flow_release(uint32_t id) {
   flow_release(flow);
 }
 
+EXPORT(flow_count) uint32_t stack_flow_count(void) { return flows_count(); }
+
 /* Runs the timers once, every TCP_TMR_INTERVAL ms; 1 while they are needed. */
 EXPORT(tick) uint32_t stack_tick(void) { return buckets_tick(); }
 

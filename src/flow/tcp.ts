@@ -1,0 +1,367 @@
+import { Address } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import type { GuestConfig } from "../base/plan.js";
+import type { FlowTuple, Stack } from "../stack/stack.js";
+import { FlowEvent } from "../stack/stack.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import { connectSocket, openSocket, pendingError, resetSocket } from "../sys/socket.js";
+import { TokenKind, tokenOf } from "../sys/token.js";
+import { IcmpError } from "../wire/icmp.js";
+import { translateDestination } from "./translate.js";
+
+/** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
+const TURN_BUDGET = 256 * 1024;
+
+/** One registration for a socket's whole life; edges are remembered in the flow. */
+const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+
+/** What the relay needs of its guest. */
+export interface TcpContext {
+  readonly stack: Stack;
+  readonly config: GuestConfig;
+  readonly drops: DropCounters;
+  /** Number of the registered memory of the stack. */
+  readonly memory: number;
+  /** Index of the guest in tokens. */
+  readonly guest: number;
+  /** Answers the flow's held SYN with an ICMP error. */
+  readonly sendUnreachable: (id: number, tuple: FlowTuple, error: IcmpError) => void;
+}
+
+class TcpFlow {
+  readonly fd: number;
+  /** The host side is established and the guest has been answered. */
+  connected = false;
+  readable = false;
+  writable = false;
+  /** The host peer has closed or failed: read on to the end whatever a short read says (trap 1). */
+  hungUp = false;
+  hostEnded = false;
+  guestEnded = false;
+  /** The end of the guest's data has been passed to the host. */
+  writeShut = false;
+  /** lwIP is done with the connection. */
+  stackClosed = false;
+  queued = false;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+}
+
+/**
+ * Relays the guest's TCP connections over host sockets. Driven by two sources, events of the stack
+ * and of the sockets; keeps no timers of its own.
+ */
+export class TcpRelay {
+  readonly #context: TcpContext;
+  readonly #flows: (TcpFlow | undefined)[] = [];
+  /** Flows with more to read than their turn allowed. */
+  #ready: number[] = [];
+  /** Flows that may read when there is memory again. */
+  #starved: number[] = [];
+  #working: number[] = [];
+  /** Ids that the stack still holds for flows that are gone. */
+  readonly #ended: number[] = [];
+  #count = 0;
+
+  constructor(context: TcpContext) {
+    this.#context = context;
+  }
+
+  /** Flows with a host socket. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Handles the events of one flow that the stack reported. */
+  onStackEvents(id: number, events: number): void {
+    if (events & FlowEvent.Syn) this.#open(id);
+    const flow = this.#flows[id];
+    if (flow === undefined) return;
+    if (events & FlowEvent.Reset) {
+      this.#abort(id, flow);
+      return;
+    }
+    if (events & FlowEvent.Closed) flow.stackClosed = true;
+    if (events & FlowEvent.Fin) flow.guestEnded = true;
+    if (events & (FlowEvent.Data | FlowEvent.Fin | FlowEvent.Closed)) this.#forward(id, flow);
+    if (events & FlowEvent.Space && this.#flows[id] === flow) this.#pump(id, flow);
+  }
+
+  /** Handles an epoll event of a flow's host socket. */
+  onSocketEvents(id: number, events: number): void {
+    const flow = this.#flows[id];
+    if (flow === undefined) return;
+    if (!flow.connected) {
+      this.#onConnected(id, flow, events);
+      return;
+    }
+    if (events & (Epoll.ReadHangUp | Epoll.HangUp | Epoll.Error)) flow.hungUp = true;
+    if (events & Epoll.Out && !flow.writable) {
+      flow.writable = true;
+      this.#forward(id, flow);
+    }
+    if (events & (Epoll.In | Epoll.ReadHangUp | Epoll.HangUp | Epoll.Error)) {
+      flow.readable = true;
+      if (this.#flows[id] === flow) this.#pump(id, flow);
+    }
+  }
+
+  /** Gives a turn to every flow that had more to read. */
+  turn(): void {
+    this.#retry(this.#swap());
+    if (this.#starved.length === 0) return;
+    const starved = this.#starved;
+    this.#starved = [];
+    this.#retry(starved);
+  }
+
+  /** Whether turn() has work to do at once. */
+  get hasReady(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** Whether flows wait for memory that other flows hold. */
+  get hasStarved(): boolean {
+    return this.#starved.length > 0;
+  }
+
+  /** Gives back the ids of flows that ended; to be called when no fetched event is left. */
+  reap(): void {
+    for (const id of this.#ended) this.#context.stack.release(id);
+    this.#ended.length = 0;
+  }
+
+  /** Ends every flow: the host peers see a reset. */
+  close(): void {
+    this.#flows.forEach((flow, id) => {
+      if (flow !== undefined) this.#abort(id, flow);
+    });
+    this.reap();
+  }
+
+  /** The ready list, to work on while flows queue up for the next turn. */
+  #swap(): number[] {
+    const ready = this.#ready;
+    this.#ready = this.#working;
+    this.#working = ready;
+    return ready;
+  }
+
+  #retry(ids: number[]): void {
+    for (const id of ids) {
+      const flow = this.#flows[id];
+      if (flow === undefined) continue;
+      flow.queued = false;
+      this.#pump(id, flow);
+    }
+    ids.length = 0;
+  }
+
+  #open(id: number): void {
+    const { stack, config, drops } = this.#context;
+    const tuple = stack.tuple(id);
+    const destination = translateDestination(config, tuple.peer);
+    if (!(destination instanceof Address)) {
+      drops.count(destination);
+      this.#refuseByPolicy(id, tuple, destination);
+      return;
+    }
+    const fd = this.#connect(id, destination, tuple.peerPort);
+    if (fd < 0) {
+      this.#fail(id, tuple, -fd);
+      return;
+    }
+    this.#flows[id] = new TcpFlow(fd);
+    this.#count += 1;
+  }
+
+  /** @returns the socket, connecting, or a negative errno */
+  #connect(id: number, destination: Address, port: number): number {
+    const fd = openSocket(destination.family, Socket.Stream);
+    if (fd < 0) return fd;
+    native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+    if (destination.family === 6) {
+      // Without it the host's kernel keeps ICMPv6 errors to itself until the connect times out (m).
+      native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveErrors, 1);
+    }
+    const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
+    const connected = connectSocket(fd, destination, port);
+    const failed = connected < 0 && connected !== -Errno.EINPROGRESS ? connected : 0;
+    const error = failed || native.watch(fd, SOCKET_EVENTS, token);
+    if (error >= 0) return fd;
+    native.close(fd);
+    return error;
+  }
+
+  #onConnected(id: number, flow: TcpFlow, events: number): void {
+    const { stack } = this.#context;
+    const error = events & (Epoll.Error | Epoll.HangUp) ? pendingError(flow.fd) : 0;
+    if (error !== 0) {
+      native.close(flow.fd);
+      this.#forget(id);
+      this.#fail(id, stack.tuple(id), error);
+      return;
+    }
+    if (!(events & Epoll.Out)) return;
+    flow.connected = true;
+    flow.writable = true;
+    flow.readable = true;
+    flow.hungUp = (events & (Epoll.ReadHangUp | Epoll.HangUp)) !== 0;
+    if (!stack.accept(id)) this.#abort(id, flow);
+  }
+
+  /** Tells the guest that the host could not connect, as truly as TCP and ICMP can say it. */
+  #fail(id: number, tuple: FlowTuple, errno: number): void {
+    switch (errno) {
+      case Errno.ENETUNREACH:
+        this.#refuseWith(id, tuple, IcmpError.NetworkUnreachable);
+        return;
+      case Errno.EHOSTUNREACH:
+        this.#refuseWith(id, tuple, IcmpError.HostUnreachable);
+        return;
+      case Errno.EACCES:
+      case Errno.EPERM:
+        this.#refuseWith(id, tuple, IcmpError.Prohibited);
+        return;
+      case Errno.ETIMEDOUT:
+        // Silence, as the network had it: the guest's own timer says the same at the same time.
+        this.#ended.push(id);
+        return;
+      default:
+        this.#refuse(id);
+    }
+  }
+
+  #refuseByPolicy(id: number, tuple: FlowTuple, reason: DropReason): void {
+    switch (reason) {
+      case DropReason.PolicyDenied:
+        this.#refuseWith(id, tuple, IcmpError.HostUnreachable);
+        return;
+      default:
+        // As a router on which nothing listens.
+        this.#refuse(id);
+    }
+  }
+
+  #refuse(id: number): void {
+    this.#context.stack.refuse(id);
+    this.#ended.push(id);
+  }
+
+  #refuseWith(id: number, tuple: FlowTuple, error: IcmpError): void {
+    this.#context.sendUnreachable(id, tuple, error);
+    this.#ended.push(id);
+  }
+
+  /** Guest → host: one sendmsg for all that waits, one ACK. */
+  #forward(id: number, flow: TcpFlow): void {
+    const { stack, memory } = this.#context;
+    if (!flow.connected) return;
+    if (!flow.writable) {
+      stack.consumed(id, 0);
+      return;
+    }
+    for (let pieces = stack.pending(id); pieces > 0; pieces = stack.pending(id)) {
+      const offered = this.#offered(pieces);
+      const sent = native.sendmsg(flow.fd, memory, stack.iovOffset, pieces, 0);
+      if (sent < 0) {
+        flow.writable = false;
+        if (sent === -Errno.EAGAIN) {
+          stack.consumed(id, 0);
+          return;
+        }
+        this.#hostFailed(id, flow);
+        return;
+      }
+      stack.consumed(id, sent);
+      if (sent < offered) {
+        flow.writable = false;
+        return;
+      }
+    }
+    if (!flow.guestEnded && !flow.stackClosed) return;
+    this.#shutHost(flow);
+    this.#finishIfDone(id, flow);
+  }
+
+  #offered(pieces: number): number {
+    const { iov } = this.#context.stack;
+    let bytes = 0;
+    for (let piece = 0; piece < pieces; piece += 1) bytes += iov[2 * piece + 1];
+    return bytes;
+  }
+
+  #shutHost(flow: TcpFlow): void {
+    if (flow.writeShut) return;
+    flow.writeShut = true;
+    native.shutdown(flow.fd, Socket.ShutdownWrite);
+  }
+
+  /** Host → guest: at most a turn's budget. */
+  #pump(id: number, flow: TcpFlow): void {
+    const { stack, memory } = this.#context;
+    let budget = TURN_BUDGET;
+    while (flow.readable && !flow.hostEnded && budget > 0) {
+      const room = stack.reserve(id);
+      if (room <= 0) {
+        if (room < 0) this.#queue(this.#starved, id, flow);
+        return;
+      }
+      const received = native.recv(flow.fd, memory, stack.reservedAt, room, 0);
+      if (received > 0) {
+        stack.commit(id, received);
+        budget -= received;
+        if (received < room && !flow.hungUp) flow.readable = false;
+      } else if (received === 0) {
+        flow.hostEnded = true;
+        stack.finish(id);
+      } else if (received === -Errno.EAGAIN) {
+        flow.readable = false;
+      } else {
+        this.#hostFailed(id, flow);
+        return;
+      }
+    }
+    if (flow.hostEnded) this.#finishIfDone(id, flow);
+    else if (flow.readable) this.#queue(this.#ready, id, flow);
+  }
+
+  #queue(list: number[], id: number, flow: TcpFlow): void {
+    if (flow.queued) return;
+    flow.queued = true;
+    list.push(id);
+  }
+
+  #finishIfDone(id: number, flow: TcpFlow): void {
+    if (!flow.stackClosed || !flow.writeShut || !flow.hostEnded) return;
+    native.close(flow.fd);
+    this.#end(id);
+  }
+
+  /** The host socket failed: the guest sees a reset, as it would have from the peer. */
+  #hostFailed(id: number, flow: TcpFlow): void {
+    this.#context.stack.reset(id);
+    native.close(flow.fd);
+    this.#end(id);
+  }
+
+  /** The guest's side is gone: the host peer sees a reset. */
+  #abort(id: number, flow: TcpFlow): void {
+    this.#context.stack.reset(id);
+    resetSocket(flow.fd);
+    this.#end(id);
+  }
+
+  #end(id: number): void {
+    this.#forget(id);
+    this.#ended.push(id);
+  }
+
+  #forget(id: number): void {
+    this.#flows[id] = undefined;
+    this.#count -= 1;
+  }
+}

@@ -1,0 +1,38 @@
+import { Address, type Family } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
+import type { GuestConfig } from "../base/plan.js";
+
+const LOOPBACK: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0x7f00_0001),
+  6: Address.ofWords(0, 0, 0, 1),
+};
+
+/**
+ * Where a destination that the guest names leads on the host:
+ *
+ * | destination | leads to |
+ * |---|---|
+ * | the gateway | the host's loopback, if that is allowed |
+ * | another address of the guest's network | nowhere |
+ * | loopback, unspecified, broadcast | nowhere: by no spelling to the host's own services |
+ * | multicast | nowhere |
+ * | anything else | itself |
+ *
+ * @returns the host address, or why there is none
+ */
+export function translateDestination(
+  config: GuestConfig,
+  destination: Address,
+): Address | DropReason {
+  for (const plan of config.plans) {
+    if (plan.gateway.equals(destination)) {
+      return config.hostLoopback ? LOOPBACK[destination.family] : DropReason.PolicyHostLoopback;
+    }
+    if (plan.prefix.contains(destination)) return DropReason.PolicyDenied;
+  }
+  if (destination.isLoopback || destination.isUnspecified || destination.isBroadcast) {
+    return DropReason.PolicyHostLoopback;
+  }
+  if (destination.isMulticast) return DropReason.PolicyMulticast;
+  return destination;
+}

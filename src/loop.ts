@@ -1,0 +1,119 @@
+import type { GuestConfig } from "./base/plan.js";
+import { Guest, type TapHandle } from "./guest.js";
+import { Epoll, Errno } from "./sys/constants.js";
+import { native } from "./sys/native.js";
+import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/token.js";
+
+/** Events fetched by one wake-up. */
+const MAX_EVENTS = 256;
+
+/**
+ * The event loop of all guests of a process: one switch over epoll tokens. Hosted under Node's own
+ * loop by the addon, so that timers, signals and promises go on as always.
+ */
+export class Loop {
+  readonly #events = new Int32Array(2 * MAX_EVENTS);
+  readonly #guests: (Guest | undefined)[] = [];
+  readonly #watchers: (((events: number) => void) | undefined)[] = [];
+  readonly #watcherIds = new Map<number, number>();
+
+  /** Runs until stop(). */
+  start(): void {
+    native.loopStart((count) => this.#onWake(count), this.#events);
+  }
+
+  /** Ends all guests; nothing of the loop keeps the process alive afterwards. */
+  stop(): void {
+    for (const guest of this.#guests) guest?.close();
+    this.#guests.length = 0;
+    native.loopStop();
+  }
+
+  /**
+   * Serves a guest from now on.
+   * @param tap becomes the loop's
+   * @throws RangeError when the process serves MAX_GUESTS already
+   */
+  addGuest(tap: TapHandle, config: GuestConfig): Guest {
+    let index = this.#guests.indexOf(undefined);
+    if (index < 0) index = this.#guests.length;
+    if (index >= MAX_GUESTS)
+      throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
+    const guest = new Guest(index, tap, config);
+    this.#guests[index] = guest;
+    return guest;
+  }
+
+  /** Ends all flows of a guest and closes its TAP. */
+  removeGuest(guest: Guest): void {
+    const index = this.#guests.indexOf(guest);
+    if (index < 0) return;
+    this.#guests[index] = undefined;
+    guest.close();
+  }
+
+  /** Calls back on any poll event of a handle: exit-fd, pidfd. @returns 0 or a negative errno */
+  watchFd(fd: number, callback: (events: number) => void): number {
+    const id = this.#watchers.length;
+    const result = native.watch(fd, Epoll.In, tokenOf(TokenKind.Watcher, 0, id));
+    if (result < 0) return result;
+    this.#watchers.push(callback);
+    this.#watcherIds.set(fd, id);
+    return 0;
+  }
+
+  unwatchFd(fd: number): void {
+    const id = this.#watcherIds.get(fd);
+    if (id === undefined) return;
+    native.unwatch(fd);
+    this.#watcherIds.delete(fd);
+    this.#watchers[id] = undefined;
+  }
+
+  #onWake(count: number): number {
+    const now = performance.now();
+    for (let index = 0; index < count; index += 1) {
+      this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
+    }
+    return this.#turn(now);
+  }
+
+  #onEvent(token: number, events: number, now: number): void {
+    const kind = kindOf(token);
+    if (kind === TokenKind.Watcher) {
+      this.#watchers[idOf(token)]?.(events);
+      return;
+    }
+    const guest = this.#guests[guestOf(token)];
+    if (guest === undefined) return;
+    switch (kind) {
+      case TokenKind.Tap:
+        this.#onTap(guest, now);
+        return;
+      case TokenKind.Tcp:
+        guest.onTcp(idOf(token), events);
+        return;
+      case TokenKind.Udp:
+        guest.onUdp(idOf(token), now);
+        return;
+    }
+  }
+
+  /** A deleted TAP reports an error for ever: the guest ends. */
+  #onTap(guest: Guest, now: number): void {
+    const result = guest.onTap(now);
+    if (result >= 0 || result === -Errno.EAGAIN) return;
+    // EIO: the link is down, for as long as the guest wants.
+    if (result !== -Errno.EIO) this.removeGuest(guest);
+  }
+
+  #turn(now: number): number {
+    let next = -1;
+    for (const guest of this.#guests) {
+      if (guest === undefined) continue;
+      const wait = guest.turn(now);
+      if (wait >= 0 && (next < 0 || wait < next)) next = wait;
+    }
+    return next;
+  }
+}

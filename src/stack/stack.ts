@@ -1,0 +1,320 @@
+import { randomBytes } from "node:crypto";
+import { Address, type Family } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
+import * as abi from "./abi.js";
+import { lwipModule } from "./module.js";
+
+/** The exports of wasm/src/stack.c. */
+interface Exports {
+  readonly memory: WebAssembly.Memory;
+  init(
+    mtu: number,
+    offload: number,
+    budget: number,
+    macHigh: number,
+    macLow: number,
+    seedHigh: number,
+    seedLow: number,
+  ): void;
+  events_at(): number;
+  iov_at(): number;
+  addresses_at(): number;
+  buffer(): number;
+  buffer_take(): number;
+  buffer_give(buffer: number): void;
+  input(length: number): number;
+  take_events(): number;
+  flow_addresses(id: number): number;
+  flow_ports(id: number): number;
+  flow_syn(id: number): number;
+  flow_mac_high(id: number): number;
+  flow_mac_low(id: number): number;
+  flow_accept(id: number): number;
+  flow_refuse(id: number): void;
+  flow_connect(family: number, ports: number, macHigh: number, macLow: number): number;
+  flow_pending(id: number): number;
+  flow_consumed(id: number, length: number): void;
+  flow_reserve(id: number): number;
+  flow_reserved_at(): number;
+  flow_commit(id: number, length: number): void;
+  flow_finish(id: number): void;
+  flow_reset(id: number): void;
+  flow_release(id: number): void;
+  flow_count(): number;
+  tick(): number;
+  stats(): number;
+}
+
+export interface StackOptions {
+  /** Of the guest's interface, bytes of IP, 68..65521. */
+  readonly mtu: number;
+  /** Whether the TAP has a virtio header, so that the kernel checksums and segments. */
+  readonly offload: boolean;
+  /** The gateway's Ethernet address. */
+  readonly mac: Mac;
+  /** Most bytes of memory in use. */
+  readonly memoryBudget: number;
+  /**
+   * Writes a frame to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`. Called
+   * while the stack is at work: it must not call back.
+   * @returns >= 0, or a negative errno: the segment is kept and sent later
+   */
+  readonly transmit: (pieces: number, count: number) => number;
+}
+
+/** The two ends of a flow as the guest sees them. */
+export interface FlowTuple {
+  readonly guest: Address;
+  readonly guestPort: number;
+  /** Whom the guest talks to. */
+  readonly peer: Address;
+  readonly peerPort: number;
+}
+
+/** WASM said something that cannot be: this guest's stack is not to be used any more. */
+export class StackFault extends Error {}
+
+/** ABI_DROP_… as the drop reasons that everybody counts by, indexed by the negated number. */
+const DROP_REASONS: readonly DropReason[] = [
+  DropReason.IpTruncated, // no reason has number 0
+  DropReason.IpTruncated,
+  DropReason.IpBadHeaderLength,
+  DropReason.TcpBadHeader,
+  DropReason.TcpBadChecksum,
+  DropReason.LimitMemory,
+  DropReason.LimitFlows,
+  DropReason.LimitQuota,
+  DropReason.IpBadDestination,
+  DropReason.IpFragment,
+];
+
+/** What input() made of a frame when it was not dropped. */
+export const Input = { Taken: abi.INPUT_TAKEN, Pass: abi.INPUT_PASS } as const;
+
+/** Events of a flow, ORed. */
+export const FlowEvent = {
+  /** A SYN of the guest is held: accept, refuse or release it. */
+  Syn: abi.EVENT_SYN,
+  /** The guest's side is established. */
+  Open: abi.EVENT_OPEN,
+  /** Bytes of the guest wait for the host. */
+  Data: abi.EVENT_DATA,
+  /** Room for bytes of the host. */
+  Space: abi.EVENT_SPACE,
+  /** The guest will send no more. */
+  Fin: abi.EVENT_FIN,
+  /** Both directions have ended in order. */
+  Closed: abi.EVENT_CLOSED,
+  /** The connection is gone: reset by the guest, or timed out. */
+  Reset: abi.EVENT_RESET,
+} as const;
+
+/** Figures of a stack, for status and tests. */
+export interface StackStatistics {
+  readonly flows: number;
+  readonly memoryInUse: number;
+  readonly framesOut: number;
+  readonly segmentedFramesOut: number;
+  readonly outputErrors: number;
+  readonly overQuota: number;
+  readonly allocationFailures: number;
+}
+
+/** One guest's TCP. All offsets are bytes in `memory`. */
+export class Stack {
+  readonly memory: ArrayBuffer;
+  readonly bytes: Uint8Array;
+  /** Pairs of flow id and event bits, valid after takeEvents(). */
+  readonly events: Uint32Array;
+  /** Where pending() leaves its I/O vector, for sendmsg. */
+  readonly iovOffset: number;
+  /** That vector: pairs of offset and length. */
+  readonly iov: Uint32Array;
+  readonly #exports: Exports;
+  readonly #addresses: number;
+
+  constructor(options: StackOptions) {
+    const instance = new WebAssembly.Instance(lwipModule(), {
+      env: { transmit: options.transmit },
+    });
+    // The ABI test pins that the module exports exactly these.
+    const exports = instance.exports as unknown as Exports;
+    this.#exports = exports;
+    this.memory = exports.memory.buffer;
+    this.bytes = new Uint8Array(this.memory);
+    const seed = randomBytes(8);
+    exports.init(
+      options.mtu,
+      options.offload ? 1 : 0,
+      options.memoryBudget,
+      macHigh(options.mac),
+      macLow(options.mac),
+      seed.readUInt32LE(0),
+      seed.readUInt32LE(4),
+    );
+    this.events = new Uint32Array(this.memory, exports.events_at(), 2 * abi.MAX_EVENTS);
+    this.iovOffset = exports.iov_at();
+    this.iov = new Uint32Array(this.memory, this.iovOffset, 2 * abi.MAX_IOV);
+    this.#addresses = exports.addresses_at();
+  }
+
+  /** Where the next frame is to be read to, its virtio header first. */
+  get buffer(): number {
+    return this.#exports.buffer();
+  }
+
+  /** Bytes that may be read there. */
+  get bufferCapacity(): number {
+    return abi.FRAME_CAPACITY;
+  }
+
+  /** Bytes before the Ethernet header in a buffer, whether the TAP fills them or not. */
+  get headroom(): number {
+    return abi.VNET_HEADER_SIZE;
+  }
+
+  /** Keeps the current buffer for the caller; 0 when memory is short. */
+  takeBuffer(): number {
+    return this.#exports.buffer_take();
+  }
+
+  giveBuffer(buffer: number): void {
+    this.#exports.buffer_give(buffer);
+  }
+
+  /**
+   * Processes the frame in the buffer.
+   * @param length with the headroom
+   * @returns Input.Taken, Input.Pass (not TCP: it is still in the buffer), or why it was dropped
+   */
+  input(length: number): number {
+    const verdict = this.#exports.input(length);
+    return verdict < 0 ? (DROP_REASONS[-verdict] ?? DropReason.TcpBadHeader) : verdict;
+  }
+
+  /** Fills `events`; returns how many pairs, at most MAX_EVENTS: ask again until 0. */
+  takeEvents(): number {
+    const count = this.#exports.take_events();
+    if (count > abi.MAX_EVENTS) throw new StackFault(`${count} events at once`);
+    return count;
+  }
+
+  tuple(id: number): FlowTuple {
+    const family = this.#exports.flow_addresses(id);
+    if (family !== 4 && family !== 6) throw new StackFault(`no flow ${id}`);
+    const ports = this.#exports.flow_ports(id);
+    return {
+      guest: Address.read(this.bytes, this.#addresses, family),
+      guestPort: ports >>> 16,
+      peer: Address.read(this.bytes, this.#addresses + 16, family),
+      peerPort: ports & 0xffff,
+    };
+  }
+
+  /** The held SYN from its IP header on, as a view of the memory; null when there is none. */
+  heldSyn(id: number): Uint8Array | null {
+    if (this.#exports.flow_syn(id) !== 1) return null;
+    return this.bytes.subarray(this.iov[0], this.iov[0] + this.iov[1]);
+  }
+
+  /** The guest's Ethernet address of a flow. */
+  guestMac(id: number): Mac {
+    const high = this.#exports.flow_mac_high(id);
+    return high * 0x1_0000_0000 + (this.#exports.flow_mac_low(id) >>> 0);
+  }
+
+  /** Answers the held SYN with SYN|ACK. False when memory was short: the flow is over. */
+  accept(id: number): boolean {
+    return this.#exports.flow_accept(id) === 1;
+  }
+
+  /** Answers the held SYN with RST. */
+  refuse(id: number): void {
+    this.#exports.flow_refuse(id);
+  }
+
+  /** Opens a connection to the guest, as if from the peer. The id, or -1. */
+  connect(tuple: FlowTuple, mac: Mac): number {
+    const family: Family = tuple.guest.family;
+    tuple.guest.write(this.bytes, this.#addresses);
+    tuple.peer.write(this.bytes, this.#addresses + 16);
+    const ports = ((tuple.guestPort << 16) | tuple.peerPort) >>> 0;
+    return this.#exports.flow_connect(family, ports, macHigh(mac), macLow(mac));
+  }
+
+  /** Pieces in the I/O vector of what the guest has sent and the host has not taken. */
+  pending(id: number): number {
+    const count = this.#exports.flow_pending(id);
+    if (count > abi.MAX_IOV) throw new StackFault(`${count} pieces`);
+    return count;
+  }
+
+  /** The host took `length` bytes, possibly 0. Sends the ACK of this batch. */
+  consumed(id: number, length: number): void {
+    this.#exports.flow_consumed(id, length);
+  }
+
+  /** Bytes that may be received at `reservedAt`; 0: wait for Space; -1: memory is short. */
+  reserve(id: number): number {
+    return this.#exports.flow_reserve(id);
+  }
+
+  get reservedAt(): number {
+    return this.#exports.flow_reserved_at();
+  }
+
+  /** `length` bytes of the host were received there. */
+  commit(id: number, length: number): void {
+    this.#exports.flow_commit(id, length);
+  }
+
+  /** The host will send no more: FIN after all that was committed. */
+  finish(id: number): void {
+    this.#exports.flow_finish(id);
+  }
+
+  /** RST to the guest. */
+  reset(id: number): void {
+    this.#exports.flow_reset(id);
+  }
+
+  /** Frees the id; it may come again at once. */
+  release(id: number): void {
+    this.#exports.flow_release(id);
+  }
+
+  /** Whether the stack knows of any connection, TIME_WAIT aside. */
+  get hasFlows(): boolean {
+    return this.#exports.flow_count() > 0;
+  }
+
+  /** Runs the timers; to be called every TICK_INTERVAL ms while it returns true. */
+  tick(): boolean {
+    return this.#exports.tick() === 1;
+  }
+
+  statistics(): StackStatistics {
+    const at = new Uint32Array(this.memory, this.#exports.stats(), abi.STAT_COUNT);
+    return {
+      flows: at[abi.STAT_FLOWS],
+      memoryInUse: at[abi.STAT_BLOCKS_IN_USE] * at[abi.STAT_BLOCK_SIZE],
+      framesOut: at[abi.STAT_FRAMES_OUT],
+      segmentedFramesOut: at[abi.STAT_SEGMENTED_OUT],
+      outputErrors: at[abi.STAT_OUTPUT_ERRORS],
+      overQuota: at[abi.STAT_OVER_QUOTA],
+      allocationFailures: at[abi.STAT_ALLOCATION_FAILURES],
+    };
+  }
+}
+
+/** Milliseconds between ticks: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
+export const TICK_INTERVAL = 100;
+
+function macHigh(mac: Mac): number {
+  return Math.floor(mac / 0x1_0000_0000);
+}
+
+function macLow(mac: Mac): number {
+  return mac >>> 0;
+}

@@ -1,0 +1,3 @@
+import native from "node-tuntap2";
+
+export { native };

@@ -1,0 +1,40 @@
+/** What a watched descriptor is. */
+export const TokenKind = {
+  /** The TAP of a guest; the id is 0. */
+  Tap: 0,
+  /** The host socket of a TCP flow; the id is the stack's flow id. */
+  Tcp: 1,
+  /** The host socket of a UDP mapping. */
+  Udp: 2,
+  /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
+  Watcher: 3,
+} as const;
+
+export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
+
+const KIND_BITS = 3;
+const GUEST_BITS = 9;
+const ID_BITS = 20;
+
+/** How many guests a token can tell apart. */
+export const MAX_GUESTS = 1 << GUEST_BITS;
+/** How many descriptors of one kind and guest a token can tell apart. */
+export const MAX_IDS = 1 << ID_BITS;
+
+/** The u32 that an event of this descriptor carries. */
+export function tokenOf(kind: TokenKind, guest: number, id: number): number {
+  return (kind | (guest << KIND_BITS) | (id << (KIND_BITS + GUEST_BITS))) >>> 0;
+}
+
+export function kindOf(token: number): TokenKind {
+  // Every token was made by tokenOf.
+  return (token & ((1 << KIND_BITS) - 1)) as TokenKind;
+}
+
+export function guestOf(token: number): number {
+  return (token >>> KIND_BITS) & (MAX_GUESTS - 1);
+}
+
+export function idOf(token: number): number {
+  return token >>> (KIND_BITS + GUEST_BITS);
+}
