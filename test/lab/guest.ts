@@ -1,10 +1,8 @@
 import { once } from "node:events";
-import { join } from "node:path";
 import { Agent } from "./agent/client.ts";
 import type { Host } from "./host.ts";
 import type { HeldNamespace, RunOptions } from "./namespace.ts";
 import type { Outcome, Process, ProcessOptions } from "./process.ts";
-import { helper } from "./product.ts";
 
 export interface GuestOptions {
   /** bytes; default 1500 */
@@ -45,7 +43,7 @@ export class Guest {
 
   static async create(host: Host, options: GuestOptions): Promise<Guest> {
     const addresses = addressesIn(options.cidr ?? "10.0.2.0/24");
-    const namespace = await unconnectedNamespace(host, addresses.dns);
+    const namespace = await host.namespace(addresses.dns);
     const process = await startHelper(host, namespace.pid, options);
     return new Guest(host, namespace, process, addresses);
   }
@@ -66,28 +64,20 @@ export class Guest {
 
   /** Ends the helper, then the namespace with all that runs in it. */
   async close(): Promise<void> {
-    this.helper.kill("SIGTERM");
+    if (this.helper.running) this.helper.kill("SIGTERM");
     await this.helper.ended(10_000);
     await (await this.#agent)?.close();
     await this.namespace.release();
   }
-}
 
-/** A namespace of the host's user with no network yet; its resolv.conf names `dns`. */
-export async function unconnectedNamespace(host: Host, dns: string): Promise<HeldNamespace> {
-  const namespace = await host.user.unshare(["user", "mount", "net"], ["--map-root-user"]);
-  const file = join(host.stage.directory, `resolv.conf.${namespace.pid}`);
-  await namespace.shell(`
-    echo 'nameserver ${dns}' > ${file}
-    mount --bind ${file} "$(readlink -f /etc/resolv.conf)"
-  `);
-  return namespace;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 async function startHelper(host: Host, pid: number, options: GuestOptions): Promise<Process> {
-  const process = host.user.spawn(
+  const process = host.helper(
     [
-      host.stage.inside(helper),
       ...["--configure", "--ready-fd=3", `--mtu=${options.mtu ?? 1500}`],
       ...(options.cidr === undefined ? [] : [`--cidr=${options.cidr}`]),
       ...(options.hostLoopback === false ? ["--disable-host-loopback"] : []),

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { failing, link, served } from "./addresses.ts";
 import { Agent } from "./agent/client.ts";
 import type { HeldNamespace, Namespace } from "./namespace.ts";
-import { node } from "./product.ts";
+import type { Process, ProcessOptions } from "./process.ts";
+import { helper, node, slipway } from "./product.ts";
 import type { Stage } from "./stage.ts";
 
 /** The machine on which Slipway runs. */
@@ -36,6 +38,27 @@ export class Host {
     const user = root.behind(becomeUser);
     await requireReadable(user, stage);
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
+  }
+
+  /** Starts the command `slipway`, as the user. */
+  slipway(args: readonly string[], options?: ProcessOptions): Process {
+    return this.user.spawn([this.stage.inside(slipway), ...args], options);
+  }
+
+  /** Starts the helper under test by slirp4netns's command line, as the user. */
+  helper(args: readonly string[], options?: ProcessOptions): Process {
+    return this.user.spawn([this.stage.inside(helper), ...args], options);
+  }
+
+  /** A namespace of the user with no network yet; its resolv.conf names `dns`. */
+  async namespace(dns = "10.0.2.3"): Promise<HeldNamespace> {
+    const namespace = await this.user.unshare(["user", "mount", "net"], ["--map-root-user"]);
+    const file = join(this.stage.directory, `resolv.conf.${namespace.pid}`);
+    await namespace.shell(`
+      echo 'nameserver ${dns}' > ${file}
+      mount --bind ${file} "$(readlink -f /etc/resolv.conf)"
+    `);
+    return namespace;
   }
 
   /**

@@ -34,6 +34,11 @@ export class Lab {
     }
   }
 
+  /** A directory for files of the lab's processes, not seen by this one; it goes with the lab. */
+  get directory(): string {
+    return this.host.stage.directory;
+  }
+
   /** The mark that every process of this lab carries; see census.ts. */
   get id(): string {
     return this.#census.id;

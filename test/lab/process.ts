@@ -57,6 +57,10 @@ export class Process {
       stdio: stdioOf(options),
       serialization: "advanced",
     });
+    for (const fd of options.pipes ?? []) {
+      // A process that ends leaves what was written to it unread: no matter.
+      this.pipe(fd).on("error", () => undefined);
+    }
     this.exit = new Promise((resolve, reject) => {
       this.child.once("error", reject);
       this.child.once("close", (code, signal) => resolve({ code, signal }));

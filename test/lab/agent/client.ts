@@ -238,8 +238,8 @@ export class UdpSocket extends Handle {
     return this.agent.ask("sendUdp", { id: this.id, address, port, data: Buffer.from(text) });
   }
 
-  async receive(): Promise<{ text: string; from: Endpoint }> {
-    const { data, from } = await this.agent.ask("receiveUdp", { id: this.id }, 5_000);
+  async receive(withinMs = 5_000): Promise<{ text: string; from: Endpoint }> {
+    const { data, from } = await this.agent.ask("receiveUdp", { id: this.id }, withinMs);
     return { text: Buffer.from(data).toString(), from };
   }
 }

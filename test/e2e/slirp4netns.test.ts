@@ -1,0 +1,244 @@
+import { served } from "../lab/addresses.ts";
+import { ready } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { HeldNamespace } from "../lab/namespace.ts";
+import type { Process, ProcessOptions } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
+import { describe, expect, test } from "./fixture.ts";
+
+// What programs that start slirp4netns rely on: podman, RootlessKit, buildah (peers.md).
+
+/** Starts the helper for a namespace and waits until it is ready, at fd 3. */
+async function connected(
+  lab: Lab,
+  args: readonly string[],
+  options: ProcessOptions = {},
+): Promise<Process> {
+  const process = lab.host.helper(args, { pipes: [3], ...options });
+  await ready(process, 3);
+  return process;
+}
+
+async function ended(process: Process, namespace: HeldNamespace): Promise<void> {
+  process.kill("SIGTERM");
+  await process.ended(10_000);
+  await namespace.release();
+}
+
+async function reachesWorld(namespace: HeldNamespace): Promise<boolean> {
+  const outcome = await namespace.run(["curl", "-sS", "-m", "5", `http://${served.http}/`]);
+  return outcome.code === 0;
+}
+
+/** What the helper prints from its start to its end by the exit-fd. */
+async function announced(lab: Lab, options: readonly string[]): Promise<string> {
+  const namespace = await lab.host.namespace();
+  const args = ["-c", "-r", "3", "-e", "4", ...options, `${namespace.pid}`, "tap0"];
+  const process = await connected(lab, args, { pipes: [3, 4] });
+  process.pipe(4).destroy();
+  const { stdout } = await process.ended(10_000);
+  await namespace.release();
+  return stdout;
+}
+
+test("the address plan is announced on stdout, line by line", async ({ lab }) => {
+  const lines = (await announced(lab, [])).split("\n");
+  expect(lines).toEqual([
+    "Starting slirp",
+    "* MTU:             1500",
+    "* Network:         10.0.2.0",
+    "* Netmask:         255.255.255.0",
+    "* Gateway:         10.0.2.2",
+    "* DNS:             10.0.2.3",
+    "* DHCP begin:      10.0.2.15",
+    "* DHCP end:        10.0.2.30",
+    "* Recommended IP:  10.0.2.100",
+    expect.stringMatching(/^WARNING: 127\.0\.0\.1:\* on the host is accessible as 10\.0\.2\.2/),
+    "",
+  ]);
+});
+
+test("no warning when the host's loopback is closed", async ({ lab }) => {
+  const text = await announced(lab, [
+    "--disable-host-loopback",
+    "--mtu=65520",
+    "--cidr=10.1.0.0/16",
+  ]);
+  expect(text).toContain(
+    "* MTU:             65520\n* Network:         10.1.0.0\n* Netmask:         255.255.0.0\n",
+  );
+  expect(text).toContain("* Recommended IP:  10.1.0.100\n");
+  expect(text).not.toContain("WARNING");
+});
+
+test("-c configures lo, the TAP, its address and the default route", async ({ lab }) => {
+  await using guest = await lab.guest({ mtu: 4_000, cidr: "10.9.0.0/16" });
+  const links = await guest.namespace.output(["ip", "-oneline", "link"]);
+  expect(links).toMatch(/ lo: <LOOPBACK,UP,LOWER_UP>/);
+  expect(links).toMatch(/ tap0: <BROADCAST,[A-Z,]*UP,LOWER_UP> mtu 4000 /);
+  const addresses = await guest.namespace.output(["ip", "-oneline", "-4", "address"]);
+  expect(addresses).toMatch(/ tap0 +inet 10\.9\.0\.100\/16 brd 10\.9\.255\.255 /);
+  const routes = await guest.namespace.output(["ip", "route"]);
+  expect(routes).toMatch(/^default via 10\.9\.0\.2 dev tap0/m);
+  expect(await reachesWorld(guest.namespace)).toBe(true);
+});
+
+describe("the ready-fd", () => {
+  test("gets a 1 and is closed", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    const process = lab.host.helper(["-c", "-r", "3", `${namespace.pid}`, "tap0"], { pipes: [3] });
+    const written: Buffer[] = [];
+    for await (const chunk of process.pipe(3)) written.push(chunk);
+    expect(Buffer.concat(written).toString()).toBe("1");
+    expect(await reachesWorld(namespace)).toBe(true);
+    await ended(process, namespace);
+  });
+
+  test("is closed unwritten by a helper that fails", async ({ lab }) => {
+    const process = lab.host.helper(["-c", "-r", "3", "4194305", "tap0"], { pipes: [3] });
+    const written: Buffer[] = [];
+    for await (const chunk of process.pipe(3)) written.push(chunk);
+    expect(written).toEqual([]);
+    expect((await process.ended(5_000)).code).toBe(1);
+  });
+});
+
+describe("the exit-fd ends the helper", () => {
+  test("when its other end is closed", async ({ lab, annotate }) => {
+    const namespace = await lab.host.namespace();
+    const args = ["-c", "-e", "4", "-r", "3", `${namespace.pid}`, "tap0"];
+    const process = await connected(lab, args, { pipes: [3, 4] });
+    expect(await reachesWorld(namespace)).toBe(true);
+    process.pipe(4).destroy();
+    const { code, elapsedMs } = await process.ended(10_000);
+    await annotate(`${Math.round(elapsedMs)} ms`, "measured");
+    expect(code).toBe(0);
+    await namespace.release();
+  });
+
+  test("when it is not open", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    const process = lab.host.helper(["-c", "-e", "77", `${namespace.pid}`, "tap0"]);
+    await process.ended(10_000);
+    await namespace.release();
+  });
+});
+
+describe("signals end the helper, and the TAP with it", () => {
+  test.for(["SIGTERM", "SIGINT"] as const)("%s", async (signal, { lab, annotate }) => {
+    const namespace = await lab.host.namespace();
+    const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0"];
+    const process = await connected(lab, args);
+    process.kill(signal);
+    const { elapsedMs } = await process.ended(10_000);
+    await annotate(`${Math.round(elapsedMs)} ms`, "measured");
+    await expect
+      .poll(() => namespace.output(["ip", "-oneline", "link"]), { timeout: 5_000 })
+      .not.toContain("tap0");
+    await namespace.release();
+  });
+});
+
+describe("targets", () => {
+  // slirp4netns 1.2 finds it for root only.
+  test.runIf(isSlipway)(
+    "a namespace by its path, its user namespace found by the kernel",
+    async ({ lab }) => {
+      const namespace = await lab.host.namespace();
+      const path = `/proc/${namespace.pid}/ns/net`;
+      const args = ["-c", "-r", "3", "--netns-type=path", path, "tap0"];
+      const process = await connected(lab, args);
+      expect(await reachesWorld(namespace)).toBe(true);
+      await ended(process, namespace);
+    },
+  );
+
+  test("both namespaces by their paths", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    const [user, net] = ["user", "net"].map((kind) => `/proc/${namespace.pid}/ns/${kind}`);
+    const type = ["--netns-type", "path", "--userns-path", `${user}`];
+    const process = await connected(lab, ["-c", "-r", "3", ...type, `${net}`, "tap0"]);
+    expect(await reachesWorld(namespace)).toBe(true);
+    await ended(process, namespace);
+  });
+
+  test("further arguments are ignored", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0", "3"];
+    const process = await connected(lab, args);
+    expect(await reachesWorld(namespace)).toBe(true);
+    await ended(process, namespace);
+  });
+
+  test("a TAP that exists already, configured by its maker", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    await namespace.shell(`
+      ip tuntap add name tap0 mode tap
+      ip link set tap0 up
+    `);
+    const process = await connected(lab, ["-r", "3", `${namespace.pid}`, "tap0"]);
+    await namespace.shell(`
+      ip address add 10.0.2.100/24 dev tap0
+      ip route add default via 10.0.2.2
+    `);
+    expect(await reachesWorld(namespace)).toBe(true);
+    await ended(process, namespace);
+  });
+});
+
+describe("the host's loopback, through the gateway", () => {
+  test("is reached by default", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const { port } = await lab.host.agent.echo("127.0.0.1");
+    const agent = await guest.agent();
+    const connection = await agent.connect({ address: guest.addresses.gateway, port });
+    await connection.write("hello");
+    expect(await connection.read(5)).toBe("hello");
+    const echo = await lab.host.agent.echoUdp("127.0.0.1");
+    const socket = await agent.udp("0.0.0.0");
+    await socket.send({ address: guest.addresses.gateway, port: echo.port }, "hello");
+    expect((await socket.receive()).from.address).toBe(guest.addresses.gateway);
+  });
+
+  test("is closed by --disable-host-loopback", async ({ lab }) => {
+    await using guest = await lab.guest({ hostLoopback: false });
+    const listener = await lab.host.agent.listen("127.0.0.1");
+    const server = await lab.host.agent.udp("127.0.0.1");
+    const agent = await guest.agent();
+    const { gateway: address } = guest.addresses;
+    await agent.refusal({ address, port: listener.endpoint.port });
+    const socket = await agent.udp("0.0.0.0");
+    await socket.send({ address, port: server.endpoint.port }, "hello");
+    await expect(server.receive(1_000)).rejects.toThrow("no answer within");
+    expect(await reachesWorld(guest.namespace)).toBe(true);
+  });
+
+  test("is never reached by its own address", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const listener = await lab.host.agent.listen("127.0.0.1");
+    const error = await (await guest.agent()).refusal(listener.endpoint);
+    expect(error.code).toBe("ECONNREFUSED");
+  });
+});
+
+describe("what wrappers ask for before they use it", () => {
+  test("--help names the options they look for", async ({ lab }) => {
+    const outcome = await lab.host.helper(["--help"]).ended(5_000);
+    expect(outcome.code).toBe(0);
+    const text = outcome.stdout + outcome.stderr;
+    const options = ["--disable-host-loopback", "--mtu", "--cidr", "--netns-type"];
+    for (const option of options) expect(text).toContain(option);
+  });
+
+  test("--version", async ({ lab }) => {
+    const outcome = await lab.host.helper(["--version"]).ended(5_000);
+    expect(outcome.code).toBe(0);
+    expect(outcome.stdout).toMatch(/^slirp4netns version \d/);
+  });
+});
+
+test.runIf(isSlipway)("nothing is printed once it runs", async ({ lab }) => {
+  await using guest = await lab.guest();
+  expect(await reachesWorld(guest.namespace)).toBe(true);
+  expect(guest.helper.stderr).toBe("");
+});
