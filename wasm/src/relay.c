@@ -342,7 +342,10 @@ err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error) {
   tcp_nagle_disable(pcb);
   flow->state = FLOW_OPEN;
   flow->window = WINDOW_START;
-  if (pcb->rcv_wnd > WINDOW_START) pcb->rcv_wnd = pcb->rcv_ann_wnd = WINDOW_START;
+  /* What the unscaled window of the SYN|ACK promised, whatever lwIP thinks it announced. */
+  if (pcb->rcv_wnd > WINDOW_START) pcb->rcv_wnd = WINDOW_START;
+  pcb->rcv_ann_wnd = pcb->rcv_wnd;
+  pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_wnd;
   flow_notify(flow, ABI_EVENT_OPEN | ABI_EVENT_SPACE);
   return ERR_OK;
 }
