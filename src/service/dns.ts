@@ -2,6 +2,7 @@ import { decode, encode, type Packet } from "dns-packet";
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { AddressPlan } from "../base/plan.js";
+import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
 import { IpProtocol, ipHeaderLength } from "../wire/ip.js";
@@ -10,6 +11,11 @@ import { emitUdp, UDP_HEADER_LENGTH, writeUdpChecksum } from "../wire/udp.js";
 import { drop, type Service, type Verdict } from "./service.js";
 
 const DNS_PORT = 53;
+
+/** RFC 1035 §4.1.1: offsets in the header. */
+const QUESTION_COUNT = 4;
+const RECORD_COUNTS = 6;
+const HEADER_LENGTH = 12;
 
 /** RFC 1035 §4.1.1: response code "server failure", and the bits of recursion. */
 const SERVFAIL = 2;
@@ -55,9 +61,13 @@ function refusal(frame: Frame): Verdict {
   return { kind: "reply", frame: datagram(frame, answer) };
 }
 
+/** The header and the one question of a query; null when the message is anything else. */
 function decodeQuery(frame: Frame): Packet | null {
-  const { buffer, byteOffset } = frame.bytes;
-  const message = Buffer.from(buffer, byteOffset + frame.payloadOffset, frame.payloadLength);
+  const { bytes, payloadOffset, payloadLength } = frame;
+  const message = Buffer.from(bytes.subarray(payloadOffset, payloadOffset + payloadLength));
+  if (payloadLength < HEADER_LENGTH || readU16(message, QUESTION_COUNT) !== 1) return null;
+  // Compressed names let a small message grow to thousands of long records: decode none of them.
+  message.fill(0, RECORD_COUNTS, HEADER_LENGTH);
   try {
     const packet = decode(message);
     return packet.type === "query" ? packet : null;

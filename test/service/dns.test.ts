@@ -1,0 +1,101 @@
+import { decode } from "dns-packet";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { DropReason } from "../../src/base/drop.js";
+import { addToSum, isIntact, pseudoHeaderSum } from "../../src/wire/checksum.js";
+import type { Frame } from "../../src/wire/frame.js";
+import { address, config, datagram, decide, PLAN4, PLAN6, replied } from "./frames.js";
+
+/** What `dig +nocookie files.example.org AAAA` sent. */
+const QUERY = Buffer.from(
+  "6e46012000010000000000010566696c6573076578616d706c65036f726700001c000100002904d0000000000000",
+  "hex",
+);
+
+const RESOLVERS = [address("198.51.100.53"), address("2001:db8::53")];
+const servers = [PLAN4.dns, PLAN6.dns];
+
+function payload({ bytes, payloadOffset, payloadLength }: Frame): Buffer {
+  return Buffer.from(bytes.subarray(payloadOffset, payloadOffset + payloadLength));
+}
+
+describe("DNS", () => {
+  it.each(servers)("forwards queries to %s to the host's first resolver", (server) => {
+    expect(decide(datagram(server, 53, QUERY), config({ resolvers: RESOLVERS }))).toEqual({
+      kind: "forward",
+      to: RESOLVERS[0],
+      port: 53,
+      as: server,
+    });
+  });
+
+  it.each(servers)("refuses queries to %s when the host has no resolver", (server) => {
+    const query = datagram(server, 53, QUERY);
+    const reply = replied(decide(query, config()));
+    expect(reply).toMatchObject({
+      source: server,
+      destination: query.source,
+      sourcePort: 53,
+      destinationPort: 40_000,
+      destinationMac: query.sourceMac,
+      sourceMac: query.destinationMac,
+    });
+    expect(decode(payload(reply))).toMatchObject({
+      id: 0x6e46,
+      type: "response",
+      rcode: "SERVFAIL",
+      flag_rd: true,
+      flag_ra: true,
+      questions: [{ name: "files.example.org", type: "AAAA" }],
+      answers: [],
+    });
+  });
+
+  it.each(servers)("refuses from %s with a right checksum", (server) => {
+    const reply = replied(decide(datagram(server, 53, QUERY), config()));
+    const { source, destination, transportOffset, transportLength } = reply;
+    const pseudo = pseudoHeaderSum(source, destination, 17, transportLength);
+    expect(isIntact(addToSum(pseudo, reply.bytes, transportOffset, transportLength))).toBe(true);
+  });
+
+  it("answers no answers, and no rubbish", () => {
+    const answer = Buffer.from(QUERY);
+    answer[2] |= 0x80;
+    const twoQuestions = Buffer.from(QUERY);
+    twoQuestions[5] = 2;
+    const ownTail = Buffer.concat([QUERY.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
+    const rubbish = [answer, twoQuestions, ownTail, QUERY.subarray(0, 20), Buffer.alloc(0)];
+    for (const message of rubbish) {
+      const verdict = decide(datagram(PLAN4.dns, 53, message), config());
+      expect(verdict).toEqual({ kind: "drop", reason: DropReason.DnsMalformed });
+    }
+  });
+
+  it("looks at no more than the question", () => {
+    const record = Buffer.from("c00c00010001000000000004c6336435", "hex");
+    const long = Buffer.concat([QUERY, ...Array<Buffer>(4000).fill(record)]);
+    long.writeUInt16BE(4001, 10);
+    expect(replied(decide(datagram(PLAN4.dns, 53, long), config())).payloadLength).toBe(35);
+  });
+
+  it("survives any bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, withHeader) => {
+        const message = withHeader ? Buffer.concat([QUERY.subarray(0, 12), bytes]) : bytes;
+        const verdict = decide(datagram(PLAN4.dns, 53, message), config());
+        expect(["reply", "drop"]).toContain(verdict?.kind);
+      }),
+    );
+  });
+
+  it("claims nothing but queries to its address", () => {
+    const guest = config({ resolvers: RESOLVERS });
+    expect(decide(datagram(PLAN4.dns, 54, QUERY), guest)).toBeNull();
+    expect(decide(datagram(PLAN4.gateway, 53, QUERY), guest)).toBeNull();
+    expect(decide(datagram(address("198.51.100.53"), 53, QUERY), guest)).toBeNull();
+  });
+
+  it("is absent when it is switched off", () => {
+    expect(decide(datagram(PLAN4.dns, 53, QUERY), config({ dns: false }))).toBeNull();
+  });
+});
