@@ -1,0 +1,85 @@
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { findBreaches, importsOf, readImports } from "./layers.js";
+
+it("src/ keeps its layers", () => {
+  const imports = readImports(fileURLToPath(new URL("../src", import.meta.url)));
+  expect(imports.size).toBeGreaterThan(0);
+  expect(findBreaches(imports)).toEqual([]);
+});
+
+describe("findBreaches", () => {
+  const breaches = (imports: Record<string, string[]>): string[] =>
+    findBreaches(new Map(Object.entries(imports)));
+
+  it("allows imports downwards, inside a folder and of packages", () => {
+    const allowed = {
+      "base/a.ts": ["node:fs", "ipaddr.js"],
+      "wire/a.ts": ["base/a.ts", "wire/b.ts"],
+      "wire/b.ts": [],
+      "sys/a.ts": ["node-tuntap2"],
+      "stack/a.ts": ["lwip-wasm", "lwip-wasm/abi.js"],
+      "guest.ts": ["flow/a.ts", "stack/a.ts"],
+      "loop.ts": ["guest.ts"],
+      "cli/a.ts": ["loop.ts", "attach.ts", "base/a.ts"],
+    };
+    expect(breaches(allowed)).toEqual([]);
+  });
+
+  it.each([
+    ["wire/a.ts", "flow/b.ts", "upwards"],
+    ["base/a.ts", "wire/b.ts", "upwards"],
+    ["flow/a.ts", "guest.ts", "upwards"],
+    ["wire/a.ts", "sys/b.ts", "sideways"],
+    ["service/a.ts", "flow/b.ts", "sideways"],
+    ["cli/a.ts", "api/b.ts", "sideways"],
+    ["attach.ts", "guest.ts", "sideways"],
+    ["base/a.ts", "../test/lab/lab.ts", "outside src"],
+    ["wire/a.ts", "node-tuntap2", "for sys alone"],
+    ["cli/a.ts", "node-tuntap2/index.cjs", "for sys alone"],
+    ["sys/a.ts", "lwip-wasm", "for stack alone"],
+  ])("does not allow %s → %s", (module, target, complaint) => {
+    expect(breaches({ [module]: [target] })).toEqual([
+      expect.stringMatching(`^${module} imports ${target}, .*${complaint}`),
+    ]);
+  });
+
+  it("wants every folder and file placed", () => {
+    expect(breaches({ "utils/a.ts": [], "misc.ts": [] })).toEqual([
+      "utils has no layer",
+      "misc.ts has no layer",
+    ]);
+  });
+
+  it("finds circles", () => {
+    const circular = {
+      "wire/a.ts": ["wire/b.ts"],
+      "wire/b.ts": ["wire/c.ts"],
+      "wire/c.ts": ["wire/b.ts"],
+    };
+    expect(breaches(circular)).toEqual(["circle: wire/b.ts → wire/c.ts → wire/b.ts"]);
+  });
+});
+
+describe("importsOf", () => {
+  it.each([
+    ['import { a } from "../base/a.js";', "base/a.ts"],
+    ['import type { A } from "./a.js";', "wire/a.ts"],
+    ['import {\n  a,\n  type B,\n} from "../base/a.js";', "base/a.ts"],
+    ['import a from "pino/browser.js";', "pino/browser.js"],
+    ['import "./effects.js";', "wire/effects.ts"],
+    ['export * from "../sys/a.js";', "sys/a.ts"],
+    ['export type { A } from "./a.js";', "wire/a.ts"],
+    ['const a = await import("../flow/a.js");', "flow/a.ts"],
+    ['const a = require("node-tuntap2");', "node-tuntap2"],
+    ['import { version } from "../../package.json";', "../package.json"],
+  ])("%s", (text, target) => {
+    expect(importsOf("wire/x.ts", text)).toEqual([target]);
+  });
+
+  it("takes nothing else for an import", () => {
+    const text =
+      'export const a = "./b.js";\nconst from = "x";\n// import "./c.js"\nlog("from", "y");\n';
+    expect(importsOf("wire/x.ts", text)).toEqual([]);
+  });
+});
