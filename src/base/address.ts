@@ -144,8 +144,8 @@ export class Address {
 export class AddressCache {
   readonly #slots: Address[];
 
-  /** @param size number of slots, a power of two */
-  constructor(size = 256) {
+  /** @param size number of slots, a power of two: two addresses of one slot evict each other */
+  constructor(size = 1024) {
     this.#slots = new Array<Address>(size).fill(UNSPECIFIED);
   }
 
