@@ -42,7 +42,7 @@ export class Address {
    */
   static read(bytes: Uint8Array, offset: number, family: Family): Address {
     if (family === 4) return Address.ofIpv4Word(readWord(bytes, offset));
-    return new Address(
+    return Address.ofWords(
       readWord(bytes, offset),
       readWord(bytes, offset + 4),
       readWord(bytes, offset + 8),
@@ -145,7 +145,7 @@ export class AddressCache {
   readonly #slots: Address[];
 
   /** @param size number of slots, a power of two: two addresses of one slot evict each other */
-  constructor(size = 1024) {
+  constructor(size = 256) {
     this.#slots = new Array<Address>(size).fill(UNSPECIFIED);
   }
 
@@ -160,10 +160,16 @@ export class AddressCache {
     );
   }
 
+  /** Words as signed integers: V8 passes those between functions without allocating. */
   #lookup(w0: number, w1: number, w2: number, w3: number): Address {
     const slot = hash(w0 ^ w1 ^ w2 ^ w3) & (this.#slots.length - 1);
     const cached = this.#slots[slot];
-    if (cached.w3 === w3 && cached.w2 === w2 && cached.w1 === w1 && cached.w0 === w0) {
+    if (
+      (cached.w3 | 0) === w3 &&
+      (cached.w2 | 0) === w2 &&
+      (cached.w1 | 0) === w1 &&
+      (cached.w0 | 0) === w0
+    ) {
       return cached;
     }
     const address = Address.ofWords(w0, w1, w2, w3);
@@ -266,13 +272,13 @@ function hash(word: number): number {
   return Math.imul(word, 0x9e37_79b1) >>> 16;
 }
 
+/** The word as a signed integer. */
 function readWord(bytes: Uint8Array, offset: number): number {
   return (
-    ((bytes[offset] << 24) |
-      (bytes[offset + 1] << 16) |
-      (bytes[offset + 2] << 8) |
-      bytes[offset + 3]) >>>
-    0
+    (bytes[offset] << 24) |
+    (bytes[offset + 1] << 16) |
+    (bytes[offset + 2] << 8) |
+    bytes[offset + 3]
   );
 }
 
