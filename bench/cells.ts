@@ -1,0 +1,217 @@
+/** What is measured: one cell is one workload in one setting. Declarations only. */
+
+export type Direction = "up" | "down" | "both";
+
+export type Workload =
+  /** iperf3 between guest and host; up is from the guest to the host. */
+  | {
+      readonly kind: "bulk";
+      readonly direction: Direction;
+      readonly streams: number;
+      readonly writeSize?: number;
+    }
+  /** iperf3 from the host to a server in the guest, through a published port. */
+  | { readonly kind: "published"; readonly streams: number }
+  /** One byte there and back on one connection. */
+  | { readonly kind: "transactions" }
+  /** The same beside so many bulk streams. */
+  | {
+      readonly kind: "transactions-under-bulk";
+      readonly direction: Direction;
+      readonly streams: number;
+    }
+  /** Connections made and closed one after the other, with a byte there and back or without. */
+  | { readonly kind: "connections"; readonly exchange: boolean }
+  /** Requests in turn over established flows, with at most depth of them outstanding. */
+  | { readonly kind: "flows"; readonly flows: number; readonly depth: number }
+  /** Start of the helper, so many times, each in a namespace of its own. */
+  | { readonly kind: "ready"; readonly starts: number }
+  /** Nothing at all: wake-ups and memory of the helper. */
+  | { readonly kind: "idle" }
+  /** Memory of the helper while so many flows are held open. */
+  | { readonly kind: "idle-flows"; readonly flows: number }
+  /** Memory of the helper after so many streams each way have ended. */
+  | { readonly kind: "after-load"; readonly streams: number };
+
+/** What can be done without a helper, too. */
+export type LoopbackWorkload = Extract<
+  Workload,
+  { kind: "bulk" | "transactions" | "transactions-under-bulk" | "connections" | "flows" }
+>;
+
+export interface Cell {
+  readonly id: string;
+  readonly title: string;
+  readonly workload: Workload;
+  readonly mtu: number;
+  /** TCP congestion control of the guest. The host's side always has the host's own. */
+  readonly congestion: string;
+  /** Part of a --quick run. */
+  readonly quick: boolean;
+}
+
+/** The default of Docker and Kubernetes, and what podman and RootlessKit give slirp4netns. */
+const MTUS = [1500, 65520] as const;
+
+const DIRECTION_NAMES: Record<Direction, string> = {
+  up: "guest → host",
+  down: "host → guest",
+  both: "both ways at once",
+};
+
+/** Congestion controls to measure: reno, and the one that most guests will have. */
+export function congestionControls(allowed: readonly string[]): string[] {
+  const modern = ["bbr", "cubic"].find((name) => allowed.includes(name));
+  return ["reno", ...(modern === undefined ? [] : [modern])];
+}
+
+/** All cells for a kernel that allows these congestion controls in a namespace. */
+export function allCells(allowed: readonly string[]): Cell[] {
+  const base = { mtu: 65520, congestion: "reno", quick: false };
+  return [
+    ...MTUS.flatMap((mtu) =>
+      congestionControls(allowed).flatMap((name) => singleStream(mtu, name)),
+    ),
+    ...MTUS.flatMap((mtu) => [
+      bulk("up", 8, mtu),
+      bulk("down", 8, mtu),
+      bulk("both", 1, mtu),
+      {
+        ...base,
+        id: `published-${mtu}`,
+        title: `published port, MTU ${mtu}`,
+        workload: { kind: "published", streams: 1 } as const,
+        mtu,
+      },
+    ]),
+    {
+      ...base,
+      id: "small-writes",
+      title: "writes of 1,000 bytes, no Nagle, MTU 1500",
+      workload: { kind: "bulk", direction: "up", streams: 1, writeSize: 1000 },
+      mtu: 1500,
+    },
+    {
+      ...base,
+      id: "rr",
+      title: "request/response",
+      workload: { kind: "transactions" },
+      quick: true,
+    },
+    ...(["up", "down"] as const).map(
+      (direction): Cell => ({
+        ...base,
+        id: `rr-bulk-${direction}`,
+        title: `request/response beside 4 streams ${DIRECTION_NAMES[direction]}`,
+        workload: { kind: "transactions-under-bulk", direction, streams: 4 },
+      }),
+    ),
+    {
+      ...base,
+      id: "connect-byte",
+      title: "connect + byte + close",
+      workload: { kind: "connections", exchange: true },
+      quick: true,
+    },
+    {
+      ...base,
+      id: "connect",
+      title: "connect + close",
+      workload: { kind: "connections", exchange: false },
+    },
+    ...[10, 1000, 5000].map(
+      (flows): Cell => ({
+        ...base,
+        id: `flows-${flows}`,
+        title: `requests over ${flows.toLocaleString("en")} flows`,
+        workload: { kind: "flows", flows, depth: 8 },
+      }),
+    ),
+    {
+      ...base,
+      id: "ready",
+      title: "start",
+      workload: { kind: "ready", starts: 5 },
+      quick: true,
+    },
+    { ...base, id: "idle", title: "idle", workload: { kind: "idle" } },
+    {
+      ...base,
+      id: "idle-flows",
+      title: "4,000 idle flows",
+      workload: { kind: "idle-flows", flows: 4000 },
+    },
+    {
+      ...base,
+      id: "after-load",
+      title: "after 8 streams each way",
+      workload: { kind: "after-load", streams: 8 },
+    },
+  ];
+}
+
+function singleStream(mtu: number, congestion: string): Cell[] {
+  return (["up", "down"] as const).map((direction) => ({
+    id: `tcp-${direction}-${mtu}-${congestion}`,
+    title: `${DIRECTION_NAMES[direction]}, MTU ${mtu}, ${congestion}`,
+    workload: { kind: "bulk", direction, streams: 1 },
+    mtu,
+    congestion,
+    quick: congestion === "reno",
+  }));
+}
+
+function bulk(direction: Direction, streams: number, mtu: number): Cell {
+  const name = direction === "both" ? "both" : `${streams}-${direction}`;
+  const count = streams === 1 ? "" : `${streams} streams `;
+  return {
+    id: `tcp-${name}-${mtu}`,
+    title: `${count}${DIRECTION_NAMES[direction]}, MTU ${mtu}`,
+    workload: { kind: "bulk", direction, streams },
+    mtu,
+    congestion: "reno",
+    quick: false,
+  };
+}
+
+/**
+ * The cells that a list of ids and patterns with `*` names.
+ * @throws RangeError for a word that names none.
+ */
+export function selectCells(cells: readonly Cell[], words: readonly string[]): Cell[] {
+  const patterns = words.map((word) => ({ word, pattern: wildcard(word) }));
+  for (const { word, pattern } of patterns) {
+    if (cells.some((cell) => pattern.test(cell.id))) continue;
+    throw new RangeError(
+      `no cell is named ${word}; there are: ${cells.map((c) => c.id).join(" ")}`,
+    );
+  }
+  return cells.filter((cell) => patterns.some(({ pattern }) => pattern.test(cell.id)));
+}
+
+function wildcard(word: string): RegExp {
+  const literal = word.replaceAll(/[.+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${literal.replaceAll("*", ".*")}$`);
+}
+
+/**
+ * What plain loopback does in place of a cell, for the ratio to it; null where there is nothing to
+ * compare. Loopback knows no MTU and no published ports, so several cells share one reference.
+ */
+export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
+  switch (workload.kind) {
+    case "bulk":
+    case "transactions":
+    case "transactions-under-bulk":
+    case "connections":
+    case "flows":
+      return workload;
+    case "published":
+      return { kind: "bulk", direction: "up", streams: workload.streams };
+    case "ready":
+    case "idle":
+    case "idle-flows":
+    case "after-load":
+      return null;
+  }
+}

@@ -1,0 +1,48 @@
+import type { Launcher, Program } from "../launch.ts";
+import type { Namespace } from "../namespace.ts";
+
+/** A port of the host's 127.0.0.1 that leads to a port of the guest. */
+export interface PublishedPort {
+  readonly hostPort: number;
+  readonly guestPort: number;
+}
+
+export interface HelperOptions {
+  readonly mtu: number;
+  readonly publish: PublishedPort | null;
+}
+
+/** A helper attached to a namespace, ready. */
+export interface RunningHelper {
+  readonly program: Program;
+  readonly pid: number;
+  /** Milliseconds from exec to ready. */
+  readonly readyMs: number;
+}
+
+/** The helper cannot do what a cell asks; says why. */
+export class NotAvailable extends Error {}
+
+/** A program that connects a namespace: Slipway or a peer. */
+export interface Helper {
+  readonly name: string;
+  readonly path: string;
+  /** @throws NotAvailable when it lacks what the options ask for. */
+  start(launcher: Launcher, namespace: Namespace, options: HelperOptions): Promise<RunningHelper>;
+}
+
+/** The host's 127.0.0.1 as every helper is told to show it to the guest. */
+export const GATEWAY = "10.0.2.2";
+export const GUEST = "10.0.2.100";
+
+/** Starts a helper's command line and waits until it is ready, by its fd 3. */
+export async function startTimed(
+  launcher: Launcher,
+  argv: readonly string[],
+): Promise<RunningHelper> {
+  await using scope = new AsyncDisposableStack();
+  const program = scope.use(launcher.startTimed(argv));
+  const running = { program, pid: await program.pid(), readyMs: await program.ready() };
+  scope.move();
+  return running;
+}

@@ -1,0 +1,51 @@
+/** The helpers of a run, by name. */
+import { existsSync } from "node:fs";
+import { basename, delimiter, join, resolve } from "node:path";
+import type { Helper } from "./helper.ts";
+import { Pasta } from "./pasta.ts";
+import { Slirp4netns } from "./slirp4netns.ts";
+
+/** The one that is measured against the others. */
+export const SUBJECT = "slipway";
+/** No helper at all: the host's loopback. */
+export const LOOPBACK = "loopback";
+
+const SUBJECT_PATH = resolve(import.meta.dirname, "../../bin/slirp4netns");
+
+export interface HelperSet {
+  readonly helpers: readonly Helper[];
+  /** Names of those that are not installed or not built. */
+  readonly missing: readonly string[];
+}
+
+/** Slipway, slirp4netns and pasta where they are, and the peers of the command line. */
+export function findHelpers(
+  peers: ReadonlyMap<string, string>,
+  socketDirectory: string,
+): HelperSet {
+  const places = new Map<string, string | null>([
+    [SUBJECT, existsSync(SUBJECT_PATH) ? SUBJECT_PATH : null],
+    ["slirp4netns", findProgram("slirp4netns")],
+    ["pasta", findProgram("pasta")],
+    ...peers,
+  ]);
+  const helpers: Helper[] = [];
+  const missing: string[] = [];
+  for (const [name, path] of places) {
+    if (path === null) missing.push(name);
+    else helpers.push(makeHelper(name, path, socketDirectory));
+  }
+  return { helpers, missing };
+}
+
+/** The program's file name says which command line it takes. */
+function makeHelper(name: string, path: string, socketDirectory: string): Helper {
+  if (basename(path).startsWith("pasta")) return new Pasta(name, path);
+  return new Slirp4netns(name, path, socketDirectory);
+}
+
+function findProgram(name: string): string | null {
+  const { PATH = "" } = process.env;
+  const candidates = PATH.split(delimiter).map((directory) => join(directory, name));
+  return candidates.find(existsSync) ?? null;
+}

@@ -1,0 +1,93 @@
+/** Where a run took place: no figure without it. */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import type { Helper } from "./helpers/helper.ts";
+import type { HelperRecord } from "./record.ts";
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  /** Bytes. */
+  readonly memory: number;
+  readonly virtual: boolean;
+  readonly distribution: string;
+  readonly kernel: string;
+  readonly node: string;
+  readonly iperf3: string;
+  /** Commit of this tree, with "+" when it was changed; null outside a checkout. */
+  readonly commit: string | null;
+  /** Of the host, and with it of iperf3's server. */
+  readonly congestion: string;
+  readonly tcpReceiveMemory: string;
+  readonly tcpSendMemory: string;
+  /** One minute's load average before the run. */
+  readonly load: number;
+}
+
+const SYSCTL = "/proc/sys/net/ipv4";
+
+export function describeMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    memory: totalmem(),
+    virtual: /^flags\s*:.*\bhypervisor\b/m.test(readFileSync("/proc/cpuinfo", "utf8")),
+    distribution: distribution(),
+    kernel: release(),
+    node: process.version,
+    iperf3: firstLine("iperf3", ["--version"]) ?? "not installed",
+    commit: commit(),
+    congestion: read(`${SYSCTL}/tcp_congestion_control`),
+    tcpReceiveMemory: read(`${SYSCTL}/tcp_rmem`),
+    tcpSendMemory: read(`${SYSCTL}/tcp_wmem`),
+    load: loadavg()[0] ?? 0,
+  };
+}
+
+/** Congestion controls that a namespace may choose. */
+export function allowedCongestionControls(): string[] {
+  return read(`${SYSCTL}/tcp_allowed_congestion_control`).split(" ");
+}
+
+/** Debian's pasta does not know its own version: the package's goes with it. */
+export function describeHelper({ name, path }: Helper): HelperRecord {
+  const said = firstLine(path, ["--version"]) ?? "unknown version";
+  const owner = firstLine("dpkg-query", ["--search", path])?.split(":")[0];
+  const packaged = owner === undefined ? null : firstLine("dpkg-query", ["--show", owner]);
+  return {
+    name,
+    path,
+    version: packaged === null ? said : `${said} (${packaged.replace("\t", " ")})`,
+  };
+}
+
+function distribution(): string {
+  const match = /^PRETTY_NAME="?([^"\n]*)/m.exec(read("/etc/os-release"));
+  return match?.[1] ?? "unknown";
+}
+
+function commit(): string | null {
+  const hash = firstLine("git", ["rev-parse", "--short", "HEAD"]);
+  if (hash === null) return null;
+  const changes = firstLine("git", ["status", "--porcelain", "--untracked-files=no"]);
+  return changes === "" ? hash : `${hash}+`;
+}
+
+function read(path: string): string {
+  return readFileSync(path, "utf8").trim();
+}
+
+/** Of standard output, in the tree's directory; null when it cannot be run or fails. */
+function firstLine(program: string, argv: readonly string[]): string | null {
+  try {
+    const output = execFileSync(program, argv, {
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return output.split("\n")[0] ?? "";
+  } catch {
+    return null;
+  }
+}

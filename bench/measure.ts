@@ -1,0 +1,113 @@
+/** One measurement: a cell's workload through one helper, in a fresh namespace. */
+import type { Cell, LoopbackWorkload, Workload } from "./cells.ts";
+import type { Helper } from "./helpers/helper.ts";
+import type { Metrics } from "./metrics.ts";
+import { median } from "./stats.ts";
+import {
+  createTestbed,
+  freePort,
+  type HelperMeter,
+  loopbackTestbed,
+  type Setting,
+  type Testbed,
+  type Workshop,
+} from "./testbed.ts";
+import { measureBulk, measurePublished } from "./workloads/bulk.ts";
+import {
+  measureConnections,
+  measureFlows,
+  measureTransactions,
+  measureTransactionsUnderBulk,
+} from "./workloads/load.ts";
+import { measureAfterLoad, measureIdle, measureIdleFlows } from "./workloads/standing.ts";
+
+/** How long each kind of measurement takes, seconds; bulk in whole ones, as iperf3 counts. */
+export interface Durations {
+  readonly bulk: number;
+  readonly load: number;
+  readonly idle: number;
+}
+
+/** The port that a server in the guest listens on; the namespace is fresh, so any will do. */
+const GUEST_PORT = 5201;
+
+/**
+ * @throws NotAvailable when the helper lacks what the cell needs.
+ * @throws Error when the measurement fails.
+ */
+export async function measureHelper(
+  workshop: Workshop,
+  helper: Helper,
+  cell: Cell,
+  durations: Durations,
+): Promise<Metrics> {
+  const { mtu, congestion, workload } = cell;
+  const setting = { mtu, congestion, publish: null };
+  if (workload.kind === "ready") {
+    return await measureReady(workshop, helper, setting, workload.starts);
+  }
+  if (workload.kind === "published") {
+    const publish = { hostPort: await freePort(), guestPort: GUEST_PORT };
+    await using bed = await createTestbed(workshop, helper, { ...setting, publish });
+    const transfer = {
+      direction: "up",
+      streams: workload.streams,
+      seconds: durations.bulk,
+    } as const;
+    return await measurePublished(bed, publish, transfer);
+  }
+  await using bed = await createTestbed(workshop, helper, setting);
+  return await measureIn(bed, workload, durations);
+}
+
+/** The same load over the host's loopback, with nothing in between. */
+export async function measureLoopback(
+  workshop: Workshop,
+  workload: LoopbackWorkload,
+  durations: Durations,
+): Promise<Metrics> {
+  return await measureIn(loopbackTestbed(workshop), workload, durations);
+}
+
+async function measureReady(
+  workshop: Workshop,
+  helper: Helper,
+  setting: Setting,
+  starts: number,
+): Promise<Metrics> {
+  const times: number[] = [];
+  for (let i = 0; i < starts; i++) {
+    await using bed = await createTestbed(workshop, helper, setting);
+    times.push(meterOf(bed).readyMs);
+  }
+  return { ready: median(times) };
+}
+
+/** What needs no more than a testbed of the usual kind. */
+type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" }>;
+
+function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations): Promise<Metrics> {
+  switch (workload.kind) {
+    case "bulk":
+      return measureBulk(bed, { ...workload, seconds: durations.bulk });
+    case "transactions":
+      return measureTransactions(bed, durations.load);
+    case "transactions-under-bulk":
+      return measureTransactionsUnderBulk(bed, durations.load, workload);
+    case "connections":
+      return measureConnections(bed, durations.load, workload.exchange);
+    case "flows":
+      return measureFlows(bed, durations.load, workload.flows, workload.depth);
+    case "idle":
+      return measureIdle(meterOf(bed), durations.idle);
+    case "idle-flows":
+      return measureIdleFlows(bed, meterOf(bed), workload.flows);
+    case "after-load":
+      return measureAfterLoad(bed, meterOf(bed), workload.streams, durations.bulk);
+  }
+}
+
+function meterOf({ helper }: Testbed): HelperMeter {
+  if (helper === null) throw new Error("loopback has no helper to look at");
+  return helper;
+}

@@ -1,0 +1,51 @@
+import type { Launcher, Program } from "./launch.ts";
+
+/** A fresh user and network namespace, held open until it is disposed of. */
+export class Namespace implements AsyncDisposable {
+  readonly #holder: Program;
+  readonly #launcher: Launcher;
+  /** Process id that stands for the namespace, as helpers take it. */
+  readonly pid: number;
+
+  private constructor(launcher: Launcher, holder: Program, pid: number) {
+    this.#launcher = launcher;
+    this.#holder = holder;
+    this.pid = pid;
+  }
+
+  /** @throws Error when the kernel or its policy does not allow user namespaces. */
+  static async create(launcher: Launcher): Promise<Namespace> {
+    await using scope = new AsyncDisposableStack();
+    const holder = scope.use(
+      launcher.start(["unshare", "--user", "--map-root-user", "--net", "cat"]),
+    );
+    // Once cat echoes, unshare has made the namespaces and written the id maps.
+    holder.send("made");
+    await holder.line();
+    const namespace = new Namespace(launcher, holder, await holder.pid());
+    // The guest's kernel would wake the helper with these while it is watched for being idle.
+    await namespace.#sysctl("net/ipv6/conf/default/router_solicitations", "0");
+    scope.move();
+    return namespace;
+  }
+
+  /** The command line that runs another inside, as the namespace's root. */
+  inside(argv: readonly string[]): string[] {
+    const enter = ["nsenter", "--target", `${this.pid}`, "--user", "--net"];
+    return [...enter, "--preserve-credentials", "--", ...argv];
+  }
+
+  /** @throws Error when the kernel does not have it or reserves it for the host. */
+  async setCongestionControl(name: string): Promise<void> {
+    await this.#sysctl("net/ipv4/tcp_congestion_control", name);
+  }
+
+  async #sysctl(key: string, value: string): Promise<void> {
+    const write = ["sh", "-c", 'echo "$1" > "/proc/sys/$2"', "sh", value, key];
+    await this.#launcher.run(this.inside(write));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#holder[Symbol.asyncDispose]();
+  }
+}

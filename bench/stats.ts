@@ -1,0 +1,33 @@
+/** Arithmetic of the report. */
+
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly count: number;
+}
+
+/** @throws RangeError for no values. */
+export function median(values: readonly number[]): number {
+  if (values.length === 0) throw new RangeError("the median of nothing");
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] as number; // not empty, and the middle is within
+  if (sorted.length % 2 === 1) return upper;
+  return ((sorted[middle - 1] as number) + upper) / 2;
+}
+
+/** @throws RangeError for no values. */
+export function spread(values: readonly number[]): Spread {
+  return {
+    median: median(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    count: values.length,
+  };
+}
+
+/** value / base; infinite when only the base is nothing, 1 when both are. */
+export function ratio(value: number, base: number): number {
+  return value === base ? 1 : value / base;
+}

@@ -1,0 +1,123 @@
+/** What must be reached: the table of issue 3, in one run on one machine, by medians. */
+import type { Cell } from "./cells.ts";
+import type { MetricName } from "./metrics.ts";
+
+/** Whether a bound is a floor or a ceiling follows from the metric's direction. */
+export type Bound =
+  | { readonly kind: "helper"; readonly helper: string; readonly factor: number }
+  | { readonly kind: "best-peer"; readonly factor: number }
+  | { readonly kind: "own-cell"; readonly cell: string; readonly factor: number }
+  | { readonly kind: "absolute"; readonly limit: number };
+
+export interface Target {
+  readonly title: string;
+  readonly metric: MetricName;
+  readonly applies: (cell: Cell) => boolean;
+  readonly bound: Bound;
+}
+
+const singleStream1500 = (cell: Cell): boolean => /^tcp-(up|down)-1500-/.test(cell.id);
+const named =
+  (...ids: readonly string[]) =>
+  (cell: Cell): boolean =>
+    ids.includes(cell.id);
+
+export const TARGETS: readonly Target[] = [
+  {
+    title: "MTU 1500, single stream",
+    metric: "throughput",
+    applies: singleStream1500,
+    bound: { kind: "helper", helper: "slirp4netns", factor: 8 },
+  },
+  {
+    title: "MTU 1500, single stream",
+    metric: "throughput",
+    applies: singleStream1500,
+    bound: { kind: "helper", helper: "pasta", factor: 4 },
+  },
+  {
+    title: "MTU 65520, up",
+    metric: "throughput",
+    applies: (cell) => /^tcp-up-65520-/.test(cell.id),
+    bound: { kind: "best-peer", factor: 1.5 },
+  },
+  {
+    title: "MTU 65520, down",
+    metric: "throughput",
+    applies: (cell) => /^tcp-(8-)?down-65520/.test(cell.id),
+    bound: { kind: "best-peer", factor: 1 },
+  },
+  {
+    title: "bulk, CPU",
+    metric: "cpuPerGigabyte",
+    applies: (cell) => cell.workload.kind === "bulk" || cell.workload.kind === "published",
+    bound: { kind: "best-peer", factor: 1 },
+  },
+  {
+    title: "request/response",
+    metric: "rate",
+    applies: named("rr"),
+    bound: { kind: "helper", helper: "slirp4netns", factor: 1 },
+  },
+  {
+    title: "connect + byte + close",
+    metric: "rate",
+    applies: named("connect-byte"),
+    bound: { kind: "best-peer", factor: 1.2 },
+  },
+  {
+    title: "request/response under bulk",
+    metric: "p99",
+    applies: named("rr-bulk-up", "rr-bulk-down"),
+    bound: { kind: "best-peer", factor: 1 },
+  },
+  {
+    title: "5,000 active flows",
+    metric: "cpuPerOperation",
+    applies: named("flows-5000"),
+    bound: { kind: "own-cell", cell: "flows-10", factor: 1.3 },
+  },
+  {
+    title: "small writes",
+    metric: "throughput",
+    applies: named("small-writes"),
+    bound: { kind: "best-peer", factor: 2 },
+  },
+  {
+    title: "start",
+    metric: "ready",
+    applies: named("ready"),
+    bound: { kind: "absolute", limit: 40 },
+  },
+  {
+    title: "start",
+    metric: "ready",
+    applies: named("ready"),
+    bound: { kind: "helper", helper: "pasta", factor: 1.5 },
+  },
+  {
+    // Room for one stray wake-up in the 10 s that are watched; a timer would show many.
+    title: "idle, no periodic wake-ups",
+    metric: "switches",
+    applies: named("idle"),
+    bound: { kind: "absolute", limit: 6 },
+  },
+  {
+    title: "idle",
+    metric: "rss",
+    applies: named("idle"),
+    bound: { kind: "absolute", limit: 60 },
+  },
+  {
+    title: "idle",
+    metric: "privateMemory",
+    applies: named("idle"),
+    bound: { kind: "absolute", limit: 12 },
+  },
+  {
+    title: "4,000 idle flows",
+    metric: "memoryPerFlow",
+    applies: named("idle-flows"),
+    bound: { kind: "absolute", limit: 3 },
+  },
+];

@@ -1,0 +1,110 @@
+/** One guest with one helper on one host: where a measurement takes place. */
+
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { GATEWAY, type Helper, type HelperOptions, type RunningHelper } from "./helpers/helper.ts";
+import type { Launcher, Program } from "./launch.ts";
+import { Namespace } from "./namespace.ts";
+import { contextSwitches, cpuSeconds, type Memory, memory } from "./proc.ts";
+import type { Programs } from "./programs.ts";
+
+/** What all measurements of a run share. */
+export interface Workshop {
+  readonly launcher: Launcher;
+  readonly programs: Programs;
+}
+
+export interface Setting extends HelperOptions {
+  readonly congestion: string;
+}
+
+/** The host's address that servers for the guest listen on. */
+export const HOST_LOOPBACK = "127.0.0.1";
+
+export interface Testbed extends AsyncDisposable {
+  readonly programs: Programs;
+  /** Where the guest finds a server of the host's loopback. */
+  readonly hostAddress: string;
+  /** Null on plain loopback. */
+  readonly helper: HelperMeter | null;
+  startOnHost(argv: readonly string[]): Program;
+  startInGuest(argv: readonly string[]): Program;
+}
+
+/** The helper's counters. */
+export class HelperMeter {
+  readonly #pid: number;
+  readonly readyMs: number;
+
+  constructor(helper: RunningHelper) {
+    this.#pid = helper.pid;
+    this.readyMs = helper.readyMs;
+  }
+
+  cpuSeconds(): number {
+    return cpuSeconds(this.#pid);
+  }
+
+  contextSwitches(): number {
+    return contextSwitches(this.#pid);
+  }
+
+  memory(): Memory {
+    return memory(this.#pid);
+  }
+}
+
+/** A fresh namespace with the helper attached to it. */
+export async function createTestbed(
+  { launcher, programs }: Workshop,
+  helper: Helper,
+  setting: Setting,
+): Promise<Testbed> {
+  await using scope = new AsyncDisposableStack();
+  const namespace = scope.use(await Namespace.create(launcher));
+  await namespace.setCongestionControl(setting.congestion);
+  const running = await helper.start(launcher, namespace, setting);
+  scope.use(running.program);
+  const owned = scope.move();
+  return {
+    programs,
+    hostAddress: GATEWAY,
+    helper: new HelperMeter(running),
+    startOnHost: (argv) => launcher.start(argv),
+    startInGuest: (argv) => launcher.start(namespace.inside(argv)),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The host alone, playing both parts over its loopback. */
+export function loopbackTestbed({ launcher, programs }: Workshop): Testbed {
+  return {
+    programs,
+    hostAddress: HOST_LOOPBACK,
+    helper: null,
+    startOnHost: (argv) => launcher.start(argv),
+    startInGuest: (argv) => launcher.start(argv),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+/** CPU seconds that the helper spends during some work; null on loopback, which has none. */
+export async function helperCost<T>(
+  { helper }: Testbed,
+  work: () => Promise<T>,
+): Promise<{ result: T; seconds: number | null }> {
+  const before = helper?.cpuSeconds() ?? 0;
+  const result = await work();
+  return { result, seconds: helper === null ? null : helper.cpuSeconds() - before };
+}
+
+/** A TCP port of the host's loopback that nobody uses at the moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, HOST_LOOPBACK);
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("not a TCP address");
+  return address.port;
+}

@@ -1,0 +1,105 @@
+/** Workloads of the bench's own load program (programs/load.c). */
+import { setTimeout as delay } from "node:timers/promises";
+import * as v from "valibot";
+import type { Transfer } from "../iperf3.ts";
+import type { Program } from "../launch.ts";
+import type { Metrics } from "../metrics.ts";
+import { HOST_LOOPBACK, helperCost, type Testbed } from "../testbed.ts";
+import { runBulk } from "./bulk.ts";
+
+const resultSchema = v.object({
+  count: v.number(),
+  errors: v.number(),
+  seconds: v.number(),
+  p50: v.number(),
+  p99: v.number(),
+});
+
+type LoadResult = v.InferOutput<typeof resultSchema>;
+
+const GRACE_MS = 10_000;
+/** To make 5,000 flows, one after the other, through a slow helper. */
+const CONNECT_MS = 20_000;
+/** Until bulk streams have left slow start and filled the queues. */
+const RAMP_UP_MS = 500;
+
+export function measureTransactions(bed: Testbed, seconds: number): Promise<Metrics> {
+  return measureLoad(bed, seconds, "transactions");
+}
+
+export function measureConnections(
+  bed: Testbed,
+  seconds: number,
+  exchange: boolean,
+): Promise<Metrics> {
+  return measureLoad(bed, seconds, exchange ? "connect-byte" : "connect");
+}
+
+export function measureFlows(
+  bed: Testbed,
+  seconds: number,
+  flows: number,
+  depth: number,
+): Promise<Metrics> {
+  return measureLoad(bed, seconds, "flows", [flows, depth]);
+}
+
+/** Latency only: the helper's CPU time is mostly that of the bulk streams. */
+export async function measureTransactionsUnderBulk(
+  bed: Testbed,
+  seconds: number,
+  bulk: Pick<Transfer, "direction" | "streams">,
+): Promise<Metrics> {
+  const transfer = { ...bulk, seconds: Math.ceil(seconds + RAMP_UP_MS / 1000) + 1 };
+  const background = runBulk(bed, transfer);
+  const [result] = await Promise.all([transactionsAfterRampUp(bed, seconds), background]);
+  return { rate: result.count / result.seconds, p50: result.p50, p99: result.p99 };
+}
+
+async function transactionsAfterRampUp(bed: Testbed, seconds: number): Promise<LoadResult> {
+  await delay(RAMP_UP_MS);
+  return await withLoad(bed, "transactions", [seconds], (client) => runLoad(client, seconds));
+}
+
+/** Holds so many flows open, each used once, during some work. */
+export function holdingFlows<T>(bed: Testbed, flows: number, work: () => Promise<T>): Promise<T> {
+  return withLoad(bed, "hold", [flows], work);
+}
+
+async function measureLoad(
+  bed: Testbed,
+  seconds: number,
+  workload: string,
+  details: readonly number[] = [],
+): Promise<Metrics> {
+  return await withLoad(bed, workload, [seconds, ...details], async (client) => {
+    const { result, seconds: cpu } = await helperCost(bed, () => runLoad(client, seconds));
+    const { count, p50, p99 } = result;
+    const metrics = { rate: count / result.seconds, p50, p99 };
+    return cpu === null ? metrics : { ...metrics, cpuPerOperation: (cpu * 1e6) / count };
+  });
+}
+
+/** A server on the host and a client in the guest whose connections stand. */
+async function withLoad<T>(
+  bed: Testbed,
+  workload: string,
+  details: readonly number[],
+  work: (client: Program) => Promise<T>,
+): Promise<T> {
+  const { load } = bed.programs;
+  await using server = bed.startOnHost([load, "serve", HOST_LOOPBACK]);
+  const port = await server.line();
+  const numbers = details.map((n) => `${n}`);
+  await using client = bed.startInGuest([load, workload, bed.hostAddress, port, ...numbers]);
+  await client.line(CONNECT_MS);
+  return await work(client);
+}
+
+async function runLoad(client: Program, seconds: number): Promise<LoadResult> {
+  client.send("go");
+  const output = await client.completed(seconds * 1000 + GRACE_MS);
+  const result = v.parse(resultSchema, JSON.parse(output));
+  if (result.count > 0 && result.errors === 0) return result;
+  throw new Error(`load: ${result.errors} of ${result.count + result.errors} operations failed`);
+}
