@@ -275,10 +275,7 @@ function hash(word: number): number {
 /** The word as a signed integer. */
 function readWord(bytes: Uint8Array, offset: number): number {
   return (
-    (bytes[offset] << 24) |
-    (bytes[offset + 1] << 16) |
-    (bytes[offset + 2] << 8) |
-    bytes[offset + 3]
+    (bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3]
   );
 }
 
