@@ -1,5 +1,11 @@
 "use strict";
-// The same line finds the module beside this file and, bundled, in dist/ (see native/index.cjs).
+const { readFileSync } = require("node:fs");
 const path = require("node:path");
 
-exports.modulePath = path.join(__dirname, "build", "lwip.wasm");
+let compiled;
+
+exports.instantiate = (transmit) => {
+  // The same line finds the module beside this file and, bundled, in dist/ (see native/index.cjs).
+  compiled ??= new WebAssembly.Module(readFileSync(path.join(__dirname, "build", "lwip.wasm")));
+  return new WebAssembly.Instance(compiled, { env: { transmit } }).exports;
+};

@@ -1,2 +1,51 @@
-/** Where the built WebAssembly module stands. */
-export const modulePath: string;
+/**
+ * lwIP's TCP in a memory of its own: the exports of src/stack.c, where each is described. All
+ * offsets are bytes in `memory`, which never grows; numbers shared with the C side are in src/abi.h.
+ */
+export interface LwipExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  init(
+    mtu: number,
+    offload: number,
+    budget: number,
+    macHigh: number,
+    macLow: number,
+    seedHigh: number,
+    seedLow: number,
+  ): void;
+  events_at(): number;
+  iov_at(): number;
+  addresses_at(): number;
+  buffer(): number;
+  buffer_take(): number;
+  buffer_give(buffer: number): void;
+  input(length: number): number;
+  take_events(): number;
+  flow_addresses(id: number): number;
+  flow_ports(id: number): number;
+  flow_syn(id: number): number;
+  flow_mac_high(id: number): number;
+  flow_mac_low(id: number): number;
+  flow_accept(id: number): number;
+  flow_refuse(id: number): void;
+  flow_connect(family: number, ports: number, macHigh: number, macLow: number): number;
+  flow_pending(id: number): number;
+  flow_consumed(id: number, length: number): void;
+  flow_reserve(id: number): number;
+  flow_reserved_at(): number;
+  flow_commit(id: number, length: number): void;
+  flow_finish(id: number): void;
+  flow_reset(id: number): void;
+  flow_release(id: number): void;
+  flow_count(): number;
+  tick(): number;
+  stats(): number;
+}
+
+/**
+ * Makes an instance; the module is compiled once a process. `init` is to be called first.
+ *
+ * @param transmit writes one frame: `count` pairs of u32 (offset, length) at `pieces`. Returns >= 0,
+ *   or a negative errno, whereupon the segment is kept and sent later. It must not call the instance.
+ */
+export function instantiate(transmit: (pieces: number, count: number) => number): LwipExports;

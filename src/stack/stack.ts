@@ -1,50 +1,9 @@
 import { randomBytes } from "node:crypto";
+import lwip, { type LwipExports } from "lwip-wasm";
 import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import * as abi from "./abi.js";
-import { lwipModule } from "./module.js";
-
-/** The exports of wasm/src/stack.c. */
-interface Exports {
-  readonly memory: WebAssembly.Memory;
-  init(
-    mtu: number,
-    offload: number,
-    budget: number,
-    macHigh: number,
-    macLow: number,
-    seedHigh: number,
-    seedLow: number,
-  ): void;
-  events_at(): number;
-  iov_at(): number;
-  addresses_at(): number;
-  buffer(): number;
-  buffer_take(): number;
-  buffer_give(buffer: number): void;
-  input(length: number): number;
-  take_events(): number;
-  flow_addresses(id: number): number;
-  flow_ports(id: number): number;
-  flow_syn(id: number): number;
-  flow_mac_high(id: number): number;
-  flow_mac_low(id: number): number;
-  flow_accept(id: number): number;
-  flow_refuse(id: number): void;
-  flow_connect(family: number, ports: number, macHigh: number, macLow: number): number;
-  flow_pending(id: number): number;
-  flow_consumed(id: number, length: number): void;
-  flow_reserve(id: number): number;
-  flow_reserved_at(): number;
-  flow_commit(id: number, length: number): void;
-  flow_finish(id: number): void;
-  flow_reset(id: number): void;
-  flow_release(id: number): void;
-  flow_count(): number;
-  tick(): number;
-  stats(): number;
-}
 
 export interface StackOptions {
   /** Of the guest's interface, bytes of IP, 68..65521. */
@@ -131,15 +90,11 @@ export class Stack {
   readonly iovOffset: number;
   /** That vector: pairs of offset and length. */
   readonly iov: Uint32Array;
-  readonly #exports: Exports;
+  readonly #exports: LwipExports;
   readonly #addresses: number;
 
   constructor(options: StackOptions) {
-    const instance = new WebAssembly.Instance(lwipModule(), {
-      env: { transmit: options.transmit },
-    });
-    // The ABI test pins that the module exports exactly these.
-    const exports = instance.exports as unknown as Exports;
+    const exports = lwip.instantiate(options.transmit);
     this.#exports = exports;
     this.memory = exports.memory.buffer;
     this.bytes = new Uint8Array(this.memory);

@@ -339,6 +339,8 @@ err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error) {
   if (!flow || !pcb || error != ERR_OK) return ERR_VAL;
   flow->guest_mss = pcb->mss;
   if (stack_offload()) pcb->mss = IP_IS_V6(&flow->peer) ? MSS_V6 : MSS_V4;
+  /* Below one of its segments a congestion window would never let the first one go. */
+  pcb->cwnd = 2u * pcb->mss;
   tcp_nagle_disable(pcb);
   flow->state = FLOW_OPEN;
   flow->window = WINDOW_START;
