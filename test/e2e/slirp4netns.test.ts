@@ -95,7 +95,9 @@ describe("the ready-fd", () => {
   });
 
   test("is closed unwritten by a helper that fails", async ({ lab }) => {
-    const process = lab.host.helper(["-c", "-r", "3", "4194305", "tap0"], { pipes: [3] });
+    const dead = lab.host.user.spawn(["true"]);
+    await dead.exit;
+    const process = lab.host.helper(["-c", "-r", "3", `${dead.pid}`, "tap0"], { pipes: [3] });
     const written: Buffer[] = [];
     for await (const chunk of process.pipe(3)) written.push(chunk);
     expect(written).toEqual([]);

@@ -30,8 +30,9 @@ export const served = {
 export const httpName = "world.example";
 
 /**
- * Destinations that fail, each in a way of its own. Those with an ICMP answer fail at once; every
- * port that nobody listens on, at any of the addresses in {@link served}, is refused.
+ * Destinations that fail, each in a way of its own. Those with an ICMP answer fail at once, but
+ * Linux answers one host no more than five times in a row and then once a second. Every port that
+ * nobody listens on, at any of the addresses in {@link served}, is refused.
  */
 export const failing = {
   /** the host has no route: ENETUNREACH without a packet sent */

@@ -40,9 +40,14 @@ export class Host {
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
   }
 
-  /** Starts the command `slipway`, as the user. */
+  /** The command `slipway`, where processes of the lab find it. */
+  get slipwayPath(): string {
+    return this.stage.inside(slipway);
+  }
+
+  /** Starts `slipway`, as the user. */
   slipway(args: readonly string[], options?: ProcessOptions): Process {
-    return this.user.spawn([this.stage.inside(slipway), ...args], options);
+    return this.user.spawn([this.slipwayPath, ...args], options);
   }
 
   /** Starts the helper under test by slirp4netns's command line, as the user. */

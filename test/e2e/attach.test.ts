@@ -1,0 +1,68 @@
+import { httpName } from "../lab/addresses.ts";
+import { ready } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { Process } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// No peer has this command.
+const test = base.runIf(isSlipway);
+
+async function attach(lab: Lab, ...args: string[]): Promise<Process> {
+  const process = lab.host.slipway(["attach", "--ready-fd", "3", ...args], { pipes: [3] });
+  await ready(process, 3);
+  return process;
+}
+
+test("a namespace named by a process gets the network", async ({ lab }) => {
+  const namespace = await lab.host.namespace();
+  const process = await attach(lab, `${namespace.pid}`);
+  await namespace.output(["curl", "-sS", "-m", "5", `http://${httpName}/`]);
+  expect(process.running).toBe(true);
+  process.kill("SIGTERM");
+  await process.ended(10_000);
+  await namespace.release();
+});
+
+test("a namespace named by a path gets the network, on the TAP of that name", async ({ lab }) => {
+  const namespace = await lab.host.namespace();
+  const process = await attach(lab, "--mtu=9000", `/proc/${namespace.pid}/ns/net`, "net0");
+  expect(await namespace.output(["ip", "link", "show", "net0"])).toContain("mtu 9000");
+  await namespace.output(["curl", "-sS", "-m", "5", `http://${httpName}/`]);
+  process.kill("SIGINT");
+  await process.ended(10_000);
+  await namespace.release();
+});
+
+describe("it ends", () => {
+  test("when the process that it was given ends", async ({ lab, annotate }) => {
+    const namespace = await lab.host.namespace();
+    const process = await attach(lab, `${namespace.pid}`);
+    await namespace.release();
+    const { elapsedMs } = await process.ended(10_000);
+    await annotate(`${Math.round(elapsedMs)} ms`, "measured");
+  });
+
+  test.for(["SIGTERM", "SIGINT"] as const)("by %s", async (signal, { lab, annotate }) => {
+    const namespace = await lab.host.namespace();
+    const process = await attach(lab, `${namespace.pid}`);
+    process.kill(signal);
+    const { elapsedMs } = await process.ended(10_000);
+    await annotate(`${Math.round(elapsedMs)} ms`, "measured");
+    await expect
+      .poll(() => namespace.output(["ip", "-oneline", "link"]), { timeout: 5_000 })
+      .not.toContain("tap0");
+    await namespace.release();
+  });
+});
+
+test("many guests at once, each with a helper of its own", async ({ lab }) => {
+  const namespaces = await Promise.all(Array.from({ length: 5 }, () => lab.host.namespace()));
+  const processes = await Promise.all(namespaces.map(({ pid }) => attach(lab, `${pid}`)));
+  await Promise.all(
+    namespaces.map((it) => it.output(["curl", "-sS", "-m", "10", `http://${httpName}/`])),
+  );
+  for (const process of processes) process.kill("SIGTERM");
+  await Promise.all(processes.map((process) => process.ended(10_000)));
+  await Promise.all(namespaces.map((namespace) => namespace.release()));
+});

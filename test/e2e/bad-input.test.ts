@@ -1,0 +1,210 @@
+import { markedProcesses } from "../lab/census.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { HeldNamespace, Namespace } from "../lab/namespace.ts";
+import type { Outcome } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// Only Slipway promises one helpful line.
+const test = base.runIf(isSlipway);
+
+const usage = 2;
+const failure = 1;
+
+/** Each mistake gives one line on stderr that names the thing; nothing on stdout. */
+function expectOneLine(outcome: Outcome, status: number, named: RegExp | string): void {
+  expect(outcome.stderr).toMatch(/^slipway: [^\n]+\n$/);
+  expect(outcome.stderr).toMatch(named);
+  expect(outcome.stdout).toBe("");
+  expect(outcome.code).toBe(status);
+}
+
+function command(lab: Lab, args: readonly string[]): Promise<Outcome> {
+  return lab.host.slipway(args).ended(10_000);
+}
+
+function onMachine(machine: Namespace, lab: Lab, args: readonly string[]): Promise<Outcome> {
+  return machine.run([lab.host.slipwayPath, ...args], { timeoutMs: 10_000 });
+}
+
+async function withNamespace<T>(lab: Lab, use: (it: HeldNamespace) => Promise<T>): Promise<T> {
+  const namespace = await lab.host.namespace();
+  try {
+    return await use(namespace);
+  } finally {
+    await namespace.release();
+  }
+}
+
+describe("the target", () => {
+  test("a process that does not exist", async ({ lab }) => {
+    const dead = lab.host.user.spawn(["true"]);
+    await dead.exit;
+    expectOneLine(await command(lab, ["attach", `${dead.pid}`]), failure, `${dead.pid}`);
+  });
+
+  test("a process of another user", async ({ lab }) => {
+    const { pid } = lab.host.root;
+    expectOneLine(await command(lab, ["attach", `${pid}`]), failure, `${pid}`);
+  });
+
+  test("a file that is not a namespace", async ({ lab }) => {
+    const outcome = await command(lab, ["attach", "/etc/hostname"]);
+    expectOneLine(outcome, failure, /\/etc\/hostname/);
+  });
+
+  test("a namespace of another kind", async ({ lab }) => {
+    await withNamespace(lab, async ({ pid }) => {
+      const path = `/proc/${pid}/ns/uts`;
+      expectOneLine(await command(lab, ["attach", path]), failure, path);
+    });
+  });
+
+  test("a path that does not exist", async ({ lab }) => {
+    const outcome = await command(lab, ["attach", "/no/such/netns"]);
+    expectOneLine(outcome, failure, /\/no\/such\/netns/);
+  });
+});
+
+describe("the machine", () => {
+  test("user namespaces are forbidden", async ({ lab }) => {
+    // The limit holds below the namespace in which it is written. Root there, without
+    // capabilities, is as unprivileged as any user.
+    const machine = lab.host.user
+      .behind(["unshare", "--user", "--map-root-user", "--", "sh", "-euc"])
+      .behind(['echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh"])
+      .behind(["setpriv", "--inh-caps=-all", "--bounding-set=-all", "--"]);
+    const outcome = await onMachine(machine, lab, ["run", "--", "true"]);
+    expectOneLine(outcome, failure, /user namespaces|max_user_namespaces/);
+  });
+
+  test("/dev/net/tun is missing", async ({ lab }) => {
+    const machine = lab.host.userAfter("mount -t tmpfs tmpfs /dev/net");
+    const outcome = await onMachine(machine, lab, ["run", "--", "true"]);
+    expectOneLine(outcome, failure, /\/dev\/net\/tun/);
+    await withNamespace(lab, async ({ pid }) => {
+      const attached = await onMachine(machine, lab, ["attach", `${pid}`]);
+      expectOneLine(attached, failure, /\/dev\/net\/tun/);
+    });
+  });
+
+  test("/dev/net/tun may not be opened", async ({ lab }) => {
+    // Nobody but root can make a device; this file of root's is closed to others on every Debian.
+    const machine = lab.host.userAfter("mount --bind /etc/shadow /dev/net/tun");
+    const outcome = await onMachine(machine, lab, ["run", "--", "true"]);
+    expectOneLine(outcome, failure, /\/dev\/net\/tun.*(chmod|permi)/);
+  });
+});
+
+describe("the TAP's name", () => {
+  test("is in use", async ({ lab }) => {
+    await withNamespace(lab, async (namespace) => {
+      await namespace.shell("ip link add tap0 type veth peer name other");
+      expectOneLine(await command(lab, ["attach", `${namespace.pid}`]), failure, /tap0/);
+    });
+  });
+
+  test.for([
+    ["too long", "abcdefghijklmnop"],
+    ["lo", "lo"],
+    ["empty", ""],
+    ["with a slash", "a/b"],
+  ])("is %s", async ([, name], { lab }) => {
+    await withNamespace(lab, async ({ pid }) => {
+      const outcome = await command(lab, ["attach", `${pid}`, `${name}`]);
+      expectOneLine(outcome, usage, name === "" ? /TAP/i : `${name}`);
+    });
+    const outcome = await command(lab, ["run", "--tap", `${name}`, "--", "true"]);
+    expectOneLine(outcome, usage, name === "" ? /TAP/i : `${name}`);
+  });
+});
+
+describe("values", () => {
+  test.for(["67", "65522", "-1", "abc", "1500x", "1e3", ""])("MTU '%s'", async (mtu, { lab }) => {
+    const outcome = await command(lab, ["run", `--mtu=${mtu}`, "--", "true"]);
+    expectOneLine(outcome, usage, /68.*65521/);
+  });
+
+  test.for([
+    "10.0.2.0",
+    "10.0.2.0/33",
+    "10.0.2.0/26",
+    "10.0.2.1/24",
+    "10.0.2/24",
+    "300.0.2.0/24",
+    "ten",
+    "",
+  ])("CIDR '%s'", async (cidr, { lab }) => {
+    const outcome = await command(lab, ["run", `--cidr=${cidr}`, "--", "true"]);
+    expectOneLine(outcome, usage, /cidr|CIDR|network/);
+    expect(outcome.stderr).toContain(cidr);
+  });
+
+  test("the same through slirp4netns's command line", async ({ lab }) => {
+    for (const option of ["--mtu=67", "--cidr=10.0.2.1/24"]) {
+      const outcome = await lab.host.helper(["-c", option, "1", "tap0"]).ended(10_000);
+      expectOneLine(outcome, usage, option.slice(0, 5));
+    }
+  });
+});
+
+describe("the command", () => {
+  test("is not found", async ({ lab }) => {
+    const outcome = await command(lab, ["run", "--", "no-such-command"]);
+    expectOneLine(outcome, 127, /no-such-command/);
+  });
+
+  test("is not found by its path", async ({ lab }) => {
+    expectOneLine(await command(lab, ["run", "--", "/no/such"]), 127, /\/no\/such/);
+  });
+
+  test("is not executable", async ({ lab }) => {
+    const file = `${lab.directory}/not-executable`;
+    await lab.host.user.shell(`echo text > ${file}`);
+    expectOneLine(await command(lab, ["run", "--", file]), 126, file);
+  });
+
+  test("is a directory", async ({ lab }) => {
+    expectOneLine(await command(lab, ["run", "--", "/etc"]), 126, /\/etc/);
+  });
+
+  test("is missing", async ({ lab }) => {
+    expectOneLine(await command(lab, ["run"]), usage, /command/i);
+  });
+});
+
+describe("descriptors", () => {
+  test("a ready-fd that is not open", async ({ lab }) => {
+    await withNamespace(lab, async ({ pid }) => {
+      const outcome = await command(lab, ["attach", "--ready-fd", "77", `${pid}`]);
+      expectOneLine(outcome, failure, /77/);
+    });
+  });
+
+  test("an exit-fd that is not open means exit at once", async ({ lab }) => {
+    await withNamespace(lab, async ({ pid }) => {
+      const outcome = await command(lab, ["attach", "--exit-fd", "77", `${pid}`]);
+      expectOneLine(outcome, failure, /77/);
+    });
+  });
+
+  test("a descriptor that is no number", async ({ lab }) => {
+    expectOneLine(await command(lab, ["attach", "--ready-fd", "x", "1"]), usage, /'?x'?/);
+  });
+});
+
+describe("usage", () => {
+  test.for([
+    [["--no-such-option"], /--no-such-option/],
+    [["no-such-command"], /no-such-command/],
+    [["attach"], /target|PID/i],
+    [["run", "--no-such-option", "--", "true"], /--no-such-option/],
+  ] as const)("%j", async ([args, named], { lab }) => {
+    expectOneLine(await command(lab, args), usage, named);
+  });
+});
+
+test("nothing was left behind by all these", async ({ lab }) => {
+  const left = () => markedProcesses(lab.id).filter((it) => /slipway|node.*dist/.test(it.command));
+  await expect.poll(left, { timeout: 5_000 }).toEqual([]);
+});
