@@ -218,10 +218,10 @@ declare namespace tuntap2 {
    * `onWake` runs outside of any Node callback but with its after-care: promise jobs and
    * `process.nextTick` run when it returns. What it throws is an uncaught exception.
    *
-   * @param onWake gets how many pairs were written to `events`, 0 when only its time has come. It
-   *   returns the milliseconds after which it wants to be called without an event: 0 at once
-   *   (Node and the other descriptors have their turn in between), -1 never; rounded up, so never
-   *   called early.
+   * @param onWake gets how many pairs were written to `events`, 0 when only its time has come. The
+   *   first call comes as soon as Node's loop turns, to ask for that time. It returns the
+   *   milliseconds after which it wants to be called without an event: 0 at once (Node and the
+   *   other descriptors have their turn in between), -1 never; rounded up, so never called early.
    * @param events receives pairs (token, epoll bits), at most `length / 2` a call (and at most
    *   1024), valid during the call. Fetched once: it must not be detached.
    * @throws Error when the loop runs already.

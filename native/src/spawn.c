@@ -37,10 +37,17 @@ static char *copy_string(struct call *call, napi_value value) {
   return text;
 }
 
+static void call_object(struct call *call, size_t index) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(call->env, call->arguments[index], &type);
+  if (type != napi_object) call_wrong_type(call, "an object of options");
+}
+
+/* undefined once the call has failed: no getter runs after that. */
 static napi_value property(struct call *call, const char *name) {
   napi_value value = NULL;
-  bool found = napi_get_named_property(call->env, call->arguments[0], name, &value) == napi_ok;
-  if (!found) call_wrong_type(call, "an object of options");
+  napi_get_undefined(call->env, &value);
+  if (call_ok(call)) napi_get_named_property(call->env, call->arguments[0], name, &value);
   return value;
 }
 
@@ -200,6 +207,7 @@ static napi_value spawn_held(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   struct held_plan plan = {0};
   struct held held = {.pidfd = -1};
+  call_object(&call, 0);
   read_plan(&call, &plan);
   if (call_ok(&call)) call_fail(&call, spawn(call.instance, &plan, &held));
   free_plan(&plan);

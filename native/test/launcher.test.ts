@@ -1,0 +1,185 @@
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const built = fileURLToPath(new URL("../../bin/slipway", import.meta.url));
+
+/** An installation whose bundle tells how it was started. */
+let root: string;
+let launcher: string;
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "launcher-"));
+  launcher = join(root, "bin/slipway");
+  for (const folder of ["bin", "dist", "other"]) mkdirSync(join(root, folder));
+  copyFileSync(built, launcher);
+  symlinkSync("slipway", join(root, "bin/slirp4netns"));
+  symlinkSync("../bin/slirp4netns", join(root, "other/link"));
+  writeFileSync(
+    join(root, "dist/slipway.cjs"),
+    `
+    const status = require("fs").readFileSync("/proc/self/status", "utf8");
+    console.log(JSON.stringify({
+      args: process.argv.slice(2),
+      pid: process.pid,
+      parent: process.ppid,
+      environment: process.env,
+      filtered: /Seccomp:\\t2/.test(status),
+      file: __filename,
+    }));
+  `,
+  );
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Start {
+  readonly args: string[];
+  readonly pid: number;
+  readonly parent: number;
+  readonly environment: { readonly NODE?: string; readonly SLIPWAY_NODE?: string };
+  readonly filtered: boolean;
+  readonly file: string;
+}
+
+function start(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+  const result = spawnSync(file, args, {
+    cwd: "/",
+    env: { SLIPWAY_NODE: process.execPath, ...env },
+    encoding: "utf8",
+  });
+  const told = result.status === 0 ? (JSON.parse(result.stdout) as Start) : null;
+  return { ...result, told };
+}
+
+/** A `node` that says it is of a version, and otherwise is ours. */
+function fakeNode(folder: string, version: string): string {
+  const path = join(root, folder);
+  mkdirSync(path, { recursive: true });
+  const file = join(path, "node");
+  writeFileSync(
+    file,
+    `#!/bin/sh\n[ "$1" = --version ] && echo ${version} && exit\nNODE=${folder} exec ${process.execPath} "$@"\n`,
+  );
+  chmodSync(file, 0o755);
+  return path;
+}
+
+test("it becomes Node: same process, its own bundle, the name it was called by", () => {
+  const { told, pid } = start(launcher, ["attach", "--mtu", "1500", "--", "x y"]);
+  expect(told).toMatchObject({
+    args: ["slipway", "attach", "--mtu", "1500", "--", "x y"],
+    pid,
+    parent: process.pid,
+    file: join(root, "dist/slipway.cjs"),
+  });
+  expect(start(join(root, "bin/slirp4netns"), ["-c"]).told?.args).toEqual(["slirp4netns", "-c"]);
+  expect(start(join(root, "other/link"), []).told).toMatchObject({
+    args: ["link"],
+    file: join(root, "dist/slipway.cjs"),
+  });
+});
+
+test("variables that change Node are parked, others stay", () => {
+  const { told } = start(launcher, [], {
+    NODE_OPTIONS: "--no-such-option",
+    NODE_EXTRA_CA_CERTS: "/nonexistent",
+    UV_THREADPOOL_SIZE: "1",
+    OPENSSL_CONF: "/nonexistent",
+    OPENSSL_CONFUSED: "no",
+    NODE: "plain",
+  });
+  const { SLIPWAY_NODE, ...environment } = told?.environment ?? {};
+  expect(environment).toEqual({
+    SLIPWAY_PARKED_NODE_OPTIONS: "--no-such-option",
+    SLIPWAY_PARKED_NODE_EXTRA_CA_CERTS: "/nonexistent",
+    SLIPWAY_PARKED_UV_THREADPOOL_SIZE: "1",
+    SLIPWAY_PARKED_OPENSSL_CONF: "/nonexistent",
+    OPENSSL_CONFUSED: "no",
+    NODE: "plain",
+  });
+});
+
+test.each<[boolean, string[]]>([
+  [true, ["attach", "1"]],
+  [true, ["attach", "--", "run"]],
+  [true, []],
+  [false, ["run", "--", "true"]],
+  [false, ["--quiet", "run", "--", "true"]],
+])("io_uring is denied: %s for %j", (filtered, args) => {
+  expect(start(launcher, args).told?.filtered).toBe(filtered);
+});
+
+test("the drop-in's first argument is no subcommand", () => {
+  expect(start(join(root, "bin/slirp4netns"), ["run", "tap0"]).told?.filtered).toBe(true);
+});
+
+describe("which Node", () => {
+  test("the first in PATH that is new enough; relative folders are none", () => {
+    const path = [
+      "relative",
+      "",
+      join(root, "nowhere"),
+      fakeNode("old", "v20.19.0"),
+      fakeNode("odd", "nonsense"),
+      fakeNode("new", "v22.0.0"),
+      fakeNode("newer", "v30.1.2"),
+    ].join(":");
+    const { told } = start(launcher, [], { SLIPWAY_NODE: "", PATH: path });
+    expect(told?.environment.NODE).toBe("new");
+  });
+
+  test("the installed one before PATH, the named one before that", () => {
+    const installed = fakeNode("node_modules/node/bin", "v1");
+    const path = fakeNode("new", "v22.0.0");
+    const first = start(launcher, [], { SLIPWAY_NODE: "", PATH: path });
+    expect(first.told?.environment.NODE).toBe("node_modules/node/bin");
+    expect(start(launcher, [], { PATH: path }).told?.environment.NODE).toBeUndefined();
+    rmSync(installed, { recursive: true });
+  });
+
+  test.each([
+    [
+      "there is none",
+      "",
+      "",
+      /^slipway: needs Node.js 22 or newer: none in .*; name one by SLIPWAY_NODE\n$/,
+    ],
+    [
+      "the named one is missing",
+      "/nonexistent",
+      "",
+      /^slipway: SLIPWAY_NODE=\/nonexistent is not an executable file\n$/,
+    ],
+    [
+      "the named one is a folder",
+      "/usr",
+      "",
+      /^slipway: SLIPWAY_NODE=\/usr is not an executable file\n$/,
+    ],
+  ])("%s: one line, and 1", (_, SLIPWAY_NODE, PATH, line) => {
+    const { status, stdout, stderr } = start(launcher, [], { SLIPWAY_NODE, PATH });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+    expect(stderr).toMatch(line);
+  });
+});
+
+test("a bundle that is missing: one line, and 1", () => {
+  const alone = join(root, "alone/bin");
+  mkdirSync(alone, { recursive: true });
+  copyFileSync(built, join(alone, "slipway"));
+  const { status, stderr } = start(join(alone, "slipway"), []);
+  expect(status).toBe(1);
+  expect(stderr).toMatch(
+    /^slipway: can't read .*dist\/slipway.cjs: .*; build it by scripts\/build\n$/,
+  );
+});

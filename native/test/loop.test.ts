@@ -1,0 +1,395 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Subject } from "./subject.js";
+
+let subject: Subject;
+beforeEach(() => {
+  subject = Subject.start();
+});
+afterEach(() => subject.stop());
+
+test("events arrive as pairs of token and bits, and only for what is watched", async () => {
+  const seen = await subject.run(async ({ native, memory, sleep }) => {
+    const { mem, view } = memory(64);
+    const [receiver, sender] = [native.socket(2, 2, 0), native.socket(2, 2, 0)];
+    view.setUint16(0, 2, true);
+    view.setUint32(4, 0x0100007f, true);
+    native.bind(receiver, mem, 0, 16);
+    native.getsockname(receiver, mem, 0, 16);
+    native.connect(sender, mem, 0, 16);
+
+    const log: string[] = [];
+    const events = new Int32Array(16);
+    const watched = native.watch(receiver, 1, 0xffff_fff0);
+    native.loopStart((count) => {
+      for (let i = 0; i < count; i++) {
+        log.push(`${(events[2 * i] ?? 0) >>> 0}:${events[2 * i + 1]}`);
+        if (events[2 * i] === 7) native.rewatch(sender, 0, 7);
+        else native.recv(receiver, mem, 32, 16, 0);
+      }
+      return -1;
+    }, events);
+    await sleep(10);
+    const quiet = log.length;
+    native.writeBytes(sender, new Uint8Array(1));
+    await sleep(10);
+    native.watch(sender, 4, 7);
+    await sleep(10);
+    native.writeBytes(sender, new Uint8Array(1));
+    native.unwatch(receiver);
+    await sleep(10);
+    const again = native.watch(receiver, 1, 8);
+    const twice = native.watch(receiver, 1, 8);
+    const missing = [native.rewatch(receiver, 1, 9), native.unwatch(receiver)];
+    native.close(receiver);
+    native.close(sender);
+    native.loopStop();
+    native.unregisterMemory(mem);
+    return { watched, quiet, log, again, twice, missing };
+  });
+  expect(seen).toEqual({
+    watched: 0,
+    quiet: 0,
+    log: ["4294967280:1", "7:4"],
+    again: 0,
+    twice: -17, // EEXIST
+    missing: [0, 0],
+  });
+});
+
+test("more descriptors than room are reported in turn, none lost, edge-triggered ones neither", async () => {
+  const seen = await subject.run(async ({ native, sleep }) => {
+    const events = new Int32Array(2 * 4);
+    const fds = Array.from({ length: 50 }, () => native.socket(2, 2, 0));
+    fds.forEach((fd, i) => {
+      native.watch(fd, 4 | (1 << 31), i);
+    });
+    const tokens: number[] = [];
+    let most = 0;
+    native.loopStart((count) => {
+      most = Math.max(most, count);
+      for (let i = 0; i < count; i++) tokens.push(events[2 * i] ?? -1);
+      return -1;
+    }, events);
+    await sleep(30);
+    native.loopStop();
+    for (const fd of fds) native.close(fd);
+    return { most, tokens: tokens.sort((a, b) => a - b) };
+  });
+  expect(seen).toEqual({ most: 4, tokens: Array.from({ length: 50 }, (_, i) => i) });
+});
+
+describe("onWake says when it wants to be called", () => {
+  test("after a time, never early", async () => {
+    const early = await subject.run(async ({ native, sleep }) => {
+      const times: number[] = [];
+      const waits = [1, 3, 0.5, 7, 2, -1, 1];
+      let due = performance.now();
+      native.loopStart((count) => {
+        const now = performance.now();
+        times.push(count === 0 && now >= due ? 0 : now - due);
+        const wait = waits[times.length - 1] ?? -1;
+        due = performance.now() + wait;
+        return wait;
+      }, new Int32Array(2));
+      await sleep(100);
+      native.loopStop();
+      return times;
+    });
+    expect(early).toEqual([0, 0, 0, 0, 0, 0]); // the first call, and one for each time until -1
+  });
+
+  test("at once, and others have their turn", async () => {
+    const turns = await subject.run(async ({ native }) => {
+      let calls = 0;
+      native.loopStart(() => {
+        calls++;
+        return 0;
+      }, new Int32Array(2));
+      const during: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setImmediate(resolve));
+        during.push(calls);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      native.loopStop();
+      return during;
+    });
+    expect(turns).toHaveLength(5);
+    for (const [i, calls] of turns.entries()) {
+      expect(calls).toBeGreaterThanOrEqual(i);
+      expect(calls).toBeLessThanOrEqual(i + 2);
+    }
+  });
+});
+
+describe("Node is served as always", () => {
+  test("promises, nextTick, immediates and timers that onWake sets off", async () => {
+    const order = await subject.run(async ({ native }) => {
+      const order: string[] = [];
+      await new Promise<void>((resolve) => {
+        let called = false;
+        native.loopStart(() => {
+          if (called) return -1;
+          called = true;
+          process.nextTick(() => order.push("tick"));
+          void Promise.resolve().then(() => order.push("promise"));
+          setImmediate(() => order.push("immediate"));
+          setTimeout(() => {
+            order.push("timer");
+            resolve();
+          }, 5);
+          order.push("onWake");
+          return -1;
+        }, new Int32Array(2));
+      });
+      native.loopStop();
+      return order;
+    });
+    expect(order).toEqual(["onWake", "tick", "promise", "immediate", "timer"]);
+  });
+
+  test("a promise resolved from onWake when nothing else will ever happen", async () => {
+    const answered = await subject.run(async ({ native }) => {
+      const fd = native.socket(2, 2, 0);
+      const value = await new Promise((resolve) => {
+        native.watch(fd, 4, 42);
+        const events = new Int32Array(2);
+        native.loopStart((count) => {
+          if (count === 0) return -1;
+          native.unwatch(fd);
+          resolve(events[0]);
+          return -1;
+        }, events);
+      });
+      native.loopStop();
+      native.close(fd);
+      return value;
+    });
+    expect(answered).toBe(42);
+  });
+
+  test("timers, files, sockets, worker threads and child processes, while we idle", async () => {
+    const seen = await subject.run(async ({ native, require }) => {
+      const { readFile } = require("node:fs/promises") as typeof import("node:fs/promises");
+      const { connect, createServer } = require("node:net") as typeof import("node:net");
+      const { execFile } = require("node:child_process") as typeof import("node:child_process");
+      const { promisify } = require("node:util") as typeof import("node:util");
+      const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
+      let wakes = 0;
+      native.loopStart(() => {
+        wakes++;
+        return -1;
+      }, new Int32Array(2));
+      const status = await readFile("/proc/self/status", "utf8");
+      const { stdout } = await promisify(execFile)("echo", ["child"]);
+      const echoed = await new Promise<string>((resolve) => {
+        const server = createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as import("node:net").AddressInfo;
+          const client = connect(port, "127.0.0.1", () => client.end("echo"));
+          client.on("data", (data) => resolve(String(data)));
+          client.on("close", () => server.close());
+        });
+      });
+      const posted = await new Promise((resolve) => {
+        new Worker("require('worker_threads').parentPort.postMessage('posted')", {
+          eval: true,
+        }).once("message", resolve);
+      });
+      let ticks = 0;
+      await new Promise<void>((resolve) => {
+        const timer = setInterval(() => {
+          ticks++;
+          if (ticks < 5) return;
+          clearInterval(timer);
+          resolve();
+        }, 2);
+      });
+      native.loopStop();
+      return { read: status.includes("Name:"), stdout, echoed, posted, ticks, wakes };
+    });
+    expect(seen).toEqual({
+      read: true,
+      stdout: "child\n",
+      echoed: "echo",
+      posted: "posted",
+      ticks: 5,
+      wakes: 1,
+    });
+  });
+
+  test("signals", async () => {
+    const ready = subject.run(
+      ({ native }) =>
+        new Promise<string>((resolve) => {
+          process.on("SIGTERM", resolve);
+          process.on("SIGCHLD", () => undefined);
+          native.loopStart(() => -1, new Int32Array(2));
+          process.stdout.write("waiting\n");
+        }),
+    );
+    await expect.poll(() => subject.output).toContain("waiting");
+    subject.signal("SIGTERM");
+    expect(await ready).toBe("SIGTERM");
+  });
+});
+
+test("no CPU is burnt while nothing happens", async () => {
+  const { switches, wakes } = await subject.run(async ({ native, require, sleep }) => {
+    const fs = require("node:fs") as typeof import("node:fs");
+    const switchesOf = () =>
+      [.../ctxt_switches:\s*(\d+)/g[Symbol.matchAll](fs.readFileSync("/proc/self/status", "utf8"))]
+        .map((match) => Number(match[1]))
+        .reduce((sum, count) => sum + count);
+    let wakes = 0;
+    const fd = native.socket(2, 2, 0);
+    native.watch(fd, 1, 1);
+    native.loopStart(() => {
+      wakes++;
+      return 60_000;
+    }, new Int32Array(2));
+    await sleep(50);
+    const before = switchesOf();
+    await sleep(2000);
+    const switches = switchesOf() - before;
+    native.loopStop();
+    native.close(fd);
+    return { switches, wakes };
+  });
+  expect(wakes).toBe(1);
+  // One to block, and the odd one forced on us. A loop that polls has thousands.
+  expect(switches).toBeLessThan(30);
+});
+
+describe("exceptions are loud", () => {
+  test("one thrown by onWake ends the process with its stack", async () => {
+    const ending = await subject.runToEnd(({ native }) => {
+      native.loopStart(function thrower() {
+        throw new Error("out of onWake");
+      }, new Int32Array(2));
+    });
+    expect(ending.code).toBe(1);
+    expect(subject.output).toMatch(/Error: out of onWake\n\s+at thrower/);
+  });
+
+  test("a result that is no number ends it, too", async () => {
+    const ending = await subject.runToEnd(({ native }) => {
+      native.loopStart((() => "soon") as unknown as () => number, new Int32Array(2));
+    });
+    expect(ending.code).toBe(1);
+    expect(subject.output).toContain("TypeError: onWake must return a number");
+  });
+
+  test("a rejection that nobody handles ends it, too", async () => {
+    const ending = await subject.runToEnd(({ native }) => {
+      native.loopStart(() => {
+        void Promise.reject(new Error("left alone"));
+        return -1;
+      }, new Int32Array(2));
+    });
+    expect(ending.code).toBe(1);
+    expect(subject.output).toContain("left alone");
+  });
+
+  test("a handler of uncaughtException can survive it, and the loop goes on", async () => {
+    const seen = await subject.run(async ({ native, sleep }) => {
+      const caught: string[] = [];
+      process.on("uncaughtException", (error) => caught.push(error.message));
+      let calls = 0;
+      native.loopStart(() => {
+        calls++;
+        if (calls < 3) throw new Error(`call ${calls}`);
+        return -1;
+      }, new Int32Array(2));
+      await sleep(20);
+      native.loopStop();
+      return { caught, calls };
+    });
+    expect(seen).toEqual({ caught: ["call 1", "call 2"], calls: 3 });
+  });
+});
+
+describe("start and stop", () => {
+  test("a running loop keeps the process alive, a stopped one does not", async () => {
+    const ending = await subject.runToEnd(({ native }) => {
+      const started = performance.now();
+      process.removeAllListeners("disconnect");
+      process.disconnect?.();
+      native.loopStart(() => {
+        if (performance.now() - started < 50) return 10;
+        process.stdout.write("stopped\n");
+        native.loopStop();
+        return -1;
+      }, new Int32Array(2));
+    });
+    expect(ending).toEqual({ code: 0, signal: null });
+    expect(subject.output).toBe("stopped\n");
+  });
+
+  test("it runs once at a time, and any number of times", async () => {
+    const seen = await subject.run(async ({ native, sleep }) => {
+      let calls = 0;
+      const onWake = () => {
+        calls++;
+        return -1;
+      };
+      native.loopStart(onWake, new Int32Array(2));
+      let second = "";
+      try {
+        native.loopStart(onWake, new Int32Array(2));
+      } catch (error) {
+        second = String(error);
+      }
+      await sleep(5);
+      for (let i = 0; i < 10; i++) {
+        native.loopStop();
+        native.loopStop();
+        native.loopStart(onWake, new Int32Array(2));
+        await sleep(1);
+      }
+      native.loopStop();
+      await sleep(5);
+      return { second, calls };
+    });
+    expect(seen).toEqual({ second: "Error: node-tuntap2: the loop runs already", calls: 11 });
+  });
+
+  test("process.exit within onWake", async () => {
+    const ending = await subject.runToEnd(({ native }) => {
+      native.loopStart(() => process.exit(7), new Int32Array(2));
+    });
+    expect(ending).toEqual({ code: 7, signal: null });
+  });
+
+  test.each([
+    ["terminated", "return -1"],
+    ["that exits within onWake", "process.exit(0)"],
+    ["terminated while it calls at once", "return 0"],
+  ])("a worker thread %s, with its loop running and handles open", async (_, statement) => {
+    const seen = await subject.run(async ({ native, addon, require, sleep }, statement: string) => {
+      const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
+      const fs = require("node:fs") as typeof import("node:fs");
+      const count = () => fs.readdirSync("/proc/self/fd").length;
+      const run = async () => {
+        const worker = new Worker(
+          `const native = require(${JSON.stringify(addon)});
+             const fd = native.socket(2, 2, 0);
+             native.loopStart(() => { ${statement} }, new Int32Array(2));
+             require("worker_threads").parentPort.postMessage(fd);`,
+          { eval: true },
+        );
+        const exited = new Promise((resolve) => worker.once("exit", resolve));
+        const fd = await new Promise<number>((resolve) => worker.once("message", resolve));
+        const foreign = native.close(fd);
+        await sleep(10);
+        await worker.terminate();
+        await exited;
+        return foreign;
+      };
+      await run();
+      const before = count();
+      const foreign = await run();
+      return { foreign, left: count() - before };
+    }, statement);
+    expect(seen).toEqual({ foreign: -9 /* EBADF */, left: 0 });
+  });
+});
