@@ -53,9 +53,9 @@ export interface Cell {
 /** The default of Docker and Kubernetes, and what podman and RootlessKit give slirp4netns. */
 const MTUS = [1500, 65520] as const;
 
-const DIRECTION_NAMES: Record<Direction, string> = {
-  up: "guest → host",
-  down: "host → guest",
+const DIRECTION_TITLES: Record<Direction, string> = {
+  up: "up",
+  down: "down",
   both: "both ways at once",
 };
 
@@ -87,7 +87,7 @@ export function allCells(allowed: readonly string[]): Cell[] {
     {
       ...base,
       id: "small-writes",
-      title: "writes of 1,000 bytes, no Nagle, MTU 1500",
+      title: "1,000-byte writes up, MTU 1500",
       workload: { kind: "bulk", direction: "up", streams: 1, writeSize: 1000 },
       mtu: 1500,
     },
@@ -102,7 +102,7 @@ export function allCells(allowed: readonly string[]): Cell[] {
       (direction): Cell => ({
         ...base,
         id: `rr-bulk-${direction}`,
-        title: `request/response beside 4 streams ${DIRECTION_NAMES[direction]}`,
+        title: `request/response beside 4 streams ${DIRECTION_TITLES[direction]}`,
         workload: { kind: "transactions-under-bulk", direction, streams: 4 },
       }),
     ),
@@ -153,7 +153,7 @@ export function allCells(allowed: readonly string[]): Cell[] {
 function singleStream(mtu: number, congestion: string): Cell[] {
   return (["up", "down"] as const).map((direction) => ({
     id: `tcp-${direction}-${mtu}-${congestion}`,
-    title: `${DIRECTION_NAMES[direction]}, MTU ${mtu}, ${congestion}`,
+    title: `${DIRECTION_TITLES[direction]}, MTU ${mtu}, ${congestion}`,
     workload: { kind: "bulk", direction, streams: 1 },
     mtu,
     congestion,
@@ -166,7 +166,7 @@ function bulk(direction: Direction, streams: number, mtu: number): Cell {
   const count = streams === 1 ? "" : `${streams} streams `;
   return {
     id: `tcp-${name}-${mtu}`,
-    title: `${count}${DIRECTION_NAMES[direction]}, MTU ${mtu}`,
+    title: `${count}${DIRECTION_TITLES[direction]}, MTU ${mtu}`,
     workload: { kind: "bulk", direction, streams },
     mtu,
     congestion: "reno",
@@ -203,9 +203,12 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
     case "bulk":
     case "transactions":
     case "transactions-under-bulk":
-    case "connections":
     case "flows":
       return workload;
+    case "connections":
+      // Nothing slows the client down to what its server can accept: the listen queue overflows,
+      // and the rate becomes that of retransmitted SYNs.
+      return workload.exchange ? workload : null;
     case "published":
       return { kind: "bulk", direction: "up", streams: workload.streams };
     case "ready":

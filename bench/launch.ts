@@ -1,6 +1,7 @@
 /** Programs started by the bench: without privileges, and never outliving it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { basename } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
@@ -80,6 +81,7 @@ export class Program implements AsyncDisposable {
   readonly #errors: LineReader;
   readonly #control: Readable;
   readonly #reports: LineReader;
+  readonly #pid: Promise<number>;
   readonly #ended: Promise<number>;
 
   constructor(name: string, guard: ChildProcess) {
@@ -91,16 +93,19 @@ export class Program implements AsyncDisposable {
     this.#control = control as Readable;
     this.#reports = new LineReader(this.#control);
     this.#ended = once(guard, "close").then(([status]) => Number(status ?? -1));
+    this.#pid = this.#report("pid").then(Number);
+    this.#pid.catch(() => {}); // whoever asks for it is told
     this.#input.on("error", () => {}); // EPIPE: the program has ended, which its status tells
   }
 
   /** Process id of the program itself, not of its guard. */
-  async pid(): Promise<number> {
-    return Number(await this.#report("pid"));
+  pid(): Promise<number> {
+    return this.#pid;
   }
 
   /** Milliseconds from fork to the program's write to its fd 3; only after startTimed(). */
   async ready(): Promise<number> {
+    await this.#pid; // is reported first
     return Number(await this.#report("ready")) / 1e6;
   }
 
@@ -152,13 +157,14 @@ export class Launcher {
     this.#guard = guard;
   }
 
-  start(argv: readonly string[]): Program {
-    return this.#spawn(argv, []);
+  /** @param name for messages, where it is not what the command line begins with. */
+  start(argv: readonly string[], name = argv[0]): Program {
+    return this.#spawn(argv, [], name);
   }
 
   /** Starts a program that writes to its fd 3 when it is ready, and takes the time until then. */
   startTimed(argv: readonly string[]): Program {
-    return this.#spawn(argv, ["-r"]);
+    return this.#spawn(argv, ["-r"], argv[0]);
   }
 
   /** Runs a program that takes no time, for its output. */
@@ -167,11 +173,11 @@ export class Launcher {
     return await program.completed(ANSWER_MS);
   }
 
-  #spawn(argv: readonly string[], options: readonly string[]): Program {
+  #spawn(argv: readonly string[], options: readonly string[], name = ""): Program {
     const guard = spawn(this.#guard, [...options, ...argv], {
       stdio: ["pipe", "pipe", "pipe", "pipe"],
       ...unprivilegedIdentity(),
     });
-    return new Program(argv[0] ?? "", guard);
+    return new Program(basename(name), guard);
   }
 }

@@ -71,7 +71,7 @@ export async function createTestbed(
     hostAddress: GATEWAY,
     helper: new HelperMeter(running),
     startOnHost: (argv) => launcher.start(argv),
-    startInGuest: (argv) => launcher.start(namespace.inside(argv)),
+    startInGuest: (argv) => launcher.start(namespace.inside(argv), argv[0]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

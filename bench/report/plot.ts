@@ -22,7 +22,7 @@ export interface Chart {
 
 const WIDTH = 860;
 const PADDING = 24;
-const LABEL_WIDTH = 250;
+const LABEL_WIDTH = 260;
 const VALUE_WIDTH = 80;
 const HEADER_HEIGHT = 96;
 const AXIS_HEIGHT = 26;
@@ -48,8 +48,9 @@ export function barChart(chart: Chart, reference: string | null): string {
   const heights = chart.groups.map(groupHeight);
   const bodyHeight = heights.reduce((total, height) => total + height, 0);
   const height = HEADER_HEIGHT + bodyHeight + AXIS_HEIGHT + PADDING;
-  const ticks = axisTicks(largest(chart));
-  const scale = PLOT_WIDTH / (ticks.at(-1) ?? 1);
+  const extent = largest(chart);
+  const ticks = axisTicks(extent);
+  const scale = PLOT_WIDTH / (extent || 1);
   const tops = heights.map(
     (_, i) => HEADER_HEIGHT + heights.slice(0, i).reduce((a, b) => a + b, 0),
   );
@@ -68,14 +69,13 @@ export function barChart(chart: Chart, reference: string | null): string {
   ].join("\n");
 }
 
-/** Steps of 1, 2 or 5 times a power of ten from 0 to the first one that is not below the value. */
+/** Multiples of 1, 2 or 5 times a power of ten, from 0 to the value at most, four to nine of them. */
 export function axisTicks(value: number): number[] {
-  if (!(value > 0)) return [0, 1];
-  const rough = value / 5;
+  if (!(value > 0)) return [0];
+  const rough = value / 8;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
-  const count = Math.ceil(value / step - 1e-9);
-  return Array.from({ length: count + 1 }, (_, i) => i * step);
+  return Array.from({ length: Math.floor(value / step) + 1 }, (_, i) => i * step);
 }
 
 function largest(chart: Chart): number {
@@ -121,7 +121,7 @@ function gridLine(tick: number, scale: number, bodyHeight: number): string[] {
   const top = HEADER_HEIGHT - 8;
   return [
     `<path class="grid" d="M${x} ${top}V${bottom}"/>`,
-    `<text class="tick" x="${x}" y="${bottom + 18}">${formatNumber(tick)}</text>`,
+    `<text class="tick" x="${x}" y="${bottom + 18}">${Number(tick.toPrecision(3)).toLocaleString("en")}</text>`,
   ];
 }
 
@@ -129,7 +129,7 @@ function legend(series: readonly string[]): string[] {
   let x = PADDING;
   return series.flatMap((name, i) => {
     const left = x;
-    x += 34 + name.length * 7.2;
+    x += 34 + name.length * 6.8;
     return [
       `<rect class="s${i}" x="${round(left)}" y="69" width="11" height="11" rx="2"/>`,
       `<text class="legend" x="${round(left + 17)}" y="79">${escapeXml(name)}</text>`,
