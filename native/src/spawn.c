@@ -16,7 +16,8 @@
 enum { RESOLV_CONF_MAX = 65536 };
 
 static void free_strings(char **strings) {
-  for (size_t i = 0; strings != NULL && strings[i] != NULL; i++) free(strings[i]);
+  if (strings == NULL) return;
+  for (size_t i = 0; strings[i] != NULL; i++) free(strings[i]);
   free(strings);
 }
 
@@ -66,7 +67,10 @@ static char **strings_property(struct call *call, const char *name) {
     return NULL;
   }
   char **strings = calloc((size_t)count + 1, sizeof(*strings));
-  if (strings == NULL) call_fail(call, -ENOMEM);
+  if (strings == NULL) {
+    call_fail(call, -ENOMEM);
+    return NULL;
+  }
   for (uint32_t i = 0; i < count && call_ok(call); i++) {
     napi_value element = NULL;
     napi_get_element(call->env, array, i, &element);
