@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { failing, link, served } from "./addresses.ts";
 import { Agent } from "./agent/client.ts";
+import { type Impairment, makeLink } from "./link.ts";
 import type { HeldNamespace, Namespace } from "./namespace.ts";
 import type { Process, ProcessOptions } from "./process.ts";
 import { helper, node, slipway } from "./product.ts";
@@ -30,9 +31,9 @@ export class Host {
     this.#becomeUser = becomeUser;
   }
 
-  static async create(stage: Stage): Promise<Host> {
+  static async create(stage: Stage, impairment: Impairment | undefined): Promise<Host> {
     const root = await stage.namespace.unshare(["mount", "net"]);
-    await stage.namespace.shell(`ip link add host type veth peer name eth0 netns ${root.pid}`);
+    await makeLink(stage, root, impairment);
     await root.shell(network(stage) + names(stage));
     const becomeUser = stage.privileged ? dropPrivileges() : await nestedUser(root);
     const user = root.behind(becomeUser);

@@ -1,6 +1,7 @@
 import { Census } from "./census.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 import { Host } from "./host.ts";
+import type { Impairment } from "./link.ts";
 import { requireBuilt } from "./product.ts";
 import { makeStage } from "./stage.ts";
 import { World } from "./world.ts";
@@ -20,13 +21,16 @@ export class Lab {
     this.host = host;
   }
 
-  /** Takes about half a second. */
-  static async create(): Promise<Lab> {
+  /**
+   * Takes a fraction of a second.
+   * @param impairment of the link between host and world; none: a veth pair as it is
+   */
+  static async create(impairment?: Impairment): Promise<Lab> {
     requireBuilt();
     const census = new Census();
     try {
       const stage = await makeStage(census);
-      const host = await Host.create(stage);
+      const host = await Host.create(stage, impairment);
       return new Lab(census, await World.create(stage), host);
     } catch (error) {
       await census.end();

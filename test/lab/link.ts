@@ -1,0 +1,58 @@
+import { join } from "node:path";
+import type { HeldNamespace } from "./namespace.ts";
+import { root } from "./product.ts";
+import type { Stage } from "./stage.ts";
+
+/** What happens to every frame between host and world, in each direction. */
+export interface Impairment {
+  /** milliseconds */
+  readonly delayMs: number;
+  /** 0 to 100 */
+  readonly lossPercent: number;
+}
+
+/** Connects the host, as its eth0, with the world's device `host`. */
+export async function makeLink(
+  stage: Stage,
+  host: HeldNamespace,
+  impairment: Impairment | undefined,
+): Promise<void> {
+  if (impairment === undefined) return makeVeth(stage, host);
+  if (await hasNetem(stage)) return makeNetem(stage, host, impairment);
+  return makeWire(stage, host, impairment);
+}
+
+async function makeVeth(stage: Stage, host: HeldNamespace): Promise<void> {
+  await stage.namespace.shell(`ip link add host type veth peer name eth0 netns ${host.pid}`);
+}
+
+/** Some kernels are built without it. */
+async function hasNetem(stage: Stage): Promise<boolean> {
+  const outcome = await stage.namespace.run(["tc", "qdisc", "add", "dev", "lo", "root", "netem"]);
+  return outcome.code === 0;
+}
+
+async function makeNetem(stage: Stage, host: HeldNamespace, to: Impairment): Promise<void> {
+  await makeVeth(stage, host);
+  // Superframes would be lost as one. The queue holds what 10 Gbit/s bring in 20 ms.
+  const impair = (device: string) => `
+    ip link set ${device} gso_max_segs 1
+    tc qdisc add dev ${device} root netem limit 20000 delay ${to.delayMs}ms loss ${to.lossPercent}%
+  `;
+  await stage.namespace.shell(impair("host"));
+  await host.shell(impair("eth0"));
+}
+
+/** A program of our own in the place of netem, see wire.c. */
+async function makeWire(stage: Stage, host: HeldNamespace, to: Impairment): Promise<void> {
+  const program = join(stage.directory, "wire");
+  const source = stage.inside(join(root, "test/lab/wire.c"));
+  await stage.namespace.output(["gcc", "-std=gnu17", "-O2", "-o", program, source]);
+  const figures = [to.delayMs * 1_000, to.lossPercent * 10_000].map((it) => `${Math.round(it)}`);
+  const peer = [`/proc/${host.pid}/ns/net`, "eth0"];
+  const wire = stage.namespace.spawn([program, "host", ...peer, ...figures]);
+  await wire.printed(/ready/, 10_000);
+  // Bursts wait in the queues of the TAPs, a thousand frames each by default.
+  await stage.namespace.shell("ip link set host txqueuelen 20000");
+  await host.shell("ip link set eth0 txqueuelen 20000");
+}
