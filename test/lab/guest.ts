@@ -1,4 +1,5 @@
-import { once } from "node:events";
+import { addAbortSignal } from "node:stream";
+import { text } from "node:stream/consumers";
 import { Agent } from "./agent/client.ts";
 import type { Host } from "./host.ts";
 import type { HeldNamespace, RunOptions } from "./namespace.ts";
@@ -89,14 +90,14 @@ async function startHelper(host: Host, pid: number, options: GuestOptions): Prom
   return process;
 }
 
-/** Waits until a helper writes to its ready-fd, of which this process has the other end. */
+/** Waits until a helper has written to its ready-fd, of which this process has the other end. */
 export async function ready(process: Process, fd: number): Promise<void> {
-  const timeout = AbortSignal.timeout(10_000);
-  const [chunk] = await Promise.race([
-    once(process.pipe(fd), "data", { signal: timeout }),
-    once(process.pipe(fd), "end", { signal: timeout }),
-  ]);
-  if (String(chunk) !== "1") throw new Error(`not ready: ${process.describe()}`);
+  if ((await readyText(process, fd)) !== "1") throw new Error(`not ready: ${process.describe()}`);
+}
+
+/** What a helper writes to its ready-fd until it closes it, at most 10 s long. */
+export function readyText(process: Process, fd: number): Promise<string> {
+  return text(addAbortSignal(AbortSignal.timeout(10_000), process.pipe(fd)));
 }
 
 /** By slirp4netns's convention: network + 2, + 3 and + 100. */

@@ -4,7 +4,7 @@ import { Agent } from "./agent/client.ts";
 import { type Impairment, makeLink } from "./link.ts";
 import type { HeldNamespace, Namespace } from "./namespace.ts";
 import type { Process, ProcessOptions } from "./process.ts";
-import { helper, node, slipway } from "./product.ts";
+import { helper, slipway } from "./product.ts";
 import type { Stage } from "./stage.ts";
 
 /** The machine on which Slipway runs. */
@@ -37,7 +37,6 @@ export class Host {
     await root.shell(network(stage) + names(stage));
     const becomeUser = stage.privileged ? dropPrivileges() : await nestedUser(root);
     const user = root.behind(becomeUser);
-    await requireReadable(user, stage);
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
   }
 
@@ -122,11 +121,4 @@ function dropPrivileges(): string[] {
 async function nestedUser(root: HeldNamespace): Promise<readonly string[]> {
   const nested = await root.unshare(["user"], ["--map-user=1000", "--map-group=1000"]);
   return nested.entry;
-}
-
-async function requireReadable(user: Namespace, stage: Stage): Promise<void> {
-  const outcome = await user.run(["test", "-x", stage.inside(node)]);
-  if (outcome.code !== 0) {
-    throw new Error("other users cannot read the checkout: chmod -R a+rX it");
-  }
 }

@@ -7,7 +7,7 @@ import { root } from "./product.ts";
 
 /**
  * What host and world stand on: a mount namespace with a file system in memory for all files of the
- * lab, so that none is left behind whatever happens, and with the checkout in a place that every
+ * lab, so that none is left behind whatever happens, and with the product in a place that every
  * user can reach. Made by a normal user, a user namespace below it gives the rights to do this.
  */
 export interface Stage {
@@ -33,8 +33,7 @@ export async function makeStage(census: Census): Promise<Stage> {
   const checkout = join(directory, "checkout");
   await namespace.shell(`
     mount -t tmpfs -o mode=1777 tmpfs ${directory}
-    mkdir ${checkout}
-    mount --rbind '${root}' ${checkout}
+    ${install(checkout)}
   `);
   return {
     namespace,
@@ -43,6 +42,27 @@ export async function makeStage(census: Census): Promise<Stage> {
     inside: (path) => (isBelow(root, path) ? join(checkout, relative(root, path)) : path),
     outside: (path) => `/proc/${namespace.pid}/root${path}`,
   };
+}
+
+/**
+ * Puts what the lab runs where every user reaches it, whatever the mode of the directories above:
+ * by a bind mount, or by a copy where the files themselves are closed to others (umask 077).
+ */
+function install(checkout: string): string {
+  const parts = ["bin", "dist", "node_modules/node", "test/lab"];
+  return `
+    cd '${root}'
+    umask 022
+    for part in ${parts.join(" ")}; do
+      mkdir -p ${checkout}/$part
+      if [ -z "$(find $part ! -perm -o=r -print -quit)" ]; then
+        mount --rbind $part ${checkout}/$part
+      else
+        cp -RT $part ${checkout}/$part
+        chmod -R a+rX ${checkout}/$part
+      fi
+    done
+  `;
 }
 
 /** A directory of every Debian system whose contents the lab can do without. */
