@@ -10,7 +10,6 @@ import {
   loopbackTestbed,
   type Setting,
   type Testbed,
-  type Workshop,
 } from "./testbed.ts";
 import { measureBulk, measurePublished } from "./workloads/bulk.ts";
 import {
@@ -20,6 +19,7 @@ import {
   measureTransactionsUnderBulk,
 } from "./workloads/load.ts";
 import { measureAfterLoad, measureIdle, measureIdleFlows } from "./workloads/standing.ts";
+import type { Workshop } from "./workshop.ts";
 
 /** How long each kind of measurement takes, seconds; bulk in whole ones, as iperf3 counts. */
 export interface Durations {

@@ -5,7 +5,7 @@ import { LOOPBACK } from "./helpers/index.ts";
 import { type Durations, measureHelper, measureLoopback } from "./measure.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outcome, Sample } from "./record.ts";
-import type { Workshop } from "./testbed.ts";
+import type { Workshop } from "./workshop.ts";
 
 export interface Plan {
   readonly cells: readonly Cell[];

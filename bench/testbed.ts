@@ -3,16 +3,11 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { GATEWAY, type Helper, type HelperOptions, type RunningHelper } from "./helpers/helper.ts";
-import type { Launcher, Program } from "./launch.ts";
+import type { Program } from "./launch.ts";
 import { Namespace } from "./namespace.ts";
 import { contextSwitches, cpuSeconds, type Memory, memory } from "./proc.ts";
 import type { Programs } from "./programs.ts";
-
-/** What all measurements of a run share. */
-export interface Workshop {
-  readonly launcher: Launcher;
-  readonly programs: Programs;
-}
+import type { Workshop } from "./workshop.ts";
 
 export interface Setting extends HelperOptions {
   readonly congestion: string;

@@ -1,6 +1,7 @@
 /** The helpers of a run, by name. */
 import { existsSync } from "node:fs";
-import { basename, delimiter, join, resolve } from "node:path";
+import { basename, resolve } from "node:path";
+import { findProgram } from "../path.ts";
 import type { Helper } from "./helper.ts";
 import { Pasta } from "./pasta.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
@@ -42,10 +43,4 @@ export function findHelpers(
 function makeHelper(name: string, path: string, socketDirectory: string): Helper {
   if (basename(path).startsWith("pasta")) return new Pasta(name, path);
   return new Slirp4netns(name, path, socketDirectory);
-}
-
-function findProgram(name: string): string | null {
-  const { PATH = "" } = process.env;
-  const candidates = PATH.split(delimiter).map((directory) => join(directory, name));
-  return candidates.find(existsSync) ?? null;
 }

@@ -73,7 +73,7 @@ describe("guard", () => {
 });
 
 describe("load", () => {
-  const bed = loopbackTestbed({ launcher, programs });
+  const bed = loopbackTestbed({ launcher, programs, directory });
 
   it.each([
     ["transactions", () => measureTransactions(bed, 0.05)],
