@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import type { Helper } from "./helpers/helper.ts";
+import { unprivilegedIdentity } from "./launch.ts";
 import type { HelperRecord } from "./record.ts";
 
 export interface Machine {
@@ -50,9 +51,17 @@ export function allowedCongestionControls(): string[] {
   return read(`${SYSCTL}/tcp_allowed_congestion_control`).split(" ");
 }
 
-/** Debian's pasta does not know its own version: the package's goes with it. */
+/**
+ * Debian's pasta does not know its own version: the package's goes with it.
+ * @throws RangeError when the helper cannot be run by whom it is going to be run.
+ */
 export function describeHelper({ name, path }: Helper): HelperRecord {
-  const said = firstLine(path, ["--version"]) ?? "unknown version";
+  const identity = unprivilegedIdentity();
+  const said = firstLine(path, ["--version"], identity ?? {});
+  if (said === null) {
+    const who = identity === null ? "you" : `uid ${identity.uid}`;
+    throw new RangeError(`${path} cannot be run by ${who}: is its directory closed to others?`);
+  }
   const owner = firstLine("dpkg-query", ["--search", path])?.split(":")[0];
   const packaged = owner === undefined ? null : firstLine("dpkg-query", ["--show", owner]);
   return {
@@ -79,9 +88,14 @@ function read(path: string): string {
 }
 
 /** Of standard output, in the tree's directory; null when it cannot be run or fails. */
-function firstLine(program: string, argv: readonly string[]): string | null {
+function firstLine(
+  program: string,
+  argv: readonly string[],
+  identity: { uid?: number; gid?: number } = {},
+): string | null {
   try {
     const output = execFileSync(program, argv, {
+      ...identity,
       cwd: import.meta.dirname,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "ignore"],

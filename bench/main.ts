@@ -77,6 +77,7 @@ async function measure(options: Options): Promise<RunRecord> {
     durations,
     limitSeconds,
   };
+  const descriptions = plan.helpers.map(describeHelper);
   const machine = describeMachine();
   if (machine.load > BUSY_LOAD * machine.cores) {
     note(`the machine is busy (load ${machine.load.toFixed(2)}): ratios will be noise`);
@@ -91,7 +92,7 @@ async function measure(options: Options): Promise<RunRecord> {
     complete,
     durations,
     machine,
-    helpers: plan.helpers.map(describeHelper),
+    helpers: descriptions,
     cells: plan.cells,
     samples,
   };
