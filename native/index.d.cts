@@ -327,6 +327,12 @@ declare namespace tuntap2 {
 
   /** `read`, for the cold path. @returns bytes read, 0 at the end of a stream. */
   function readBytes(fd: number, bytes: Uint8Array): number;
+
+  /**
+   * Fills `bytes`, at most 256 of them, from the kernel's generator: `node:crypto` would take 3 ms
+   * of a program's start to load. @returns bytes written.
+   */
+  function getRandom(bytes: Uint8Array): number;
 }
 
 export = tuntap2;

@@ -80,6 +80,7 @@ export class Guest {
       offload: tap.vnetHeader,
       mac,
       memoryBudget: MEMORY_BUDGET,
+      seed: randomSeed(),
       transmit: (pieces, count) => native.writev(fd, this.#memory, pieces, count),
     });
     this.#memory = native.registerMemory(this.#stack.memory);
@@ -294,4 +295,11 @@ export class Guest {
     this.#pieceWords[1] = length - cut;
     return native.writev(this.#tap.fd, this.#memory, this.#pieces, 1);
   }
+}
+
+function randomSeed(): Uint32Array {
+  const words = new Uint32Array(2);
+  const filled = native.getRandom(new Uint8Array(words.buffer));
+  if (filled !== words.byteLength) throw new Error(`getrandom: ${filled}`);
+  return words;
 }

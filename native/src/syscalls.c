@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -135,6 +136,12 @@ static napi_value read_bytes(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, call_ok(&call) ? read(fd, bytes.base, bytes.length) : 0);
 }
 
+static napi_value get_random(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  struct range bytes = call_bytes(&call, 0);
+  return call_end_syscall(&call, call_ok(&call) ? getrandom(bytes.base, bytes.length, 0) : 0);
+}
+
 static napi_value shut_down(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   int fd = call_fd(&call, 0);
@@ -174,6 +181,7 @@ const struct method syscall_methods[] = {
     {"recv", receive_range},
     {"writeBytes", write_bytes},
     {"readBytes", read_bytes},
+    {"getRandom", get_random},
     {"shutdown", shut_down},
     {"close", close_fd},
     {NULL, NULL},

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import lwip, { type LwipExports } from "lwip-wasm";
 import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
@@ -14,6 +13,8 @@ export interface StackOptions {
   readonly mac: Mac;
   /** Most bytes of memory in use. */
   readonly memoryBudget: number;
+  /** Two random words: nobody in the guest may know them. */
+  readonly seed: Uint32Array;
   /**
    * Writes a frame to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`. Called
    * while the stack is at work: it must not call back.
@@ -98,15 +99,14 @@ export class Stack {
     this.#exports = exports;
     this.memory = exports.memory.buffer;
     this.bytes = new Uint8Array(this.memory);
-    const seed = randomBytes(8);
     exports.init(
       options.mtu,
       options.offload ? 1 : 0,
       options.memoryBudget,
       macHigh(options.mac),
       macLow(options.mac),
-      seed.readUInt32LE(0),
-      seed.readUInt32LE(4),
+      options.seed[0],
+      options.seed[1],
     );
     this.events = new Uint32Array(this.memory, exports.events_at(), 2 * abi.MAX_EVENTS);
     this.iovOffset = exports.iov_at();

@@ -28,6 +28,7 @@ export class Endpoint {
       mtu: options.mtu,
       offload: options.offload,
       mac: MAC,
+      seed: Uint32Array.of(1, 2),
       memoryBudget: options.memoryBudget ?? 64 * 1024 * 1024,
       transmit: (pieces, count) => this.#transmit(pieces, count),
     });
