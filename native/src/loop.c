@@ -58,16 +58,6 @@ static void on_awake(uv_idle_t *awake) {
   (void)awake;
 }
 
-/*
- * The queue of watchers that the next uv__io_poll adds to libuv's epoll. It is a pair of pointers
- * (next, previous) in every libuv of Node 22 to 26; only its type has changed its name.
- */
-static bool libuv_has_unpolled_watchers(const uv_loop_t *uv) {
-  const void *queue = &uv->watcher_queue;
-  const void *next = *(const void *const *)queue;
-  return next != queue;
-}
-
 static int ms_until(uint64_t deadline) {
   if (deadline == DEADLINE_NEVER) return -1;
   uint64_t now = uv_hrtime();
@@ -83,8 +73,11 @@ static int sooner(int a, int b) {
   return a < b ? a : b;
 }
 
+/*
+ * uv_backend_timeout is 0 also while libuv has watchers that it has not yet told its own epoll
+ * about (src/unix/core.c since libuv 1.44 at the latest, so in all of Node 22 to 26).
+ */
 static int blocking_time(const struct loop *loop) {
-  if (libuv_has_unpolled_watchers(loop->uv)) return 0;
   return sooner(uv_backend_timeout(loop->uv), ms_until(loop->deadline));
 }
 
@@ -164,8 +157,7 @@ static bool is_running(const struct loop *loop) {
 }
 
 static bool libuv_is_idle(const struct loop *loop) {
-  return !loop->libuv_has_event && !libuv_has_unpolled_watchers(loop->uv) &&
-         uv_backend_timeout(loop->uv) != 0;
+  return !loop->libuv_has_event && uv_backend_timeout(loop->uv) != 0;
 }
 
 static void wait_and_wake(struct loop *loop) {

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Subject } from "./subject.js";
 
@@ -215,6 +216,70 @@ describe("Node is served as always", () => {
       ticks: 5,
       wakes: 1,
     });
+  });
+
+  test("a server that begins to listen within an event of Node's, with no timer about", async () => {
+    const path = `\0tuntap2-${process.pid}-listen`;
+    const served = subject.run(
+      ({ native, require }, path: string) =>
+        new Promise<string>((resolve) => {
+          const { createServer } = require("node:net") as typeof import("node:net");
+          const { writeSync } = require("node:fs") as typeof import("node:fs");
+          native.loopStart(() => -1, new Int32Array(2));
+          const second = createServer(() => resolve("served"));
+          // Neither callback closes a handle or sets an immediate, which would turn the loop.
+          const first = createServer((client) => {
+            client.on("data", () => {
+              second.listen(`${path}-second`);
+              writeSync(1, "second\n");
+            });
+          });
+          first.listen(path);
+          writeSync(1, "first\n");
+        }),
+      path,
+    );
+    await expect.poll(() => subject.output).toContain("first");
+    const first = connect(path, () => first.write("x")).on("error", () => undefined);
+    await expect.poll(() => subject.output).toContain("second");
+    const second = connect(`${path}-second`).on("error", () => undefined);
+    expect(await served).toBe("served");
+    first.destroy();
+    second.destroy();
+  });
+
+  test("our descriptors, after onWake gave Node something to watch", async () => {
+    const path = `\0tuntap2-${process.pid}-datagrams`;
+    const served = subject.run(
+      ({ native, memory, require }, path: string) =>
+        new Promise<string>((resolve) => {
+          const { createServer } = require("node:net") as typeof import("node:net");
+          const { mem, bytes } = memory(128);
+          bytes.set(new TextEncoder().encode(path), 2);
+          bytes[0] = 1; // AF_UNIX, in a sockaddr that ends with the name
+          const listener = native.socket(1, 1, 0);
+          native.bind(listener, mem, 0, 2 + path.length);
+          native.listen(listener, 8);
+          native.watch(listener, 1, 0);
+          let connections = 0;
+          native.loopStart((count) => {
+            if (count === 0) return -1;
+            native.close(native.accept(listener, mem, 0, 0));
+            connections++;
+            if (connections === 1) createServer().listen(`${path}-other`);
+            else resolve("served twice");
+            process.stdout.write(`connection ${connections}\n`);
+            return -1;
+          }, new Int32Array(2));
+          process.stdout.write("listening\n");
+        }),
+      path,
+    );
+    for (const line of ["listening", "connection 1"]) {
+      await expect.poll(() => subject.output).toContain(line);
+      connect(path).on("error", () => undefined);
+    }
+    expect(await served).toBe("served twice");
   });
 
   test("signals", async () => {
