@@ -138,19 +138,21 @@ function sentence(failure: Failure): string {
   }
 }
 
-function openSentence({ path, where, errno }: Failure): string {
-  const isProcess = /^\/proc\/\d+\//.test(path);
+function openSentence({ step, path, errno }: Failure): string {
+  const owner = ownerOf(path);
+  const isProcess = owner !== path;
+  const example = step === "open-userns" ? "/proc/PID/ns/user" : "/proc/PID/ns/net";
   if (errno === ENOENT) {
     return isProcess
-      ? `${where} does not exist: give the PID of a running process`
-      : `${path} does not exist: give a file such as /proc/PID/ns/net or /run/netns/NAME`;
+      ? `${owner} does not exist: give the PID of a running process`
+      : `${path} does not exist: give a file such as ${example}`;
   }
   if (errno === EACCES || errno === EPERM) {
     return isProcess
-      ? `${where} belongs to another user: run slipway as that user`
+      ? `${owner} belongs to another user: run slipway as that user`
       : `not permitted to open ${path}: run slipway as its owner`;
   }
-  return `cannot open ${path}: ${nameOf(-errno)}: give a file such as /proc/PID/ns/net`;
+  return `cannot open ${path}: ${nameOf(-errno)}: give a file such as ${example}`;
 }
 
 function tunSentence(errno: number): string {
@@ -186,9 +188,9 @@ function otherSentence({ step, path, where, errno }: Failure): string {
 }
 
 /** What the user calls the namespace of a file: its process, if it is one's. */
-function ownerOf(netns: string): string {
-  const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(netns)?.[1];
-  return pid === undefined ? netns : `process ${pid}`;
+function ownerOf(path: string): string {
+  const pid = /^\/proc\/(\d+)\/ns\/(net|user)$/.exec(path)?.[1];
+  return pid === undefined ? path : `process ${pid}`;
 }
 
 function nameOf(result: number): string {

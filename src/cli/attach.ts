@@ -35,7 +35,10 @@ export function attach(options: AttachConfig): void {
     loop.stop();
     process.exit(0);
   };
-  for (const fd of endings) loop.watchFd(fd, end);
+  for (const fd of endings) {
+    // EPERM: a file that is always ready has no events.
+    if (loop.watchFd(fd, end) < 0) throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
+  }
   for (const signal of END_SIGNALS) process.on(signal, end);
   loop.start();
   announce(announcement(options));

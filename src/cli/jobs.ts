@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { native } from "../sys/native.js";
-import { ownTerminalState } from "./terminal.js";
+import { jobStateOf } from "./terminal.js";
 
 const { EAGAIN } = constants.errno;
 
@@ -13,19 +13,24 @@ const FORWARDED_SIGNALS = ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT"]
 const KILLED = 256;
 const STOPPED = 512;
 
+/** COMMAND, as spawnHeld gave it. */
+interface Child {
+  readonly pid: number;
+  readonly pidfd: number;
+}
+
 /**
- * Makes this process a transparent parent of COMMAND, which shares its process group: signals sent to
- * us alone reach COMMAND, those of the terminal reach it without us and once; when COMMAND is
- * stopped by job control so are we, so that the shell sees one job.
- * @param pidfd COMMAND's, from spawnHeld
+ * Makes this process a transparent parent of COMMAND: signals sent to us alone reach COMMAND, those of
+ * the terminal reach it without us and once; when COMMAND is stopped by job control so are we, so
+ * that the shell sees one job.
  * @param onEnd gets the exit status, 128 + n for signal n
  */
-export function accompany(pidfd: number, onEnd: (status: number) => void): void {
+export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void): void {
   const forward: NodeJS.SignalsListener = (signal) => {
     native.pidfdSignal(pidfd, constants.signals[signal]);
   };
   const forwardUnlessFromTerminal: NodeJS.SignalsListener = (signal) => {
-    if (!ownTerminalState().isForeground) forward(signal);
+    if (!hearsTerminal(pid)) forward(signal);
   };
   for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
   for (const signal of TERMINAL_SIGNALS) process.on(signal, forwardUnlessFromTerminal);
@@ -39,6 +44,15 @@ export function accompany(pidfd: number, onEnd: (status: number) => void): void 
   });
 }
 
+/**
+ * Whether the terminal sends its signals to COMMAND as it does to us: both are in its foreground group.
+ * Node does not tell who sent a signal; one that `kill` sends us then is taken for the terminal's.
+ */
+function hearsTerminal(pid: number): boolean {
+  const own = jobStateOf("self");
+  return own !== null && own.group === own.foregroundGroup && jobStateOf(pid)?.group === own.group;
+}
+
 /** @param status 0..255, or KILLED + signal */
 function exitStatusOf(status: number): number {
   return status < KILLED ? status : 128 + (status - KILLED);
@@ -50,7 +64,7 @@ function exitStatusOf(status: number): number {
  * continues it by its own number, and the network must not stay stopped then.
  */
 function stopLikewise(signal: number, suspendListener: NodeJS.SignalsListener): void {
-  if (!ownTerminalState().hasTerminal) return;
+  if (jobStateOf("self")?.foregroundGroup === null) return;
   // Without a listener SIGTSTP has its default action again.
   process.off("SIGTSTP", suspendListener);
   process.kill(process.pid, signal);

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
+import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
 import { Loop } from "../loop.js";
@@ -8,6 +10,8 @@ import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
 import { guestConfig, guestResolvConf, hostResolvConf, tapSettings } from "./network.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
+
+const { EACCES, ENOENT } = constants.errno;
 
 /** As shells have it. */
 const NOT_FOUND = 127;
@@ -24,7 +28,7 @@ export function run({ network, tap, keepId, command }: RunConfig): void {
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
   loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
-  accompany(child.pidfd, (status) => {
+  accompany(child, (status) => {
     loop.stop();
     process.exit(status);
   });
@@ -34,9 +38,16 @@ export function run({ network, tap, keepId, command }: RunConfig): void {
 }
 
 function failToExecute(file: string, errno: number): never {
-  if (errno === constants.errno.ENOENT) {
+  if (errno === ENOENT || (errno === EACCES && isMissing(file))) {
     fail(`command ${file} not found: check its name, or install it`, NOT_FOUND);
   }
   const name = getSystemErrorName(-errno);
   fail(`command ${file} is not executable (${name}): check its mode: ls -l`, NOT_EXECUTABLE);
+}
+
+/** Whether a name is in no directory of PATH: exec tells EACCES, too, when it may not search one. */
+function isMissing(file: string): boolean {
+  const { PATH } = process.env;
+  const directories = PATH?.split(path.delimiter) ?? [];
+  return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
 }

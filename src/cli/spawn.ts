@@ -1,6 +1,10 @@
 import { systemFailure } from "../attach.js";
 import { native } from "../sys/native.js";
 
+/** The launcher's marks in the environment: native/launcher/slipway.c. */
+const PARKED_PREFIX = "SLIPWAY_PARKED_";
+const OWN_VARIABLES: readonly string[] = ["SLIPWAY_FDS"];
+
 /** What a child in new namespaces shall run. */
 export interface SpawnRequest {
   readonly command: readonly [file: string, ...args: string[]];
@@ -22,7 +26,7 @@ export function spawnHeld({ command, keepId, resolvConf }: SpawnRequest): HeldCh
   const child = native.spawnHeld({
     file: command[0],
     argv: command,
-    env: Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
+    env: guestEnvironment(process.env),
     uid,
     gid,
     insideUid: keepId ? uid : 0,
@@ -36,6 +40,20 @@ export function spawnHeld({ command, keepId, resolvConf }: SpawnRequest): HeldCh
 /** The file of the network namespace that a child is in. */
 export function namespaceOf({ pid }: HeldChild): { netns: string; userns: null } {
   return { netns: `/proc/${pid}/ns/net`, userns: null };
+}
+
+/**
+ * The environment as the user made it: the launcher parks what would change Node itself under names
+ * of its own, and leaves word for us in others. As `NAME=value`.
+ */
+export function guestEnvironment(own: NodeJS.ProcessEnv): string[] {
+  return Object.entries(own)
+    .filter(([name]) => !OWN_VARIABLES.includes(name))
+    .map(([name, value]) => `${withoutPrefix(name)}=${value}`);
+}
+
+function withoutPrefix(name: string): string {
+  return name.startsWith(PARKED_PREFIX) ? name.slice(PARKED_PREFIX.length) : name;
 }
 
 function effectiveIds(): { uid: number; gid: number } {

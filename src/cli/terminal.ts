@@ -1,20 +1,26 @@
 import { readFileSync } from "node:fs";
 
 /** How a process stands to its controlling terminal. */
-export interface TerminalState {
-  readonly hasTerminal: boolean;
-  /** Whether its process group is in the foreground, where the terminal's signals go. */
-  readonly isForeground: boolean;
+export interface JobState {
+  /** Its process group. */
+  readonly group: number;
+  /** The group to which the terminal sends its signals; null without a terminal. */
+  readonly foregroundGroup: number | null;
 }
 
 /** Reads /proc/PID/stat, proc_pid_stat(5). */
-export function parseTerminalState(stat: string): TerminalState {
+export function parseJobState(stat: string): JobState {
   // The name in parentheses may hold anything; after it come state, ppid, pgrp, session, tty, tpgid.
-  const [, , group, , terminal, foregroundGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const hasTerminal = terminal !== "0";
-  return { hasTerminal, isForeground: hasTerminal && group === foregroundGroup };
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [, , group, , terminal, foregroundGroup] = fields.map(Number);
+  return { group, foregroundGroup: terminal === 0 ? null : foregroundGroup };
 }
 
-export function ownTerminalState(): TerminalState {
-  return parseTerminalState(readFileSync("/proc/self/stat", "utf8"));
+/** @param pid of a process, or our own; null when there is none of that number */
+export function jobStateOf(pid: number | "self"): JobState | null {
+  try {
+    return parseJobState(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return null;
+  }
 }

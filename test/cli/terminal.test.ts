@@ -1,11 +1,16 @@
 import { expect, test } from "vitest";
-import { parseTerminalState } from "../../src/cli/terminal.js";
+import { jobStateOf, parseJobState } from "../../src/cli/terminal.js";
 
 test.each([
-  ["in the foreground", "10 (slipway) S 9 10 9 34816 10 4194560", true, true],
-  ["in the background", "10 (slipway) S 9 10 9 34816 11 4194560", true, false],
-  ["without a terminal", "10 (slipway) S 9 10 9 0 -1 4194560", false, false],
-  ["under a name that imitates the fields", "10 (a) S 1 (b) S 9 10 9 34816 10 41", true, true],
-])("a process %s", (_case, stat, hasTerminal, isForeground) => {
-  expect(parseTerminalState(stat)).toEqual({ hasTerminal, isForeground });
+  ["in the foreground", "10 (slipway) S 9 10 9 34816 10 4194560", 10, 10],
+  ["in the background", "10 (slipway) S 9 10 9 34816 11 4194560", 10, 11],
+  ["without a terminal", "10 (slipway) S 9 10 9 0 -1 4194560", 10, null],
+  ["under a name that imitates the fields", "10 (a) S 1 (b) S 9 10 9 34816 10 4", 10, 10],
+])("a process %s", (_case, stat, group, foregroundGroup) => {
+  expect(parseJobState(stat)).toEqual({ group, foregroundGroup });
+});
+
+test("a process that does not exist has no state", () => {
+  expect(jobStateOf("self")?.group).toBeGreaterThan(0);
+  expect(jobStateOf(2 ** 22)).toBeNull();
 });
