@@ -4,6 +4,7 @@ import { TcpRelay } from "./flow/tcp.js";
 import { UdpRelay } from "./flow/udp.js";
 import { type Service, servicesFor } from "./service/index.js";
 import {
+  ACK_DELAY,
   type FlowTuple,
   Input,
   Stack,
@@ -22,6 +23,12 @@ import { parseVnet, VnetGso, type VnetHeader } from "./wire/vnet.js";
 
 /** Frames read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;
+
+/**
+ * While frames come one by one, the read that would find the TAP empty is spared: epoll tells, as
+ * it is level-triggered here. After so many a whole batch is tried again.
+ */
+const SINGLE_READS = 8;
 
 /** Most bytes of stack memory in use by one guest. */
 const MEMORY_BUDGET = 64 * 1024 * 1024;
@@ -62,6 +69,9 @@ export class Guest {
   /** An I/O vector for frames that TypeScript writes. */
   readonly #pieces: number;
   readonly #pieceWords: Uint32Array;
+  #acksWait = false;
+  /** Wake-ups for which one frame is read of the TAP; then a batch tells whether there is more. */
+  #singleReads = 0;
   #tickAt = -1;
   #expireAt = -1;
   #now = 0;
@@ -124,12 +134,17 @@ export class Guest {
     this.#now = now;
     const stack = this.#stack;
     const start = stack.headroom - this.#frameHeader;
-    for (let count = 0; count < TAP_BATCH; count += 1) {
+    const limit = this.#singleReads > 0 ? 1 : TAP_BATCH;
+    for (let count = 0; count < limit; count += 1) {
       const buffer = stack.buffer + start;
       const length = native.read(this.#tap.fd, this.#memory, buffer, stack.bufferCapacity - start);
-      if (length <= 0) return length;
+      if (length <= 0) {
+        if (count <= 1) this.#singleReads = SINGLE_READS;
+        return length;
+      }
       this.#onFrame(start + length);
     }
+    if (this.#singleReads > 0) this.#singleReads -= 1;
     return 0;
   }
 
@@ -155,6 +170,7 @@ export class Guest {
     if (this.#expireAt >= 0 && now >= this.#expireAt) this.#expireUdp(now);
     else if (this.#expireAt < 0 && this.#udp.count > 0) this.#expireUdp(now);
     this.#udp.reap();
+    this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
 
@@ -192,10 +208,12 @@ export class Guest {
 
   #nextTurn(now: number): number {
     if (this.#tcp.hasReady) return 0;
-    let next = this.#expireAt;
-    if (this.#tickAt >= 0 && (next < 0 || this.#tickAt < next)) next = this.#tickAt;
-    if (this.#tcp.hasStarved && (next < 0 || now + TICK_INTERVAL < next)) return TICK_INTERVAL;
-    return next < 0 ? -1 : Math.max(0, Math.ceil(next - now));
+    let next = Number.POSITIVE_INFINITY;
+    if (this.#expireAt >= 0) next = this.#expireAt;
+    if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
+    if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
+    if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
+    return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil(next - now));
   }
 
   #onFrame(length: number): void {

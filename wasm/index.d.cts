@@ -37,6 +37,7 @@ export interface LwipExports {
   flow_finish(id: number): void;
   flow_reset(id: number): void;
   flow_release(id: number): void;
+  flush_acks(): number;
   flow_count(): number;
   tick(): number;
   stats(): number;

@@ -111,7 +111,7 @@ export class TcpRelay {
 
   /** Gives a turn to every flow that had more to read. */
   turn(): void {
-    this.#retry(this.#swap());
+    if (this.#ready.length > 0) this.#retry(this.#swap());
     if (this.#starved.length === 0) return;
     const starved = this.#starved;
     this.#starved = [];
@@ -130,6 +130,7 @@ export class TcpRelay {
 
   /** Gives back the ids of flows that ended; to be called when no fetched event is left. */
   reap(): void {
+    if (this.#ended.length === 0) return;
     for (const id of this.#ended) this.#context.stack.release(id);
     this.#ended.length = 0;
   }

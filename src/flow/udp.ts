@@ -165,6 +165,7 @@ export class UdpRelay {
 
   /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
   reap(): void {
+    if (this.#endedIds.length === 0) return;
     for (const id of this.#endedIds) this.#freeIds.push(id);
     this.#endedIds.length = 0;
   }

@@ -239,6 +239,15 @@ export class Stack {
     this.#exports.flow_release(id);
   }
 
+  /**
+   * Sends the ACKs put off before the last call that no answer has carried meanwhile; to be called
+   * at the end of every wake-up.
+   * @returns whether others are put off: the next call should come within ACK_DELAY ms
+   */
+  flushAcks(): boolean {
+    return this.#exports.flush_acks() === 1;
+  }
+
   /** Whether the stack knows of any connection, TIME_WAIT aside. */
   get hasFlows(): boolean {
     return this.#exports.flow_count() > 0;
@@ -265,6 +274,9 @@ export class Stack {
 
 /** Milliseconds between ticks: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
 export const TICK_INTERVAL = 100;
+
+/** Longest time, in ms, that an ACK waits for an answer to ride on: far below RFC 9293's 500. */
+export const ACK_DELAY = 1;
 
 function macHigh(mac: Mac): number {
   return Math.floor(mac / 0x1_0000_0000);

@@ -148,6 +148,7 @@ export class Netsim {
     for (let moved = true; moved; ) {
       moved = this.#deliver(this.a, this.b, "a");
       moved = this.#deliver(this.b, this.a, "b") || moved;
+      for (const { stack } of [this.a, this.b]) moved = stack.flushAcks() || moved;
     }
   }
 

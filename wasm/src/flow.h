@@ -50,7 +50,7 @@ struct flow {
   uint16_t guest_mss; /* the size of a wire segment; lwIP itself is given a huge one */
   uint8_t guest_mac[6];
   uint8_t state;
-  bool dirty, fin_from_guest, fin_to_guest;
+  bool dirty, fin_from_guest, fin_to_guest, ack_deferred;
   uint8_t events;
   uint8_t *syn; /* the held SYN, from the IP header on */
   uint16_t syn_length;

@@ -24,6 +24,14 @@
 /* Blocks kept for lwIP's own needs (headers, PCBs) when data would take the last ones. */
 #define BLOCKS_IN_RESERVE 16
 
+/* Flows whose ACK waits, in two generations: put off in this wake-up and in the one before. */
+#define MAX_DEFERRED 1024
+static struct deferred {
+  uint32_t count;
+  uint16_t ids[MAX_DEFERRED];
+} deferred[2];
+static int deferring;
+
 static struct chunk *spare; /* the block that the next receive goes to, whatever its flow */
 
 uint32_t relay_chunk_capacity(void) {
@@ -219,14 +227,48 @@ static bool open_window(struct flow *flow) {
   return growth >= flow->window / 4;
 }
 
+static bool has_unacknowledged(const struct flow *flow) {
+  return flow->acknowledged != flow->pcb->rcv_nxt;
+}
+
+/*
+ * A request's ACK can ride on its response, which saves a frame, a system call and the guest's
+ * work on it. Only for less than two segments (RFC 9293 §3.8.6.3), never when the host is slow or
+ * the guest has ended, and only until the end of the next wake-up.
+ */
+static bool defer_ack(struct flow *flow) {
+  struct deferred *list = &deferred[deferring];
+  if (flow->spans || flow->fin_from_guest || list->count == MAX_DEFERRED) return false;
+  if (flow->pcb->rcv_nxt - flow->acknowledged >= flow->guest_mss) return false;
+  if (!flow->ack_deferred) list->ids[list->count++] = flow->id;
+  flow->ack_deferred = true;
+  return true;
+}
+
 void relay_consumed(struct flow *flow, uint32_t length) {
   free_sent(flow, length);
   if (flow->spans) compact(flow);
   if (!flow->pcb) return;
   bucket_select(flow->bucket);
   bool update = open_window(flow);
-  if (update || flow->acknowledged != flow->pcb->rcv_nxt) tcp_ack_now(flow->pcb);
+  if (update || (has_unacknowledged(flow) && !defer_ack(flow))) tcp_ack_now(flow->pcb);
   tcp_output(flow->pcb);
+}
+
+bool relay_flush_acks(void) {
+  struct deferred *due = &deferred[1 - deferring];
+  for (uint32_t i = 0; i < due->count; i++) {
+    struct flow *flow = flow_get(due->ids[i]);
+    if (!flow || !flow->ack_deferred) continue;
+    flow->ack_deferred = false;
+    if (!flow->pcb || !has_unacknowledged(flow)) continue;
+    bucket_select(flow->bucket);
+    tcp_ack_now(flow->pcb);
+    tcp_output(flow->pcb);
+  }
+  due->count = 0;
+  deferring = 1 - deferring;
+  return deferred[1 - deferring].count > 0;
 }
 
 bool relay_is_over_quota(const struct flow *flow) {

@@ -24,9 +24,15 @@ void relay_settle(struct flow *flow);
 uint32_t relay_pending(const struct flow *flow, struct iov *pieces, uint32_t capacity);
 /*
  * The host took `length` bytes, possibly none: frees them, opens the window, and sends the one
- * ACK of this batch.
+ * ACK of this batch, or leaves it to the answer: see relay_flush_acks.
  */
 void relay_consumed(struct flow *flow, uint32_t length);
+
+/*
+ * Sends the ACKs that were deferred before the last call of this function and that no answer has
+ * carried meanwhile. True while others are deferred: the next call should come soon.
+ */
+bool relay_flush_acks(void);
 
 /* Memory is tight and the flow holds more than its share: what it sends now is not taken. */
 bool relay_is_over_quota(const struct flow *flow);

@@ -210,6 +210,8 @@ EXPORT(flow_release) void stack_flow_release(uint32_t id) {
   flow_release(flow);
 }
 
+EXPORT(flush_acks) uint32_t stack_flush_acks(void) { return relay_flush_acks(); }
+
 EXPORT(flow_count) uint32_t stack_flow_count(void) { return flows_count(); }
 
 /* Runs the timers once, every TCP_TMR_INTERVAL ms; 1 while they are needed. */
