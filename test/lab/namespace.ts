@@ -1,3 +1,4 @@
+import { pid } from "node:process";
 import type { Census } from "./census.ts";
 import type { Outcome, Process, ProcessOptions } from "./process.ts";
 
@@ -12,8 +13,11 @@ export interface RunOptions extends ProcessOptions {
 }
 
 // The last step into every namespace. A change of credentials clears the parent-death signal, so it
-// is set when all of them are done.
-const dieWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
+// is set when all of them are done; if the parent has died before, nobody would send it any more.
+const dieWithParent = [
+  ...["setpriv", "--pdeathsig", "KILL", "--"],
+  ...["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', `${pid}`],
+];
 
 /** A place where programs run: a set of namespaces and credentials, entered by a command prefix. */
 export class Namespace {
