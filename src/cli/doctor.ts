@@ -1,5 +1,6 @@
 import { release } from "node:os";
 import path from "node:path";
+import { UserError } from "../base/errors.js";
 import { DEFAULT_PREFIX, planFor } from "../base/plan.js";
 import {
   checkAppArmor,
@@ -68,9 +69,17 @@ async function tryNetwork(): Promise<Finding> {
     }
     return { subject, state: "ok", found: "can be made", mend: null };
   } catch (error) {
-    const found = error instanceof Error ? error.message : String(error);
-    return { subject, state: "problem", found, mend: "mend what is above, then: slipway doctor" };
+    return { subject, state: "problem", ...explain(error) };
   }
+}
+
+function explain(error: unknown): { found: string; mend: string } {
+  if (error instanceof UserError) {
+    return { found: error.message, mend: "mend what is above, then: slipway doctor" };
+  }
+  // Node tells in further lines by whom a file was required.
+  const [found = ""] = String(error).split("\n");
+  return { found, mend: "the installation is incomplete; in a checkout: scripts/build" };
 }
 
 /** bin/slipway beside dist/slipway.cjs. */
