@@ -58,7 +58,8 @@ case ${1:-} in
     ;;
   --sanitize)
     build_addon build/tuntap2-asan.node -O1 -g -fno-omit-frame-pointer \
-      -fsanitize=address,undefined -fno-sanitize-recover=undefined
+      -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+      -ffile-prefix-map=src/=node-tuntap2/src/
     ;;
   *)
     echo "usage: native/build.sh [--sanitize]" >&2

@@ -146,7 +146,7 @@ describe("Node is served as always", () => {
       native.loopStop();
       return order;
     });
-    expect(order).toEqual(["onWake", "tick", "promise", "immediate", "timer"]);
+    expect(order).toEqual(["onWake", "immediate", "tick", "promise", "timer"]);
   });
 
   test("a promise resolved from onWake when nothing else will ever happen", async () => {
@@ -158,7 +158,7 @@ describe("Node is served as always", () => {
         native.loopStart((count) => {
           if (count === 0) return -1;
           native.unwatch(fd);
-          resolve(events[0]);
+          setImmediate(resolve, events[0]);
           return -1;
         }, events);
       });
