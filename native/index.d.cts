@@ -222,12 +222,22 @@ declare namespace tuntap2 {
    * @param onWake gets how many pairs were written to `events`, 0 when only its time has come. The
    *   first call comes as soon as Node's loop turns, to ask for that time. It returns the
    *   milliseconds after which it wants to be called without an event: 0 at once (Node and the
-   *   other descriptors have their turn in between), -1 never; rounded up, so never called early.
+   *   other descriptors have their turn in between), -1 never; rounded up. `now` is the clock that
+   *   this is measured by: libuv's, monotonic, in whole milliseconds, read once for each wake-up.
    * @param events receives pairs (token, epoll bits), at most `length / 2` a call (and at most
    *   1024), valid during the call. Fetched once: it must not be detached.
    * @throws Error when the loop runs already.
    */
   function loopStart(onWake: (count: number, now: number) => number, events: Int32Array): void;
+
+  /**
+   * Sets for how long to poll before blocking, which doubles the rate of requests and responses
+   * where an idle processor is slow to wake, and rests by itself while nothing comes in that time.
+   *
+   * @param microseconds 0 (the beginning) for not at all, at most 1000.
+   * @returns 0, or `-EINVAL`: out of range, or no loop runs.
+   */
+  function loopSpin(microseconds: number): number;
 
   /** Stops calling `onWake`; may be called from within it. Watches stay. */
   function loopStop(): void;

@@ -2,7 +2,7 @@ import { type DropCounters, DropReason, DropCounters as Drops } from "./base/dro
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { TcpRelay } from "./flow/tcp.js";
 import { UdpRelay } from "./flow/udp.js";
-import { type Service, servicesFor } from "./service/index.js";
+import { type Services, servicesFor } from "./service/index.js";
 import {
   ACK_DELAY,
   type FlowTuple,
@@ -53,7 +53,7 @@ export class Guest {
   readonly #memory: number;
   readonly #tcp: TcpRelay;
   readonly #udp: UdpRelay;
-  readonly #services: readonly Service[];
+  readonly #services: Services;
   readonly #frame: Frame;
   readonly #vnet: VnetHeader = {
     vnetFlags: 0,
@@ -69,6 +69,8 @@ export class Guest {
   /** An I/O vector for frames that TypeScript writes. */
   readonly #pieces: number;
   readonly #pieceWords: Uint32Array;
+  /** Bytes read from the TAP since takeMoved(). */
+  #moved = 0;
   #acksWait = false;
   /** Wake-ups for which one frame is read of the TAP; then a batch tells whether there is more. */
   #singleReads = 0;
@@ -142,10 +144,18 @@ export class Guest {
         if (count <= 1) this.#singleReads = SINGLE_READS;
         return length;
       }
+      this.#moved += length;
       this.#onFrame(start + length);
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
     return 0;
+  }
+
+  /** Bytes from the guest and from the host since the last call. */
+  takeMoved(): number {
+    const moved = this.#moved + this.#tcp.takeReceived();
+    this.#moved = 0;
+    return moved;
   }
 
   onTcp(id: number, events: number): void {
@@ -230,9 +240,9 @@ export class Guest {
   }
 
   #dispatch(frame: Frame): void {
-    for (const service of this.#services) {
+    for (const service of this.#services.responders) {
       if (!service.claims(frame)) continue;
-      const verdict = service.handle(frame);
+      const verdict = service.handle(frame, this.#now);
       switch (verdict.kind) {
         case "reply":
           this.#writeReply(verdict.frame);

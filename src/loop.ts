@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { GuestConfig } from "./base/plan.js";
 import { Guest, type TapHandle } from "./guest.js";
 import { Epoll, Errno } from "./sys/constants.js";
@@ -6,6 +7,13 @@ import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/tok
 
 /** Events fetched by one wake-up. */
 const MAX_EVENTS = 256;
+
+/** How long to poll before blocking while traffic is requests and answers, in µs. */
+const SPIN_TIME = 50;
+/** A wake-up that moved no more bytes than this is one of requests and answers. */
+const SMALL_WAKE = 4096;
+/** So many in a row, and polling begins. */
+const SMALL_WAKES = 16;
 
 /**
  * The event loop of all guests of a process: one switch over epoll tokens. Hosted under Node's own
@@ -16,10 +24,13 @@ export class Loop {
   readonly #guests: (Guest | undefined)[] = [];
   readonly #watchers: (((events: number) => void) | undefined)[] = [];
   readonly #watcherIds = new Map<number, number>();
+  /** Whether another processor is there for those whom we would keep from this one. */
+  readonly #maySpin = availableParallelism() > 1;
+  #smallWakes = 0;
 
   /** Runs until stop(). */
   start(): void {
-    native.loopStart((count) => this.#onWake(count), this.#events);
+    native.loopStart((count, now) => this.#onWake(count, now), this.#events);
   }
 
   /** Ends all guests; nothing of the loop keeps the process alive afterwards. */
@@ -70,8 +81,7 @@ export class Loop {
     this.#watchers[id] = undefined;
   }
 
-  #onWake(count: number): number {
-    const now = performance.now();
+  #onWake(count: number, now: number): number {
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
@@ -81,7 +91,7 @@ export class Loop {
   #onEvent(token: number, events: number, now: number): void {
     const kind = kindOf(token);
     if (kind === TokenKind.Watcher) {
-      this.#watchers[idOf(token)]?.(events);
+      this.#onWatched(idOf(token), events);
       return;
     }
     const guest = this.#guests[guestOf(token)];
@@ -99,6 +109,11 @@ export class Loop {
     }
   }
 
+  /** Outside of the wake-up, so that the callback may use promises. */
+  #onWatched(id: number, events: number): void {
+    setImmediate(() => this.#watchers[id]?.(events));
+  }
+
   /** A deleted TAP reports an error for ever: the guest ends. */
   #onTap(guest: Guest, now: number): void {
     const result = guest.onTap(now);
@@ -109,11 +124,24 @@ export class Loop {
 
   #turn(now: number): number {
     let next = -1;
+    let moved = 0;
     for (const guest of this.#guests) {
       if (guest === undefined) continue;
       const wait = guest.turn(now);
       if (wait >= 0 && (next < 0 || wait < next)) next = wait;
+      moved += guest.takeMoved();
     }
+    if (this.#maySpin) this.#adaptSpin(moved);
     return next;
+  }
+
+  #adaptSpin(moved: number): void {
+    if (moved > SMALL_WAKE) {
+      if (this.#smallWakes >= SMALL_WAKES) native.loopSpin(0);
+      this.#smallWakes = 0;
+    } else {
+      this.#smallWakes += 1;
+      if (this.#smallWakes === SMALL_WAKES) native.loopSpin(SPIN_TIME);
+    }
   }
 }

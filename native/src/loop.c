@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -24,7 +25,7 @@
 #include "instance.h"
 #include "watch.h"
 
-enum { PAIRS_MAX = 1024 };
+enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000 };
 
 /* Deadlines in milliseconds of uv_now, which every wake-up reads once for everybody. */
 #define DEADLINE_NEVER UINT64_MAX
@@ -35,6 +36,17 @@ struct events {
   int32_t *pairs;
   int capacity;
 };
+
+/*
+ * Polling a while before blocking: a processor that goes to sleep between a request and its answer
+ * costs more than both. It goes on only while it pays: a miss costs as much credit as four hits
+ * earn, and without credit it rests for a number of waits.
+ */
+struct spin {
+  uint64_t nanoseconds; /* 0: off */
+  int credit, rest;
+};
+enum { CREDIT_START = 4, CREDIT_MOST = 32, CREDIT_OF_MISS = 4, WAITS_OF_REST = 256 };
 
 struct loop {
   struct instance *instance;
@@ -48,6 +60,7 @@ struct loop {
   struct events events;
   uint64_t deadline;
   bool libuv_has_event;
+  struct spin spin;
   struct epoll_event ready[PAIRS_MAX];
 };
 
@@ -154,10 +167,40 @@ static bool libuv_is_idle(const struct loop *loop) {
   return !loop->libuv_has_event && uv_backend_timeout(loop->uv) != 0;
 }
 
+static int wait_for(struct loop *loop, int ms) {
+  return epoll_wait(loop->instance->epoll, loop->ready, loop->events.capacity, ms);
+}
+
+static bool may_spin(struct spin *spin) {
+  if (spin->nanoseconds == 0) return false;
+  if (spin->credit > 0) return true;
+  if (--spin->rest > 0) return false;
+  spin->credit = CREDIT_START;
+  return true;
+}
+
+/* Returns the number of events, 0 when none came in time. Others may have the processor meanwhile. */
+static int spin_for(struct loop *loop) {
+  struct spin *spin = &loop->spin;
+  uint64_t end = uv_hrtime() + spin->nanoseconds;
+  do {
+    int count = wait_for(loop, 0);
+    if (count != 0) {
+      if (spin->credit < CREDIT_MOST) spin->credit++;
+      return count;
+    }
+    sched_yield();
+  } while (uv_hrtime() < end);
+  spin->credit -= CREDIT_OF_MISS;
+  if (spin->credit <= 0) spin->rest = WAITS_OF_REST;
+  return 0;
+}
+
 static void wait_and_wake(struct loop *loop) {
+  int ms = blocking_time(loop);
+  int count = ms != 0 && may_spin(&loop->spin) ? spin_for(loop) : 0;
   /* On a signal count is -1; libuv finds what Node's handler wrote into its pipe. */
-  int count =
-      epoll_wait(loop->instance->epoll, loop->ready, loop->events.capacity, blocking_time(loop));
+  if (count == 0) count = wait_for(loop, ms);
   uv_update_time(loop->uv);
   int pairs = report_events(loop, count);
   if (pairs > 0 || ms_until_deadline(loop) == 0) wake(loop, pairs);
@@ -281,8 +324,18 @@ static napi_value loop_stop(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value loop_spin(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  uint32_t microseconds = call_size(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  if (call.instance->loop == NULL || microseconds > SPIN_US_MAX) return call_end(&call, -EINVAL);
+  call.instance->loop->spin.nanoseconds = microseconds * UINT64_C(1000);
+  return call_end(&call, 0);
+}
+
 const struct method loop_methods[] = {
     {"loopStart", loop_start},
     {"loopStop", loop_stop},
+    {"loopSpin", loop_spin},
     {NULL, NULL},
 };

@@ -65,9 +65,17 @@ export class TcpRelay {
   /** Ids that the stack still holds for flows that are gone. */
   readonly #ended: number[] = [];
   #count = 0;
+  #received = 0;
 
   constructor(context: TcpContext) {
     this.#context = context;
+  }
+
+  /** Bytes received from host sockets since the last call. */
+  takeReceived(): number {
+    const received = this.#received;
+    this.#received = 0;
+    return received;
   }
 
   /** Flows with a host socket. */
@@ -314,6 +322,7 @@ export class TcpRelay {
       const received = native.recv(flow.fd, memory, stack.reservedAt, room, 0);
       if (received > 0) {
         stack.commit(id, received);
+        this.#received += received;
         budget -= received;
         if (received < room && !flow.hungUp) flow.readable = false;
       } else if (received === 0) {
