@@ -1,7 +1,10 @@
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
+import { DatagramRelay } from "./flow/datagram.js";
+import { GuestWriter } from "./flow/guest-writer.js";
+import { IcmpErrors } from "./flow/icmp-errors.js";
+import { Reassembly } from "./flow/reassembly.js";
 import { TcpRelay } from "./flow/tcp.js";
-import { UdpRelay } from "./flow/udp.js";
 import { type Services, servicesFor } from "./service/index.js";
 import {
   ACK_DELAY,
@@ -14,12 +17,10 @@ import {
 import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./wire/ethernet.js";
+import { EtherType } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
-import type { IcmpError } from "./wire/icmp.js";
-import { IpProtocol } from "./wire/ip.js";
-import { emitIcmpErrorFrame, icmpErrorFrameLength, mayCauseIcmpError } from "./wire/reply.js";
-import { parseVnet, VnetGso, type VnetHeader } from "./wire/vnet.js";
+import { IcmpError } from "./wire/icmp.js";
+import { parseVnet, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
 
 /** Frames read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;
@@ -52,7 +53,10 @@ export class Guest {
   readonly #stack: Stack;
   readonly #memory: number;
   readonly #tcp: TcpRelay;
-  readonly #udp: UdpRelay;
+  readonly #datagrams: DatagramRelay;
+  readonly #reassembly: Reassembly;
+  readonly #writer: GuestWriter;
+  readonly #icmpErrors: IcmpErrors;
   readonly #services: Services;
   readonly #frame: Frame;
   readonly #vnet: VnetHeader = {
@@ -66,9 +70,6 @@ export class Guest {
   readonly #caches = createAddressCaches();
   /** Bytes of the virtio header in each frame. */
   readonly #frameHeader: number;
-  /** An I/O vector for frames that TypeScript writes. */
-  readonly #pieces: number;
-  readonly #pieceWords: Uint32Array;
   /** Bytes read from the TAP since takeMoved(). */
   #moved = 0;
   #acksWait = false;
@@ -98,9 +99,8 @@ export class Guest {
     this.#memory = native.registerMemory(this.#stack.memory);
     this.#frameHeader = tap.vnetHeader ? this.#stack.headroom : 0;
     this.#frame = new Frame(this.#stack.bytes);
-    this.#pieces = this.#stack.takeBuffer();
-    this.#pieceWords = new Uint32Array(this.#stack.memory, this.#pieces, 2);
     this.#services = servicesFor(config);
+    this.#reassembly = new Reassembly(this.#stack, this.drops);
     const common = {
       stack: this.#stack,
       config,
@@ -108,32 +108,40 @@ export class Guest {
       memory: this.#memory,
       guest: index,
     };
+    const offload = tap.vnetHeader;
+    this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac });
+    this.#icmpErrors = new IcmpErrors(config, this.#writer);
     this.#tcp = new TcpRelay({
       ...common,
       sendUnreachable: (id, tuple, error) => this.#sendUnreachable(id, tuple, error),
     });
-    this.#udp = new UdpRelay({
+    this.#datagrams = new DatagramRelay({
       ...common,
-      mac,
-      offload: tap.vnetHeader,
-      writeFrame: (offset, length) => this.#writeFrame(offset, length),
-      sendIcmpError: (frame, error) => this.#sendIcmpError(frame, error),
+      offload,
+      writer: this.#writer,
+      errors: this.#icmpErrors,
     });
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
   }
 
   /** Figures for status and tests. */
-  statistics(): StackStatistics & { tcpFlows: number; udpMappings: number } {
+  statistics(): StackStatistics & { tcpFlows: number; mappings: number } {
     return {
       ...this.#stack.statistics(),
       tcpFlows: this.#tcp.count,
-      udpMappings: this.#udp.count,
+      mappings: this.#datagrams.count,
     };
   }
 
   /** Reads a batch of frames from the TAP. @returns 0, or a negative errno: the TAP is gone */
   onTap(now: number): number {
     this.#now = now;
+    const result = this.#readTap();
+    this.#datagrams.flush();
+    return result;
+  }
+
+  #readTap(): number {
     const stack = this.#stack;
     const start = stack.headroom - this.#frameHeader;
     const limit = this.#singleReads > 0 ? 1 : TAP_BATCH;
@@ -162,8 +170,8 @@ export class Guest {
     this.#tcp.onSocketEvents(id, events);
   }
 
-  onUdp(id: number, now: number): void {
-    this.#udp.onSocketEvents(id, now);
+  onDatagram(id: number, events: number, now: number): void {
+    this.#datagrams.onSocketEvents(id, events, now);
   }
 
   /**
@@ -175,11 +183,11 @@ export class Guest {
     this.#drainStack();
     this.#tcp.turn();
     this.#tick(now);
+    this.#announce(now);
     this.#drainStack();
     this.#tcp.reap();
-    if (this.#expireAt >= 0 && now >= this.#expireAt) this.#expireUdp(now);
-    else if (this.#expireAt < 0 && this.#udp.count > 0) this.#expireUdp(now);
-    this.#udp.reap();
+    this.#expire(now);
+    this.#datagrams.reap();
     this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
@@ -187,7 +195,7 @@ export class Guest {
   /** Ends all flows and closes the TAP. */
   close(): void {
     this.#tcp.close();
-    this.#udp.close();
+    this.#datagrams.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
   }
@@ -211,9 +219,29 @@ export class Guest {
     this.#tickAt = this.#stack.tick() ? now + TICK_INTERVAL : -1;
   }
 
-  #expireUdp(now: number): void {
-    const wait = this.#udp.expire(now);
-    this.#expireAt = wait < 0 ? -1 : now + wait;
+  #announce(now: number): void {
+    for (const announcer of this.#services.announcers) {
+      const { announceAt } = announcer;
+      if (announceAt >= 0 && now >= announceAt)
+        this.#writer.writeFrame(announcer.announcement(now));
+    }
+  }
+
+  /** Ends what has been idle for too long; asks when anything came up that may become so. */
+  #expire(now: number): void {
+    const isDue = this.#expireAt >= 0 && now >= this.#expireAt;
+    const isNew = this.#expireAt < 0 && this.#datagrams.count + this.#reassembly.count > 0;
+    if (!isDue && !isNew) return;
+    const waits = [this.#datagrams.expire(now), this.#expireFragments(now)];
+    const wait = Math.min(...waits.filter((ms) => ms >= 0));
+    this.#expireAt = Number.isFinite(wait) ? now + wait : -1;
+  }
+
+  #expireFragments(now: number): number {
+    return this.#reassembly.expire(now, ({ offset, length }, family) => {
+      const error = IcmpError.ReassemblyTimeExceeded[family];
+      this.#icmpErrors.aboutFrame(this.#stack.bytes, offset, length, error, null, 0);
+    });
   }
 
   #nextTurn(now: number): number {
@@ -223,6 +251,9 @@ export class Guest {
     if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
+    for (const { announceAt } of this.#services.announcers) {
+      if (announceAt >= 0) next = Math.min(next, announceAt);
+    }
     return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil(next - now));
   }
 
@@ -236,7 +267,18 @@ export class Guest {
     const offset = this.#stack.buffer + this.#stack.headroom;
     const reason = parseFrame(this.#frame, offset, length - this.#stack.headroom, this.#caches);
     if (reason !== 0) this.drops.count(reason);
+    else if (this.#frame.isFragment) this.#onFragment(this.#frame);
     else this.#dispatch(this.#frame);
+  }
+
+  #onFragment(frame: Frame): void {
+    const whole = this.#reassembly.add(frame, this.#now);
+    if (whole === null) return;
+    const reason = parseFrame(frame, whole.offset, whole.length, this.#caches);
+    if (reason !== 0) this.drops.count(reason);
+    else this.#dispatch(frame);
+    this.#datagrams.flush();
+    this.#stack.giveBuffer(whole.buffer);
   }
 
   #dispatch(frame: Frame): void {
@@ -245,10 +287,10 @@ export class Guest {
       const verdict = service.handle(frame, this.#now);
       switch (verdict.kind) {
         case "reply":
-          this.#writeReply(verdict.frame);
+          this.#writer.writeFrame(verdict.frame);
           return;
         case "forward":
-          this.#udp.forward(frame, verdict.to, verdict.port, verdict.as, this.#now);
+          this.#datagrams.forward(frame, verdict.to, verdict.port, verdict.as, this.#now);
           return;
         case "drop":
           this.drops.count(verdict.reason);
@@ -261,67 +303,31 @@ export class Guest {
   }
 
   #relay(frame: Frame): void {
-    if (frame.protocol !== IpProtocol.Udp) {
+    if (!this.#datagrams.carries(frame)) {
       this.drops.count(
         frame.etherType === EtherType.Arp ? DropReason.ArpNotForUs : DropReason.IpUnknownProtocol,
       );
-    } else if (frame.isFragment) {
-      this.drops.count(DropReason.IpFragment);
-    } else {
-      this.#udp.relay(frame, this.#gsoSize(frame), this.#now);
+      return;
     }
+    const vnet = this.#vnetOf(frame);
+    const segmentSize = vnet.gsoType === VnetGso.UdpL4 ? vnet.gsoSize : 0;
+    const isTrusted = (vnet.vnetFlags & (VnetFlags.NeedsChecksum | VnetFlags.DataValid)) !== 0;
+    this.#datagrams.relay(frame, segmentSize, isTrusted, this.#now);
   }
 
-  /** Payload bytes per datagram of a UDP superframe, 0 for an ordinary one. */
-  #gsoSize(frame: Frame): number {
-    if (this.#frameHeader === 0) return 0;
-    parseVnet(frame.bytes, frame.offset - this.#frameHeader, this.#vnet);
-    return this.#vnet.gsoType === VnetGso.UdpL4 ? this.#vnet.gsoSize : 0;
+  /** The frame's virtio header; all zeros where there is none. */
+  #vnetOf(frame: Frame): VnetHeader {
+    if (this.#frameHeader > 0) {
+      parseVnet(frame.bytes, frame.offset - this.#frameHeader, this.#vnet);
+    }
+    return this.#vnet;
   }
 
-  #sendIcmpError(frame: Frame, error: IcmpError): void {
-    if (!mayCauseIcmpError(frame)) return;
-    const reply = new Uint8Array(icmpErrorFrameLength(frame));
-    emitIcmpErrorFrame(reply, 0, frame, error, this.#routerFor(frame));
-    this.#writeReply(reply);
-  }
-
-  /** The address that speaks for Slipway as a router, of the frame's family. */
-  #routerFor(frame: Frame): FlowTuple["peer"] {
-    const plan = this.config.plans.find(({ gateway }) => gateway.family === frame.family);
-    return plan?.gateway ?? frame.destination;
-  }
-
-  /** The held SYN is put back into a frame, so that one code path writes all ICMP errors. */
   #sendUnreachable(id: number, tuple: FlowTuple, error: IcmpError): void {
     const syn = this.#stack.heldSyn(id);
     if (syn === null) return;
-    const bytes = new Uint8Array(ETHERNET_HEADER_LENGTH + syn.length);
-    const etherType = tuple.peer.family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
-    const mac = gatewayMac(this.config.plans);
-    emitEthernet(bytes, 0, mac, this.#stack.guestMac(id), etherType);
-    bytes.set(syn, ETHERNET_HEADER_LENGTH);
-    const frame = new Frame(bytes);
-    if (parseFrame(frame, 0, bytes.length, this.#caches) === 0) this.#sendIcmpError(frame, error);
-  }
-
-  /** Writes an Ethernet frame of a service; its checksums are complete. */
-  #writeReply(reply: Uint8Array): void {
-    const { bytes, headroom } = this.#stack;
-    const start = this.#pieces + 16;
-    bytes.fill(0, start, start + headroom);
-    bytes.set(reply, start + headroom);
-    if (this.#writeFrame(start, headroom + reply.length) < 0) {
-      this.drops.count(DropReason.TapQueueFull);
-    }
-  }
-
-  /** Writes a frame that stands in the memory with room for the virtio header in front. */
-  #writeFrame(offset: number, length: number): number {
-    const cut = this.#stack.headroom - this.#frameHeader;
-    this.#pieceWords[0] = offset + cut;
-    this.#pieceWords[1] = length - cut;
-    return native.writev(this.#tap.fd, this.#memory, this.#pieces, 1);
+    const mac = this.#stack.guestMac(id);
+    this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family], null, 0);
   }
 }
 

@@ -103,8 +103,8 @@ export class Loop {
       case TokenKind.Tcp:
         guest.onTcp(idOf(token), events);
         return;
-      case TokenKind.Udp:
-        guest.onUdp(idOf(token), now);
+      case TokenKind.Datagram:
+        guest.onDatagram(idOf(token), events, now);
         return;
     }
   }

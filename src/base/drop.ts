@@ -46,6 +46,16 @@ export const DropReason = {
   HostRefused: -41,
   TapQueueFull: -42,
   Offload: -43,
+  NdpMalformed: -44,
+  NdpNotForUs: -45,
+  DhcpMalformed: -46,
+  DhcpNotForUs: -47,
+  IpFragmentOverlap: -48,
+  IpFragmentTimeout: -49,
+  LimitFragments: -50,
+  HostQueueFull: -51,
+  PolicyFiltered: -52,
+  PolicyPing: -53,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -25,7 +25,7 @@ export function translateDestination(
   destination: Address,
 ): Address | DropReason {
   for (const plan of config.plans) {
-    if (plan.gateway.equals(destination)) {
+    if (plan.gateway.equals(destination) || plan.router.equals(destination)) {
       return config.hostLoopback ? LOOPBACK[destination.family] : DropReason.PolicyHostLoopback;
     }
     if (plan.prefix.contains(destination)) return DropReason.PolicyDenied;

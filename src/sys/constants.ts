@@ -13,7 +13,7 @@ export const Epoll = {
   EdgeTriggered: 0x8000_0000,
 } as const;
 
-/** socket(2), ip(7), ipv6(7), tcp(7), udp(7) of Linux. */
+/** socket(2), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. */
 export const Socket = {
   Inet: 2,
   Inet6: 10,
@@ -22,12 +22,33 @@ export const Socket = {
   LevelSocket: 1,
   ReuseAddress: 2,
   Error: 4,
+  SendBuffer: 7,
+  ReceiveBuffer: 8,
+  ErrorQueue: 0x2000,
+  ProtocolIcmp: 1,
+  ProtocolIcmpv6: 58,
   LevelIp: 0,
+  IpTos: 1,
+  IpTtl: 2,
+  IpMtuDiscover: 10,
   IpReceiveErrors: 11,
+  IpReceiveTtl: 12,
+  IpReceiveTos: 13,
   LevelTcp: 6,
   NoDelay: 1,
+  LevelUdp: 17,
+  UdpSegment: 103,
+  UdpReceiveOffload: 104,
   LevelIpv6: 41,
-  Ipv6Only: 26,
+  Ipv6UnicastHops: 16,
+  Ipv6MtuDiscover: 23,
   Ipv6ReceiveErrors: 25,
+  Ipv6Only: 26,
+  Ipv6ReceiveHopLimit: 51,
+  Ipv6HopLimit: 52,
+  Ipv6ReceiveTrafficClass: 66,
+  Ipv6TrafficClass: 67,
+  MtuDiscoverNever: 0,
+  MtuDiscoverProbe: 3,
   ShutdownWrite: 1,
 } as const;

@@ -53,6 +53,81 @@ export function openSocket(family: Family, type: number): number {
   return native.socket(family === 4 ? Socket.Inet : Socket.Inet6, type, 0);
 }
 
+/** What a datagram socket asks the kernel to tell with each datagram and each error (ip(7), ipv6(7)). */
+const TELL: Readonly<Record<Family, readonly [level: number, name: number][]>> = {
+  4: [
+    [Socket.LevelIp, Socket.IpReceiveErrors],
+    [Socket.LevelIp, Socket.IpReceiveTtl],
+    [Socket.LevelIp, Socket.IpReceiveTos],
+  ],
+  6: [
+    [Socket.LevelIpv6, Socket.Ipv6ReceiveErrors],
+    [Socket.LevelIpv6, Socket.Ipv6ReceiveHopLimit],
+    [Socket.LevelIpv6, Socket.Ipv6ReceiveTrafficClass],
+  ],
+};
+
+/** Asked for, and cut to net.core.rmem_max and wmem_max by the kernel. */
+const BUFFER_SIZE = 4 << 20;
+
+/** The header fields of a family that a socket sets: level, and the options' names. */
+const HEADER_OPTIONS = {
+  4: {
+    level: Socket.LevelIp,
+    hopLimit: Socket.IpTtl,
+    trafficClass: Socket.IpTos,
+    mtuDiscover: Socket.IpMtuDiscover,
+  },
+  6: {
+    level: Socket.LevelIpv6,
+    hopLimit: Socket.Ipv6UnicastHops,
+    trafficClass: Socket.Ipv6TrafficClass,
+    mtuDiscover: Socket.Ipv6MtuDiscover,
+  },
+} as const;
+
+/**
+ * A datagram socket with large buffers, an error queue, and traffic class and hop limit told with
+ * each datagram.
+ * @param protocol 0 for UDP, or that of the family's ICMP
+ * @returns a non-blocking socket, or a negative errno
+ */
+export function openDatagramSocket(family: Family, protocol: number): number {
+  const fd = native.socket(family === 4 ? Socket.Inet : Socket.Inet6, Socket.Datagram, protocol);
+  if (fd < 0) return fd;
+  native.setsockopt(fd, Socket.LevelSocket, Socket.SendBuffer, BUFFER_SIZE);
+  native.setsockopt(fd, Socket.LevelSocket, Socket.ReceiveBuffer, BUFFER_SIZE);
+  for (const [level, name] of TELL[family]) native.setsockopt(fd, level, name, 1);
+  return fd;
+}
+
+/** Lets the kernel hand over several datagrams as one (UDP_GRO). */
+export function receiveOffloaded(fd: number): void {
+  native.setsockopt(fd, Socket.LevelUdp, Socket.UdpReceiveOffload, 1);
+}
+
+/** @param hopLimit 1..255 */
+export function setHopLimit(fd: number, family: Family, hopLimit: number): void {
+  const { level, hopLimit: name } = HEADER_OPTIONS[family];
+  native.setsockopt(fd, level, name, hopLimit);
+}
+
+/** @param trafficClass DSCP and ECN, 0..255 */
+export function setTrafficClass(fd: number, family: Family, trafficClass: number): void {
+  const { level, trafficClass: name } = HEADER_OPTIONS[family];
+  native.setsockopt(fd, level, name, trafficClass);
+}
+
+/**
+ * Whether datagrams larger than a link are refused by the router in front of it, or fragmented. As
+ * a router we send what fits our own link and leave it to the guest to remember the path's MTU.
+ */
+export function setDontFragment(fd: number, family: Family, dontFragment: boolean): void {
+  const { level, mtuDiscover } = HEADER_OPTIONS[family];
+  const mode = dontFragment ? Socket.MtuDiscoverProbe : Socket.MtuDiscoverNever;
+  native.setsockopt(fd, level, mtuDiscover, mode);
+}
+
 /** @returns 0, -EINPROGRESS, or another negative errno */
 export function connectSocket(fd: number, address: Address, port: number): number {
   return native.connect(fd, scratchMemory, 0, writeSockaddr(scratch, 0, address, port));

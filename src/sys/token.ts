@@ -4,8 +4,8 @@ export const TokenKind = {
   Tap: 0,
   /** The host socket of a TCP flow; the id is the stack's flow id. */
   Tcp: 1,
-  /** The host socket of a UDP mapping. */
-  Udp: 2,
+  /** The host socket of a mapping of UDP or ICMP echo. */
+  Datagram: 2,
   /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
   Watcher: 3,
 } as const;

@@ -53,6 +53,7 @@ export class Frame implements EthernetHeader, IpHeader, UdpHeader, IcmpHeader {
   identification = 0;
   fragmentOffset = 0;
   moreFragments = false;
+  dontFragment = false;
   transportOffset = 0;
   transportLength = 0;
 

@@ -8,6 +8,7 @@ import { type IpHeader, IpProtocol } from "./ip.js";
 export const ICMP_HEADER_LENGTH = 8;
 
 const CHECKSUM_OFFSET = 2;
+const IDENTIFIER_OFFSET = 4;
 
 /** RFC 792, RFC 4443 §4. */
 const ECHO_REQUEST: Readonly<Record<Family, number>> = { 4: 8, 6: 128 };
@@ -19,11 +20,14 @@ const ICMPV6_QUERY = 0x80;
 /** The errors of ICMPv4 (RFC 792, RFC 1122 §3.2.2). */
 const ICMPV4_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12]);
 
-/** Type and code of an error that has a name in both versions. */
-export interface IcmpError {
-  readonly 4: { readonly type: number; readonly code: number };
-  readonly 6: { readonly type: number; readonly code: number };
+/** What an ICMP message says. */
+export interface IcmpCode {
+  readonly type: number;
+  readonly code: number;
 }
+
+/** An error that has a name in both versions. */
+export type IcmpError = Readonly<Record<Family, IcmpCode>>;
 
 /** RFC 792, RFC 1812 §5.2.7 for ICMP; RFC 4443 §3 for ICMPv6. */
 export const IcmpError = {
@@ -33,6 +37,7 @@ export const IcmpError = {
   Prohibited: { 4: { type: 3, code: 13 }, 6: { type: 1, code: 1 } },
   PacketTooBig: { 4: { type: 3, code: 4 }, 6: { type: 2, code: 0 } },
   HopLimitExceeded: { 4: { type: 11, code: 0 }, 6: { type: 3, code: 0 } },
+  ReassemblyTimeExceeded: { 4: { type: 11, code: 1 }, 6: { type: 3, code: 1 } },
 } as const satisfies Record<string, IcmpError>;
 
 /** RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c): as much as fits these sizes of the whole packet. */
@@ -103,10 +108,9 @@ export function emitIcmpError(
   bytes: Uint8Array,
   offset: number,
   family: Family,
-  error: IcmpError,
+  { type, code }: IcmpCode,
   mtu: number,
 ): number {
-  const { type, code } = error[family];
   emitHeader(bytes, offset, type, code);
   // RFC 1191 §4: the lower half in ICMP; RFC 4443 §3.2: the whole word in ICMPv6.
   writeU16(bytes, offset + 4, family === 4 ? 0 : mtu >>> 16);
@@ -139,6 +143,29 @@ export function writeIcmpChecksum(
 ): void {
   const sum = addToSum(pseudoSum(source, destination, length), bytes, offset, length);
   writeU16(bytes, offset + CHECKSUM_OFFSET, complement(sum));
+}
+
+/**
+ * Gives an echo message at `offset` another identifier and writes its checksum.
+ *
+ * @param length of header and payload
+ */
+export function rewriteEcho(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  identifier: number,
+  source: Address,
+  destination: Address,
+): void {
+  writeU16(bytes, offset + CHECKSUM_OFFSET, 0);
+  writeEchoIdentifier(bytes, offset, identifier);
+  writeIcmpChecksum(bytes, offset, length, source, destination);
+}
+
+/** Gives the echo message at `offset` another identifier; its checksum is then wrong. */
+export function writeEchoIdentifier(bytes: Uint8Array, offset: number, identifier: number): void {
+  writeU16(bytes, offset + IDENTIFIER_OFFSET, identifier);
 }
 
 /** Whether the checksum of a parsed message is right. */

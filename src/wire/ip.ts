@@ -5,6 +5,7 @@ import { addToSum, complement, isIntact } from "./checksum.js";
 
 export const IPV4_HEADER_LENGTH = 20;
 export const IPV6_HEADER_LENGTH = 40;
+const FRAGMENT_HEADER_LENGTH = 8;
 
 /** Protocol numbers (IANA) that we act on. */
 export const IpProtocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const;
@@ -54,6 +55,8 @@ export interface IpHeader {
   /** In bytes. */
   fragmentOffset: number;
   moreFragments: boolean;
+  /** DF; in IPv6, where only the sender fragments: whether there is no fragment header. */
+  dontFragment: boolean;
   /** Where the payload starts: for an unfragmented packet the transport header. */
   transportOffset: number;
   /** Length by the IP header, without Ethernet padding. */
@@ -95,6 +98,7 @@ export function parseIpv4(
   header.identification = readU16(bytes, offset + 4);
   header.fragmentOffset = (fragment & FRAGMENT_OFFSET) * 8;
   header.moreFragments = (fragment & MORE_FRAGMENTS) !== 0;
+  header.dontFragment = (fragment & DONT_FRAGMENT) !== 0;
   return (
     checkIpv4Options(bytes, offset + IPV4_HEADER_LENGTH, header.transportOffset) ||
     checkIpv4Addresses(header.source, header.destination) ||
@@ -124,6 +128,7 @@ export function parseIpv6(
   header.identification = 0;
   header.fragmentOffset = 0;
   header.moreFragments = false;
+  header.dontFragment = true;
   header.transportOffset = offset + IPV6_HEADER_LENGTH;
   header.transportLength = payloadLength;
   return (
@@ -148,32 +153,113 @@ export function emitIp(
   trafficClass: number,
 ): number {
   if (source.family === 6) {
-    writeU16(bytes, offset, 0x6000 | (trafficClass << 4));
-    writeU16(bytes, offset + 2, 0);
-    writeU16(bytes, offset + 4, payloadLength);
-    bytes[offset + 6] = protocol;
-    bytes[offset + 7] = hopLimit;
-    source.write(bytes, offset + 8);
-    destination.write(bytes, offset + 24);
+    emitIpv6(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
     return IPV6_HEADER_LENGTH;
   }
+  emitIpv4(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+  finishIpv4(bytes, offset, 0, DONT_FRAGMENT);
+  return IPV4_HEADER_LENGTH;
+}
+
+/**
+ * Writes the IP header of a fragment and returns its length; in IPv6 that includes the fragment
+ * header. Offset 0 without more fragments is a whole datagram that may be fragmented.
+ *
+ * @param payloadLength of this fragment
+ * @param identification 16 bits count in IPv4, 32 in IPv6
+ * @param fragmentOffset in bytes, a multiple of 8
+ */
+export function emitIpFragment(
+  bytes: Uint8Array,
+  offset: number,
+  source: Address,
+  destination: Address,
+  protocol: number,
+  payloadLength: number,
+  hopLimit: number,
+  trafficClass: number,
+  identification: number,
+  fragmentOffset: number,
+  moreFragments: boolean,
+): number {
+  if (source.family === 6) {
+    const length = payloadLength + FRAGMENT_HEADER_LENGTH;
+    const kind = Extension.Fragment;
+    emitIpv6(bytes, offset, source, destination, kind, length, hopLimit, trafficClass);
+    const header = offset + IPV6_HEADER_LENGTH;
+    bytes[header] = protocol;
+    bytes[header + 1] = 0;
+    writeU16(bytes, header + 2, fragmentOffset | (moreFragments ? 1 : 0));
+    writeU16(bytes, header + 4, identification >>> 16);
+    writeU16(bytes, header + 6, identification);
+    return IPV6_HEADER_LENGTH + FRAGMENT_HEADER_LENGTH;
+  }
+  emitIpv4(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+  const fragment = (fragmentOffset >>> 3) | (moreFragments ? MORE_FRAGMENTS : 0);
+  finishIpv4(bytes, offset, identification, fragment);
+  return IPV4_HEADER_LENGTH;
+}
+
+function emitIpv6(
+  bytes: Uint8Array,
+  offset: number,
+  source: Address,
+  destination: Address,
+  protocol: number,
+  payloadLength: number,
+  hopLimit: number,
+  trafficClass: number,
+): void {
+  writeU16(bytes, offset, 0x6000 | (trafficClass << 4));
+  writeU16(bytes, offset + 2, 0);
+  writeU16(bytes, offset + 4, payloadLength);
+  bytes[offset + 6] = protocol;
+  bytes[offset + 7] = hopLimit;
+  source.write(bytes, offset + 8);
+  destination.write(bytes, offset + 24);
+}
+
+/** All but what finishIpv4 writes. */
+function emitIpv4(
+  bytes: Uint8Array,
+  offset: number,
+  source: Address,
+  destination: Address,
+  protocol: number,
+  payloadLength: number,
+  hopLimit: number,
+  trafficClass: number,
+): void {
   bytes[offset] = 0x45;
   bytes[offset + 1] = trafficClass;
   writeU16(bytes, offset + 2, IPV4_HEADER_LENGTH + payloadLength);
-  writeU16(bytes, offset + 4, 0);
-  writeU16(bytes, offset + 6, DONT_FRAGMENT);
   bytes[offset + 8] = hopLimit;
   bytes[offset + 9] = protocol;
-  writeU16(bytes, offset + 10, 0);
   source.write(bytes, offset + 12);
   destination.write(bytes, offset + 16);
+}
+
+/** @param fragment flags and offset as they stand in the header */
+function finishIpv4(
+  bytes: Uint8Array,
+  offset: number,
+  identification: number,
+  fragment: number,
+): void {
+  writeU16(bytes, offset + 4, identification);
+  writeU16(bytes, offset + 6, fragment);
+  writeU16(bytes, offset + 10, 0);
   writeU16(bytes, offset + 10, complement(addToSum(0, bytes, offset, IPV4_HEADER_LENGTH)));
-  return IPV4_HEADER_LENGTH;
 }
 
 /** How many bytes emitIp writes. */
 export function ipHeaderLength(family: Family): number {
   return family === 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
+}
+
+/** How many bytes emitIpFragment writes. */
+export function ipFragmentHeaderLength(family: Family): number {
+  return family === 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH + FRAGMENT_HEADER_LENGTH;
 }
 
 /** Options are skipped, but for source routes: RFC 7126 §4.3, §4.4 has them dropped. */
@@ -273,7 +359,7 @@ function checkExtension(bytes: Uint8Array, header: IpHeader, type: number): Drop
 
 /** A fragment header has a reserved byte where the others have their length (RFC 8200 §4.5). */
 function extensionLength(bytes: Uint8Array, offset: number, type: number): number {
-  return type === Extension.Fragment ? 8 : (bytes[offset + 1] + 1) * 8;
+  return type === Extension.Fragment ? FRAGMENT_HEADER_LENGTH : (bytes[offset + 1] + 1) * 8;
 }
 
 function readFragmentHeader(bytes: Uint8Array, header: IpHeader): void {
@@ -281,6 +367,7 @@ function readFragmentHeader(bytes: Uint8Array, header: IpHeader): void {
   const fragment = readU16(bytes, offset + 2);
   header.fragmentOffset = fragment & 0xfff8;
   header.moreFragments = (fragment & 1) !== 0;
+  header.dontFragment = false;
   header.identification = readU16(bytes, offset + 4) * 0x1_0000 + readU16(bytes, offset + 6);
 }
 

@@ -5,7 +5,7 @@ import type { Frame } from "./frame.js";
 import {
   emitIcmpError,
   ICMP_HEADER_LENGTH,
-  type IcmpError,
+  type IcmpCode,
   icmpProtocol,
   isIcmpError,
   quotedLength,
@@ -73,7 +73,7 @@ export function emitIcmpErrorFrame(
   bytes: Uint8Array,
   offset: number,
   frame: Frame,
-  error: IcmpError,
+  error: IcmpCode,
   from: Address,
   mtu = 0,
 ): number {

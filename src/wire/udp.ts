@@ -1,7 +1,7 @@
 import type { Address } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import { readU16, writeU16 } from "./bytes.js";
-import { addToSum, complement, pseudoHeaderSum } from "./checksum.js";
+import { addToSum, complement, isIntact, pseudoHeaderSum } from "./checksum.js";
 import { type IpHeader, IpProtocol } from "./ip.js";
 
 export const UDP_HEADER_LENGTH = 8;
@@ -69,8 +69,33 @@ export function writeUdpChecksum(
   source: Address,
   destination: Address,
 ): void {
+  const payload = offset + UDP_HEADER_LENGTH;
+  const payloadLength = length - UDP_HEADER_LENGTH;
+  writeUdpChecksumApart(bytes, offset, payload, payloadLength, source, destination);
+}
+
+/** As writeUdpChecksum, for a payload that does not stand behind its header. */
+export function writeUdpChecksumApart(
+  bytes: Uint8Array,
+  offset: number,
+  payload: number,
+  payloadLength: number,
+  source: Address,
+  destination: Address,
+): void {
+  const length = UDP_HEADER_LENGTH + payloadLength;
   const pseudo = pseudoHeaderSum(source, destination, IpProtocol.Udp, length);
-  const checksum = complement(addToSum(pseudo, bytes, offset, length));
+  const header = addToSum(pseudo, bytes, offset, UDP_HEADER_LENGTH);
+  const checksum = complement(addToSum(header, bytes, payload, payloadLength));
   // RFC 768: zero would mean that there is no checksum.
   writeU16(bytes, offset + UDP_CHECKSUM_OFFSET, checksum === 0 ? 0xffff : checksum);
+}
+
+/** Whether the checksum of a parsed datagram is right; 0 stands for none (RFC 768). */
+export function udpChecksumIsRight(bytes: Uint8Array, ip: IpHeader): boolean {
+  const { source, destination, transportOffset, transportLength } = ip;
+  if (readU16(bytes, transportOffset + UDP_CHECKSUM_OFFSET) === 0) return true;
+  const length = readU16(bytes, transportOffset + 4);
+  const pseudo = pseudoHeaderSum(source, destination, IpProtocol.Udp, length);
+  return length <= transportLength && isIntact(addToSum(pseudo, bytes, transportOffset, length));
 }

@@ -8,6 +8,8 @@ export const VNET_HEADER_LENGTH = 10;
 export const VnetFlags = {
   /** The checksum field holds the pseudo-header sum; the receiver may take the rest as right. */
   NeedsChecksum: 1,
+  /** The checksum has been verified. */
+  DataValid: 2,
 } as const;
 
 /** What the frame is to be cut into; the header's gso_type without its ECN bit. */

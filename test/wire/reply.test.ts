@@ -17,7 +17,14 @@ function errorAbout(
 ): Uint8Array {
   const cause = parseOk(bytes);
   const frame = new Uint8Array(icmpErrorFrameLength(cause));
-  const length = emitIcmpErrorFrame(frame, 0, cause, error, from ?? cause.destination, mtu);
+  const length = emitIcmpErrorFrame(
+    frame,
+    0,
+    cause,
+    error[cause.family],
+    from ?? cause.destination,
+    mtu,
+  );
   expect(length).toBe(frame.length);
   return frame;
 }

@@ -1,0 +1,456 @@
+import { Address } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import { log } from "../base/log.js";
+import type { GuestConfig } from "../base/plan.js";
+import type { Stack } from "../stack/stack.js";
+import { Epoll, Errno } from "../sys/constants.js";
+import type { QueuedError, ReceivedControl } from "../sys/control.js";
+import { native } from "../sys/native.js";
+import { TokenKind, tokenOf } from "../sys/token.js";
+import type { Frame } from "../wire/frame.js";
+import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
+import { IpProtocol } from "../wire/ip.js";
+import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
+import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
+import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
+import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
+import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
+import { PingProtocol } from "./ping.js";
+import { RECEIVE_BATCH, Receiver } from "./receiver.js";
+import { SendQueue } from "./send-queue.js";
+import { translateDestination } from "./translate.js";
+import { UdpProtocol } from "./udp.js";
+
+/** Mappings of one guest: each is a descriptor of the process. */
+const MAX_MAPPINGS = 4096;
+
+/**
+ * Calls per turn, so that no mapping starves another. The first asks for few: most sockets have one
+ * datagram at a time, and each message that is offered costs.
+ */
+const RECEIVE_ROUNDS = 4;
+const FIRST_ROUND = 4;
+
+/** An IPv4 or IPv6 packet holds no more. */
+const MAX_GATHERED = 65_000;
+
+/** What the relay needs of its guest. */
+export interface DatagramContext {
+  readonly stack: Stack;
+  readonly config: GuestConfig;
+  readonly drops: DropCounters;
+  /** Number of the registered memory of the stack. */
+  readonly memory: number;
+  /** Index of the guest in tokens. */
+  readonly guest: number;
+  /** Whether the TAP has a virtio header. */
+  readonly offload: boolean;
+  readonly writer: GuestWriter;
+  readonly errors: IcmpErrors;
+}
+
+/** Datagrams received one after the other that go to the guest as one frame. */
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * Relays the guest's datagrams, UDP and ICMP echo. A mapping is endpoint-independent (RFC 4787
+ * REQ-1, RFC 5508 REQ-1): all that one endpoint of the guest sends to the world leaves from one
+ * host socket.
+ */
+export class DatagramRelay {
+  readonly #context: DatagramContext;
+  readonly #mappings = new MappingTable();
+  readonly #queue: SendQueue;
+  readonly #udp: UdpProtocol;
+  readonly #ping: PingProtocol;
+  /** Made with the first mapping, as most guests' memory is better spent on TCP. */
+  #receiver: Receiver | null = null;
+  #pingRefused = false;
+  readonly #control: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
+  readonly #next: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
+  readonly #envelope: Envelope;
+  readonly #exchange: Mutable<Exchange> = {
+    guestPort: 0,
+    port: 0,
+    payload: 0,
+    length: 0,
+    segmentSize: 0,
+  };
+
+  constructor(context: DatagramContext) {
+    const { stack, memory, offload, config } = context;
+    this.#context = context;
+    this.#queue = new SendQueue(stack, memory, {
+      clearErrors: (mapping) => this.#readErrors(mapping),
+      onSendFailure: (mapping, offset, length, errno) =>
+        this.#onSendFailure(mapping, offset, length, errno),
+    });
+    this.#udp = new UdpProtocol(offload);
+    this.#ping = new PingProtocol(stack.bytes);
+    const { gateway } = config.plans[0];
+    this.#envelope = {
+      ...{ mac: 0, source: gateway, destination: gateway },
+      ...{ protocol: IpProtocol.Udp, hopLimit: DEFAULT_HOP_LIMIT, trafficClass: 0 },
+    };
+  }
+
+  /** How many mappings there are. */
+  get count(): number {
+    return this.#mappings.count;
+  }
+
+  /** Whether packets of that protocol are for relay(). */
+  carries(frame: Frame): boolean {
+    return frame.protocol === IpProtocol.Udp || frame.protocol === icmpProtocol(frame.family);
+  }
+
+  /**
+   * Relays the datagram in `frame` to where the address plan leads.
+   * @param segmentSize of a superframe; 0 for an ordinary one
+   * @param isTrusted whether the kernel vouches for the transport's checksum
+   */
+  relay(frame: Frame, segmentSize: number, isTrusted: boolean, now: number): void {
+    const { config, drops, errors } = this.#context;
+    const protocol = frame.protocol === IpProtocol.Udp ? this.#udp : this.#ping;
+    const reason = protocol.check(frame, isTrusted);
+    if (reason !== 0) {
+      drops.count(reason);
+      return;
+    }
+    const to = translateDestination(config, frame.destination);
+    if (!(to instanceof Address)) {
+      drops.count(to);
+      this.#refuse(frame, to);
+      return;
+    }
+    const isOurs = to !== frame.destination;
+    if (!isOurs && frame.hopLimit <= 1) {
+      drops.count(DropReason.IpHopLimit);
+      errors.about(frame, IcmpError.HopLimitExceeded[frame.family], null, 0);
+      return;
+    }
+    const port = protocol.port(frame);
+    this.#send(
+      frame,
+      protocol,
+      to,
+      port,
+      isOurs ? frame.destination : null,
+      false,
+      segmentSize,
+      now,
+    );
+  }
+
+  /** Relays a UDP datagram to a service's choice; only its answers come back, as the one asked. */
+  forward(frame: Frame, to: Address, port: number, as: Address, now: number): void {
+    this.#send(frame, this.#udp, to, port, as, true, 0, now);
+  }
+
+  /** Sends what was relayed; to be called before the buffers of the frames are used again. */
+  flush(): void {
+    this.#queue.flush();
+  }
+
+  /** Reads what the mapping's socket has received, at most a turn's worth. */
+  onSocketEvents(id: number, events: number, now: number): void {
+    const mapping = this.#mappings.get(id);
+    const receiver = this.#receiver;
+    if (mapping === undefined || receiver === null) return;
+    if ((events & Epoll.Error) !== 0) this.#readErrors(mapping);
+    for (let round = 0; round < RECEIVE_ROUNDS; round += 1) {
+      const most = round === 0 ? FIRST_ROUND : RECEIVE_BATCH;
+      const received = receiver.receive(mapping.fd, most);
+      if (received > 0) this.#deliver(mapping, receiver, received, now);
+      // A pending error is told once and cleared by this very call.
+      if (received < most) return;
+    }
+  }
+
+  /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
+  expire(now: number): number {
+    return this.#mappings.expire(now);
+  }
+
+  /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
+  reap(): void {
+    this.#mappings.reap();
+  }
+
+  close(): void {
+    this.#mappings.close();
+  }
+
+  #refuse(frame: Frame, reason: DropReason): void {
+    const { errors } = this.#context;
+    const { family } = frame;
+    if (reason === DropReason.PolicyHostLoopback) {
+      errors.about(frame, IcmpError.PortUnreachable[family], null, 0);
+    }
+    if (reason === DropReason.PolicyDenied) {
+      errors.about(frame, IcmpError.HostUnreachable[family], null, 0);
+    }
+  }
+
+  #send(
+    frame: Frame,
+    protocol: DatagramProtocol,
+    to: Address,
+    port: number,
+    as: Address | null,
+    exact: boolean,
+    segmentSize: number,
+    now: number,
+  ): void {
+    const mapping =
+      this.#mappings.find(frame, protocol, as, exact) ??
+      this.#open(frame, protocol, { to, port, as, exact }, now);
+    if (mapping === null) return;
+    mapping.lastUsed = now;
+    mapping.mac = frame.sourceMac;
+    if (as === null) mapping.contact(to);
+    const { trafficClass } = frame;
+    // What leads to the host itself has arrived here: it crosses no further link.
+    const fields =
+      as === null
+        ? headerFields(frame.hopLimit - 1, trafficClass, frame.dontFragment)
+        : headerFields(DEFAULT_HOP_LIMIT, trafficClass, false);
+    const payload = protocol.payload(frame);
+    const length = protocol.length(frame);
+    this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
+  }
+
+  #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
+    const { stack, memory, drops, guest } = this.#context;
+    this.#receiver ??= Receiver.create(stack, memory);
+    if (this.#receiver === null) {
+      drops.count(DropReason.LimitMemory);
+      return null;
+    }
+    const fd = this.#openSocket(frame, protocol, route);
+    if (fd < 0) {
+      this.#onOpenFailure(frame, protocol, -fd);
+      return null;
+    }
+    const mapping = new Mapping(fd, protocol, frame, route, false, now);
+    const id = this.#mappings.nextId();
+    native.watch(fd, Epoll.In, tokenOf(TokenKind.Datagram, guest, id));
+    this.#mappings.add(id, mapping);
+    return mapping;
+  }
+
+  /** The oldest idle mapping goes first, both at our limit and at the process's. */
+  #openSocket(frame: Frame, protocol: DatagramProtocol, route: Route): number {
+    const { config } = this.#context;
+    const { family } = frame;
+    const source = route.to.isLoopback ? null : config.outbound[family];
+    if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
+    const guestPort = protocol.guestPort(frame);
+    const fd = protocol.open(route.to.family, guestPort, source);
+    if (fd !== -Errno.EMFILE && fd !== -Errno.ENFILE) return fd;
+    return this.#endOldest() ? protocol.open(route.to.family, guestPort, source) : fd;
+  }
+
+  /** What waits in the queue may be the mapping's. */
+  #endOldest(): boolean {
+    this.#queue.flush();
+    return this.#mappings.endOldest();
+  }
+
+  #onOpenFailure(frame: Frame, protocol: DatagramProtocol, errno: number): void {
+    const { drops, errors } = this.#context;
+    const isForbidden = errno === Errno.EACCES || errno === Errno.EPERM;
+    if (protocol !== this.#ping || !isForbidden) {
+      drops.count(DropReason.LimitFlows);
+      return;
+    }
+    drops.count(DropReason.PolicyPing);
+    errors.about(frame, IcmpError.Prohibited[frame.family], null, 0);
+    if (this.#pingRefused) return;
+    this.#pingRefused = true;
+    log.warn(
+      "ping leads no further than the gateway: this user's group is not in the sysctl " +
+        "net.ipv4.ping_group_range (as root: sysctl -w 'net.ipv4.ping_group_range=0 2147483647')",
+    );
+  }
+
+  /** @returns whether an error was read that is of an earlier datagram */
+  #readErrors(mapping: Mapping): boolean {
+    const receiver = this.#receiver;
+    if (receiver === null) return false;
+    let found = false;
+    for (let count = receiver.receiveErrors(mapping.fd); count > 0; ) {
+      for (let index = 0; index < count; index += 1) {
+        const error = receiver.errorAt(index);
+        if (error === null) continue;
+        if (error.isLocal) mapping.localMtu = error.mtu;
+        else this.#onQueuedError(mapping, receiver, index, error);
+        found ||= !error.isLocal;
+      }
+      count = receiver.receiveErrors(mapping.fd);
+    }
+    return found;
+  }
+
+  /** An ICMP error came back about a datagram that the mapping sent: the guest shall have it. */
+  #onQueuedError(mapping: Mapping, receiver: Receiver, index: number, error: QueuedError): void {
+    const { route, guest, guestPort, protocol, mac } = mapping;
+    const { errors } = this.#context;
+    if (!isIcmpError(guest.family, error.type)) return;
+    const destination = route.as ?? receiver.errorDestination(index);
+    const port = route.exact ? mapping.askedPort : receiver.errorPort(index);
+    const transport = protocol.quote(guestPort, port, receiver.errorPayload(index));
+    const number = protocol.number(guest.family);
+    const packet = rebuildPacket(guest, destination, number, transport);
+    const { offender } = error;
+    // The host's own addresses are not the guest's business; behind a translation it speaks as us.
+    const from = route.as ?? (offender?.isLoopback === true ? null : offender);
+    errors.aboutPacket(packet, mac, error, from, error.mtu);
+  }
+
+  #onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void {
+    const { drops, errors, stack } = this.#context;
+    const error = unreachableBy(errno);
+    if (error === null) {
+      drops.count(DropReason.HostQueueFull);
+      return;
+    }
+    drops.count(DropReason.HostRefused);
+    const mtu = error === IcmpError.PacketTooBig ? mapping.localMtu : 0;
+    const code: IcmpCode = error[mapping.guest.family];
+    errors.aboutFrame(stack.bytes, offset, length, code, null, mtu);
+  }
+
+  /** As whom a peer appears to the guest; null when it may not be heard. */
+  #appearance(mapping: Mapping, peer: Address, port: number): Address | null {
+    const { route } = mapping;
+    if (route.as === null) return peer.isLoopback || !mapping.admits(peer) ? null : peer;
+    if (!peer.equals(route.to) || (route.exact && port !== route.port)) return null;
+    return route.as;
+  }
+
+  #deliver(mapping: Mapping, receiver: Receiver, count: number, now: number): void {
+    const { drops } = this.#context;
+    for (let index = 0; index < count; ) {
+      const source = this.#appearance(mapping, receiver.peerOf(index), receiver.portOf(index));
+      if (source === null) {
+        drops.count(DropReason.PolicyFiltered);
+        index += 1;
+        continue;
+      }
+      mapping.answered = true;
+      mapping.lastUsed = now;
+      index += this.#deliverFrom(mapping, receiver, source, index, count);
+    }
+  }
+
+  /** @returns how many of the received messages were delivered, at least one */
+  #deliverFrom(
+    mapping: Mapping,
+    receiver: Receiver,
+    source: Address,
+    index: number,
+    count: number,
+  ): number {
+    const { writer } = this.#context;
+    receiver.readControl(index, this.#control);
+    this.#address(mapping, source);
+    const port = mapping.route.exact ? mapping.askedPort : receiver.portOf(index);
+    const gathered = this.#gather(mapping, receiver, source, port, index, count);
+    if (gathered > 1) return gathered;
+    const exchange = this.#exchange;
+    exchange.guestPort = mapping.guestPort;
+    exchange.port = port;
+    exchange.payload = receiver.payloadAt(index);
+    exchange.length = receiver.lengthOf(index);
+    exchange.segmentSize = this.#control.segmentSize;
+    mapping.protocol.deliver(writer, this.#envelope, exchange);
+    return 1;
+  }
+
+  #address(mapping: Mapping, source: Address): void {
+    const envelope = this.#envelope;
+    const { hopLimit, trafficClass } = this.#control;
+    envelope.mac = mapping.mac;
+    envelope.source = source;
+    envelope.destination = mapping.guest;
+    envelope.protocol = mapping.protocol.number(source.family);
+    envelope.trafficClass = trafficClass;
+    // We are one hop; what the host itself says starts here.
+    envelope.hopLimit = mapping.route.as === null ? Math.max(1, hopLimit - 1) : DEFAULT_HOP_LIMIT;
+  }
+
+  /**
+   * Delivers equal-sized datagrams of one peer as one superframe.
+   * @returns how many, 0 when they are to be delivered one by one
+   */
+  #gather(
+    mapping: Mapping,
+    receiver: Receiver,
+    source: Address,
+    port: number,
+    index: number,
+    count: number,
+  ): number {
+    const { writer } = this.#context;
+    const size = receiver.lengthOf(index);
+    if (!mapping.protocol.hasSegments || size === 0 || this.#control.segmentSize > 0) return 0;
+    if (!writer.takesSegments(source, size)) return 0;
+    let total = size;
+    let end = index + 1;
+    writer.setPiece(0, receiver.payloadAt(index), size);
+    while (end < count && this.#continues(receiver, index, end, size, total)) {
+      const length = receiver.lengthOf(end);
+      writer.setPiece(end - index, receiver.payloadAt(end), length);
+      total += length;
+      end += 1;
+      if (length < size) break;
+    }
+    const pieces = end - index;
+    if (pieces === 1) return 0;
+    const { guestPort } = mapping;
+    const written = writer.writeGathered(this.#envelope, port, guestPort, pieces, total, size);
+    return written ? pieces : 0;
+  }
+
+  #continues(
+    receiver: Receiver,
+    first: number,
+    index: number,
+    size: number,
+    total: number,
+  ): boolean {
+    const length = receiver.lengthOf(index);
+    if (length === 0 || length > size || total + length > MAX_GATHERED) return false;
+    if (index - first >= MAX_PIECES || receiver.portOf(index) !== receiver.portOf(first))
+      return false;
+    if (!receiver.peerOf(index).equals(receiver.peerOf(first))) return false;
+    receiver.readControl(index, this.#next);
+    const { segmentSize, trafficClass, hopLimit } = this.#next;
+    const control = this.#control;
+    return (
+      segmentSize === 0 && trafficClass === control.trafficClass && hopLimit === control.hopLimit
+    );
+  }
+}
+
+/** What the guest is told of a send that failed; null for nothing: lost, as on any network. */
+function unreachableBy(errno: number): IcmpError | null {
+  switch (errno) {
+    case Errno.ENETUNREACH:
+      return IcmpError.NetworkUnreachable;
+    case Errno.EHOSTUNREACH:
+    // No address of ours for the destination: the family is not routed.
+    case Errno.EADDRNOTAVAIL:
+      return IcmpError.HostUnreachable;
+    case Errno.EACCES:
+    case Errno.EPERM:
+      return IcmpError.Prohibited;
+    case Errno.ECONNREFUSED:
+      return IcmpError.PortUnreachable;
+    case Errno.EMSGSIZE:
+      return IcmpError.PacketTooBig;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,323 @@
+import type { Address, Family } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
+import type { Stack } from "../stack/stack.js";
+import { Errno } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import { pseudoHeaderSum } from "../wire/checksum.js";
+import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import { createAddressCaches, Frame, NO_PROTOCOL, parseFrame } from "../wire/frame.js";
+import {
+  emitIp,
+  emitIpFragment,
+  IpProtocol,
+  ipFragmentHeaderLength,
+  ipHeaderLength,
+} from "../wire/ip.js";
+import {
+  emitUdp,
+  UDP_CHECKSUM_OFFSET,
+  UDP_HEADER_LENGTH,
+  writeUdpChecksumApart,
+} from "../wire/udp.js";
+import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso } from "../wire/vnet.js";
+
+/** Pieces of payload that one packet may be gathered from. */
+export const MAX_PIECES = 64;
+
+const PIECE_SPACE = 8;
+
+/** Room for the longest headers: virtio, Ethernet, IPv6 with a fragment header, UDP. */
+const HEADER_SPACE = 96;
+
+const ETHER_TYPE: Readonly<Record<Family, number>> = { 4: EtherType.Ipv4, 6: EtherType.Ipv6 };
+
+/** Where a packet to the guest comes from and how it goes; refilled for each. */
+export interface Envelope {
+  /** The guest's. */
+  mac: Mac;
+  source: Address;
+  destination: Address;
+  protocol: number;
+  hopLimit: number;
+  trafficClass: number;
+}
+
+export interface GuestWriterOptions {
+  readonly stack: Stack;
+  /** Number of the registered memory of the stack. */
+  readonly memory: number;
+  /** The TAP. */
+  readonly fd: number;
+  /** Whether the TAP has a virtio header. */
+  readonly offload: boolean;
+  /** Of the TAP, bytes of IP. */
+  readonly mtu: number;
+  /** The gateway's Ethernet address. */
+  readonly mac: Mac;
+  readonly drops: DropCounters;
+}
+
+/**
+ * Writes packets to the guest: headers from here, payload from where it lies in the stack's memory.
+ * What is larger than the MTU goes in fragments.
+ */
+export class GuestWriter {
+  readonly #options: GuestWriterOptions;
+  /** The I/O vector: piece 0 is the headers, the payload's follow. */
+  readonly #vector: number;
+  readonly #pieces: Uint32Array;
+  /** Headers end here, so that they may be of any length. */
+  readonly #headersEnd: number;
+  /** Where the Ethernet header of a finished frame is copied to. */
+  readonly #finished: number;
+  readonly #frame: Frame;
+  readonly #caches = createAddressCaches();
+  #identification = Math.floor(Math.random() * 0x1_0000_0000);
+  /** False on kernels before 6.2, which take no UDP superframes. */
+  #segments: boolean;
+
+  constructor(options: GuestWriterOptions) {
+    const { stack, offload } = options;
+    this.#options = options;
+    this.#segments = offload;
+    this.#vector = stack.takeBuffer();
+    this.#pieces = new Uint32Array(stack.memory, this.#vector, 2 * (1 + MAX_PIECES));
+    this.#headersEnd = this.#vector + PIECE_SPACE * (1 + MAX_PIECES) + HEADER_SPACE;
+    this.#finished = stack.takeBuffer() + stack.headroom;
+    this.#frame = new Frame(stack.bytes);
+  }
+
+  /** Whether datagrams of so many bytes may be written many in one. */
+  takesSegments(source: Address, segmentSize: number): boolean {
+    return this.#segments && this.#fits(source, UDP_HEADER_LENGTH + segmentSize);
+  }
+
+  /** Writes an Ethernet frame whose checksums are complete. */
+  writeFrame(frame: Uint8Array): void {
+    const { stack, mtu } = this.#options;
+    const at = this.#finished;
+    stack.bytes.set(frame, at);
+    if (frame.length - ETHERNET_HEADER_LENGTH > mtu) {
+      this.#writeLongFrame(frame.length);
+      return;
+    }
+    this.#setFrame(at, frame.length);
+    this.#write(1);
+  }
+
+  /** Names the payload's piece `index`, 0..MAX_PIECES - 1, for writeGathered. */
+  setPiece(index: number, offset: number, length: number): void {
+    this.#pieces[2 * index + 2] = offset;
+    this.#pieces[2 * index + 3] = length;
+  }
+
+  /**
+   * Writes one datagram, or with `segmentSize` above 0 all that `length` bytes are cut into.
+   */
+  writeDatagram(
+    envelope: Envelope,
+    sourcePort: number,
+    port: number,
+    payload: number,
+    length: number,
+    segmentSize: number,
+  ): void {
+    if (segmentSize === 0 || segmentSize >= length) {
+      this.#writeOne(envelope, sourcePort, port, payload, length);
+      return;
+    }
+    this.setPiece(0, payload, length);
+    if (this.writeGathered(envelope, sourcePort, port, 1, length, segmentSize)) return;
+    for (let at = 0; at < length; at += segmentSize) {
+      const part = Math.min(segmentSize, length - at);
+      this.#writeOne(envelope, sourcePort, port, payload + at, part);
+    }
+  }
+
+  /**
+   * Writes the pieces that were set as datagrams of `segmentSize` bytes, in one superframe.
+   * @returns false when the guest's TAP takes none: nothing was written
+   */
+  writeGathered(
+    envelope: Envelope,
+    sourcePort: number,
+    port: number,
+    pieces: number,
+    length: number,
+    segmentSize: number,
+  ): boolean {
+    if (!this.takesSegments(envelope.source, segmentSize)) return false;
+    this.#setUdpHeaders(envelope, sourcePort, port, length);
+    this.#offload(envelope.source, VnetGso.UdpL4, segmentSize);
+    const written = this.#write(1 + pieces);
+    if (written === -Errno.EINVAL) this.#segments = false;
+    return written !== -Errno.EINVAL;
+  }
+
+  /** Writes a message of another protocol than UDP, whose checksum is complete. */
+  writeMessage(envelope: Envelope, offset: number, length: number): void {
+    this.setPiece(0, offset, length);
+    if (!this.#fits(envelope.source, length)) {
+      this.#writeFragments(envelope, 0, offset, length);
+      return;
+    }
+    this.#setIpHeaders(envelope, this.#headersEnd, length);
+    this.#write(2);
+  }
+
+  #fits(source: Address, length: number): boolean {
+    return ipHeaderLength(source.family) + length <= this.#options.mtu;
+  }
+
+  #writeOne(
+    envelope: Envelope,
+    sourcePort: number,
+    port: number,
+    payload: number,
+    length: number,
+  ): void {
+    this.setPiece(0, payload, length);
+    this.#setUdpHeaders(envelope, sourcePort, port, length);
+    if (!this.#fits(envelope.source, UDP_HEADER_LENGTH + length)) {
+      this.#completeChecksum(envelope, payload, length);
+      this.#writeFragments(envelope, UDP_HEADER_LENGTH, payload, length);
+      return;
+    }
+    if (this.#options.offload) this.#offload(envelope.source, VnetGso.None, 0);
+    else this.#completeChecksum(envelope, payload, length);
+    this.#write(2);
+  }
+
+  #completeChecksum(envelope: Envelope, payload: number, length: number): void {
+    const { bytes } = this.#options.stack;
+    const udp = this.#headersEnd - UDP_HEADER_LENGTH;
+    const { source, destination } = envelope;
+    bytes.fill(0, udp + UDP_CHECKSUM_OFFSET, udp + UDP_HEADER_LENGTH);
+    writeUdpChecksumApart(bytes, udp, payload, length, source, destination);
+  }
+
+  /**
+   * Cuts a transport header that stands before headersEnd, and its payload, into fragments
+   * (RFC 791 §3.2, RFC 8200 §4.5).
+   */
+  #writeFragments(envelope: Envelope, headerLength: number, payload: number, length: number): void {
+    const { source } = envelope;
+    const room = (this.#options.mtu - ipFragmentHeaderLength(source.family)) & ~7;
+    this.#identification = (this.#identification + 1) >>> 0;
+    let header = headerLength;
+    let done = 0;
+    while (done < length) {
+      const part = Math.min(room - header, length - done);
+      const offset = done === 0 ? 0 : headerLength + done;
+      const more = done + part < length;
+      this.#setFragmentHeaders(envelope, header, part, offset, more);
+      this.setPiece(0, payload + done, part);
+      this.#write(2);
+      done += part;
+      header = 0;
+    }
+  }
+
+  #setFragmentHeaders(
+    envelope: Envelope,
+    header: number,
+    part: number,
+    offset: number,
+    more: boolean,
+  ): void {
+    const { source, destination, protocol, hopLimit, trafficClass } = envelope;
+    const ip = this.#headersEnd - header - ipFragmentHeaderLength(source.family);
+    emitIpFragment(
+      this.#options.stack.bytes,
+      ip,
+      source,
+      destination,
+      protocol,
+      header + part,
+      hopLimit,
+      trafficClass,
+      this.#identification,
+      offset,
+      more,
+    );
+    this.#setEthernetHeader(envelope, ip);
+  }
+
+  /** A service's answer is long because the question was: an echo of many fragments. */
+  #writeLongFrame(length: number): void {
+    const frame = this.#frame;
+    const reason = parseFrame(frame, this.#finished, length, this.#caches);
+    if (reason !== 0 || frame.protocol === NO_PROTOCOL) {
+      this.#options.drops.count(reason || DropReason.IpTruncated);
+      return;
+    }
+    const { source, destination, protocol, hopLimit, trafficClass } = frame;
+    const mac = frame.destinationMac;
+    const envelope = { mac, source, destination, protocol, hopLimit, trafficClass };
+    this.writeMessage(envelope, frame.transportOffset, frame.transportLength);
+  }
+
+  /** The UDP header with the pseudo-header's sum, and all in front of it, become piece 0. */
+  #setUdpHeaders(
+    envelope: Envelope,
+    sourcePort: number,
+    port: number,
+    payloadLength: number,
+  ): void {
+    const length = UDP_HEADER_LENGTH + payloadLength;
+    const udp = this.#headersEnd - UDP_HEADER_LENGTH;
+    const { source, destination } = envelope;
+    const sum = pseudoHeaderSum(source, destination, IpProtocol.Udp, length);
+    emitUdp(this.#options.stack.bytes, udp, sourcePort, port, payloadLength, sum);
+    this.#setIpHeaders(envelope, udp, length);
+  }
+
+  /** The IP header that ends at `end`, and all in front of it. */
+  #setIpHeaders(envelope: Envelope, end: number, payloadLength: number): void {
+    const { source, destination, protocol, hopLimit, trafficClass } = envelope;
+    const ip = end - ipHeaderLength(source.family);
+    const { bytes } = this.#options.stack;
+    emitIp(bytes, ip, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+    this.#setEthernetHeader(envelope, ip);
+  }
+
+  #setEthernetHeader(envelope: Envelope, ip: number): void {
+    const frame = ip - ETHERNET_HEADER_LENGTH;
+    const { stack, mac } = this.#options;
+    emitEthernet(stack.bytes, frame, envelope.mac, mac, ETHER_TYPE[envelope.source.family]);
+    this.#setFrame(frame, this.#headersEnd - frame);
+  }
+
+  /** Makes the frame, behind a virtio header that asks for nothing, piece 0. */
+  #setFrame(frame: number, length: number): void {
+    const { stack, offload } = this.#options;
+    const header = offload ? VNET_HEADER_LENGTH : 0;
+    stack.bytes.fill(0, frame - header, frame);
+    this.#pieces[0] = frame - header;
+    this.#pieces[1] = header + length;
+  }
+
+  /** Has the kernel complete the UDP checksum, and cut the superframe if it is one. */
+  #offload(source: Address, gso: number, segmentSize: number): void {
+    const start = ETHERNET_HEADER_LENGTH + ipHeaderLength(source.family);
+    const headers = start + UDP_HEADER_LENGTH;
+    emitVnet(
+      this.#options.stack.bytes,
+      this.#pieces[0],
+      VnetFlags.NeedsChecksum,
+      gso,
+      headers,
+      segmentSize,
+      start,
+      UDP_CHECKSUM_OFFSET,
+    );
+  }
+
+  #write(pieces: number): number {
+    const { fd, memory, drops } = this.#options;
+    const written = native.writev(fd, memory, this.#vector, pieces);
+    if (written < 0) drops.count(DropReason.TapQueueFull);
+    return written;
+  }
+}

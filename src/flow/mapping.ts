@@ -1,0 +1,203 @@
+import type { Address } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
+import { native } from "../sys/native.js";
+import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
+import type { Frame } from "../wire/frame.js";
+import type { DatagramProtocol } from "./datagram-protocol.js";
+
+/** As RFC 6335 §6 and many resolvers have it, a query is answered soon or not at all. */
+const DNS_TIMEOUT = 10_000;
+
+/** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
+export interface Route {
+  readonly to: Address;
+  readonly port: number;
+  /** The address that the guest asked, when it is not `to`. */
+  readonly as: Address | null;
+  /** Only the asked port may answer, and the answer carries the port the guest asked. */
+  readonly exact: boolean;
+}
+
+/** Header fields that a host socket gives its datagrams, as one number to compare. */
+export type HeaderFields = number;
+
+/** Those of a new socket. */
+const UNKNOWN: HeaderFields = -1;
+
+export function headerFields(
+  hopLimit: number,
+  trafficClass: number,
+  dontFragment: boolean,
+): HeaderFields {
+  return hopLimit | (trafficClass << 8) | (dontFragment ? 0x1_0000 : 0);
+}
+
+/** One endpoint of the guest and the host socket that stands for it. */
+export class Mapping {
+  readonly fd: number;
+  readonly protocol: DatagramProtocol;
+  readonly guest: Address;
+  /** Port, or identifier of ICMP echo. */
+  readonly guestPort: number;
+  readonly route: Route;
+  /** The port that the guest asked, for a route that is exact. */
+  readonly askedPort: number;
+  mac: Mac;
+  lastUsed: number;
+  answered = false;
+  /** MTU of the link that a datagram was too long for, as the host told it last. */
+  localMtu = 0;
+  /** Whom the guest has sent to; null when anybody may answer. */
+  readonly contacted: Set<string> | null;
+  #lastContacted: Address | null = null;
+  #fields: HeaderFields = UNKNOWN;
+
+  constructor(
+    fd: number,
+    protocol: DatagramProtocol,
+    frame: Frame,
+    route: Route,
+    isFiltered: boolean,
+    now: number,
+  ) {
+    this.fd = fd;
+    this.protocol = protocol;
+    this.guest = frame.source;
+    this.guestPort = protocol.guestPort(frame);
+    this.route = route;
+    this.askedPort = protocol.port(frame);
+    this.mac = frame.sourceMac;
+    this.contacted = isFiltered ? new Set() : null;
+    this.lastUsed = now;
+  }
+
+  serves(frame: Frame, protocol: DatagramProtocol, as: Address | null, exact: boolean): boolean {
+    if (this.protocol !== protocol || this.route.exact !== exact) return false;
+    if (!this.guest.equals(frame.source)) return false;
+    if (exact && this.askedPort !== protocol.port(frame)) return false;
+    return as === null ? this.route.as === null : this.route.as?.equals(as) === true;
+  }
+
+  get expires(): number {
+    if (this.route.exact) return this.lastUsed + DNS_TIMEOUT;
+    return this.lastUsed + this.protocol.timeout(this.answered);
+  }
+
+  /** Notes whom the guest sends to, where only those may answer (RFC 4787 §5). */
+  contact(address: Address): void {
+    if (this.contacted === null || this.#lastContacted?.equals(address) === true) return;
+    this.#lastContacted = address;
+    this.contacted.add(address.toString());
+  }
+
+  admits(peer: Address): boolean {
+    if (this.contacted === null || this.#lastContacted?.equals(peer) === true) return true;
+    return this.contacted.has(peer.toString());
+  }
+
+  /** Gives what is sent from now on these header fields. */
+  applyFields(fields: HeaderFields): void {
+    if (this.#fields === fields) return;
+    const changed = this.#fields === UNKNOWN ? ~0 : this.#fields ^ fields;
+    const { fd } = this;
+    const { family } = this.route.to;
+    if ((changed & 0xff) !== 0) setHopLimit(fd, family, fields & 0xff);
+    if ((changed & 0xff00) !== 0) setTrafficClass(fd, family, (fields >>> 8) & 0xff);
+    if ((changed & 0x1_0000) !== 0) setDontFragment(fd, family, (fields & 0x1_0000) !== 0);
+    this.#fields = fields;
+  }
+}
+
+/** The mappings of one guest, by token id and by the guest's endpoint. */
+export class MappingTable {
+  readonly #byId: (Mapping | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+  readonly #endedIds: number[] = [];
+  /** Ids by the guest's port: a guest has few addresses. */
+  readonly #byPort = new Map<number, number[]>();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get(id: number): Mapping | undefined {
+    return this.#byId[id];
+  }
+
+  find(
+    frame: Frame,
+    protocol: DatagramProtocol,
+    as: Address | null,
+    exact: boolean,
+  ): Mapping | null {
+    const ids = this.#byPort.get(protocol.guestPort(frame));
+    if (ids === undefined) return null;
+    for (const id of ids) {
+      const mapping = this.#byId[id];
+      if (mapping?.serves(frame, protocol, as, exact) === true) return mapping;
+    }
+    return null;
+  }
+
+  /** The id that the next mapping gets. */
+  nextId(): number {
+    return this.#freeIds.pop() ?? this.#byId.length;
+  }
+
+  add(id: number, mapping: Mapping): void {
+    this.#byId[id] = mapping;
+    this.#count += 1;
+    const ids = this.#byPort.get(mapping.guestPort);
+    if (ids === undefined) this.#byPort.set(mapping.guestPort, [id]);
+    else ids.push(id);
+  }
+
+  /** Ends the mapping that has been out of use for longest. @returns false when there is none */
+  endOldest(): boolean {
+    let oldest = -1;
+    let since = Number.POSITIVE_INFINITY;
+    this.#byId.forEach((mapping, id) => {
+      if (mapping === undefined || mapping.lastUsed >= since) return;
+      since = mapping.lastUsed;
+      oldest = id;
+    });
+    const mapping = this.#byId[oldest];
+    if (mapping !== undefined) this.#end(oldest, mapping);
+    return mapping !== undefined;
+  }
+
+  /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
+  expire(now: number): number {
+    let next = Number.POSITIVE_INFINITY;
+    this.#byId.forEach((mapping, id) => {
+      if (mapping === undefined) return;
+      if (mapping.expires <= now) this.#end(id, mapping);
+      else next = Math.min(next, mapping.expires - now);
+    });
+    return Number.isFinite(next) ? Math.ceil(next) : -1;
+  }
+
+  /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
+  reap(): void {
+    for (const id of this.#endedIds) this.#freeIds.push(id);
+    this.#endedIds.length = 0;
+  }
+
+  close(): void {
+    this.#byId.forEach((mapping, id) => {
+      if (mapping !== undefined) this.#end(id, mapping);
+    });
+    this.reap();
+  }
+
+  #end(id: number, mapping: Mapping): void {
+    native.close(mapping.fd);
+    this.#byId[id] = undefined;
+    this.#endedIds.push(id);
+    this.#count -= 1;
+    const ids = (this.#byPort.get(mapping.guestPort) ?? []).filter((other) => other !== id);
+    if (ids.length === 0) this.#byPort.delete(mapping.guestPort);
+    else this.#byPort.set(mapping.guestPort, ids);
+  }
+}

@@ -1,0 +1,130 @@
+import { type Address, AddressCache } from "../base/address.js";
+import type { Stack } from "../stack/stack.js";
+import { Socket } from "../sys/constants.js";
+import {
+  ERROR_CONTROL_SPACE,
+  parseQueuedError,
+  parseReceivedControl,
+  type QueuedError,
+  RECEIVED_CONTROL_SPACE,
+  type ReceivedControl,
+} from "../sys/control.js";
+import { MessageTable, messageTableSize } from "../sys/messages.js";
+import { sockaddrAddressOffset, sockaddrFamily, sockaddrPort } from "../sys/socket.js";
+
+/** Datagrams of 1,400 bytes that make the longest superframe. */
+export const RECEIVE_BATCH = 46;
+
+/** Errors fetched by one call, and what is wanted of each datagram they are about. */
+const ERROR_BATCH = 4;
+const ERROR_PAYLOAD = 1280;
+
+const LAYOUT = {
+  messages: RECEIVE_BATCH,
+  pieces: RECEIVE_BATCH,
+  control: RECEIVED_CONTROL_SPACE,
+} as const;
+const ERROR_LAYOUT = {
+  messages: ERROR_BATCH,
+  pieces: ERROR_BATCH,
+  control: ERROR_CONTROL_SPACE,
+} as const;
+
+/** Receives datagrams and errors of any socket into buffers of the stack; one per guest. */
+export class Receiver {
+  readonly #stack: Stack;
+  readonly #table: MessageTable;
+  readonly #errors: MessageTable;
+  readonly #peers = new AddressCache();
+
+  private constructor(stack: Stack, memory: number, base: number, buffers: readonly number[]) {
+    this.#stack = stack;
+    this.#table = new MessageTable(stack.memory, memory, base, LAYOUT);
+    buffers.forEach((buffer, index) => {
+      this.#table.setPiece(index, buffer, stack.bufferCapacity);
+    });
+    const errors = base + messageTableSize(LAYOUT);
+    this.#errors = new MessageTable(stack.memory, memory, errors, ERROR_LAYOUT);
+    const payloads = errors + messageTableSize(ERROR_LAYOUT);
+    for (let index = 0; index < ERROR_BATCH; index += 1) {
+      this.#errors.setPiece(index, payloads + index * ERROR_PAYLOAD, ERROR_PAYLOAD);
+    }
+  }
+
+  /** @returns null when memory is short */
+  static create(stack: Stack, memory: number): Receiver | null {
+    const taken: number[] = [];
+    while (taken.length <= RECEIVE_BATCH) {
+      const buffer = stack.takeBuffer();
+      if (buffer === 0) {
+        for (const other of taken) stack.giveBuffer(other);
+        return null;
+      }
+      taken.push(buffer);
+    }
+    const [base, ...buffers] = taken;
+    return new Receiver(stack, memory, base, buffers);
+  }
+
+  /** @returns how many datagrams were received, at most `most`, or a negative errno */
+  receive(fd: number, most: number): number {
+    return this.#table.receive(fd, most, 0);
+  }
+
+  payloadAt(index: number): number {
+    return this.#table.pieceOffset(index);
+  }
+
+  lengthOf(index: number): number {
+    return this.#table.length(index);
+  }
+
+  peerOf(index: number): Address {
+    return this.#addressAt(this.#table.nameAt(index));
+  }
+
+  portOf(index: number): number {
+    return sockaddrPort(this.#stack.bytes, this.#table.nameAt(index));
+  }
+
+  readControl(index: number, control: ReceivedControl): void {
+    const { bytes } = this.#stack;
+    const length = this.#table.controlLength(index);
+    parseReceivedControl(bytes, this.#table.controlAt(index), length, control);
+  }
+
+  /** Fetches errors of the socket's error queue. @returns how many, 0 when there is none */
+  receiveErrors(fd: number): number {
+    return Math.max(0, this.#errors.receive(fd, ERROR_BATCH, Socket.ErrorQueue));
+  }
+
+  errorAt(index: number): QueuedError | null {
+    const { bytes } = this.#stack;
+    return parseQueuedError(
+      bytes,
+      this.#errors.controlAt(index),
+      this.#errors.controlLength(index),
+    );
+  }
+
+  /** Where the datagram went that the error is about. */
+  errorDestination(index: number): Address {
+    return this.#addressAt(this.#errors.nameAt(index));
+  }
+
+  errorPort(index: number): number {
+    return sockaddrPort(this.#stack.bytes, this.#errors.nameAt(index));
+  }
+
+  /** As much of the datagram's payload as came back, as a view of the memory. */
+  errorPayload(index: number): Uint8Array {
+    const at = this.#errors.pieceOffset(index);
+    return this.#stack.bytes.subarray(at, at + this.#errors.length(index));
+  }
+
+  #addressAt(name: number): Address {
+    const { bytes } = this.#stack;
+    const family = sockaddrFamily(bytes, name);
+    return this.#peers.at(bytes, name + sockaddrAddressOffset(family), family);
+  }
+}

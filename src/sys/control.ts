@@ -1,0 +1,146 @@
+import { Address, type Family } from "../base/address.js";
+import { Socket } from "./constants.js";
+import { sockaddrAddressOffset, sockaddrFamily } from "./socket.js";
+
+/** struct cmsghdr of 64-bit Linux: a length of 8 bytes, level, type; all is aligned to 8. */
+const HEADER_LENGTH = 16;
+const LEVEL = 8;
+const TYPE = 12;
+
+/** CMSG_LEN and CMSG_SPACE of one u16. */
+const SEGMENT_LENGTH = HEADER_LENGTH + 2;
+export const SEGMENT_SPACE = HEADER_LENGTH + 8;
+
+/** Room for what a socket with receiveOptions tells: segment size, traffic class, hop limit. */
+export const RECEIVED_CONTROL_SPACE = 3 * (HEADER_LENGTH + 8);
+
+/** struct sock_extended_err of linux/errqueue.h, and the offender's sockaddr behind it. */
+const ERROR_LENGTH = 16;
+/** Room for an error of the error queue with what RECEIVED_CONTROL_SPACE holds. */
+export const ERROR_CONTROL_SPACE = RECEIVED_CONTROL_SPACE + HEADER_LENGTH + ERROR_LENGTH + 32;
+
+/** Level and type of the control data that we read, as kind() puts them together. */
+const Kind = {
+  SegmentSize: kind(Socket.LevelUdp, Socket.UdpReceiveOffload),
+  Tos: kind(Socket.LevelIp, Socket.IpTos),
+  TrafficClass: kind(Socket.LevelIpv6, Socket.Ipv6TrafficClass),
+  Ttl: kind(Socket.LevelIp, Socket.IpTtl),
+  HopLimit: kind(Socket.LevelIpv6, Socket.Ipv6HopLimit),
+  Error: kind(Socket.LevelIp, Socket.IpReceiveErrors),
+  Error6: kind(Socket.LevelIpv6, Socket.Ipv6ReceiveErrors),
+} as const;
+
+/** SO_EE_ORIGIN_… */
+const Origin = { Local: 1, Icmp: 2, Icmp6: 3 } as const;
+
+/** What the control data of a received datagram say; refilled for each. */
+export interface ReceivedControl {
+  /** Bytes of each of the datagrams that were received as one; 0: it is a single one. */
+  segmentSize: number;
+  trafficClass: number;
+  /** Hops left when the host had it; 0: not told. */
+  hopLimit: number;
+}
+
+/** An error of a socket's error queue. */
+export interface QueuedError {
+  /** Whether the host itself refused to send, for the size. */
+  readonly isLocal: boolean;
+  readonly type: number;
+  readonly code: number;
+  /** The path's MTU where the error is about that. */
+  readonly mtu: number;
+  /** Who reported it; null when it was the host, or is not told. */
+  readonly offender: Address | null;
+}
+
+/** Writes UDP_SEGMENT (udp(7)) and returns the length of the control data. */
+export function emitSegmentSize(bytes: Uint8Array, offset: number, size: number): number {
+  bytes.fill(0, offset, offset + SEGMENT_SPACE);
+  bytes[offset] = SEGMENT_LENGTH;
+  bytes[offset + LEVEL] = Socket.LevelUdp;
+  bytes[offset + TYPE] = Socket.UdpSegment;
+  bytes[offset + HEADER_LENGTH] = size;
+  bytes[offset + HEADER_LENGTH + 1] = size >>> 8;
+  return SEGMENT_SPACE;
+}
+
+/** Reads the control data of a received datagram. */
+export function parseReceivedControl(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  control: ReceivedControl,
+): void {
+  control.segmentSize = 0;
+  control.trafficClass = 0;
+  control.hopLimit = 0;
+  const end = offset + length;
+  for (let at = offset; at + HEADER_LENGTH < end; at = following(bytes, at)) {
+    const value = at + HEADER_LENGTH;
+    switch (kindAt(bytes, at)) {
+      case Kind.SegmentSize:
+        control.segmentSize = bytes[value] | (bytes[value + 1] << 8);
+        break;
+      // One byte in IPv4, an int in IPv6.
+      case Kind.Tos:
+      case Kind.TrafficClass:
+        control.trafficClass = bytes[value];
+        break;
+      case Kind.Ttl:
+      case Kind.HopLimit:
+        control.hopLimit = bytes[value];
+        break;
+    }
+  }
+}
+
+/** Reads the control data of a message of the error queue; null when they tell of no such error. */
+export function parseQueuedError(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): QueuedError | null {
+  const end = offset + length;
+  for (let at = offset; at + HEADER_LENGTH + ERROR_LENGTH <= end; at = following(bytes, at)) {
+    const found = kindAt(bytes, at);
+    if (found === Kind.Error || found === Kind.Error6) {
+      return extendedError(bytes, at + HEADER_LENGTH, end);
+    }
+  }
+  return null;
+}
+
+function extendedError(bytes: Uint8Array, offset: number, end: number): QueuedError | null {
+  const origin = bytes[offset + 4];
+  if (origin !== Origin.Local && origin !== Origin.Icmp && origin !== Origin.Icmp6) return null;
+  return {
+    isLocal: origin === Origin.Local,
+    type: bytes[offset + 5],
+    code: bytes[offset + 6],
+    mtu: bytes[offset + 8] | (bytes[offset + 9] << 8) | (bytes[offset + 10] << 16),
+    offender: origin === Origin.Local ? null : offenderAt(bytes, offset + ERROR_LENGTH, end),
+  };
+}
+
+function offenderAt(bytes: Uint8Array, offset: number, end: number): Address | null {
+  const known = bytes[offset] === Socket.Inet || bytes[offset] === Socket.Inet6;
+  if (offset >= end || !known) return null;
+  const family: Family = sockaddrFamily(bytes, offset);
+  return Address.read(bytes, offset + sockaddrAddressOffset(family), family);
+}
+
+/** Where the next cmsghdr starts; headers and data are aligned to 8 (CMSG_NXTHDR). */
+function following(bytes: Uint8Array, at: number): number {
+  const length = bytes[at] | (bytes[at + 1] << 8);
+  return at + ((Math.max(length, HEADER_LENGTH) + 7) & ~7);
+}
+
+/** Levels and types that we know are below 256. */
+function kind(level: number, type: number): number {
+  return (level << 8) | type;
+}
+
+function kindAt(bytes: Uint8Array, at: number): number {
+  return kind(bytes[at + LEVEL], bytes[at + TYPE]);
+}
