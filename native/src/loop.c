@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -179,7 +178,10 @@ static bool may_spin(struct spin *spin) {
   return true;
 }
 
-/* Returns the number of events, 0 when none came in time. Others may have the processor meanwhile. */
+/*
+ * Returns the number of events, 0 when none came in time. Without sched_yield: where others want the
+ * processor it gives them milliseconds, and a sleeper would have had it back at once.
+ */
 static int spin_for(struct loop *loop) {
   struct spin *spin = &loop->spin;
   uint64_t end = uv_hrtime() + spin->nanoseconds;
@@ -189,7 +191,6 @@ static int spin_for(struct loop *loop) {
       if (spin->credit < CREDIT_MOST) spin->credit++;
       return count;
     }
-    sched_yield();
   } while (uv_hrtime() < end);
   spin->credit -= CREDIT_OF_MISS;
   if (spin->credit <= 0) spin->rest = WAITS_OF_REST;

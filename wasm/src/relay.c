@@ -13,6 +13,10 @@
 /* Data from the host up to this size is copied, so that it does not hold a whole block. */
 #define COPY_DOWN_LIMIT 16384
 
+/* In flight to one guest in all, and at least per flow. */
+#define SEND_TOTAL (2 * 1024 * 1024)
+#define SEND_LEAST (128 * 1024)
+
 #define WINDOW_START 65535
 #define WINDOW_LEAST 16384
 #define WINDOW_MOST (1024 * 1024)
@@ -277,10 +281,26 @@ bool relay_is_over_quota(const struct flow *flow) {
 
 /* ---- host → guest ---- */
 
+/* Flows with bytes that the guest has not acknowledged. */
+static uint32_t sending;
+
+/* Many flows with a megabyte in flight each leave the cache (design, part 2). */
 static uint32_t send_limit(void) {
-  /* Many flows with a megabyte in flight each leave the cache (design, part 2). */
-  uint32_t share = heap_blocks_free() * HEAP_BLOCK_SIZE / 2 / (flows_count() + 1);
-  return share < 131072 ? 131072 : share;
+  uint32_t share = SEND_TOTAL / (sending + 1);
+  return share < SEND_LEAST ? SEND_LEAST : share;
+}
+
+static void count_sent(struct flow *flow, uint32_t length) {
+  if (flow->sent_end == flow->acked_end) sending++;
+  flow->sent_end += length;
+}
+
+/* The ACK of a FIN counts one byte that was never sent. */
+static void count_acknowledged(struct flow *flow, uint32_t length) {
+  uint32_t in_flight = flow->sent_end - flow->acked_end;
+  if (in_flight == 0) return;
+  if (length >= in_flight) sending--;
+  flow->acked_end += length < in_flight ? length : in_flight;
 }
 
 int32_t relay_reserve(struct flow *flow, uint8_t **where) {
@@ -319,7 +339,7 @@ void relay_push(struct flow *flow) {
   uint16_t length = (uint16_t)(chunk->length - chunk->written);
   if (tcp_write(flow->pcb, chunk->data + chunk->written, length, 0) != ERR_OK) return;
   chunk->written += length;
-  flow->sent_end += length;
+  count_sent(flow, length);
   chunk->end = flow->sent_end;
   if (flow->fin_to_guest) tcp_shutdown(flow->pcb, 0, 1);
   tcp_output(flow->pcb);
@@ -338,7 +358,7 @@ void relay_commit(struct flow *flow, uint32_t length) {
   bucket_select(flow->bucket);
   if (length <= COPY_DOWN_LIMIT &&
       tcp_write(flow->pcb, spare->data, (uint16_t)length, TCP_WRITE_FLAG_COPY) == ERR_OK) {
-    flow->sent_end += length;
+    count_sent(flow, length);
     tcp_output(flow->pcb);
     return;
   }
@@ -350,7 +370,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t length) {
   struct flow *flow = arg;
   (void)pcb;
   if (!flow) return ERR_OK;
-  flow->acked_end += length;
+  count_acknowledged(flow, length);
   struct chunk *chunk;
   while ((chunk = flow->chunks) && chunk->written == chunk->length &&
          (int32_t)(flow->acked_end - chunk->end) >= 0) {
@@ -420,6 +440,7 @@ void relay_free_spans(struct flow *flow) {
 }
 
 void relay_free_chunks(struct flow *flow) {
+  count_acknowledged(flow, flow->sent_end - flow->acked_end);
   while (flow->chunks) {
     struct chunk *next = flow->chunks->next;
     heap_free(flow->chunks);
