@@ -5,7 +5,13 @@ import type { AddressPlan } from "./base/plan.js";
 import { native } from "./sys/native.js";
 import { addAddress, addDefaultRoute, LOOPBACK_IFINDEX, linkUp } from "./wire/rtnetlink.js";
 
-const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
+const { EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM } = constants.errno;
+
+/**
+ * How a namespace says that it has no IPv6: disable_ipv6 gives EACCES, a kernel without it does not
+ * know the family. It goes without, as it would have without us.
+ */
+const NO_IPV6: readonly number[] = [EACCES, EAFNOSUPPORT, EOPNOTSUPP];
 
 /** A network namespace by its files. */
 export interface Namespace {
@@ -58,15 +64,22 @@ function configure(agent: number, namespace: Namespace, name: string, settings: 
   const { mtu, txqueuelen, plans } = settings;
   const tap = native.agentIfindex(agent, name);
   if (tap < 0) throw systemFailure(tap, namespace);
-  const request = (purpose: string, message: Uint8Array): void => {
+  const request = (
+    purpose: string,
+    message: Uint8Array,
+    bearable: readonly number[] = [],
+  ): number => {
     const result = native.agentNetlink(agent, message);
-    if (result < 0) throw settingFailure(result, purpose, namespace);
+    if (result >= 0 || bearable.includes(-result)) return result;
+    throw settingFailure(result, purpose, namespace);
   };
   request("bring up lo", linkUp(LOOPBACK_IFINDEX, {}));
   request(`bring up ${name} with MTU ${mtu}`, linkUp(tap, { mtu, txqueuelen }));
-  for (const { guest, prefix, gateway } of plans) {
-    request(`give ${name} the address ${guest}`, addAddress(tap, guest, prefix.length));
-    request(`make ${gateway} the default gateway`, addDefaultRoute(tap, gateway));
+  for (const { guest, prefix, router } of plans) {
+    const address = addAddress(tap, guest, prefix.length);
+    const bearable = guest.family === 6 ? NO_IPV6 : [];
+    if (request(`give ${name} the address ${guest}`, address, bearable) < 0) continue;
+    request(`make ${router} the default gateway`, addDefaultRoute(tap, router));
   }
 }
 

@@ -1,10 +1,12 @@
-import { type Address, Prefix } from "./address.js";
+import { Address, type Family, Prefix } from "./address.js";
 import type { Mac } from "./mac.js";
 
 /** Who is who on a guest's network. */
 export interface AddressPlan {
   readonly prefix: Prefix;
   readonly gateway: Address;
+  /** Next hop of the guest's default route: the gateway, in IPv6 by its link-local address. */
+  readonly router: Address;
   readonly dns: Address;
   readonly guest: Address;
   /** First and last address of the DHCP pool. */
@@ -20,17 +22,43 @@ export interface GuestConfig {
   readonly plans: readonly AddressPlan[];
   /** Whether the gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
-  /** The host's DNS servers, first choice first. */
-  readonly resolvers: readonly Address[];
-  /** Whether anything answers at the plans' DNS addresses. */
-  readonly dns: boolean;
+  /** What answers at the plans' DNS addresses; null for nothing. */
+  readonly dns: DnsConfig | null;
+  /** The guest's own name, where it is known. */
+  readonly hostname: string | null;
+  /** Source address of what leaves the host, by family; null for the one that the kernel takes. */
+  readonly outbound: Readonly<Record<Family, Address | null>>;
 }
 
-/** The network slirp4netns uses, and its users expect. */
-export const DEFAULT_PREFIX = Prefix.parse("10.0.2.0/24");
+/** The DNS server of a guest. */
+export interface DnsConfig {
+  readonly upstream: Upstream;
+  /** Names that we answer ourselves, in lower case, with their addresses of both families. */
+  readonly records: ReadonlyMap<string, readonly Address[]>;
+}
+
+/** Where other names are resolved. What it says may change from one read to the next. */
+export interface Upstream {
+  /** First choice first. */
+  readonly servers: readonly Address[];
+  /** Domains in which short names are searched. */
+  readonly search: readonly string[];
+}
+
+/** The networks slirp4netns uses, and its users expect. */
+export const DEFAULT_PREFIX: Readonly<Record<Family, Prefix>> = {
+  4: Prefix.parse("10.0.2.0/24"),
+  6: Prefix.parse("fd00::/64"),
+};
+
+/** Smallest MTU of a link that carries IPv6 (RFC 8200 §5); Linux switches it off below. */
+export const IPV6_LEAST_MTU = 1280;
 
 /** slirp4netns's places in the network: gateway +2, DNS +3, DHCP +15..+30, guest +100. */
 const PLACE = { gateway: 2, dns: 3, dhcpBegin: 15, dhcpEnd: 30, guest: 100 } as const;
+
+/** As slirp4netns has it. Router advertisements come from a link-local address (RFC 4861 §4.2). */
+const LINK_LOCAL_ROUTER = Address.ofWords(0xfe80_0000, 0, 0, PLACE.gateway);
 
 /** Host bits that PLACE needs: a /25 has room for +100 below its broadcast address. */
 const HOST_BITS = 7;
@@ -47,16 +75,26 @@ export function planFor(prefix: Prefix): AddressPlan {
     throw new RangeError(`${prefix} is too small; the prefix length must be ${longest} or less`);
   }
   if (!isUnicast(address) || !isUnicast(prefix.last)) {
-    throw new RangeError(`${prefix} is not a network for hosts; take a private one, 10.0.2.0/24`);
+    const example = DEFAULT_PREFIX[address.family];
+    throw new RangeError(`${prefix} is not a network for hosts; take a private one, ${example}`);
   }
+  const gateway = address.plus(PLACE.gateway);
   return {
     prefix,
-    gateway: address.plus(PLACE.gateway),
+    gateway,
+    router: address.family === 4 ? gateway : LINK_LOCAL_ROUTER,
     dns: address.plus(PLACE.dns),
     dhcpBegin: address.plus(PLACE.dhcpBegin),
     dhcpEnd: address.plus(PLACE.dhcpEnd),
     guest: address.plus(PLACE.guest),
   };
+}
+
+/** Every address of the guest's networks that is ours. */
+export function ownAddresses(plans: readonly AddressPlan[]): readonly Address[] {
+  return plans.flatMap(({ gateway, router, dns }) =>
+    router === gateway ? [gateway, dns] : [gateway, router, dns],
+  );
 }
 
 /** 52:55 in the upper bytes, as libslirp has it: locally administered, not a group's. */
@@ -73,6 +111,7 @@ export function gatewayMac(plans: readonly AddressPlan[]): Mac {
 /** Linux gives no interface an address of 0/8, and sends none to 224/3 (RFC 1122 §3.2.1.3). */
 function isUnicast(address: Address): boolean {
   if (address.isLoopback || address.isMulticast || address.isUnspecified) return false;
+  if (address.family === 6) return !address.isLinkLocal;
   const firstByte = address.w3 >>> 24;
-  return address.family === 6 || (firstByte > 0 && firstByte < 224);
+  return firstByte > 0 && firstByte < 224;
 }

@@ -1,23 +1,29 @@
+import type { Family } from "../base/address.js";
+import type { GuestConfig } from "../base/plan.js";
 import type { AttachConfig } from "./command-line.js";
 
 /** What is said on stdout when the network is up. */
-export function announcement(options: AttachConfig): string {
+export function announcement(options: AttachConfig, config: GuestConfig): string {
   switch (options.announcement) {
     case "slipway":
-      return slipwayLine(options);
+      return slipwayLine(options, config);
     case "slirp4netns":
-      return slirp4netnsList(options);
+      return slirp4netnsList(options, config);
   }
 }
 
-function slipwayLine({ network: { plan, mtu }, tap, target }: AttachConfig): string {
-  const address = `${plan.guest}/${plan.prefix.length}`;
+function slipwayLine({ tap, target }: AttachConfig, { plans, mtu, dns }: GuestConfig): string {
+  const networks = plans.map(({ guest, prefix, gateway, dns: server }) => {
+    const answers = dns === null ? "" : `, DNS ${server}`;
+    return `${guest}/${prefix.length}, gateway ${gateway}${answers}`;
+  });
   const end = target.pid === null ? "Ctrl-C ends it" : `it ends with process ${target.pid}`;
-  return `${tap} is up: ${address}, gateway ${plan.gateway}, DNS ${plan.dns}, MTU ${mtu}; ${end}\n`;
+  return `${tap} is up: ${networks.join("; ")}; MTU ${mtu}; ${end}\n`;
 }
 
 /** The words of slirp4netns 1.2, which its users' scripts and logs know. */
-function slirp4netnsList({ network: { plan, mtu, hostLoopback } }: AttachConfig): string {
+function slirp4netnsList({ network }: AttachConfig, { outbound }: GuestConfig): string {
+  const { ipv4: plan, mtu, hostLoopback } = network;
   const lines = [
     "Starting slirp",
     `* MTU:             ${mtu}`,
@@ -29,6 +35,10 @@ function slirp4netnsList({ network: { plan, mtu, hostLoopback } }: AttachConfig)
     `* DHCP end:        ${plan.dhcpEnd}`,
     `* Recommended IP:  ${plan.guest}`,
   ];
+  for (const family of [4, 6] satisfies Family[]) {
+    const address = outbound[family];
+    if (address !== null) lines.push(`* Outbound IPv${family}:   ${address}`);
+  }
   if (hostLoopback) {
     lines.push(
       `WARNING: 127.0.0.1:* on the host is accessible as ${plan.gateway} (set --disable-host-loopback to prohibit connecting to 127.0.0.1:*)`,

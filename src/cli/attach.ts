@@ -2,11 +2,12 @@ import { writeSync } from "node:fs";
 import { openTap } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { Loop } from "../loop.js";
+import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
 import type { AttachConfig } from "./command-line.js";
 import { adoptInherited } from "./inherited.js";
-import { guestConfig, hostResolvConf, tapSettings } from "./network.js";
+import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 
 const STDOUT = 1;
 const READY = Buffer.from("1");
@@ -27,7 +28,8 @@ export function attach(options: AttachConfig): void {
   }
   if (target.pid !== null) endings.push(openProcess(target.pid));
 
-  const config = guestConfig(options.network, hostResolvConf());
+  const host = new ResolvConf(RESOLV_CONF);
+  const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
   loop.addGuest(tap, config);
@@ -41,7 +43,7 @@ export function attach(options: AttachConfig): void {
   }
   for (const signal of END_SIGNALS) process.on(signal, end);
   loop.start();
-  announce(announcement(options));
+  announce(announcement(options, config));
   if (readyFd !== null) tellReady(readyFd);
 }
 

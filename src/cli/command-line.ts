@@ -1,15 +1,8 @@
 import { Command, CommanderError } from "commander";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
-import type { AddressPlan } from "../base/plan.js";
+import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import { attachOptions, check, option, pid, runOptions, slirp4netnsOptions } from "./options.js";
-
-/** What the user asked of the guest's network. */
-export interface NetworkOptions {
-  readonly mtu: number;
-  readonly plan: AddressPlan;
-  readonly hostLoopback: boolean;
-}
 
 /** A network namespace that exists. */
 export interface Target {
@@ -25,6 +18,8 @@ export interface RunConfig {
   readonly network: NetworkOptions;
   readonly tap: string;
   readonly keepId: boolean;
+  /** Further options of the guest's resolv.conf. */
+  readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
 }
 
@@ -101,43 +96,58 @@ function slipwayProgram(ask: Ask): Command {
 }
 
 function runCommand(ask: Ask): Command {
-  return new Command("run")
+  const command = new Command("run")
     .description("run a command in new user, network and mount namespaces")
     .usage("[options] -- COMMAND [ARG...]")
     .argument("<command...>", "what to run")
     .passThroughOptions()
-    .addOption(option.mtu)
-    .addOption(option.cidr)
-    .addOption(option.hostLoopback)
     .addOption(option.tap)
     .addOption(option.keepId)
+    .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
-      const { mtu, cidr, hostLoopback, tap, keepId } = check(runOptions, raw);
-      ask({
-        kind: "run",
-        config: { network: { mtu, plan: cidr, hostLoopback }, tap, keepId, command },
-      });
+      const options = check(runOptions, raw);
+      const { tap, keepId, dnsOption: resolverOptions } = options;
+      const network = slipwayNetwork(options);
+      ask({ kind: "run", config: { network, tap, keepId, resolverOptions, command } });
     });
+  return withNetworkOptions(command);
+}
+
+/** What `run` and `attach` offer beside slirp4netns's options. */
+function withNetworkOptions(command: Command): Command {
+  return withCommonOptions(command)
+    .addOption(option.hostLoopback)
+    .addOption(option.noIpv6)
+    .addOption(option.dns)
+    .addOption(option.dnsSearch)
+    .addOption(option.addHost);
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .addOption(option.mtu)
+    .addOption(option.cidr)
+    .addOption(option.ipv6Cidr)
+    .addOption(option.disableDns)
+    .addOption(option.outboundAddr)
+    .addOption(option.outboundAddr6);
 }
 
 function attachCommand(ask: Ask): Command {
-  return new Command("attach")
+  const command = new Command("attach")
     .description("give a namespace that exists a network, until it dies or a signal comes")
     .usage("[options] PID|PATH [TAPNAME]")
     .argument("<target>", "a process, or the file of a network namespace")
     .argument("[tapname]", "name of the TAP in the namespace", "tap0")
-    .addOption(option.mtu)
-    .addOption(option.cidr)
-    .addOption(option.hostLoopback)
     .addOption(option.readyFd)
     .addOption(option.exitFd)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { mtu, cidr, hostLoopback, tap, readyFd, exitFd } = options;
+      const { tap, readyFd, exitFd } = options;
       ask({
         kind: "attach",
         config: {
-          network: { mtu, plan: cidr, hostLoopback },
+          network: slipwayNetwork(options),
           tap,
           target: targetOf(target, /^\d+$/.test(target) ? "pid" : "path", null),
           configure: true,
@@ -147,11 +157,12 @@ function attachCommand(ask: Ask): Command {
         },
       });
     });
+  return withNetworkOptions(command);
 }
 
 /** The command line of slirp4netns 1.2; superfluous arguments are ignored as there. */
 function slirp4netnsProgram(ask: Ask): Command {
-  return new Command("slirp4netns")
+  const program = new Command("slirp4netns")
     .description("User-mode networking for unprivileged network namespaces, by Slipway.")
     .usage("[OPTION]... PID|PATH TAPNAME")
     .version(SLIRP4NETNS_VERSION, "-v, --version", "show the version")
@@ -162,18 +173,17 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.configure)
     .addOption(option.exitFd)
     .addOption(option.readyFd)
-    .addOption(option.mtu)
-    .addOption(option.cidr)
+    .addOption(option.enableIpv6)
     .addOption(option.disableHostLoopback)
     .addOption(option.netnsType)
     .addOption(option.usernsPath)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { mtu, cidr, tap, configure, readyFd, exitFd } = options;
+      const { tap, configure, readyFd, exitFd } = options;
       ask({
         kind: "attach",
         config: {
-          network: { mtu, plan: cidr, hostLoopback: !options.disableHostLoopback },
+          network: slirp4netnsNetwork(options),
           tap,
           target: targetOf(target, options.netnsType, options.usernsPath),
           configure,
@@ -183,6 +193,7 @@ function slirp4netnsProgram(ask: Ask): Command {
         },
       });
     });
+  return withCommonOptions(program);
 }
 
 function targetOf(text: string, type: "pid" | "path", userns: string | null): Target {

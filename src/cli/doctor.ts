@@ -62,7 +62,7 @@ async function tryNetwork(): Promise<Finding> {
     ]);
     const child = spawnHeld({ command: ["true"], keepId: false, resolvConf: "" });
     try {
-      const plans = [planFor(DEFAULT_PREFIX)];
+      const plans = [planFor(DEFAULT_PREFIX[4])];
       openTap(namespaceOf(child), "tap0", { plans, mtu: 1500, txqueuelen: 1000 });
     } finally {
       native.close(child.control);

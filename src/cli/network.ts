@@ -1,36 +1,143 @@
-import { readFileSync } from "node:fs";
+import { readlinkSync } from "node:fs";
+import { hostname } from "node:os";
 import type { TapSettings } from "../attach.js";
 import type { Address } from "../base/address.js";
-import type { GuestConfig } from "../base/plan.js";
-import { parseResolvers } from "../service/resolvconf.js";
-import type { NetworkOptions } from "./command-line.js";
+import {
+  type AddressPlan,
+  type DnsConfig,
+  type GuestConfig,
+  IPV6_LEAST_MTU,
+  type Upstream,
+} from "../base/plan.js";
+import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
+import type { DnsOptions, NetworkOptions } from "./network-options.js";
 
-const RESOLV_CONF = "/etc/resolv.conf";
+export const RESOLV_CONF = "/etc/resolv.conf";
 
 /** In frames: a burst of small frames overflows the usual 1000, and the kernel tells nobody. */
 const TXQUEUELEN = 10_000;
 
-/** The host's resolv.conf; empty when it cannot be read: then there are no resolvers. */
-export function hostResolvConf(): string {
-  try {
-    return readFileSync(RESOLV_CONF, "utf8");
-  } catch {
-    return "";
-  }
+/** What podman and Docker call the host; answered with the gateway's addresses. */
+const HOST_NAMES = ["host.containers.internal", "host.docker.internal"];
+
+/**
+ * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it
+ * was given.
+ *
+ * @param hostText the host's
+ * @param servers what the guest shall ask
+ */
+export function guestResolvConf(
+  hostText: string,
+  servers: readonly Address[],
+  search: readonly string[],
+  options: readonly string[],
+): string {
+  const kept = hostText
+    .split("\n")
+    .filter((line) => /^options\s/.test(line) || (search.length === 0 && isSearch(line)));
+  return [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
+    ...kept,
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
 }
 
-/** The guest's resolv.conf: our DNS in the place of the host's, all else as on the host. */
-export function guestResolvConf(hostText: string, dns: Address): string {
-  const kept = hostText.split("\n").filter((line) => /^(search|options|domain)\s/.test(line));
-  return [`nameserver ${dns}`, ...kept, ""].join("\n");
-}
-
-/** @param resolvConf text of the host's resolv.conf */
-export function guestConfig(network: NetworkOptions, resolvConf: string): GuestConfig {
-  const { mtu, plan, hostLoopback } = network;
-  return { mtu, plans: [plan], hostLoopback, resolvers: parseResolvers(resolvConf), dns: true };
+/**
+ * What the user asked for, as this machine can give it.
+ * @param host the host's resolv.conf
+ * @param name the guest's hostname, where it is known
+ * @throws UserError for an outbound address that the machine does not have
+ */
+export function guestConfig(
+  network: NetworkOptions,
+  host: Upstream,
+  name: string | null,
+): GuestConfig {
+  const { mtu, hostLoopback, dns, outbound } = network;
+  const plans = plansOf(network);
+  return {
+    mtu,
+    plans,
+    hostLoopback,
+    dns: dns === null ? null : dnsConfig(dns, host, plans, name),
+    hostname: name,
+    outbound: {
+      4: outbound[4] === null ? null : outboundAddress("--outbound-addr", outbound[4], 4),
+      6: outbound[6] === null ? null : outboundAddress("--outbound-addr6", outbound[6], 6),
+    },
+  };
 }
 
 export function tapSettings({ plans, mtu }: GuestConfig): TapSettings {
   return { plans, mtu, txqueuelen: TXQUEUELEN };
+}
+
+/** The hostname of a process that shares ours, as it is in its UTS namespace; otherwise null. */
+export function hostnameOf(pid: number | null): string | null {
+  if (pid === null) return null;
+  try {
+    const same = readlinkSync(`/proc/${pid}/ns/uts`) === readlinkSync("/proc/self/ns/uts");
+    return same ? hostname() : null;
+  } catch {
+    return null;
+  }
+}
+
+function plansOf({ mtu, ipv4, ipv6 }: NetworkOptions): readonly AddressPlan[] {
+  if (mtu < IPV6_LEAST_MTU) return [ipv4];
+  switch (ipv6.when) {
+    case "always":
+      return [ipv4, ipv6.plan];
+    case "if the host has it":
+      return hostHasIpv6() ? [ipv4, ipv6.plan] : [ipv4];
+    case "never":
+      return [ipv4];
+  }
+}
+
+function dnsConfig(
+  { servers, search, records }: DnsOptions,
+  host: Upstream,
+  plans: readonly AddressPlan[],
+  name: string | null,
+): DnsConfig {
+  const known = new Map<string, readonly Address[]>();
+  const gateways = plans.map(({ gateway }) => gateway);
+  for (const each of HOST_NAMES) known.set(each, gateways);
+  if (name !== null) {
+    const guests = plans.map(({ guest }) => guest);
+    known.set(name.toLowerCase(), guests);
+  }
+  // What the user gives replaces what we know; several addresses of one name add up.
+  const given = Map.groupBy(records, (record) => record.name);
+  for (const [each, group] of given) {
+    known.set(
+      each,
+      group.map(({ address }) => address),
+    );
+  }
+  return { upstream: upstreamOf(host, servers, search), records: known };
+}
+
+/** The host's settings, each replaced by what was given. */
+function upstreamOf(
+  host: Upstream,
+  servers: readonly Address[],
+  search: readonly string[],
+): Upstream {
+  return {
+    get servers() {
+      return servers.length > 0 ? servers : host.servers;
+    },
+    get search() {
+      return search.length > 0 ? search : host.search;
+    },
+  };
+}
+
+function isSearch(line: string): boolean {
+  return /^(search|domain)\s/.test(line);
 }

@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import * as v from "valibot";
-import { Prefix } from "../base/address.js";
+import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
 
@@ -24,9 +24,22 @@ export const option = {
     `MTU of the TAP, ${MTU_RANGE.least} to ${MTU_RANGE.most}`,
   ).default(String(DEFAULT_MTU), String(DEFAULT_MTU)),
   cidr: new Option("--cidr <network>", "IPv4 network of the namespace, /25 or larger").default(
-    String(DEFAULT_PREFIX),
-    String(DEFAULT_PREFIX),
+    String(DEFAULT_PREFIX[4]),
+    String(DEFAULT_PREFIX[4]),
   ),
+  enableIpv6: new Option("-6, --enable-ipv6", "give the namespace IPv6 as well"),
+  noIpv6: new Option("--no-ipv6", "leave IPv6 out; by default it is there if the host has it"),
+  ipv6Cidr: new Option(
+    "--ipv6-cidr <network>",
+    `IPv6 network of the namespace (default: ${DEFAULT_PREFIX[6]})`,
+  ),
+  dns: repeated("--dns <address>", "ask this DNS server instead of the host's; repeatable"),
+  dnsSearch: repeated("--dns-search <domain>", "search names in this domain; repeatable"),
+  dnsOption: repeated("--dns-option <option>", "a line of options in resolv.conf; repeatable"),
+  addHost: repeated("--add-host <name=address>", "answer this name ourselves; repeatable"),
+  disableDns: new Option("--disable-dns", "answer nothing at the DNS address"),
+  outboundAddr: new Option("--outbound-addr <source>", "IPv4 address or interface to send from"),
+  outboundAddr6: new Option("--outbound-addr6 <source>", "IPv6 address or interface to send from"),
   hostLoopback: new Option(
     "--host-loopback",
     "let the gateway's address lead to 127.0.0.1 of the host",
@@ -48,18 +61,34 @@ const flag = v.optional(v.boolean(), false);
 
 const mtu = wholeNumber("--mtu", MTU_RANGE.least, MTU_RANGE.most);
 
-const addressPlan = v.pipe(
+const domainName = v.pipe(
   v.string(),
-  v.rawTransform<string, AddressPlan>(({ dataset, addIssue, NEVER }) => {
-    try {
-      return ipv4PlanFor(dataset.value);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      addIssue({ message: `--cidr ${error.message}` });
-      return NEVER;
+  // RFC 1035 §2.3.4: 63 bytes a label; underscores occur in names that are not of hosts.
+  v.regex(
+    /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/i,
+    ({ input }) => `"${input}" is not a domain name: write one like example.org`,
+  ),
+);
+
+const hostRecord = v.pipe(
+  v.string(),
+  v.rawTransform<string, HostRecord>(({ dataset, addIssue, NEVER }) => {
+    const [, name = "", text = ""] = /^([^=]+)=(.+)$/.exec(dataset.value) ?? [];
+    const address = Address.parse(text);
+    if (address !== null && v.is(domainName, name)) {
+      return { name: name.toLowerCase().replace(/\.$/, ""), address };
     }
+    addIssue({ message: `--add-host ${dataset.value}: write it like db.example=192.0.2.1` });
+    return NEVER;
   }),
 );
+
+/** A name that we answer ourselves. */
+export interface HostRecord {
+  /** In lower case, without a dot at its end. */
+  readonly name: string;
+  readonly address: Address;
+}
 
 const interfaceName = v.pipe(
   v.string(),
@@ -80,7 +109,21 @@ const interfaceName = v.pipe(
   ),
 );
 
-const networkEntries = { mtu, cidr: addressPlan };
+const networkEntries = {
+  mtu,
+  cidr: addressPlan("--cidr", 4),
+  ipv6Cidr: v.nullish(addressPlan("--ipv6-cidr", 6), null),
+  disableDns: flag,
+  outboundAddr: v.nullish(v.string(), null),
+  outboundAddr6: v.nullish(v.string(), null),
+};
+const nameEntries = {
+  ipv6: v.optional(v.boolean(), true),
+  hostLoopback: flag,
+  dns: v.optional(v.array(ipAddress("--dns")), []),
+  dnsSearch: v.optional(v.array(domainName), []),
+  addHost: v.optional(v.array(hostRecord), []),
+};
 const descriptorEntries = {
   readyFd: v.nullish(wholeNumber("--ready-fd", 0, FD_MOST), null),
   exitFd: v.nullish(wholeNumber("--exit-fd", 0, FD_MOST), null),
@@ -89,7 +132,8 @@ const descriptorEntries = {
 /** Options of `slipway run`. */
 export const runOptions = v.object({
   ...networkEntries,
-  hostLoopback: flag,
+  ...nameEntries,
+  dnsOption: v.optional(v.array(v.string()), []),
   keepId: flag,
   tap: interfaceName,
 });
@@ -97,8 +141,8 @@ export const runOptions = v.object({
 /** Options and arguments of `slipway attach`. */
 export const attachOptions = v.object({
   ...networkEntries,
+  ...nameEntries,
   ...descriptorEntries,
-  hostLoopback: flag,
   tap: interfaceName,
 });
 
@@ -106,6 +150,7 @@ export const attachOptions = v.object({
 export const slirp4netnsOptions = v.object({
   ...networkEntries,
   ...descriptorEntries,
+  enableIpv6: flag,
   configure: flag,
   disableHostLoopback: flag,
   netnsType: v.picklist(
@@ -143,10 +188,48 @@ function wholeNumber(name: string, least: number, most: number) {
   );
 }
 
-function ipv4PlanFor(text: string): AddressPlan {
+function addressPlan(name: string, family: Family) {
+  return v.pipe(
+    v.string(),
+    v.rawTransform<string, AddressPlan>(({ dataset, addIssue, NEVER }) => {
+      try {
+        return planOf(dataset.value, family);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        addIssue({ message: `${name} ${error.message}` });
+        return NEVER;
+      }
+    }),
+  );
+}
+
+function planOf(text: string, family: Family): AddressPlan {
   const prefix = Prefix.parse(text);
-  if (prefix.address.family === 6) {
-    throw new RangeError(`"${text}" is not an IPv4 network; write one like ${DEFAULT_PREFIX}`);
+  if (prefix.address.family !== family) {
+    const example = DEFAULT_PREFIX[family];
+    throw new RangeError(`"${text}" is not an IPv${family} network; write one like ${example}`);
   }
   return planFor(prefix);
+}
+
+function ipAddress(name: string) {
+  return v.pipe(
+    v.string(),
+    v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
+      const address = Address.parse(dataset.value);
+      if (address !== null) return address;
+      addIssue({
+        message: `${name} ${dataset.value} is not an address: write one like 192.0.2.53`,
+      });
+      return NEVER;
+    }),
+  );
+}
+
+/** An option whose values add up. */
+function repeated(flags: string, description: string): Option {
+  return new Option(flags, description).argParser<string[]>((value, before) => [
+    ...(before ?? []),
+    value,
+  ]);
 }

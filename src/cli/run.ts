@@ -1,14 +1,17 @@
 import { existsSync } from "node:fs";
-import { constants } from "node:os";
+import { constants, hostname } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
+import type { Address } from "../base/address.js";
+import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
+import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
-import { guestConfig, guestResolvConf, hostResolvConf, tapSettings } from "./network.js";
+import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 
 const { EACCES, ENOENT } = constants.errno;
@@ -21,10 +24,12 @@ const NOT_EXECUTABLE = 126;
  * `slipway run`: ends the process with the exit status of COMMAND.
  * @throws UserError when there is no network to run it in
  */
-export function run({ network, tap, keepId, command }: RunConfig): void {
-  const hostText = hostResolvConf();
-  const config = guestConfig(network, hostText);
-  const resolvConf = guestResolvConf(hostText, network.plan.dns);
+export function run({ network, tap, keepId, resolverOptions, command }: RunConfig): void {
+  const host = new ResolvConf(RESOLV_CONF);
+  const config = guestConfig(network, host, hostname());
+  const servers = serversFor(config, host);
+  const search = network.dns?.search ?? [];
+  const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
   loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
@@ -35,6 +40,12 @@ export function run({ network, tap, keepId, command }: RunConfig): void {
   loop.start();
   const result = native.releaseSpawned(child.control);
   if (result < 0) failToExecute(command[0], -result);
+}
+
+/** Our DNS server; without it the host's, but for those that only the host itself can ask. */
+function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
+  if (dns !== null) return [plans[0].dns];
+  return host.servers.filter((server) => !server.isLoopback);
 }
 
 function failToExecute(file: string, errno: number): never {

@@ -1,7 +1,7 @@
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac } from "../base/plan.js";
+import { type AddressPlan, gatewayMac, ownAddresses } from "../base/plan.js";
 import { ARP_LENGTH, type ArpMessage, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
@@ -19,7 +19,7 @@ export class ArpService implements Service {
 
   constructor(plans: readonly AddressPlan[]) {
     this.#mac = gatewayMac(plans);
-    this.#ours = plans.flatMap((plan) => [plan.gateway, plan.dns]);
+    this.#ours = ownAddresses(plans);
   }
 
   claims(frame: Frame): boolean {

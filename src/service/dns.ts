@@ -1,7 +1,7 @@
 import { decode, encode, type Packet } from "dns-packet";
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import type { AddressPlan } from "../base/plan.js";
+import type { AddressPlan, DnsConfig } from "../base/plan.js";
 import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
@@ -26,13 +26,11 @@ const RECURSION_AVAILABLE = 0x80;
 export class DnsService implements Service {
   readonly name = "dns";
   readonly #address: Address;
-  /** Made once, as queries are many; null when the host has no resolver. */
-  readonly #forward: Verdict | null;
+  readonly #config: DnsConfig;
 
-  constructor(plan: AddressPlan, resolvers: readonly Address[]) {
+  constructor(plan: AddressPlan, config: DnsConfig) {
     this.#address = plan.dns;
-    const to = resolvers[0];
-    this.#forward = to === undefined ? null : { kind: "forward", to, port: DNS_PORT, as: plan.dns };
+    this.#config = config;
   }
 
   claims(frame: Frame): boolean {
@@ -44,7 +42,9 @@ export class DnsService implements Service {
   }
 
   handle(frame: Frame): Verdict {
-    return this.#forward ?? refusal(frame);
+    const [to] = this.#config.upstream.servers;
+    if (to === undefined) return refusal(frame);
+    return { kind: "forward", to, port: DNS_PORT, as: this.#address };
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import type { AddressPlan } from "../base/plan.js";
+import { type AddressPlan, ownAddresses } from "../base/plan.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
 import {
@@ -21,7 +21,7 @@ export class EchoService implements Service {
   readonly #ours: readonly Address[];
 
   constructor(plans: readonly AddressPlan[]) {
-    this.#ours = plans.flatMap((plan) => [plan.gateway, plan.dns]);
+    this.#ours = ownAddresses(plans);
   }
 
   claims(frame: Frame): boolean {

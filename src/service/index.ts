@@ -2,15 +2,30 @@ import type { GuestConfig } from "../base/plan.js";
 import { ArpService } from "./arp.js";
 import { DnsService } from "./dns.js";
 import { EchoService } from "./echo.js";
-import type { Service } from "./service.js";
+import { NdpService } from "./ndp.js";
+import type { Announcer, Service } from "./service.js";
 
-export type { Service, Verdict } from "./service.js";
+export type { Announcer, Service, Verdict } from "./service.js";
 
-/** The services of a guest, in the order in which they are asked; the first that claims decides. */
-export function servicesFor(config: GuestConfig): readonly Service[] {
-  return [
-    new ArpService(config.plans),
-    ...(config.dns ? config.plans.map((plan) => new DnsService(plan, config.resolvers)) : []),
-    new EchoService(config.plans),
-  ];
+/** What Slipway is on one guest's network. */
+export interface Services {
+  /** In the order in which they are asked; the first that claims decides. */
+  readonly responders: readonly Service[];
+  readonly announcers: readonly Announcer[];
+}
+
+export function servicesFor(config: GuestConfig): Services {
+  const { plans, dns } = config;
+  const ndp = plans
+    .filter(({ prefix }) => prefix.address.family === 6)
+    .map((plan) => new NdpService(plan, config));
+  return {
+    responders: [
+      new ArpService(plans),
+      ...ndp,
+      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns))),
+      new EchoService(plans),
+    ],
+    announcers: ndp,
+  };
 }

@@ -20,8 +20,19 @@ export interface Service {
   readonly name: string;
   /** Whether a frame that parseFrame accepted is for this service; asked for every such frame. */
   claims(frame: Frame): boolean;
-  /** Decides about a frame that it claims. The verdict holds nothing of the frame's memory. */
-  handle(frame: Frame): Verdict;
+  /**
+   * Decides about a frame that it claims. The verdict holds nothing of the frame's memory.
+   * @param now in ms of performance.now()
+   */
+  handle(frame: Frame, now: number): Verdict;
+}
+
+/** A service that also speaks unasked. */
+export interface Announcer extends Service {
+  /** When it wants to, in ms of performance.now(); -1 for not before it is asked. */
+  readonly announceAt: number;
+  /** The Ethernet frame that is due, its checksums complete. */
+  announcement(now: number): Uint8Array;
 }
 
 export const PASS: Verdict = { kind: "pass" };

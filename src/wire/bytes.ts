@@ -8,3 +8,14 @@ export function writeU16(bytes: Uint8Array, offset: number, value: number): void
   bytes[offset] = value >>> 8;
   bytes[offset + 1] = value;
 }
+
+/** Reads 32 bits in network order, unsigned; the caller has checked that they are there. */
+export function readU32(bytes: Uint8Array, offset: number): number {
+  return readU16(bytes, offset) * 0x1_0000 + readU16(bytes, offset + 2);
+}
+
+/** Writes 32 bits in network order. */
+export function writeU32(bytes: Uint8Array, offset: number, value: number): void {
+  writeU16(bytes, offset, value >>> 16);
+  writeU16(bytes, offset + 2, value);
+}

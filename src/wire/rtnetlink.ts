@@ -41,9 +41,16 @@ const IFA_F_NODAD = 0x2;
 const RTMSG_LENGTH = 12;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
+
+/**
+ * Above the 1024 of the route that a router advertisement makes: with the same metric and router the
+ * kernel takes the two for one, fails to add the second and ignores the whole advertisement (m).
+ */
+const IPV6_DEFAULT_METRIC = 2048;
 
 const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
@@ -91,11 +98,13 @@ export function addDefaultRoute(ifindex: number, gateway: Address): Uint8Array {
   view.setUint8(4, RT_TABLE_MAIN);
   view.setUint8(5, RTPROT_STATIC);
   view.setUint8(7, RTN_UNICAST);
-  return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [
-    body,
+  const attributes = [
     attribute(RTA_OIF, wordBytes(ifindex)),
     attribute(RTA_GATEWAY, addressBytes(gateway)),
-  ]);
+  ];
+  if (gateway.family === 6)
+    attributes.push(attribute(RTA_PRIORITY, wordBytes(IPV6_DEFAULT_METRIC)));
+  return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
 
 /** A whole message: struct nlmsghdr and its parts. Sequence number and port id stay 0. */

@@ -1,14 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { Prefix } from "../../src/base/address.js";
 import { formatMac } from "../../src/base/mac.js";
-import { DEFAULT_PREFIX, gatewayMac, planFor } from "../../src/base/plan.js";
+import { DEFAULT_PREFIX, gatewayMac, ownAddresses, planFor } from "../../src/base/plan.js";
 
 describe("planFor", () => {
   it("places everybody where slirp4netns does", () => {
-    const { prefix, ...addresses } = planFor(DEFAULT_PREFIX);
+    const { prefix, ...addresses } = planFor(DEFAULT_PREFIX[4]);
     expect(prefix.toString()).toBe("10.0.2.0/24");
     expect(Object.entries(addresses).map(([who, address]) => `${who} ${address}`)).toEqual([
       "gateway 10.0.2.2",
+      "router 10.0.2.2",
       "dns 10.0.2.3",
       "dhcpBegin 10.0.2.15",
       "dhcpEnd 10.0.2.30",
@@ -17,7 +18,16 @@ describe("planFor", () => {
   });
 
   it("has the same places in an IPv6 network", () => {
-    expect(planFor(Prefix.parse("fd00::/64")).dns.toString()).toBe("fd00::3");
+    const { prefix, ...addresses } = planFor(DEFAULT_PREFIX[6]);
+    expect(prefix.toString()).toBe("fd00::/64");
+    expect(Object.entries(addresses).map(([who, address]) => `${who} ${address}`)).toEqual([
+      "gateway fd00::2",
+      "router fe80::2",
+      "dns fd00::3",
+      "dhcpBegin fd00::f",
+      "dhcpEnd fd00::1e",
+      "guest fd00::64",
+    ]);
   });
 
   it("keeps everybody inside the smallest network", () => {
@@ -34,6 +44,7 @@ describe("planFor", () => {
     ["240.0.0.0/24", "not a network for hosts"],
     ["0.0.0.0/0", "not a network for hosts"],
     ["128.0.0.0/1", "not a network for hosts"],
+    ["fe80::/64", "not a network for hosts"],
     ["ff02::/64", "not a network for hosts"],
   ])("refuses %s with a sentence", (text, part) => {
     expect(() => planFor(Prefix.parse(text))).toThrow(RangeError);
@@ -41,8 +52,14 @@ describe("planFor", () => {
   });
 });
 
+it("knows which addresses are ours", () => {
+  const plans = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
+  const ours = ["10.0.2.2", "10.0.2.3", "fd00::2", "fe80::2", "fd00::3"];
+  expect(ownAddresses(plans).map(String)).toEqual(ours);
+});
+
 describe("gatewayMac", () => {
   it("ends in the gateway's address", () => {
-    expect(formatMac(gatewayMac([planFor(DEFAULT_PREFIX)]))).toBe("52:55:0a:00:02:02");
+    expect(formatMac(gatewayMac([planFor(DEFAULT_PREFIX[4])]))).toBe("52:55:0a:00:02:02");
   });
 });

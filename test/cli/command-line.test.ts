@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
 import { type AttachConfig, parseCommandLine, type RunConfig } from "../../src/cli/command-line.js";
+import type { NetworkOptions } from "../../src/cli/network-options.js";
 
 function parseRun(...args: string[]): RunConfig {
   const invocation = parseCommandLine("slipway", ["run", ...args]);
@@ -38,7 +39,7 @@ describe("slipway run", () => {
     expect(keepId).toBe(false);
     expect(network.mtu).toBe(1500);
     expect(network.hostLoopback).toBe(false);
-    expect(String(network.plan.prefix)).toBe("10.0.2.0/24");
+    expect(String(network.ipv4.prefix)).toBe("10.0.2.0/24");
   });
 
   test("takes its options and leaves the command its own", () => {
@@ -47,7 +48,7 @@ describe("slipway run", () => {
     expect(config.command).toEqual(["curl", "--mtu", "-h", "--", "x"]);
     expect(config.network.mtu).toBe(9000);
     expect(config.network.hostLoopback).toBe(true);
-    expect(String(config.network.plan.guest)).toBe("198.51.100.100");
+    expect(String(config.network.ipv4.guest)).toBe("198.51.100.100");
     expect(config.tap).toBe("eth0");
     expect(config.keepId).toBe(true);
   });
@@ -59,6 +60,50 @@ describe("slipway run", () => {
   test.each([["68"], ["65521"]])("takes an MTU of %s", (mtu) => {
     expect(parseRun("--mtu", mtu, "--", "true").network.mtu).toBe(Number(mtu));
   });
+});
+
+describe("IPv6", () => {
+  const when = (network: NetworkOptions) => [network.ipv6.when, `${network.ipv6.plan.prefix}`];
+
+  test.each([
+    ["", "if the host has it", "fd00::/64"],
+    ["--no-ipv6", "never", "fd00::/64"],
+    ["--ipv6-cidr 2001:db8:1::/64", "always", "2001:db8:1::/64"],
+  ])("of slipway with %j is there %s", (line, expected, prefix) => {
+    const args = line.split(" ").filter((arg) => arg !== "");
+    expect(when(parseRun(...args, "--", "true").network)).toEqual([expected, prefix]);
+    expect(when(parseAttach("slipway", "attach", ...args, "42").network)).toEqual([
+      expected,
+      prefix,
+    ]);
+  });
+
+  test.each([
+    ["", "never", "fd00::/64"],
+    ["-6", "always", "fd00::/64"],
+    ["--enable-ipv6", "always", "fd00::/64"],
+    ["--ipv6-cidr=fd01::/48", "always", "fd01::/48"],
+  ])("of slirp4netns with %j is there %s", (line, expected, prefix) => {
+    const args = line.split(" ").filter((arg) => arg !== "");
+    const { network } = parseAttach("slirp4netns", ...args, "42", "tap0");
+    expect(when(network)).toEqual([expected, prefix]);
+  });
+});
+
+test("names and sources of outbound packets add up", () => {
+  const line = "--dns 192.0.2.1 --dns 2001:db8::1 --dns-search a.example --dns-search b.example";
+  const more = "--dns-option ndots:2 --dns-option rotate --add-host Db.example=192.0.2.7";
+  const last = "--outbound-addr eth0 --outbound-addr6 2001:db8::2";
+  const args = [line, more, last].join(" ").split(" ");
+  const { network, resolverOptions } = parseRun(...args, "--", "true");
+  expect(network.dns?.servers.map(String)).toEqual(["192.0.2.1", "2001:db8::1"]);
+  expect(network.dns?.search).toEqual(["a.example", "b.example"]);
+  expect(network.dns?.records.map(({ name, address }) => `${name} ${address}`)).toEqual([
+    "db.example 192.0.2.7",
+  ]);
+  expect(resolverOptions).toEqual(["ndots:2", "rotate"]);
+  expect(network.outbound).toEqual({ 4: "eth0", 6: "2001:db8::2" });
+  expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
 describe("slipway attach", () => {
@@ -124,11 +169,16 @@ describe("slirp4netns", () => {
     expect([...new Set(offered)].sort()).toEqual([
       "--cidr",
       "--configure",
+      "--disable-dns",
       "--disable-host-loopback",
+      "--enable-ipv6",
       "--exit-fd",
       "--help",
+      "--ipv6-cidr",
       "--mtu",
       "--netns-type",
+      "--outbound-addr",
+      "--outbound-addr6",
       "--ready-fd",
       "--userns-path",
       "--version",
@@ -186,7 +236,12 @@ describe("what is refused, in one line with the mend", () => {
     ["slirp4netns", "42", /missing required argument 'tapname'; see slirp4netns --help/],
     ["slirp4netns", "self tap0", /PID is "self", not a number/],
     ["slirp4netns", "--netns-type=tapfd 3 tap0", /--netns-type is tapfd: it must be pid or path/],
-    ["slirp4netns", "--enable-ipv6 42 tap0", /unknown option '--enable-ipv6'/],
+    ["slirp4netns", "--host-loopback 42 tap0", /unknown option '--host-loopback'/],
+    ["slipway", "run --ipv6-cidr 10.0.2.0/24 true", /--ipv6-cidr .* not an IPv6 network/],
+    ["slipway", "run --dns ns.example true", /--dns ns.example is not an address/],
+    ["slipway", "run --dns-search a..b true", /"a..b" is not a domain name/],
+    ["slipway", "run --add-host db true", /--add-host db: write it like db.example=192.0.2.1/],
+    ["slipway", "run --add-host db=x true", /--add-host db=x: write it like/],
   ])("%s %s", (name, line, sentence) => {
     const args = line.split(" ").filter((arg) => arg !== "");
     const error = refusal(name, ...args);

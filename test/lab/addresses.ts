@@ -46,3 +46,11 @@ export const failing = {
   /** packets vanish: a connection attempt ends by its own time limit */
   blackHole: "203.0.113.204",
 } as const;
+
+/** The IPv6 network of a guest that has one, by slirp4netns's convention. */
+export const guest6 = {
+  gateway: "fd00::2",
+  router: "fe80::2",
+  dns: "fd00::3",
+  guest: "fd00::64",
+} as const;

@@ -12,6 +12,8 @@ export interface GuestOptions {
   readonly cidr?: string;
   /** whether the gateway leads to the host's 127.0.0.1; default true, as slirp4netns has it */
   readonly hostLoopback?: boolean;
+  /** further options of the helper */
+  readonly options?: readonly string[];
 }
 
 /** The addresses that a guest sees in its network. */
@@ -82,6 +84,7 @@ async function startHelper(host: Host, pid: number, options: GuestOptions): Prom
       ...["--configure", "--ready-fd=3", `--mtu=${options.mtu ?? 1500}`],
       ...(options.cidr === undefined ? [] : [`--cidr=${options.cidr}`]),
       ...(options.hostLoopback === false ? ["--disable-host-loopback"] : []),
+      ...(options.options ?? []),
       ...[`${pid}`, "tap0"],
     ],
     { pipes: [3] },

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { DropReason } from "../../src/base/drop.js";
 import { addToSum, isIntact, pseudoHeaderSum } from "../../src/wire/checksum.js";
 import type { Frame } from "../../src/wire/frame.js";
-import { address, config, datagram, decide, PLAN4, PLAN6, replied } from "./frames.js";
+import { address, config, datagram, decide, dnsConfig, PLAN4, PLAN6, replied } from "./frames.js";
 
 /** What `dig +nocookie files.example.org AAAA` sent. */
 const QUERY = Buffer.from(
@@ -21,7 +21,9 @@ function payload({ bytes, payloadOffset, payloadLength }: Frame): Buffer {
 
 describe("DNS", () => {
   it.each(servers)("forwards queries to %s to the host's first resolver", (server) => {
-    expect(decide(datagram(server, 53, QUERY), config({ resolvers: RESOLVERS }))).toEqual({
+    expect(
+      decide(datagram(server, 53, QUERY), config({ dns: dnsConfig({ servers: RESOLVERS }) })),
+    ).toEqual({
       kind: "forward",
       to: RESOLVERS[0],
       port: 53,
@@ -89,13 +91,13 @@ describe("DNS", () => {
   });
 
   it("claims nothing but queries to its address", () => {
-    const guest = config({ resolvers: RESOLVERS });
+    const guest = config({ dns: dnsConfig({ servers: RESOLVERS }) });
     expect(decide(datagram(PLAN4.dns, 54, QUERY), guest)).toBeNull();
     expect(decide(datagram(PLAN4.gateway, 53, QUERY), guest)).toBeNull();
     expect(decide(datagram(address("198.51.100.53"), 53, QUERY), guest)).toBeNull();
   });
 
   it("is absent when it is switched off", () => {
-    expect(decide(datagram(PLAN4.dns, 53, QUERY), config({ dns: false }))).toBeNull();
+    expect(decide(datagram(PLAN4.dns, 53, QUERY), config({ dns: null }))).toBeNull();
   });
 });

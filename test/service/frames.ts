@@ -1,5 +1,5 @@
 import { Address, Prefix } from "../../src/base/address.js";
-import { type GuestConfig, planFor } from "../../src/base/plan.js";
+import { type DnsConfig, type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
 import { servicesFor, type Verdict } from "../../src/service/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";
@@ -19,8 +19,13 @@ export function address(text: string): Address {
 }
 
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
-  const defaults = { mtu: 1500, hostLoopback: false, resolvers: [], dns: true };
-  return { ...defaults, plans: [PLAN4, PLAN6], ...changes };
+  const defaults = { mtu: 1500, hostLoopback: false, hostname: null, dns: dnsConfig() };
+  const outbound = { 4: null, 6: null };
+  return { ...defaults, plans: [PLAN4, PLAN6], outbound, ...changes };
+}
+
+export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {
+  return { upstream: { servers: [], search: [], ...upstream }, records: new Map() };
 }
 
 /** A frame with a datagram from the guest. */
@@ -40,8 +45,8 @@ export function datagram(destination: Address, port: number, payload: Uint8Array
 
 /** What the services of a guest decide about a frame; null when none claims it. */
 export function decide(frame: Frame, guest: GuestConfig): Verdict | null {
-  const service = servicesFor(guest).find((candidate) => candidate.claims(frame));
-  return service?.handle(frame) ?? null;
+  const service = servicesFor(guest).responders.find((candidate) => candidate.claims(frame));
+  return service?.handle(frame, 0) ?? null;
 }
 
 /** The frame of a verdict that must be a reply. */

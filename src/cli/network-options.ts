@@ -1,0 +1,71 @@
+import type * as v from "valibot";
+import type { Address, Family } from "../base/address.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import type { attachOptions, HostRecord, runOptions, slirp4netnsOptions } from "./options.js";
+
+/** What the user asked of the guest's network. */
+export interface NetworkOptions {
+  readonly mtu: number;
+  readonly ipv4: AddressPlan;
+  readonly ipv6: Ipv6Options;
+  readonly hostLoopback: boolean;
+  /** null when nothing shall answer at the DNS address. */
+  readonly dns: DnsOptions | null;
+  /** An address or an interface, by family; null for what the kernel takes. */
+  readonly outbound: Readonly<Record<Family, string | null>>;
+}
+
+export interface Ipv6Options {
+  readonly plan: AddressPlan;
+  readonly when: "always" | "if the host has it" | "never";
+}
+
+export interface DnsOptions {
+  /** Instead of the host's; none: the host's. */
+  readonly servers: readonly Address[];
+  /** Instead of the host's; none: the host's. */
+  readonly search: readonly string[];
+  readonly records: readonly HostRecord[];
+}
+
+const DEFAULT_IPV6_PLAN = planFor(DEFAULT_PREFIX[6]);
+
+type SlipwayOptions = v.InferOutput<typeof runOptions> | v.InferOutput<typeof attachOptions>;
+type Slirp4netnsOptions = v.InferOutput<typeof slirp4netnsOptions>;
+
+/** Of `slipway run` and `slipway attach`. */
+export function slipwayNetwork(options: SlipwayOptions): NetworkOptions {
+  const { dns: servers, dnsSearch: search, addHost: records } = options;
+  return {
+    ...commonNetwork(options),
+    ipv6: {
+      plan: options.ipv6Cidr ?? DEFAULT_IPV6_PLAN,
+      when: options.ipv6 ? wanted(options.ipv6Cidr, "if the host has it") : "never",
+    },
+    hostLoopback: options.hostLoopback,
+    dns: options.disableDns ? null : { servers, search, records },
+  };
+}
+
+/** Of `slirp4netns`, where IPv6 is off unless it is asked for. */
+export function slirp4netnsNetwork(options: Slirp4netnsOptions): NetworkOptions {
+  return {
+    ...commonNetwork(options),
+    ipv6: {
+      plan: options.ipv6Cidr ?? DEFAULT_IPV6_PLAN,
+      when: options.enableIpv6 ? "always" : wanted(options.ipv6Cidr, "never"),
+    },
+    hostLoopback: !options.disableHostLoopback,
+    dns: options.disableDns ? null : { servers: [], search: [], records: [] },
+  };
+}
+
+function commonNetwork(options: SlipwayOptions | Slirp4netnsOptions) {
+  const { mtu, cidr: ipv4, outboundAddr, outboundAddr6 } = options;
+  return { mtu, ipv4, outbound: { 4: outboundAddr, 6: outboundAddr6 } };
+}
+
+/** Whoever names a network wants it. */
+function wanted(plan: AddressPlan | null, otherwise: Ipv6Options["when"]): Ipv6Options["when"] {
+  return plan === null ? otherwise : "always";
+}

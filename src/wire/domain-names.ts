@@ -1,0 +1,24 @@
+const LONGEST_LABEL = 63;
+const LONGEST_NAME = 255;
+
+/**
+ * Domain names one after the other in the wire format of RFC 1035 §3.1, uncompressed, as options of
+ * DHCP (RFC 3397), DHCPv6 (RFC 3646) and router advertisements (RFC 8106) have them. Names that are
+ * none are left out.
+ */
+export function encodeDomainNames(names: readonly string[]): Uint8Array {
+  return Uint8Array.from(names.flatMap((name) => encodeDomainName(name) ?? []));
+}
+
+function encodeDomainName(name: string): number[] | null {
+  const labels = name.replace(/\.$/, "").split(".");
+  const bytes = labels.flatMap((label) => {
+    const text = Buffer.from(label);
+    return [text.length, ...text];
+  });
+  const fits = labels.every((label) => {
+    const length = Buffer.byteLength(label);
+    return length > 0 && length <= LONGEST_LABEL;
+  });
+  return fits && bytes.length < LONGEST_NAME ? [...bytes, 0] : null;
+}

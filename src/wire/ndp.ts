@@ -1,0 +1,238 @@
+import { Address, type Prefix } from "../base/address.js";
+import { type Mac, readMac, writeMac } from "../base/mac.js";
+import { readU32, writeU16, writeU32 } from "./bytes.js";
+import { encodeDomainNames } from "./domain-names.js";
+
+/** ICMPv6 types of neighbor discovery (RFC 4861 §4). */
+export const NdpType = {
+  RouterSolicitation: 133,
+  RouterAdvertisement: 134,
+  NeighborSolicitation: 135,
+  NeighborAdvertisement: 136,
+  Redirect: 137,
+} as const;
+
+/** RFC 4861 §6.1, §7.1: a message that was not sent on this link has less. */
+export const NDP_HOP_LIMIT = 255;
+
+/** Flags of a neighbor advertisement (RFC 4861 §4.4): router, solicited, override. */
+export const NeighborFlags = {
+  Router: 0x8000_0000,
+  Solicited: 0x4000_0000,
+  Override: 0x2000_0000,
+} as const;
+
+const ICMP_HEADER = 4;
+const NEIGHBOR_LENGTH = 24;
+const SOLICITATION_LENGTH = 8;
+const ADVERTISEMENT_LENGTH = 16;
+
+/** RFC 4861 §4.6, RFC 8106 §5. Lengths of options count units of 8 bytes. */
+const Option = {
+  SourceLinkAddress: 1,
+  TargetLinkAddress: 2,
+  PrefixInformation: 3,
+  Mtu: 5,
+  RecursiveDnsServers: 25,
+  DnsSearchList: 31,
+} as const;
+const UNIT = 8;
+const LINK_ADDRESS_LENGTH = 8;
+const PREFIX_LENGTH = 32;
+const MTU_LENGTH = 8;
+const DNS_HEADER_LENGTH = 8;
+
+/** Flags of a prefix (RFC 4861 §4.6.2): on-link, autonomous address configuration. */
+const ON_LINK = 0x80;
+const AUTONOMOUS = 0x40;
+
+/** Flags of a router advertisement (RFC 4861 §4.2): addresses, other settings, by DHCPv6. */
+const MANAGED = 0x80;
+const OTHER = 0x40;
+
+/** The one prefix length with which hosts make addresses (RFC 4291 §2.5.1, RFC 4862 §5.5.3). */
+const AUTONOMOUS_PREFIX_LENGTH = 64;
+
+/** A neighbor solicitation or advertisement. */
+export interface NeighborMessage {
+  readonly type: 135 | 136;
+  /** NeighborFlags of an advertisement, 0 in a solicitation. */
+  readonly flags: number;
+  readonly target: Address;
+  /** The sender's of a solicitation, the target's of an advertisement; null when it is not told. */
+  readonly mac: Mac | null;
+}
+
+/** What a router advertisement tells; lifetimes in seconds. */
+export interface RouterAdvertisement {
+  readonly mac: Mac;
+  readonly mtu: number;
+  readonly hopLimit: number;
+  readonly routerLifetime: number;
+  readonly prefix: Prefix;
+  readonly validLifetime: number;
+  readonly preferredLifetime: number;
+  readonly dnsLifetime: number;
+  readonly dnsServers: readonly Address[];
+  readonly dnsSearch: readonly string[];
+}
+
+/**
+ * Reads the solicitation or advertisement of `length` bytes whose ICMPv6 header is at `offset`; null
+ * when it is none or not valid by RFC 4861 §7.1. Hop limit, checksum and the IP addresses are the
+ * caller's to check.
+ */
+export function parseNeighbor(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): NeighborMessage | null {
+  const type = bytes[offset];
+  if (type !== NdpType.NeighborSolicitation && type !== NdpType.NeighborAdvertisement) return null;
+  if (length < NEIGHBOR_LENGTH || bytes[offset + 1] !== 0) return null;
+  const target = Address.read(bytes, offset + 8, 6);
+  if (target.isMulticast) return null;
+  const solicits = type === NdpType.NeighborSolicitation;
+  const option = solicits ? Option.SourceLinkAddress : Option.TargetLinkAddress;
+  const mac = parseLinkAddress(bytes, offset + NEIGHBOR_LENGTH, offset + length, option);
+  if (mac === undefined) return null;
+  return { type, flags: solicits ? 0 : readU32(bytes, offset + ICMP_HEADER), target, mac };
+}
+
+/** How many bytes emitNeighbor writes. */
+export function neighborLength(message: NeighborMessage): number {
+  return NEIGHBOR_LENGTH + (message.mac === null ? 0 : LINK_ADDRESS_LENGTH);
+}
+
+/** Writes the message with a checksum of 0 and returns its length. */
+export function emitNeighbor(bytes: Uint8Array, offset: number, message: NeighborMessage): number {
+  emitHeader(bytes, offset, message.type);
+  writeU32(bytes, offset + ICMP_HEADER, message.flags);
+  message.target.write(bytes, offset + 8);
+  if (message.mac !== null) {
+    const solicits = message.type === NdpType.NeighborSolicitation;
+    const option = solicits ? Option.SourceLinkAddress : Option.TargetLinkAddress;
+    emitLinkAddress(bytes, offset + NEIGHBOR_LENGTH, option, message.mac);
+  }
+  return neighborLength(message);
+}
+
+/**
+ * Reads the router solicitation of `length` bytes whose ICMPv6 header is at `offset`; null when it is
+ * none or not valid by RFC 4861 §6.1.1. As with parseNeighbor, the rest is the caller's to check.
+ */
+export function parseRouterSolicitation(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): { readonly mac: Mac | null } | null {
+  if (bytes[offset] !== NdpType.RouterSolicitation) return null;
+  if (length < SOLICITATION_LENGTH || bytes[offset + 1] !== 0) return null;
+  const options = offset + SOLICITATION_LENGTH;
+  const mac = parseLinkAddress(bytes, options, offset + length, Option.SourceLinkAddress);
+  return mac === undefined ? null : { mac };
+}
+
+/** The message with a checksum of 0. */
+export function composeRouterAdvertisement(message: RouterAdvertisement): Uint8Array {
+  return Buffer.concat([
+    advertisementHeader(message),
+    linkAddressOption(message.mac),
+    mtuOption(message.mtu),
+    prefixOption(message),
+    ...(message.dnsServers.length > 0 ? [serversOption(message)] : []),
+    ...(message.dnsSearch.length > 0 ? [searchOption(message)] : []),
+  ]);
+}
+
+function advertisementHeader(message: RouterAdvertisement): Uint8Array {
+  const bytes = new Uint8Array(ADVERTISEMENT_LENGTH);
+  emitHeader(bytes, 0, NdpType.RouterAdvertisement);
+  bytes[4] = message.hopLimit;
+  bytes[5] = OTHER | (isAutonomous(message.prefix) ? 0 : MANAGED);
+  writeU16(bytes, 6, message.routerLifetime);
+  return bytes;
+}
+
+function linkAddressOption(mac: Mac): Uint8Array {
+  const bytes = new Uint8Array(LINK_ADDRESS_LENGTH);
+  emitLinkAddress(bytes, 0, Option.SourceLinkAddress, mac);
+  return bytes;
+}
+
+function mtuOption(mtu: number): Uint8Array {
+  const bytes = option(Option.Mtu, MTU_LENGTH);
+  writeU32(bytes, 4, mtu);
+  return bytes;
+}
+
+function prefixOption(message: RouterAdvertisement): Uint8Array {
+  const { prefix } = message;
+  const bytes = option(Option.PrefixInformation, PREFIX_LENGTH);
+  bytes[2] = prefix.length;
+  bytes[3] = isAutonomous(prefix) ? ON_LINK | AUTONOMOUS : ON_LINK;
+  writeU32(bytes, 4, message.validLifetime);
+  writeU32(bytes, 8, message.preferredLifetime);
+  prefix.address.write(bytes, 16);
+  return bytes;
+}
+
+function serversOption({ dnsServers, dnsLifetime }: RouterAdvertisement): Uint8Array {
+  const bytes = option(Option.RecursiveDnsServers, DNS_HEADER_LENGTH + 16 * dnsServers.length);
+  writeU32(bytes, 4, dnsLifetime);
+  dnsServers.forEach((server, index) => {
+    server.write(bytes, DNS_HEADER_LENGTH + 16 * index);
+  });
+  return bytes;
+}
+
+function searchOption({ dnsSearch, dnsLifetime }: RouterAdvertisement): Uint8Array {
+  const names = encodeDomainNames(dnsSearch);
+  const length = DNS_HEADER_LENGTH + names.length;
+  const bytes = option(Option.DnsSearchList, Math.ceil(length / UNIT) * UNIT);
+  writeU32(bytes, 4, dnsLifetime);
+  bytes.set(names, DNS_HEADER_LENGTH);
+  return bytes;
+}
+
+/** An option with its header. @param length in bytes, a multiple of UNIT */
+function option(type: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes[0] = type;
+  bytes[1] = length / UNIT;
+  return bytes;
+}
+
+function isAutonomous(prefix: Prefix): boolean {
+  return prefix.length === AUTONOMOUS_PREFIX_LENGTH;
+}
+
+/** The link address among the options; null when there is none, undefined when they are broken. */
+function parseLinkAddress(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  wanted: number,
+): Mac | null | undefined {
+  let mac: Mac | null = null;
+  for (let at = start; at < end; ) {
+    const length = at + 1 < end ? bytes[at + 1] * UNIT : 0;
+    // RFC 4861 §4.6: a length of zero makes the whole message void.
+    if (length === 0 || length > end - at) return undefined;
+    if (bytes[at] === wanted && length === LINK_ADDRESS_LENGTH) mac = readMac(bytes, at + 2);
+    at += length;
+  }
+  return mac;
+}
+
+function emitLinkAddress(bytes: Uint8Array, offset: number, type: number, mac: Mac): void {
+  bytes[offset] = type;
+  bytes[offset + 1] = 1;
+  writeMac(bytes, offset + 2, mac);
+}
+
+function emitHeader(bytes: Uint8Array, offset: number, type: number): void {
+  bytes[offset] = type;
+  bytes[offset + 1] = 0;
+  writeU16(bytes, offset + 2, 0);
+}

@@ -1,0 +1,32 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { encodeDomainNames } from "../../src/wire/domain-names.js";
+
+function encoded(...names: string[]): string {
+  return Buffer.from(encodeDomainNames(names)).toString("hex");
+}
+
+it("writes names one after the other, with a dot at the end or without", () => {
+  expect(encoded("eng.example", "b.")).toBe("03656e67076578616d706c65000162 00".replace(" ", ""));
+});
+
+it.each(["", ".", "a..b", `${"x".repeat(64)}.example`, `${"abcdefg.".repeat(32)}x`])(
+  "leaves out %s, which is none",
+  (name) => {
+    expect(encoded(name)).toBe("");
+  },
+);
+
+it("writes labels and names up to their limits", () => {
+  expect(encoded("x".repeat(63))).toHaveLength(2 * 65);
+  expect(encoded(`${"abcdefg.".repeat(31)}abcde`)).toHaveLength(2 * 255);
+  expect(encoded(`${"abcdefg.".repeat(31)}abcdef`)).toBe("");
+});
+
+it("keeps every valid name", () => {
+  fc.assert(
+    fc.property(fc.domain(), (name) => {
+      expect(encodeDomainNames([name])).toHaveLength(name.length + 2);
+    }),
+  );
+});
