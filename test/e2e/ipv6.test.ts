@@ -2,7 +2,7 @@ import { guest6, httpName, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-const IPV6 = { options: ["--enable-ipv6"] };
+const IPV6 = { ipv6: true };
 
 async function addresses(guest: Guest): Promise<string> {
   return guest.namespace.output(["ip", "-6", "-oneline", "address", "show", "dev", "tap0"]);

@@ -12,6 +12,8 @@ export interface GuestOptions {
   readonly cidr?: string;
   /** whether the gateway leads to the host's 127.0.0.1; default true, as slirp4netns has it */
   readonly hostLoopback?: boolean;
+  /** whether the guest has fd00::/64 as well; default false, as slirp4netns has it */
+  readonly ipv6?: boolean;
   /** further options of the helper */
   readonly options?: readonly string[];
 }
@@ -84,6 +86,7 @@ async function startHelper(host: Host, pid: number, options: GuestOptions): Prom
       ...["--configure", "--ready-fd=3", `--mtu=${options.mtu ?? 1500}`],
       ...(options.cidr === undefined ? [] : [`--cidr=${options.cidr}`]),
       ...(options.hostLoopback === false ? ["--disable-host-loopback"] : []),
+      ...(options.ipv6 === true ? ["--enable-ipv6"] : []),
       ...(options.options ?? []),
       ...[`${pid}`, "tap0"],
     ],
