@@ -240,7 +240,7 @@ export class Guest {
   #expireFragments(now: number): number {
     return this.#reassembly.expire(now, ({ offset, length }, family) => {
       const error = IcmpError.ReassemblyTimeExceeded[family];
-      this.#icmpErrors.aboutFrame(this.#stack.bytes, offset, length, error, null, 0);
+      this.#icmpErrors.aboutFrame(this.#stack.bytes, offset, length, error);
     });
   }
 
@@ -327,7 +327,7 @@ export class Guest {
     const syn = this.#stack.heldSyn(id);
     if (syn === null) return;
     const mac = this.#stack.guestMac(id);
-    this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family], null, 0);
+    this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family]);
   }
 }
 

@@ -40,5 +40,11 @@ export interface DatagramProtocol {
   /** Writes what a host socket received to the guest. */
   deliver(writer: GuestWriter, envelope: Envelope, exchange: Exchange): void;
   /** The transport header and payload of a packet that the guest has sent, for a quotation. */
-  quote(guestPort: number, port: number, payload: Uint8Array): Uint8Array;
+  quote(
+    source: Address,
+    guestPort: number,
+    destination: Address,
+    port: number,
+    payload: Uint8Array,
+  ): Uint8Array;
 }

@@ -49,7 +49,6 @@ export interface DatagramContext {
   readonly errors: IcmpErrors;
 }
 
-/** Datagrams received one after the other that go to the guest as one frame. */
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
@@ -126,7 +125,7 @@ export class DatagramRelay {
     const isOurs = to !== frame.destination;
     if (!isOurs && frame.hopLimit <= 1) {
       drops.count(DropReason.IpHopLimit);
-      errors.about(frame, IcmpError.HopLimitExceeded[frame.family], null, 0);
+      errors.about(frame, IcmpError.HopLimitExceeded[frame.family]);
       return;
     }
     const port = protocol.port(frame);
@@ -185,10 +184,10 @@ export class DatagramRelay {
     const { errors } = this.#context;
     const { family } = frame;
     if (reason === DropReason.PolicyHostLoopback) {
-      errors.about(frame, IcmpError.PortUnreachable[family], null, 0);
+      errors.about(frame, IcmpError.PortUnreachable[family]);
     }
     if (reason === DropReason.PolicyDenied) {
-      errors.about(frame, IcmpError.HostUnreachable[family], null, 0);
+      errors.about(frame, IcmpError.HostUnreachable[family]);
     }
   }
 
@@ -265,7 +264,7 @@ export class DatagramRelay {
       return;
     }
     drops.count(DropReason.PolicyPing);
-    errors.about(frame, IcmpError.Prohibited[frame.family], null, 0);
+    errors.about(frame, IcmpError.Prohibited[frame.family]);
     if (this.#pingRefused) return;
     this.#pingRefused = true;
     log.warn(
@@ -299,13 +298,15 @@ export class DatagramRelay {
     if (!isIcmpError(guest.family, error.type)) return;
     const destination = route.as ?? receiver.errorDestination(index);
     const port = route.exact ? mapping.askedPort : receiver.errorPort(index);
-    const transport = protocol.quote(guestPort, port, receiver.errorPayload(index));
+    const payload = receiver.errorPayload(index);
+    const transport = protocol.quote(guest, guestPort, destination, port, payload);
     const number = protocol.number(guest.family);
     const packet = rebuildPacket(guest, destination, number, transport);
     const { offender } = error;
     // The host's own addresses are not the guest's business; behind a translation it speaks as us.
     const from = route.as ?? (offender?.isLoopback === true ? null : offender);
-    errors.aboutPacket(packet, mac, error, from, error.mtu);
+    const hopLimit = Math.max(1, error.hopLimit - 1);
+    errors.aboutPacket(packet, mac, error, { from, mtu: error.mtu, hopLimit });
   }
 
   #onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void {
@@ -318,7 +319,8 @@ export class DatagramRelay {
     drops.count(DropReason.HostRefused);
     const mtu = error === IcmpError.PacketTooBig ? mapping.localMtu : 0;
     const code: IcmpCode = error[mapping.guest.family];
-    errors.aboutFrame(stack.bytes, offset, length, code, null, mtu);
+    const detail = { from: null, mtu, hopLimit: DEFAULT_HOP_LIMIT };
+    errors.aboutFrame(stack.bytes, offset, length, code, detail);
   }
 
   /** As whom a peer appears to the guest; null when it may not be heard. */

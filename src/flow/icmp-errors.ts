@@ -13,6 +13,17 @@ import {
 } from "../wire/reply.js";
 import type { GuestWriter } from "./guest-writer.js";
 
+/** What an error says beside its code. */
+export interface ErrorDetail {
+  /** Who says so; null for the gateway. */
+  readonly from: Address | null;
+  /** See emitIcmpError. */
+  readonly mtu: number;
+  readonly hopLimit: number;
+}
+
+const BY_GATEWAY: ErrorDetail = { from: null, mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
+
 /** Tells the guest what became of its packets. */
 export class IcmpErrors {
   readonly #config: GuestConfig;
@@ -24,31 +35,22 @@ export class IcmpErrors {
     this.#writer = writer;
   }
 
-  /**
-   * About a packet in hand.
-   * @param from who says so; null for the gateway
-   * @param mtu see emitIcmpError
-   */
-  about(frame: Frame, error: IcmpCode, from: Address | null, mtu: number): void {
+  /** About a packet in hand. */
+  about(frame: Frame, error: IcmpCode, detail = BY_GATEWAY): void {
     if (!mayCauseIcmpError(frame)) return;
     const reply = new Uint8Array(icmpErrorFrameLength(frame));
-    emitIcmpErrorFrame(reply, 0, frame, error, from ?? this.#routerFor(frame), mtu);
+    const from = detail.from ?? this.#routerFor(frame);
+    emitIcmpErrorFrame(reply, 0, frame, error, from, detail.mtu, detail.hopLimit);
     this.#writer.writeFrame(reply);
   }
 
   /** About a packet that is known from its IP header on. */
-  aboutPacket(
-    packet: Uint8Array,
-    mac: Mac,
-    error: IcmpCode,
-    from: Address | null,
-    mtu: number,
-  ): void {
+  aboutPacket(packet: Uint8Array, mac: Mac, error: IcmpCode, detail = BY_GATEWAY): void {
     const bytes = new Uint8Array(ETHERNET_HEADER_LENGTH + packet.length);
     const etherType = packet[0] >>> 4 === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
     emitEthernet(bytes, 0, gatewayMac(this.#config.plans), mac, etherType);
     bytes.set(packet, ETHERNET_HEADER_LENGTH);
-    this.aboutFrame(bytes, 0, bytes.length, error, from, mtu);
+    this.aboutFrame(bytes, 0, bytes.length, error, detail);
   }
 
   /** About the frame at (offset, length). */
@@ -57,11 +59,10 @@ export class IcmpErrors {
     offset: number,
     length: number,
     error: IcmpCode,
-    from: Address | null,
-    mtu: number,
+    detail = BY_GATEWAY,
   ): void {
     const frame = new Frame(bytes);
-    if (parseFrame(frame, offset, length, this.#caches) === 0) this.about(frame, error, from, mtu);
+    if (parseFrame(frame, offset, length, this.#caches) === 0) this.about(frame, error, detail);
   }
 
   /** The address that speaks for Slipway as a router, of the frame's family. */

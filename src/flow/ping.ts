@@ -10,7 +10,6 @@ import {
   icmpProtocol,
   isEchoRequest,
   rewriteEcho,
-  writeEchoIdentifier,
 } from "../wire/icmp.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Envelope, GuestWriter } from "./guest-writer.js";
@@ -83,9 +82,16 @@ export class PingProtocol implements DatagramProtocol {
     writer.writeMessage(envelope, payload, length);
   }
 
-  quote(identifier: number, _port: number, payload: Uint8Array): Uint8Array {
+  quote(
+    source: Address,
+    identifier: number,
+    destination: Address,
+    _port: number,
+    payload: Uint8Array,
+  ): Uint8Array {
     const bytes = payload.slice();
-    if (bytes.length >= ICMP_HEADER_LENGTH) writeEchoIdentifier(bytes, 0, identifier);
+    if (bytes.length < ICMP_HEADER_LENGTH) return bytes;
+    rewriteEcho(bytes, 0, bytes.length, identifier, source, destination);
     return bytes;
   }
 }

@@ -4,7 +4,7 @@ import { native } from "../sys/native.js";
 import { bindSocket, openDatagramSocket, receiveOffloaded } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
 import { IpProtocol } from "../wire/ip.js";
-import { emitUdp, UDP_HEADER_LENGTH, udpChecksumIsRight } from "../wire/udp.js";
+import { emitUdp, UDP_HEADER_LENGTH, udpChecksumIsRight, writeUdpChecksum } from "../wire/udp.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Envelope, GuestWriter } from "./guest-writer.js";
 
@@ -66,11 +66,18 @@ export class UdpProtocol implements DatagramProtocol {
     writer.writeDatagram(envelope, port, guestPort, payload, length, segmentSize);
   }
 
-  /** The checksum is left out: what it was is not known. */
-  quote(guestPort: number, port: number, payload: Uint8Array): Uint8Array {
+  /** Length and checksum are those of as much as came back: mostly all of it. */
+  quote(
+    source: Address,
+    guestPort: number,
+    destination: Address,
+    port: number,
+    payload: Uint8Array,
+  ): Uint8Array {
     const bytes = new Uint8Array(UDP_HEADER_LENGTH + payload.length);
     emitUdp(bytes, 0, guestPort, port, payload.length, 0);
     bytes.set(payload, UDP_HEADER_LENGTH);
+    writeUdpChecksum(bytes, 0, bytes.length, source, destination);
     return bytes;
   }
 }

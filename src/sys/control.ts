@@ -50,6 +50,8 @@ export interface QueuedError {
   readonly code: number;
   /** The path's MTU where the error is about that. */
   readonly mtu: number;
+  /** Hops left of the message when the host had it; 0: not told. */
+  readonly hopLimit: number;
   /** Who reported it; null when it was the host, or is not told. */
   readonly offender: Address | null;
 }
@@ -105,13 +107,20 @@ export function parseQueuedError(
   for (let at = offset; at + HEADER_LENGTH + ERROR_LENGTH <= end; at = following(bytes, at)) {
     const found = kindAt(bytes, at);
     if (found === Kind.Error || found === Kind.Error6) {
-      return extendedError(bytes, at + HEADER_LENGTH, end);
+      const received = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
+      parseReceivedControl(bytes, offset, length, received);
+      return extendedError(bytes, at + HEADER_LENGTH, end, received.hopLimit);
     }
   }
   return null;
 }
 
-function extendedError(bytes: Uint8Array, offset: number, end: number): QueuedError | null {
+function extendedError(
+  bytes: Uint8Array,
+  offset: number,
+  end: number,
+  hopLimit: number,
+): QueuedError | null {
   const origin = bytes[offset + 4];
   if (origin !== Origin.Local && origin !== Origin.Icmp && origin !== Origin.Icmp6) return null;
   return {
@@ -119,6 +128,7 @@ function extendedError(bytes: Uint8Array, offset: number, end: number): QueuedEr
     type: bytes[offset + 5],
     code: bytes[offset + 6],
     mtu: bytes[offset + 8] | (bytes[offset + 9] << 8) | (bytes[offset + 10] << 16),
+    hopLimit,
     offender: origin === Origin.Local ? null : offenderAt(bytes, offset + ERROR_LENGTH, end),
   };
 }

@@ -159,13 +159,8 @@ export function rewriteEcho(
   destination: Address,
 ): void {
   writeU16(bytes, offset + CHECKSUM_OFFSET, 0);
-  writeEchoIdentifier(bytes, offset, identifier);
-  writeIcmpChecksum(bytes, offset, length, source, destination);
-}
-
-/** Gives the echo message at `offset` another identifier; its checksum is then wrong. */
-export function writeEchoIdentifier(bytes: Uint8Array, offset: number, identifier: number): void {
   writeU16(bytes, offset + IDENTIFIER_OFFSET, identifier);
+  writeIcmpChecksum(bytes, offset, length, source, destination);
 }
 
 /** Whether the checksum of a parsed message is right. */

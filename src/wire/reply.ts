@@ -32,6 +32,7 @@ export function emitReplyHeaders(
   source: Address,
   protocol: number,
   payloadLength: number,
+  hopLimit = DEFAULT_HOP_LIMIT,
 ): number {
   emitEthernet(bytes, offset, frame.sourceMac, frame.destinationMac, frame.etherType);
   const ipLength = emitIp(
@@ -41,7 +42,7 @@ export function emitReplyHeaders(
     frame.source,
     protocol,
     payloadLength,
-    DEFAULT_HOP_LIMIT,
+    hopLimit,
     frame.trafficClass & DSCP,
   );
   return ETHERNET_HEADER_LENGTH + ipLength;
@@ -76,12 +77,13 @@ export function emitIcmpErrorFrame(
   error: IcmpCode,
   from: Address,
   mtu = 0,
+  hopLimit = DEFAULT_HOP_LIMIT,
 ): number {
   const { family } = frame;
   const quoted = quotedLength(family, frame.packetLength, ipHeaderLength(family));
   const length = ICMP_HEADER_LENGTH + quoted;
   const message =
-    offset + emitReplyHeaders(bytes, offset, frame, from, icmpProtocol(family), length);
+    offset + emitReplyHeaders(bytes, offset, frame, from, icmpProtocol(family), length, hopLimit);
   const quote = message + emitIcmpError(bytes, message, family, error, mtu);
   copyBytes(frame.bytes, frame.ipOffset, bytes, quote, quoted);
   writeIcmpChecksum(bytes, message, length, from, frame.source);
