@@ -217,8 +217,8 @@ export class TcpRelay {
     if (!(events & Epoll.Out)) return;
     flow.connected = true;
     flow.writable = true;
-    flow.readable = true;
     flow.hungUp = (events & (Epoll.ReadHangUp | Epoll.HangUp)) !== 0;
+    flow.readable = flow.hungUp || (events & Epoll.In) !== 0;
     if (!stack.accept(id)) this.#abort(id, flow);
   }
 

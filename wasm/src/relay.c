@@ -211,16 +211,16 @@ static uint32_t window_limit(const struct tcp_pcb *pcb) {
 }
 
 /*
- * The window follows the reader: it doubles each time the host has taken everything, up to the
+ * The window follows the reader: it doubles when the host has at once taken half of it, up to the
  * flow's share of the memory, and shrinks to the share when memory is tight, by withholding
  * credit, never by moving the announced right edge back (RFC 9293 §3.8.6). lwIP's tcp_recved
  * would announce nothing below its huge MSS, so the announcement is made here, by the guest's
  * MSS (silly window avoidance, RFC 9293 §3.8.6.2.2). True when it is worth an ACK of its own.
  */
-static bool open_window(struct flow *flow) {
+static bool open_window(struct flow *flow, uint32_t consumed) {
   struct tcp_pcb *pcb = flow->pcb;
   uint32_t limit = window_limit(pcb);
-  if (flow->held == 0) flow->window *= 2;
+  if (consumed >= flow->window / 2) flow->window *= 2;
   if (flow->window > limit) flow->window = limit;
   uint32_t granted = pcb->rcv_wnd + flow->held;
   if (flow->window > granted) pcb->rcv_wnd += flow->window - granted;
@@ -254,7 +254,7 @@ void relay_consumed(struct flow *flow, uint32_t length) {
   if (flow->spans) compact(flow);
   if (!flow->pcb) return;
   bucket_select(flow->bucket);
-  bool update = open_window(flow);
+  bool update = open_window(flow, length);
   if (update || (has_unacknowledged(flow) && !defer_ack(flow))) tcp_ack_now(flow->pcb);
   tcp_output(flow->pcb);
 }
