@@ -53,7 +53,18 @@ route add default via 203.0.113.133
 route add default via 2001:db8:0:4::1
 END
   `);
+  await reachable(world);
   return third;
+}
+
+/** What comes before the routers know each other's Ethernet addresses is lost in part. */
+async function reachable(world: Namespace): Promise<void> {
+  for (const address of Object.values(hops.third)) {
+    await world.shell(`
+      for attempt in 1 2 3 4 5 6 7 8 9; do ping -n -q -c 1 -W 1 ${address} >&2 && exit; done
+      exit 1
+    `);
+  }
 }
 
 /** Each hop forwards, and says without a limit of rate what it does not. */

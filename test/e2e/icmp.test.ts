@@ -1,0 +1,117 @@
+import { failing, served } from "../lab/addresses.ts";
+import type { Guest } from "../lab/guest.ts";
+import { Lab } from "../lab/lab.ts";
+import { hops, makePath } from "../lab/path.ts";
+import { isSlipway } from "../lab/product.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+/** A lab with three hops behind the host, the last over a link with an MTU of 1,280. */
+const test = base.extend<{ guest: Guest }>({
+  guest: [
+    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the dependencies off the pattern
+    async ({}, use) => {
+      await using lab = await Lab.create();
+      await makePath(lab, 1280);
+      await use(await lab.guest({ ipv6: true }));
+    },
+    { scope: "file" },
+  ],
+});
+
+const gateway = { 4: "10.0.2.2", 6: "fd00::2" } as const;
+const http = { 4: served.http, 6: served.http6 } as const;
+const closed = { 4: served.services, 6: served.services6 } as const;
+
+/** Linux limits how often it says that a route is unreachable, whatever the rate of ICMP. */
+const pingThrice = ["ping", "-n", "-c", "3", "-i", "0.5", "-W", "1"];
+
+/** Every hop of the path as the guest sees it: Slipway is the first. */
+const path = (family: 4 | 6) => [gateway[family], ...Object.values(hops).map((hop) => hop[family])];
+
+describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
+  test.for([56, 1472, 8_000, 65_000])("ping of %i bytes", async (size, { guest }) => {
+    const ping = ["ping", "-c", "2", "-i", "0.2", "-W", "2", "-s", `${size}`, http[family]];
+    const outcome = await guest.run(ping);
+    expect(outcome.stdout).toContain("2 received");
+    // The echo leaves the world with 64 hops left; Slipway is one of them.
+    expect(outcome.stdout).toContain("ttl=63");
+  });
+
+  test("ping of 65,000 bytes to the gateway", async ({ guest }) => {
+    const outcome = await guest.run(["ping", "-c", "1", "-W", "2", "-s", "65000", gateway[family]]);
+    expect(outcome.stdout).toContain("1 received");
+  });
+
+  test("ping whose hops are used up is told so by the gateway", async ({ guest }) => {
+    const outcome = await guest.run(["ping", "-n", "-c", "1", "-W", "2", "-t", "1", http[family]]);
+    expect(outcome.stdout).toMatch(
+      new RegExp(`From ${gateway[family]}:? icmp_seq=1 Time (to live )?exceeded`),
+    );
+  });
+
+  test.for([["UDP"], ["ICMP", "-I"]])("traceroute by %s", async ([, ...options], { guest }) => {
+    const command = ["traceroute", `-${family}`, "-n", "-q", "1", "-N", "1", "-w", "2"];
+    const output = await guest.namespace.output([...command, ...options, hops.third[family]]);
+    const answers = [...output.matchAll(/^ *\d+ +([0-9a-f.:]+) /gm)].map(([, address]) => address);
+    expect(answers).toEqual(path(family));
+  });
+
+  test("tracepath finds the narrow link, and the hops back", async ({ guest }) => {
+    const output = await guest.namespace.output(["tracepath", "-n", hops.third[family]]);
+    expect(output).toContain("Resume: pmtu 1280 hops 4 back 4");
+  });
+
+  test.for([["ICMP"], ["UDP", "-u"]])("mtr by %s", async ([, ...options], { guest }) => {
+    const command = ["mtr", "-n", "-r", "-c", "1", ...options, hops.third[family]];
+    const output = await guest.namespace.output(command);
+    const answers = [...output.matchAll(/\|-- (\S+) +0\.0%/g)].map(([, address]) => address);
+    expect(answers).toEqual(path(family));
+  });
+
+  test("a packet that may not be fragmented and is too long for a link", async ({ guest }) => {
+    const command = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400"];
+    const outcome = await guest.run([...command, hops.third[family]]);
+    expect(outcome.stdout + outcome.stderr).toMatch(/mtu[=:] ?1280/);
+  });
+
+  test("a UDP port nobody listens on refuses", async ({ guest }) => {
+    const command = ["dig", "+tries=1", "+timeout=3", "-p", "777", `@${closed[family]}`, "x"];
+    const outcome = await guest.run(command);
+    expect(outcome.stdout).toContain("connection refused");
+  });
+
+  test("no way to a network", async ({ guest }) => {
+    const nowhere = { 4: failing.networkUnreachable, 6: "2001:db8:0:99::1" } as const;
+    const outcome = await guest.run([...pingThrice, nowhere[family]]);
+    const from = hops.first[family].replaceAll(".", "\\.");
+    expect(outcome.stdout).toMatch(new RegExp(`From ${from} icmp_seq=\\d Destination (Net|unr)`));
+  });
+});
+
+describe.skipIf(!isSlipway)("what only IPv4 tells apart", () => {
+  test.for([
+    ["host unreachable", failing.hostUnreachable, hops.first[4], "Destination Host"],
+    ["prohibited", failing.prohibited, hops.first[4], "Packet filtered"],
+    ["no route of the host's", failing.noRoute, gateway[4], "Destination Net"],
+  ] as const)("%s", async ([, address, from, says], { guest }) => {
+    const outcome = await guest.run([...pingThrice, address]);
+    expect(outcome.stdout).toMatch(new RegExp(`From ${from} icmp_seq=\\d ${says}`));
+  });
+});
+
+describe.skipIf(!isSlipway)("where the host permits no ping", () => {
+  base("the gateway answers, others are prohibited, one warning says why", async () => {
+    await using lab = await Lab.create();
+    await lab.host.root.shell("echo 1 0 > /proc/sys/net/ipv4/ping_group_range");
+    await using guest = await lab.guest({ ipv6: true });
+    for (const family of [4, 6] as const) {
+      const ping = ["ping", "-n", "-c", "1", "-W", "2"];
+      expect((await guest.run([...ping, gateway[family]])).stdout).toContain("1 received");
+      const outcome = await guest.run([...ping, http[family]]);
+      const prohibited = family === 4 ? "Packet filtered" : "Administratively prohibited";
+      expect(outcome.stdout).toContain(`From ${gateway[family]} icmp_seq=1 `);
+      expect(outcome.stdout).toContain(prohibited);
+    }
+    expect(guest.helper.stderr.match(/warning:.*net\.ipv4\.ping_group_range/g)).toHaveLength(1);
+  });
+});
