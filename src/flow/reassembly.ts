@@ -141,7 +141,7 @@ export class Reassembly {
     if (incomplete.buffer === 0) return;
     this.#drops.count(DropReason.IpFragmentTimeout);
     const { contiguous, family } = incomplete;
-    if (contiguous > 0) report(this.#frameOf(incomplete, contiguous), family);
+    if (contiguous > 0) report(this.#frameOf(incomplete, contiguous, true), family);
     this.#stack.giveBuffer(incomplete.buffer);
   }
 
@@ -175,7 +175,7 @@ export class Reassembly {
 
   #finish(incomplete: Incomplete): Reassembled {
     this.#remove(incomplete);
-    return this.#frameOf(incomplete, incomplete.length);
+    return this.#frameOf(incomplete, incomplete.length, false);
   }
 
   #remove(incomplete: Incomplete): void {
@@ -187,8 +187,8 @@ export class Reassembly {
     return incomplete.buffer + this.#stack.headroom + headers;
   }
 
-  /** Headers in front of the first `length` bytes: a whole datagram that may be fragmented. */
-  #frameOf(incomplete: Incomplete, length: number): Reassembled {
+  /** Headers in front of the first `length` bytes. @param isPart whether there should be more */
+  #frameOf(incomplete: Incomplete, length: number, isPart: boolean): Reassembled {
     const { bytes, headroom } = this.#stack;
     const { buffer, family, mac, gatewayMac } = incomplete;
     const offset = buffer + headroom;
@@ -207,7 +207,7 @@ export class Reassembly {
       incomplete.trafficClass,
       incomplete.identification,
       0,
-      false,
+      isPart,
     );
     return { buffer, offset, length: ETHERNET_HEADER_LENGTH + headers + length };
   }
