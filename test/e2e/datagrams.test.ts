@@ -1,4 +1,5 @@
 import { httpName, served } from "../lab/addresses.ts";
+import type { UdpSocket } from "../lab/agent/client.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 describe("UDP", () => {
@@ -38,6 +39,61 @@ describe("UDP", () => {
     }
   });
 });
+
+describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
+  const services = family === 4 ? served.services : served.services6;
+  const any = family === 4 ? "0.0.0.0" : "::";
+
+  test.for([0, 1_472, 1_473, 4_000, 65_507])("%i bytes and back", async (length, { lab }) => {
+    await using guest = await lab.guest({ ipv6: family === 6 });
+    const echo = await lab.world.agent.echoUdp(services);
+    const socket = await (await guest.agent()).udp(any);
+    const text = patternOf(length);
+    await socket.send(echo, text);
+    expect(await socket.receive()).toEqual({ text, from: echo });
+  });
+
+  test("bursts of all sizes arrive in order, each as it was sent", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: family === 6 });
+    const server = await lab.world.agent.udp(services);
+    const client = await (await guest.agent()).udp(any);
+    // Runs of equal sizes leave as one, shorter ones end a run, empty ones stand alone.
+    const lengths = [100, 100, 100, 60, 100, 0, 1400, 1400, 1400, 1400, 900, 900, 20, 3000, 7];
+    const sent = lengths.map((length, index) => `${index} ${patternOf(length)}`);
+    await Promise.all(sent.map((text) => client.send(server.endpoint, text)));
+    const there = await receiveAll(server, sent.length);
+    expect(there.map(({ text }) => text)).toEqual(sent);
+    const { from } = there[0];
+    await Promise.all(sent.map((text) => server.send(from, text)));
+    expect((await receiveAll(client, sent.length)).map(({ text }) => text)).toEqual(sent);
+  });
+
+  test("anybody may answer, as STUN and games need it", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: family === 6 });
+    const [server, stranger] = [
+      await lab.world.agent.udp(services),
+      await lab.world.agent.udp(services),
+    ];
+    const client = await (await guest.agent()).udp(any);
+    await client.send(server.endpoint, "hello");
+    const { from } = await server.receive();
+    await stranger.send(from, "from another port");
+    expect(await client.receive()).toEqual({
+      text: "from another port",
+      from: stranger.endpoint,
+    });
+  });
+});
+
+function patternOf(length: number): string {
+  return "0123456789abcdefg".repeat(length / 17 + 1).slice(0, length);
+}
+
+async function receiveAll(socket: UdpSocket, count: number) {
+  const all: Awaited<ReturnType<UdpSocket["receive"]>>[] = [];
+  while (all.length < count) all.push(await socket.receive());
+  return all;
+}
 
 describe("DNS at the network's third address", () => {
   test.for([
