@@ -31,8 +31,12 @@ const TAP_BATCH = 64;
  */
 const SINGLE_READS = 8;
 
-/** Most bytes of stack memory in use by one guest. */
-const MEMORY_BUDGET = 64 * 1024 * 1024;
+export interface GuestStatistics extends StackStatistics {
+  /** TCP connections with a host socket. */
+  readonly tcpFlows: number;
+  /** UDP and ICMP endpoints of the guest with a host socket. */
+  readonly mappings: number;
+}
 
 /** A guest's TAP, opened. */
 export interface TapHandle {
@@ -92,7 +96,7 @@ export class Guest {
       mtu: config.mtu,
       offload: tap.vnetHeader,
       mac,
-      memoryBudget: MEMORY_BUDGET,
+      memoryBudget: config.memoryBudget,
       seed: randomSeed(),
       transmit: (pieces, count) => native.writev(fd, this.#memory, pieces, count),
     });
@@ -125,7 +129,7 @@ export class Guest {
   }
 
   /** Figures for status and tests. */
-  statistics(): StackStatistics & { tcpFlows: number; mappings: number } {
+  statistics(): GuestStatistics {
     return {
       ...this.#stack.statistics(),
       tcpFlows: this.#tcp.count,

@@ -8,6 +8,7 @@ import { announcement } from "./announcement.js";
 import type { AttachConfig } from "./command-line.js";
 import { adoptInherited } from "./inherited.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
+import { printStatistics } from "./statistics.js";
 
 const STDOUT = 1;
 const READY = Buffer.from("1");
@@ -32,8 +33,9 @@ export function attach(options: AttachConfig): void {
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
-  loop.addGuest(tap, config);
+  const guest = loop.addGuest(tap, config);
   const end = (): void => {
+    if (options.stats) printStatistics(guest);
     loop.stop();
     process.exit(0);
   };

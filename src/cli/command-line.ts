@@ -18,6 +18,8 @@ export interface RunConfig {
   readonly network: NetworkOptions;
   readonly tap: string;
   readonly keepId: boolean;
+  /** Whether figures are printed at the end. */
+  readonly stats: boolean;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
@@ -31,6 +33,8 @@ export interface AttachConfig {
   readonly configure: boolean;
   readonly readyFd: number | null;
   readonly exitFd: number | null;
+  /** Whether figures are printed at the end. */
+  readonly stats: boolean;
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
 }
@@ -106,9 +110,9 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, dnsOption: resolverOptions } = options;
       const network = slipwayNetwork(options);
-      ask({ kind: "run", config: { network, tap, keepId, resolverOptions, command } });
+      ask({ kind: "run", config: { network, tap, keepId, stats, resolverOptions, command } });
     });
   return withNetworkOptions(command);
 }
@@ -130,7 +134,9 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.ipv6Cidr)
     .addOption(option.disableDns)
     .addOption(option.outboundAddr)
-    .addOption(option.outboundAddr6);
+    .addOption(option.outboundAddr6)
+    .addOption(option.memory)
+    .addOption(option.stats);
 }
 
 function attachCommand(ask: Ask): Command {
@@ -143,7 +149,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.exitFd)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd } = options;
+      const { tap, readyFd, exitFd, stats } = options;
       ask({
         kind: "attach",
         config: {
@@ -153,6 +159,7 @@ function attachCommand(ask: Ask): Command {
           configure: true,
           readyFd,
           exitFd,
+          stats,
           announcement: "slipway",
         },
       });
@@ -179,7 +186,7 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.usernsPath)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { tap, configure, readyFd, exitFd } = options;
+      const { tap, configure, readyFd, exitFd, stats } = options;
       ask({
         kind: "attach",
         config: {
@@ -189,6 +196,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           configure,
           readyFd,
           exitFd,
+          stats,
           announcement: "slirp4netns",
         },
       });

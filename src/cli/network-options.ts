@@ -13,6 +13,8 @@ export interface NetworkOptions {
   readonly dns: DnsOptions | null;
   /** An address or an interface, by family; null for what the kernel takes. */
   readonly outbound: Readonly<Record<Family, string | null>>;
+  /** In bytes. */
+  readonly memoryBudget: number;
 }
 
 export interface Ipv6Options {
@@ -61,8 +63,8 @@ export function slirp4netnsNetwork(options: Slirp4netnsOptions): NetworkOptions 
 }
 
 function commonNetwork(options: SlipwayOptions | Slirp4netnsOptions) {
-  const { mtu, cidr: ipv4, outboundAddr, outboundAddr6 } = options;
-  return { mtu, ipv4, outbound: { 4: outboundAddr, 6: outboundAddr6 } };
+  const { mtu, cidr: ipv4, outboundAddr, outboundAddr6, memory: memoryBudget } = options;
+  return { mtu, ipv4, outbound: { 4: outboundAddr, 6: outboundAddr6 }, memoryBudget };
 }
 
 /** Whoever names a network wants it. */

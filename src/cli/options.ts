@@ -7,6 +7,11 @@ import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
 const DEFAULT_MTU = 1500;
 /** RFC 791: every host forwards 68 bytes; 65521 is what slirp4netns takes. */
 const MTU_RANGE = { least: 68, most: 65521 } as const;
+const MEBIBYTE = 1024 * 1024;
+const UNITS: Readonly<Record<string, number>> = { K: 1024, M: MEBIBYTE };
+const DEFAULT_MEMORY = "64M";
+/** One connection needs some of it, and the address space of a guest's stack is 256 MiB. */
+const MEMORY_RANGE = { least: 4, most: 240 } as const;
 /** PID_MAX_LIMIT of the kernel, 64 bits. */
 const PID_MOST = 2 ** 22;
 /** A descriptor is an int. */
@@ -48,6 +53,11 @@ export const option = {
     "--disable-host-loopback",
     "do not let the gateway's address lead to 127.0.0.1 of the host",
   ),
+  memory: new Option(
+    "--memory <size>",
+    `most memory for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
+  ).default(DEFAULT_MEMORY, DEFAULT_MEMORY),
+  stats: new Option("--stats", "print figures and counts of dropped packets at the end, on stderr"),
   tap: new Option("--tap <name>", "name of the TAP in the namespace").default("tap0", "tap0"),
   keepId: new Option("--keep-id", "keep the uid and gid instead of becoming root inside"),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
@@ -111,6 +121,8 @@ const interfaceName = v.pipe(
 
 const networkEntries = {
   mtu,
+  memory: memorySize("--memory"),
+  stats: flag,
   cidr: addressPlan("--cidr", 4),
   ipv6Cidr: v.nullish(addressPlan("--ipv6-cidr", 6), null),
   disableDns: flag,
@@ -186,6 +198,24 @@ function wholeNumber(name: string, least: number, most: number) {
     v.minValue(least, ({ input }) => `${name} ${input} is too small: ${mend}`),
     v.maxValue(most, ({ input }) => `${name} ${input} is too large: ${mend}`),
   );
+}
+
+/** In MiB with M behind it, or in KiB or bytes; gives bytes. */
+function memorySize(name: string) {
+  const { least, most } = MEMORY_RANGE;
+  const mend = `give ${least}M to ${most}M`;
+  return v.pipe(
+    v.string(),
+    v.regex(/^\d+[KM]?$/i, ({ input }) => `${name} is "${input}", not a size: ${mend}`),
+    v.transform(bytesOf),
+    v.minValue(least * MEBIBYTE, `${name} is too small: ${mend}`),
+    v.maxValue(most * MEBIBYTE, `${name} is too large: ${mend}`),
+  );
+}
+
+function bytesOf(size: string): number {
+  const unit = UNITS[size.slice(-1).toUpperCase()] ?? 1;
+  return Number.parseInt(size, 10) * unit;
 }
 
 function addressPlan(name: string, family: Family) {

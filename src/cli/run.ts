@@ -13,6 +13,7 @@ import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
+import { printStatistics } from "./statistics.js";
 
 const { EACCES, ENOENT } = constants.errno;
 
@@ -24,7 +25,7 @@ const NOT_EXECUTABLE = 126;
  * `slipway run`: ends the process with the exit status of COMMAND.
  * @throws UserError when there is no network to run it in
  */
-export function run({ network, tap, keepId, resolverOptions, command }: RunConfig): void {
+export function run({ network, tap, keepId, stats, resolverOptions, command }: RunConfig): void {
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, hostname());
   const servers = serversFor(config, host);
@@ -32,8 +33,9 @@ export function run({ network, tap, keepId, resolverOptions, command }: RunConfi
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
-  loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
+  const guest = loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
   accompany(child, (status) => {
+    if (stats) printStatistics(guest);
     loop.stop();
     process.exit(status);
   });

@@ -30,4 +30,5 @@ export const STAT_OUTPUT_ERRORS = 4;
 export const STAT_OVER_QUOTA = 5;
 export const STAT_ALLOCATION_FAILURES = 6;
 export const STAT_BLOCK_SIZE = 7;
-export const STAT_COUNT = 8;
+export const STAT_BLOCKS_PEAK = 8;
+export const STAT_COUNT = 9;

@@ -73,7 +73,9 @@ export const FlowEvent = {
 /** Figures of a stack, for status and tests. */
 export interface StackStatistics {
   readonly flows: number;
+  /** In bytes, as is the most that was in use at once. */
   readonly memoryInUse: number;
+  readonly memoryPeak: number;
   readonly framesOut: number;
   readonly segmentedFramesOut: number;
   readonly outputErrors: number;
@@ -263,6 +265,7 @@ export class Stack {
     return {
       flows: at[abi.STAT_FLOWS],
       memoryInUse: at[abi.STAT_BLOCKS_IN_USE] * at[abi.STAT_BLOCK_SIZE],
+      memoryPeak: at[abi.STAT_BLOCKS_PEAK] * at[abi.STAT_BLOCK_SIZE],
       framesOut: at[abi.STAT_FRAMES_OUT],
       segmentedFramesOut: at[abi.STAT_SEGMENTED_OUT],
       outputErrors: at[abi.STAT_OUTPUT_ERRORS],

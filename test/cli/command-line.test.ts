@@ -106,6 +106,22 @@ test("names and sources of outbound packets add up", () => {
   expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
+test.each([
+  [[], 64 * 1024 * 1024],
+  [["--memory=16M"], 16 * 1024 * 1024],
+  [["--memory=8192k"], 8 * 1024 * 1024],
+  [["--memory=5000000"], 5_000_000],
+])("the memory of %j is %i bytes", (args, bytes) => {
+  expect(parseRun(...args, "--", "true").network.memoryBudget).toBe(bytes);
+  expect(parseAttach("slipway", "attach", ...args, "42").network.memoryBudget).toBe(bytes);
+  expect(parseAttach("slirp4netns", ...args, "42", "tap0").network.memoryBudget).toBe(bytes);
+});
+
+test("figures are printed when asked for", () => {
+  expect(parseRun("--stats", "--", "true").stats).toBe(true);
+  expect(parseAttach("slirp4netns", "42", "tap0").stats).toBe(false);
+});
+
 describe("slipway attach", () => {
   test("tells a PID from a path", () => {
     expect(parseAttach("slipway", "attach", "42").target).toEqual({
@@ -175,11 +191,13 @@ describe("slirp4netns", () => {
       "--exit-fd",
       "--help",
       "--ipv6-cidr",
+      "--memory",
       "--mtu",
       "--netns-type",
       "--outbound-addr",
       "--outbound-addr6",
       "--ready-fd",
+      "--stats",
       "--userns-path",
       "--version",
     ]);
@@ -241,6 +259,9 @@ describe("what is refused, in one line with the mend", () => {
     ["slipway", "run --dns ns.example true", /--dns ns.example is not an address/],
     ["slipway", "run --dns-search a..b true", /"a..b" is not a domain name/],
     ["slipway", "run --add-host db true", /--add-host db: write it like db.example=192.0.2.1/],
+    ["slipway", "run --memory 1G true", /--memory is "1G", not a size: give 4M to 240M/],
+    ["slipway", "run --memory 3M true", /--memory is too small: give 4M to 240M/],
+    ["slipway", "attach --memory 241M 42", /--memory is too large: give 4M to 240M/],
     ["slipway", "run --add-host db=x true", /--add-host db=x: write it like/],
   ])("%s %s", (name, line, sentence) => {
     const args = line.split(" ").filter((arg) => arg !== "");

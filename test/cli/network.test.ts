@@ -15,6 +15,7 @@ const network: NetworkOptions = {
   hostLoopback: true,
   dns: { servers: [], search: [], records: [] },
   outbound: { 4: null, 6: null },
+  memoryBudget: 64 * 1024 * 1024,
 };
 const noUpstream: Upstream = { servers: [], search: [] };
 
@@ -123,6 +124,7 @@ const attachment: AttachConfig = {
   configure: true,
   readyFd: null,
   exitFd: null,
+  stats: false,
   announcement: "slirp4netns",
 };
 

@@ -21,7 +21,8 @@ export function address(text: string): Address {
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const defaults = { mtu: 1500, hostLoopback: false, hostname: null, dns: dnsConfig() };
   const outbound = { 4: null, 6: null };
-  return { ...defaults, plans: [PLAN4, PLAN6], outbound, ...changes };
+  const memoryBudget = 64 * 1024 * 1024;
+  return { ...defaults, plans: [PLAN4, PLAN6], outbound, memoryBudget, ...changes };
 }
 
 export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {

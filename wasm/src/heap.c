@@ -25,7 +25,7 @@ static const uint16_t class_size[CLASSES] = {
 static struct block_info info[MAX_BLOCKS];
 static uint16_t with_room[CLASSES];
 static uint16_t free_blocks[MAX_BLOCKS];
-static uint32_t free_count, fresh_block, in_use, budget, failures;
+static uint32_t free_count, fresh_block, in_use, peak, budget, failures;
 
 #ifdef __wasm__
 extern uint8_t __heap_base;
@@ -63,6 +63,7 @@ static uint32_t take_block(void) {
     return NONE;
   }
   in_use++;
+  if (in_use > peak) peak = in_use;
   return free_count > 0 ? free_blocks[--free_count] : fresh_block++;
 }
 
@@ -161,5 +162,6 @@ void heap_free(void *object) {
 uint32_t heap_budget(void) { return budget * HEAP_BLOCK_SIZE; }
 uint32_t heap_blocks_in_use(void) { return in_use; }
 uint32_t heap_blocks_free(void) { return budget - in_use; }
+uint32_t heap_blocks_peak(void) { return peak; }
 uint32_t heap_failures(void) { return failures; }
 bool heap_is_tight(void) { return heap_blocks_free() < budget / 4; }

@@ -22,6 +22,7 @@ void *heap_block(void);
 uint32_t heap_budget(void); /* bytes */
 uint32_t heap_blocks_in_use(void);
 uint32_t heap_blocks_free(void);
+uint32_t heap_blocks_peak(void); /* most that were ever in use at once */
 uint32_t heap_failures(void);
 /* Less than a quarter of the budget is left: windows shrink and flows over their share lose data. */
 bool heap_is_tight(void);

@@ -226,5 +226,6 @@ EXPORT(stats) uint32_t stack_stats(void) {
   statistics[ABI_STAT_OVER_QUOTA] = over_quota;
   statistics[ABI_STAT_ALLOCATION_FAILURES] = heap_failures();
   statistics[ABI_STAT_BLOCK_SIZE] = HEAP_BLOCK_SIZE;
+  statistics[ABI_STAT_BLOCKS_PEAK] = heap_blocks_peak();
   return offset_of(statistics);
 }

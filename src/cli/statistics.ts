@@ -1,0 +1,32 @@
+import { writeSync } from "node:fs";
+import type { Guest, GuestStatistics } from "../guest.js";
+
+const STDERR = 2;
+
+/** How each figure is called; sizes are in bytes. */
+const NAMES: Readonly<Record<keyof GuestStatistics, string>> = {
+  flows: "tcp-connections",
+  tcpFlows: "tcp-host-sockets",
+  mappings: "datagram-host-sockets",
+  memoryInUse: "memory-in-use",
+  memoryPeak: "memory-peak",
+  allocationFailures: "allocations-refused",
+  framesOut: "tcp-frames-out",
+  segmentedFramesOut: "tcp-superframes-out",
+  outputErrors: "tcp-frames-put-off",
+  overQuota: "tcp-segments-over-quota",
+};
+
+/** `--stats`: what a guest has used, and what of its packets was dropped for which reason. */
+export function printStatistics(guest: Guest): void {
+  const statistics = guest.statistics();
+  const keys = Object.keys(NAMES) as (keyof GuestStatistics)[];
+  const figures = keys.map((key) => `${NAMES[key]} ${statistics[key]}`);
+  const drops = guest.drops.entries().map(([reason, count]) => `dropped ${reason} ${count}`);
+  const lines = [...figures, ...drops].map((line) => `slipway: ${line}\n`);
+  try {
+    writeSync(STDERR, lines.join(""));
+  } catch {
+    // Nobody reads stderr.
+  }
+}
