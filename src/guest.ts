@@ -299,6 +299,8 @@ export class Guest {
         case "drop":
           this.drops.count(verdict.reason);
           return;
+        case "done":
+          return;
         case "pass":
           break;
       }

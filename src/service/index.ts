@@ -1,5 +1,7 @@
 import type { GuestConfig } from "../base/plan.js";
 import { ArpService } from "./arp.js";
+import { DhcpService } from "./dhcp.js";
+import { Dhcpv6Service } from "./dhcpv6.js";
 import { DnsService } from "./dns.js";
 import { EchoService } from "./echo.js";
 import { NdpService } from "./ndp.js";
@@ -16,13 +18,15 @@ export interface Services {
 
 export function servicesFor(config: GuestConfig): Services {
   const { plans, dns } = config;
-  const ndp = plans
-    .filter(({ prefix }) => prefix.address.family === 6)
-    .map((plan) => new NdpService(plan, config));
+  const ipv4 = plans.filter(({ prefix }) => prefix.address.family === 4);
+  const ipv6 = plans.filter(({ prefix }) => prefix.address.family === 6);
+  const ndp = ipv6.map((plan) => new NdpService(plan, config));
   return {
     responders: [
       new ArpService(plans),
       ...ndp,
+      ...ipv4.map((plan) => new DhcpService(plan, config)),
+      ...ipv6.map((plan) => new Dhcpv6Service(plan, config)),
       ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns))),
       new EchoService(plans),
     ],

@@ -12,6 +12,8 @@ export type Verdict =
    */
   | { readonly kind: "forward"; readonly to: Address; readonly port: number; readonly as: Address }
   | { readonly kind: "drop"; readonly reason: DropReason }
+  /** The frame has had its effect and gets no answer. */
+  | { readonly kind: "done" }
   /** Treat the frame as if no service had claimed it. */
   | { readonly kind: "pass" };
 
@@ -36,6 +38,7 @@ export interface Announcer extends Service {
 }
 
 export const PASS: Verdict = { kind: "pass" };
+export const DONE: Verdict = { kind: "done" };
 
 export function drop(reason: DropReason): Verdict {
   return { kind: "drop", reason };

@@ -1,0 +1,93 @@
+import type { Address } from "../base/address.js";
+
+/** How long an offer is kept for the client that has not accepted it yet, in ms. */
+const OFFER_TIME = 60_000;
+
+/** How long an address is left alone that a client found in use (RFC 2131 §3.1, RFC 8415 §18.3.8). */
+const DECLINED_TIME = 3_600_000;
+
+/** Who has an address that was declined: nobody that asks. */
+const NOBODY = "";
+
+interface Lease {
+  client: string;
+  /** On the clock of `now`. */
+  expires: number;
+}
+
+/** The addresses that DHCP hands out on one network, and who has them. */
+export class LeasePool {
+  readonly #addresses: readonly Address[];
+  readonly #duration: number;
+  /** By the index of the address; absent: never handed out. */
+  readonly #leases = new Map<number, Lease>();
+
+  /** @param duration of a lease, in seconds */
+  constructor(first: Address, last: Address, duration: number) {
+    const count = last.w3 - first.w3 + 1;
+    this.#addresses = Array.from({ length: count }, (_, index) => first.plus(index));
+    this.#duration = duration * 1000;
+  }
+
+  /**
+   * The address that a client may have, kept for it for a while: the one it has or had, the one it
+   * wants, or any that nobody has. @returns null when there is none
+   */
+  offer(client: string, wanted: Address | null, now: number): Address | null {
+    const index = this.#choose(client, wanted, now);
+    if (index === null) return null;
+    const lease = this.#leases.get(index);
+    const expires = lease?.client === client ? lease.expires : 0;
+    this.#leases.set(index, { client, expires: Math.max(expires, now + OFFER_TIME) });
+    return this.#addresses[index];
+  }
+
+  /** Gives a client the address and no other, or prolongs its lease. @returns false when it cannot have it */
+  bind(client: string, address: Address, now: number): boolean {
+    const index = this.#indexOf(address);
+    if (index < 0 || !this.#isFreeFor(client, index, now)) return false;
+    for (const [other, lease] of this.#leases) {
+      if (other !== index && lease.client === client) this.#leases.delete(other);
+    }
+    this.#leases.set(index, { client, expires: now + this.#duration });
+    return true;
+  }
+
+  /** The client does not need the address any more; it is remembered for it. */
+  release(client: string, address: Address, now: number): void {
+    const lease = this.#leases.get(this.#indexOf(address));
+    if (lease?.client === client) lease.expires = now;
+  }
+
+  /** The client found that somebody else uses its address. */
+  decline(client: string, address: Address, now: number): void {
+    const lease = this.#leases.get(this.#indexOf(address));
+    if (lease?.client !== client) return;
+    lease.client = NOBODY;
+    lease.expires = now + DECLINED_TIME;
+  }
+
+  #choose(client: string, wanted: Address | null, now: number): number | null {
+    const own = [...this.#leases].find(([, lease]) => lease.client === client)?.[0];
+    if (own !== undefined) return own;
+    const asked = wanted === null ? -1 : this.#indexOf(wanted);
+    if (asked >= 0 && this.#isFreeFor(client, asked, now)) return asked;
+    const fresh = this.#addresses.findIndex((_, index) => !this.#leases.has(index));
+    return fresh >= 0 ? fresh : this.#longestExpired(now);
+  }
+
+  #longestExpired(now: number): number | null {
+    const expired = [...this.#leases].filter(([, { expires }]) => expires <= now);
+    const [oldest] = expired.sort(([, a], [, b]) => a.expires - b.expires);
+    return oldest?.[0] ?? null;
+  }
+
+  #isFreeFor(client: string, index: number, now: number): boolean {
+    const lease = this.#leases.get(index);
+    return lease === undefined || lease.client === client || lease.expires <= now;
+  }
+
+  #indexOf(address: Address): number {
+    return this.#addresses.findIndex((candidate) => candidate.equals(address));
+  }
+}

@@ -1,0 +1,41 @@
+import type { Address } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
+import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./ethernet.js";
+import { emitIp, IpProtocol, ipHeaderLength } from "./ip.js";
+import { DEFAULT_HOP_LIMIT } from "./reply.js";
+import { emitUdp, UDP_HEADER_LENGTH, writeUdpChecksum } from "./udp.js";
+
+/** One end of a datagram's way over the link; both ends are of one family. */
+export interface LinkEndpoint {
+  readonly mac: Mac;
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** A whole Ethernet frame with a UDP datagram; its checksums are complete. */
+export function composeDatagram(
+  from: LinkEndpoint,
+  to: LinkEndpoint,
+  payload: Uint8Array,
+): Uint8Array {
+  const { family } = from.address;
+  const udp = ETHERNET_HEADER_LENGTH + ipHeaderLength(family);
+  const length = UDP_HEADER_LENGTH + payload.length;
+  const frame = new Uint8Array(udp + length);
+  emitEthernet(frame, 0, to.mac, from.mac, family === 4 ? EtherType.Ipv4 : EtherType.Ipv6);
+  const { Udp } = IpProtocol;
+  emitIp(
+    frame,
+    ETHERNET_HEADER_LENGTH,
+    from.address,
+    to.address,
+    Udp,
+    length,
+    DEFAULT_HOP_LIMIT,
+    0,
+  );
+  emitUdp(frame, udp, from.port, to.port, payload.length, 0);
+  frame.set(payload, udp + UDP_HEADER_LENGTH);
+  writeUdpChecksum(frame, udp, length, from.address, to.address);
+  return frame;
+}

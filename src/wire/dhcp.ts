@@ -1,0 +1,160 @@
+import { Address } from "../base/address.js";
+import { type Mac, readMac, writeMac } from "../base/mac.js";
+import { readU16, readU32, writeU16, writeU32 } from "./bytes.js";
+
+export const DhcpPort = { Server: 67, Client: 68 } as const;
+
+/** Values of the option MessageType (RFC 2132 §9.6). */
+export const DhcpType = {
+  Discover: 1,
+  Offer: 2,
+  Request: 3,
+  Decline: 4,
+  Acknowledge: 5,
+  Refuse: 6,
+  Release: 7,
+  Inform: 8,
+} as const;
+
+/** Codes of options: RFC 2132; 61 and its echo RFC 6842; 119 RFC 3397. */
+export const DhcpOption = {
+  SubnetMask: 1,
+  Router: 3,
+  DnsServers: 6,
+  Hostname: 12,
+  DomainName: 15,
+  InterfaceMtu: 26,
+  Broadcast: 28,
+  RequestedAddress: 50,
+  LeaseTime: 51,
+  Overload: 52,
+  MessageType: 53,
+  ServerId: 54,
+  ParameterRequest: 55,
+  MaximumSize: 57,
+  RenewalTime: 58,
+  RebindingTime: 59,
+  ClientId: 61,
+  DomainSearch: 119,
+} as const;
+
+export const DhcpOperation = { Request: 1, Reply: 2 } as const;
+
+/** A DHCP message for IPv4 over Ethernet (RFC 2131 §2), but for the fields that DHCP leaves 0. */
+export interface DhcpMessage {
+  readonly operation: number;
+  readonly transaction: number;
+  /** Whether the client can receive no unicast yet. */
+  readonly broadcast: boolean;
+  /** ciaddr: the client's own, where it has one. */
+  readonly clientAddress: Address;
+  /** yiaddr: what the client shall have. */
+  readonly yourAddress: Address;
+  /** giaddr: of a relay agent. */
+  readonly relayAddress: Address;
+  readonly clientMac: Mac;
+  /** By their codes, in the order of the message; parts of one option are joined (RFC 3396). */
+  readonly options: ReadonlyMap<number, Uint8Array>;
+}
+
+const ETHERNET = 1;
+const MAC_LENGTH = 6;
+const BROADCAST_FLAG = 0x8000;
+const MAGIC_COOKIE = 0x6382_5363;
+
+/** Offsets in the message (RFC 2131 §2); those of the server's name and the file hold options, too. */
+const At = { name: 44, file: 108, cookie: 236, options: 240 } as const;
+
+/** RFC 1542 §2.1: a BOOTP message has no fewer bytes. */
+const LEAST_LENGTH = 300;
+
+const PAD = 0;
+const END = 255;
+const LONGEST_PART = 255;
+
+/** Bits of the option Overload (RFC 2132 §9.3). */
+const OVERLOAD_FILE = 1;
+const OVERLOAD_NAME = 2;
+
+/** Reads the message of `length` bytes at `offset`; null when it is none, or not for Ethernet. */
+export function parseDhcp(bytes: Uint8Array, offset: number, length: number): DhcpMessage | null {
+  if (length < At.options || readU32(bytes, offset + At.cookie) !== MAGIC_COOKIE) return null;
+  if (bytes[offset + 1] !== ETHERNET || bytes[offset + 2] !== MAC_LENGTH) return null;
+  const options = parseAllOptions(bytes.subarray(offset, offset + length));
+  if (options === null) return null;
+  return {
+    operation: bytes[offset],
+    transaction: readU32(bytes, offset + 4),
+    broadcast: (readU16(bytes, offset + 10) & BROADCAST_FLAG) !== 0,
+    clientAddress: Address.read(bytes, offset + 12, 4),
+    yourAddress: Address.read(bytes, offset + 16, 4),
+    relayAddress: Address.read(bytes, offset + 24, 4),
+    clientMac: readMac(bytes, offset + 28),
+    options,
+  };
+}
+
+/** The message as bytes. */
+export function composeDhcp(message: DhcpMessage): Uint8Array {
+  const options = composeOptions(message.options);
+  const bytes = new Uint8Array(Math.max(LEAST_LENGTH, At.options + options.length));
+  bytes[0] = message.operation;
+  bytes[1] = ETHERNET;
+  bytes[2] = MAC_LENGTH;
+  writeU32(bytes, 4, message.transaction);
+  writeU16(bytes, 10, message.broadcast ? BROADCAST_FLAG : 0);
+  message.clientAddress.write(bytes, 12);
+  message.yourAddress.write(bytes, 16);
+  message.relayAddress.write(bytes, 24);
+  writeMac(bytes, 28, message.clientMac);
+  writeU32(bytes, At.cookie, MAGIC_COOKIE);
+  bytes.set(options, At.options);
+  return bytes;
+}
+
+function parseAllOptions(message: Uint8Array): Map<number, Uint8Array> | null {
+  const options = new Map<number, Uint8Array>();
+  if (!parseOptions(message.subarray(At.options), options)) return null;
+  const overload = options.get(DhcpOption.Overload)?.[0] ?? 0;
+  // RFC 2131 §4.1: the file first.
+  const file = (overload & OVERLOAD_FILE) !== 0 ? message.subarray(At.file, At.cookie) : [];
+  const name = (overload & OVERLOAD_NAME) !== 0 ? message.subarray(At.name, At.file) : [];
+  const fits = parseOptions(file, options) && parseOptions(name, options);
+  return fits ? options : null;
+}
+
+/** Adds the options in `bytes`. @returns whether all of them fit */
+function parseOptions(bytes: ArrayLike<number>, options: Map<number, Uint8Array>): boolean {
+  for (let at = 0; at < bytes.length; ) {
+    const code = bytes[at];
+    if (code === END) return true;
+    if (code === PAD) {
+      at += 1;
+      continue;
+    }
+    const start = at + 2;
+    const end = start + (bytes[at + 1] ?? LONGEST_PART);
+    if (end > bytes.length) return false;
+    const before = options.get(code) ?? [];
+    options.set(code, Uint8Array.from([...before, ...Array.from(bytes).slice(start, end)]));
+    at = end;
+  }
+  return true;
+}
+
+function composeOptions(options: ReadonlyMap<number, Uint8Array>): Uint8Array {
+  const parts = [...options].flatMap(([code, value]) => splitOption(code, value));
+  return Uint8Array.from([...parts, END]);
+}
+
+/** An option longer than 255 bytes comes in parts (RFC 3396 §5). */
+function splitOption(code: number, value: Uint8Array): number[] {
+  const bytes: number[] = [];
+  let at = 0;
+  do {
+    const part = value.subarray(at, at + LONGEST_PART);
+    bytes.push(code, part.length, ...part);
+    at += LONGEST_PART;
+  } while (at < value.length);
+  return bytes;
+}
