@@ -151,6 +151,10 @@ declare namespace tuntap2 {
     readonly insideGid: number;
     /** Text placed over /etc/resolv.conf, at most 64 KiB, or `null` to leave it. */
     readonly resolvConf: string | null;
+    /** Descriptors above 2 that the child keeps over `exec`; those that are not open do not count. */
+    readonly keep: readonly number[];
+    /** Signals that the child ignores, as `nohup` has it. */
+    readonly ignore: readonly number[];
   }
 
   interface HeldChild {
@@ -163,10 +167,10 @@ declare namespace tuntap2 {
 
   /**
    * Forks a child into new user, network and mount namespaces, with its ids mapped and its
-   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout and stderr (and
-   * no other descriptor: Node makes those it inherits close-on-exec), the terminal, session,
-   * process group and working directory; its signal mask is empty and its signals are at their
-   * defaults; it is killed when the thread that made it ends.
+   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
+   * `keep` (Node makes every descriptor that it inherits close-on-exec), the terminal, session,
+   * process group and working directory; its signal mask is empty and its signals, but for
+   * `ignore`, are at their defaults; it is killed when the thread that made it ends.
    *
    * @returns the child, or a negative errno with {@link lastError} (nothing is left behind then).
    */

@@ -4,7 +4,7 @@ import { DatagramRelay } from "./flow/datagram.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors } from "./flow/icmp-errors.js";
 import { Reassembly } from "./flow/reassembly.js";
-import { TcpRelay } from "./flow/tcp.js";
+import { TcpRelay, type Uploads } from "./flow/tcp.js";
 import { type Services, servicesFor } from "./service/index.js";
 import {
   ACK_DELAY,
@@ -135,6 +135,11 @@ export class Guest {
       tcpFlows: this.#tcp.count,
       mappings: this.#datagrams.count,
     };
+  }
+
+  /** What the guest has under way to the host by TCP. */
+  uploads(): Uploads {
+    return this.#tcp.uploads();
   }
 
   /** Reads a batch of frames from the TAP. @returns 0, or a negative errno: the TAP is gone */

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { GuestConfig } from "./base/plan.js";
+import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import { Epoll, Errno } from "./sys/constants.js";
 import { native } from "./sys/native.js";
@@ -15,13 +16,24 @@ const SMALL_WAKE = 4096;
 /** So many in a row, and polling begins. */
 const SMALL_WAKES = 16;
 
+/** How often drain() looks, and for how long nothing must have come, in ms. */
+const DRAIN_LOOK = 5;
+/** Above the least retransmission time of Linux, TCP_RTO_MIN: 200. */
+const DRAIN_QUIET = 250;
+
+/** A guest of the loop and what is to be told about it. */
+interface Served {
+  readonly guest: Guest;
+  readonly onGone: () => void;
+}
+
 /**
  * The event loop of all guests of a process: one switch over epoll tokens. Hosted under Node's own
  * loop by the addon, so that timers, signals and promises go on as always.
  */
 export class Loop {
   readonly #events = new Int32Array(2 * MAX_EVENTS);
-  readonly #guests: (Guest | undefined)[] = [];
+  readonly #served: (Served | undefined)[] = [];
   readonly #watchers: (((events: number) => void) | undefined)[] = [];
   readonly #watcherIds = new Map<number, number>();
   /** Whether another processor is there for those whom we would keep from this one. */
@@ -35,31 +47,54 @@ export class Loop {
 
   /** Ends all guests; nothing of the loop keeps the process alive afterwards. */
   stop(): void {
-    for (const guest of this.#guests) guest?.close();
-    this.#guests.length = 0;
+    for (const served of this.#served) served?.guest.close();
+    this.#served.length = 0;
     native.loopStop();
+  }
+
+  /**
+   * Calls back when nothing is under way any more from the guests to the host by TCP: every
+   * connection has been closed by its guest and passed on, or those that are left are silent.
+   * @param limit ms after which it calls back anyway
+   */
+  drain(limit: number, onDrained: () => void): void {
+    const start = performance.now();
+    let sent = -1;
+    let changedAt = start;
+    const look = (): void => {
+      const now = performance.now();
+      const uploads = this.#uploads();
+      if (uploads.sent !== sent) changedAt = now;
+      sent = uploads.sent;
+      const isQuiet = !uploads.blocked && now - changedAt >= DRAIN_QUIET;
+      if (uploads.open === 0 || isQuiet || now - start >= limit) onDrained();
+      else setTimeout(look, DRAIN_LOOK);
+    };
+    // Not at once: the guest's last frames may be in the TAP still.
+    setTimeout(look, DRAIN_LOOK);
   }
 
   /**
    * Serves a guest from now on.
    * @param tap becomes the loop's
+   * @param onGone called when the guest has ended because its TAP was deleted
    * @throws RangeError when the process serves MAX_GUESTS already
    */
-  addGuest(tap: TapHandle, config: GuestConfig): Guest {
-    let index = this.#guests.indexOf(undefined);
-    if (index < 0) index = this.#guests.length;
+  addGuest(tap: TapHandle, config: GuestConfig, onGone: () => void): Guest {
+    let index = this.#served.indexOf(undefined);
+    if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
     const guest = new Guest(index, tap, config);
-    this.#guests[index] = guest;
+    this.#served[index] = { guest, onGone };
     return guest;
   }
 
   /** Ends all flows of a guest and closes its TAP. */
   removeGuest(guest: Guest): void {
-    const index = this.#guests.indexOf(guest);
+    const index = this.#served.findIndex((served) => served?.guest === guest);
     if (index < 0) return;
-    this.#guests[index] = undefined;
+    this.#served[index] = undefined;
     guest.close();
   }
 
@@ -94,11 +129,12 @@ export class Loop {
       this.#onWatched(idOf(token), events);
       return;
     }
-    const guest = this.#guests[guestOf(token)];
-    if (guest === undefined) return;
+    const served = this.#served[guestOf(token)];
+    if (served === undefined) return;
+    const { guest } = served;
     switch (kind) {
       case TokenKind.Tap:
-        this.#onTap(guest, now);
+        this.#onTap(served, now);
         return;
       case TokenKind.Tcp:
         guest.onTcp(idOf(token), events);
@@ -115,18 +151,33 @@ export class Loop {
   }
 
   /** A deleted TAP reports an error for ever: the guest ends. */
-  #onTap(guest: Guest, now: number): void {
+  #onTap({ guest, onGone }: Served, now: number): void {
     const result = guest.onTap(now);
     if (result >= 0 || result === -Errno.EAGAIN) return;
     // EIO: the link is down, for as long as the guest wants.
-    if (result !== -Errno.EIO) this.removeGuest(guest);
+    if (result === -Errno.EIO) return;
+    this.removeGuest(guest);
+    setImmediate(onGone);
+  }
+
+  #uploads(): Uploads {
+    const sum = { open: 0, blocked: false, sent: 0 };
+    for (const served of this.#served) {
+      if (served === undefined) continue;
+      const { open, blocked, sent } = served.guest.uploads();
+      sum.open += open;
+      sum.blocked ||= blocked;
+      sum.sent += sent;
+    }
+    return sum;
   }
 
   #turn(now: number): number {
     let next = -1;
     let moved = 0;
-    for (const guest of this.#guests) {
-      if (guest === undefined) continue;
+    for (const served of this.#served) {
+      if (served === undefined) continue;
+      const { guest } = served;
       const wait = guest.turn(now);
       if (wait >= 0 && (next < 0 || wait < next)) next = wait;
       moved += guest.takeMoved();

@@ -14,9 +14,11 @@
  *
  * Static, so that it starts in half a millisecond.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -128,6 +130,38 @@ static void deny_io_uring(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) set_filter(&program);
 }
 
+static char *with_number(const char *list, int number) {
+  return format_text("%s%s%d", list, list[0] == '\0' ? "" : ",", number);
+}
+
+/*
+ * Node opens descriptors of its own at the lowest free numbers, so that afterwards a number that the
+ * caller left closed looks open: --ready-fd and --exit-fd are checked against this list, and COMMAND
+ * of `run` keeps what is on it.
+ */
+static void list_descriptors(void) {
+  const char *list = "";
+  DIR *directory = opendir("/proc/self/fd");
+  if (directory == NULL) return;
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    int fd = atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != dirfd(directory)) list = with_number(list, fd);
+  }
+  closedir(directory);
+  setenv("SLIPWAY_FDS", list, 1);
+}
+
+/* Node sets every signal to its default; what `nohup` ignores COMMAND is to ignore as well. */
+static void list_ignored_signals(void) {
+  const char *list = "";
+  for (int signal = 1; signal < NSIG; signal++) {
+    struct sigaction action;
+    if (sigaction(signal, NULL, &action) < 0 || action.sa_handler != SIG_IGN) continue;
+    list = with_number(list, signal);
+  }
+  setenv("SLIPWAY_IGNORED", list, 1);
+}
+
 static bool is_executable(const char *path) {
   struct stat status;
   return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
@@ -211,6 +245,8 @@ int main(int argc, char **argv) {
   if (argc < 1) fail("started without a name");
   const char *root = find_root();
   park_environment();
+  list_descriptors();
+  list_ignored_signals();
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
   if (!is_run(argv)) deny_io_uring();

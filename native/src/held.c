@@ -91,17 +91,20 @@ static enum step set_up(const struct held_plan *plan) {
 }
 
 /* Node ignores SIGPIPE, and what is ignored stays so over exec. */
-static void reset_signals(void) {
+static void reset_signals(const struct held_plan *plan) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
+  action.sa_handler = SIG_IGN;
+  for (const int *signal = plan->ignore; *signal >= 0; signal++) sigaction(*signal, &action, NULL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Node makes every descriptor that it inherits close-on-exec (uv_disable_stdio_inheritance). */
-static void keep_stdio(void) {
+static void keep_descriptors(const struct held_plan *plan) {
   for (int fd = 0; fd <= STDERR_FILENO; fd++) fcntl(fd, F_SETFD, 0);
+  for (const int *fd = plan->keep; *fd >= 0; fd++) fcntl(*fd, F_SETFD, 0);
 }
 
 static void report(int socket, int error, enum step step) {
@@ -111,13 +114,13 @@ static void report(int socket, int error, enum step step) {
 
 _Noreturn void held_run(const struct held_plan *plan, int socket, const struct handles *handles) {
   handles_close_all(handles);
-  reset_signals();
+  reset_signals(plan);
   enum step step = set_up(plan);
   report(socket, step == STEP_NONE ? 0 : -errno, step);
   char release;
   if (step != STEP_NONE || process_recv(socket, &release, 1) != 1) _exit(HELD_EXIT_STATUS);
   /* execvp searches the PATH of environ. It allocates nothing (glibc since 2.24). */
-  keep_stdio();
+  keep_descriptors(plan);
   environ = plan->env;
   execvp(plan->file, plan->argv);
   report(socket, -errno, STEP_NONE);

@@ -28,6 +28,9 @@ struct held_plan {
   char gid_map[48];
   const char *resolv_conf; /* NULL: leave it */
   size_t resolv_conf_length;
+  /* Lists that end with -1: descriptors that stay open over exec, and signals that stay ignored. */
+  int *keep;
+  int *ignore;
 };
 
 /* For a forked child, which has `socket` and a copy of `handles`. */

@@ -79,6 +79,31 @@ static char **strings_property(struct call *call, const char *name) {
   return strings;
 }
 
+/* Ends with -1. */
+static int *numbers_property(struct call *call, const char *name) {
+  napi_value array = property(call, name);
+  uint32_t count = 0;
+  if (!call_ok(call)) return NULL;
+  if (napi_get_array_length(call->env, array, &count) != napi_ok) {
+    call_wrong_type(call, "an array of numbers");
+    return NULL;
+  }
+  int *numbers = calloc((size_t)count + 1, sizeof(*numbers));
+  if (numbers == NULL) {
+    call_fail(call, -ENOMEM);
+    return NULL;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element = NULL;
+    napi_get_element(call->env, array, i, &element);
+    if (napi_get_value_int32(call->env, element, &numbers[i]) != napi_ok) {
+      call_wrong_type(call, "an array of numbers");
+    }
+  }
+  numbers[count] = -1;
+  return numbers;
+}
+
 static char *nullable_property(struct call *call, const char *name) {
   napi_valuetype type = napi_undefined;
   napi_value value = property(call, name);
@@ -106,6 +131,8 @@ static void read_plan(struct call *call, struct held_plan *plan) {
   plan->env = strings_property(call, "env");
   write_map(call, "insideUid", "uid", plan->uid_map, sizeof(plan->uid_map));
   write_map(call, "insideGid", "gid", plan->gid_map, sizeof(plan->gid_map));
+  plan->keep = numbers_property(call, "keep");
+  plan->ignore = numbers_property(call, "ignore");
   plan->resolv_conf = nullable_property(call, "resolvConf");
   if (plan->resolv_conf == NULL) return;
   plan->resolv_conf_length = strlen(plan->resolv_conf);
@@ -117,6 +144,8 @@ static void free_plan(struct held_plan *plan) {
   free((char *)plan->resolv_conf);
   free_strings(plan->argv);
   free_strings(plan->env);
+  free(plan->keep);
+  free(plan->ignore);
 }
 
 /* Descriptors that are no handles yet. */

@@ -24,6 +24,8 @@ async function outcome(script: string, overrides: object = {}) {
         insideUid: 0,
         insideGid: 0,
         resolvConf: null,
+        keep: [],
+        ignore: [],
         ...overrides,
       });
       if (typeof child === "number") return { result: child, ...native.lastError() };
@@ -99,6 +101,8 @@ test("a resolv.conf can cover a symbolic link, and its length is bounded", async
       insideUid: 0,
       insideGid: 0,
       resolvConf: "new",
+      keep: [],
+      ignore: [],
     };
     const child = native.spawnHeld(options);
     if (typeof child === "number") throw new Error(`${child} ${native.lastError().step}`);

@@ -54,6 +54,8 @@ function hold(script: string) {
     insideUid: 0,
     insideGid: 0,
     resolvConf: null,
+    keep: [],
+    ignore: [],
   });
   if (typeof child === "number") throw failure("spawnHeld", child);
   return child;

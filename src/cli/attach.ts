@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { constants } from "node:os";
 import { openTap } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { Loop } from "../loop.js";
@@ -6,7 +7,8 @@ import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
 import type { AttachConfig } from "./command-line.js";
-import { adoptInherited } from "./inherited.js";
+import { fail } from "./exit.js";
+import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import { printStatistics } from "./statistics.js";
 
@@ -33,7 +35,9 @@ export function attach(options: AttachConfig): void {
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
-  const guest = loop.addGuest(tap, config);
+  const guest = loop.addGuest(tap, config, () => {
+    fail(`TAP ${options.tap} was deleted: the network of the namespace is gone`, 1);
+  });
   const end = (): void => {
     if (options.stats) printStatistics(guest);
     loop.stop();
@@ -43,7 +47,9 @@ export function attach(options: AttachConfig): void {
     // EPERM: a file that is always ready has no events.
     if (loop.watchFd(fd, end) < 0) throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
   }
-  for (const signal of END_SIGNALS) process.on(signal, end);
+  for (const signal of END_SIGNALS) {
+    if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
+  }
   loop.start();
   announce(announcement(options, config));
   if (readyFd !== null) tellReady(readyFd);

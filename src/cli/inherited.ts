@@ -1,6 +1,8 @@
 import { UserError } from "../base/errors.js";
 import { native } from "../sys/native.js";
 
+const STDERR = 2;
+
 /**
  * Takes over a descriptor that the caller left open for us.
  * @param option by which it was named
@@ -12,11 +14,27 @@ export function adoptInherited(option: string, fd: number): void {
   }
 }
 
+/** Descriptors above stderr that the caller left open: the command of `run` is to have them. */
+export function inheritedDescriptors(): readonly number[] {
+  const { SLIPWAY_FDS: list } = process.env;
+  return numbersIn(list).filter((fd) => fd > STDERR);
+}
+
+/** Signals that the caller has us ignore, as `nohup` does; Node sets them to their defaults. */
+export function ignoredSignals(): readonly number[] {
+  const { SLIPWAY_IGNORED: list } = process.env;
+  return numbersIn(list);
+}
+
+function numbersIn(list = ""): readonly number[] {
+  return list === "" ? [] : list.split(",").map(Number);
+}
+
 /**
  * Node opens descriptors of its own at the lowest free numbers before we run, so that a number that
  * the caller left closed may be open now. The launcher lists those open before.
  */
 function wasOpenAtStart(fd: number): boolean {
   const { SLIPWAY_FDS: list } = process.env;
-  return list === undefined || list.split(",").includes(String(fd));
+  return list === undefined || numbersIn(list).includes(fd);
 }

@@ -4,6 +4,7 @@ import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
+import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
@@ -21,8 +22,12 @@ const { EACCES, ENOENT } = constants.errno;
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
+/** For how long the network may outlive COMMAND, in ms. */
+const DRAIN_LIMIT = 5_000;
+
 /**
- * `slipway run`: ends the process with the exit status of COMMAND.
+ * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been
+ * passed on.
  * @throws UserError when there is no network to run it in
  */
 export function run({ network, tap, keepId, stats, resolverOptions, command }: RunConfig): void {
@@ -33,15 +38,26 @@ export function run({ network, tap, keepId, stats, resolverOptions, command }: R
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
-  const guest = loop.addGuest(openTap(namespaceOf(child), tap, tapSettings(config)), config);
+  const handle = openTap(namespaceOf(child), tap, tapSettings(config));
+  const guest = loop.addGuest(handle, config, () => {
+    log.warn(`TAP ${tap} was deleted: the network is gone`);
+  });
   accompany(child, (status) => {
-    if (stats) printStatistics(guest);
-    loop.stop();
-    process.exit(status);
+    drain(loop, () => {
+      if (stats) printStatistics(guest);
+      loop.stop();
+      process.exit(status);
+    });
   });
   loop.start();
   const result = native.releaseSpawned(child.control);
   if (result < 0) failToExecute(command[0], -result);
+}
+
+/** What COMMAND sent last may be on its way still; whoever does not want to wait sends a signal. */
+function drain(loop: Loop, end: () => void): void {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
+  loop.drain(DRAIN_LIMIT, end);
 }
 
 /** Our DNS server; without it the host's, but for those that only the host itself can ask. */

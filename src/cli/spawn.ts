@@ -1,9 +1,10 @@
 import { systemFailure } from "../attach.js";
 import { native } from "../sys/native.js";
+import { ignoredSignals, inheritedDescriptors } from "./inherited.js";
 
 /** The launcher's marks in the environment: native/launcher/slipway.c. */
 const PARKED_PREFIX = "SLIPWAY_PARKED_";
-const OWN_VARIABLES: readonly string[] = ["SLIPWAY_FDS"];
+const OWN_VARIABLES: readonly string[] = ["SLIPWAY_FDS", "SLIPWAY_IGNORED"];
 
 /** What a child in new namespaces shall run. */
 export interface SpawnRequest {
@@ -32,6 +33,8 @@ export function spawnHeld({ command, keepId, resolvConf }: SpawnRequest): HeldCh
     insideUid: keepId ? uid : 0,
     insideGid: keepId ? gid : 0,
     resolvConf,
+    keep: inheritedDescriptors(),
+    ignore: ignoredSignals(),
   });
   if (typeof child === "number") throw systemFailure(child, null);
   return child;

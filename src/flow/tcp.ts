@@ -29,6 +29,16 @@ export interface TcpContext {
   readonly sendUnreachable: (id: number, tuple: FlowTuple, error: IcmpError) => void;
 }
 
+/** What a guest has under way to the host. */
+export interface Uploads {
+  /** Established connections whose end, from the guest, has not been passed on. */
+  readonly open: number;
+  /** Whether one of them waits for the host to take more. */
+  readonly blocked: boolean;
+  /** Bytes passed on since the beginning. */
+  readonly sent: number;
+}
+
 class TcpFlow {
   readonly fd: number;
   /** The host side is established and the guest has been answered. */
@@ -66,6 +76,7 @@ export class TcpRelay {
   readonly #ended: number[] = [];
   #count = 0;
   #received = 0;
+  #sent = 0;
 
   constructor(context: TcpContext) {
     this.#context = context;
@@ -76,6 +87,15 @@ export class TcpRelay {
     const received = this.#received;
     this.#received = 0;
     return received;
+  }
+
+  uploads(): Uploads {
+    const open = this.#flows.filter((flow) => flow?.connected && !flow.writeShut);
+    return {
+      open: open.length,
+      blocked: open.some((flow) => flow?.writable === false),
+      sent: this.#sent,
+    };
   }
 
   /** Flows with a host socket. */
@@ -143,10 +163,14 @@ export class TcpRelay {
     this.#ended.length = 0;
   }
 
-  /** Ends every flow: the host peers see a reset. */
+  /**
+   * Ends every flow. The host peers see a reset, but those to whom all has been sent: the kernel
+   * still delivers that.
+   */
   close(): void {
     this.#flows.forEach((flow, id) => {
-      if (flow !== undefined) this.#abort(id, flow);
+      if (flow?.writeShut) this.#dropHost(id, flow);
+      else if (flow !== undefined) this.#abort(id, flow);
     });
     this.reap();
   }
@@ -282,10 +306,11 @@ export class TcpRelay {
           stack.consumed(id, 0);
           return;
         }
-        this.#hostFailed(id, flow);
+        this.#dropHost(id, flow);
         return;
       }
       stack.consumed(id, sent);
+      this.#sent += sent;
       if (sent < offered) {
         flow.writable = false;
         return;
@@ -331,7 +356,7 @@ export class TcpRelay {
       } else if (received === -Errno.EAGAIN) {
         flow.readable = false;
       } else {
-        this.#hostFailed(id, flow);
+        this.#dropHost(id, flow);
         return;
       }
     }
@@ -351,8 +376,8 @@ export class TcpRelay {
     this.#end(id);
   }
 
-  /** The host socket failed: the guest sees a reset, as it would have from the peer. */
-  #hostFailed(id: number, flow: TcpFlow): void {
+  /** The host socket is of no more use: the guest sees a reset, as it would have from the peer. */
+  #dropHost(id: number, flow: TcpFlow): void {
     this.#context.stack.reset(id);
     native.close(flow.fd);
     this.#end(id);

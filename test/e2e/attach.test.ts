@@ -56,6 +56,16 @@ describe("it ends", () => {
   });
 });
 
+test("it fails when its TAP is deleted", async ({ lab }) => {
+  const namespace = await lab.host.namespace();
+  const process = await attach(lab, `/proc/${namespace.pid}/ns/net`);
+  await namespace.output(["ip", "link", "delete", "tap0"]);
+  const { code, stderr } = await process.ended(10_000);
+  expect(stderr).toBe("slipway: TAP tap0 was deleted: the network of the namespace is gone\n");
+  expect(code).toBe(1);
+  await namespace.release();
+});
+
 test("many guests at once, each with a helper of its own", async ({ lab }) => {
   const namespaces = await Promise.all(Array.from({ length: 5 }, () => lab.host.namespace()));
   const processes = await Promise.all(namespaces.map(({ pid }) => attach(lab, `${pid}`)));

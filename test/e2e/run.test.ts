@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { httpName } from "../lab/addresses.ts";
+import { httpName, served } from "../lab/addresses.ts";
 import { markedProcesses } from "../lab/census.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Outcome, Process } from "../lab/process.ts";
@@ -41,6 +42,17 @@ describe("the command", () => {
     const given = await lab.host.user.output(["ls", "/proc/self/fd"]);
     const { stdout } = await run(lab, [], "ls", "/proc/self/fd");
     expect(stdout).toBe(given);
+  });
+
+  test("reads a file that the shell opened for it", async ({ lab }) => {
+    const script = `"${lab.host.slipwayPath}" run -- sh -c 'cat <&5' 5</proc/self/comm`;
+    expect(await lab.host.user.output(["sh", "-c", script])).toBe("sh\n");
+  });
+
+  test("ignores the signals that Slipway was told to ignore, as by nohup", async ({ lab }) => {
+    const inside = "kill -HUP $$; echo still here";
+    const script = `trap '' HUP; exec "${lab.host.slipwayPath}" run -- sh -c '${inside}'`;
+    expect(await lab.host.user.output(["sh", "-c", script])).toBe("still here\n");
   });
 
   test("may run set-uid programs: no_new_privs stays off", async ({ lab }) => {
@@ -200,3 +212,19 @@ describe("on a terminal", () => {
     await process.ended(10_000);
   });
 });
+
+test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
+  "what the command sent last arrives, though it ended at once: %i bytes",
+  async (bytes, { lab }) => {
+    const listener = await lab.world.agent.listen(served.services);
+    const { address, port } = listener.endpoint;
+    const script = `yes slipway | head -c ${bytes} > /dev/tcp/${address}/${port}`;
+    const command = run(lab, [], "bash", "-c", script);
+    const connection = await listener.accept();
+    const received = await connection.receive();
+    expect(await command).toMatchObject({ code: 0, stderr: "" });
+    const sent = "slipway\n".repeat(Math.ceil(bytes / 8)).slice(0, bytes);
+    expect(received).toEqual({ bytes, sha256: createHash("sha256").update(sent).digest("hex") });
+    await listener.close();
+  },
+);
