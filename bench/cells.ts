@@ -24,6 +24,16 @@ export type Workload =
   | { readonly kind: "connections"; readonly exchange: boolean }
   /** Requests in turn over established flows, with at most depth of them outstanding. */
   | { readonly kind: "flows"; readonly flows: number; readonly depth: number }
+  /**
+   * Datagrams of so many bytes at the highest rate at which none is lost; the sender hands so many
+   * of them to its kernel at once (UDP_SEGMENT).
+   */
+  | {
+      readonly kind: "datagrams";
+      readonly direction: "up" | "down";
+      readonly size: number;
+      readonly segments: number;
+    }
   /** Start of the helper, so many times, each in a namespace of its own. */
   | { readonly kind: "ready"; readonly starts: number }
   /** Nothing at all: wake-ups and memory of the helper. */
@@ -36,7 +46,15 @@ export type Workload =
 /** What can be done without a helper, too. */
 export type LoopbackWorkload = Extract<
   Workload,
-  { kind: "bulk" | "transactions" | "transactions-under-bulk" | "connections" | "flows" }
+  {
+    kind:
+      | "bulk"
+      | "transactions"
+      | "transactions-under-bulk"
+      | "connections"
+      | "flows"
+      | "datagrams";
+  }
 >;
 
 export interface Cell {
@@ -127,6 +145,11 @@ export function allCells(allowed: readonly string[]): Cell[] {
         workload: { kind: "flows", flows, depth: 8 },
       }),
     ),
+    ...(["up", "down"] as const).flatMap((direction) => [
+      datagrams(direction, 1400, 1),
+      datagrams(direction, 64, 1),
+      datagrams(direction, 1400, 46),
+    ]),
     {
       ...base,
       id: "ready",
@@ -174,6 +197,18 @@ function bulk(direction: Direction, streams: number, mtu: number): Cell {
   };
 }
 
+function datagrams(direction: "up" | "down", size: number, segments: number): Cell {
+  const sender = segments === 1 ? "" : " by UDP_SEGMENT";
+  return {
+    id: `udp-${direction}-${size}${segments === 1 ? "" : "-segment"}`,
+    title: `${size.toLocaleString("en")}-byte datagrams ${direction}${sender}, MTU 1500`,
+    workload: { kind: "datagrams", direction, size, segments },
+    mtu: 1500,
+    congestion: "reno",
+    quick: false,
+  };
+}
+
 /**
  * The cells that a list of ids and patterns with `*` names.
  * @throws RangeError for a word that names none.
@@ -204,6 +239,7 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
     case "transactions":
     case "transactions-under-bulk":
     case "flows":
+    case "datagrams":
       return workload;
     case "connections":
       // Nothing slows the client down to what its server can accept: the listen queue overflows,

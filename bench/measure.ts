@@ -14,6 +14,7 @@ import {
 import { measureBulk, measurePublished } from "./workloads/bulk.ts";
 import {
   measureConnections,
+  measureDatagrams,
   measureFlows,
   measureTransactions,
   measureTransactionsUnderBulk,
@@ -98,6 +99,8 @@ function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations):
       return measureConnections(bed, durations.load, workload.exchange);
     case "flows":
       return measureFlows(bed, durations.load, workload.flows, workload.depth);
+    case "datagrams":
+      return measureDatagrams(bed, durations.load, workload);
     case "idle":
       return measureIdle(meterOf(bed), durations.idle);
     case "idle-flows":

@@ -8,6 +8,7 @@ export interface Programs {
 }
 
 const SOURCES = join(import.meta.dirname, "programs");
+const LOAD_SOURCES = ["client.c", "server.c", "datagrams.c", "net.c", "samples.c"];
 const CFLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Werror"];
 
 /**
@@ -17,7 +18,7 @@ const CFLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Werror"];
 export function compilePrograms(directory: string): Programs {
   return {
     guard: compile(directory, "guard", ["guard.c"]),
-    load: compile(directory, "load", ["load.c", "client.c", "server.c", "net.c", "samples.c"]),
+    load: compile(directory, "load", ["load.c", ...LOAD_SOURCES]),
   };
 }
 

@@ -84,6 +84,18 @@ export const TARGETS: readonly Target[] = [
     bound: { kind: "best-peer", factor: 2 },
   },
   {
+    title: "UDP without loss",
+    metric: "rate",
+    applies: (cell) => /^udp-(up|down)-\d+$/.test(cell.id),
+    bound: { kind: "best-peer", factor: 1.5 },
+  },
+  {
+    title: "UDP without loss, UDP_SEGMENT senders",
+    metric: "rate",
+    applies: (cell) => /^udp-.*-segment$/.test(cell.id),
+    bound: { kind: "best-peer", factor: 3 },
+  },
+  {
     title: "start",
     metric: "ready",
     applies: named("ready"),

@@ -7,8 +7,12 @@
  *   load connect-byte  ADDRESS PORT SECONDS
  *   load flows         ADDRESS PORT SECONDS FLOWS DEPTH
  *   load hold          ADDRESS PORT FLOWS
+ *   load serve-datagrams ADDRESS
+ *   load datagrams-up   ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
+ *   load datagrams-down ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
  */
 #include "client.h"
+#include "datagrams.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -36,6 +40,10 @@ int main(int argc, char **argv)
         serve(argv[2]);
         return 0;
     }
+    if (is("serve-datagrams", argc, argv, 1)) {
+        serve_datagrams(argv[2]);
+        return 0;
+    }
     if (argc < 5) {
         fprintf(stderr, "usage: see the head of bench/programs/load.c\n");
         return 2;
@@ -48,6 +56,10 @@ int main(int argc, char **argv)
     else if (is("connect-byte", argc, argv, 3)) run_connections(&server, amount, EXCHANGE_BYTE);
     else if (is("flows", argc, argv, 5))
         run_flows(&server, amount, (int)number(argv[5]), (int)number(argv[6]));
+    else if (is("datagrams-up", argc, argv, 5))
+        run_datagrams(&server, amount, HEADING_UP, (int)number(argv[5]), (int)number(argv[6]));
+    else if (is("datagrams-down", argc, argv, 5))
+        run_datagrams(&server, amount, HEADING_DOWN, (int)number(argv[5]), (int)number(argv[6]));
     else if (is("hold", argc, argv, 3)) hold_flows(&server, (int)amount);
     else {
         fprintf(stderr, "%s: unknown workload or wrong number of arguments\n", argv[1]);

@@ -41,6 +41,16 @@ struct endpoint endpoint_parse(const char *address, const char *port)
     return endpoint;
 }
 
+/* The port stands at the same place in both families' addresses. */
+void print_port(int fd)
+{
+    struct sockaddr_in6 bound;
+    if (getsockname(fd, (struct sockaddr *)&bound, &(socklen_t){sizeof bound}) != 0)
+        die("getsockname");
+    printf("%u\n", ntohs(bound.sin6_port));
+    fflush(stdout);
+}
+
 int connect_to(const struct endpoint *endpoint)
 {
     int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -18,6 +18,9 @@ uint64_t now_ns(void);
 /* A numeric address of either family and a port, as given on the command line. */
 struct endpoint endpoint_parse(const char *address, const char *port);
 
+/* Prints the port that the socket is bound to, as one line. */
+void print_port(int fd);
+
 /* A connected TCP socket without Nagle, on which no call blocks for more than IO_TIMEOUT_SECONDS;
  * or -1 with errno. */
 int connect_to(const struct endpoint *endpoint);

@@ -22,16 +22,6 @@ static int listen_on(const char *address)
     return fd;
 }
 
-/* The port stands at the same place in both families' addresses. */
-static void print_port(int fd)
-{
-    struct sockaddr_in6 bound;
-    if (getsockname(fd, (struct sockaddr *)&bound, &(socklen_t){sizeof bound}) != 0)
-        die("getsockname");
-    printf("%u\n", ntohs(bound.sin6_port));
-    fflush(stdout);
-}
-
 static void watch(int epoll, int fd)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};

@@ -1,6 +1,7 @@
 /** Workloads of the bench's own load program (programs/load.c). */
 import { setTimeout as delay } from "node:timers/promises";
 import * as v from "valibot";
+import type { Workload } from "../cells.ts";
 import type { Transfer } from "../iperf3.ts";
 import type { Program } from "../launch.ts";
 import type { Metrics } from "../metrics.ts";
@@ -18,6 +19,8 @@ const resultSchema = v.object({
 type LoadResult = v.InferOutput<typeof resultSchema>;
 
 const GRACE_MS = 10_000;
+/** Of the search for the highest rate of datagrams. */
+const MOST_STEPS = 40;
 /** To make 5,000 flows, one after the other, through a slow helper. */
 const CONNECT_MS = 20_000;
 /** Until bulk streams have left slow start and filled the queues. */
@@ -61,6 +64,25 @@ async function transactionsAfterRampUp(bed: Testbed, seconds: number): Promise<L
   return await withLoad(bed, "transactions", [seconds], (client) => runLoad(client, seconds));
 }
 
+/** A step of the search for the highest rate, as a part of a measurement's duration. */
+const STEP = 0.25;
+
+const rateSchema = v.object({ rate: v.number(), steps: v.number() });
+
+/** The highest rate of datagrams that all arrive. */
+export async function measureDatagrams(
+  bed: Testbed,
+  seconds: number,
+  { direction, size, segments }: Extract<Workload, { kind: "datagrams" }>,
+): Promise<Metrics> {
+  const details = [seconds * STEP, size, segments];
+  return await withLoad(bed, `datagrams-${direction}`, details, async (client) => {
+    client.send("go");
+    const output = await client.completed(MOST_STEPS * seconds * STEP * 1000 + GRACE_MS);
+    return { rate: v.parse(rateSchema, JSON.parse(output)).rate };
+  });
+}
+
 /** Holds so many flows open, each used once, during some work. */
 export function holdingFlows<T>(bed: Testbed, flows: number, work: () => Promise<T>): Promise<T> {
   return withLoad(bed, "hold", [flows], work);
@@ -88,7 +110,8 @@ async function withLoad<T>(
   work: (client: Program) => Promise<T>,
 ): Promise<T> {
   const { load } = bed.programs;
-  await using server = bed.startOnHost([load, "serve", HOST_LOOPBACK]);
+  const serve = workload.startsWith("datagrams") ? "serve-datagrams" : "serve";
+  await using server = bed.startOnHost([load, serve, HOST_LOOPBACK]);
   const port = await server.line();
   const numbers = details.map((n) => `${n}`);
   await using client = bed.startInGuest([load, workload, bed.hostAddress, port, ...numbers]);

@@ -14,6 +14,9 @@ const CAPACITY = 64;
 const MAX_SEGMENTS = 64;
 const MAX_LENGTH = 65_000;
 
+/** Bytes that wait, so that the buffers are still in the cache when they are sent. */
+const MAX_QUEUED = 128 * 1024;
+
 /** One more message and piece than fit the queue, for what is sent alone. */
 const LAYOUT = { messages: CAPACITY + 1, pieces: CAPACITY + 1, control: SEGMENT_SPACE } as const;
 const ALONE = CAPACITY;
@@ -62,6 +65,7 @@ export class SendQueue {
   readonly #buffers: number[] = [];
   #count = 0;
   #pieces = 0;
+  #bytes = 0;
 
   /** @param memory the stack's registered memory */
   constructor(stack: Stack, memory: number, observer: SendObserver) {
@@ -95,7 +99,9 @@ export class SendQueue {
     message.length += length;
     message.isOpen =
       mapping.protocol.hasSegments && message.length === message.segments * message.segmentSize;
-    const buffer = this.#stack.takeBuffer();
+    this.#bytes += length;
+    // Nothing needs to be held when it is sent at once.
+    const buffer = this.#bytes < MAX_QUEUED ? this.#stack.takeBuffer() : 0;
     if (buffer === 0) this.flush();
     else this.#buffers.push(buffer);
   }
@@ -112,6 +118,7 @@ export class SendQueue {
     this.#buffers.length = 0;
     this.#count = 0;
     this.#pieces = 0;
+    this.#bytes = 0;
   }
 
   /** The last message, if the datagram may join it. */

@@ -1,5 +1,6 @@
 import { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent } from "../stack/stack.js";
@@ -15,6 +16,11 @@ const TURN_BUDGET = 256 * 1024;
 
 /** One registration for a socket's whole life; edges are remembered in the flow. */
 const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+
+/** RFC 6335 §6: the dynamic ports, for a client whose own is taken in the guest's view. */
+const FIRST_DYNAMIC_PORT = 49_152;
+const DYNAMIC_PORTS = 16_384;
+const PORT_ATTEMPTS = 8;
 
 /** What the relay needs of its guest. */
 export interface TcpContext {
@@ -41,7 +47,9 @@ export interface Uploads {
 
 class TcpFlow {
   readonly fd: number;
-  /** The host side is established and the guest has been answered. */
+  /** Whether a client of a published port began it: then the host side is the first to stand. */
+  readonly isPublished: boolean;
+  /** Both sides are established, or the guest has been answered. */
   connected = false;
   readable = false;
   writable = false;
@@ -55,8 +63,9 @@ class TcpFlow {
   stackClosed = false;
   queued = false;
 
-  constructor(fd: number) {
+  constructor(fd: number, isPublished: boolean) {
     this.fd = fd;
+    this.isPublished = isPublished;
   }
 }
 
@@ -112,6 +121,7 @@ export class TcpRelay {
       this.#abort(id, flow);
       return;
     }
+    if (events & FlowEvent.Open) flow.connected = true;
     if (events & FlowEvent.Closed) flow.stackClosed = true;
     if (events & FlowEvent.Fin) flow.guestEnded = true;
     if (events & (FlowEvent.Data | FlowEvent.Fin | FlowEvent.Closed)) this.#forward(id, flow);
@@ -122,8 +132,12 @@ export class TcpRelay {
   onSocketEvents(id: number, events: number): void {
     const flow = this.#flows[id];
     if (flow === undefined) return;
-    if (!flow.connected) {
+    if (!flow.connected && !flow.isPublished) {
       this.#onConnected(id, flow, events);
+      return;
+    }
+    if (!flow.connected && events & (Epoll.HangUp | Epoll.Error)) {
+      this.#abort(id, flow);
       return;
     }
     if (events & (Epoll.ReadHangUp | Epoll.HangUp | Epoll.Error)) flow.hungUp = true;
@@ -207,8 +221,40 @@ export class TcpRelay {
       this.#fail(id, tuple, -fd);
       return;
     }
-    this.#flows[id] = new TcpFlow(fd);
+    this.#flows[id] = new TcpFlow(fd, false);
     this.#count += 1;
+  }
+
+  /**
+   * Connects a client of a published port to the guest; a guest that refuses resets the client.
+   * @param fd the client's socket, the relay's from now on
+   * @param tuple with the client as peer; where its port is taken already it gets another
+   * @returns false when there is no room: fd is the caller's still
+   */
+  connect(fd: number, tuple: FlowTuple, mac: Mac): boolean {
+    const id = this.#openToGuest(tuple, mac);
+    if (id < 0) return false;
+    native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+    const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
+    if (native.watch(fd, SOCKET_EVENTS, token) < 0) {
+      this.#context.stack.reset(id);
+      this.#ended.push(id);
+      return false;
+    }
+    this.#flows[id] = new TcpFlow(fd, true);
+    this.#count += 1;
+    return true;
+  }
+
+  /** Several clients may appear as the gateway, and from one port. @returns the flow's id, or -1 */
+  #openToGuest(tuple: FlowTuple, mac: Mac): number {
+    const { stack } = this.#context;
+    let id = stack.connect(tuple, mac);
+    for (let attempt = 0; id < 0 && attempt < PORT_ATTEMPTS; attempt += 1) {
+      const peerPort = FIRST_DYNAMIC_PORT + Math.floor(Math.random() * DYNAMIC_PORTS);
+      id = stack.connect({ ...tuple, peerPort }, mac);
+    }
+    return id;
   }
 
   /** @returns the socket, connecting, or a negative errno */

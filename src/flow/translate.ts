@@ -36,3 +36,16 @@ export function translateDestination(
   if (destination.isMulticast) return DropReason.PolicyMulticast;
   return destination;
 }
+
+/**
+ * As whom a client of a published port appears to the guest: as itself, so that the guest's logs
+ * and rules tell the truth. As the gateway, where that could not be answered: loopback, addresses
+ * of the link or of the guest's own network, and clients of the other family.
+ */
+export function appearanceOf(config: GuestConfig, client: Address, family: Family): Address {
+  const plan = config.plans.find(({ prefix }) => prefix.address.family === family);
+  const { gateway } = plan ?? config.plans[0];
+  const isForeign = client.family === family && !client.isLoopback && !client.isLinkLocal;
+  const isInside = config.plans.some(({ prefix }) => prefix.contains(client));
+  return isForeign && !isInside ? client : gateway;
+}

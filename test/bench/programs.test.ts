@@ -9,6 +9,7 @@ import { loopbackTestbed } from "../../bench/testbed.ts";
 import {
   holdingFlows,
   measureConnections,
+  measureDatagrams,
   measureFlows,
   measureTransactions,
 } from "../../bench/workloads/load.ts";
@@ -86,6 +87,16 @@ describe("load", () => {
     expect(rate).toBeGreaterThan(0);
     expect(p50).toBeGreaterThan(0);
     expect(p99).toBeGreaterThanOrEqual(p50);
+  });
+
+  it.each([
+    { direction: "up", size: 1400, segments: 1 },
+    { direction: "down", size: 64, segments: 1 },
+    { direction: "up", size: 1400, segments: 46 },
+    { direction: "down", size: 1400, segments: 46 },
+  ] as const)("finds the loss-free rate of %o", async (workload) => {
+    const { rate = 0 } = await measureDatagrams(bed, 0.1, { kind: "datagrams", ...workload });
+    expect(rate).toBeGreaterThan(0);
   });
 
   it("holds flows while something else is done", async () => {

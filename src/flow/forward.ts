@@ -1,0 +1,182 @@
+import type { Address } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import type { GuestConfig } from "../base/plan.js";
+import { Epoll, Errno } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import {
+  type Accepted,
+  acceptSocket,
+  listenSocket,
+  localAddress,
+  resetSocket,
+} from "../sys/socket.js";
+import { TokenKind, tokenOf } from "../sys/token.js";
+import type { Neighbors } from "./neighbors.js";
+import type { TcpRelay } from "./tcp.js";
+import { appearanceOf } from "./translate.js";
+
+/** Clients taken of one listener per turn, so that none starves another. */
+const ACCEPT_BATCH = 32;
+
+/** Clients that wait for the guest's Ethernet address; further ones are reset. */
+const MOST_WAITING = 1024;
+
+/** For how long one waits, in ms: three solicitations, as in RFC 4861 §10. */
+const WAIT_LIMIT = 3_000;
+const WAIT_LOOK = 250;
+
+/** For how long no client is taken when the process has no descriptor left, in ms. */
+const PAUSE = 100;
+
+/** A port of the host that leads to one of the guest. */
+export interface PublishedPort {
+  readonly protocol: "tcp" | "udp";
+  /** Of the host, or unspecified for all of the family. */
+  readonly host: Address;
+  /** 0 for any that is free. */
+  readonly hostPort: number;
+  readonly guest: Address;
+  readonly guestPort: number;
+}
+
+/** One that is in force: its host port is known. */
+export interface PublishedRule extends PublishedPort {
+  readonly id: number;
+}
+
+/** What the forwards need of their guest. */
+export interface ForwardContext {
+  readonly config: GuestConfig;
+  readonly drops: DropCounters;
+  /** Index of the guest in tokens. */
+  readonly guest: number;
+  readonly tcp: TcpRelay;
+  readonly neighbors: Neighbors;
+}
+
+interface Listener {
+  readonly rule: PublishedRule;
+  readonly fd: number;
+}
+
+interface Waiting {
+  readonly rule: PublishedRule;
+  readonly client: Accepted;
+  readonly until: number;
+}
+
+/**
+ * The published ports of one guest. A client of the host becomes a connection to the guest with
+ * the client's own address as source; see appearanceOf. Connections outlive their rule.
+ */
+export class PortForwards {
+  readonly #context: ForwardContext;
+  readonly #listeners = new Map<number, Listener>();
+  #waiting: Waiting[] = [];
+  #lastId = 0;
+  /** When clients are taken again; -1: they are. */
+  #resumeAt = -1;
+
+  constructor(context: ForwardContext) {
+    this.#context = context;
+  }
+
+  /** The rules in force, in the order in which they were added. */
+  get rules(): readonly PublishedRule[] {
+    return [...this.#listeners.values()].map(({ rule }) => rule);
+  }
+
+  /** @returns the rule's number, 1 or more, or a negative errno as bind(2) has it */
+  add(port: PublishedPort): number {
+    const fd = listenSocket(port.host, port.hostPort);
+    if (fd < 0) return fd;
+    const hostPort = localAddress(fd)?.port ?? port.hostPort;
+    this.#lastId += 1;
+    const id = this.#lastId;
+    native.watch(fd, Epoll.In, tokenOf(TokenKind.Published, this.#context.guest, id));
+    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd });
+    return id;
+  }
+
+  /** Takes no more clients; connections stay. @returns whether there was such a rule */
+  remove(id: number): boolean {
+    const listener = this.#listeners.get(id);
+    if (listener === undefined) return false;
+    native.close(listener.fd);
+    return this.#listeners.delete(id);
+  }
+
+  /** Takes the clients that wait at a listener, at most a turn's worth. */
+  onListenerEvents(id: number, now: number): void {
+    const listener = this.#listeners.get(id);
+    if (listener === undefined || this.#resumeAt >= 0) return;
+    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+      const client = acceptSocket(listener.fd);
+      if (typeof client === "number") {
+        if (client === -Errno.EMFILE || client === -Errno.ENFILE) this.#pause(now);
+        return;
+      }
+      this.#take({ rule: listener.rule, client, until: now + WAIT_LIMIT }, now);
+    }
+  }
+
+  /** Connects clients that waited. @returns when it wants to be called again, -1 for not before an event */
+  turn(now: number): number {
+    if (this.#resumeAt >= 0 && now >= this.#resumeAt) this.#resume();
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return this.#resumeAt;
+    this.#waiting = [];
+    for (const each of waiting) this.#take(each, now);
+    const look = this.#waiting.length > 0 ? now + WAIT_LOOK : Number.POSITIVE_INFINITY;
+    const next = this.#resumeAt < 0 ? look : Math.min(look, this.#resumeAt);
+    return Number.isFinite(next) ? next : -1;
+  }
+
+  close(): void {
+    for (const { fd } of this.#listeners.values()) native.close(fd);
+    for (const { client } of this.#waiting) resetSocket(client.fd);
+    this.#listeners.clear();
+    this.#waiting = [];
+  }
+
+  #take(each: Waiting, now: number): void {
+    const { neighbors, drops } = this.#context;
+    const { rule, client, until } = each;
+    const mac = neighbors.macOf(rule.guest, now);
+    if (mac !== null) {
+      this.#connect(rule, client, mac);
+    } else if (now < until && this.#waiting.length < MOST_WAITING) {
+      this.#waiting.push(each);
+    } else {
+      drops.count(now < until ? DropReason.LimitFlows : DropReason.GuestUnreachable);
+      resetSocket(client.fd);
+    }
+  }
+
+  #connect(
+    { guest, guestPort }: PublishedRule,
+    { fd, address, port }: Accepted,
+    mac: number,
+  ): void {
+    const { config, tcp, drops } = this.#context;
+    const peer = appearanceOf(config, address, guest.family);
+    if (tcp.connect(fd, { guest, guestPort, peer, peerPort: port }, mac)) return;
+    drops.count(DropReason.LimitFlows);
+    resetSocket(fd);
+  }
+
+  /** Without a descriptor left the listeners would report their clients for ever. */
+  #pause(now: number): void {
+    this.#resumeAt = now + PAUSE;
+    for (const { fd, rule } of this.#listeners.values()) this.#rewatch(fd, 0, rule.id);
+  }
+
+  #resume(): void {
+    this.#resumeAt = -1;
+    for (const { fd, rule } of this.#listeners.values()) this.#rewatch(fd, Epoll.In, rule.id);
+  }
+
+  #rewatch(fd: number, events: number, id: number): void {
+    native.rewatch(fd, events, tokenOf(TokenKind.Published, this.#context.guest, id));
+  }
+}
