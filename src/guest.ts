@@ -3,7 +3,9 @@ import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors } from "./flow/icmp-errors.js";
+import { NameServers } from "./flow/name-servers.js";
 import { Reassembly } from "./flow/reassembly.js";
+import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
 import { type Services, servicesFor } from "./service/index.js";
 import {
@@ -58,6 +60,8 @@ export class Guest {
   readonly #memory: number;
   readonly #tcp: TcpRelay;
   readonly #datagrams: DatagramRelay;
+  /** null when nothing answers at the DNS address. */
+  readonly #resolver: Resolver | null = null;
   readonly #reassembly: Reassembly;
   readonly #writer: GuestWriter;
   readonly #icmpErrors: IcmpErrors;
@@ -115,8 +119,14 @@ export class Guest {
     const offload = tap.vnetHeader;
     this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac });
     this.#icmpErrors = new IcmpErrors(config, this.#writer);
+    const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
+    if (nameServers !== null) {
+      const writeFrame = (frame: Uint8Array) => this.#writer.writeFrame(frame);
+      this.#resolver = new Resolver({ ...common, nameServers, writeFrame });
+    }
     this.#tcp = new TcpRelay({
       ...common,
+      nameServers,
       sendUnreachable: (id, tuple, error) => this.#sendUnreachable(id, tuple, error),
     });
     this.#datagrams = new DatagramRelay({
@@ -183,6 +193,10 @@ export class Guest {
     this.#datagrams.onSocketEvents(id, events, now);
   }
 
+  onResolver(id: number, now: number): void {
+    this.#resolver?.onSocketEvents(id, now);
+  }
+
   /**
    * After all events of a wake-up: carries out what the stack reported, gives every flow its turn
    * and frees what ended.
@@ -197,6 +211,8 @@ export class Guest {
     this.#tcp.reap();
     this.#expire(now);
     this.#datagrams.reap();
+    this.#resolver?.expire(now);
+    this.#resolver?.reap();
     this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
@@ -205,6 +221,7 @@ export class Guest {
   close(): void {
     this.#tcp.close();
     this.#datagrams.close();
+    this.#resolver?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
   }
@@ -257,6 +274,7 @@ export class Guest {
     if (this.#tcp.hasReady) return 0;
     let next = Number.POSITIVE_INFINITY;
     if (this.#expireAt >= 0) next = this.#expireAt;
+    if (this.#resolver !== null) next = Math.min(next, this.#resolver.expireAt);
     if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
@@ -298,8 +316,8 @@ export class Guest {
         case "reply":
           this.#writer.writeFrame(verdict.frame);
           return;
-        case "forward":
-          this.#datagrams.forward(frame, verdict.to, verdict.port, verdict.as, this.#now);
+        case "resolve":
+          this.#resolver?.resolve(verdict.query, verdict.client, verdict.server, this.#now);
           return;
         case "drop":
           this.drops.count(verdict.reason);

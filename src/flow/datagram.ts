@@ -15,6 +15,7 @@ import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
 import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
+import { outboundSource } from "./outbound.js";
 import { PingProtocol } from "./ping.js";
 import { RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { SendQueue } from "./send-queue.js";
@@ -128,22 +129,8 @@ export class DatagramRelay {
       errors.about(frame, IcmpError.HopLimitExceeded[frame.family]);
       return;
     }
-    const port = protocol.port(frame);
-    this.#send(
-      frame,
-      protocol,
-      to,
-      port,
-      isOurs ? frame.destination : null,
-      false,
-      segmentSize,
-      now,
-    );
-  }
-
-  /** Relays a UDP datagram to a service's choice; only its answers come back, as the one asked. */
-  forward(frame: Frame, to: Address, port: number, as: Address, now: number): void {
-    this.#send(frame, this.#udp, to, port, as, true, 0, now);
+    const as = isOurs ? frame.destination : null;
+    this.#send(frame, protocol, to, as, segmentSize, now);
   }
 
   /** Sends what was relayed; to be called before the buffers of the frames are used again. */
@@ -195,15 +182,12 @@ export class DatagramRelay {
     frame: Frame,
     protocol: DatagramProtocol,
     to: Address,
-    port: number,
     as: Address | null,
-    exact: boolean,
     segmentSize: number,
     now: number,
   ): void {
     const mapping =
-      this.#mappings.find(frame, protocol, as, exact) ??
-      this.#open(frame, protocol, { to, port, as, exact }, now);
+      this.#mappings.find(frame, protocol, as) ?? this.#open(frame, protocol, { to, as }, now);
     if (mapping === null) return;
     mapping.lastUsed = now;
     mapping.mac = frame.sourceMac;
@@ -216,6 +200,7 @@ export class DatagramRelay {
         : headerFields(DEFAULT_HOP_LIMIT, trafficClass, false);
     const payload = protocol.payload(frame);
     const length = protocol.length(frame);
+    const port = protocol.port(frame);
     this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
   }
 
@@ -241,8 +226,7 @@ export class DatagramRelay {
   /** The oldest idle mapping goes first, both at our limit and at the process's. */
   #openSocket(frame: Frame, protocol: DatagramProtocol, route: Route): number {
     const { config } = this.#context;
-    const { family } = frame;
-    const source = route.to.isLoopback ? null : config.outbound[family];
+    const source = outboundSource(config.outbound, route.to);
     if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
     const guestPort = protocol.guestPort(frame);
     const fd = protocol.open(route.to.family, guestPort, source);
@@ -297,7 +281,7 @@ export class DatagramRelay {
     const { errors } = this.#context;
     if (!isIcmpError(guest.family, error.type)) return;
     const destination = route.as ?? receiver.errorDestination(index);
-    const port = route.exact ? mapping.askedPort : receiver.errorPort(index);
+    const port = receiver.errorPort(index);
     const payload = receiver.errorPayload(index);
     const transport = protocol.quote(guest, guestPort, destination, port, payload);
     const number = protocol.number(guest.family);
@@ -324,17 +308,16 @@ export class DatagramRelay {
   }
 
   /** As whom a peer appears to the guest; null when it may not be heard. */
-  #appearance(mapping: Mapping, peer: Address, port: number): Address | null {
+  #appearance(mapping: Mapping, peer: Address): Address | null {
     const { route } = mapping;
     if (route.as === null) return peer.isLoopback || !mapping.admits(peer) ? null : peer;
-    if (!peer.equals(route.to) || (route.exact && port !== route.port)) return null;
-    return route.as;
+    return peer.equals(route.to) ? route.as : null;
   }
 
   #deliver(mapping: Mapping, receiver: Receiver, count: number, now: number): void {
     const { drops } = this.#context;
     for (let index = 0; index < count; ) {
-      const source = this.#appearance(mapping, receiver.peerOf(index), receiver.portOf(index));
+      const source = this.#appearance(mapping, receiver.peerOf(index));
       if (source === null) {
         drops.count(DropReason.PolicyFiltered);
         index += 1;
@@ -357,7 +340,7 @@ export class DatagramRelay {
     const { writer } = this.#context;
     receiver.readControl(index, this.#control);
     this.#address(mapping, source);
-    const port = mapping.route.exact ? mapping.askedPort : receiver.portOf(index);
+    const port = receiver.portOf(index);
     const gathered = this.#gather(mapping, receiver, source, port, index, count);
     if (gathered > 1) return gathered;
     const exchange = this.#exchange;

@@ -5,17 +5,11 @@ import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js"
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
 
-/** As RFC 6335 §6 and many resolvers have it, a query is answered soon or not at all. */
-const DNS_TIMEOUT = 10_000;
-
 /** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
 export interface Route {
   readonly to: Address;
-  readonly port: number;
   /** The address that the guest asked, when it is not `to`. */
   readonly as: Address | null;
-  /** Only the asked port may answer, and the answer carries the port the guest asked. */
-  readonly exact: boolean;
 }
 
 /** Header fields that a host socket gives its datagrams, as one number to compare. */
@@ -40,8 +34,6 @@ export class Mapping {
   /** Port, or identifier of ICMP echo. */
   readonly guestPort: number;
   readonly route: Route;
-  /** The port that the guest asked, for a route that is exact. */
-  readonly askedPort: number;
   mac: Mac;
   lastUsed: number;
   answered = false;
@@ -65,21 +57,17 @@ export class Mapping {
     this.guest = frame.source;
     this.guestPort = protocol.guestPort(frame);
     this.route = route;
-    this.askedPort = protocol.port(frame);
     this.mac = frame.sourceMac;
     this.contacted = isFiltered ? new Set() : null;
     this.lastUsed = now;
   }
 
-  serves(frame: Frame, protocol: DatagramProtocol, as: Address | null, exact: boolean): boolean {
-    if (this.protocol !== protocol || this.route.exact !== exact) return false;
-    if (!this.guest.equals(frame.source)) return false;
-    if (exact && this.askedPort !== protocol.port(frame)) return false;
+  serves(frame: Frame, protocol: DatagramProtocol, as: Address | null): boolean {
+    if (this.protocol !== protocol || !this.guest.equals(frame.source)) return false;
     return as === null ? this.route.as === null : this.route.as?.equals(as) === true;
   }
 
   get expires(): number {
-    if (this.route.exact) return this.lastUsed + DNS_TIMEOUT;
     return this.lastUsed + this.protocol.timeout(this.answered);
   }
 
@@ -125,17 +113,12 @@ export class MappingTable {
     return this.#byId[id];
   }
 
-  find(
-    frame: Frame,
-    protocol: DatagramProtocol,
-    as: Address | null,
-    exact: boolean,
-  ): Mapping | null {
+  find(frame: Frame, protocol: DatagramProtocol, as: Address | null): Mapping | null {
     const ids = this.#byPort.get(protocol.guestPort(frame));
     if (ids === undefined) return null;
     for (const id of ids) {
       const mapping = this.#byId[id];
-      if (mapping?.serves(frame, protocol, as, exact) === true) return mapping;
+      if (mapping?.serves(frame, protocol, as) === true) return mapping;
     }
     return null;
   }

@@ -6,10 +6,12 @@ import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { connectSocket, openSocket, pendingError, resetSocket } from "../sys/socket.js";
+import { connectSocket, pendingError, resetSocket } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
-import { translateDestination } from "./translate.js";
+import type { NameServers } from "./name-servers.js";
+import { openOutbound } from "./outbound.js";
+import { translateConnection } from "./translate.js";
 
 /** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
 const TURN_BUDGET = 256 * 1024;
@@ -26,6 +28,8 @@ const PORT_ATTEMPTS = 8;
 export interface TcpContext {
   readonly stack: Stack;
   readonly config: GuestConfig;
+  /** null when nothing answers at the DNS address. */
+  readonly nameServers: NameServers | null;
   readonly drops: DropCounters;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
@@ -210,7 +214,12 @@ export class TcpRelay {
   #open(id: number): void {
     const { stack, config, drops } = this.#context;
     const tuple = stack.tuple(id);
-    const destination = translateDestination(config, tuple.peer);
+    const destination = translateConnection(
+      config,
+      this.#context.nameServers,
+      tuple.peer,
+      tuple.peerPort,
+    );
     if (!(destination instanceof Address)) {
       drops.count(destination);
       this.#refuseByPolicy(id, tuple, destination);
@@ -259,7 +268,8 @@ export class TcpRelay {
 
   /** @returns the socket, connecting, or a negative errno */
   #connect(id: number, destination: Address, port: number): number {
-    const fd = openSocket(destination.family, Socket.Stream);
+    const { outbound } = this.#context.config;
+    const fd = openOutbound(outbound, destination, Socket.Stream);
     if (fd < 0) return fd;
     native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
     if (destination.family === 6) {

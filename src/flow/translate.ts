@@ -1,6 +1,8 @@
 import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
+import { DNS_PORT } from "../wire/dns.js";
+import type { NameServers } from "./name-servers.js";
 
 const LOOPBACK: Readonly<Record<Family, Address>> = {
   4: Address.ofIpv4Word(0x7f00_0001),
@@ -8,15 +10,18 @@ const LOOPBACK: Readonly<Record<Family, Address>> = {
 };
 
 /**
- * Where a destination that the guest names leads on the host:
+ * Where a destination that the guest names leads on the host (docs/behaviour.md says why):
  *
  * | destination | leads to |
  * |---|---|
- * | the gateway | the host's loopback, if that is allowed |
+ * | the gateway, by its link-local address as well | the host's loopback, if that is allowed |
  * | another address of the guest's network | nowhere |
- * | loopback, unspecified, broadcast | nowhere: by no spelling to the host's own services |
+ * | loopback, unspecified, 0.0.0.0/8, broadcast | nowhere: by no spelling to the host's services |
  * | multicast | nowhere |
- * | anything else | itself |
+ * | link-local of IPv6, IPv4-compatible | nowhere |
+ * | anything else, link-local of IPv4 too | itself |
+ *
+ * An IPv4-mapped address does not come here: no IPv6 packet may carry one.
  *
  * @returns the host address, or why there is none
  */
@@ -30,11 +35,42 @@ export function translateDestination(
     }
     if (plan.prefix.contains(destination)) return DropReason.PolicyDenied;
   }
-  if (destination.isLoopback || destination.isUnspecified || destination.isBroadcast) {
-    return DropReason.PolicyHostLoopback;
-  }
+  if (isOfThisHost(destination) || destination.isBroadcast) return DropReason.PolicyHostLoopback;
   if (destination.isMulticast) return DropReason.PolicyMulticast;
+  if (isOfAnotherLink(destination)) return DropReason.PolicyDenied;
   return destination;
+}
+
+/**
+ * Where a connection leads: as translateDestination, but that DNS by TCP goes to the server that
+ * queries by UDP are sent to. Whatever the policy for its address: it may be on the host's loopback.
+ *
+ * @param nameServers null when nothing answers at the DNS address
+ */
+export function translateConnection(
+  config: GuestConfig,
+  nameServers: NameServers | null,
+  destination: Address,
+  port: number,
+): Address | DropReason {
+  const isDns = port === DNS_PORT && config.plans.some(({ dns }) => dns.equals(destination));
+  const [server] = isDns ? (nameServers?.inOrder ?? []) : [];
+  return server ?? translateDestination(config, destination);
+}
+
+/** Linux takes 0.0.0.0 for its loopback, and what is left of 0/8 for an error (RFC 1122 §3.2.1.3). */
+function isOfThisHost(address: Address): boolean {
+  if (address.isLoopback || address.isUnspecified) return true;
+  return address.family === 4 && address.w3 >>> 24 === 0;
+}
+
+/**
+ * fe80::/10 means the sender's own link, where there is nobody but us; ::a.b.c.d is deprecated
+ * (RFC 4291 §2.5.5.1), and nobody has such an address.
+ */
+function isOfAnotherLink(address: Address): boolean {
+  if (address.family === 4) return false;
+  return address.isLinkLocal || (address.w0 | address.w1 | address.w2) === 0;
 }
 
 /**

@@ -1,16 +1,19 @@
-import type { Address } from "../base/address.js";
 import type { DropReason } from "../base/drop.js";
+import type { LinkEndpoint } from "../wire/datagram.js";
+import type { DnsQuery } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
 
 /** What shall happen to a frame that a service has claimed. */
 export type Verdict =
   /** Send this Ethernet frame to the guest. Its checksums are complete: no vnet header is needed. */
   | { readonly kind: "reply"; readonly frame: Uint8Array }
-  /**
-   * Relay the datagram, from the host, to another place than the guest asked, whatever the policy for
-   * that place (a resolver may be on the host's loopback); answers come back to the guest from `as`.
-   */
-  | { readonly kind: "forward"; readonly to: Address; readonly port: number; readonly as: Address }
+  /** Ask the host's DNS servers; the answer comes back to the client as the server's. */
+  | {
+      readonly kind: "resolve";
+      readonly query: DnsQuery;
+      readonly client: LinkEndpoint;
+      readonly server: LinkEndpoint;
+    }
   | { readonly kind: "drop"; readonly reason: DropReason }
   /** The frame has had its effect and gets no answer. */
   | { readonly kind: "done" }

@@ -28,6 +28,7 @@ export const Socket = {
   ProtocolIcmp: 1,
   ProtocolIcmpv6: 58,
   LevelIp: 0,
+  BindAddressNoPort: 24,
   IpTos: 1,
   IpTtl: 2,
   IpMtuDiscover: 10,

@@ -6,6 +6,8 @@ export const TokenKind = {
   Tcp: 1,
   /** The host socket of a mapping of UDP or ICMP echo. */
   Datagram: 2,
+  /** The host socket of a DNS query. */
+  Resolver: 5,
   /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
   Watcher: 3,
 } as const;

@@ -1,0 +1,277 @@
+import type { Address } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import type { GuestConfig } from "../base/plan.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import { connectSocket } from "../sys/socket.js";
+import { TokenKind, tokenOf } from "../sys/token.js";
+import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
+import {
+  answersQuery,
+  composeDnsFailure,
+  composeDnsTruncated,
+  DNS_PORT,
+  type DnsQuery,
+  DnsRcode,
+  dnsRcode,
+  setDnsId,
+} from "../wire/dns.js";
+import { ipHeaderLength } from "../wire/ip.js";
+import { UDP_HEADER_LENGTH } from "../wire/udp.js";
+import type { NameServers } from "./name-servers.js";
+import { openOutbound } from "./outbound.js";
+
+/** How long one server is waited for before the next is asked as well, in ms. */
+const NEXT_SERVER_AFTER = 1000;
+
+/** How long after which a query fails; clients of the C library have asked twice by then. */
+const QUERY_TIMEOUT = 10_000;
+
+/** Queries under way of one guest: each has a descriptor for every server asked. */
+const MAX_QUERIES = 256;
+
+const LONGEST_MESSAGE = 0xffff;
+
+/** What the resolver needs of its guest. */
+export interface ResolverContext {
+  readonly config: GuestConfig;
+  readonly nameServers: NameServers;
+  readonly drops: DropCounters;
+  /** Index of the guest in tokens. */
+  readonly guest: number;
+  /** Sends an Ethernet frame to the guest. */
+  readonly writeFrame: (frame: Uint8Array) => void;
+}
+
+/** One server's socket for one query. */
+interface Attempt {
+  readonly id: number;
+  readonly fd: number;
+  readonly server: Address;
+  /** The query with an id of its own. */
+  readonly message: Uint8Array;
+  readonly query: PendingQuery;
+}
+
+class PendingQuery {
+  readonly key: string;
+  readonly query: DnsQuery;
+  readonly client: LinkEndpoint;
+  readonly server: LinkEndpoint;
+  readonly deadline: number;
+  /** Those that have not been asked yet. */
+  readonly servers: Address[];
+  readonly attempts: Attempt[] = [];
+  nextAt: number;
+  /** The answer of a server that could not help, kept for when no other can. */
+  refusal: Uint8Array | null = null;
+
+  constructor(
+    key: string,
+    query: DnsQuery,
+    ends: { client: LinkEndpoint; server: LinkEndpoint },
+    servers: readonly Address[],
+    now: number,
+  ) {
+    this.key = key;
+    this.query = query;
+    this.client = ends.client;
+    this.server = ends.server;
+    this.servers = [...servers];
+    this.deadline = now + QUERY_TIMEOUT;
+    this.nextAt = now;
+  }
+}
+
+/** Where all answers are received: one is worked off before the next is read. */
+const received = new Uint8Array(LONGEST_MESSAGE);
+
+/**
+ * Resolves the guest's queries by the host's DNS servers. Each server that is asked has a socket of
+ * its own, connected, with a port of the kernel's choice and a random id (RFC 5452 §9); a query's
+ * sockets are closed with its answer, so that a late one meets nobody.
+ */
+export class Resolver {
+  readonly #context: ResolverContext;
+  readonly #queries = new Map<string, PendingQuery>();
+  /** By token id. */
+  readonly #attempts: (Attempt | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+  readonly #endedIds: number[] = [];
+  #expireAt = Number.POSITIVE_INFINITY;
+
+  constructor(context: ResolverContext) {
+    this.#context = context;
+  }
+
+  /** Asks the first server, unless the client repeats what is under way. */
+  resolve(query: DnsQuery, client: LinkEndpoint, server: LinkEndpoint, now: number): void {
+    const key = keyOf(query, client);
+    if (this.#queries.has(key)) return;
+    if (this.#queries.size >= MAX_QUERIES) {
+      this.#context.drops.count(DropReason.LimitFlows);
+      return;
+    }
+    const { inOrder } = this.#context.nameServers;
+    const pending = new PendingQuery(key, query, { client, server }, inOrder, now);
+    this.#queries.set(key, pending);
+    this.#askNext(pending, now);
+  }
+
+  /** Reads what an attempt's socket has received. */
+  onSocketEvents(id: number, now: number): void {
+    for (let attempt = this.#attempts[id]; attempt !== undefined; attempt = this.#attempts[id]) {
+      const length = native.readBytes(attempt.fd, received);
+      if (length === -Errno.EAGAIN) return;
+      // ECONNREFUSED and its kin: nobody is there to answer.
+      if (length < 0) this.#giveUp(attempt, now);
+      else this.#onAnswer(attempt, received.slice(0, length), now);
+    }
+  }
+
+  /** When expire() has something to do; infinite while no query is under way. */
+  get expireAt(): number {
+    return this.#expireAt;
+  }
+
+  /** Asks further servers, and ends what is overdue. */
+  expire(now: number): void {
+    if (now < this.#expireAt) return;
+    this.#expireAt = Number.POSITIVE_INFINITY;
+    for (const pending of this.#queries.values()) {
+      if (now >= pending.deadline) this.#fail(pending);
+      else if (now >= pending.nextAt) this.#askNext(pending, now);
+      else this.#expireAt = Math.min(this.#expireAt, pending.nextAt);
+    }
+  }
+
+  /** Gives back the ids of sockets that were closed; when no fetched event is left. */
+  reap(): void {
+    this.#freeIds.push(...this.#endedIds);
+    this.#endedIds.length = 0;
+  }
+
+  close(): void {
+    for (const pending of this.#queries.values()) this.#end(pending);
+  }
+
+  /** Asks the next server; when all were asked, each once more: the query may have been lost. */
+  #askNext(pending: PendingQuery, now: number): void {
+    const server = pending.servers.shift();
+    pending.nextAt = server === undefined ? pending.deadline : now + NEXT_SERVER_AFTER;
+    this.#expireAt = Math.min(this.#expireAt, pending.nextAt);
+    if (server === undefined) {
+      for (const { fd, message } of pending.attempts) native.writeBytes(fd, message);
+      return;
+    }
+    const attempt = this.#open(pending, server);
+    if (attempt === null) {
+      this.#askOthers(pending, now);
+      return;
+    }
+    // What fails here is told by the socket, or the next server is asked in time.
+    native.writeBytes(attempt.fd, attempt.message);
+  }
+
+  #open(query: PendingQuery, server: Address): Attempt | null {
+    const { config, guest } = this.#context;
+    const fd = openOutbound(config.outbound, server, Socket.Datagram);
+    if (fd < 0) return null;
+    const id = this.#freeIds.pop() ?? this.#attempts.length;
+    if (connectSocket(fd, server, DNS_PORT) < 0) {
+      native.close(fd);
+      return null;
+    }
+    native.watch(fd, Epoll.In, tokenOf(TokenKind.Resolver, guest, id));
+    const message = Uint8Array.from(query.query.message);
+    setDnsId(message, randomId());
+    const attempt = { id, fd, server, message, query };
+    this.#attempts[id] = attempt;
+    query.attempts.push(attempt);
+    return attempt;
+  }
+
+  #onAnswer(attempt: Attempt, answer: Uint8Array, now: number): void {
+    const { query: pending, server, message } = attempt;
+    const id = (message[0] << 8) | message[1];
+    if (!answersQuery(answer, pending.query, id)) {
+      this.#context.drops.count(DropReason.DnsMalformed);
+      return;
+    }
+    if (isRefusal(answer)) {
+      pending.refusal ??= answer;
+      this.#giveUp(attempt, now);
+      return;
+    }
+    this.#context.nameServers.prefer(server);
+    this.#finish(pending, answer);
+  }
+
+  /** This server does not help; others may. */
+  #giveUp(attempt: Attempt, now: number): void {
+    const { query: pending } = attempt;
+    pending.attempts.splice(pending.attempts.indexOf(attempt), 1);
+    this.#closeAttempt(attempt);
+    this.#askOthers(pending, now);
+  }
+
+  /** Asks the next server at once, or fails when nobody is left to wait for. */
+  #askOthers(pending: PendingQuery, now: number): void {
+    if (pending.servers.length > 0) this.#askNext(pending, now);
+    else if (pending.attempts.length === 0) this.#fail(pending);
+  }
+
+  #fail(pending: PendingQuery): void {
+    const { query, refusal } = pending;
+    this.#finish(pending, refusal ?? composeDnsFailure(query, DnsRcode.ServerFailure));
+  }
+
+  /** Answers the client and forgets the query. */
+  #finish(pending: PendingQuery, answer: Uint8Array): void {
+    const { query, client, server } = pending;
+    this.#end(pending);
+    const fits = answer.length <= this.#room(query, client);
+    const fitting = fits ? answer : composeDnsTruncated(query, answer);
+    setDnsId(fitting, query.id);
+    this.#context.writeFrame(composeDatagram(server, client, fitting));
+  }
+
+  /** The client's own limit, and that of its link: fragments of answers are best avoided (RFC 9715). */
+  #room({ udpSize }: DnsQuery, { address }: LinkEndpoint): number {
+    const headers = ipHeaderLength(address.family) + UDP_HEADER_LENGTH;
+    return Math.min(udpSize, this.#context.config.mtu - headers);
+  }
+
+  #end(pending: PendingQuery): void {
+    this.#queries.delete(pending.key);
+    for (const attempt of pending.attempts) this.#closeAttempt(attempt);
+    pending.attempts.length = 0;
+  }
+
+  #closeAttempt({ id, fd }: Attempt): void {
+    native.close(fd);
+    this.#attempts[id] = undefined;
+    this.#endedIds.push(id);
+  }
+}
+
+/** By the kernel's random numbers: a forger must not guess it. */
+function randomId(): number {
+  return crypto.getRandomValues(new Uint16Array(1))[0];
+}
+
+/** A client repeats a query with the same port, id and question. */
+function keyOf({ message, questionEnd }: DnsQuery, { address, port }: LinkEndpoint): string {
+  const question = Buffer.from(message.buffer, message.byteOffset, questionEnd);
+  return `${address} ${port} ${question.toString("latin1")}`;
+}
+
+/** Codes with which a server says that another may know more, as the C library takes them. */
+function isRefusal(answer: Uint8Array): boolean {
+  const rcode = dnsRcode(answer);
+  return (
+    rcode === DnsRcode.ServerFailure ||
+    rcode === DnsRcode.NotImplemented ||
+    rcode === DnsRcode.Refused
+  );
+}

@@ -1,0 +1,187 @@
+import { type Answer, decode, encode, type Packet } from "dns-packet";
+import type { Address } from "../base/address.js";
+import { readU16, writeU16 } from "./bytes.js";
+
+export const DNS_PORT = 53;
+
+/** Response codes (RFC 1035 §4.1.1). */
+export const DnsRcode = {
+  NoError: 0,
+  ServerFailure: 2,
+  NotImplemented: 4,
+  Refused: 5,
+} as const;
+
+/** RFC 1035 §4.1.1: offsets in the header, and its length. */
+const FLAGS = 2;
+const QUESTION_COUNT = 4;
+const RECORD_COUNTS = 6;
+const ADDITIONAL_COUNT = 10;
+const HEADER_LENGTH = 12;
+
+/** Bits of the flags. */
+const RESPONSE = 0x8000;
+const OPCODE = 0x7800;
+const AUTHORITATIVE = 0x0400;
+const TRUNCATED = 0x0200;
+const RECURSION_DESIRED = 0x0100;
+const RECURSION_AVAILABLE = 0x0080;
+const RCODE = 0x000f;
+
+/** RFC 1035 §2.3.4: what a client takes that does not say otherwise; RFC 6891 §6.2.3: at least. */
+const PLAIN_UDP_SIZE = 512;
+
+/** Queries have an OPT and perhaps a signature (RFC 8945) behind the question. */
+const MOST_ADDITIONAL = 2;
+
+/** An OPT record (RFC 6891 §6.1.2) that says nothing but a size, which stands at bytes 3 and 4. */
+const OPT_RECORD = Uint8Array.of(0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0);
+const OPT_SIZE = 3;
+/** What we say that we take: RFC 9715 §3.2. */
+const OWN_UDP_SIZE = 1232;
+
+/** How long clients may keep what we answer ourselves, in seconds. */
+const OWN_TTL = 10;
+
+/** A query with one question. */
+export interface DnsQuery {
+  /** The whole message, a copy. */
+  readonly message: Uint8Array;
+  readonly id: number;
+  /** In lower case, without a dot at its end. */
+  readonly name: string;
+  /** Such as "A"; of a type without a name "UNKNOWN_n". */
+  readonly type: string;
+  /** Where the question ends. */
+  readonly questionEnd: number;
+  /** How much the client takes by UDP. */
+  readonly udpSize: number;
+  /** Whether it knows EDNS (RFC 6891). */
+  readonly hasEdns: boolean;
+}
+
+/** The query in the message, which is copied; null when it is anything else. */
+export function parseDnsQuery(message: Uint8Array): DnsQuery | null {
+  if (message.length < HEADER_LENGTH || readU16(message, QUESTION_COUNT) !== 1) return null;
+  const copy = Buffer.from(message);
+  const question = decodeQuestion(copy);
+  const asked = question?.packet.questions?.[0];
+  if (question === null || asked === undefined || question.packet.type !== "query") return null;
+  const udpSize = advertisedSize(copy);
+  return {
+    message: copy,
+    id: readU16(copy, 0),
+    name: asked.name.toLowerCase(),
+    type: asked.type,
+    questionEnd: question.end,
+    udpSize: Math.max(udpSize ?? 0, PLAIN_UDP_SIZE),
+    hasEdns: udpSize !== null,
+  };
+}
+
+/** Whether the message answers the query, sent with that id: the same question, in its own case. */
+export function answersQuery(message: Uint8Array, query: DnsQuery, id: number): boolean {
+  if (message.length < HEADER_LENGTH || readU16(message, 0) !== id) return false;
+  const flags = readU16(message, FLAGS);
+  const asked = readU16(query.message, FLAGS);
+  if ((flags & RESPONSE) === 0 || (flags & OPCODE) !== (asked & OPCODE)) return false;
+  // A server that understood nothing repeats nothing.
+  const count = readU16(message, QUESTION_COUNT);
+  if (count === 0) return (flags & RCODE) !== DnsRcode.NoError;
+  return count === 1 && hasQuestion(message, query);
+}
+
+export function dnsRcode(message: Uint8Array): number {
+  return readU16(message, FLAGS) & RCODE;
+}
+
+/** Writes the id into a message. */
+export function setDnsId(message: Uint8Array, id: number): void {
+  writeU16(message, 0, id);
+}
+
+/** An answer of the server's own records. */
+export function composeDnsAnswer(query: DnsQuery, addresses: readonly Address[]): Uint8Array {
+  const records = addresses.map((address) => recordOf(query.name, address));
+  return encode({
+    type: "response",
+    id: query.id,
+    flags: (answerFlags(query) | AUTHORITATIVE) & ~RESPONSE,
+    questions: decodeQuestion(Buffer.from(query.message))?.packet.questions ?? [],
+    answers: records.filter(({ type }) => type === query.type || query.type === "ANY"),
+    additionals: query.hasEdns ? [OWN_OPT] : [],
+  });
+}
+
+/** An answer without records: that the query failed. */
+export function composeDnsFailure(query: DnsQuery, rcode: number): Uint8Array {
+  return composeEmpty(query, answerFlags(query) | rcode);
+}
+
+/** An answer that tells the client to ask again by TCP, in the place of one that is too long. */
+export function composeDnsTruncated(query: DnsQuery, answer: Uint8Array): Uint8Array {
+  return composeEmpty(query, readU16(answer, FLAGS) | TRUNCATED);
+}
+
+/** The question alone, byte for byte as it came: names may be anything. */
+function composeEmpty(query: DnsQuery, flags: number): Uint8Array {
+  const { message, questionEnd, id } = query;
+  const opt = Uint8Array.from(OPT_RECORD);
+  writeU16(opt, OPT_SIZE, OWN_UDP_SIZE);
+  const tail = query.hasEdns ? opt : new Uint8Array();
+  const answer = Buffer.concat([message.subarray(0, questionEnd), tail]);
+  answer.fill(0, RECORD_COUNTS, HEADER_LENGTH);
+  writeU16(answer, 0, id);
+  writeU16(answer, FLAGS, flags);
+  writeU16(answer, ADDITIONAL_COUNT, query.hasEdns ? 1 : 0);
+  return answer;
+}
+
+function answerFlags(query: DnsQuery): number {
+  const asked = readU16(query.message, FLAGS);
+  return RESPONSE | (asked & (OPCODE | RECURSION_DESIRED)) | RECURSION_AVAILABLE;
+}
+
+const OWN_OPT: Answer = {
+  ...{ type: "OPT", name: ".", udpPayloadSize: OWN_UDP_SIZE },
+  ...{ extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] },
+};
+
+function recordOf(name: string, address: Address) {
+  const type = address.family === 4 ? ("A" as const) : ("AAAA" as const);
+  return { name, type, ttl: OWN_TTL, data: address.toString() };
+}
+
+function hasQuestion(message: Uint8Array, { message: asked, questionEnd }: DnsQuery): boolean {
+  if (message.length < questionEnd) return false;
+  for (let at = HEADER_LENGTH; at < questionEnd; at += 1) {
+    if (message[at] !== asked[at]) return false;
+  }
+  return true;
+}
+
+/** The header and the one question; null when they are malformed. */
+function decodeQuestion(message: Buffer): { packet: Packet; end: number } | null {
+  const alone = Buffer.from(message);
+  // Compressed names let a small message grow to thousands of long records: decode none of them.
+  alone.fill(0, RECORD_COUNTS, HEADER_LENGTH);
+  const packet = tryDecode(alone);
+  return packet === null ? null : { packet, end: decode.bytes };
+}
+
+/** The size in the OPT record; null when there is none. */
+function advertisedSize(message: Buffer): number | null {
+  const answers = readU16(message, RECORD_COUNTS) + readU16(message, RECORD_COUNTS + 2);
+  if (answers > 0 || readU16(message, ADDITIONAL_COUNT) > MOST_ADDITIONAL) return null;
+  const opt = tryDecode(message)?.additionals?.find(({ type }) => type === "OPT");
+  return opt?.type === "OPT" ? opt.udpPayloadSize : null;
+}
+
+function tryDecode(message: Buffer): Packet | null {
+  try {
+    return decode(message);
+  } catch {
+    // dns-packet throws errors of several kinds when the message ends early or points astray.
+    return null;
+  }
+}

@@ -1,0 +1,238 @@
+import { failing, guest6, httpName, served } from "../lab/addresses.ts";
+import type { Guest } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { Process } from "../lab/process.ts";
+import { node } from "../lab/product.ts";
+import { describe, expect, test } from "./fixture.ts";
+
+const IPV6 = { ipv6: true };
+const servers = ["10.0.2.3", guest6.dns] as const;
+/** It is looked at once a second. */
+const CHANGE_SEEN = { timeout: 10_000, interval: 200 };
+
+function dig(guest: Guest, ...args: string[]): Promise<string> {
+  return guest.namespace.output(["dig", "+tries=1", "+time=15", ...args]);
+}
+
+async function short(guest: Guest, ...args: string[]): Promise<string> {
+  return (await dig(guest, "+short", ...args)).trim();
+}
+
+/** Makes the host's resolv.conf anew, in place. */
+async function configure(lab: Lab, ...lines: string[]): Promise<void> {
+  await lab.host.root.shell(
+    `printf '%s\\n' ${lines.map((it) => `'${it}'`).join(" ")} > /etc/resolv.conf`,
+  );
+}
+
+/** A server of the world that logs queries and answers by the first label: see its source. */
+async function oddServer(lab: Lab): Promise<Process> {
+  const server = lab.world.root.spawn([lab.host.stage.inside(node), "--eval", ODD_SERVER]);
+  await server.printed(/ready/, 10_000);
+  return server;
+}
+
+const ODD_SERVER = `
+  const socket = require("node:dgram").createSocket("udp4");
+  socket.on("message", (query, { port, address }) => {
+    const label = query.toString("latin1", 13, 13 + query[12]);
+    console.log(label, port, query.readUInt16BE(0));
+    const answer = Buffer.from(query);
+    answer.writeUInt16BE(0x8180, 2);
+    const send = (message) => socket.send(message, port, address);
+    const forged = Buffer.from(answer);
+    forged.writeUInt16BE((answer.readUInt16BE(0) + 1) % 65536, 0);
+    if (label === "slow") setTimeout(send, 3000, answer);
+    else if (label === "large") send(Buffer.concat([answer, Buffer.alloc(3000)]));
+    else if (label === "forged") { send(forged); setTimeout(send, 300, answer); }
+    else if (label !== "silent") send(answer);
+  });
+  socket.bind(53, ${JSON.stringify(served.services)}, () => console.log("ready"));
+`;
+
+/** Asks three times with one port and one id, as the C library does, and counts the answers. */
+const IMPATIENT_CLIENT = `
+  const socket = require("node:dgram").createSocket("udp4");
+  const query = Buffer.from("1234010000010000000000000473" + "6c6f77076578616d706c650000010001", "hex");
+  const ask = () => socket.send(query, 53, "10.0.2.3");
+  let answers = 0;
+  socket.on("message", (answer) => { answers += answer.readUInt16BE(0) === 0x1234 ? 1 : 0; });
+  for (const delay of [0, 400, 800]) setTimeout(ask, delay);
+  setTimeout(() => { console.log(answers, "answers"); socket.close(); }, 4500);
+`;
+
+describe.each(servers)("DNS at %s", (server) => {
+  test.for([
+    ["A", served.http],
+    ["AAAA", served.http6],
+    ["TXT", `"the world of Slipway's lab"`],
+  ] as const)("resolves %s, by UDP and TCP", async ([type, answer], { lab }) => {
+    await using guest = await lab.guest(IPV6);
+    expect(await short(guest, `@${server}`, httpName, type)).toBe(answer);
+    expect(await short(guest, "+tcp", `@${server}`, httpName, type)).toBe(answer);
+  });
+
+  test("an answer too long for UDP comes by TCP", async ({ lab }) => {
+    await using guest = await lab.guest(IPV6);
+    const truncated = await dig(guest, "+ignore", `@${server}`, "large.example", "TXT");
+    expect(truncated).toMatch(/flags:[a-z ]* tc /);
+    const whole = await dig(guest, `@${server}`, "large.example", "TXT");
+    expect(whole).toContain("Truncated, retrying in TCP mode");
+    expect(whole).toContain("7".repeat(200));
+  });
+
+  test("answers names of its own in both families", async ({ lab }) => {
+    await using guest = await lab.guest(IPV6);
+    for (const name of ["host.containers.internal", "Host.Docker.Internal"]) {
+      expect(await short(guest, `@${server}`, name, "A")).toBe("10.0.2.2");
+      expect(await short(guest, `@${server}`, name, "AAAA")).toBe(guest6.gateway);
+      const other = await dig(guest, `@${server}`, name, "MX");
+      expect(other).toMatch(/status: NOERROR/);
+      expect(other).toMatch(/ANSWER: 0/);
+    }
+  });
+
+  test("knows the guest by its hostname", async ({ lab }) => {
+    await using guest = await lab.guest(IPV6);
+    const hostname = (await guest.namespace.output(["hostname"])).trim();
+    expect(await short(guest, `@${server}`, hostname, "A")).toBe("10.0.2.100");
+    expect(await short(guest, `@${server}`, hostname, "AAAA")).toBe(guest6.guest);
+  });
+
+  test("is absent with --disable-dns", async ({ lab }) => {
+    await using guest = await lab.guest({ ...IPV6, options: ["--disable-dns"] });
+    for (const protocol of ["+notcp", "+tcp"]) {
+      const command = ["dig", "+tries=1", "+time=2", protocol, `@${server}`, httpName];
+      expect((await guest.run(command)).code).not.toBe(0);
+    }
+  });
+});
+
+describe("several name servers", () => {
+  test.for([
+    ["is silent", failing.blackHole],
+    ["is not there", served.services],
+    ["is not routed", failing.noRoute],
+  ] as const)("the second answers when the first %s", async ([, first], { lab }) => {
+    await using guest = await lab.guest();
+    await configure(lab, `nameserver ${first}`, `nameserver ${served.dns}`);
+    await expect
+      .poll(() => short(guest, "@10.0.2.3", httpName, "A"), CHANGE_SEEN)
+      .toBe(served.http);
+    // From now on it is asked first, by TCP too.
+    expect(await short(guest, "+tcp", "@10.0.2.3", httpName, "A")).toBe(served.http);
+  });
+
+  test("the second is asked when the first refuses", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const refusing = `dnsmasq --conf-file=/dev/null --no-daemon --pid-file= --no-resolv --no-hosts \
+      --bind-interfaces --listen-address=127.0.0.9 --port=53`;
+    const server = lab.host.root.spawn(refusing.split(/\s+/));
+    await server.printed(/started/, 10_000);
+    await configure(lab, "nameserver 127.0.0.9", `nameserver ${served.dns6}`);
+    await expect
+      .poll(() => short(guest, "@10.0.2.3", httpName, "A"), CHANGE_SEEN)
+      .toBe(served.http);
+    server.kill("SIGTERM");
+    await server.ended(5_000);
+  });
+
+  test("the client is told when none answers", async ({ lab }) => {
+    await using guest = await lab.guest();
+    await configure(lab, `nameserver ${served.services}`);
+    await expect
+      .poll(() => dig(guest, "@10.0.2.3", httpName), CHANGE_SEEN)
+      .toContain("status: SERVFAIL");
+  });
+});
+
+describe("a resolver on the host's loopback", () => {
+  test.for(["127.0.0.53", "::1"] as const)("%s is asked", async (address, { lab }) => {
+    await using guest = await lab.guest({ hostLoopback: false });
+    const server = lab.host.root.spawn([
+      ...["dnsmasq", "--conf-file=/dev/null", "--no-daemon", "--pid-file=", "--no-resolv"],
+      ...["--no-hosts", "--bind-interfaces", `--listen-address=${address}`],
+      "--host-record=local.example,192.0.2.77",
+    ]);
+    await server.printed(/started/, 10_000);
+    await configure(lab, `nameserver ${address}`);
+    const ask = () => short(guest, "@10.0.2.3", "local.example", "A");
+    await expect.poll(ask, CHANGE_SEEN).toBe("192.0.2.77");
+    expect(await short(guest, "+tcp", "@10.0.2.3", "local.example", "A")).toBe("192.0.2.77");
+    server.kill("SIGTERM");
+    await server.ended(5_000);
+  });
+});
+
+describe("the host's resolv.conf is followed", () => {
+  test.for([
+    ["written", "echo 'nameserver 198.51.100.1' > /etc/resolv.conf"],
+    ["emptied", ": > /etc/resolv.conf"],
+  ] as const)("when it is %s, and back", async ([, change], { lab }) => {
+    await using guest = await lab.guest();
+    await configure(lab, `nameserver ${served.dns}`);
+    const status = () => dig(guest, "@10.0.2.3", httpName, "A");
+    await expect.poll(status, CHANGE_SEEN).toContain("status: NOERROR");
+    await lab.host.root.shell(change);
+    await expect.poll(status, CHANGE_SEEN).toContain("status: SERVFAIL");
+    await configure(lab, `nameserver ${served.dns}`);
+    await expect.poll(status, CHANGE_SEEN).toContain("status: NOERROR");
+  });
+});
+
+describe("upstream", () => {
+  test("queries have ports and ids of their own, one for a repeated query", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const server = await oddServer(lab);
+    await configure(lab, `nameserver ${served.services}`);
+    await expect
+      .poll(() => dig(guest, "@10.0.2.3", "x.example"), CHANGE_SEEN)
+      .toContain("status: NOERROR");
+    for (let count = 0; count < 16; count += 1) await dig(guest, "@10.0.2.3", "many.example");
+    const seen = server.stdout.split("\n").filter((line) => line.startsWith("many "));
+    expect(new Set(seen.map((line) => line.split(" ")[1])).size).toBeGreaterThan(12);
+    expect(new Set(seen.map((line) => line.split(" ")[2])).size).toBeGreaterThan(12);
+
+    const inside = lab.host.stage.inside(node);
+    const answers = await guest.namespace.output([inside, "--eval", IMPATIENT_CLIENT]);
+    expect(answers).toBe("1 answers\n");
+    // The client's three are one, and Slipway asks once more for one that may have been lost.
+    expect(server.stdout.match(/^slow /gm)?.length).toBe(2);
+    expect(guest.helper.openDescriptors()).toBeLessThan(40);
+
+    expect(await dig(guest, "@10.0.2.3", "forged.example")).toContain("status: NOERROR");
+    const large = await dig(guest, "+ignore", "+bufsize=4096", "@10.0.2.3", "large.example");
+    expect(large).toMatch(/flags:[a-z ]* tc /);
+    expect(await dig(guest, "@10.0.2.3", "silent.example")).toContain("status: SERVFAIL");
+    server.kill("SIGTERM");
+    await server.ended(5_000);
+  });
+});
+
+describe("slipway run", () => {
+  function run(lab: Lab, options: readonly string[], command: readonly string[]): Promise<string> {
+    return lab.host.user.output([lab.host.slipwayPath, "run", ...options, "--", ...command]);
+  }
+
+  test("--add-host, --dns, --dns-search and --dns-option", async ({ lab }) => {
+    await configure(lab, `nameserver ${served.services}`);
+    const options = [
+      ...["--dns", served.dns6, "--dns-search", "example", "--dns-option", "ndots:3"],
+      ...["--add-host", "db.test=192.0.2.9", "--add-host", "db.test=2001:db8::9"],
+    ];
+    const resolvConf = await run(lab, options, ["cat", "/etc/resolv.conf"]);
+    expect(resolvConf).toBe("nameserver 10.0.2.3\nsearch example\noptions ndots:3\n");
+    const found = await run(lab, options, ["getent", "ahosts", "world"]);
+    expect(found).toContain(served.http);
+    const own = await run(lab, options, ["dig", "+short", "db.test", "A", "db.test", "AAAA"]);
+    expect(own.trim()).toBe("192.0.2.9\n2001:db8::9");
+  });
+
+  test("--disable-dns leaves the host's own servers", async ({ lab }) => {
+    await configure(lab, "nameserver 127.0.0.53", `nameserver ${served.dns}`);
+    const resolvConf = await run(lab, ["--disable-dns"], ["cat", "/etc/resolv.conf"]);
+    expect(resolvConf).toBe(`nameserver ${served.dns}\n`);
+    const found = await run(lab, ["--disable-dns"], ["dig", "+short", httpName, "A"]);
+    expect(found.trim()).toBe(served.http);
+  });
+});

@@ -1,0 +1,178 @@
+import { decode, encode, type Packet } from "dns-packet";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Address } from "../../src/base/address.js";
+import {
+  answersQuery,
+  composeDnsAnswer,
+  composeDnsFailure,
+  composeDnsTruncated,
+  type DnsQuery,
+  DnsRcode,
+  dnsRcode,
+  parseDnsQuery,
+} from "../../src/wire/dns.js";
+
+/** What `dig +nocookie files.example.org AAAA` sent. */
+const DIG = Buffer.from(
+  "6e46012000010000000000010566696c6573076578616d706c65036f726700001c000100002904d0000000000000",
+  "hex",
+);
+
+/** The same without EDNS, as the C library sends it, and with another case. */
+const PLAIN = Buffer.from(
+  "6e46010000010000000000000546696c4573076578616d706c65036f726700001c0001",
+  "hex",
+);
+
+const addresses = ["192.0.2.1", "2001:db8::1", "2001:db8::2"].flatMap(
+  (text) => Address.parse(text) ?? [],
+);
+
+function query(message: Uint8Array): DnsQuery {
+  const parsed = parseDnsQuery(message);
+  if (parsed === null) throw new Error("not a query");
+  return parsed;
+}
+
+function answer(changes: Packet = {}): Uint8Array {
+  const questions = [{ type: "AAAA", name: "files.example.org" } as const];
+  return encode({ type: "response", id: 7, flags: 0, questions, ...changes });
+}
+
+describe("a query", () => {
+  it("is read with its name, type and size", () => {
+    expect(query(DIG)).toMatchObject({
+      id: 0x6e46,
+      name: "files.example.org",
+      type: "AAAA",
+      questionEnd: 35,
+      udpSize: 1232,
+      hasEdns: true,
+    });
+    expect(query(PLAIN)).toMatchObject({
+      name: "files.example.org",
+      questionEnd: 35,
+      udpSize: 512,
+      hasEdns: false,
+    });
+  });
+
+  it("of a client that takes less than all must is answered like the others", () => {
+    const small = Buffer.from(DIG);
+    small.writeUInt16BE(100, 38);
+    expect(query(small).udpSize).toBe(512);
+  });
+
+  it("is a copy", () => {
+    const message = Buffer.from(DIG);
+    const { message: copy } = query(message);
+    message.fill(0);
+    expect(copy).toEqual(DIG);
+  });
+
+  it("is no answer, and no rubbish", () => {
+    const twoQuestions = Buffer.from(DIG);
+    twoQuestions[5] = 2;
+    const response = Buffer.from(DIG);
+    response[2] |= 0x80;
+    const ownTail = Buffer.concat([DIG.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
+    for (const message of [twoQuestions, response, ownTail, DIG.subarray(0, 20), Buffer.alloc(0)]) {
+      expect(parseDnsQuery(message)).toBeNull();
+    }
+  });
+
+  it("is read no further than the question where records follow", () => {
+    const record = Buffer.from("c00c00010001000000000004c6336435", "hex");
+    const long = Buffer.concat([DIG, ...Array<Buffer>(4000).fill(record)]);
+    long.writeUInt16BE(4001, 10);
+    expect(query(long)).toMatchObject({ questionEnd: 35, hasEdns: false });
+  });
+
+  it("may be any bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, withHeader) => {
+        parseDnsQuery(withHeader ? Buffer.concat([DIG.subarray(0, 12), bytes]) : bytes);
+      }),
+    );
+  });
+});
+
+describe("an answer belongs to the query", () => {
+  it("with its id and question", () => {
+    expect(answersQuery(answer(), query(DIG), 7)).toBe(true);
+  });
+
+  it("when a server that failed repeats no question", () => {
+    expect(answersQuery(answer({ questions: [], flags: 1 }), query(DIG), 7)).toBe(true);
+    expect(answersQuery(answer({ questions: [] }), query(DIG), 7)).toBe(false);
+  });
+
+  it.each([
+    ["another id", answer({ id: 8 })],
+    ["another name", answer({ questions: [{ type: "AAAA", name: "filez.example.org" }] })],
+    ["another type", answer({ questions: [{ type: "A", name: "files.example.org" }] })],
+    ["another case", answer({ questions: [{ type: "AAAA", name: "FILES.example.org" }] })],
+    ["another opcode", answer({ flags: 0x2800 })],
+    ["the form of a query", answer({ type: "query" })],
+    ["no more than a header", answer().subarray(0, 12)],
+    ["less than a header", answer().subarray(0, 11)],
+  ])("and not with %s", (_, message) => {
+    expect(answersQuery(message, query(DIG), 7)).toBe(false);
+  });
+});
+
+describe("our own answers", () => {
+  it("have the addresses of the type that was asked", () => {
+    const packet = decode(Buffer.from(composeDnsAnswer(query(DIG), addresses)));
+    expect(packet).toMatchObject({
+      id: 0x6e46,
+      type: "response",
+      rcode: "NOERROR",
+      flag_aa: true,
+      flag_rd: true,
+      flag_ra: true,
+      questions: [{ name: "files.example.org", type: "AAAA" }],
+    });
+    expect(packet.answers?.map((record) => ("data" in record ? record.data : null))).toEqual([
+      "2001:db8::1",
+      "2001:db8::2",
+    ]);
+    expect(packet.additionals).toMatchObject([{ type: "OPT", udpPayloadSize: 1232 }]);
+  });
+
+  it("keep the question's case, and EDNS from whom does not know it", () => {
+    const packet = decode(Buffer.from(composeDnsAnswer(query(PLAIN), addresses)));
+    expect(packet.questions?.[0]?.name).toBe("FilEs.example.org");
+    expect(packet.additionals).toEqual([]);
+  });
+
+  it("tell a failure with the question as it came", () => {
+    const failure = composeDnsFailure(query(DIG), DnsRcode.ServerFailure);
+    expect(dnsRcode(failure)).toBe(DnsRcode.ServerFailure);
+    expect(decode(Buffer.from(failure))).toMatchObject({
+      id: 0x6e46,
+      rcode: "SERVFAIL",
+      flag_rd: true,
+      flag_ra: true,
+      questions: [{ name: "files.example.org", type: "AAAA" }],
+      answers: [],
+      additionals: [{ type: "OPT" }],
+    });
+    expect(composeDnsFailure(query(PLAIN), 2)).toHaveLength(PLAIN.length);
+    expect(composeDnsFailure(query(PLAIN), 2).subarray(12)).toEqual(PLAIN.subarray(12));
+  });
+
+  it("tell that a longer one comes by TCP, with the code of that", () => {
+    const long = answer({ flags: 0x0483 });
+    const packet = decode(Buffer.from(composeDnsTruncated(query(DIG), long)));
+    expect(packet).toMatchObject({
+      id: 0x6e46,
+      type: "response",
+      rcode: "NXDOMAIN",
+      flag_aa: true,
+      flag_tc: true,
+      answers: [],
+    });
+  });
+});
