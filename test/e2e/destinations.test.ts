@@ -1,0 +1,130 @@
+import { guest6, link, served } from "../lab/addresses.ts";
+import type { Guest } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import { describe, expect, test } from "./fixture.ts";
+
+// Where a destination leads (docs/behaviour.md): both families side by side.
+
+/** Further addresses of the host, from which packets shall leave. */
+const other = { 4: "198.51.100.77", 6: "2001:db8:0:1::77" } as const;
+
+async function giveOtherAddresses(lab: Lab): Promise<void> {
+  await lab.host.root.shell(`
+    ip address replace ${other[4]}/32 dev eth0
+    ip address replace ${other[6]}/128 dev eth0 nodad
+  `);
+}
+
+/** Takes the guest's own loopback away, so that its packets to such addresses reach Slipway. */
+async function routeLoopback(guest: Guest): Promise<void> {
+  await guest.namespace.shell(`
+    ip route del local 127.0.0.0/8 dev lo table local
+    ip route del local 127.0.0.1 dev lo table local
+    ip -6 route del local ::1 dev lo table local
+    ip -6 route del ::1 dev lo 2>/dev/null || true
+  `);
+}
+
+function connects(guest: Guest, address: string, port: number): Promise<boolean> {
+  const host = address.includes(":") ? `[${address}]` : address;
+  const command = ["curl", "-g", "-sS", "-m", "2", `telnet://${host}:${port}`];
+  // Connected, curl waits for data until its time is over (28), as it does for an answer to a SYN.
+  return guest.run([...command, "-w", "%{time_connect}"]).then(({ stdout }) => Number(stdout) > 0);
+}
+
+describe("the gateway", () => {
+  test.for([
+    ["10.0.2.2", "127.0.0.1"],
+    [guest6.gateway, "::1"],
+    [`${guest6.router}%tap0`, "::1"],
+  ] as const)("%s leads to %s of the host, if that is allowed", async (pair, { lab }) => {
+    const [gateway, loopback] = pair;
+    const { port } = await lab.host.agent.echo(loopback);
+    await using open = await lab.guest({ ipv6: true });
+    expect(await connects(open, gateway, port)).toBe(true);
+    await using closed = await lab.guest({ ipv6: true, hostLoopback: false });
+    expect(await connects(closed, gateway, port)).toBe(false);
+  });
+});
+
+describe.each([true, false])("with host loopback %s the host is not reached by", (hostLoopback) => {
+  test("any spelling of its loopback, or of nothing", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: true, hostLoopback });
+    await routeLoopback(guest);
+    const anywhere = {
+      4: await lab.host.agent.echo("0.0.0.0"),
+      6: await lab.host.agent.echo("::"),
+    };
+    const spellings = [
+      ...["127.0.0.1", "127.8.9.1", "::ffff:127.0.0.1", "10.0.2.3", "10.0.2.77"],
+      ...["::1", guest6.dns, "fd00::77", "fe80::1%tap0", "::7f00:1"],
+    ];
+    const reached = await Promise.all(
+      spellings.map(async (spelling) => {
+        const family = spelling.includes(".") ? 4 : 6;
+        return (await connects(guest, spelling, anywhere[family].port)) ? [spelling] : [];
+      }),
+    );
+    expect(reached.flat()).toEqual([]);
+    // The same listeners are there for whom names the host by an address of its own.
+    expect(await connects(guest, link.host, anywhere[4].port)).toBe(true);
+    expect(await connects(guest, link.host6, anywhere[6].port)).toBe(true);
+  });
+});
+
+describe("--outbound-addr and --outbound-addr6", () => {
+  test.for([
+    [4, served.services],
+    [6, served.services6],
+  ] as const)("are the source of TCP and UDP over IPv%i", async ([family, server], { lab }) => {
+    await giveOtherAddresses(lab);
+    const options = [`--outbound-addr=${other[4]}`, `--outbound-addr6=${other[6]}`];
+    await using guest = await lab.guest({ ipv6: true, options });
+    const agent = await guest.agent();
+    const listener = await lab.world.agent.listen(server);
+    const [, accepted] = await Promise.all([agent.connect(listener.endpoint), listener.accept()]);
+    expect(accepted.client.address).toBe(other[family]);
+    const datagrams = await lab.world.agent.udp(server);
+    const socket = await agent.udp(family === 4 ? "0.0.0.0" : "::");
+    await socket.send(datagrams.endpoint, "hello");
+    expect((await datagrams.receive()).from.address).toBe(other[family]);
+  });
+
+  test("are the source of DNS queries", async ({ lab }) => {
+    await giveOtherAddresses(lab);
+    await lab.host.root.shell(`echo 'nameserver ${served.services}' > /etc/resolv.conf`);
+    await using guest = await lab.guest({ options: [`--outbound-addr=${other[4]}`] });
+    const server = await lab.world.agent.udp(served.services, 53);
+    const query = guest.run(["dig", "+tries=1", "+time=1", "@10.0.2.3", "a.example"]);
+    expect((await server.receive()).from.address).toBe(other[4]);
+    await query;
+  });
+
+  test("may be an interface", async ({ lab }) => {
+    const options = ["--outbound-addr=eth0", "--outbound-addr6=eth0"];
+    await using guest = await lab.guest({ ipv6: true, options });
+    // Which of its addresses is the interface's to choose.
+    expect(guest.helper.stdout).toMatch(/Outbound IPv4: +198\.51\.100\.\d+\n/);
+    expect(guest.helper.stdout).toMatch(/Outbound IPv6: +2001:db8:0:1::[0-9a-f]+\n/);
+    const listener = await lab.world.agent.listen(served.services);
+    const agent = await guest.agent();
+    const [, accepted] = await Promise.all([agent.connect(listener.endpoint), listener.accept()]);
+    expect(guest.helper.stdout).toContain(accepted.client.address);
+  });
+
+  test("leave the host's loopback reachable", async ({ lab }) => {
+    await giveOtherAddresses(lab);
+    const { port } = await lab.host.agent.echo("127.0.0.1");
+    await using guest = await lab.guest({ options: [`--outbound-addr=${other[4]}`] });
+    expect(await connects(guest, "10.0.2.2", port)).toBe(true);
+  });
+
+  test.for(["192.0.2.250", "nodev0"])("%s, which the host does not have", async (text, { lab }) => {
+    const namespace = await lab.host.namespace();
+    const helper = lab.host.helper([`--outbound-addr=${text}`, `${namespace.pid}`, "tap0"]);
+    const { code, stderr } = await helper.ended(10_000);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`--outbound-addr ${text} is neither an IPv4 address of this machine`);
+    await namespace.release();
+  });
+});
