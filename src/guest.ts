@@ -1,9 +1,12 @@
+import type { Address, Family } from "./base/address.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { DatagramRelay } from "./flow/datagram.js";
+import { PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors } from "./flow/icmp-errors.js";
 import { NameServers } from "./flow/name-servers.js";
+import { Neighbors } from "./flow/neighbors.js";
 import { Reassembly } from "./flow/reassembly.js";
 import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
@@ -54,6 +57,8 @@ export interface TapHandle {
  */
 export class Guest {
   readonly config: GuestConfig;
+  /** The published ports. */
+  readonly forwards: PortForwards;
   readonly drops: DropCounters = new Drops();
   readonly #tap: TapHandle;
   readonly #stack: Stack;
@@ -65,6 +70,7 @@ export class Guest {
   readonly #reassembly: Reassembly;
   readonly #writer: GuestWriter;
   readonly #icmpErrors: IcmpErrors;
+  readonly #neighbors: Neighbors;
   readonly #services: Services;
   readonly #frame: Frame;
   readonly #vnet: VnetHeader = {
@@ -85,6 +91,7 @@ export class Guest {
   #singleReads = 0;
   #tickAt = -1;
   #expireAt = -1;
+  #forwardAt = -1;
   #now = 0;
 
   /**
@@ -135,6 +142,8 @@ export class Guest {
       writer: this.#writer,
       errors: this.#icmpErrors,
     });
+    this.#neighbors = new Neighbors(config, this.#writer);
+    this.forwards = new PortForwards({ ...common, tcp: this.#tcp, neighbors: this.#neighbors });
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
   }
 
@@ -145,6 +154,12 @@ export class Guest {
       tcpFlows: this.#tcp.count,
       mappings: this.#datagrams.count,
     };
+  }
+
+  /** The guest's own address, of that family where it has one. */
+  addressFor(family: Family): Address {
+    const { plans } = this.config;
+    return (plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0]).guest;
   }
 
   /** What the guest has under way to the host by TCP. */
@@ -193,6 +208,10 @@ export class Guest {
     this.#datagrams.onSocketEvents(id, events, now);
   }
 
+  onPublished(id: number, now: number): void {
+    this.forwards.onListenerEvents(id, now);
+  }
+
   onResolver(id: number, now: number): void {
     this.#resolver?.onSocketEvents(id, now);
   }
@@ -204,6 +223,7 @@ export class Guest {
    */
   turn(now: number): number {
     this.#drainStack();
+    this.#forwardAt = this.forwards.turn(now);
     this.#tcp.turn();
     this.#tick(now);
     this.#announce(now);
@@ -219,6 +239,7 @@ export class Guest {
 
   /** Ends all flows and closes the TAP. */
   close(): void {
+    this.forwards.close();
     this.#tcp.close();
     this.#datagrams.close();
     this.#resolver?.close();
@@ -276,6 +297,7 @@ export class Guest {
     if (this.#expireAt >= 0) next = this.#expireAt;
     if (this.#resolver !== null) next = Math.min(next, this.#resolver.expireAt);
     if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
+    if (this.#forwardAt >= 0) next = Math.min(next, this.#forwardAt);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
     for (const { announceAt } of this.#services.announcers) {
@@ -309,6 +331,7 @@ export class Guest {
   }
 
   #dispatch(frame: Frame): void {
+    this.#neighbors.observe(frame, this.#now);
     for (const service of this.#services.responders) {
       if (!service.claims(frame)) continue;
       const verdict = service.handle(frame, this.#now);

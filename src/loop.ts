@@ -142,6 +142,9 @@ export class Loop {
       case TokenKind.Datagram:
         guest.onDatagram(idOf(token), events, now);
         return;
+      case TokenKind.Published:
+        guest.onPublished(idOf(token), now);
+        return;
       case TokenKind.Resolver:
         guest.onResolver(idOf(token), now);
         return;

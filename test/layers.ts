@@ -8,7 +8,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["flow", "service", "network"],
   ["guest.ts", "attach.ts"],
   ["loop.ts"],
-  ["api", "cli"],
+  ["api"],
+  ["cli"],
 ];
 
 /** Packages that one unit alone may import. */

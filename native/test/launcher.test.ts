@@ -46,7 +46,12 @@ interface Start {
   readonly args: string[];
   readonly pid: number;
   readonly parent: number;
-  readonly environment: { readonly NODE?: string; readonly SLIPWAY_NODE?: string };
+  readonly environment: {
+    readonly NODE?: string;
+    readonly SLIPWAY_NODE?: string;
+    readonly SLIPWAY_FDS?: string;
+    readonly SLIPWAY_IGNORED?: string;
+  };
   readonly filtered: boolean;
   readonly file: string;
 }
@@ -89,6 +94,14 @@ test("it becomes Node: same process, its own bundle, the name it was called by",
   });
 });
 
+test("it lists the descriptors that were open and the signals that were ignored", () => {
+  const script = `trap '' HUP USR1; exec ${launcher} 7</dev/null`;
+  const environment = start("/bin/sh", ["-c", script]).told?.environment;
+  // The test runner leaves descriptors of its own open, with high numbers.
+  expect(environment?.SLIPWAY_FDS).toMatch(/^0,1,2,7(,|$)/);
+  expect(environment?.SLIPWAY_IGNORED).toBe("1,10");
+});
+
 test("variables that change Node are parked, others stay", () => {
   const { told } = start(launcher, [], {
     NODE_OPTIONS: "--no-such-option",
@@ -98,7 +111,7 @@ test("variables that change Node are parked, others stay", () => {
     OPENSSL_CONFUSED: "no",
     NODE: "plain",
   });
-  const { SLIPWAY_NODE, ...environment } = told?.environment ?? {};
+  const { SLIPWAY_NODE, SLIPWAY_FDS, SLIPWAY_IGNORED, ...environment } = told?.environment ?? {};
   expect(environment).toEqual({
     SLIPWAY_PARKED_NODE_OPTIONS: "--no-such-option",
     SLIPWAY_PARKED_NODE_EXTRA_CA_CERTS: "/nonexistent",

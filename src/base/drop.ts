@@ -56,6 +56,7 @@ export const DropReason = {
   HostQueueFull: -51,
   PolicyFiltered: -52,
   PolicyPing: -53,
+  GuestUnreachable: -54,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

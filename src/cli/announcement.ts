@@ -22,7 +22,7 @@ function slipwayLine({ tap, target }: AttachConfig, { plans, mtu, dns }: GuestCo
 }
 
 /** The words of slirp4netns 1.2, which its users' scripts and logs know. */
-function slirp4netnsList({ network }: AttachConfig, { outbound }: GuestConfig): string {
+function slirp4netnsList({ network, apiSocket }: AttachConfig, { outbound }: GuestConfig): string {
   const { ipv4: plan, mtu, hostLoopback } = network;
   const lines = [
     "Starting slirp",
@@ -35,6 +35,7 @@ function slirp4netnsList({ network }: AttachConfig, { outbound }: GuestConfig): 
     `* DHCP end:        ${plan.dhcpEnd}`,
     `* Recommended IP:  ${plan.guest}`,
   ];
+  if (apiSocket !== null) lines.push(`* API Socket:      ${apiSocket}`);
   for (const family of [4, 6] satisfies Family[]) {
     const address = outbound[family];
     if (address !== null) lines.push(`* Outbound IPv${family}:   ${address}`);

@@ -10,6 +10,7 @@ import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
+import { publishPorts } from "./publish.js";
 import { printStatistics } from "./statistics.js";
 
 const STDOUT = 1;
@@ -21,7 +22,7 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  * or a signal comes, then ends this process with 0.
  * @throws UserError before the network is ready; the ready-fd is not written then
  */
-export function attach(options: AttachConfig): void {
+export async function attach(options: AttachConfig): Promise<void> {
   const { exitFd, readyFd, target } = options;
   const endings: number[] = [];
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
@@ -38,8 +39,11 @@ export function attach(options: AttachConfig): void {
   const guest = loop.addGuest(tap, config, () => {
     fail(`TAP ${options.tap} was deleted: the network of the namespace is gone`, 1);
   });
+  const published = publishPorts(guest, options.publish);
+  let removeSocket = (): void => {};
   const end = (): void => {
     if (options.stats) printStatistics(guest);
+    removeSocket();
     loop.stop();
     process.exit(0);
   };
@@ -51,7 +55,12 @@ export function attach(options: AttachConfig): void {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
   }
   loop.start();
-  announce(announcement(options, config));
+  if (options.apiSocket !== null) {
+    // Loaded only here: it brings node:net, 3 ms of a start.
+    const { serveApi } = await import("../api/server.js");
+    removeSocket = await serveApi(options.apiSocket, guest);
+  }
+  announce(announcement(options, config) + published.join(""));
   if (readyFd !== null) tellReady(readyFd);
 }
 

@@ -3,6 +3,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import { attachOptions, check, option, pid, runOptions, slirp4netnsOptions } from "./options.js";
+import type { PublishOption } from "./publish-option.js";
 
 /** A network namespace that exists. */
 export interface Target {
@@ -20,6 +21,7 @@ export interface RunConfig {
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
+  readonly publish: readonly PublishOption[];
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
@@ -33,8 +35,11 @@ export interface AttachConfig {
   readonly configure: boolean;
   readonly readyFd: number | null;
   readonly exitFd: number | null;
+  /** Path at which requests are taken. */
+  readonly apiSocket: string | null;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
+  readonly publish: readonly PublishOption[];
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
 }
@@ -110,9 +115,12 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, stats, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, publish, dnsOption: resolverOptions } = options;
       const network = slipwayNetwork(options);
-      ask({ kind: "run", config: { network, tap, keepId, stats, resolverOptions, command } });
+      ask({
+        kind: "run",
+        config: { network, tap, keepId, stats, publish, resolverOptions, command },
+      });
     });
   return withNetworkOptions(command);
 }
@@ -120,6 +128,7 @@ function runCommand(ask: Ask): Command {
 /** What `run` and `attach` offer beside slirp4netns's options. */
 function withNetworkOptions(command: Command): Command {
   return withCommonOptions(command)
+    .addOption(option.publish)
     .addOption(option.hostLoopback)
     .addOption(option.noIpv6)
     .addOption(option.dns)
@@ -147,9 +156,10 @@ function attachCommand(ask: Ask): Command {
     .argument("[tapname]", "name of the TAP in the namespace", "tap0")
     .addOption(option.readyFd)
     .addOption(option.exitFd)
+    .addOption(option.apiSocket)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, stats } = options;
+      const { tap, readyFd, exitFd, apiSocket, publish, stats } = options;
       ask({
         kind: "attach",
         config: {
@@ -159,6 +169,8 @@ function attachCommand(ask: Ask): Command {
           configure: true,
           readyFd,
           exitFd,
+          apiSocket,
+          publish,
           stats,
           announcement: "slipway",
         },
@@ -182,11 +194,12 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.readyFd)
     .addOption(option.enableIpv6)
     .addOption(option.disableHostLoopback)
+    .addOption(option.apiSocket)
     .addOption(option.netnsType)
     .addOption(option.usernsPath)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { tap, configure, readyFd, exitFd, stats } = options;
+      const { tap, configure, readyFd, exitFd, apiSocket, stats } = options;
       ask({
         kind: "attach",
         config: {
@@ -196,6 +209,8 @@ function slirp4netnsProgram(ask: Ask): Command {
           configure,
           readyFd,
           exitFd,
+          apiSocket,
+          publish: [],
           stats,
           announcement: "slirp4netns",
         },

@@ -4,6 +4,8 @@ import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
 
+import { type PublishOption, parsePublish } from "./publish-option.js";
+
 const DEFAULT_MTU = 1500;
 /** RFC 791: every host forwards 68 bytes; 65521 is what slirp4netns takes. */
 const MTU_RANGE = { least: 68, most: 65521 } as const;
@@ -60,6 +62,14 @@ export const option = {
   stats: new Option("--stats", "print figures and counts of dropped packets at the end, on stderr"),
   tap: new Option("--tap <name>", "name of the TAP in the namespace").default("tap0", "tap0"),
   keepId: new Option("--keep-id", "keep the uid and gid instead of becoming root inside"),
+  apiSocket: new Option(
+    "-a, --api-socket <path>",
+    "take requests, such as for ports, at this socket",
+  ),
+  publish: repeated(
+    "-p, --publish <port>",
+    "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
+  ),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
     "pid",
     "pid",
@@ -136,7 +146,26 @@ const nameEntries = {
   dnsSearch: v.optional(v.array(domainName), []),
   addHost: v.optional(v.array(hostRecord), []),
 };
+const publishEntries = {
+  publish: v.optional(
+    v.array(
+      v.pipe(
+        v.string(),
+        v.rawTransform<string, PublishOption>(({ dataset, addIssue, NEVER }) => {
+          const parsed = parsePublish(dataset.value);
+          if (parsed !== null) return parsed;
+          addIssue({
+            message: `--publish ${dataset.value}: write it like 8080:80, 127.0.0.1:8000-8010:8000-8010 or [::1]:53:53/udp`,
+          });
+          return NEVER;
+        }),
+      ),
+    ),
+    [],
+  ),
+};
 const descriptorEntries = {
+  apiSocket: v.nullish(v.string(), null),
   readyFd: v.nullish(wholeNumber("--ready-fd", 0, FD_MOST), null),
   exitFd: v.nullish(wholeNumber("--exit-fd", 0, FD_MOST), null),
 };
@@ -145,6 +174,7 @@ const descriptorEntries = {
 export const runOptions = v.object({
   ...networkEntries,
   ...nameEntries,
+  ...publishEntries,
   dnsOption: v.optional(v.array(v.string()), []),
   keepId: flag,
   tap: interfaceName,
@@ -154,6 +184,7 @@ export const runOptions = v.object({
 export const attachOptions = v.object({
   ...networkEntries,
   ...nameEntries,
+  ...publishEntries,
   ...descriptorEntries,
   tap: interfaceName,
 });

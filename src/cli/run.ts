@@ -13,6 +13,7 @@ import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
+import { publishPorts } from "./publish.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
 
@@ -30,7 +31,8 @@ const DRAIN_LIMIT = 5_000;
  * passed on.
  * @throws UserError when there is no network to run it in
  */
-export function run({ network, tap, keepId, stats, resolverOptions, command }: RunConfig): void {
+export function run(options: RunConfig): void {
+  const { network, tap, keepId, stats, publish, resolverOptions, command } = options;
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, hostname());
   const servers = serversFor(config, host);
@@ -42,6 +44,7 @@ export function run({ network, tap, keepId, stats, resolverOptions, command }: R
   const guest = loop.addGuest(handle, config, () => {
     log.warn(`TAP ${tap} was deleted: the network is gone`);
   });
+  for (const line of publishPorts(guest, publish)) process.stderr.write(`slipway: ${line}`);
   accompany(child, (status) => {
     drain(loop, () => {
       if (stats) printStatistics(guest);

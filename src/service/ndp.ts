@@ -2,11 +2,11 @@ import { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { type AddressPlan, type GuestConfig, gatewayMac, ownAddresses } from "../base/plan.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
-import { icmpChecksumIsRight, writeIcmpChecksum } from "../wire/icmp.js";
-import { emitIp, IPV6_HEADER_LENGTH, IpProtocol } from "../wire/ip.js";
+import { icmpChecksumIsRight } from "../wire/icmp.js";
+import { IpProtocol } from "../wire/ip.js";
 import {
+  composeNdpFrame,
   composeRouterAdvertisement,
   emitNeighbor,
   NDP_HOP_LIMIT,
@@ -130,7 +130,7 @@ export class NdpService implements Announcer {
     };
     const bytes = new Uint8Array(neighborLength(message));
     emitNeighbor(bytes, 0, message);
-    return this.#frame(target, to, toMac, bytes);
+    return composeNdpFrame(target, this.#mac, to, toMac, bytes);
   }
 
   #schedule(now: number): void {
@@ -152,18 +152,6 @@ export class NdpService implements Announcer {
       dnsServers: dns === null ? [] : [this.#plan.dns],
       dnsSearch: dns?.upstream.search ?? [],
     });
-    return this.#frame(this.#plan.router, to, toMac, message);
-  }
-
-  /** A whole frame with an ICMPv6 message, whose checksum it completes. */
-  #frame(from: Address, to: Address, toMac: Mac, message: Uint8Array): Uint8Array {
-    const { length } = message;
-    const start = ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH;
-    const frame = new Uint8Array(start + length);
-    emitEthernet(frame, 0, toMac, this.#mac, EtherType.Ipv6);
-    emitIp(frame, ETHERNET_HEADER_LENGTH, from, to, IpProtocol.Icmpv6, length, NDP_HOP_LIMIT, 0);
-    frame.set(message, start);
-    writeIcmpChecksum(frame, start, length, from, to);
-    return frame;
+    return composeNdpFrame(this.#plan.router, this.#mac, to, toMac, message);
   }
 }

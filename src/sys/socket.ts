@@ -67,6 +67,9 @@ const TELL: Readonly<Record<Family, readonly [level: number, name: number][]>> =
   ],
 };
 
+/** Cut to net.core.somaxconn by the kernel. */
+const BACKLOG = 4096;
+
 /** Asked for, and cut to net.core.rmem_max and wmem_max by the kernel. */
 const BUFFER_SIZE = 4 << 20;
 
@@ -136,6 +139,40 @@ export function connectSocket(fd: number, address: Address, port: number): numbe
 /** @returns 0 or a negative errno */
 export function bindSocket(fd: number, address: Address, port: number): number {
   return native.bind(fd, scratchMemory, 0, writeSockaddr(scratch, 0, address, port));
+}
+
+/** A client of a listening socket. */
+export interface Accepted {
+  /** A non-blocking socket. */
+  readonly fd: number;
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** Takes the next client of a listening socket. @returns a negative errno when there is none */
+export function acceptSocket(listener: number): Accepted | number {
+  const fd = native.accept(listener, scratchMemory, 0, scratch.length);
+  if (fd < 0) return fd;
+  const family = sockaddrFamily(scratch, 0);
+  const address = Address.read(scratch, ADDRESS_OFFSET[family], family);
+  return { fd, address, port: sockaddrPort(scratch, 0) };
+}
+
+/**
+ * A socket that listens for TCP at an address of the host; one of IPv6 for IPv6 alone.
+ * @param port 0 for any that is free
+ * @returns the socket, or a negative errno
+ */
+export function listenSocket(address: Address, port: number): number {
+  const fd = openSocket(address.family, Socket.Stream);
+  if (fd < 0) return fd;
+  if (address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
+  native.setsockopt(fd, Socket.LevelSocket, Socket.ReuseAddress, 1);
+  const bound = bindSocket(fd, address, port);
+  const error = bound < 0 ? bound : native.listen(fd, BACKLOG);
+  if (error >= 0) return fd;
+  native.close(fd);
+  return error;
 }
 
 /** The address and port a socket is bound to, or null when it has none. */

@@ -10,6 +10,8 @@ export const TokenKind = {
   Resolver: 5,
   /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
   Watcher: 3,
+  /** The listening socket of a published port; the id is the rule's. */
+  Published: 4,
 } as const;
 
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];

@@ -2,6 +2,9 @@ import { Address, type Prefix } from "../base/address.js";
 import { type Mac, readMac, writeMac } from "../base/mac.js";
 import { readU32, writeU16, writeU32 } from "./bytes.js";
 import { encodeDomainNames } from "./domain-names.js";
+import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./ethernet.js";
+import { writeIcmpChecksum } from "./icmp.js";
+import { emitIp, IPV6_HEADER_LENGTH, IpProtocol } from "./ip.js";
 
 /** ICMPv6 types of neighbor discovery (RFC 4861 §4). */
 export const NdpType = {
@@ -97,6 +100,34 @@ export function parseNeighbor(
   const mac = parseLinkAddress(bytes, offset + NEIGHBOR_LENGTH, offset + length, option);
   if (mac === undefined) return null;
   return { type, flags: solicits ? 0 : readU32(bytes, offset + ICMP_HEADER), target, mac };
+}
+
+/** The group in which the owner of an address listens for solicitations (RFC 4291 §2.7.1). */
+export function solicitedNodeGroup(address: Address): Address {
+  return Address.ofWords(0xff02_0000, 0, 1, 0xff00_0000 | address.w3);
+}
+
+/** The Ethernet address of an IPv6 group (RFC 2464 §7). */
+export function groupMac(group: Address): Mac {
+  return 0x3333_0000_0000 + group.w3;
+}
+
+/** A whole Ethernet frame with a message of neighbor discovery, whose checksum it completes. */
+export function composeNdpFrame(
+  from: Address,
+  fromMac: Mac,
+  to: Address,
+  toMac: Mac,
+  message: Uint8Array,
+): Uint8Array {
+  const { length } = message;
+  const start = ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH;
+  const frame = new Uint8Array(start + length);
+  emitEthernet(frame, 0, toMac, fromMac, EtherType.Ipv6);
+  emitIp(frame, ETHERNET_HEADER_LENGTH, from, to, IpProtocol.Icmpv6, length, NDP_HOP_LIMIT, 0);
+  frame.set(message, start);
+  writeIcmpChecksum(frame, start, length, from, to);
+  return frame;
 }
 
 /** How many bytes emitNeighbor writes. */

@@ -183,6 +183,7 @@ describe("slirp4netns", () => {
   test("offers in its help what is there and nothing else: clients search it for options", () => {
     const offered = parseText("slirp4netns", "--help").match(/--[a-z0-9-]+/g) ?? [];
     expect([...new Set(offered)].sort()).toEqual([
+      "--api-socket",
       "--cidr",
       "--configure",
       "--disable-dns",

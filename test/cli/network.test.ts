@@ -124,6 +124,8 @@ const attachment: AttachConfig = {
   configure: true,
   readyFd: null,
   exitFd: null,
+  apiSocket: null,
+  publish: [],
   stats: false,
   announcement: "slirp4netns",
 };

@@ -1,0 +1,50 @@
+import { Address } from "../base/address.js";
+
+const HIGHEST_PORT = 65_535;
+
+/** What one `--publish` asks for. */
+export interface PublishOption {
+  readonly protocol: "tcp" | "udp";
+  /** null for every address of the host. */
+  readonly host: Address | null;
+  /** First port of the host; 0 for any that is free. */
+  readonly hostPort: number;
+  readonly guestPort: number;
+  /** How many ports in a row, at least 1. */
+  readonly count: number;
+}
+
+interface Range {
+  readonly first: number;
+  readonly count: number;
+}
+
+const SYNTAX =
+  /^(?:(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<hostPorts>[\d-]*):)?(?<guestPorts>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;
+
+/** Reads docker's `[HOST_IP:][HOST_PORT]:GUEST_PORT[-RANGE][/udp]`; null when it is none. */
+export function parsePublish(text: string): PublishOption | null {
+  const groups = SYNTAX.exec(text)?.groups;
+  if (groups === undefined) return null;
+  const { host = "", hostPorts = "", guestPorts = "", protocol = "tcp" } = groups;
+  const address = host === "" ? null : Address.parse(host.replace(/^\[(.*)\]$/, "$1"));
+  const guest = parseRange(guestPorts);
+  const ports = hostPorts === "" ? { first: 0, count: guest?.count } : parseRange(hostPorts);
+  if (guest === null || ports === null || (host !== "" && address === null)) return null;
+  if (ports.count !== guest.count) return null;
+  return {
+    protocol: protocol === "udp" ? "udp" : "tcp",
+    host: address,
+    hostPort: ports.first,
+    guestPort: guest.first,
+    count: guest.count,
+  };
+}
+
+function parseRange(text: string): Range | null {
+  const [, from, to] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
+  const first = Number(from);
+  const last = to === undefined ? first : Number(to);
+  const isRange = first >= 1 && first <= last && last <= HIGHEST_PORT;
+  return isRange ? { first, count: last - first + 1 } : null;
+}

@@ -1,0 +1,192 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Lab } from "../lab/lab.ts";
+import { isSlipway } from "../lab/product.ts";
+import { type ApiGuest, apiGuest, ask, askText, userDirectory } from "./api-client.ts";
+import { describe, expect, test } from "./fixture.ts";
+
+// These say the same of slirp4netns 1.2: run them against it by SLIPWAY_LAB_PEER.
+const ours = test.runIf(isSlipway);
+
+async function withApi(lab: Lab, use: (api: ApiGuest) => Promise<void>): Promise<void> {
+  const api = await apiGuest(lab, {});
+  await use(api);
+  await api.guest.close();
+}
+
+function add(changes: object): object {
+  const good = {
+    proto: "tcp",
+    host_addr: "0.0.0.0",
+    host_port: 8070,
+    guest_addr: "",
+    guest_port: 80,
+  };
+  return { execute: "add_hostfwd", arguments: { ...good, ...changes } };
+}
+
+test("ports are added, listed and removed in slirp4netns's words", async ({ lab }) => {
+  await withApi(lab, async ({ socket }) => {
+    expect(await askText(lab, socket, JSON.stringify(add({})))).toBe('{"return":{"id":1}}');
+    const list = async () => askText(lab, socket, '{"execute":"list_hostfwd"}');
+    expect(JSON.parse(await list())).toEqual({
+      return: {
+        entries: [
+          {
+            id: 1,
+            proto: "tcp",
+            host_addr: "0.0.0.0",
+            host_port: 8070,
+            guest_addr: "10.0.2.100",
+            guest_port: 80,
+          },
+        ],
+      },
+    });
+    expect(await askText(lab, socket, '{"execute":"remove_hostfwd","arguments":{"id":1}}\n')).toBe(
+      '{"return":{}}',
+    );
+    expect(await list()).toBe('{"return":{"entries":[]}}');
+  });
+});
+
+test("a port that is in use, or not permitted", async ({ lab }) => {
+  await withApi(lab, async ({ socket }) => {
+    const taken = await lab.host.agent.listen("0.0.0.0");
+    for (const host_port of [taken.endpoint.port, 80]) {
+      expect(await ask(lab, socket, add({ host_port }))).toEqual({
+        error: { desc: "bad request: add_hostfwd: slirp_add_hostfwd failed" },
+      });
+    }
+    await taken.close();
+  });
+});
+
+describe("a bad request is answered", () => {
+  const bad: readonly [string, string | object, string][] = [
+    ["no JSON", "hello", "cannot parse JSON"],
+    ["no execute", "{}", "no execute found"],
+    ["an unknown execute", { execute: "fly" }, "unknown execute"],
+    ["proto", add({ proto: "sctp" }), "add_hostfwd: bad arguments.proto"],
+    ["host_addr", add({ host_addr: "1.2.3" }), "add_hostfwd: bad arguments.host_addr"],
+    ["host_port", add({ host_port: 0 }), "add_hostfwd: bad arguments.host_port"],
+    ["guest_addr", add({ guest_addr: "x" }), "add_hostfwd: bad arguments.guest_addr"],
+    ["guest_port", add({ guest_port: 65_536 }), "add_hostfwd: bad arguments.guest_port"],
+    ["no arguments", { execute: "add_hostfwd" }, "add_hostfwd: bad arguments.proto"],
+    [
+      "id",
+      { execute: "remove_hostfwd", arguments: { id: 77 } },
+      "remove_hostfwd: bad arguments.id",
+    ],
+    ["no id", { execute: "remove_hostfwd" }, "remove_hostfwd: bad arguments.id"],
+    ["too long", `{"execute":"${"x".repeat(5_000)}"}`, "too large message"],
+  ];
+  test.for(bad)("%s", async ([, request, desc], { lab }) => {
+    await withApi(lab, async ({ socket }) => {
+      const text = typeof request === "string" ? request : JSON.stringify(request);
+      const error = { desc: `bad request: ${desc}` };
+      expect(JSON.parse(await askText(lab, socket, text))).toEqual({ error });
+    });
+  });
+});
+
+ours(
+  "a client that says nothing is dropped after a time, and keeps nobody waiting",
+  async ({ lab }) => {
+    await withApi(lab, async ({ socket }) => {
+      const silent = lab.host.user.spawn(["socat", "-u", `UNIX-CONNECT:${socket}`, "STDOUT"]);
+      expect(await ask(lab, socket, { execute: "list_hostfwd" })).toEqual({
+        return: { entries: [] },
+      });
+      expect((await silent.ended(10_000)).stdout).toBe("");
+    });
+  },
+);
+
+ours("a client that sends byte by byte and does not end its side is answered", async ({ lab }) => {
+  await withApi(lab, async ({ socket }) => {
+    const client = lab.host.user.spawn(["socat", "STDIO", `UNIX-CONNECT:${socket}`], {
+      stdin: "pipe",
+    });
+    for (const byte of '{"execute":"list_hostfwd"}') {
+      client.child.stdin?.write(byte);
+      await delay(1);
+    }
+    await client.printed(/"entries":\[\]/, 5_000);
+    await client.ended(5_000);
+  });
+});
+
+ours("query_status tells what the guest's network is", async ({ lab }) => {
+  await withApi(lab, async ({ socket }) => {
+    expect(await ask(lab, socket, { execute: "query_status" })).toMatchObject({
+      return: {
+        version: expect.stringMatching(/^\d/),
+        mtu: 1500,
+        networks: [{ network: "10.0.2.0/24", guest: "10.0.2.100", gateway: "10.0.2.2" }],
+        statistics: { tcpFlows: 0 },
+      },
+    });
+  });
+});
+
+describe("the socket", () => {
+  ours("is the user's alone, and goes with the helper", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    expect(await lab.host.user.output(["stat", "-c", "%a %F", socket])).toBe("600 socket\n");
+    await guest.close();
+    expect((await lab.host.user.run(["test", "-e", socket])).code).toBe(1);
+  });
+
+  ours("replaces one that a killed helper has left", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    guest.helper.kill("SIGKILL");
+    await guest.helper.exit;
+    const namespace = await lab.host.namespace();
+    const process = lab.host.helper(["-c", "-r3", "-a", socket, `${namespace.pid}`, "tap0"], {
+      pipes: [3],
+    });
+    await process.printed(/API Socket: {6}\//, 10_000);
+    expect(await ask(lab, socket, { execute: "list_hostfwd" })).toEqual({
+      return: { entries: [] },
+    });
+    process.kill("SIGTERM");
+    await process.ended(10_000);
+    await namespace.release();
+    await guest.close();
+  });
+
+  ours.for([
+    ["where another helper listens", (socket: string) => socket, /is in use by another process/],
+    ["in a missing directory", (socket: string) => `${socket}/none/x`, /ENOTDIR|does not exist/],
+    ["that is too long", (socket: string) => socket + "x".repeat(100), /too long/],
+    ["that is a file", () => "/etc/passwd", /is not a socket/],
+  ] as const)("at a path %s is refused", async ([, pathOf, message], { lab }) => {
+    await withApi(lab, async ({ socket }) => {
+      const namespace = await lab.host.namespace();
+      const path = pathOf(socket);
+      const process = lab.host.helper(["-c", "-a", path, `${namespace.pid}`, "tap0"]);
+      const { code, stderr } = await process.ended(10_000);
+      expect(stderr).toMatch(message);
+      expect(code).toBe(1);
+      expect(await ask(lab, socket, { execute: "list_hostfwd" })).toHaveProperty("return");
+      await namespace.release();
+    });
+  });
+});
+
+ours("many clients at once are served while a transfer runs", async ({ lab }) => {
+  await withApi(lab, async ({ guest, socket }) => {
+    const sha256 = await lab.world.http.addFile("api-load", 50_000_000);
+    const transfer = guest.run(["sh", "-c", "curl -sS http://world.example/api-load | sha256sum"]);
+    const directory = await userDirectory(lab);
+    const answers = await lab.host.user.shell(`
+      for i in $(seq 100); do
+        echo '{"execute":"list_hostfwd"}' | socat -t5 STDIO UNIX-CONNECT:${socket} > ${directory}/answer.$i &
+      done
+      wait
+      cat ${directory}/answer.*
+    `);
+    expect(answers).toBe('{"return":{"entries":[]}}'.repeat(100));
+    expect((await transfer).stdout.slice(0, 64)).toBe(sha256);
+  });
+});

@@ -1,0 +1,253 @@
+import { link, served } from "../lab/addresses.ts";
+import type { Guest } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import { isSlipway } from "../lab/product.ts";
+import { addForward, apiGuest, ask, userDirectory } from "./api-client.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+const test = base.runIf(isSlipway);
+
+/** Who asks, where, and as whom the guest sees it. */
+const clients = [
+  { name: "a client of the world", from: "world", any: "0.0.0.0", at: link.host, seen: link.world },
+  { name: "a client of the host", from: "host", any: "0.0.0.0", at: "127.0.0.1", seen: "10.0.2.2" },
+  { name: "a client of the world", from: "world", any: "::", at: link.host6, seen: link.world6 },
+  { name: "a client of the host", from: "host", any: "::", at: "::1", seen: "fd00::2" },
+] as const;
+
+const guests = { "0.0.0.0": "10.0.2.100", "::": "fd00::64" } as const;
+
+function agentOf(lab: Lab, from: "world" | "host") {
+  return from === "world" ? lab.world.agent : lab.host.agent;
+}
+
+describe("a published TCP port", () => {
+  test.for(clients)("$name reaches $at and is seen as $seen", async (client, { lab }) => {
+    const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+    const server = await (await guest.agent()).listen(guests[client.any]);
+    const guestPort = server.endpoint.port;
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: client.any,
+      host_port: 8080,
+      guestPort,
+    });
+    const outside = await agentOf(lab, client.from).connect({ address: client.at, port: 8080 });
+    const inside = await server.accept();
+    expect(inside.client.address).toBe(client.seen);
+    if (client.from === "world") expect(inside.client.port).toBe(outside.client.port);
+    await outside.write("the request");
+    await outside.end();
+    expect(await inside.readToEnd()).toBe("the request");
+    await inside.write("the answer");
+    await inside.end();
+    expect(await outside.readToEnd()).toBe("the answer");
+    await guest.close();
+  });
+
+  test.for([1_500, 65_520])("carries files both ways at MTU %i", async (mtu, { lab }) => {
+    const { guest, socket } = await apiGuest(lab, { mtu });
+    const server = await (await guest.agent()).listen("0.0.0.0");
+    const guestPort = server.endpoint.port;
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: "0.0.0.0",
+      host_port: 8081,
+      guestPort,
+    });
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8081 });
+    const inside = await server.accept();
+    const up = inside.receive();
+    const sentUp = await outside.send(20_000_000);
+    await outside.end();
+    expect(await up).toEqual(sentUp);
+    const down = outside.receive();
+    const sentDown = await inside.send(20_000_000);
+    await inside.end();
+    expect(await down).toEqual(sentDown);
+    await guest.close();
+  });
+
+  test("a guest that has not said a word is reached", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const server = await (await guest.agent()).listen("0.0.0.0");
+    await guest.namespace.shell("ip neigh flush dev tap0");
+    const guestPort = server.endpoint.port;
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: "127.0.0.1",
+      host_port: 8082,
+      guestPort,
+    });
+    const outside = await lab.host.agent.connect({ address: "127.0.0.1", port: 8082 });
+    await outside.write("x");
+    expect(await (await server.accept()).read(1)).toBe("x");
+    await guest.close();
+  });
+
+  test("a client is reset when nobody listens in the guest", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: "0.0.0.0",
+      host_port: 8083,
+      guestPort: 9,
+    });
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8083 });
+    expect(await outside.closed()).toBe("ECONNRESET");
+    await guest.close();
+  });
+
+  test("a client is reset when the guest does not answer for its address", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8084, guestPort: 80 } as const;
+    await addForward(lab, socket, { ...forward, guest_addr: "10.0.2.77" });
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8084 });
+    expect(await outside.closed()).toBe("ECONNRESET");
+    await guest.close();
+  });
+
+  test("RST passes both ways", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const server = await (await guest.agent()).listen("0.0.0.0");
+    const guestPort = server.endpoint.port;
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: "0.0.0.0",
+      host_port: 8085,
+      guestPort,
+    });
+    for (const who of ["outside", "inside"] as const) {
+      const outside = await lab.world.agent.connect({ address: link.host, port: 8085 });
+      const inside = await server.accept();
+      await outside.write("x");
+      expect(await inside.read(1)).toBe("x");
+      const [first, second] = who === "outside" ? [outside, inside] : [inside, outside];
+      await first.reset();
+      expect(await second.closed()).toBe("ECONNRESET");
+    }
+    await guest.close();
+  });
+
+  test("200 clients at once, several ports to one of the guest", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const { port: guestPort } = await (await guest.agent()).echo("0.0.0.0");
+    for (const host_port of [8086, 8087]) {
+      await addForward(lab, socket, { proto: "tcp", host_addr: "0.0.0.0", host_port, guestPort });
+    }
+    const answers = Array.from({ length: 200 }, async (_, index) => {
+      const connection = await lab.world.agent.connect({
+        address: link.host,
+        port: 8086 + (index % 2),
+      });
+      await connection.write(`${index}`);
+      const answer = await connection.read(`${index}`.length);
+      await connection.close();
+      return answer;
+    });
+    expect(await Promise.all(answers)).toEqual(
+      Array.from({ length: 200 }, (_, index) => `${index}`),
+    );
+    await guest.close();
+  });
+
+  test("real programs: nginx in the guest, curl in the world", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, { ipv6: true });
+    const log = await nginx(lab, guest);
+    for (const host_addr of ["0.0.0.0", "::"]) {
+      await addForward(lab, socket, { proto: "tcp", host_addr, host_port: 8088, guestPort: 8000 });
+    }
+    for (const at of [link.host, `[${link.host6}]`]) {
+      const body = await lab.world.root.output(["curl", "-sS", "-m", "10", `http://${at}:8088/`]);
+      expect(body).toBe("hello from the guest");
+    }
+    expect((await guest.namespace.output(["cat", log])).trim().split("\n")).toEqual([
+      link.world,
+      link.world6,
+    ]);
+    await guest.close();
+  });
+});
+
+/** Serves a greeting at port 8000 and logs whom. @returns the log's path */
+async function nginx(lab: Lab, guest: Guest): Promise<string> {
+  const directory = `${await userDirectory(lab)}/nginx`;
+  const config = `user root; daemon off; master_process off; pid ${directory}/pid; error_log stderr; events {}
+    http { log_format client '$remote_addr'; access_log ${directory}/log client;
+      client_body_temp_path ${directory}; proxy_temp_path ${directory}; fastcgi_temp_path ${directory};
+      uwsgi_temp_path ${directory}; scgi_temp_path ${directory};
+      server { listen 8000; listen [::]:8000; return 200 'hello from the guest'; } }`;
+  await guest.namespace.shell(
+    `mkdir -p ${directory}; echo '${config.replaceAll("'", `'\\''`)}' > ${directory}/conf`,
+  );
+  guest.spawn(["nginx", "-e", "stderr", "-c", `${directory}/conf`]);
+  await expect
+    .poll(() => guest.namespace.output(["ss", "-ltn"]), { timeout: 10_000 })
+    .toMatch(/:8000 /);
+  return `${directory}/log`;
+}
+
+test("connections outlive their rule, the listener does not", async ({ lab }) => {
+  const { guest, socket } = await apiGuest(lab, {});
+  const { port: guestPort } = await (await guest.agent()).echo("0.0.0.0");
+  const id = await addForward(lab, socket, {
+    proto: "tcp",
+    host_addr: "0.0.0.0",
+    host_port: 8089,
+    guestPort,
+  });
+  const outside = await lab.world.agent.connect({ address: link.host, port: 8089 });
+  await outside.write("x");
+  expect(await outside.read(1)).toBe("x");
+  expect(await ask(lab, socket, { execute: "remove_hostfwd", arguments: { id } })).toEqual({
+    return: {},
+  });
+  const { code } = await lab.world.agent.refusal({ address: link.host, port: 8089 });
+  expect(code).toBe("ECONNREFUSED");
+  await outside.write("y");
+  expect(await outside.read(1)).toBe("y");
+  await guest.close();
+});
+
+describe("--publish", () => {
+  test("on run: a port, a range, and one that is chosen and printed", async ({ lab }) => {
+    const ports = ["-p", "8090:80", "-p", "127.0.0.1:8091-8092:81-82", "-p", ":83"];
+    const process = lab.host.slipway(["run", ...ports, "--", "sh", "-c", "echo up; exec sleep 60"]);
+    await process.printed(/up/, 10_000);
+    const [, chosen] = /published 0\.0\.0\.0:(\d+) → 83\/tcp/.exec(process.stderr) ?? [];
+    const listening = await lab.host.user.output(["ss", "-Hltn"]);
+    for (const at of ["0.0.0.0:8090", "127.0.0.1:8091", "127.0.0.1:8092", `0.0.0.0:${chosen}`]) {
+      expect(listening).toContain(` ${at} `);
+    }
+    process.kill("SIGTERM");
+    await process.ended(10_000);
+    expect(await lab.host.user.output(["ss", "-Hltn"])).not.toMatch(/:809[012] /);
+  });
+
+  test.for([
+    ["8090:", /--publish 8090:/],
+    ["80-81:80", /--publish 80-81:80/],
+    ["0:80", /--publish/],
+    ["1.2.3:80:80", /--publish/],
+  ] as const)("%s is refused", async ([value, message], { lab }) => {
+    const outcome = await lab.host.slipway(["run", "-p", value, "--", "true"]).ended(10_000);
+    expect(outcome.stderr).toMatch(message);
+    expect(outcome.code).toBe(2);
+  });
+
+  test("what cannot be had is told, and COMMAND does not run", async ({ lab }) => {
+    const taken = await lab.host.agent.listen("0.0.0.0");
+    for (const [value, message] of [
+      [`${taken.endpoint.port}:80`, /the port is in use/],
+      ["80:80", /not permitted/],
+      [`${served.http}:8095:80`, /does not have the address/],
+    ] as const) {
+      const outcome = await lab.host
+        .slipway(["run", "-p", value, "--", "echo", "ran"])
+        .ended(10_000);
+      expect(outcome).toMatchObject({ code: 1, stdout: "" });
+      expect(outcome.stderr).toMatch(message);
+    }
+    await taken.close();
+  });
+});
