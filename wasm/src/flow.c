@@ -183,7 +183,11 @@ static bool is_quiet(const struct tcp_pcb *pcb) {
 static bool retry_and_look(void) {
   bool needed = tcp_tw_pcbs != NULL;
   for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
-    if (pcb->callback_arg) relay_push(pcb->callback_arg);
+    struct flow *flow = pcb->callback_arg;
+    if (flow) {
+      relay_push(flow);
+      relay_note_progress(flow);
+    }
     needed |= !is_quiet(pcb);
   }
   return needed;

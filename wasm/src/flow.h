@@ -58,9 +58,13 @@ struct flow {
 
   struct span *spans, *last_span;
   uint32_t held, window;
+  bool lags; /* the host did not take all at the last offer */
 
   struct chunk *chunks, *last_chunk;
+  uint32_t chunk_count;
   uint32_t sent_end, acked_end; /* stream positions handed to lwIP, acknowledged by the guest */
+  uint32_t acked_at_tick;       /* acked_end at the last tick */
+  bool sends;                   /* has bytes in flight, and the guest acknowledges some */
 };
 
 struct tuple {

@@ -199,8 +199,7 @@ static int32_t hold_syn(const struct segment *segment, uint16_t bucket) {
  * In-order data goes to lwIP in the buffer it was read into. Anything else lwIP may keep for
  * long, so it is copied: out-of-order segments must not hold a block each.
  */
-static struct pbuf *segment_pbuf(const struct segment *segment, const struct flow *flow) {
-  bool in_order = flow && flow->pcb && flow->pcb->rcv_nxt == segment->sequence;
+static struct pbuf *segment_pbuf(const struct segment *segment, bool in_order) {
   if (in_order) {
     struct receive_buffer *buffer = current, *next = new_buffer();
     if (next) {
@@ -240,10 +239,13 @@ int32_t packet_input(uint32_t length) {
     }
     return ABI_INPUT_TAKEN;
   }
-  if (flow && segment.length > TCP_SIZE && relay_is_over_quota(flow)) return ABI_DROP_OVER_QUOTA;
+  bool in_order = flow && flow->pcb && flow->pcb->rcv_nxt == segment.sequence;
+  bool has_data = segment.length > (segment.tcp[12] >> 4) * 4u;
+  if (flow && has_data && relay_is_over_quota(flow, in_order))
+    return ABI_DROP_OVER_QUOTA;
 
   memcpy(mac_in_hand, segment.source_mac, 6);
-  struct pbuf *pbuf = segment_pbuf(&segment, flow);
+  struct pbuf *pbuf = segment_pbuf(&segment, in_order);
   if (!pbuf) return ABI_DROP_NO_MEMORY;
   bucket_select(bucket);
   flow_in_hand = flow;

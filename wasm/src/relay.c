@@ -186,11 +186,12 @@ static void free_sent(struct flow *flow, uint32_t length) {
  * free block has room for all of one frame, so the copy cannot fail half-way.
  */
 static void compact(struct flow *flow) {
+  uint32_t worth_a_block = HEAP_BLOCK_SIZE / 8 * (heap_is_tight() ? 7 : 4);
   struct span *old = flow->spans;
   flow->spans = flow->last_span = NULL;
   while (old) {
     struct span *next = old->next;
-    bool wasteful = old->owner && old->length < HEAP_BLOCK_SIZE / 2;
+    bool wasteful = old->owner && old->length < worth_a_block;
     if (wasteful && heap_blocks_free() > 0) {
       flow->held -= old->length;
       copy_to_spans(flow, old->data, old->length);
@@ -202,9 +203,22 @@ static void compact(struct flow *flow) {
   }
 }
 
-static uint32_t window_limit(const struct tcp_pcb *pcb) {
-  uint32_t share = heap_is_tight() ? heap_budget() / 4 / (flows_count() + 1)
-                                   : heap_blocks_free() * HEAP_BLOCK_SIZE / 4;
+/* What a flow that keeps up may have under way when memory is tight, equal for all. */
+static uint32_t quota(void) { return heap_budget() / 2 / (flows_count() + 1); }
+
+/*
+ * What a flow that does not keep up may hold then: ever less as memory ends, so that stalled flows
+ * never take the last of it from those that move.
+ */
+static uint32_t stalled_quota(void) {
+  uint64_t left = (uint64_t)heap_blocks_free() * HEAP_BLOCK_SIZE;
+  return (uint32_t)(quota() * left / (heap_budget() / 4));
+}
+
+static uint32_t window_limit(const struct flow *flow) {
+  const struct tcp_pcb *pcb = flow->pcb;
+  uint32_t share = heap_blocks_free() * HEAP_BLOCK_SIZE / 4;
+  if (heap_is_tight()) share = flow->lags ? stalled_quota() / 2 : quota();
   uint32_t limit = TCP_WND_MAX(pcb) < WINDOW_MOST ? TCP_WND_MAX(pcb) : WINDOW_MOST;
   if (share < WINDOW_LEAST) share = WINDOW_LEAST;
   return share < limit ? share : limit;
@@ -219,7 +233,7 @@ static uint32_t window_limit(const struct tcp_pcb *pcb) {
  */
 static bool open_window(struct flow *flow, uint32_t consumed) {
   struct tcp_pcb *pcb = flow->pcb;
-  uint32_t limit = window_limit(pcb);
+  uint32_t limit = window_limit(flow);
   if (consumed >= flow->window / 2) flow->window *= 2;
   if (flow->window > limit) flow->window = limit;
   uint32_t granted = pcb->rcv_wnd + flow->held;
@@ -251,7 +265,8 @@ static bool defer_ack(struct flow *flow) {
 
 void relay_consumed(struct flow *flow, uint32_t length) {
   free_sent(flow, length);
-  if (flow->spans) compact(flow);
+  flow->lags = flow->spans != NULL;
+  if (flow->lags) compact(flow);
   if (!flow->pcb) return;
   bucket_select(flow->bucket);
   bool update = open_window(flow, length);
@@ -275,40 +290,65 @@ bool relay_flush_acks(void) {
   return deferred[1 - deferring].count > 0;
 }
 
-bool relay_is_over_quota(const struct flow *flow) {
-  return heap_is_tight() && flow->held > heap_budget() / 2 / (flows_count() + 1);
+bool relay_is_over_quota(const struct flow *flow, bool in_order) {
+  if (!heap_is_tight() || !flow->lags) return false;
+  return !in_order || flow->held > stalled_quota();
 }
 
 /* ---- host → guest ---- */
 
-/* Flows with bytes that the guest has not acknowledged. */
+/* Flows with bytes that the guest has not acknowledged, but for those whose guest does not read. */
 static uint32_t sending;
 
+static void set_sending(struct flow *flow, bool sends) {
+  sending += (uint32_t)sends - (uint32_t)flow->sends;
+  flow->sends = sends;
+}
+
+/* Has bytes in flight of which the guest acknowledges none. */
+static bool is_stalled(const struct flow *flow) {
+  return !flow->sends && flow->sent_end != flow->acked_end;
+}
+
 /* Many flows with a megabyte in flight each leave the cache (design, part 2). */
-static uint32_t send_limit(void) {
+static uint32_t send_limit(const struct flow *flow) {
+  if (is_stalled(flow)) return heap_is_tight() ? stalled_quota() / 2 : SEND_LEAST;
   uint32_t share = SEND_TOTAL / (sending + 1);
   return share < SEND_LEAST ? SEND_LEAST : share;
 }
 
+/* Bytes of the limit that are spent: in flight, or of the blocks they hold where those matter. */
+static uint32_t spent(const struct flow *flow) {
+  uint32_t in_flight = flow->sent_end - flow->acked_end;
+  uint32_t blocks = flow->chunk_count * HEAP_BLOCK_SIZE;
+  bool scarce = heap_is_tight() || is_stalled(flow);
+  return scarce && blocks > in_flight ? blocks : in_flight;
+}
+
 static void count_sent(struct flow *flow, uint32_t length) {
-  if (flow->sent_end == flow->acked_end) sending++;
+  set_sending(flow, true);
   flow->sent_end += length;
+}
+
+void relay_note_progress(struct flow *flow) {
+  if (flow->sends && flow->acked_end == flow->acked_at_tick) set_sending(flow, false);
+  flow->acked_at_tick = flow->acked_end;
 }
 
 /* The ACK of a FIN counts one byte that was never sent. */
 static void count_acknowledged(struct flow *flow, uint32_t length) {
   uint32_t in_flight = flow->sent_end - flow->acked_end;
   if (in_flight == 0) return;
-  if (length >= in_flight) sending--;
+  set_sending(flow, length < in_flight);
   flow->acked_end += length < in_flight ? length : in_flight;
 }
 
 int32_t relay_reserve(struct flow *flow, uint8_t **where) {
   struct tcp_pcb *pcb = flow->pcb;
   if (!pcb || flow->state != FLOW_OPEN || flow->fin_to_guest) return 0;
-  uint32_t in_flight = flow->sent_end - flow->acked_end, limit = send_limit();
+  uint32_t used = spent(flow), limit = send_limit(flow);
   if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return 0;
-  if (in_flight >= limit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 16) return 0;
+  if (used >= limit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 16) return 0;
   if (!spare) {
     if (heap_blocks_free() <= BLOCKS_IN_RESERVE) return -1;
     spare = heap_block();
@@ -316,7 +356,7 @@ int32_t relay_reserve(struct flow *flow, uint8_t **where) {
   }
   uint32_t room = tcp_sndbuf(pcb), capacity = relay_chunk_capacity();
   if (room > capacity) room = capacity;
-  if (room > limit - in_flight) room = limit - in_flight;
+  if (room > limit - used) room = limit - used;
   *where = spare->data;
   return (int32_t)room;
 }
@@ -330,6 +370,7 @@ static void lend_spare(struct flow *flow, uint32_t length) {
   if (flow->last_chunk) flow->last_chunk->next = chunk;
   else flow->chunks = chunk;
   flow->last_chunk = chunk;
+  flow->chunk_count++;
 }
 
 void relay_push(struct flow *flow) {
@@ -376,6 +417,7 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t length) {
          (int32_t)(flow->acked_end - chunk->end) >= 0) {
     flow->chunks = chunk->next;
     if (!flow->chunks) flow->last_chunk = NULL;
+    flow->chunk_count--;
     heap_free(chunk);
   }
   flow_notify(flow, ABI_EVENT_SPACE);
@@ -447,4 +489,5 @@ void relay_free_chunks(struct flow *flow) {
     flow->chunks = next;
   }
   flow->last_chunk = NULL;
+  flow->chunk_count = 0;
 }

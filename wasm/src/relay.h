@@ -34,8 +34,8 @@ void relay_consumed(struct flow *flow, uint32_t length);
  */
 bool relay_flush_acks(void);
 
-/* Memory is tight and the flow holds more than its share: what it sends now is not taken. */
-bool relay_is_over_quota(const struct flow *flow);
+/* Memory is tight and the flow lags and holds more than its share: what it sends now is not taken. */
+bool relay_is_over_quota(const struct flow *flow, bool in_order);
 
 /*
  * Where to receive from the host, and at most how many bytes. 0 when the guest's window or the
@@ -46,6 +46,9 @@ int32_t relay_reserve(struct flow *flow, uint8_t **where);
 void relay_commit(struct flow *flow, uint32_t length);
 /* Hands to lwIP what has been received and not yet written. */
 void relay_push(struct flow *flow);
+
+/* At every tick: a flow whose guest acknowledges nothing does not count among those that send. */
+void relay_note_progress(struct flow *flow);
 
 /* The host has sent its last byte: FIN to the guest, after all that was committed. */
 void relay_finish(struct flow *flow);

@@ -203,9 +203,12 @@ export class Connection extends Handle {
     return this.agent.ask("receive", { id: this.id }, 120_000);
   }
 
-  /** Sends until nothing has been taken for `quietMs`, at most `limit` bytes; what was taken. */
-  async fill(limit: number, quietMs = 1_000): Promise<number> {
-    const parameters = { id: this.id, quietMs, limit };
+  /**
+   * Sends until nothing has been taken for `quietMs`, at most `limit` bytes; what was taken.
+   * @param chunk bytes given to the kernel at once, which sends them as they come
+   */
+  async fill(limit: number, quietMs = 1_000, chunk = 65_536): Promise<number> {
+    const parameters = { id: this.id, quietMs, limit, chunk };
     return (await this.agent.ask("fill", parameters, 120_000)).bytes;
   }
 

@@ -28,8 +28,8 @@ export interface Operations {
   send(p: { id: number; bytes: number }): Digest;
   /** reads to the end */
   receive(p: { id: number }): Digest;
-  /** writes until nothing has been taken for `quietMs`; `bytes` is what was taken */
-  fill(p: { id: number; quietMs: number; limit: number }): { bytes: number };
+  /** writes `chunk` bytes a call until nothing has been taken for `quietMs`; `bytes` were taken */
+  fill(p: { id: number; quietMs: number; limit: number; chunk: number }): { bytes: number };
   /** closes the sending side */
   end(p: { id: number }): void;
   /** closes with RST */

@@ -98,7 +98,7 @@ export async function receive(p: Parameters<"receive">): Promise<Digest> {
 
 export async function fill(p: Parameters<"fill">): Promise<Result<"fill">> {
   const socket = connections.get(p.id);
-  const chunk = Buffer.alloc(65_536, "slipway ");
+  const chunk = Buffer.alloc(p.chunk, "slipway ");
   let bytes = 0;
   while (bytes < p.limit && (await takenWithin(socket, chunk, p.quietMs))) bytes += chunk.length;
   return { bytes };
