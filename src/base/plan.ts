@@ -28,6 +28,8 @@ export interface GuestConfig {
   readonly hostname: string | null;
   /** Source address of what leaves the host, by family; null for the one that the kernel takes. */
   readonly outbound: Readonly<Record<Family, Address | null>>;
+  /** Who may send to a UDP port of the guest that has sent: anybody, or only whom it has sent to. */
+  readonly udpFiltering: "endpoint" | "address";
   /** Most bytes of memory that the guest's packets and connections may hold. */
   readonly memoryBudget: number;
 }

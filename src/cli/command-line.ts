@@ -144,6 +144,7 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.disableDns)
     .addOption(option.outboundAddr)
     .addOption(option.outboundAddr6)
+    .addOption(option.udpFiltering)
     .addOption(option.memory)
     .addOption(option.stats);
 }

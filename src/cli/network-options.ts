@@ -1,6 +1,6 @@
 import type * as v from "valibot";
 import type { Address, Family } from "../base/address.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import { type AddressPlan, DEFAULT_PREFIX, type GuestConfig, planFor } from "../base/plan.js";
 import type { attachOptions, HostRecord, runOptions, slirp4netnsOptions } from "./options.js";
 
 /** What the user asked of the guest's network. */
@@ -13,6 +13,7 @@ export interface NetworkOptions {
   readonly dns: DnsOptions | null;
   /** An address or an interface, by family; null for what the kernel takes. */
   readonly outbound: Readonly<Record<Family, string | null>>;
+  readonly udpFiltering: GuestConfig["udpFiltering"];
   /** In bytes. */
   readonly memoryBudget: number;
 }
@@ -63,8 +64,9 @@ export function slirp4netnsNetwork(options: Slirp4netnsOptions): NetworkOptions 
 }
 
 function commonNetwork(options: SlipwayOptions | Slirp4netnsOptions) {
-  const { mtu, cidr: ipv4, outboundAddr, outboundAddr6, memory: memoryBudget } = options;
-  return { mtu, ipv4, outbound: { 4: outboundAddr, 6: outboundAddr6 }, memoryBudget };
+  const { mtu, cidr: ipv4, outboundAddr, outboundAddr6, udpFiltering } = options;
+  const outbound = { 4: outboundAddr, 6: outboundAddr6 };
+  return { mtu, ipv4, outbound, udpFiltering, memoryBudget: options.memory };
 }
 
 /** Whoever names a network wants it. */

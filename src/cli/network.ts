@@ -56,7 +56,7 @@ export function guestConfig(
   host: Upstream,
   name: string | null,
 ): GuestConfig {
-  const { mtu, hostLoopback, dns, outbound, memoryBudget } = network;
+  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
   const plans = plansOf(network);
   return {
     mtu,
@@ -68,6 +68,7 @@ export function guestConfig(
       4: outbound[4] === null ? null : outboundAddress("--outbound-addr", outbound[4], 4),
       6: outbound[6] === null ? null : outboundAddress("--outbound-addr6", outbound[6], 6),
     },
+    udpFiltering,
     memoryBudget,
   };
 }

@@ -47,6 +47,12 @@ export const option = {
   disableDns: new Option("--disable-dns", "answer nothing at the DNS address"),
   outboundAddr: new Option("--outbound-addr <source>", "IPv4 address or interface to send from"),
   outboundAddr6: new Option("--outbound-addr6 <source>", "IPv6 address or interface to send from"),
+  udpFiltering: new Option(
+    "--udp-filtering <mode>",
+    "who may answer a UDP port of the namespace: endpoint (anybody) or address (whom it asked)",
+  )
+    .choices(["endpoint", "address"])
+    .default("endpoint"),
   hostLoopback: new Option(
     "--host-loopback",
     "let the gateway's address lead to 127.0.0.1 of the host",
@@ -138,6 +144,7 @@ const networkEntries = {
   disableDns: flag,
   outboundAddr: v.nullish(v.string(), null),
   outboundAddr6: v.nullish(v.string(), null),
+  udpFiltering: v.optional(v.picklist(["endpoint", "address"]), "endpoint"),
 };
 const nameEntries = {
   ipv6: v.optional(v.boolean(), true),

@@ -191,7 +191,8 @@ export class DatagramRelay {
     if (mapping === null) return;
     mapping.lastUsed = now;
     mapping.mac = frame.sourceMac;
-    if (as === null) mapping.contact(to);
+    const port = protocol.port(frame);
+    mapping.contact(to, port);
     const { trafficClass } = frame;
     // What leads to the host itself has arrived here: it crosses no further link.
     const fields =
@@ -200,12 +201,11 @@ export class DatagramRelay {
         : headerFields(DEFAULT_HOP_LIMIT, trafficClass, false);
     const payload = protocol.payload(frame);
     const length = protocol.length(frame);
-    const port = protocol.port(frame);
     this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
   }
 
   #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
-    const { stack, memory, drops, guest } = this.#context;
+    const { stack, memory, drops, guest, config } = this.#context;
     this.#receiver ??= Receiver.create(stack, memory);
     if (this.#receiver === null) {
       drops.count(DropReason.LimitMemory);
@@ -216,7 +216,8 @@ export class DatagramRelay {
       this.#onOpenFailure(frame, protocol, -fd);
       return null;
     }
-    const mapping = new Mapping(fd, protocol, frame, route, false, now);
+    const isFiltered = config.udpFiltering === "address" && route.as === null;
+    const mapping = new Mapping(fd, protocol, frame, route, isFiltered, now);
     const id = this.#mappings.nextId();
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Datagram, guest, id));
     this.#mappings.add(id, mapping);

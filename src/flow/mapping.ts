@@ -5,6 +5,10 @@ import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js"
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
 
+/** A query is answered soon or not at all, and each takes a port of its own (RFC 4787 REQ-5 b). */
+const DNS_TIMEOUT = 10_000;
+const DNS_PORT = 53;
+
 /** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
 export interface Route {
   readonly to: Address;
@@ -42,6 +46,7 @@ export class Mapping {
   /** Whom the guest has sent to; null when anybody may answer. */
   readonly contacted: Set<string> | null;
   #lastContacted: Address | null = null;
+  #isForDns = true;
   #fields: HeaderFields = UNKNOWN;
 
   constructor(
@@ -68,11 +73,13 @@ export class Mapping {
   }
 
   get expires(): number {
-    return this.lastUsed + this.protocol.timeout(this.answered);
+    const timeout = this.#isForDns ? DNS_TIMEOUT : this.protocol.timeout(this.answered);
+    return this.lastUsed + timeout;
   }
 
-  /** Notes whom the guest sends to, where only those may answer (RFC 4787 §5). */
-  contact(address: Address): void {
+  /** Notes whom the guest sends to: where filtering is on, only they may answer (RFC 4787 §5). */
+  contact(address: Address, port: number): void {
+    this.#isForDns &&= port === DNS_PORT;
     if (this.contacted === null || this.#lastContacted?.equals(address) === true) return;
     this.#lastContacted = address;
     this.contacted.add(address.toString());

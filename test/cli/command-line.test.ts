@@ -199,6 +199,7 @@ describe("slirp4netns", () => {
       "--outbound-addr6",
       "--ready-fd",
       "--stats",
+      "--udp-filtering",
       "--userns-path",
       "--version",
     ]);

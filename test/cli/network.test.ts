@@ -15,6 +15,7 @@ const network: NetworkOptions = {
   hostLoopback: true,
   dns: { servers: [], search: [], records: [] },
   outbound: { 4: null, 6: null },
+  udpFiltering: "endpoint",
   memoryBudget: 64 * 1024 * 1024,
 };
 const noUpstream: Upstream = { servers: [], search: [] };

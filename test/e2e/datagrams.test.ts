@@ -1,5 +1,6 @@
 import { httpName, served } from "../lab/addresses.ts";
 import type { UdpSocket } from "../lab/agent/client.ts";
+import { isSlipway } from "../lab/product.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 describe("UDP", () => {
@@ -83,6 +84,23 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
       from: stranger.endpoint,
     });
   });
+});
+
+test.skipIf(!isSlipway)("with --udp-filtering=address strangers are not heard", async ({ lab }) => {
+  await using guest = await lab.guest({ udpFiltering: "address" });
+  const asked = await lab.world.agent.udp(served.services);
+  const stranger = await lab.world.agent.udp(served.http);
+  const client = await (await guest.agent()).udp("0.0.0.0");
+  await client.send(asked.endpoint, "hello");
+  const { from } = await asked.receive();
+  await stranger.send(from, "unasked");
+  const other = await lab.world.agent.udp(served.services);
+  await other.send(from, "from another port of the address asked");
+  expect(await client.receive()).toMatchObject({ from: other.endpoint });
+  await client.send(stranger.endpoint, "hello");
+  await stranger.receive();
+  await stranger.send(from, "asked");
+  expect(await client.receive()).toEqual({ text: "asked", from: stranger.endpoint });
 });
 
 function patternOf(length: number): string {

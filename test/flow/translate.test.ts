@@ -15,6 +15,7 @@ function guest(changes: Partial<GuestConfig> = {}): GuestConfig {
   return {
     ...{ mtu: 1500, memoryBudget: 0, plans: PLANS, hostLoopback: true, dns: null, hostname: null },
     outbound: { 4: null, 6: null },
+    udpFiltering: "endpoint",
     ...changes,
   };
 }

@@ -14,6 +14,8 @@ export interface GuestOptions {
   readonly hostLoopback?: boolean;
   /** whether the guest has fd00::/64 as well; default false, as slirp4netns has it */
   readonly ipv6?: boolean;
+  /** who may answer a UDP port of the guest; default "endpoint": anybody */
+  readonly udpFiltering?: "endpoint" | "address";
   /** further options of the helper */
   readonly options?: readonly string[];
 }
@@ -88,6 +90,7 @@ async function startHelper(host: Host, pid: number, options: GuestOptions): Prom
       ...(options.hostLoopback === false ? ["--disable-host-loopback"] : []),
       ...(options.ipv6 === true ? ["--enable-ipv6"] : []),
       ...(options.options ?? []),
+      ...(options.udpFiltering === undefined ? [] : [`--udp-filtering=${options.udpFiltering}`]),
       ...[`${pid}`, "tap0"],
     ],
     { pipes: [3] },

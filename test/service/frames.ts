@@ -21,8 +21,10 @@ export function address(text: string): Address {
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const defaults = { mtu: 1500, hostLoopback: false, hostname: null, dns: dnsConfig() };
   const outbound = { 4: null, 6: null };
+  const udpFiltering = "endpoint" as const;
   const memoryBudget = 64 * 1024 * 1024;
-  return { ...defaults, plans: [PLAN4, PLAN6], outbound, memoryBudget, ...changes };
+  const plans = [PLAN4, PLAN6];
+  return { ...defaults, plans, outbound, udpFiltering, memoryBudget, ...changes };
 }
 
 export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {
