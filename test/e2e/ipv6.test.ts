@@ -1,4 +1,4 @@
-import { guest6, httpName, served } from "../lab/addresses.ts";
+import { failing, guest6, httpName, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import { describe, expect, test } from "./fixture.ts";
 
@@ -155,6 +155,19 @@ describe("TCP", () => {
       expect(await connection.read(5)).toBe("hello");
     },
   );
+
+  test.for([
+    [failing.networkUnreachable, "ENETUNREACH"],
+    [failing.networkUnreachable6, "ENETUNREACH"],
+    [failing.hostUnreachable, "EHOSTUNREACH"],
+    [failing.prohibited6, "EACCES"],
+    ["10.0.2.77", "EHOSTUNREACH"],
+    ["fd00::77", "EHOSTUNREACH"],
+  ] as const)("to %s fails as it should: %s", async ([address, code], { lab }) => {
+    await using guest = await lab.guest(IPV6);
+    const error = await (await guest.agent()).refusal({ address, port: 80 });
+    expect(error.code).toBe(code);
+  });
 
   test.for([served.services, served.services6] as const)(
     "to a closed port of %s is refused",

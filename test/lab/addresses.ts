@@ -45,6 +45,10 @@ export const failing = {
   prohibited: "203.0.113.203",
   /** packets vanish: a connection attempt ends by its own time limit */
   blackHole: "203.0.113.204",
+  /** in IPv6 Linux answers every unreachable route like this: ENETUNREACH */
+  networkUnreachable6: "2001:db8:0:2::201",
+  /** EACCES in Linux's IPv6 */
+  prohibited6: "2001:db8:0:2::203",
 } as const;
 
 /** The IPv6 network of a guest that has one, by slirp4netns's convention. */

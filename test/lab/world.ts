@@ -54,6 +54,8 @@ route add throw ${failing.networkUnreachable}
 route add unreachable ${failing.hostUnreachable}
 route add prohibit ${failing.prohibited}
 route add blackhole ${failing.blackHole}
+route add throw ${failing.networkUnreachable6}
+route add prohibit ${failing.prohibited6}
 END
   `;
 }
