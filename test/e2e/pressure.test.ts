@@ -7,11 +7,9 @@ import { isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-const test = base
-  .runIf(isSlipway)
-  .extend("server", { scope: "file" }, ({ lab }: { lab: Lab }) =>
-    startIperf3(lab.world.root, served.services),
-  );
+const test = base.extend("server", { scope: "file" }, ({ lab }: { lab: Lab }) =>
+  startIperf3(lab.world.root, served.services),
+);
 
 const flows = 200;
 const mebibyte = 1024 * 1024;
@@ -97,7 +95,7 @@ async function ratio(
   }
 }
 
-describe(`beside ${flows} stalled flows`, () => {
+describe.runIf(isSlipway)(`beside ${flows} stalled flows`, () => {
   test.for([
     ["fed tiny segments, the world not reading", feedTiny],
     ["fed large segments, the world not reading", feedLarge],
