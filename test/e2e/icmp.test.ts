@@ -8,11 +8,10 @@ import { test as base, describe, expect } from "./fixture.ts";
 /** A lab with three hops behind the host, the last over a link with an MTU of 1,280. */
 const test = base.extend<{ guest: Guest }>({
   guest: [
-    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the dependencies off the pattern
-    async ({}, use) => {
-      await using lab = await Lab.create();
+    async ({ lab }, use) => {
       await makePath(lab, 1280);
-      await use(await lab.guest({ ipv6: true }));
+      await using guest = await lab.guest({ ipv6: true });
+      await use(guest);
     },
     { scope: "file" },
   ],
@@ -72,6 +71,22 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     const command = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400"];
     const outcome = await guest.run([...command, hops.third[family]]);
     expect(outcome.stdout + outcome.stderr).toMatch(/mtu[=:] ?1280/);
+  });
+
+  test("service class and hop limit of the guest leave the host", async ({ guest, lab }) => {
+    const fields = {
+      4: ["icmp[0]=8", "ip.dsfield", "ip.ttl"],
+      6: ["icmp6[0]=128", "ipv6.tclass", "ipv6.hlim"],
+    } as const;
+    const [filter, trafficClass, hopLimit] = fields[family];
+    const capture = lab.world.root.spawn([
+      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", filter],
+      ...["-T", "fields", "-e", trafficClass, "-e", hopLimit],
+    ]);
+    await capture.printed(/Capturing on/, 10_000);
+    await guest.run(["ping", "-c", "3", "-i", "0.3", "-Q", "0xb9", "-t", "50", http[family]]);
+    const { stdout } = await capture.ended(10_000);
+    expect(stdout.trim().split("\t").map(Number)).toEqual([0xb9, 49]);
   });
 
   test("a UDP port nobody listens on refuses", async ({ guest }) => {
