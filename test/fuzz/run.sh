@@ -6,5 +6,9 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 ./build-stack.sh
 mkdir -p build/corpus
-build/stack -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
-  -artifact_prefix=build/ build/corpus corpus/stack 2>&1 | grep -v "Uses:"
+if ! build/stack -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=2048 -print_final_stats=1 \
+  -artifact_prefix=build/ build/corpus corpus/stack >build/log 2>&1; then
+  grep -v 'Uses:' build/log | tail -n 40 >&2
+  exit 1
+fi
+grep '^stat::' build/log
