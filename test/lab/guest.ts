@@ -16,6 +16,8 @@ export interface GuestOptions {
   readonly ipv6?: boolean;
   /** who may answer a UDP port of the guest; default "endpoint": anybody */
   readonly udpFiltering?: "endpoint" | "address";
+  /** a shell script, run in the namespace before the helper comes */
+  readonly prepare?: string;
   /** further options of the helper */
   readonly options?: readonly string[];
 }
@@ -51,6 +53,7 @@ export class Guest {
   static async create(host: Host, options: GuestOptions): Promise<Guest> {
     const addresses = addressesIn(options.cidr ?? "10.0.2.0/24");
     const namespace = await host.namespace(addresses.dns);
+    if (options.prepare !== undefined) await namespace.shell(options.prepare);
     const process = await startHelper(host, namespace.pid, options);
     return new Guest(host, namespace, process, addresses);
   }
