@@ -178,8 +178,8 @@ export class DhcpService implements Service {
     const [domain] = dns.upstream.search;
     if (domain === undefined) return;
     options.set(DhcpOption.DomainName, Buffer.from(domain));
-    const search = encodeDomainNames(dns.upstream.search);
-    if (search.length <= room) options.set(DhcpOption.DomainSearch, search);
+    const search = encodeDomainNames(dns.upstream.search, room);
+    if (search.length > 0) options.set(DhcpOption.DomainSearch, search);
   }
 }
 

@@ -41,6 +41,9 @@ const HARDWARE_ETHERNET = 1;
 /** The highest: the client need not wait for other servers (RFC 8415 §18.2.1). */
 const PREFERENCE = 255;
 
+/** Of the search list, in bytes: the answer shall fit the least MTU of IPv6. */
+const SEARCH_ROOM = 1024;
+
 /** Which messages name their server, and which must not (RFC 8415 §16). */
 const NAMES_SERVER: ReadonlySet<number> = new Set<number>([
   Dhcpv6Type.Request,
@@ -182,7 +185,7 @@ export class Dhcpv6Service implements Service {
     this.#plan.dns.write(server, 0);
     return [
       { code: Dhcpv6Option.DnsServers, value: server },
-      { code: Dhcpv6Option.DomainList, value: encodeDomainNames(dns.upstream.search) },
+      { code: Dhcpv6Option.DomainList, value: encodeDomainNames(dns.upstream.search, SEARCH_ROOM) },
     ].filter(({ code, value }) => value.length > 0 && wanted.includes(code));
   }
 }

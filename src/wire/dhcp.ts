@@ -67,6 +67,8 @@ const At = { name: 44, file: 108, cookie: 236, options: 240 } as const;
 
 /** RFC 1542 §2.1: a BOOTP message has no fewer bytes. */
 const LEAST_LENGTH = 300;
+/** Clients send a few hundred bytes; more options would want more of our time. */
+const LONGEST_MESSAGE = 1500;
 
 const PAD = 0;
 const END = 255;
@@ -78,7 +80,8 @@ const OVERLOAD_NAME = 2;
 
 /** Reads the message of `length` bytes at `offset`; null when it is none, or not for Ethernet. */
 export function parseDhcp(bytes: Uint8Array, offset: number, length: number): DhcpMessage | null {
-  if (length < At.options || readU32(bytes, offset + At.cookie) !== MAGIC_COOKIE) return null;
+  if (length < At.options || length > LONGEST_MESSAGE) return null;
+  if (readU32(bytes, offset + At.cookie) !== MAGIC_COOKIE) return null;
   if (bytes[offset + 1] !== ETHERNET || bytes[offset + 2] !== MAC_LENGTH) return null;
   const options = parseAllOptions(bytes.subarray(offset, offset + length));
   if (options === null) return null;
@@ -117,14 +120,15 @@ function parseAllOptions(message: Uint8Array): Map<number, Uint8Array> | null {
   if (!parseOptions(message.subarray(At.options), options)) return null;
   const overload = options.get(DhcpOption.Overload)?.[0] ?? 0;
   // RFC 2131 §4.1: the file first.
-  const file = (overload & OVERLOAD_FILE) !== 0 ? message.subarray(At.file, At.cookie) : [];
-  const name = (overload & OVERLOAD_NAME) !== 0 ? message.subarray(At.name, At.file) : [];
-  const fits = parseOptions(file, options) && parseOptions(name, options);
-  return fits ? options : null;
+  const fields = [
+    ...((overload & OVERLOAD_FILE) !== 0 ? [message.subarray(At.file, At.cookie)] : []),
+    ...((overload & OVERLOAD_NAME) !== 0 ? [message.subarray(At.name, At.file)] : []),
+  ];
+  return fields.every((field) => parseOptions(field, options)) ? options : null;
 }
 
 /** Adds the options in `bytes`. @returns whether all of them fit */
-function parseOptions(bytes: ArrayLike<number>, options: Map<number, Uint8Array>): boolean {
+function parseOptions(bytes: Uint8Array, options: Map<number, Uint8Array>): boolean {
   for (let at = 0; at < bytes.length; ) {
     const code = bytes[at];
     if (code === END) return true;
@@ -135,8 +139,8 @@ function parseOptions(bytes: ArrayLike<number>, options: Map<number, Uint8Array>
     const start = at + 2;
     const end = start + (bytes[at + 1] ?? LONGEST_PART);
     if (end > bytes.length) return false;
-    const before = options.get(code) ?? [];
-    options.set(code, Uint8Array.from([...before, ...Array.from(bytes).slice(start, end)]));
+    const before = options.get(code) ?? new Uint8Array();
+    options.set(code, Uint8Array.from([...before, ...bytes.subarray(start, end)]));
     at = end;
   }
   return true;

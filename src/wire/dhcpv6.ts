@@ -39,6 +39,8 @@ export const Dhcpv6Status = {
 } as const;
 
 const HEADER_LENGTH = 4;
+/** Clients send a few hundred bytes; each association in more would want its part of our time. */
+const LONGEST_MESSAGE = 1500;
 const OPTION_HEADER_LENGTH = 4;
 const ASSOCIATION_LENGTH = 12;
 const ADDRESS_LENGTH = 24;
@@ -71,13 +73,14 @@ export interface AssociatedAddress {
   readonly validLifetime: number;
 }
 
-/** The message in `length` bytes at `offset`; null when its options do not fit them. */
+/** The message in `length` bytes at `offset`; null when they are too many, or its
+ * options do not fit them. */
 export function parseDhcpv6(
   bytes: Uint8Array,
   offset: number,
   length: number,
 ): Dhcpv6Message | null {
-  if (length < HEADER_LENGTH) return null;
+  if (length < HEADER_LENGTH || length > LONGEST_MESSAGE) return null;
   // A copy: what is kept of it must not change with the frame's memory.
   const options = parseOptions(bytes.slice(offset + HEADER_LENGTH, offset + length));
   if (options === null) return null;

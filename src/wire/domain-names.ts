@@ -5,9 +5,18 @@ const LONGEST_NAME = 255;
  * Domain names one after the other in the wire format of RFC 1035 §3.1, uncompressed, as options of
  * DHCP (RFC 3397), DHCPv6 (RFC 3646) and router advertisements (RFC 8106) have them. Names that are
  * none are left out.
+ *
+ * @param room in bytes; the first name that does not fit ends the list
  */
-export function encodeDomainNames(names: readonly string[]): Uint8Array {
-  return Uint8Array.from(names.flatMap((name) => encodeDomainName(name) ?? []));
+export function encodeDomainNames(names: readonly string[], room: number): Uint8Array {
+  const bytes: number[] = [];
+  for (const name of names) {
+    const encoded = encodeDomainName(name);
+    if (encoded === null) continue;
+    if (bytes.length + encoded.length > room) break;
+    bytes.push(...encoded);
+  }
+  return Uint8Array.from(bytes);
 }
 
 function encodeDomainName(name: string): number[] | null {

@@ -44,6 +44,8 @@ const LINK_ADDRESS_LENGTH = 8;
 const PREFIX_LENGTH = 32;
 const MTU_LENGTH = 8;
 const DNS_HEADER_LENGTH = 8;
+/** Of the search list: the advertisement shall fit the least MTU of IPv6. */
+const SEARCH_ROOM = 1024;
 
 /** Flags of a prefix (RFC 4861 §4.6.2): on-link, autonomous address configuration. */
 const ON_LINK = 0x80;
@@ -218,7 +220,7 @@ function serversOption({ dnsServers, dnsLifetime }: RouterAdvertisement): Uint8A
 }
 
 function searchOption({ dnsSearch, dnsLifetime }: RouterAdvertisement): Uint8Array {
-  const names = encodeDomainNames(dnsSearch);
+  const names = encodeDomainNames(dnsSearch, SEARCH_ROOM);
   const length = DNS_HEADER_LENGTH + names.length;
   const bytes = option(Option.DnsSearchList, Math.ceil(length / UNIT) * UNIT);
   writeU32(bytes, 4, dnsLifetime);

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { encodeDomainNames } from "../../src/wire/domain-names.js";
 
 function encoded(...names: string[]): string {
-  return Buffer.from(encodeDomainNames(names)).toString("hex");
+  return Buffer.from(encodeDomainNames(names, 1024)).toString("hex");
 }
 
 it("writes names one after the other, with a dot at the end or without", () => {
@@ -26,7 +26,14 @@ it("writes labels and names up to their limits", () => {
 it("keeps every valid name", () => {
   fc.assert(
     fc.property(fc.domain(), (name) => {
-      expect(encodeDomainNames([name])).toHaveLength(name.length + 2);
+      expect(encodeDomainNames([name], 1024)).toHaveLength(name.length + 2);
     }),
   );
+});
+
+it("ends with the name that does not fit the room", () => {
+  const names = ["a.example", "b.example", "c"];
+  expect(encodeDomainNames(names, 22)).toHaveLength(22);
+  expect(encodeDomainNames(names, 21)).toHaveLength(11);
+  expect(encodeDomainNames(names, 0)).toHaveLength(0);
 });
