@@ -1,13 +1,15 @@
 import { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
+import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { Stack } from "../stack/stack.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import type { QueuedError, ReceivedControl } from "../sys/control.js";
 import { native } from "../sys/native.js";
+import { openSessionSocket, receiveOffloaded } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
-import type { Frame } from "../wire/frame.js";
+import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
 import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
@@ -17,9 +19,11 @@ import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
 import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
 import { outboundSource } from "./outbound.js";
 import { PingProtocol } from "./ping.js";
+import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { SendQueue } from "./send-queue.js";
-import { translateDestination } from "./translate.js";
+import type { Session } from "./sessions.js";
+import { appearanceOf, gatewayOf, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
 
 /** Mappings of one guest: each is a descriptor of the process. */
@@ -117,6 +121,11 @@ export class DatagramRelay {
       drops.count(reason);
       return;
     }
+    const answering = protocol === this.#udp ? this.#mappings.sessions.find(frame) : null;
+    if (answering !== null) {
+      this.#answer(answering, frame, segmentSize, now);
+      return;
+    }
     const to = translateDestination(config, frame.destination);
     if (!(to instanceof Address)) {
       drops.count(to);
@@ -131,6 +140,33 @@ export class DatagramRelay {
     }
     const as = isOurs ? frame.destination : null;
     this.#send(frame, protocol, to, as, segmentSize, now);
+  }
+
+  /**
+   * Delivers what the socket of a published port has received, each client's first datagrams: from
+   * then on the client has a session, a mapping with a socket of its own.
+   * @param mac the guest's Ethernet address; null: it has none, what came is dropped
+   */
+  onPublished(fd: number, rule: PublishedRule, mac: Mac | null, now: number): void {
+    const receiver = this.#receiverOrNone();
+    const received = receiver === null ? 0 : receiver.receive(fd, RECEIVE_BATCH);
+    for (let index = 0; receiver !== null && index < received; index += 1) {
+      const mapping = mac === null ? null : this.#sessionFor(fd, rule, receiver, index, mac, now);
+      if (mapping?.session == null) {
+        this.#context.drops.count(
+          mac === null ? DropReason.GuestUnreachable : DropReason.LimitFlows,
+        );
+        continue;
+      }
+      mapping.lastUsed = now;
+      this.#deliverFrom(mapping, receiver, mapping.session.seen, index, index + 1);
+    }
+  }
+
+  /** Ends what the clients of a published port have. */
+  endSessions(rule: PublishedRule): void {
+    this.#queue.flush();
+    this.#mappings.endSessions(rule);
   }
 
   /** Sends what was relayed; to be called before the buffers of the frames are used again. */
@@ -204,13 +240,83 @@ export class DatagramRelay {
     this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
   }
 
-  #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
-    const { stack, memory, drops, guest, config } = this.#context;
-    this.#receiver ??= Receiver.create(stack, memory);
-    if (this.#receiver === null) {
-      drops.count(DropReason.LimitMemory);
-      return null;
+  /** A datagram of the guest to a client of a published port. */
+  #answer(mapping: Mapping, frame: Frame, segmentSize: number, now: number): void {
+    const { session } = mapping;
+    if (session === null) return;
+    mapping.lastUsed = now;
+    mapping.answered = true;
+    mapping.mac = frame.sourceMac;
+    const hopLimit = mapping.route.as === null ? frame.hopLimit - 1 : DEFAULT_HOP_LIMIT;
+    const fields = headerFields(Math.max(1, hopLimit), frame.trafficClass, frame.dontFragment);
+    const { client, clientPort } = session;
+    const { payloadOffset, payloadLength } = frame;
+    this.#queue.add(
+      ...([mapping, client, clientPort, fields, frame] as const),
+      ...([payloadOffset, payloadLength, segmentSize] as const),
+    );
+  }
+
+  #sessionFor(
+    listener: number,
+    rule: PublishedRule,
+    receiver: Receiver,
+    index: number,
+    mac: Mac,
+    now: number,
+  ): Mapping | null {
+    const { sessions } = this.#mappings;
+    const client = receiver.peerOf(index);
+    const clientPort = receiver.portOf(index);
+    const known = sessions.ofClient(rule, client, clientPort);
+    if (known !== null) return known;
+    const local = { address: receiver.destinationOf(index) ?? rule.host, port: rule.hostPort };
+    if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
+    const fd = openSessionSocket(listener, local, { address: client, port: clientPort });
+    if (fd < 0) return null;
+    if (this.#context.offload) receiveOffloaded(fd);
+    const seen = appearanceOf(this.#context.config, client, rule.guest.family);
+    return this.#addSession(fd, this.#sessionAs(rule, client, clientPort, seen), mac, now);
+  }
+
+  /** Two ports that lead to one of the guest may have the same client: it cannot look the same. */
+  #sessionAs(rule: PublishedRule, client: Address, clientPort: number, seen: Address): Session {
+    const { sessions } = this.#mappings;
+    let session: Session = { rule, client, clientPort, seen, seenPort: clientPort };
+    for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
+      if (!sessions.isSeen(rule, session.seen, session.seenPort)) break;
+      const gateway = gatewayOf(this.#context.config, rule.guest.family);
+      session = { ...session, seen: gateway, seenPort: randomPort() };
     }
+    return session;
+  }
+
+  #addSession(fd: number, session: Session, mac: Mac, now: number): Mapping {
+    const { rule, client, clientPort, seen } = session;
+    const endpoint = new Frame(this.#context.stack.bytes);
+    endpoint.source = rule.guest;
+    endpoint.sourcePort = rule.guestPort;
+    endpoint.sourceMac = mac;
+    const as = seen.equals(client) ? null : seen;
+    const mapping = new Mapping(fd, this.#udp, endpoint, { to: client, as }, false, now);
+    mapping.session = session;
+    mapping.contact(client, clientPort);
+    const id = this.#mappings.nextId();
+    native.watch(fd, Epoll.In, tokenOf(TokenKind.Datagram, this.#context.guest, id));
+    this.#mappings.add(id, mapping);
+    return mapping;
+  }
+
+  #receiverOrNone(): Receiver | null {
+    const { stack, memory, drops } = this.#context;
+    this.#receiver ??= Receiver.create(stack, memory);
+    if (this.#receiver === null) drops.count(DropReason.LimitMemory);
+    return this.#receiver;
+  }
+
+  #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
+    const { guest, config } = this.#context;
+    if (this.#receiverOrNone() === null) return null;
     const fd = this.#openSocket(frame, protocol, route);
     if (fd < 0) {
       this.#onOpenFailure(frame, protocol, -fd);
@@ -258,22 +364,18 @@ export class DatagramRelay {
     );
   }
 
-  /** @returns whether an error was read that is of an earlier datagram */
-  #readErrors(mapping: Mapping): boolean {
+  #readErrors(mapping: Mapping): void {
     const receiver = this.#receiver;
-    if (receiver === null) return false;
-    let found = false;
+    if (receiver === null) return;
     for (let count = receiver.receiveErrors(mapping.fd); count > 0; ) {
       for (let index = 0; index < count; index += 1) {
         const error = receiver.errorAt(index);
         if (error === null) continue;
         if (error.isLocal) mapping.localMtu = error.mtu;
         else this.#onQueuedError(mapping, receiver, index, error);
-        found ||= !error.isLocal;
       }
       count = receiver.receiveErrors(mapping.fd);
     }
-    return found;
   }
 
   /** An ICMP error came back about a datagram that the mapping sent: the guest shall have it. */
@@ -282,7 +384,7 @@ export class DatagramRelay {
     const { errors } = this.#context;
     if (!isIcmpError(guest.family, error.type)) return;
     const destination = route.as ?? receiver.errorDestination(index);
-    const port = receiver.errorPort(index);
+    const port = mapping.session?.seenPort ?? receiver.errorPort(index);
     const payload = receiver.errorPayload(index);
     const transport = protocol.quote(guest, guestPort, destination, port, payload);
     const number = protocol.number(guest.family);
@@ -310,7 +412,9 @@ export class DatagramRelay {
 
   /** As whom a peer appears to the guest; null when it may not be heard. */
   #appearance(mapping: Mapping, peer: Address): Address | null {
-    const { route } = mapping;
+    const { route, session } = mapping;
+    // Between bind and connect the session's socket may have heard others.
+    if (session !== null) return peer.equals(session.client) ? session.seen : null;
     if (route.as === null) return peer.isLoopback || !mapping.admits(peer) ? null : peer;
     return peer.equals(route.to) ? route.as : null;
   }
@@ -341,7 +445,7 @@ export class DatagramRelay {
     const { writer } = this.#context;
     receiver.readControl(index, this.#control);
     this.#address(mapping, source);
-    const port = receiver.portOf(index);
+    const port = mapping.session?.seenPort ?? receiver.portOf(index);
     const gathered = this.#gather(mapping, receiver, source, port, index, count);
     if (gathered > 1) return gathered;
     const exchange = this.#exchange;

@@ -23,11 +23,8 @@ const ALONE = CAPACITY;
 
 /** Whom the queue tells what could not be sent. */
 export interface SendObserver {
-  /**
-   * An error is pending, possibly of an earlier datagram: reads it off the socket.
-   * @returns whether there was one, so that sending again is worth while
-   */
-  clearErrors(mapping: Mapping): boolean;
+  /** An error is pending, possibly of an earlier datagram: reads it off the socket. */
+  clearErrors(mapping: Mapping): void;
   /** The datagram in the frame at (offset, length) is lost. @param errno positive */
   onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void;
 }
@@ -223,14 +220,8 @@ export class SendQueue {
   /** The message was not sent. */
   #onError(mapping: Mapping, index: number, errno: number): void {
     const message = this.#messages[index];
-    let error = errno;
-    // The error may be that of an earlier datagram: told once, and nothing was sent (m).
-    if (this.#observer.clearErrors(mapping) || errno === Errno.ECONNREFUSED) {
-      const sent = this.#table.send(mapping.fd, index, 1);
-      if (sent > 0) return;
-      this.#observer.clearErrors(mapping);
-      error = -sent;
-    }
+    const error = isLackOfRoom(errno) ? errno : this.#sendAgain(mapping, index);
+    if (error === 0) return;
     if (message.segments > 1 && isAboutSegments(error)) {
       this.#sendSingly(mapping, index);
       return;
@@ -238,6 +229,18 @@ export class SendQueue {
     for (let piece = 0; piece < message.pieces; piece += 1) {
       this.#fail(mapping, message.firstPiece + piece, error);
     }
+  }
+
+  /**
+   * The error may have been that of an earlier datagram: it is told once, and nothing was sent (m).
+   * @returns 0 or a positive errno
+   */
+  #sendAgain(mapping: Mapping, index: number): number {
+    this.#observer.clearErrors(mapping);
+    const sent = this.#table.send(mapping.fd, index, 1);
+    if (sent > 0) return 0;
+    this.#observer.clearErrors(mapping);
+    return -sent;
   }
 
   /** Sends each datagram of the message on its own. */
@@ -271,6 +274,10 @@ export class SendQueue {
     const offset = this.#frameOffsets[piece];
     this.#observer.onSendFailure(mapping, offset, this.#frameLengths[piece], errno);
   }
+}
+
+function isLackOfRoom(errno: number): boolean {
+  return errno === Errno.EAGAIN || errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
 }
 
 /** EINVAL: more segments than the kernel takes; EMSGSIZE: above a link's MTU (m); EIO: no offload. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { failing, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import { Lab } from "../lab/lab.ts";
@@ -111,6 +112,24 @@ describe.skipIf(!isSlipway)("what only IPv4 tells apart", () => {
   ] as const)("%s", async ([, address, from, says], { guest }) => {
     const outcome = await guest.run([...pingThrice, address]);
     expect(outcome.stdout).toMatch(new RegExp(`From ${from} icmp_seq=\\d ${says}`));
+  });
+});
+
+describe.skipIf(!isSlipway)("a guest whose MTU is larger than the host's link", () => {
+  base.for([4, 6] as const)("learns so from the gateway, IPv%i", async (family, { lab }) => {
+    await using guest = await lab.guest({ ipv6: true, mtu: 65_520 });
+    const ping = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do", "-s", "3000"];
+    const { stdout, stderr } = await guest.run([...ping, http[family]]);
+    expect(stdout + stderr).toMatch(new RegExp(`From ${gateway[family]}.*mtu ?= ?1500|mtu: 1500`));
+    const services = family === 4 ? served.services : served.services6;
+    const echo = await lab.world.agent.echoUdp(services);
+    const socket = await (await guest.agent()).udp(family === 4 ? "0.0.0.0" : "::");
+    const text = "long ".repeat(1000);
+    // The first is refused, as by any router; the guest fragments what follows.
+    await socket.send(echo, text);
+    await delay(100);
+    await socket.send(echo, text);
+    expect(await socket.receive()).toEqual({ text, from: echo });
   });
 });
 
