@@ -143,7 +143,12 @@ export class Guest {
       errors: this.#icmpErrors,
     });
     this.#neighbors = new Neighbors(config, this.#writer);
-    this.forwards = new PortForwards({ ...common, tcp: this.#tcp, neighbors: this.#neighbors });
+    this.forwards = new PortForwards({
+      ...common,
+      tcp: this.#tcp,
+      datagrams: this.#datagrams,
+      neighbors: this.#neighbors,
+    });
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
   }
 

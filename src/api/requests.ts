@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { Address } from "../base/address.js";
-import type { PublishedPort } from "../flow/forward.js";
+import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 
 /** A request that is answered by an error, in the words that clients of slirp4netns know. */

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
-import type { PublishedPort } from "../flow/forward.js";
+import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import type { PublishOption } from "./publish-option.js";
 

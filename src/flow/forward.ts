@@ -1,4 +1,3 @@
-import type { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Epoll, Errno } from "../sys/constants.js";
@@ -6,12 +5,15 @@ import { native } from "../sys/native.js";
 import {
   type Accepted,
   acceptSocket,
+  bindDatagramPort,
   listenSocket,
   localAddress,
   resetSocket,
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
+import type { DatagramRelay } from "./datagram.js";
 import type { Neighbors } from "./neighbors.js";
+import type { PublishedPort, PublishedRule } from "./published.js";
 import type { TcpRelay } from "./tcp.js";
 import { appearanceOf } from "./translate.js";
 
@@ -28,22 +30,6 @@ const WAIT_LOOK = 250;
 /** For how long no client is taken when the process has no descriptor left, in ms. */
 const PAUSE = 100;
 
-/** A port of the host that leads to one of the guest. */
-export interface PublishedPort {
-  readonly protocol: "tcp" | "udp";
-  /** Of the host, or unspecified for all of the family. */
-  readonly host: Address;
-  /** 0 for any that is free. */
-  readonly hostPort: number;
-  readonly guest: Address;
-  readonly guestPort: number;
-}
-
-/** One that is in force: its host port is known. */
-export interface PublishedRule extends PublishedPort {
-  readonly id: number;
-}
-
 /** What the forwards need of their guest. */
 export interface ForwardContext {
   readonly config: GuestConfig;
@@ -51,12 +37,15 @@ export interface ForwardContext {
   /** Index of the guest in tokens. */
   readonly guest: number;
   readonly tcp: TcpRelay;
+  readonly datagrams: DatagramRelay;
   readonly neighbors: Neighbors;
 }
 
 interface Listener {
   readonly rule: PublishedRule;
   readonly fd: number;
+  /** Until when a UDP port waits for the guest's Ethernet address; -1: it does not. */
+  waitsUntil: number;
 }
 
 interface Waiting {
@@ -88,28 +77,39 @@ export class PortForwards {
 
   /** @returns the rule's number, 1 or more, or a negative errno as bind(2) has it */
   add(port: PublishedPort): number {
-    const fd = listenSocket(port.host, port.hostPort);
+    const open = port.protocol === "tcp" ? listenSocket : bindDatagramPort;
+    const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
     const hostPort = localAddress(fd)?.port ?? port.hostPort;
     this.#lastId += 1;
     const id = this.#lastId;
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Published, this.#context.guest, id));
-    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd });
+    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: -1 });
     return id;
   }
 
-  /** Takes no more clients; connections stay. @returns whether there was such a rule */
+  /**
+   * Takes no more clients. TCP connections stay; what UDP has instead ends, as it holds the port.
+   * @returns whether there was such a rule
+   */
   remove(id: number): boolean {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return false;
     native.close(listener.fd);
+    this.#context.datagrams.endSessions(listener.rule);
     return this.#listeners.delete(id);
   }
 
-  /** Takes the clients that wait at a listener, at most a turn's worth. */
+  /** Takes the clients that wait at a port, at most a turn's worth. */
   onListenerEvents(id: number, now: number): void {
     const listener = this.#listeners.get(id);
-    if (listener === undefined || this.#resumeAt >= 0) return;
+    if (listener === undefined) return;
+    if (listener.rule.protocol === "tcp") this.#acceptFrom(listener, now);
+    else this.#receiveFrom(listener, now);
+  }
+
+  #acceptFrom(listener: Listener, now: number): void {
+    if (this.#resumeAt >= 0) return;
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
       const client = acceptSocket(listener.fd);
       if (typeof client === "number") {
@@ -120,16 +120,35 @@ export class PortForwards {
     }
   }
 
+  /** Datagrams stay in the socket until the guest's Ethernet address is known, or given up. */
+  #receiveFrom(listener: Listener, now: number): void {
+    const { neighbors, datagrams } = this.#context;
+    const { fd, rule } = listener;
+    const mac = neighbors.macOf(rule.guest, now);
+    if (mac !== null || (listener.waitsUntil >= 0 && now >= listener.waitsUntil)) {
+      if (listener.waitsUntil >= 0) this.#rewatch(fd, Epoll.In, rule.id);
+      listener.waitsUntil = -1;
+      datagrams.onPublished(fd, rule, mac, now);
+    } else if (listener.waitsUntil < 0) {
+      listener.waitsUntil = now + WAIT_LIMIT;
+      this.#rewatch(fd, 0, rule.id);
+    }
+  }
+
   /** Connects clients that waited. @returns when it wants to be called again, -1 for not before an event */
   turn(now: number): number {
     if (this.#resumeAt >= 0 && now >= this.#resumeAt) this.#resume();
     const waiting = this.#waiting;
-    if (waiting.length === 0) return this.#resumeAt;
-    this.#waiting = [];
+    if (waiting.length > 0) this.#waiting = [];
     for (const each of waiting) this.#take(each, now);
-    const look = this.#waiting.length > 0 ? now + WAIT_LOOK : Number.POSITIVE_INFINITY;
-    const next = this.#resumeAt < 0 ? look : Math.min(look, this.#resumeAt);
-    return Number.isFinite(next) ? next : -1;
+    let waits = this.#waiting.length > 0;
+    for (const listener of this.#listeners.values()) {
+      if (listener.waitsUntil >= 0) this.#receiveFrom(listener, now);
+      waits ||= listener.waitsUntil >= 0;
+    }
+    if (!waits) return this.#resumeAt;
+    const look = now + WAIT_LOOK;
+    return this.#resumeAt < 0 ? look : Math.min(look, this.#resumeAt);
   }
 
   close(): void {
@@ -168,12 +187,16 @@ export class PortForwards {
   /** Without a descriptor left the listeners would report their clients for ever. */
   #pause(now: number): void {
     this.#resumeAt = now + PAUSE;
-    for (const { fd, rule } of this.#listeners.values()) this.#rewatch(fd, 0, rule.id);
+    for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, 0, rule.id);
   }
 
   #resume(): void {
     this.#resumeAt = -1;
-    for (const { fd, rule } of this.#listeners.values()) this.#rewatch(fd, Epoll.In, rule.id);
+    for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, Epoll.In, rule.id);
+  }
+
+  #tcpListeners(): readonly Listener[] {
+    return [...this.#listeners.values()].filter(({ rule }) => rule.protocol === "tcp");
   }
 
   #rewatch(fd: number, events: number, id: number): void {

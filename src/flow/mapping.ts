@@ -4,6 +4,8 @@ import { native } from "../sys/native.js";
 import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
+import type { PublishedRule } from "./published.js";
+import { type Session, SessionTable } from "./sessions.js";
 
 /** A query is answered soon or not at all, and each takes a port of its own (RFC 4787 REQ-5 b). */
 const DNS_TIMEOUT = 10_000;
@@ -41,6 +43,8 @@ export class Mapping {
   mac: Mac;
   lastUsed: number;
   answered = false;
+  /** The client of a published port for whom it is; null: the guest began it. */
+  session: Session | null = null;
   /** MTU of the link that a datagram was too long for, as the host told it last. */
   localMtu = 0;
   /** Whom the guest has sent to; null when anybody may answer. */
@@ -68,7 +72,8 @@ export class Mapping {
   }
 
   serves(frame: Frame, protocol: DatagramProtocol, as: Address | null): boolean {
-    if (this.protocol !== protocol || !this.guest.equals(frame.source)) return false;
+    if (this.session !== null || this.protocol !== protocol) return false;
+    if (!this.guest.equals(frame.source)) return false;
     return as === null ? this.route.as === null : this.route.as?.equals(as) === true;
   }
 
@@ -105,6 +110,8 @@ export class Mapping {
 
 /** The mappings of one guest, by token id and by the guest's endpoint. */
 export class MappingTable {
+  /** Those of clients of published ports. */
+  readonly sessions = new SessionTable<Mapping>();
   readonly #byId: (Mapping | undefined)[] = [];
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
@@ -138,6 +145,7 @@ export class MappingTable {
   add(id: number, mapping: Mapping): void {
     this.#byId[id] = mapping;
     this.#count += 1;
+    if (mapping.session !== null) this.sessions.add(mapping, mapping.session);
     const ids = this.#byPort.get(mapping.guestPort);
     if (ids === undefined) this.#byPort.set(mapping.guestPort, [id]);
     else ids.push(id);
@@ -168,6 +176,13 @@ export class MappingTable {
     return Number.isFinite(next) ? Math.ceil(next) : -1;
   }
 
+  /** Ends what the clients of a published port have. */
+  endSessions(rule: PublishedRule): void {
+    this.#byId.forEach((mapping, id) => {
+      if (mapping?.session?.rule.id === rule.id) this.#end(id, mapping);
+    });
+  }
+
   /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
   reap(): void {
     for (const id of this.#endedIds) this.#freeIds.push(id);
@@ -183,6 +198,7 @@ export class MappingTable {
 
   #end(id: number, mapping: Mapping): void {
     native.close(mapping.fd);
+    if (mapping.session !== null) this.sessions.remove(mapping, mapping.session);
     this.#byId[id] = undefined;
     this.#endedIds.push(id);
     this.#count -= 1;

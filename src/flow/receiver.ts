@@ -3,6 +3,7 @@ import type { Stack } from "../stack/stack.js";
 import { Socket } from "../sys/constants.js";
 import {
   ERROR_CONTROL_SPACE,
+  parseDestination,
   parseQueuedError,
   parseReceivedControl,
   type QueuedError,
@@ -85,6 +86,12 @@ export class Receiver {
 
   portOf(index: number): number {
     return sockaddrPort(this.#stack.bytes, this.#table.nameAt(index));
+  }
+
+  /** Where the datagram was sent to, of a socket that tells it. */
+  destinationOf(index: number): Address | null {
+    const { bytes } = this.#stack;
+    return parseDestination(bytes, this.#table.controlAt(index), this.#table.controlLength(index));
   }
 
   readControl(index: number, control: ReceivedControl): void {

@@ -11,6 +11,7 @@ import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound } from "./outbound.js";
+import { PORT_ATTEMPTS, randomPort } from "./published.js";
 import { translateConnection } from "./translate.js";
 
 /** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
@@ -18,11 +19,6 @@ const TURN_BUDGET = 256 * 1024;
 
 /** One registration for a socket's whole life; edges are remembered in the flow. */
 const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
-
-/** RFC 6335 §6: the dynamic ports, for a client whose own is taken in the guest's view. */
-const FIRST_DYNAMIC_PORT = 49_152;
-const DYNAMIC_PORTS = 16_384;
-const PORT_ATTEMPTS = 8;
 
 /** What the relay needs of its guest. */
 export interface TcpContext {
@@ -260,8 +256,7 @@ export class TcpRelay {
     const { stack } = this.#context;
     let id = stack.connect(tuple, mac);
     for (let attempt = 0; id < 0 && attempt < PORT_ATTEMPTS; attempt += 1) {
-      const peerPort = FIRST_DYNAMIC_PORT + Math.floor(Math.random() * DYNAMIC_PORTS);
-      id = stack.connect({ ...tuple, peerPort }, mac);
+      id = stack.connect({ ...tuple, peerPort: randomPort() }, mac);
     }
     return id;
   }

@@ -79,9 +79,13 @@ function isOfAnotherLink(address: Address): boolean {
  * of the link or of the guest's own network, and clients of the other family.
  */
 export function appearanceOf(config: GuestConfig, client: Address, family: Family): Address {
-  const plan = config.plans.find(({ prefix }) => prefix.address.family === family);
-  const { gateway } = plan ?? config.plans[0];
   const isForeign = client.family === family && !client.isLoopback && !client.isLinkLocal;
   const isInside = config.plans.some(({ prefix }) => prefix.contains(client));
-  return isForeign && !isInside ? client : gateway;
+  return isForeign && !isInside ? client : gatewayOf(config, family);
+}
+
+/** The gateway's address, of that family where the guest has it. */
+export function gatewayOf({ plans }: GuestConfig, family: Family): Address {
+  const plan = plans.find(({ prefix }) => prefix.address.family === family);
+  return (plan ?? plans[0]).gateway;
 }

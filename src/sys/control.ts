@@ -11,8 +11,11 @@ const TYPE = 12;
 const SEGMENT_LENGTH = HEADER_LENGTH + 2;
 export const SEGMENT_SPACE = HEADER_LENGTH + 8;
 
-/** Room for what a socket with receiveOptions tells: segment size, traffic class, hop limit. */
-export const RECEIVED_CONTROL_SPACE = 3 * (HEADER_LENGTH + 8);
+/** CMSG_SPACE of a struct in6_pktinfo, the longer of the two: 20 bytes. */
+const PACKET_INFO_SPACE = HEADER_LENGTH + 24;
+
+/** Room for segment size, traffic class, hop limit and destination. */
+export const RECEIVED_CONTROL_SPACE = 3 * (HEADER_LENGTH + 8) + PACKET_INFO_SPACE;
 
 /** struct sock_extended_err of linux/errqueue.h, and the offender's sockaddr behind it. */
 const ERROR_LENGTH = 16;
@@ -26,6 +29,8 @@ const Kind = {
   TrafficClass: kind(Socket.LevelIpv6, Socket.Ipv6TrafficClass),
   Ttl: kind(Socket.LevelIp, Socket.IpTtl),
   HopLimit: kind(Socket.LevelIpv6, Socket.Ipv6HopLimit),
+  PacketInfo: kind(Socket.LevelIp, Socket.IpPacketInfo),
+  PacketInfo6: kind(Socket.LevelIpv6, Socket.Ipv6PacketInfo),
   Error: kind(Socket.LevelIp, Socket.IpReceiveErrors),
   Error6: kind(Socket.LevelIpv6, Socket.Ipv6ReceiveErrors),
 } as const;
@@ -95,6 +100,22 @@ export function parseReceivedControl(
         break;
     }
   }
+}
+
+/** The host's address that a datagram was sent to; null when the control data do not tell it. */
+export function parseDestination(
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): Address | null {
+  const end = offset + length;
+  for (let at = offset; at + HEADER_LENGTH < end; at = following(bytes, at)) {
+    const value = at + HEADER_LENGTH;
+    // struct in_pktinfo has the interface first, in6_pktinfo last (ip(7), ipv6(7)).
+    if (kindAt(bytes, at) === Kind.PacketInfo) return Address.read(bytes, value + 4, 4);
+    if (kindAt(bytes, at) === Kind.PacketInfo6) return Address.read(bytes, value, 6);
+  }
+  return null;
 }
 
 /** Reads the control data of a message of the error queue; null when they tell of no such error. */

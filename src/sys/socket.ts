@@ -175,6 +175,53 @@ export function listenSocket(address: Address, port: number): number {
   return error;
 }
 
+/**
+ * A socket for the clients of a published UDP port; it tells where each datagram was sent to.
+ * @param port 0 for any that is free
+ * @returns the socket, or a negative errno
+ */
+export function bindDatagramPort(address: Address, port: number): number {
+  const { family } = address;
+  const fd = openDatagramSocket(family, 0);
+  if (fd < 0) return fd;
+  if (family === 4) native.setsockopt(fd, Socket.LevelIp, Socket.IpPacketInfo, 1);
+  else native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceivePacketInfo, 1);
+  return boundOrClosed(fd, address, port);
+}
+
+/**
+ * A socket for one client of a published UDP port: the kernel gives it what that client sends, and
+ * what it sends leaves from the address and port that the client asked.
+ * @param listener the port's socket. Only for this moment does it let others have its port: who
+ * sets SO_REUSEADDR, too, would take clients from it.
+ * @returns the socket, or a negative errno
+ */
+export function openSessionSocket(
+  listener: number,
+  local: { readonly address: Address; readonly port: number },
+  client: { readonly address: Address; readonly port: number },
+): number {
+  const unbound = openDatagramSocket(local.address.family, 0);
+  if (unbound < 0) return unbound;
+  native.setsockopt(unbound, Socket.LevelSocket, Socket.ReuseAddress, 1);
+  native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 1);
+  const fd = boundOrClosed(unbound, local.address, local.port);
+  native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 0);
+  if (fd < 0) return fd;
+  const connected = connectSocket(fd, client.address, client.port);
+  if (connected >= 0) return fd;
+  native.close(fd);
+  return connected;
+}
+
+function boundOrClosed(fd: number, address: Address, port: number): number {
+  if (address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
+  const bound = bindSocket(fd, address, port);
+  if (bound >= 0) return fd;
+  native.close(fd);
+  return bound;
+}
+
 /** The address and port a socket is bound to, or null when it has none. */
 export function localAddress(fd: number): { address: Address; port: number } | null {
   if (native.getsockname(fd, scratchMemory, 0, scratch.length) < 0) return null;

@@ -169,6 +169,89 @@ describe("a published TCP port", () => {
   });
 });
 
+describe("a published UDP port", () => {
+  test.for(clients)(
+    "$name asks $at, is seen as $seen and is answered from there",
+    async (client, { lab }) => {
+      const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+      const server = await (await guest.agent()).udp(guests[client.any]);
+      const guestPort = server.endpoint.port;
+      await addForward(lab, socket, {
+        proto: "udp",
+        host_addr: client.any,
+        host_port: 8060,
+        guestPort,
+      });
+      const own = client.from === "world" ? client.seen : client.at;
+      const outside = await agentOf(lab, client.from).udp(own);
+      for (const word of ["first", "second", "third"]) {
+        await outside.send({ address: client.at, port: 8060 }, word);
+        const { text, from } = await server.receive();
+        expect(text).toBe(word);
+        expect(from).toEqual({ address: client.seen, port: outside.endpoint.port });
+        await server.send(from, `${word} answer`);
+        expect(await outside.receive()).toEqual({
+          text: `${word} answer`,
+          from: { address: client.at, port: 8060 },
+        });
+      }
+      await guest.close();
+    },
+  );
+
+  test("several ports lead to one of the guest, for one client too", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
+    for (const host_port of [8061, 8062]) {
+      await addForward(lab, socket, { proto: "udp", host_addr: "0.0.0.0", host_port, guestPort });
+    }
+    const outside = await lab.world.agent.udp(link.world);
+    for (const port of [8061, 8062, 8061]) {
+      await outside.send({ address: link.host, port }, `to ${port}`);
+      const answer = { text: `to ${port}`, from: { address: link.host, port } };
+      expect(await outside.receive()).toEqual(answer);
+    }
+    await guest.close();
+  });
+
+  test("many clients at once, each with its own answers", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
+    await addForward(lab, socket, {
+      proto: "udp",
+      host_addr: "0.0.0.0",
+      host_port: 8063,
+      guestPort,
+    });
+    const sockets = await Promise.all(
+      Array.from({ length: 50 }, () => lab.world.agent.udp(link.world)),
+    );
+    const answers = sockets.map(async (each, index) => {
+      await each.send({ address: link.host, port: 8063 }, `${index}`);
+      return (await each.receive()).text;
+    });
+    expect(await Promise.all(answers)).toEqual(sockets.map((_, index) => `${index}`));
+    await guest.close();
+  });
+
+  test("is free again when it is removed, with what its clients had", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
+    const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8064, guestPort } as const;
+    const id = await addForward(lab, socket, forward);
+    await expect(addForward(lab, socket, forward)).rejects.toThrow("slirp_add_hostfwd failed");
+    const outside = await lab.world.agent.udp(link.world);
+    await outside.send({ address: link.host, port: 8064 }, "x");
+    await outside.receive();
+    await ask(lab, socket, { execute: "remove_hostfwd", arguments: { id } });
+    const taken = await lab.host.agent.udp("0.0.0.0", 8064);
+    await outside.send({ address: link.host, port: 8064 }, "y");
+    expect((await taken.receive()).text).toBe("y");
+    await taken.close();
+    await guest.close();
+  });
+});
+
 /** Serves a greeting at port 8000 and logs whom. @returns the log's path */
 async function nginx(lab: Lab, guest: Guest): Promise<string> {
   const directory = `${await userDirectory(lab)}/nginx`;
