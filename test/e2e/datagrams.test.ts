@@ -69,6 +69,17 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     expect((await receiveAll(client, sent.length)).map(({ text }) => text)).toEqual(sent);
   });
 
+  test("what is refused does not keep the next datagram of the socket", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: family === 6 });
+    const echo = await lab.world.agent.echoUdp(services);
+    const client = await (await guest.agent()).udp(any);
+    for (let count = 0; count < 20; count += 1) {
+      await client.send({ address: services, port: 777 }, "to nobody");
+      await client.send(echo, `${count}`);
+      expect(await client.receive()).toEqual({ text: `${count}`, from: echo });
+    }
+  });
+
   test("anybody may answer, as STUN and games need it", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const [server, stranger] = [
