@@ -51,8 +51,8 @@ export interface Upstream {
 
 /** The networks slirp4netns uses, and its users expect. */
 export const DEFAULT_PREFIX: Readonly<Record<Family, Prefix>> = {
-  4: Prefix.parse("10.0.2.0/24"),
-  6: Prefix.parse("fd00::/64"),
+  4: Prefix.of(Address.ofIpv4Word(0x0a00_0200), 24),
+  6: Prefix.of(Address.ofWords(0xfd00_0000, 0, 0, 0), 64),
 };
 
 /** Smallest MTU of a link that carries IPv6 (RFC 8200 §5); Linux switches it off below. */
