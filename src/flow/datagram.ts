@@ -268,25 +268,28 @@ export class DatagramRelay {
     const { sessions } = this.#mappings;
     const client = receiver.peerOf(index);
     const clientPort = receiver.portOf(index);
-    const known = sessions.ofClient(rule, client, clientPort);
+    const asked = receiver.destinationOf(index) ?? rule.host;
+    const known = sessions.ofClient(rule, client, clientPort, asked);
     if (known !== null) return known;
-    const local = { address: receiver.destinationOf(index) ?? rule.host, port: rule.hostPort };
+    const local = { address: asked, port: rule.hostPort };
     if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
     const fd = openSessionSocket(listener, local, { address: client, port: clientPort });
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
-    const seen = appearanceOf(this.#context.config, client, rule.guest.family);
-    return this.#addSession(fd, this.#sessionAs(rule, client, clientPort, seen), mac, now);
+    const session = this.#sessionOf({ rule, client, clientPort, asked });
+    return this.#addSession(fd, session, mac, now);
   }
 
   /** Two ports that lead to one of the guest may have the same client: it cannot look the same. */
-  #sessionAs(rule: PublishedRule, client: Address, clientPort: number, seen: Address): Session {
-    const { sessions } = this.#mappings;
-    let session: Session = { rule, client, clientPort, seen, seenPort: clientPort };
+  #sessionOf(known: Omit<Session, "seen" | "seenPort">): Session {
+    const { rule, client, clientPort } = known;
+    const { config } = this.#context;
+    const { family } = rule.guest;
+    const seen = appearanceOf(config, client, family);
+    let session: Session = { ...known, seen, seenPort: clientPort };
     for (let attempt = 0; attempt < PORT_ATTEMPTS; attempt += 1) {
-      if (!sessions.isSeen(rule, session.seen, session.seenPort)) break;
-      const gateway = gatewayOf(this.#context.config, rule.guest.family);
-      session = { ...session, seen: gateway, seenPort: randomPort() };
+      if (!this.#mappings.sessions.isSeen(rule, session.seen, session.seenPort)) break;
+      session = { ...known, seen: gatewayOf(config, family), seenPort: randomPort() };
     }
     return session;
   }

@@ -234,6 +234,22 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
+  test("an answer leaves from the address that was asked, of several", async ({ lab }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
+    const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8065, guestPort } as const;
+    await addForward(lab, socket, forward);
+    const second = "198.51.100.77";
+    await lab.host.root.shell(`ip address add ${second}/${link.length} dev eth0`);
+    const outside = await lab.world.agent.udp(link.world);
+    for (const address of [second, link.host]) {
+      await outside.send({ address, port: 8065 }, "x");
+      expect((await outside.receive()).from).toEqual({ address, port: 8065 });
+    }
+    await lab.host.root.shell(`ip address delete ${second}/${link.length} dev eth0`);
+    await guest.close();
+  });
+
   test("is free again when it is removed, with what its clients had", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");

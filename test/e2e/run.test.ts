@@ -228,3 +228,24 @@ test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
     await listener.close();
   },
 );
+
+test("a signal ends the wait for a peer that does not read what the command sent", async ({
+  lab,
+}) => {
+  const listener = await lab.world.agent.listen(served.services);
+  const { address, port } = listener.endpoint;
+  const fill = "timeout 3 cat /dev/zero >&7; echo done";
+  const process = lab.host.slipway([
+    ...["run", "--", "bash", "-c", `exec 7<>/dev/tcp/${address}/${port}; ${fill}`],
+  ]);
+  const connection = await listener.accept();
+  await process.printed(/done/, 20_000);
+  await delay(500);
+  expect(process.running).toBe(true);
+  process.kill("SIGTERM");
+  const { code, elapsedMs } = await process.ended(4_000);
+  expect(code).toBe(0);
+  expect(elapsedMs).toBeLessThan(3_000);
+  await connection.close();
+  await listener.close();
+});
