@@ -81,6 +81,13 @@ export class Address {
     writeWord(bytes, offset + 12, this.w3);
   }
 
+  /** `length` bytes in network order. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.length);
+    this.write(bytes, 0);
+    return bytes;
+  }
+
   equals(other: Address): boolean {
     return (
       this.w3 === other.w3 && this.w2 === other.w2 && this.w1 === other.w1 && this.w0 === other.w0
@@ -89,8 +96,7 @@ export class Address {
 
   /** a.b.c.d, or the canonical IPv6 text of RFC 5952. */
   toString(): string {
-    const bytes = new Uint8Array(this.length);
-    this.write(bytes, 0);
+    const bytes = this.toBytes();
     if (this.family === 4) return bytes.join(".");
     return new ipaddr.IPv6([...bytes]).toRFC5952String();
   }

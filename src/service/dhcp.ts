@@ -146,7 +146,7 @@ export class DhcpService implements Service {
   #optionsFor(request: DhcpMessage, type: number, yourAddress: Address): Options {
     const options: Options = new Map([
       [DhcpOption.MessageType, Uint8Array.of(type)],
-      [DhcpOption.ServerId, addressBytes(this.#plan.gateway)],
+      [DhcpOption.ServerId, this.#plan.gateway.toBytes()],
     ]);
     const client = request.options.get(DhcpOption.ClientId);
     if (client !== undefined) options.set(DhcpOption.ClientId, client);
@@ -163,9 +163,9 @@ export class DhcpService implements Service {
 
   #addNetwork(options: Options): void {
     const { prefix, gateway } = this.#plan;
-    options.set(DhcpOption.SubnetMask, addressBytes(prefix.netmask));
-    options.set(DhcpOption.Router, addressBytes(gateway));
-    options.set(DhcpOption.Broadcast, addressBytes(prefix.last));
+    options.set(DhcpOption.SubnetMask, prefix.netmask.toBytes());
+    options.set(DhcpOption.Router, gateway.toBytes());
+    options.set(DhcpOption.Broadcast, prefix.last.toBytes());
     options.set(DhcpOption.InterfaceMtu, shortBytes(this.#config.mtu));
   }
 
@@ -174,7 +174,7 @@ export class DhcpService implements Service {
     const { dns, hostname } = this.#config;
     if (hostname !== null) options.set(DhcpOption.Hostname, Buffer.from(hostname));
     if (dns === null) return;
-    options.set(DhcpOption.DnsServers, addressBytes(this.#plan.dns));
+    options.set(DhcpOption.DnsServers, this.#plan.dns.toBytes());
     const [domain] = dns.upstream.search;
     if (domain === undefined) return;
     options.set(DhcpOption.DomainName, Buffer.from(domain));
@@ -224,12 +224,6 @@ function maximumSize({ options }: DhcpMessage): number {
   const value = options.get(DhcpOption.MaximumSize);
   const size = value?.length === 2 ? (value[0] << 8) | value[1] : 0;
   return Math.max(size, LEAST_MAXIMUM_SIZE);
-}
-
-function addressBytes(address: Address): Uint8Array {
-  const bytes = new Uint8Array(address.length);
-  address.write(bytes, 0);
-  return bytes;
 }
 
 function wordBytes(word: number): Uint8Array {

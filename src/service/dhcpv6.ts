@@ -181,10 +181,8 @@ export class Dhcpv6Service implements Service {
     const { dns } = this.#config;
     if (dns === null) return [];
     const wanted = requestedOptions(request);
-    const server = new Uint8Array(16);
-    this.#plan.dns.write(server, 0);
     return [
-      { code: Dhcpv6Option.DnsServers, value: server },
+      { code: Dhcpv6Option.DnsServers, value: this.#plan.dns.toBytes() },
       { code: Dhcpv6Option.DomainList, value: encodeDomainNames(dns.upstream.search, SEARCH_ROOM) },
     ].filter(({ code, value }) => value.length > 0 && wanted.includes(code));
   }

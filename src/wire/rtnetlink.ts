@@ -80,12 +80,12 @@ export function addAddress(ifindex: number, address: Address, prefixLength: numb
   // does not know the flag and ignores it.
   view.setUint8(2, IFA_F_NODAD);
   view.setUint32(4, ifindex, true);
-  const bytes = addressBytes(address);
+  const bytes = address.toBytes();
   const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
   // Unlike the ioctl that slirp4netns uses, rtnetlink sets none by itself, and programs ask for it.
   if (address.family === 4) {
     const broadcast = Prefix.of(address, prefixLength).last;
-    attributes.push(attribute(IFA_BROADCAST, addressBytes(broadcast)));
+    attributes.push(attribute(IFA_BROADCAST, broadcast.toBytes()));
   }
   return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
@@ -100,7 +100,7 @@ export function addDefaultRoute(ifindex: number, gateway: Address): Uint8Array {
   view.setUint8(7, RTN_UNICAST);
   const attributes = [
     attribute(RTA_OIF, wordBytes(ifindex)),
-    attribute(RTA_GATEWAY, addressBytes(gateway)),
+    attribute(RTA_GATEWAY, gateway.toBytes()),
   ];
   if (gateway.family === 6)
     attributes.push(attribute(RTA_PRIORITY, wordBytes(IPV6_DEFAULT_METRIC)));
@@ -143,11 +143,5 @@ function wordBytes(word: number): Uint8Array {
 function macBytes(mac: Mac): Uint8Array {
   const bytes = new Uint8Array(6);
   writeMac(bytes, 0, mac);
-  return bytes;
-}
-
-function addressBytes(address: Address): Uint8Array {
-  const bytes = new Uint8Array(address.length);
-  address.write(bytes, 0);
   return bytes;
 }

@@ -59,14 +59,8 @@ function answered(verdict: Verdict): { frame: Frame; message: DhcpMessage; type:
   return { frame, message, type: message.options.get(DhcpOption.MessageType)?.[0] ?? 0 };
 }
 
-function bytesOf(target: Address): Uint8Array {
-  const bytes = new Uint8Array(4);
-  target.write(bytes, 0);
-  return bytes;
-}
-
-const requests = (target: Address) => [DhcpOption.RequestedAddress, bytesOf(target)] as const;
-const serverId = [DhcpOption.ServerId, bytesOf(PLAN4.gateway)] as const;
+const requests = (target: Address) => [DhcpOption.RequestedAddress, target.toBytes()] as const;
+const serverId = [DhcpOption.ServerId, PLAN4.gateway.toBytes()] as const;
 
 function service(changes: Partial<GuestConfig> = {}): DhcpService {
   return new DhcpService(PLAN4, config(changes));
@@ -219,7 +213,7 @@ describe("a request", () => {
   });
 
   it("to another server is none of our business", () => {
-    const options = [[DhcpOption.ServerId, bytesOf(PLAN4.dns)] as const, requests(FIRST)];
+    const options = [[DhcpOption.ServerId, PLAN4.dns.toBytes()] as const, requests(FIRST)];
     const verdict = serve(service(), asked({ type: DhcpType.Request, options }));
     expect(verdict).toEqual({ kind: "drop", reason: DropReason.DhcpNotForUs });
   });
