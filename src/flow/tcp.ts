@@ -20,6 +20,9 @@ const TURN_BUDGET = 256 * 1024;
 /** One registration for a socket's whole life; edges are remembered in the flow. */
 const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
+/** Further clients of published ports are reset while so many wait for the guest to answer. */
+const MOST_OPENING = 1024;
+
 /** What the relay needs of its guest. */
 export interface TcpContext {
   readonly stack: Stack;
@@ -84,6 +87,8 @@ export class TcpRelay {
   /** Ids that the stack still holds for flows that are gone. */
   readonly #ended: number[] = [];
   #count = 0;
+  /** Clients of published ports that the guest has not answered. */
+  #opening = 0;
   #received = 0;
   #sent = 0;
 
@@ -121,7 +126,10 @@ export class TcpRelay {
       this.#abort(id, flow);
       return;
     }
-    if (events & FlowEvent.Open) flow.connected = true;
+    if (events & FlowEvent.Open && !flow.connected) {
+      flow.connected = true;
+      this.#opening -= 1;
+    }
     if (events & FlowEvent.Closed) flow.stackClosed = true;
     if (events & FlowEvent.Fin) flow.guestEnded = true;
     if (events & (FlowEvent.Data | FlowEvent.Fin | FlowEvent.Closed)) this.#forward(id, flow);
@@ -189,6 +197,12 @@ export class TcpRelay {
     this.reap();
   }
 
+  /** Resets the host peers and nothing else: the stack has failed. */
+  abandon(): void {
+    for (const flow of this.#flows) if (flow !== undefined) resetSocket(flow.fd);
+    this.#flows.length = 0;
+  }
+
   /** The ready list, to work on while flows queue up for the next turn. */
   #swap(): number[] {
     const ready = this.#ready;
@@ -237,6 +251,7 @@ export class TcpRelay {
    * @returns false when there is no room: fd is the caller's still
    */
   connect(fd: number, tuple: FlowTuple, mac: Mac): boolean {
+    if (this.#opening >= MOST_OPENING) return false;
     const id = this.#openToGuest(tuple, mac);
     if (id < 0) return false;
     native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
@@ -248,6 +263,7 @@ export class TcpRelay {
     }
     this.#flows[id] = new TcpFlow(fd, true);
     this.#count += 1;
+    this.#opening += 1;
     return true;
   }
 
@@ -447,6 +463,8 @@ export class TcpRelay {
   }
 
   #forget(id: number): void {
+    const flow = this.#flows[id];
+    if (flow?.isPublished && !flow.connected) this.#opening -= 1;
     this.#flows[id] = undefined;
     this.#count -= 1;
   }

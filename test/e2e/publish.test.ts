@@ -107,6 +107,31 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
+  test("a guest that answers no SYN does not take all descriptors", async ({ lab, annotate }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const server = await (await guest.agent()).listen("0.0.0.0");
+    const guestPort = server.endpoint.port;
+    const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8079, guestPort } as const;
+    await addForward(lab, socket, forward);
+    await guest.namespace.shell(`ip route add blackhole ${link.world}/32`);
+    const endpoint = { address: link.host, port: 8079 };
+    // Those beyond the bound are reset, some while they connect.
+    const attempts = Array.from({ length: 1_200 }, () => lab.world.agent.connect(endpoint));
+    const outcomes = await Promise.allSettled(attempts);
+    await expect
+      .poll(() => guest.helper.openDescriptors(), { timeout: 10_000 })
+      .toBeLessThan(1_100);
+    await annotate(`${guest.helper.openDescriptors()} descriptors`, "measured");
+    const clients = outcomes.filter((outcome) => outcome.status === "fulfilled");
+    await Promise.all(clients.map(({ value }) => value.reset()));
+    await expect.poll(() => guest.helper.openDescriptors(), { timeout: 10_000 }).toBeLessThan(100);
+    await guest.namespace.shell(`ip route delete blackhole ${link.world}/32`);
+    const outside = await lab.world.agent.connect(endpoint);
+    await outside.write("x");
+    expect(await (await server.accept()).read(1)).toBe("x");
+    await guest.close();
+  });
+
   test("RST passes both ways", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const server = await (await guest.agent()).listen("0.0.0.0");
