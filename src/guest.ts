@@ -244,12 +244,22 @@ export class Guest {
 
   /** Ends all flows and closes the TAP. */
   close(): void {
-    this.forwards.close();
     this.#tcp.close();
+    this.#closeRest();
+  }
+
+  #closeRest(): void {
+    this.forwards.close();
     this.#datagrams.close();
     this.#resolver?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
+  }
+
+  /** As close(), without asking anything of the stack, which has failed. */
+  abandon(): void {
+    this.#tcp.abandon();
+    this.#closeRest();
   }
 
   #drainStack(): void {

@@ -24,7 +24,7 @@ const DRAIN_QUIET = 250;
 /** A guest of the loop and what is to be told about it. */
 interface Served {
   readonly guest: Guest;
-  readonly onGone: () => void;
+  readonly onGone: (why: string) => void;
 }
 
 /**
@@ -77,10 +77,11 @@ export class Loop {
   /**
    * Serves a guest from now on.
    * @param tap becomes the loop's
-   * @param onGone called when the guest has ended because its TAP was deleted
+   * @param onGone called when the guest has ended by itself, with the reason: its TAP was deleted, or
+   * its stack failed
    * @throws RangeError when the process serves MAX_GUESTS already
    */
-  addGuest(tap: TapHandle, config: GuestConfig, onGone: () => void): Guest {
+  addGuest(tap: TapHandle, config: GuestConfig, onGone: (why: string) => void): Guest {
     let index = this.#served.indexOf(undefined);
     if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
@@ -131,6 +132,20 @@ export class Loop {
     }
     const served = this.#served[guestOf(token)];
     if (served === undefined) return;
+    try {
+      this.#onGuestEvent(served, kind, token, events, now);
+    } catch (error) {
+      this.#abandon(served, error);
+    }
+  }
+
+  #onGuestEvent(
+    served: Served,
+    kind: Exclude<TokenKind, typeof TokenKind.Watcher>,
+    token: number,
+    events: number,
+    now: number,
+  ): void {
     const { guest } = served;
     switch (kind) {
       case TokenKind.Tap:
@@ -163,7 +178,14 @@ export class Loop {
     // EIO: the link is down, for as long as the guest wants.
     if (result === -Errno.EIO) return;
     this.removeGuest(guest);
-    setImmediate(onGone);
+    setImmediate(onGone, "the TAP was deleted");
+  }
+
+  /** A trap in WASM, or a fault of ours, ends the one guest that met it, loudly. */
+  #abandon(served: Served, error: unknown): void {
+    this.#served[this.#served.indexOf(served)] = undefined;
+    served.guest.abandon();
+    setImmediate(served.onGone, `the stack failed (${String(error)})`);
   }
 
   #uploads(): Uploads {
@@ -183,13 +205,21 @@ export class Loop {
     let moved = 0;
     for (const served of this.#served) {
       if (served === undefined) continue;
-      const { guest } = served;
-      const wait = guest.turn(now);
+      const wait = this.#turnOf(served, now);
       if (wait >= 0 && (next < 0 || wait < next)) next = wait;
-      moved += guest.takeMoved();
+      moved += served.guest.takeMoved();
     }
     if (this.#maySpin) this.#adaptSpin(moved);
     return next;
+  }
+
+  #turnOf(served: Served, now: number): number {
+    try {
+      return served.guest.turn(now);
+    } catch (error) {
+      this.#abandon(served, error);
+      return -1;
+    }
   }
 
   #adaptSpin(moved: number): void {

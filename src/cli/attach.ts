@@ -36,8 +36,8 @@ export async function attach(options: AttachConfig): Promise<void> {
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
-  const guest = loop.addGuest(tap, config, () => {
-    fail(`TAP ${options.tap} was deleted: the network of the namespace is gone`, 1);
+  const guest = loop.addGuest(tap, config, (why) => {
+    fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
   });
   const published = publishPorts(guest, options.publish);
   let removeSocket = (): void => {};

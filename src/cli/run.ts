@@ -41,8 +41,8 @@ export function run(options: RunConfig): void {
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
   const handle = openTap(namespaceOf(child), tap, tapSettings(config));
-  const guest = loop.addGuest(handle, config, () => {
-    log.warn(`TAP ${tap} was deleted: the network is gone`);
+  const guest = loop.addGuest(handle, config, (why) => {
+    log.warn(`${tap}: ${why}: the network is gone`);
   });
   for (const line of publishPorts(guest, publish)) process.stderr.write(`slipway: ${line}`);
   accompany(child, (status) => {

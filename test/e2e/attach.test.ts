@@ -61,7 +61,7 @@ test("it fails when its TAP is deleted", async ({ lab }) => {
   const process = await attach(lab, `/proc/${namespace.pid}/ns/net`);
   await namespace.output(["ip", "link", "delete", "tap0"]);
   const { code, stderr } = await process.ended(10_000);
-  expect(stderr).toBe("slipway: TAP tap0 was deleted: the network of the namespace is gone\n");
+  expect(stderr).toBe("slipway: tap0: the TAP was deleted: the network of the namespace is gone\n");
   expect(code).toBe(1);
   await namespace.release();
 });
