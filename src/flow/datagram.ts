@@ -20,7 +20,7 @@ import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
 import { outboundSource } from "./outbound.js";
 import { PingProtocol } from "./ping.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
-import { RECEIVE_BATCH, Receiver } from "./receiver.js";
+import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { SendQueue } from "./send-queue.js";
 import type { Session } from "./sessions.js";
 import { appearanceOf, gatewayOf, translateDestination } from "./translate.js";
@@ -34,7 +34,6 @@ const MAX_MAPPINGS = 4096;
  * datagram at a time, and each message that is offered costs.
  */
 const RECEIVE_ROUNDS = 4;
-const FIRST_ROUND = 4;
 
 /** An IPv4 or IPv6 packet holds no more. */
 const MAX_GATHERED = 65_000;
@@ -67,8 +66,7 @@ export class DatagramRelay {
   readonly #queue: SendQueue;
   readonly #udp: UdpProtocol;
   readonly #ping: PingProtocol;
-  /** Made with the first mapping, as most guests' memory is better spent on TCP. */
-  #receiver: Receiver | null = null;
+  readonly #receiver: Receiver;
   #pingRefused = false;
   readonly #control: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
   readonly #next: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
@@ -91,6 +89,7 @@ export class DatagramRelay {
     });
     this.#udp = new UdpProtocol(offload);
     this.#ping = new PingProtocol(stack.bytes);
+    this.#receiver = new Receiver(stack, memory);
     const { gateway } = config.plans[0];
     this.#envelope = {
       ...{ mac: 0, source: gateway, destination: gateway },
@@ -148,9 +147,9 @@ export class DatagramRelay {
    * @param mac the guest's Ethernet address; null: it has none, what came is dropped
    */
   onPublished(fd: number, rule: PublishedRule, mac: Mac | null, now: number): void {
-    const receiver = this.#receiverOrNone();
-    const received = receiver === null ? 0 : receiver.receive(fd, RECEIVE_BATCH);
-    for (let index = 0; receiver !== null && index < received; index += 1) {
+    const receiver = this.#receiver;
+    const received = receiver.receive(fd, RECEIVE_BATCH);
+    for (let index = 0; index < received; index += 1) {
       const mapping = mac === null ? null : this.#sessionFor(fd, rule, receiver, index, mac, now);
       if (mapping?.session == null) {
         this.#context.drops.count(
@@ -161,6 +160,7 @@ export class DatagramRelay {
       mapping.lastUsed = now;
       this.#deliverFrom(mapping, receiver, mapping.session.seen, index, index + 1);
     }
+    receiver.release();
   }
 
   /** Ends what the clients of a published port have. */
@@ -178,15 +178,16 @@ export class DatagramRelay {
   onSocketEvents(id: number, events: number, now: number): void {
     const mapping = this.#mappings.get(id);
     const receiver = this.#receiver;
-    if (mapping === undefined || receiver === null) return;
+    if (mapping === undefined) return;
     if ((events & Epoll.Error) !== 0) this.#readErrors(mapping);
     for (let round = 0; round < RECEIVE_ROUNDS; round += 1) {
-      const most = round === 0 ? FIRST_ROUND : RECEIVE_BATCH;
+      const most = round === 0 ? KEPT_BUFFERS : RECEIVE_BATCH;
       const received = receiver.receive(mapping.fd, most);
       if (received > 0) this.#deliver(mapping, receiver, received, now);
       // A pending error is told once and cleared by this very call.
-      if (received < most) return;
+      if (received < most) break;
     }
+    receiver.release();
   }
 
   /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
@@ -310,16 +311,8 @@ export class DatagramRelay {
     return mapping;
   }
 
-  #receiverOrNone(): Receiver | null {
-    const { stack, memory, drops } = this.#context;
-    this.#receiver ??= Receiver.create(stack, memory);
-    if (this.#receiver === null) drops.count(DropReason.LimitMemory);
-    return this.#receiver;
-  }
-
   #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
     const { guest, config } = this.#context;
-    if (this.#receiverOrNone() === null) return null;
     const fd = this.#openSocket(frame, protocol, route);
     if (fd < 0) {
       this.#onOpenFailure(frame, protocol, -fd);
@@ -369,7 +362,6 @@ export class DatagramRelay {
 
   #readErrors(mapping: Mapping): void {
     const receiver = this.#receiver;
-    if (receiver === null) return;
     for (let count = receiver.receiveErrors(mapping.fd); count > 0; ) {
       for (let index = 0; index < count; index += 1) {
         const error = receiver.errorAt(index);

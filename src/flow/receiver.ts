@@ -16,6 +16,9 @@ import { sockaddrAddressOffset, sockaddrFamily, sockaddrPort } from "../sys/sock
 /** Datagrams of 1,400 bytes that make the longest superframe. */
 export const RECEIVE_BATCH = 46;
 
+/** Buffers that are kept; more are taken for a turn with many. */
+export const KEPT_BUFFERS = 4;
+
 /** Errors fetched by one call, and what is wanted of each datagram they are about. */
 const ERROR_BATCH = 4;
 const ERROR_PAYLOAD = 1280;
@@ -37,39 +40,47 @@ export class Receiver {
   readonly #table: MessageTable;
   readonly #errors: MessageTable;
   readonly #peers = new AddressCache();
+  /** How many of the table's pieces have a buffer. */
+  #buffers = 0;
 
-  private constructor(stack: Stack, memory: number, base: number, buffers: readonly number[]) {
+  /** @param memory the stack's registered memory */
+  constructor(stack: Stack, memory: number) {
+    const base = stack.takeBuffer();
     this.#stack = stack;
     this.#table = new MessageTable(stack.memory, memory, base, LAYOUT);
-    buffers.forEach((buffer, index) => {
-      this.#table.setPiece(index, buffer, stack.bufferCapacity);
-    });
     const errors = base + messageTableSize(LAYOUT);
     this.#errors = new MessageTable(stack.memory, memory, errors, ERROR_LAYOUT);
     const payloads = errors + messageTableSize(ERROR_LAYOUT);
     for (let index = 0; index < ERROR_BATCH; index += 1) {
       this.#errors.setPiece(index, payloads + index * ERROR_PAYLOAD, ERROR_PAYLOAD);
     }
+    this.#takeBuffers(KEPT_BUFFERS);
   }
 
-  /** @returns null when memory is short */
-  static create(stack: Stack, memory: number): Receiver | null {
-    const taken: number[] = [];
-    while (taken.length <= RECEIVE_BATCH) {
-      const buffer = stack.takeBuffer();
-      if (buffer === 0) {
-        for (const other of taken) stack.giveBuffer(other);
-        return null;
-      }
-      taken.push(buffer);
-    }
-    const [base, ...buffers] = taken;
-    return new Receiver(stack, memory, base, buffers);
-  }
-
-  /** @returns how many datagrams were received, at most `most`, or a negative errno */
+  /**
+   * @param most at most RECEIVE_BATCH; fewer are received when memory is short
+   * @returns how many datagrams were received, or a negative errno
+   */
   receive(fd: number, most: number): number {
-    return this.#table.receive(fd, most, 0);
+    this.#takeBuffers(most);
+    return this.#table.receive(fd, Math.min(most, this.#buffers), 0);
+  }
+
+  /** Gives back what was taken beyond KEPT_BUFFERS: what was received is not needed any more. */
+  release(): void {
+    while (this.#buffers > KEPT_BUFFERS) {
+      this.#buffers -= 1;
+      this.#stack.giveBuffer(this.#table.pieceOffset(this.#buffers));
+    }
+  }
+
+  #takeBuffers(count: number): void {
+    while (this.#buffers < count) {
+      const buffer = this.#stack.takeBuffer();
+      if (buffer === 0) return;
+      this.#table.setPiece(this.#buffers, buffer, this.#stack.bufferCapacity);
+      this.#buffers += 1;
+    }
   }
 
   payloadAt(index: number): number {

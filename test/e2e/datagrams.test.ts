@@ -54,6 +54,17 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     expect(await socket.receive()).toEqual({ text, from: echo });
   });
 
+  test("a long datagram that is the guest's first is not harmed", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: family === 6, mtu: 65_520 });
+    const loopback = family === 4 ? "127.0.0.1" : "::1";
+    const { port } = await lab.host.agent.echoUdp(loopback);
+    const address = family === 4 ? guest.addresses.gateway : "fd00::2";
+    const socket = await (await guest.agent()).udp(any);
+    const text = patternOf(60_000);
+    await socket.send({ address, port }, text);
+    expect(await socket.receive()).toEqual({ text, from: { address, port } });
+  });
+
   test("bursts of all sizes arrive in order, each as it was sent", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const server = await lab.world.agent.udp(services);
