@@ -1,5 +1,6 @@
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
 import type { AddressPlan, DnsConfig } from "../base/plan.js";
 import { composeDatagram } from "../wire/datagram.js";
 import {
@@ -18,10 +19,13 @@ export class DnsService implements Service {
   readonly name = "dns";
   readonly #address: Address;
   readonly #config: DnsConfig;
+  readonly #mac: Mac;
 
-  constructor(plan: AddressPlan, config: DnsConfig) {
+  /** @param mac the gateway's */
+  constructor(plan: AddressPlan, config: DnsConfig, mac: Mac) {
     this.#address = plan.dns;
     this.#config = config;
+    this.#mac = mac;
   }
 
   claims(frame: Frame): boolean {
@@ -37,7 +41,7 @@ export class DnsService implements Service {
     const query = parseDnsQuery(bytes.subarray(payloadOffset, payloadOffset + payloadLength));
     if (query === null) return drop(DropReason.DnsMalformed);
     const client = { mac: frame.sourceMac, address: frame.source, port: frame.sourcePort };
-    const server = { mac: frame.destinationMac, address: this.#address, port: DNS_PORT };
+    const server = { mac: this.#mac, address: this.#address, port: DNS_PORT };
     const reply = (answer: Uint8Array): Verdict => ({
       kind: "reply",
       frame: composeDatagram(server, client, answer),

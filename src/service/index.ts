@@ -1,4 +1,4 @@
-import type { GuestConfig } from "../base/plan.js";
+import { type GuestConfig, gatewayMac } from "../base/plan.js";
 import { ArpService } from "./arp.js";
 import { DhcpService } from "./dhcp.js";
 import { Dhcpv6Service } from "./dhcpv6.js";
@@ -18,6 +18,7 @@ export interface Services {
 
 export function servicesFor(config: GuestConfig): Services {
   const { plans, dns } = config;
+  const mac = gatewayMac(plans);
   const ipv4 = plans.filter(({ prefix }) => prefix.address.family === 4);
   const ipv6 = plans.filter(({ prefix }) => prefix.address.family === 6);
   const ndp = ipv6.map((plan) => new NdpService(plan, config));
@@ -27,7 +28,7 @@ export function servicesFor(config: GuestConfig): Services {
       ...ndp,
       ...ipv4.map((plan) => new DhcpService(plan, config)),
       ...ipv6.map((plan) => new Dhcpv6Service(plan, config)),
-      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns))),
+      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns, mac))),
       new EchoService(plans),
     ],
     announcers: ndp,
