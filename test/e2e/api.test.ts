@@ -28,24 +28,21 @@ test("ports are added, listed and removed in slirp4netns's words", async ({ lab 
   await withApi(lab, async ({ socket }) => {
     expect(await askText(lab, socket, JSON.stringify(add({})))).toBe('{"return":{"id":1}}');
     const list = async () => askText(lab, socket, '{"execute":"list_hostfwd"}');
-    expect(JSON.parse(await list())).toEqual({
-      return: {
-        entries: [
-          {
-            id: 1,
-            proto: "tcp",
-            host_addr: "0.0.0.0",
-            host_port: 8070,
-            guest_addr: "10.0.2.100",
-            guest_port: 80,
-          },
-        ],
-      },
-    });
+    const entry = {
+      id: 1,
+      proto: "tcp",
+      host_addr: "0.0.0.0",
+      host_port: 8070,
+      guest_addr: "10.0.2.100",
+      guest_port: 80,
+    };
+    // Its manual has them in `return`, its program has not.
+    expect(JSON.parse(await list())).toMatchObject({ entries: [entry] });
+    if (isSlipway) expect(JSON.parse(await list())).toMatchObject({ return: { entries: [entry] } });
     expect(await askText(lab, socket, '{"execute":"remove_hostfwd","arguments":{"id":1}}\n')).toBe(
       '{"return":{}}',
     );
-    expect(await list()).toBe('{"return":{"entries":[]}}');
+    expect(JSON.parse(await list())).toMatchObject({ entries: [] });
   });
 });
 
@@ -70,8 +67,7 @@ describe("a bad request is answered", () => {
     ["host_addr", add({ host_addr: "1.2.3" }), "add_hostfwd: bad arguments.host_addr"],
     ["host_port", add({ host_port: 0 }), "add_hostfwd: bad arguments.host_port"],
     ["guest_addr", add({ guest_addr: "x" }), "add_hostfwd: bad arguments.guest_addr"],
-    ["guest_port", add({ guest_port: 65_536 }), "add_hostfwd: bad arguments.guest_port"],
-    ["no arguments", { execute: "add_hostfwd" }, "add_hostfwd: bad arguments.proto"],
+    ["guest_port", add({ guest_port: 0 }), "add_hostfwd: bad arguments.guest_port"],
     [
       "id",
       { execute: "remove_hostfwd", arguments: { id: 77 } },
@@ -89,14 +85,20 @@ describe("a bad request is answered", () => {
   });
 });
 
+ours("arguments may be missing: slirp4netns 1.2 dies of that", async ({ lab }) => {
+  await withApi(lab, async ({ socket }) => {
+    expect(await ask(lab, socket, { execute: "add_hostfwd" })).toEqual({
+      error: { desc: "bad request: add_hostfwd: bad arguments.proto" },
+    });
+  });
+});
+
 ours(
   "a client that says nothing is dropped after a time, and keeps nobody waiting",
   async ({ lab }) => {
     await withApi(lab, async ({ socket }) => {
       const silent = lab.host.user.spawn(["socat", "-u", `UNIX-CONNECT:${socket}`, "STDOUT"]);
-      expect(await ask(lab, socket, { execute: "list_hostfwd" })).toEqual({
-        return: { entries: [] },
-      });
+      expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
       expect((await silent.ended(10_000)).stdout).toBe("");
     });
   },
@@ -146,9 +148,7 @@ describe("the socket", () => {
       pipes: [3],
     });
     await process.printed(/API Socket: {6}\//, 10_000);
-    expect(await ask(lab, socket, { execute: "list_hostfwd" })).toEqual({
-      return: { entries: [] },
-    });
+    expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
     process.kill("SIGTERM");
     await process.ended(10_000);
     await namespace.release();
@@ -186,7 +186,7 @@ ours("many clients at once are served while a transfer runs", async ({ lab }) =>
       wait
       cat ${directory}/answer.*
     `);
-    expect(answers).toBe('{"return":{"entries":[]}}'.repeat(100));
+    expect(answers).toBe('{"return":{"entries":[]},"entries":[]}'.repeat(100));
     expect((await transfer).stdout.slice(0, 64)).toBe(sha256);
   });
 });
