@@ -91,6 +91,8 @@ export class Guest {
   #singleReads = 0;
   #tickAt = -1;
   #expireAt = -1;
+  /** What may expire, as of the last turn. */
+  #perishable = 0;
   #forwardAt = -1;
   #now = 0;
 
@@ -289,11 +291,12 @@ export class Guest {
     }
   }
 
-  /** Ends what has been idle for too long; asks when anything came up that may become so. */
+  /** Ends what has been idle for too long; asks when more has come up that may become so. */
   #expire(now: number): void {
+    const before = this.#perishable;
+    this.#perishable = this.#datagrams.count + this.#reassembly.count;
     const isDue = this.#expireAt >= 0 && now >= this.#expireAt;
-    const isNew = this.#expireAt < 0 && this.#datagrams.count + this.#reassembly.count > 0;
-    if (!isDue && !isNew) return;
+    if (!isDue && this.#perishable <= before) return;
     const waits = [this.#datagrams.expire(now), this.#expireFragments(now)];
     const wait = Math.min(...waits.filter((ms) => ms >= 0));
     this.#expireAt = Number.isFinite(wait) ? now + wait : -1;
