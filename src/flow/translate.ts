@@ -78,14 +78,18 @@ function isOfAnotherLink(address: Address): boolean {
  * and rules tell the truth. As the gateway, where that could not be answered: loopback, addresses
  * of the link or of the guest's own network, and clients of the other family.
  */
-export function appearanceOf(config: GuestConfig, client: Address, family: Family): Address {
+export function appearanceOf(
+  config: Pick<GuestConfig, "plans">,
+  client: Address,
+  family: Family,
+): Address {
   const isForeign = client.family === family && !client.isLoopback && !client.isLinkLocal;
   const isInside = config.plans.some(({ prefix }) => prefix.contains(client));
   return isForeign && !isInside ? client : gatewayOf(config, family);
 }
 
 /** The gateway's address, of that family where the guest has it. */
-export function gatewayOf({ plans }: GuestConfig, family: Family): Address {
+export function gatewayOf({ plans }: Pick<GuestConfig, "plans">, family: Family): Address {
   const plan = plans.find(({ prefix }) => prefix.address.family === family);
   return (plan ?? plans[0]).gateway;
 }
