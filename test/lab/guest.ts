@@ -18,6 +18,8 @@ export interface GuestOptions {
   readonly udpFiltering?: "endpoint" | "address";
   /** a shell script, run in the namespace before the helper comes */
   readonly prepare?: string;
+  /** a program in the place of the helper under test, with the same command line behind it */
+  readonly helper?: readonly string[];
   /** further options of the helper */
   readonly options?: readonly string[];
 }
@@ -97,6 +99,7 @@ async function startHelper(host: Host, pid: number, options: GuestOptions): Prom
       ...[`${pid}`, "tap0"],
     ],
     { pipes: [3] },
+    options.helper,
   );
   await ready(process, 3);
   return process;

@@ -51,8 +51,12 @@ export class Host {
   }
 
   /** Starts the helper under test by slirp4netns's command line, as the user. */
-  helper(args: readonly string[], options?: ProcessOptions): Process {
-    return this.user.spawn([this.stage.inside(helper), ...args], options);
+  helper(
+    args: readonly string[],
+    options?: ProcessOptions,
+    program: readonly string[] = [this.stage.inside(helper)],
+  ): Process {
+    return this.user.spawn([...program, ...args], options);
   }
 
   /** A namespace of the user with no network yet; its resolv.conf names `dns`. */

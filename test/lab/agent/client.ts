@@ -193,14 +193,14 @@ export class Connection extends Handle {
     return Buffer.from(await this.agent.ask("readToEnd", { id: this.id })).toString();
   }
 
-  /** Sends random bytes. */
-  send(bytes: number): Promise<Digest> {
-    return this.agent.ask("send", { id: this.id, bytes }, 120_000);
+  /** Sends random bytes, with so many pauses on average, at random. */
+  send(bytes: number, pauses = 0): Promise<Digest> {
+    return this.agent.ask("send", { id: this.id, bytes, pauses }, 120_000);
   }
 
-  /** Reads to the end. */
-  receive(): Promise<Digest> {
-    return this.agent.ask("receive", { id: this.id }, 120_000);
+  /** Reads to the end; with pauses, when so many bytes are expected. */
+  receive(bytes = 1, pauses = 0): Promise<Digest> {
+    return this.agent.ask("receive", { id: this.id, bytes, pauses }, 120_000);
   }
 
   /**

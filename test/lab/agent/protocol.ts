@@ -24,10 +24,10 @@ export interface Operations {
   /** exactly so many bytes; fails when the stream ends earlier */
   read(p: { id: number; bytes: number }): Uint8Array;
   readToEnd(p: { id: number }): Uint8Array;
-  /** writes pseudo-random bytes */
-  send(p: { id: number; bytes: number }): Digest;
-  /** reads to the end */
-  receive(p: { id: number }): Digest;
+  /** writes pseudo-random bytes, with so many pauses on average, at random */
+  send(p: { id: number; bytes: number; pauses: number }): Digest;
+  /** reads to the end, of so many bytes with so many pauses on average */
+  receive(p: { id: number; bytes: number; pauses: number }): Digest;
   /** writes `chunk` bytes a call until nothing has been taken for `quietMs`; `bytes` were taken */
   fill(p: { id: number; quietMs: number; limit: number; chunk: number }): { bytes: number };
   /** closes the sending side */

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { Handles } from "./handles.ts";
 import type { Digest, Endpoint, Parameters, Result } from "./protocol.ts";
 import { Digester, RandomStream } from "./random.ts";
@@ -86,14 +87,23 @@ export async function send(p: Parameters<"send">): Promise<Digest> {
     digester.add(chunk);
     left -= chunk.length;
     await written(socket, chunk);
+    await perhapsPause(chunk.length, p);
   }
   return digester.digest();
 }
 
 export async function receive(p: Parameters<"receive">): Promise<Digest> {
   const digester = new Digester();
-  for await (const chunk of chunks(p.id)) digester.add(chunk);
+  for await (const chunk of chunks(p.id)) {
+    digester.add(chunk);
+    await perhapsPause(chunk.length, p);
+  }
   return digester.digest();
+}
+
+/** Pauses up to 20 ms, `pauses` times in `bytes` on average. */
+async function perhapsPause(passed: number, p: { bytes: number; pauses: number }): Promise<void> {
+  if (Math.random() < (passed * p.pauses) / p.bytes) await delay(20 * Math.random());
 }
 
 export async function fill(p: Parameters<"fill">): Promise<Result<"fill">> {

@@ -1,0 +1,35 @@
+/**
+ * slirp4netns's command line served over a TAP without virtio header, as an inherited descriptor may
+ * be: no checksum or segmentation of the kernel's. The TAP exists and is configured. A program of its
+ * own, bundled by integrity.test.ts.
+ */
+import { parseCommandLine } from "../../src/cli/command-line.js";
+import { adoptInherited } from "../../src/cli/inherited.js";
+import { guestConfig, RESOLV_CONF } from "../../src/cli/network.js";
+import { printStatistics } from "../../src/cli/statistics.js";
+import { Loop } from "../../src/loop.js";
+import { ResolvConf } from "../../src/service/resolvconf.js";
+import { native } from "../../src/sys/native.js";
+
+const invocation = parseCommandLine("slirp4netns", process.argv.slice(2));
+if (invocation.kind !== "attach") throw new Error(`parsed as ${invocation.kind}`);
+const { network, target, tap, readyFd } = invocation.config;
+
+const agent = native.openAgent(target.userns, target.netns);
+const fd = native.agentOpenTap(agent, tap, false);
+if (fd < 0) throw new Error(`${native.lastError().step}: ${fd}`);
+native.closeAgent(agent);
+
+const loop = new Loop();
+const config = guestConfig(network, new ResolvConf(RESOLV_CONF), null);
+const guest = loop.addGuest({ fd, vnetHeader: false }, config, () => process.exit(1));
+process.on("SIGTERM", () => {
+  printStatistics(guest);
+  process.exit(0);
+});
+loop.start();
+if (readyFd !== null) {
+  adoptInherited("--ready-fd", readyFd);
+  native.writeBytes(readyFd, Buffer.from("1"));
+  native.close(readyFd);
+}
