@@ -1,7 +1,10 @@
+const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
+
 /** Where a run took place: no figure without it. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
 import type { Helper } from "./helpers/helper.ts";
 import { unprivilegedIdentity } from "./launch.ts";
 import type { HelperRecord } from "./record.ts";
@@ -66,7 +69,8 @@ export function describeHelper({ name, path }: Helper): HelperRecord {
   const packaged = owner === undefined ? null : firstLine("dpkg-query", ["--show", owner]);
   return {
     name,
-    path,
+    // Ours by its place in the checkout: where that stands is nobody's business.
+    path: path.replace(CHECKOUT, ""),
     version: packaged === null ? said : `${said} (${packaged.replace("\t", " ")})`,
   };
 }

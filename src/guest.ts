@@ -27,8 +27,9 @@ import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
 import { IcmpError } from "./wire/icmp.js";
 import { parseVnet, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
 
-/** Frames read from the TAP before the host sockets have their turn. */
+/** Frames, and bytes, read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;
+const TAP_BATCH_BYTES = 512 * 1024;
 
 /**
  * While frames come one by one, the read that would find the TAP empty is spared: epoll tells, as
@@ -186,13 +187,14 @@ export class Guest {
     const stack = this.#stack;
     const start = stack.headroom - this.#frameHeader;
     const limit = this.#singleReads > 0 ? 1 : TAP_BATCH;
-    for (let count = 0; count < limit; count += 1) {
+    for (let count = 0, bytes = 0; count < limit && bytes < TAP_BATCH_BYTES; count += 1) {
       const buffer = stack.buffer + start;
       const length = native.read(this.#tap.fd, this.#memory, buffer, stack.bufferCapacity - start);
       if (length <= 0) {
         if (count <= 1) this.#singleReads = SINGLE_READS;
         return length;
       }
+      bytes += length;
       this.#moved += length;
       this.#onFrame(start + length);
     }
