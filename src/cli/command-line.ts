@@ -198,6 +198,8 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.apiSocket)
     .addOption(option.netnsType)
     .addOption(option.usernsPath)
+    .addOption(option.enableSandbox)
+    .addOption(option.enableSeccomp)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
       const { tap, configure, readyFd, exitFd, apiSocket, stats } = options;

@@ -81,6 +81,8 @@ export const option = {
     "pid",
   ),
   usernsPath: new Option("--userns-path <path>", "user namespace to enter"),
+  enableSandbox: new Option("--enable-sandbox", "as by default; for callers of slirp4netns"),
+  enableSeccomp: new Option("--enable-seccomp", "as by default; for callers of slirp4netns"),
 } as const;
 
 const flag = v.optional(v.boolean(), false);

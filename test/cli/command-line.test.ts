@@ -156,7 +156,8 @@ describe("slirp4netns", () => {
   });
 
   test("takes the command line of podman, as far as its help offers it", () => {
-    const line = "--disable-host-loopback --mtu=65520 -c -e 3 -r 4 --netns-type=path /run/ns tap0";
+    const line =
+      "--disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp -c -e 3 -r 4 --netns-type=path /run/ns tap0";
     expect(parseAttach("slirp4netns", ...line.split(" "))).toMatchObject({
       target: { netns: "/run/ns", userns: null, pid: null },
       configure: true,
@@ -201,6 +202,8 @@ describe("slirp4netns", () => {
       "--stats",
       "--udp-filtering",
       "--userns-path",
+      "--enable-sandbox",
+      "--enable-seccomp",
       "--version",
     ]);
   });
