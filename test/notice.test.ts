@@ -22,7 +22,8 @@ async function bundledPackages(): Promise<string[]> {
     logLevel: "error",
   });
   const names = Object.keys(metafile.inputs).flatMap(
-    (path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
+    // Behind any path: node_modules of a git worktree may be links to those of another checkout.
+    (path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
   );
   return [...new Set(names)].sort();
 }

@@ -190,6 +190,8 @@ describe("slirp4netns", () => {
       "--disable-dns",
       "--disable-host-loopback",
       "--enable-ipv6",
+      "--enable-sandbox",
+      "--enable-seccomp",
       "--exit-fd",
       "--help",
       "--ipv6-cidr",
@@ -202,8 +204,6 @@ describe("slirp4netns", () => {
       "--stats",
       "--udp-filtering",
       "--userns-path",
-      "--enable-sandbox",
-      "--enable-seccomp",
       "--version",
     ]);
   });
