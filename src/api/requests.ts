@@ -26,7 +26,11 @@ const addArguments = v.object({
   guest_port: port,
 });
 
-const removeArguments = v.object({ id: v.pipe(v.number(), v.integer(), v.minValue(1)) });
+const removeArguments = v.object({
+  id: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  /** Not in slirp4netns: whether the port's connections end with it. */
+  kill: v.optional(v.boolean(), false),
+});
 
 const request = v.object({ execute: v.string(), arguments: v.optional(v.unknown(), {}) });
 
@@ -120,8 +124,8 @@ function listForwards(guest: Guest): object {
 }
 
 function removeForward(guest: Guest, raw: unknown): object {
-  const { id } = checked("remove_hostfwd", removeArguments, raw);
-  if (!guest.forwards.remove(id)) throw new BadRequest("remove_hostfwd: bad arguments.id");
+  const { id, kill } = checked("remove_hostfwd", removeArguments, raw);
+  if (!guest.forwards.remove(id, kill)) throw new BadRequest("remove_hostfwd: bad arguments.id");
   return {};
 }
 

@@ -90,14 +90,24 @@ export class PortForwards {
 
   /**
    * Takes no more clients. TCP connections stay; what UDP has instead ends, as it holds the port.
+   * @param kill whether TCP connections are reset, too, on both sides
    * @returns whether there was such a rule
    */
-  remove(id: number): boolean {
+  remove(id: number, kill = false): boolean {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return false;
     native.close(listener.fd);
     this.#context.datagrams.endSessions(listener.rule);
-    return this.#listeners.delete(id);
+    this.#listeners.delete(id);
+    if (kill) this.#endConnections(id);
+    return true;
+  }
+
+  #endConnections(id: number): void {
+    this.#context.tcp.endPublished(id);
+    const [ending, staying] = partition(this.#waiting, ({ rule }) => rule.id === id);
+    for (const { client } of ending) resetSocket(client.fd);
+    this.#waiting = staying;
   }
 
   /** Takes the clients that wait at a port, at most a turn's worth. */
@@ -173,13 +183,13 @@ export class PortForwards {
   }
 
   #connect(
-    { guest, guestPort }: PublishedRule,
+    { id, guest, guestPort }: PublishedRule,
     { fd, address, port }: Accepted,
     mac: number,
   ): void {
     const { config, tcp, drops } = this.#context;
     const peer = appearanceOf(config, address, guest.family);
-    if (tcp.connect(fd, { guest, guestPort, peer, peerPort: port }, mac)) return;
+    if (tcp.connect(fd, id, { guest, guestPort, peer, peerPort: port }, mac)) return;
     drops.count(DropReason.LimitFlows);
     resetSocket(fd);
   }
@@ -202,4 +212,8 @@ export class PortForwards {
   #rewatch(fd: number, events: number, id: number): void {
     native.rewatch(fd, events, tokenOf(TokenKind.Published, this.#context.guest, id));
   }
+}
+
+function partition<T>(all: readonly T[], test: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(test), all.filter((each) => !test(each))];
 }

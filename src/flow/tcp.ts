@@ -50,8 +50,8 @@ export interface Uploads {
 
 class TcpFlow {
   readonly fd: number;
-  /** Whether a client of a published port began it: then the host side is the first to stand. */
-  readonly isPublished: boolean;
+  /** The rule of the published port whose client began it; 0: the guest did. */
+  readonly rule: number;
   /** Both sides are established, or the guest has been answered. */
   connected = false;
   readable = false;
@@ -66,9 +66,14 @@ class TcpFlow {
   stackClosed = false;
   queued = false;
 
-  constructor(fd: number, isPublished: boolean) {
+  constructor(fd: number, rule: number) {
     this.fd = fd;
-    this.isPublished = isPublished;
+    this.rule = rule;
+  }
+
+  /** Whether a client of a published port began it: then the host side is the first to stand. */
+  get isPublished(): boolean {
+    return this.rule > 0;
   }
 }
 
@@ -203,6 +208,13 @@ export class TcpRelay {
     this.#flows.length = 0;
   }
 
+  /** Resets both sides of every connection that came by a published port. */
+  endPublished(rule: number): void {
+    this.#flows.forEach((flow, id) => {
+      if (flow?.rule === rule) this.#abort(id, flow);
+    });
+  }
+
   /** The ready list, to work on while flows queue up for the next turn. */
   #swap(): number[] {
     const ready = this.#ready;
@@ -240,17 +252,18 @@ export class TcpRelay {
       this.#fail(id, tuple, -fd);
       return;
     }
-    this.#flows[id] = new TcpFlow(fd, false);
+    this.#flows[id] = new TcpFlow(fd, 0);
     this.#count += 1;
   }
 
   /**
    * Connects a client of a published port to the guest; a guest that refuses resets the client.
    * @param fd the client's socket, the relay's from now on
+   * @param rule the port's number, 1 or more
    * @param tuple with the client as peer; where its port is taken already it gets another
    * @returns false when there is no room: fd is the caller's still
    */
-  connect(fd: number, tuple: FlowTuple, mac: Mac): boolean {
+  connect(fd: number, rule: number, tuple: FlowTuple, mac: Mac): boolean {
     if (this.#opening >= MOST_OPENING) return false;
     const id = this.#openToGuest(tuple, mac);
     if (id < 0) return false;
@@ -261,7 +274,7 @@ export class TcpRelay {
       this.#ended.push(id);
       return false;
     }
-    this.#flows[id] = new TcpFlow(fd, true);
+    this.#flows[id] = new TcpFlow(fd, rule);
     this.#count += 1;
     this.#opening += 1;
     return true;

@@ -333,6 +333,31 @@ test("connections outlive their rule, the listener does not", async ({ lab }) =>
   await guest.close();
 });
 
+test("kill ends the connections of its rule, on both sides, and no others", async ({ lab }) => {
+  const { guest, socket } = await apiGuest(lab, {});
+  const server = await (await guest.agent()).listen("0.0.0.0");
+  const guestPort = server.endpoint.port;
+  const [killed, kept] = await Promise.all(
+    [8096, 8097].map(async (host_port) => {
+      const rule = { proto: "tcp", host_addr: "0.0.0.0", host_port, guestPort } as const;
+      return { port: host_port, id: await addForward(lab, socket, rule) };
+    }),
+  );
+  const connections = [];
+  for (const { port } of [killed, kept]) {
+    const outside = await lab.world.agent.connect({ address: link.host, port });
+    connections.push({ outside, inside: await server.accept() });
+  }
+  const [ended, other] = connections;
+  const request = { execute: "remove_hostfwd", arguments: { id: killed.id, kill: true } };
+  expect(await ask(lab, socket, request)).toEqual({ return: {} });
+  expect(await ended.outside.closed()).toBe("ECONNRESET");
+  expect(await ended.inside.closed()).toBe("ECONNRESET");
+  await other.outside.write("y");
+  expect(await other.inside.read(1)).toBe("y");
+  await guest.close();
+});
+
 describe("--publish", () => {
   test("on run: a port, a range, and one that is chosen and printed", async ({ lab }) => {
     const ports = ["-p", "8090:80", "-p", "127.0.0.1:8091-8092:81-82", "-p", ":83"];
