@@ -10,7 +10,7 @@ import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
-import { publishPorts } from "./publish.js";
+import { startPublishing } from "./publish.js";
 import { printStatistics } from "./statistics.js";
 
 const STDOUT = 1;
@@ -39,7 +39,11 @@ export async function attach(options: AttachConfig): Promise<void> {
   const guest = loop.addGuest(tap, config, (why) => {
     fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
   });
-  const published = publishPorts(guest, options.publish);
+  let published = "";
+  let report = (line: string): void => {
+    published += line;
+  };
+  startPublishing(guest, target, options.publish, (line) => report(line));
   let removeSocket = (): void => {};
   const end = (): void => {
     if (options.stats) printStatistics(guest);
@@ -60,7 +64,8 @@ export async function attach(options: AttachConfig): Promise<void> {
     const { serveApi } = await import("../api/server.js");
     removeSocket = await serveApi(options.apiSocket, guest);
   }
-  announce(announcement(options, config) + published.join(""));
+  announce(announcement(options, config) + published);
+  report = announce;
   if (readyFd !== null) tellReady(readyFd);
 }
 

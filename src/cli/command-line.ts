@@ -1,9 +1,11 @@
 import { Command, CommanderError } from "commander";
+import type * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
+import { NO_PORTS } from "../base/port-set.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import { attachOptions, check, option, pid, runOptions, slirp4netnsOptions } from "./options.js";
-import type { PublishOption } from "./publish-option.js";
+import type { PublishOptions } from "./publish-option.js";
 
 /** A network namespace that exists. */
 export interface Target {
@@ -21,7 +23,7 @@ export interface RunConfig {
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
-  readonly publish: readonly PublishOption[];
+  readonly publish: PublishOptions;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
@@ -39,7 +41,7 @@ export interface AttachConfig {
   readonly apiSocket: string | null;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
-  readonly publish: readonly PublishOption[];
+  readonly publish: PublishOptions;
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
 }
@@ -115,7 +117,8 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, stats, publish, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, dnsOption: resolverOptions } = options;
+      const publish = publishOptions(options);
       const network = slipwayNetwork(options);
       ask({
         kind: "run",
@@ -125,10 +128,21 @@ function runCommand(ask: Ask): Command {
   return withNetworkOptions(command);
 }
 
+function publishOptions(options: v.InferOutput<typeof runOptions | typeof attachOptions>) {
+  const { publish: ports, publishAuto, publishExclude } = options;
+  if (publishExclude !== undefined && !publishAuto) {
+    throw new UserError("--publish-exclude is for --publish-auto: give that, too", 2);
+  }
+  const exclude = publishExclude ?? NO_PORTS;
+  return { ports, auto: publishAuto ? { exclude } : null };
+}
+
 /** What `run` and `attach` offer beside slirp4netns's options. */
 function withNetworkOptions(command: Command): Command {
   return withCommonOptions(command)
     .addOption(option.publish)
+    .addOption(option.publishAuto)
+    .addOption(option.publishExclude)
     .addOption(option.hostLoopback)
     .addOption(option.noIpv6)
     .addOption(option.dns)
@@ -160,7 +174,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.apiSocket)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, apiSocket, publish, stats } = options;
+      const { tap, readyFd, exitFd, apiSocket, stats } = options;
       ask({
         kind: "attach",
         config: {
@@ -171,7 +185,7 @@ function attachCommand(ask: Ask): Command {
           readyFd,
           exitFd,
           apiSocket,
-          publish,
+          publish: publishOptions(options),
           stats,
           announcement: "slipway",
         },
@@ -213,7 +227,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           readyFd,
           exitFd,
           apiSocket,
-          publish: [],
+          publish: { ports: [], auto: null },
           stats,
           announcement: "slirp4netns",
         },

@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import { type PortSet, parsePortSet } from "../base/port-set.js";
 
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
@@ -75,6 +76,14 @@ export const option = {
   publish: repeated(
     "-p, --publish <port>",
     "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
+  ),
+  publishAuto: new Option(
+    "-P, --publish-auto",
+    "publish what the namespace listens on, at the same port, as long as it does",
+  ),
+  publishExclude: new Option(
+    "--publish-exclude <ports>",
+    "what --publish-auto leaves out: 22,8000-8010,53/udp",
   ),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
     "pid",
@@ -171,6 +180,20 @@ const publishEntries = {
       ),
     ),
     [],
+  ),
+  publishAuto: flag,
+  publishExclude: v.optional(
+    v.pipe(
+      v.string(),
+      v.rawTransform<string, PortSet>(({ dataset, addIssue, NEVER }) => {
+        const parsed = parsePortSet(dataset.value);
+        if (parsed !== null) return parsed;
+        addIssue({
+          message: `--publish-exclude ${dataset.value}: write it like 22,8000-8010,53/udp`,
+        });
+        return NEVER;
+      }),
+    ),
   ),
 };
 const descriptorEntries = {

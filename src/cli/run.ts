@@ -13,7 +13,7 @@ import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
-import { publishPorts } from "./publish.js";
+import { startPublishing } from "./publish.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
 
@@ -40,11 +40,12 @@ export function run(options: RunConfig): void {
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
-  const handle = openTap(namespaceOf(child), tap, tapSettings(config));
+  const namespace = namespaceOf(child);
+  const handle = openTap(namespace, tap, tapSettings(config));
   const guest = loop.addGuest(handle, config, (why) => {
     log.warn(`${tap}: ${why}: the network is gone`);
   });
-  for (const line of publishPorts(guest, publish)) process.stderr.write(`slipway: ${line}`);
+  startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
   accompany(child, (status) => {
     drain(loop, () => {
       if (stats) printStatistics(guest);

@@ -17,8 +17,11 @@ export const Epoll = {
 export const Socket = {
   Inet: 2,
   Inet6: 10,
+  Netlink: 16,
+  NetlinkSockDiag: 4,
   Stream: 1,
   Datagram: 2,
+  Raw: 3,
   LevelSocket: 1,
   ReuseAddress: 2,
   Error: 4,

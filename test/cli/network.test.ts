@@ -126,7 +126,7 @@ const attachment: AttachConfig = {
   readyFd: null,
   exitFd: null,
   apiSocket: null,
-  publish: [],
+  publish: { ports: [], auto: null },
   stats: false,
   announcement: "slirp4netns",
 };
