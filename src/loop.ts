@@ -36,6 +36,9 @@ export class Loop {
   readonly #served: (Served | undefined)[] = [];
   readonly #watchers: (((events: number) => void) | undefined)[] = [];
   readonly #watcherIds = new Map<number, number>();
+  readonly #freeWatcherIds: number[] = [];
+  /** Ids that events of this wake-up may still carry. */
+  readonly #endedWatcherIds: number[] = [];
   /** Whether another processor is there for those whom we would keep from this one. */
   readonly #maySpin = availableParallelism() > 1;
   #smallWakes = 0;
@@ -101,33 +104,61 @@ export class Loop {
 
   /** Calls back on any poll event of a handle: exit-fd, pidfd. @returns 0 or a negative errno */
   watchFd(fd: number, callback: (events: number) => void): number {
-    const id = this.#watchers.length;
-    const result = native.watch(fd, Epoll.In, tokenOf(TokenKind.Watcher, 0, id));
-    if (result < 0) return result;
-    this.#watchers.push(callback);
+    // Outside of the wake-up, so that the callback may use promises.
+    return this.watch(fd, Epoll.In, (events) => {
+      setImmediate(() => {
+        if (this.#watcherIds.has(fd)) callback(events);
+      });
+    });
+  }
+
+  /**
+   * Calls back within the wake-up, where promises are not served: for what is answered at once.
+   * @param events bits of Epoll
+   * @returns 0 or a negative errno
+   */
+  watch(fd: number, events: number, callback: (events: number) => void): number {
+    const id = this.#freeWatcherIds.pop() ?? this.#watchers.length;
+    const result = native.watch(fd, events, tokenOf(TokenKind.Watcher, 0, id));
+    if (result < 0) {
+      this.#freeWatcherIds.push(id);
+      return result;
+    }
+    this.#watchers[id] = callback;
     this.#watcherIds.set(fd, id);
     return 0;
   }
 
-  unwatchFd(fd: number): void {
+  /** Asks for other events of a descriptor that is watched. */
+  rewatch(fd: number, events: number): void {
+    const id = this.#watcherIds.get(fd);
+    if (id !== undefined) native.rewatch(fd, events, tokenOf(TokenKind.Watcher, 0, id));
+  }
+
+  /** To be called before the descriptor is closed. */
+  unwatch(fd: number): void {
     const id = this.#watcherIds.get(fd);
     if (id === undefined) return;
     native.unwatch(fd);
     this.#watcherIds.delete(fd);
     this.#watchers[id] = undefined;
+    this.#endedWatcherIds.push(id);
   }
 
   #onWake(count: number, now: number): number {
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
-    return this.#turn(now);
+    const next = this.#turn(now);
+    for (const id of this.#endedWatcherIds) this.#freeWatcherIds.push(id);
+    this.#endedWatcherIds.length = 0;
+    return next;
   }
 
   #onEvent(token: number, events: number, now: number): void {
     const kind = kindOf(token);
     if (kind === TokenKind.Watcher) {
-      this.#onWatched(idOf(token), events);
+      this.#watchers[idOf(token)]?.(events);
       return;
     }
     const served = this.#served[guestOf(token)];
@@ -164,11 +195,6 @@ export class Loop {
         guest.onResolver(idOf(token), now);
         return;
     }
-  }
-
-  /** Outside of the wake-up, so that the callback may use promises. */
-  #onWatched(id: number, events: number): void {
-    setImmediate(() => this.#watchers[id]?.(events));
   }
 
   /** A deleted TAP reports an error for ever: the guest ends. */

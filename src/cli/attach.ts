@@ -60,9 +60,8 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   loop.start();
   if (options.apiSocket !== null) {
-    // Loaded only here: it brings node:net, 3 ms of a start.
     const { serveApi } = await import("../api/server.js");
-    removeSocket = await serveApi(options.apiSocket, guest);
+    removeSocket = serveApi(options.apiSocket, loop, { guest, tap: options.tap, pid: target.pid });
   }
   announce(announcement(options, config) + published);
   report = announce;
