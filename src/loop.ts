@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import type { GuestConfig } from "./base/plan.js";
+import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import { Epoll, Errno } from "./sys/constants.js";
@@ -82,14 +83,20 @@ export class Loop {
    * @param tap becomes the loop's
    * @param onGone called when the guest has ended by itself, with the reason: its TAP was deleted, or
    * its stack failed
+   * @param capture gets every frame of the guest, both ways
    * @throws RangeError when the process serves MAX_GUESTS already
    */
-  addGuest(tap: TapHandle, config: GuestConfig, onGone: (why: string) => void): Guest {
+  addGuest(
+    tap: TapHandle,
+    config: GuestConfig,
+    onGone: (why: string) => void,
+    capture: CaptureFile | null = null,
+  ): Guest {
     let index = this.#served.indexOf(undefined);
     if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
-    const guest = new Guest(index, tap, config);
+    const guest = new Guest(index, tap, config, capture);
     this.#served[index] = { guest, onGone };
     return guest;
   }

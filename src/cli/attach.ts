@@ -6,6 +6,7 @@ import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
+import { openCapture } from "./capture.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
@@ -32,13 +33,15 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   if (target.pid !== null) endings.push(openProcess(target.pid));
 
+  const { pcap } = options;
+  const capture = pcap === null ? null : openCapture(pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
-  const guest = loop.addGuest(tap, config, (why) => {
+  const onGone = (why: string) =>
     fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
-  });
+  const guest = loop.addGuest(tap, config, onGone, capture);
   let published = "";
   let report = (line: string): void => {
     published += line;

@@ -23,6 +23,8 @@ export interface RunConfig {
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
   readonly publish: PublishOptions;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
@@ -41,6 +43,8 @@ export interface AttachConfig {
   readonly apiSocket: string | null;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
   readonly publish: PublishOptions;
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
@@ -117,12 +121,12 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, stats, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, pcap, dnsOption: resolverOptions } = options;
       const publish = publishOptions(options);
       const network = slipwayNetwork(options);
       ask({
         kind: "run",
-        config: { network, tap, keepId, stats, publish, resolverOptions, command },
+        config: { network, tap, keepId, stats, pcap, publish, resolverOptions, command },
       });
     });
   return withNetworkOptions(command);
@@ -160,7 +164,8 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.outboundAddr6)
     .addOption(option.udpFiltering)
     .addOption(option.memory)
-    .addOption(option.stats);
+    .addOption(option.stats)
+    .addOption(option.pcap);
 }
 
 function attachCommand(ask: Ask): Command {
@@ -174,7 +179,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.apiSocket)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, apiSocket, stats } = options;
+      const { tap, readyFd, exitFd, apiSocket, stats, pcap } = options;
       ask({
         kind: "attach",
         config: {
@@ -187,6 +192,7 @@ function attachCommand(ask: Ask): Command {
           apiSocket,
           publish: publishOptions(options),
           stats,
+          pcap,
           announcement: "slipway",
         },
       });
@@ -216,7 +222,7 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.enableSeccomp)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { tap, configure, readyFd, exitFd, apiSocket, stats } = options;
+      const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap } = options;
       ask({
         kind: "attach",
         config: {
@@ -229,6 +235,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           apiSocket,
           publish: { ports: [], auto: null },
           stats,
+          pcap,
           announcement: "slirp4netns",
         },
       });

@@ -9,6 +9,7 @@ import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
+import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
@@ -32,7 +33,8 @@ const DRAIN_LIMIT = 5_000;
  * @throws UserError when there is no network to run it in
  */
 export function run(options: RunConfig): void {
-  const { network, tap, keepId, stats, publish, resolverOptions, command } = options;
+  const { network, tap, keepId, stats, pcap, publish, resolverOptions, command } = options;
+  const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, hostname());
   const servers = serversFor(config, host);
@@ -42,9 +44,8 @@ export function run(options: RunConfig): void {
   const loop = new Loop();
   const namespace = namespaceOf(child);
   const handle = openTap(namespace, tap, tapSettings(config));
-  const guest = loop.addGuest(handle, config, (why) => {
-    log.warn(`${tap}: ${why}: the network is gone`);
-  });
+  const onGone = (why: string) => log.warn(`${tap}: ${why}: the network is gone`);
+  const guest = loop.addGuest(handle, config, onGone, capture);
   startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
   accompany(child, (status) => {
     drain(loop, () => {

@@ -128,6 +128,7 @@ const attachment: AttachConfig = {
   apiSocket: null,
   publish: { ports: [], auto: null },
   stats: false,
+  pcap: null,
   announcement: "slirp4netns",
 };
 
