@@ -22,6 +22,7 @@ import {
 } from "./stack/stack.js";
 import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
+import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
 import { EtherType } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
@@ -120,7 +121,7 @@ export class Guest {
       offload: tap.vnetHeader,
       mac,
       memoryBudget: config.memoryBudget,
-      seed: randomSeed(),
+      seed: new Uint32Array(randomBytes(8).buffer),
       transmit:
         captureFile === null
           ? (pieces, count) => native.writev(fd, this.#memory, pieces, count)
@@ -424,11 +425,4 @@ export class Guest {
     const mac = this.#stack.guestMac(id);
     this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family]);
   }
-}
-
-function randomSeed(): Uint32Array {
-  const words = new Uint32Array(2);
-  const filled = native.getRandom(new Uint8Array(words.buffer));
-  if (filled !== words.byteLength) throw new Error(`getrandom: ${filled}`);
-  return words;
 }

@@ -5,6 +5,7 @@ import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import { Epoll, Errno } from "./sys/constants.js";
 import { native } from "./sys/native.js";
+import { reclaimMemory } from "./sys/reclaim.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/token.js";
 
 /** Events fetched by one wake-up. */
@@ -21,6 +22,11 @@ const SMALL_WAKES = 16;
 const DRAIN_LOOK = 5;
 /** Above the least retransmission time of Linux, TCP_RTO_MIN: 200. */
 const DRAIN_QUIET = 250;
+
+/** Memory is given back after the start, and after so many wake-ups … */
+const RECLAIM_WAKES = 10_000;
+/** … once no traffic has come for so long, in ms. */
+const RECLAIM_QUIET = 1_000;
 
 /** A guest of the loop and what is to be told about it. */
 interface Served {
@@ -43,9 +49,13 @@ export class Loop {
   /** Whether another processor is there for those whom we would keep from this one. */
   readonly #maySpin = availableParallelism() > 1;
   #smallWakes = 0;
+  #wakes = 0;
+  /** Number of the wake-up after which memory is given back; none is while that is waited for. */
+  #reclaimAt = 0;
 
   /** Runs until stop(). */
   start(): void {
+    this.#reclaimWhenQuiet();
     native.loopStart((count, now) => this.#onWake(count, now), this.#events);
   }
 
@@ -152,7 +162,21 @@ export class Loop {
     this.#endedWatcherIds.push(id);
   }
 
+  #reclaimWhenQuiet(): void {
+    const before = this.#wakes;
+    setTimeout(() => {
+      if (this.#wakes !== before) {
+        this.#reclaimWhenQuiet();
+        return;
+      }
+      reclaimMemory();
+      this.#reclaimAt = before + RECLAIM_WAKES;
+    }, RECLAIM_QUIET).unref();
+  }
+
   #onWake(count: number, now: number): number {
+    this.#wakes += 1;
+    if (this.#wakes === this.#reclaimAt) this.#reclaimWhenQuiet();
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
