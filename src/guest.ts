@@ -1,11 +1,12 @@
 import type { Address, Family } from "./base/address.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
-import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors } from "./flow/icmp-errors.js";
+import { LimitReports } from "./flow/limit-reports.js";
+import { LEAST_TIMEOUT } from "./flow/mapping.js";
 import { NameServers } from "./flow/name-servers.js";
 import { Neighbors } from "./flow/neighbors.js";
 import { Reassembly } from "./flow/reassembly.js";
@@ -22,7 +23,6 @@ import {
 } from "./stack/stack.js";
 import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
-import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
 import { EtherType } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
@@ -64,8 +64,6 @@ export class Guest {
   readonly forwards: PortForwards;
   readonly drops: DropCounters = new Drops();
   readonly #tap: TapHandle;
-  /** Null where nobody asked for it. */
-  readonly #capture: Capture | null = null;
   readonly #stack: Stack;
   readonly #memory: number;
   readonly #tcp: TcpRelay;
@@ -104,14 +102,8 @@ export class Guest {
   /**
    * @param index the guest's number in tokens
    * @param tap becomes the guest's; close() closes it
-   * @param captureFile gets every frame, both ways; the guest's, too
    */
-  constructor(
-    index: number,
-    tap: TapHandle,
-    config: GuestConfig,
-    captureFile: CaptureFile | null = null,
-  ) {
+  constructor(index: number, tap: TapHandle, config: GuestConfig) {
     this.config = config;
     this.#tap = tap;
     const mac = gatewayMac(config.plans);
@@ -121,28 +113,29 @@ export class Guest {
       offload: tap.vnetHeader,
       mac,
       memoryBudget: config.memoryBudget,
-      seed: new Uint32Array(randomBytes(8).buffer),
-      transmit:
-        captureFile === null
-          ? (pieces, count) => native.writev(fd, this.#memory, pieces, count)
-          : (pieces, count) => this.#transmitCaptured(pieces, count),
+      seed: randomSeed(),
+      transmit: (pieces, count) => native.writev(fd, this.#memory, pieces, count),
     });
     this.#memory = native.registerMemory(this.#stack.memory);
     this.#frameHeader = tap.vnetHeader ? this.#stack.headroom : 0;
     this.#frame = new Frame(this.#stack.bytes);
     this.#services = servicesFor(config);
-    this.#reassembly = new Reassembly(this.#stack, this.drops);
+    this.#reassembly = new Reassembly(
+      this.#stack,
+      this.drops,
+      config.limits.reassemblies,
+      config.memoryBudget,
+    );
     const common = {
       stack: this.#stack,
       config,
       drops: this.drops,
+      reports: new LimitReports(this.drops, config.limits),
       memory: this.#memory,
       guest: index,
     };
     const offload = tap.vnetHeader;
-    if (captureFile !== null) this.#capture = new Capture(captureFile, { ...common, offload });
-    const capture = this.#capture;
-    this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac, capture });
+    this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac });
     this.#icmpErrors = new IcmpErrors(config, this.#writer);
     const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
     if (nameServers !== null) {
@@ -211,18 +204,10 @@ export class Guest {
       }
       bytes += length;
       this.#moved += length;
-      this.#capture?.received(buffer, length);
       this.#onFrame(start + length);
-      this.#capture?.settle();
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
     return 0;
-  }
-
-  #transmitCaptured(pieces: number, count: number): number {
-    const written = native.writev(this.#tap.fd, this.#memory, pieces, count);
-    this.#capture?.sent(pieces, count, written, true);
-    return written;
   }
 
   /** Bytes from the guest and from the host since the last call. */
@@ -254,12 +239,12 @@ export class Guest {
    * @returns ms until the guest wants its next turn; 0 at once, -1 when nothing is under way
    */
   turn(now: number): number {
-    this.#drainStack();
+    this.#drainStack(now);
     this.#forwardAt = this.forwards.turn(now);
     this.#tcp.turn();
     this.#tick(now);
     this.#announce(now);
-    this.#drainStack();
+    this.#drainStack(now);
     this.#tcp.reap();
     this.#expire(now);
     this.#datagrams.reap();
@@ -279,7 +264,6 @@ export class Guest {
     this.forwards.close();
     this.#datagrams.close();
     this.#resolver?.close();
-    this.#capture?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
   }
@@ -290,11 +274,11 @@ export class Guest {
     this.#closeRest();
   }
 
-  #drainStack(): void {
+  #drainStack(now: number): void {
     const stack = this.#stack;
     for (let count = stack.takeEvents(); count > 0; count = stack.takeEvents()) {
       for (let index = 0; index < count; index += 1) {
-        this.#tcp.onStackEvents(stack.events[2 * index], stack.events[2 * index + 1]);
+        this.#tcp.onStackEvents(stack.events[2 * index], stack.events[2 * index + 1], now);
       }
     }
   }
@@ -317,12 +301,15 @@ export class Guest {
     }
   }
 
-  /** Ends what has been idle for too long; asks when more has come up that may become so. */
+  /** Ends what has been idle for too long: looked for when the first may be, not at every change. */
   #expire(now: number): void {
     const before = this.#perishable;
     this.#perishable = this.#datagrams.count + this.#reassembly.count;
-    const isDue = this.#expireAt >= 0 && now >= this.#expireAt;
-    if (!isDue && this.#perishable <= before) return;
+    if (this.#perishable > before) {
+      const soonest = now + LEAST_TIMEOUT;
+      this.#expireAt = this.#expireAt < 0 ? soonest : Math.min(this.#expireAt, soonest);
+    }
+    if (this.#expireAt < 0 || now < this.#expireAt) return;
     const waits = [this.#datagrams.expire(now), this.#expireFragments(now)];
     const wait = Math.min(...waits.filter((ms) => ms >= 0));
     this.#expireAt = Number.isFinite(wait) ? now + wait : -1;
@@ -425,4 +412,11 @@ export class Guest {
     const mac = this.#stack.guestMac(id);
     this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family]);
   }
+}
+
+function randomSeed(): Uint32Array {
+  const words = new Uint32Array(2);
+  const filled = native.getRandom(new Uint8Array(words.buffer));
+  if (filled !== words.byteLength) throw new Error(`getrandom: ${filled}`);
+  return words;
 }

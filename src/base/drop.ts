@@ -57,6 +57,13 @@ export const DropReason = {
   PolicyFiltered: -52,
   PolicyPing: -53,
   GuestUnreachable: -54,
+  LimitHalfOpen: -55,
+  LimitDestination: -56,
+  LimitMappings: -57,
+  LimitListeners: -58,
+  LimitDnsQueries: -59,
+  LimitDescriptors: -60,
+  LimitMappingRate: -61,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
@@ -82,12 +89,9 @@ export function dropReasonName(reason: DropReason): string {
 export class DropCounters {
   // Doubles count without allocating and do not wrap below 2^53.
   readonly #counts = new Float64Array(NAMES.length);
-  /** What was counted last; a reader may set it to 0 to see whether there is more. */
-  last: DropReasonOrOk = 0;
 
   count(reason: DropReason): void {
     this.#counts[-reason] += 1;
-    this.last = reason;
   }
 
   get(reason: DropReason): number {

@@ -1,4 +1,5 @@
 import { Address, type Family, Prefix } from "./address.js";
+import type { Limits } from "./limits.js";
 import type { Mac } from "./mac.js";
 
 /** Who is who on a guest's network. */
@@ -32,6 +33,7 @@ export interface GuestConfig {
   readonly udpFiltering: "endpoint" | "address";
   /** Most bytes of memory that the guest's packets and connections may hold. */
   readonly memoryBudget: number;
+  readonly limits: Limits;
 }
 
 /** The DNS server of a guest. */

@@ -1,5 +1,6 @@
 import type * as v from "valibot";
 import type { Address, Family } from "../base/address.js";
+import type { Limits } from "../base/limits.js";
 import { type AddressPlan, DEFAULT_PREFIX, type GuestConfig, planFor } from "../base/plan.js";
 import type { attachOptions, HostRecord, runOptions, slirp4netnsOptions } from "./options.js";
 
@@ -16,6 +17,7 @@ export interface NetworkOptions {
   readonly udpFiltering: GuestConfig["udpFiltering"];
   /** In bytes. */
   readonly memoryBudget: number;
+  readonly limits: Limits;
 }
 
 export interface Ipv6Options {
@@ -66,7 +68,22 @@ export function slirp4netnsNetwork(options: Slirp4netnsOptions): NetworkOptions 
 function commonNetwork(options: SlipwayOptions | Slirp4netnsOptions) {
   const { mtu, cidr: ipv4, outboundAddr, outboundAddr6, udpFiltering } = options;
   const outbound = { 4: outboundAddr, 6: outboundAddr6 };
-  return { mtu, ipv4, outbound, udpFiltering, memoryBudget: options.memory };
+  const limits = limitsOf(options);
+  return { mtu, ipv4, outbound, udpFiltering, memoryBudget: options.memory, limits };
+}
+
+function limitsOf(options: SlipwayOptions | Slirp4netnsOptions): Limits {
+  return {
+    flows: options.maxFlows,
+    flowsPerDestination: options.maxFlowsPerDestination,
+    halfOpen: options.maxHalfOpen,
+    newFlows: options.maxNewFlows,
+    mappings: options.maxMappings,
+    newMappings: options.maxNewMappings,
+    reassemblies: options.maxReassemblies,
+    listeners: options.maxListeners,
+    dnsQueries: options.maxDnsQueries,
+  };
 }
 
 /** Whoever names a network wants it. */

@@ -56,7 +56,7 @@ export function guestConfig(
   host: Upstream,
   name: string | null,
 ): GuestConfig {
-  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
+  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget, limits } = network;
   const plans = plansOf(network);
   return {
     mtu,
@@ -70,6 +70,7 @@ export function guestConfig(
     },
     udpFiltering,
     memoryBudget,
+    limits,
   };
 }
 

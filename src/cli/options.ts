@@ -2,8 +2,8 @@ import { Option } from "commander";
 import * as v from "valibot";
 import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
+import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
-import { type PortSet, parsePortSet } from "../base/port-set.js";
 
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
@@ -66,7 +66,6 @@ export const option = {
     "--memory <size>",
     `most memory for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
   ).default(DEFAULT_MEMORY, DEFAULT_MEMORY),
-  pcap: new Option("--pcap <file>", "write every frame, both ways, to this file, as pcapng"),
   stats: new Option("--stats", "print figures and counts of dropped packets at the end, on stderr"),
   tap: new Option("--tap <name>", "name of the TAP in the namespace").default("tap0", "tap0"),
   keepId: new Option("--keep-id", "keep the uid and gid instead of becoming root inside"),
@@ -78,14 +77,6 @@ export const option = {
     "-p, --publish <port>",
     "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
   ),
-  publishAuto: new Option(
-    "-P, --publish-auto",
-    "publish what the namespace listens on, at the same port, as long as it does",
-  ),
-  publishExclude: new Option(
-    "--publish-exclude <ports>",
-    "what --publish-auto leaves out: 22,8000-8010,53/udp",
-  ),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
     "pid",
     "pid",
@@ -94,6 +85,38 @@ export const option = {
   enableSandbox: new Option("--enable-sandbox", "as by default; for callers of slirp4netns"),
   enableSeccomp: new Option("--enable-seccomp", "as by default; for callers of slirp4netns"),
 } as const;
+
+/** No more than the stack has numbers for. */
+const LIMIT_MOST = 65_535;
+const NEW_FLOWS_MOST = 1_000_000;
+
+/** The limits of a guest, as `--help` has them. */
+export const limitOptions: readonly Option[] = [
+  limitOption("--max-flows", "flows", "TCP connections"),
+  limitOption(
+    "--max-flows-per-destination",
+    "flowsPerDestination",
+    "TCP connections to one address and port",
+  ),
+  limitOption("--max-half-open", "halfOpen", "TCP connections that wait for an answer"),
+  limitOption("--max-new-flows", "newFlows", "TCP connections that begin in a second"),
+  limitOption("--max-mappings", "mappings", "UDP and ping flows"),
+  limitOption(
+    "--max-new-mappings",
+    "newMappings",
+    "UDP and ping flows, and DNS queries, that begin in a second",
+  ),
+  limitOption("--max-reassemblies", "reassemblies", "datagrams that wait for fragments"),
+  limitOption("--max-listeners", "listeners", "published ports"),
+  limitOption("--max-dns-queries", "dnsQueries", "DNS queries under way"),
+];
+
+function limitOption(name: string, limit: keyof Limits, what: string): Option {
+  const value = String(DEFAULT_LIMITS[limit]);
+  return new Option(`${name} <number>`, what)
+    .default(value, value)
+    .helpGroup("Limits (what has been idle for longest ends first):");
+}
 
 const flag = v.optional(v.boolean(), false);
 
@@ -147,11 +170,22 @@ const interfaceName = v.pipe(
   ),
 );
 
+const limitEntries = {
+  maxFlows: wholeNumber("--max-flows", 1, LIMIT_MOST),
+  maxFlowsPerDestination: wholeNumber("--max-flows-per-destination", 1, LIMIT_MOST),
+  maxHalfOpen: wholeNumber("--max-half-open", 1, LIMIT_MOST),
+  maxNewFlows: wholeNumber("--max-new-flows", 1, NEW_FLOWS_MOST),
+  maxNewMappings: wholeNumber("--max-new-mappings", 1, NEW_FLOWS_MOST),
+  maxMappings: wholeNumber("--max-mappings", 1, LIMIT_MOST),
+  maxReassemblies: wholeNumber("--max-reassemblies", 1, LIMIT_MOST),
+  maxListeners: wholeNumber("--max-listeners", 0, LIMIT_MOST),
+  maxDnsQueries: wholeNumber("--max-dns-queries", 1, LIMIT_MOST),
+};
 const networkEntries = {
+  ...limitEntries,
   mtu,
   memory: memorySize("--memory"),
   stats: flag,
-  pcap: v.nullish(v.string(), null),
   cidr: addressPlan("--cidr", 4),
   ipv6Cidr: v.nullish(addressPlan("--ipv6-cidr", 6), null),
   disableDns: flag,
@@ -182,20 +216,6 @@ const publishEntries = {
       ),
     ),
     [],
-  ),
-  publishAuto: flag,
-  publishExclude: v.optional(
-    v.pipe(
-      v.string(),
-      v.rawTransform<string, PortSet>(({ dataset, addIssue, NEVER }) => {
-        const parsed = parsePortSet(dataset.value);
-        if (parsed !== null) return parsed;
-        addIssue({
-          message: `--publish-exclude ${dataset.value}: write it like 22,8000-8010,53/udp`,
-        });
-        return NEVER;
-      }),
-    ),
   ),
 };
 const descriptorEntries = {

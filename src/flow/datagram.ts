@@ -3,6 +3,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
+import type { TokenBucket } from "../base/token-bucket.js";
 import type { Stack } from "../stack/stack.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import type { QueuedError, ReceivedControl } from "../sys/control.js";
@@ -13,9 +14,11 @@ import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
 import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
+import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
+import type { LimitReports } from "./limit-reports.js";
 import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
 import { outboundSource } from "./outbound.js";
 import { PingProtocol } from "./ping.js";
@@ -25,9 +28,6 @@ import { SendQueue } from "./send-queue.js";
 import type { Session } from "./sessions.js";
 import { appearanceOf, gatewayOf, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
-
-/** Mappings of one guest: each is a descriptor of the process. */
-const MAX_MAPPINGS = 4096;
 
 /**
  * Calls per turn, so that no mapping starves another. The first asks for few: most sockets have one
@@ -43,6 +43,7 @@ export interface DatagramContext {
   readonly stack: Stack;
   readonly config: GuestConfig;
   readonly drops: DropCounters;
+  readonly reports: LimitReports;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -63,6 +64,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export class DatagramRelay {
   readonly #context: DatagramContext;
   readonly #mappings = new MappingTable();
+  readonly #newFlows: TokenBucket;
   readonly #queue: SendQueue;
   readonly #udp: UdpProtocol;
   readonly #ping: PingProtocol;
@@ -82,6 +84,7 @@ export class DatagramRelay {
   constructor(context: DatagramContext) {
     const { stack, memory, offload, config } = context;
     this.#context = context;
+    this.#newFlows = newFlowsBucket(config.limits.newMappings);
     this.#queue = new SendQueue(stack, memory, {
       clearErrors: (mapping) => this.#readErrors(mapping),
       onSendFailure: (mapping, offset, length, errno) =>
@@ -157,7 +160,7 @@ export class DatagramRelay {
         );
         continue;
       }
-      mapping.lastUsed = now;
+      this.#mappings.touch(mapping, now);
       this.#deliverFrom(mapping, receiver, mapping.session.seen, index, index + 1);
     }
     receiver.release();
@@ -226,7 +229,7 @@ export class DatagramRelay {
     const mapping =
       this.#mappings.find(frame, protocol, as) ?? this.#open(frame, protocol, { to, as }, now);
     if (mapping === null) return;
-    mapping.lastUsed = now;
+    this.#mappings.touch(mapping, now);
     mapping.mac = frame.sourceMac;
     const port = protocol.port(frame);
     mapping.contact(to, port);
@@ -245,7 +248,7 @@ export class DatagramRelay {
   #answer(mapping: Mapping, frame: Frame, segmentSize: number, now: number): void {
     const { session } = mapping;
     if (session === null) return;
-    mapping.lastUsed = now;
+    this.#mappings.touch(mapping, now);
     mapping.answered = true;
     mapping.mac = frame.sourceMac;
     const hopLimit = mapping.route.as === null ? frame.hopLimit - 1 : DEFAULT_HOP_LIMIT;
@@ -273,7 +276,7 @@ export class DatagramRelay {
     const known = sessions.ofClient(rule, client, clientPort, asked);
     if (known !== null) return known;
     const local = { address: asked, port: rule.hostPort };
-    if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
+    if (!this.#admit(now)) return null;
     const fd = openSessionSocket(listener, local, { address: client, port: clientPort });
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
@@ -313,9 +316,10 @@ export class DatagramRelay {
 
   #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
     const { guest, config } = this.#context;
+    if (!this.#admit(now)) return null;
     const fd = this.#openSocket(frame, protocol, route);
     if (fd < 0) {
-      this.#onOpenFailure(frame, protocol, -fd);
+      this.#onOpenFailure(frame, protocol, -fd, now);
       return null;
     }
     const isFiltered = config.udpFiltering === "address" && route.as === null;
@@ -326,14 +330,25 @@ export class DatagramRelay {
     return mapping;
   }
 
-  /** The oldest idle mapping goes first, both at our limit and at the process's. */
+  /** Room for one more mapping: the oldest idle goes. @returns false when too many begin */
+  #admit(now: number): boolean {
+    const { reports, config } = this.#context;
+    if (!this.#newFlows.take(now)) {
+      reports.report(DropReason.LimitMappingRate, now);
+      return false;
+    }
+    if (this.#mappings.count < config.limits.mappings) return true;
+    reports.report(DropReason.LimitMappings, now);
+    return this.#endOldest();
+  }
+
+  /** At the process's limit of descriptors, too, the oldest idle mapping goes first. */
   #openSocket(frame: Frame, protocol: DatagramProtocol, route: Route): number {
     const { config } = this.#context;
     const source = outboundSource(config.outbound, route.to);
-    if (this.#mappings.count >= MAX_MAPPINGS) this.#endOldest();
     const guestPort = protocol.guestPort(frame);
     const fd = protocol.open(route.to.family, guestPort, source);
-    if (fd !== -Errno.EMFILE && fd !== -Errno.ENFILE) return fd;
+    if (!isOutOfDescriptors(-fd)) return fd;
     return this.#endOldest() ? protocol.open(route.to.family, guestPort, source) : fd;
   }
 
@@ -343,11 +358,13 @@ export class DatagramRelay {
     return this.#mappings.endOldest();
   }
 
-  #onOpenFailure(frame: Frame, protocol: DatagramProtocol, errno: number): void {
-    const { drops, errors } = this.#context;
+  #onOpenFailure(frame: Frame, protocol: DatagramProtocol, errno: number, now: number): void {
+    const { drops, errors, reports } = this.#context;
     const isForbidden = errno === Errno.EACCES || errno === Errno.EPERM;
     if (protocol !== this.#ping || !isForbidden) {
-      drops.count(DropReason.LimitFlows);
+      if (isOutOfDescriptors(errno)) reports.report(DropReason.LimitDescriptors, now);
+      else drops.count(DropReason.HostRefused);
+      errors.about(frame, IcmpError.HostUnreachable[frame.family]);
       return;
     }
     drops.count(DropReason.PolicyPing);
@@ -424,7 +441,7 @@ export class DatagramRelay {
         continue;
       }
       mapping.answered = true;
-      mapping.lastUsed = now;
+      this.#mappings.touch(mapping, now);
       index += this.#deliverFrom(mapping, receiver, source, index, count);
     }
   }

@@ -20,9 +20,6 @@ import { appearanceOf } from "./translate.js";
 /** Clients taken of one listener per turn, so that none starves another. */
 const ACCEPT_BATCH = 32;
 
-/** Clients that wait for the guest's Ethernet address; further ones are reset. */
-const MOST_WAITING = 1024;
-
 /** For how long one waits, in ms: three solicitations, as in RFC 4861 §10. */
 const WAIT_LIMIT = 3_000;
 const WAIT_LOOK = 250;
@@ -63,7 +60,6 @@ export class PortForwards {
   readonly #listeners = new Map<number, Listener>();
   #waiting: Waiting[] = [];
   #lastId = 0;
-  #isClosed = false;
   /** When clients are taken again; -1: they are. */
   #resumeAt = -1;
 
@@ -71,19 +67,21 @@ export class PortForwards {
     this.#context = context;
   }
 
-  /** Whether the guest is gone. */
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** The rules in force, in the order in which they were added. */
   get rules(): readonly PublishedRule[] {
     return [...this.#listeners.values()].map(({ rule }) => rule);
   }
 
-  /** @returns the rule's number, 1 or more, or a negative errno as bind(2) has it */
+  /**
+   * @returns the rule's number, 1 or more, or a negative errno as bind(2) has it; ENOSPC: there are
+   * as many as may be
+   */
   add(port: PublishedPort): number {
-    if (this.#isClosed) return -Errno.ENETDOWN;
+    const { config, drops } = this.#context;
+    if (this.#listeners.size >= config.limits.listeners) {
+      drops.count(DropReason.LimitListeners);
+      return -Errno.ENOSPC;
+    }
     const open = port.protocol === "tcp" ? listenSocket : bindDatagramPort;
     const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
@@ -169,7 +167,6 @@ export class PortForwards {
   }
 
   close(): void {
-    this.#isClosed = true;
     for (const { fd } of this.#listeners.values()) native.close(fd);
     for (const { client } of this.#waiting) resetSocket(client.fd);
     this.#listeners.clear();
@@ -177,15 +174,15 @@ export class PortForwards {
   }
 
   #take(each: Waiting, now: number): void {
-    const { neighbors, drops } = this.#context;
+    const { neighbors, drops, config } = this.#context;
     const { rule, client, until } = each;
     const mac = neighbors.macOf(rule.guest, now);
     if (mac !== null) {
-      this.#connect(rule, client, mac);
-    } else if (now < until && this.#waiting.length < MOST_WAITING) {
+      this.#connect(rule, client, mac, now);
+    } else if (now < until && this.#waiting.length < config.limits.halfOpen) {
       this.#waiting.push(each);
     } else {
-      drops.count(now < until ? DropReason.LimitFlows : DropReason.GuestUnreachable);
+      drops.count(now < until ? DropReason.LimitHalfOpen : DropReason.GuestUnreachable);
       resetSocket(client.fd);
     }
   }
@@ -194,11 +191,12 @@ export class PortForwards {
     { id, guest, guestPort }: PublishedRule,
     { fd, address, port }: Accepted,
     mac: number,
+    now: number,
   ): void {
     const { config, tcp, drops } = this.#context;
     const peer = appearanceOf(config, address, guest.family);
-    if (tcp.connect(fd, id, { guest, guestPort, peer, peerPort: port }, mac)) return;
-    drops.count(DropReason.LimitFlows);
+    if (tcp.connect(fd, id, { guest, guestPort, peer, peerPort: port }, mac, now)) return;
+    drops.count(DropReason.LimitHalfOpen);
     resetSocket(fd);
   }
 

@@ -1,5 +1,6 @@
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
+import { type Place, Recency } from "../base/recency.js";
 import { native } from "../sys/native.js";
 import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
@@ -10,6 +11,9 @@ import { type Session, SessionTable } from "./sessions.js";
 /** A query is answered soon or not at all, and each takes a port of its own (RFC 4787 REQ-5 b). */
 const DNS_TIMEOUT = 10_000;
 const DNS_PORT = 53;
+
+/** No mapping ends earlier of itself, in ms. */
+export const LEAST_TIMEOUT = DNS_TIMEOUT;
 
 /** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
 export interface Route {
@@ -41,7 +45,10 @@ export class Mapping {
   readonly guestPort: number;
   readonly route: Route;
   mac: Mac;
+  /** Set by MappingTable.touch(). */
   lastUsed: number;
+  /** Where it stands among the guest's; null while it is in no table. */
+  place: Place<number> | null = null;
   answered = false;
   /** The client of a published port for whom it is; null: the guest began it. */
   session: Session | null = null;
@@ -115,12 +122,12 @@ export class MappingTable {
   readonly #byId: (Mapping | undefined)[] = [];
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
-  /** Ids by the guest's port: a guest has few addresses. */
-  readonly #byPort = new Map<number, number[]>();
-  #count = 0;
+  /** Ids by the guest's endpoint: a hostile guest has any number of addresses. */
+  readonly #byEndpoint = new Map<number, number[]>();
+  readonly #recency = new Recency<number>();
 
   get count(): number {
-    return this.#count;
+    return this.#recency.count;
   }
 
   get(id: number): Mapping | undefined {
@@ -128,7 +135,7 @@ export class MappingTable {
   }
 
   find(frame: Frame, protocol: DatagramProtocol, as: Address | null): Mapping | null {
-    const ids = this.#byPort.get(protocol.guestPort(frame));
+    const ids = this.#byEndpoint.get(endpointKey(frame.source, protocol.guestPort(frame)));
     if (ids === undefined) return null;
     for (const id of ids) {
       const mapping = this.#byId[id];
@@ -144,25 +151,27 @@ export class MappingTable {
 
   add(id: number, mapping: Mapping): void {
     this.#byId[id] = mapping;
-    this.#count += 1;
+    mapping.place = this.#recency.add(id);
     if (mapping.session !== null) this.sessions.add(mapping, mapping.session);
-    const ids = this.#byPort.get(mapping.guestPort);
-    if (ids === undefined) this.#byPort.set(mapping.guestPort, [id]);
+    const key = endpointKey(mapping.guest, mapping.guestPort);
+    const ids = this.#byEndpoint.get(key);
+    if (ids === undefined) this.#byEndpoint.set(key, [id]);
     else ids.push(id);
+  }
+
+  /** The mapping was used. @param now in ms */
+  touch(mapping: Mapping, now: number): void {
+    mapping.lastUsed = now;
+    if (mapping.place !== null) this.#recency.touch(mapping.place);
   }
 
   /** Ends the mapping that has been out of use for longest. @returns false when there is none */
   endOldest(): boolean {
-    let oldest = -1;
-    let since = Number.POSITIVE_INFINITY;
-    this.#byId.forEach((mapping, id) => {
-      if (mapping === undefined || mapping.lastUsed >= since) return;
-      since = mapping.lastUsed;
-      oldest = id;
-    });
-    const mapping = this.#byId[oldest];
-    if (mapping !== undefined) this.#end(oldest, mapping);
-    return mapping !== undefined;
+    const { oldest } = this.#recency;
+    const mapping = oldest === null ? undefined : this.#byId[oldest];
+    if (oldest === null || mapping === undefined) return false;
+    this.#end(oldest, mapping);
+    return true;
   }
 
   /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
@@ -201,9 +210,24 @@ export class MappingTable {
     if (mapping.session !== null) this.sessions.remove(mapping, mapping.session);
     this.#byId[id] = undefined;
     this.#endedIds.push(id);
-    this.#count -= 1;
-    const ids = (this.#byPort.get(mapping.guestPort) ?? []).filter((other) => other !== id);
-    if (ids.length === 0) this.#byPort.delete(mapping.guestPort);
-    else this.#byPort.set(mapping.guestPort, ids);
+    if (mapping.place !== null) this.#recency.remove(mapping.place);
+    const key = endpointKey(mapping.guest, mapping.guestPort);
+    const ids = (this.#byEndpoint.get(key) ?? []).filter((other) => other !== id);
+    if (ids.length === 0) this.#byEndpoint.delete(key);
+    else this.#byEndpoint.set(key, ids);
   }
+}
+
+/** Unknown to guests, so that none can aim its addresses at one key. */
+const [hashKey] = crypto.getRandomValues(new Uint32Array(1));
+
+/** Of a guest's address and port: exact in the port, a hash of the address. */
+function endpointKey({ w0, w1, w2, w3 }: Address, port: number): number {
+  const hash = mixed(mixed(mixed(mixed(hashKey, w0), w1), w2), w3);
+  return port * 0x1_0000_0000 + (hash >>> 0);
+}
+
+function mixed(hash: number, word: number): number {
+  const product = Math.imul(hash ^ word, 0x9e37_79b1);
+  return product ^ (product >>> 15);
 }

@@ -9,8 +9,11 @@ import { emitIpFragment, ipFragmentHeaderLength, ipHeaderLength } from "../wire/
 /** RFC 8200 §4.5; RFC 1122 §3.3.2 wants 60 to 120 s for IPv4. */
 const TIMEOUT = 60_000;
 
-/** Datagrams that wait for fragments: each holds a buffer of 64 KiB. */
-const MAX_DATAGRAMS = 16;
+/** What one that waits for fragments holds of the memory, in bytes: a block of wasm/src/heap.h. */
+const BUFFER_COST = 66 * 1024;
+
+/** So that fragments, of which nothing may ever come, do not take the memory from what moves. */
+const SHARE_OF_MEMORY = 1 / 8;
 
 /** A path cuts a datagram into one run; many islands are an attack on our memory. */
 const MAX_RANGES = 64;
@@ -90,11 +93,19 @@ export interface Reassembled {
 export class Reassembly {
   readonly #stack: Stack;
   readonly #drops: DropCounters;
+  /** The one whose last fragment came first, first. */
   readonly #incomplete: Incomplete[] = [];
+  readonly #most: number;
 
-  constructor(stack: Stack, drops: DropCounters) {
+  /**
+   * @param limit datagrams that may wait for fragments
+   * @param memoryBudget of the guest, in bytes
+   */
+  constructor(stack: Stack, drops: DropCounters, limit: number, memoryBudget: number) {
     this.#stack = stack;
     this.#drops = drops;
+    const share = Math.floor((memoryBudget * SHARE_OF_MEMORY) / BUFFER_COST);
+    this.#most = Math.min(limit, Math.max(1, share));
   }
 
   /** Datagrams that wait for fragments. */
@@ -107,8 +118,7 @@ export class Reassembly {
    * @returns the datagram when it was the last that was missing
    */
   add(frame: Frame, now: number): Reassembled | null {
-    const incomplete =
-      this.#incomplete.find((other) => other.owns(frame)) ?? this.#begin(frame, now);
+    const incomplete = this.#find(frame) ?? this.#begin(frame, now);
     if (incomplete === null) return null;
     if (incomplete.buffer === 0) {
       this.#drops.count(DropReason.IpFragmentOverlap);
@@ -145,11 +155,21 @@ export class Reassembly {
     this.#stack.giveBuffer(incomplete.buffer);
   }
 
-  #begin(frame: Frame, now: number): Incomplete | null {
-    if (this.#incomplete.length >= MAX_DATAGRAMS) {
-      this.#drops.count(DropReason.LimitFragments);
-      return null;
+  /** That which owns the fragment, from now on the one used last. */
+  #find(frame: Frame): Incomplete | null {
+    const index = this.#incomplete.findLastIndex((other) => other.owns(frame));
+    if (index < 0) return null;
+    const found = this.#incomplete[index];
+    if (index < this.#incomplete.length - 1) {
+      this.#incomplete.splice(index, 1);
+      this.#incomplete.push(found);
     }
+    return found;
+  }
+
+  /** At the limit that which has been idle for longest goes. */
+  #begin(frame: Frame, now: number): Incomplete | null {
+    if (this.#incomplete.length >= this.#most) this.#endOldest();
     const buffer = this.#stack.takeBuffer();
     if (buffer === 0) {
       this.#drops.count(DropReason.LimitMemory);
@@ -158,6 +178,12 @@ export class Reassembly {
     const incomplete = new Incomplete(frame, buffer, now);
     this.#incomplete.push(incomplete);
     return incomplete;
+  }
+
+  #endOldest(): void {
+    const [oldest] = this.#incomplete.splice(0, 1);
+    this.#drops.count(DropReason.LimitFragments);
+    if (oldest.buffer !== 0) this.#stack.giveBuffer(oldest.buffer);
   }
 
   /** The buffer of the first fragment that came is the datagram's: there it moves within. */

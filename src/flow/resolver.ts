@@ -1,9 +1,9 @@
 import type { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
+import type { TokenBucket } from "../base/token-bucket.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { randomBytes } from "../sys/random.js";
 import { connectSocket } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
@@ -19,6 +19,8 @@ import {
 } from "../wire/dns.js";
 import { ipHeaderLength } from "../wire/ip.js";
 import { UDP_HEADER_LENGTH } from "../wire/udp.js";
+import { newFlowsBucket } from "./admission.js";
+import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound } from "./outbound.js";
 
@@ -28,9 +30,6 @@ const NEXT_SERVER_AFTER = 1000;
 /** How long after which a query fails; clients of the C library have asked twice by then. */
 const QUERY_TIMEOUT = 10_000;
 
-/** Queries under way of one guest: each has a descriptor for every server asked. */
-const MAX_QUERIES = 256;
-
 const LONGEST_MESSAGE = 0xffff;
 
 /** What the resolver needs of its guest. */
@@ -38,6 +37,7 @@ export interface ResolverContext {
   readonly config: GuestConfig;
   readonly nameServers: NameServers;
   readonly drops: DropCounters;
+  readonly reports: LimitReports;
   /** Index of the guest in tokens. */
   readonly guest: number;
   /** Sends an Ethernet frame to the guest. */
@@ -99,24 +99,40 @@ export class Resolver {
   readonly #attempts: (Attempt | undefined)[] = [];
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
+  readonly #newFlows: TokenBucket;
   #expireAt = Number.POSITIVE_INFINITY;
 
   constructor(context: ResolverContext) {
     this.#context = context;
+    this.#newFlows = newFlowsBucket(context.config.limits.newMappings);
   }
 
   /** Asks the first server, unless the client repeats what is under way. */
   resolve(query: DnsQuery, client: LinkEndpoint, server: LinkEndpoint, now: number): void {
     const key = keyOf(query, client);
     if (this.#queries.has(key)) return;
-    if (this.#queries.size >= MAX_QUERIES) {
-      this.#context.drops.count(DropReason.LimitFlows);
-      return;
-    }
+    if (!this.#admit(now)) return;
     const { inOrder } = this.#context.nameServers;
     const pending = new PendingQuery(key, query, { client, server }, inOrder, now);
     this.#queries.set(key, pending);
     this.#askNext(pending, now);
+  }
+
+  /** Room for one more query: the oldest fails. @returns false when too many begin */
+  #admit(now: number): boolean {
+    const { config, reports } = this.#context;
+    if (!this.#newFlows.take(now)) {
+      reports.report(DropReason.LimitMappingRate, now);
+      return false;
+    }
+    if (this.#queries.size < config.limits.dnsQueries) return true;
+    reports.report(DropReason.LimitDnsQueries, now);
+    // A map keeps the order in which its entries were made.
+    for (const oldest of this.#queries.values()) {
+      this.#fail(oldest);
+      break;
+    }
+    return true;
   }
 
   /** Reads what an attempt's socket has received. */
@@ -258,7 +274,7 @@ export class Resolver {
 
 /** By the kernel's random numbers: a forger must not guess it. */
 function randomId(): number {
-  return new Uint16Array(randomBytes(2).buffer)[0];
+  return crypto.getRandomValues(new Uint16Array(1))[0];
 }
 
 /** A client repeats a query with the same port, id and question. */

@@ -2,6 +2,7 @@ import { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
+import type { TokenBucket } from "../base/token-bucket.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -9,7 +10,10 @@ import { native } from "../sys/native.js";
 import { connectSocket, pendingError, resetSocket } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
+import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
+import { Occupancy, type Seat } from "./occupancy.js";
 import { openOutbound } from "./outbound.js";
 import { PORT_ATTEMPTS, randomPort } from "./published.js";
 import { translateConnection } from "./translate.js";
@@ -20,9 +24,6 @@ const TURN_BUDGET = 256 * 1024;
 /** One registration for a socket's whole life; edges are remembered in the flow. */
 const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
-/** Further clients of published ports are reset while so many wait for the guest to answer. */
-const MOST_OPENING = 1024;
-
 /** What the relay needs of its guest. */
 export interface TcpContext {
   readonly stack: Stack;
@@ -30,6 +31,7 @@ export interface TcpContext {
   /** null when nothing answers at the DNS address. */
   readonly nameServers: NameServers | null;
   readonly drops: DropCounters;
+  readonly reports: LimitReports;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -52,6 +54,7 @@ class TcpFlow {
   readonly fd: number;
   /** The rule of the published port whose client began it; 0: the guest did. */
   readonly rule: number;
+  readonly seat: Seat;
   /** Both sides are established, or the guest has been answered. */
   connected = false;
   readable = false;
@@ -66,9 +69,10 @@ class TcpFlow {
   stackClosed = false;
   queued = false;
 
-  constructor(fd: number, rule: number) {
+  constructor(fd: number, rule: number, seat: Seat) {
     this.fd = fd;
     this.rule = rule;
+    this.seat = seat;
   }
 
   /** Whether a client of a published port began it: then the host side is the first to stand. */
@@ -91,6 +95,8 @@ export class TcpRelay {
   #working: number[] = [];
   /** Ids that the stack still holds for flows that are gone. */
   readonly #ended: number[] = [];
+  readonly #occupancy: Occupancy;
+  readonly #newFlows: TokenBucket;
   #count = 0;
   /** Clients of published ports that the guest has not answered. */
   #opening = 0;
@@ -98,7 +104,10 @@ export class TcpRelay {
   #sent = 0;
 
   constructor(context: TcpContext) {
+    const { limits } = context.config;
     this.#context = context;
+    this.#occupancy = new Occupancy(limits);
+    this.#newFlows = newFlowsBucket(limits.newFlows);
   }
 
   /** Bytes received from host sockets since the last call. */
@@ -123,10 +132,11 @@ export class TcpRelay {
   }
 
   /** Handles the events of one flow that the stack reported. */
-  onStackEvents(id: number, events: number): void {
-    if (events & FlowEvent.Syn) this.#open(id);
+  onStackEvents(id: number, events: number, now: number): void {
+    if (events & FlowEvent.Syn) this.#open(id, now);
     const flow = this.#flows[id];
     if (flow === undefined) return;
+    this.#occupancy.touch(flow.seat);
     if (events & FlowEvent.Reset) {
       this.#abort(id, flow);
       return;
@@ -145,6 +155,7 @@ export class TcpRelay {
   onSocketEvents(id: number, events: number): void {
     const flow = this.#flows[id];
     if (flow === undefined) return;
+    this.#occupancy.touch(flow.seat);
     if (!flow.connected && !flow.isPublished) {
       this.#onConnected(id, flow, events);
       return;
@@ -233,27 +244,45 @@ export class TcpRelay {
     ids.length = 0;
   }
 
-  #open(id: number): void {
-    const { stack, config, drops } = this.#context;
+  #open(id: number, now: number): void {
+    const { stack, config, drops, nameServers } = this.#context;
+    if (!this.#newFlows.take(now)) {
+      this.#context.reports.report(DropReason.LimitRate, now);
+      this.#ended.push(id);
+      return;
+    }
     const tuple = stack.tuple(id);
-    const destination = translateConnection(
-      config,
-      this.#context.nameServers,
-      tuple.peer,
-      tuple.peerPort,
-    );
+    const { peer, peerPort } = tuple;
+    const destination = translateConnection(config, nameServers, peer, peerPort);
     if (!(destination instanceof Address)) {
       drops.count(destination);
       this.#refuseByPolicy(id, tuple, destination);
       return;
     }
-    const fd = this.#connect(id, destination, tuple.peerPort);
+    const place = `${destination} ${peerPort}`;
+    this.#makeRoom(place, true, now);
+    const fd = this.#connect(id, destination, peerPort);
     if (fd < 0) {
+      if (isOutOfDescriptors(-fd)) this.#context.reports.report(DropReason.LimitDescriptors, now);
       this.#fail(id, tuple, -fd);
       return;
     }
-    this.#flows[id] = new TcpFlow(fd, 0);
+    this.#flows[id] = new TcpFlow(fd, 0, this.#occupancy.add(id, place, true));
     this.#count += 1;
+  }
+
+  /** Ends what has been idle for longest, where one more connection would be too many. */
+  #makeRoom(destination: string | null, isHalfOpen: boolean, now: number): void {
+    const occupancy = this.#occupancy;
+    let surplus = occupancy.surplusFor(destination, isHalfOpen);
+    for (; surplus !== null; surplus = occupancy.surplusFor(destination, isHalfOpen)) {
+      const { id, reason } = surplus;
+      const flow = this.#flows[id];
+      if (flow === undefined) return;
+      this.#context.reports.report(reason, now);
+      if (flow.connected || flow.isPublished) this.#abort(id, flow);
+      else this.#giveUp(id, flow);
+    }
   }
 
   /**
@@ -261,10 +290,12 @@ export class TcpRelay {
    * @param fd the client's socket, the relay's from now on
    * @param rule the port's number, 1 or more
    * @param tuple with the client as peer; where its port is taken already it gets another
+   * @param now in ms
    * @returns false when there is no room: fd is the caller's still
    */
-  connect(fd: number, rule: number, tuple: FlowTuple, mac: Mac): boolean {
-    if (this.#opening >= MOST_OPENING) return false;
+  connect(fd: number, rule: number, tuple: FlowTuple, mac: Mac, now: number): boolean {
+    if (this.#opening >= this.#context.config.limits.halfOpen) return false;
+    this.#makeRoom(null, false, now);
     const id = this.#openToGuest(tuple, mac);
     if (id < 0) return false;
     native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
@@ -274,7 +305,7 @@ export class TcpRelay {
       this.#ended.push(id);
       return false;
     }
-    this.#flows[id] = new TcpFlow(fd, rule);
+    this.#flows[id] = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false));
     this.#count += 1;
     this.#opening += 1;
     return true;
@@ -320,6 +351,7 @@ export class TcpRelay {
     }
     if (!(events & Epoll.Out)) return;
     flow.connected = true;
+    this.#occupancy.settle(flow.seat);
     flow.writable = true;
     flow.hungUp = (events & (Epoll.ReadHangUp | Epoll.HangUp)) !== 0;
     flow.readable = flow.hungUp || (events & Epoll.In) !== 0;
@@ -470,6 +502,12 @@ export class TcpRelay {
     this.#end(id);
   }
 
+  /** Silence: a guest that means it asks again, and finds its place. */
+  #giveUp(id: number, flow: TcpFlow): void {
+    native.close(flow.fd);
+    this.#end(id);
+  }
+
   #end(id: number): void {
     this.#forget(id);
     this.#ended.push(id);
@@ -477,7 +515,9 @@ export class TcpRelay {
 
   #forget(id: number): void {
     const flow = this.#flows[id];
-    if (flow?.isPublished && !flow.connected) this.#opening -= 1;
+    if (flow === undefined) return;
+    if (flow.isPublished && !flow.connected) this.#opening -= 1;
+    this.#occupancy.remove(flow.seat);
     this.#flows[id] = undefined;
     this.#count -= 1;
   }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
+import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { DEFAULT_PREFIX, planFor, type Upstream } from "../../src/base/plan.js";
 import { announcement } from "../../src/cli/announcement.js";
 import type { AttachConfig } from "../../src/cli/command-line.js";
@@ -17,6 +18,7 @@ const network: NetworkOptions = {
   outbound: { 4: null, 6: null },
   udpFiltering: "endpoint",
   memoryBudget: 64 * 1024 * 1024,
+  limits: DEFAULT_LIMITS,
 };
 const noUpstream: Upstream = { servers: [], search: [] };
 
@@ -126,9 +128,8 @@ const attachment: AttachConfig = {
   readyFd: null,
   exitFd: null,
   apiSocket: null,
-  publish: { ports: [], auto: null },
+  publish: [],
   stats: false,
-  pcap: null,
   announcement: "slirp4netns",
 };
 

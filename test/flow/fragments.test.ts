@@ -27,7 +27,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
 
   beforeEach(() => {
     wire = new Wire(MTU, false);
-    reassembly = new Reassembly(wire.stack, wire.drops);
+    reassembly = new Reassembly(wire.stack, wire.drops, 16, 64 * 1024 * 1024);
     frame = new Frame(wire.stack.bytes);
   });
   afterEach(() => wire.close());

@@ -60,14 +60,23 @@ describe("mappings", () => {
   });
 
   it("that have been out of use for longest make room", () => {
-    const [first, second] = [open(4000, 80, 5), open(4001, 80, 3)];
-    first.lastUsed = 9;
+    const [first, second] = [open(4000, 80, 2), open(4001, 80, 3)];
+    table.touch(first, 9);
     expect(table.endOldest()).toBe(true);
     expect(table.find(frameFrom(4001), udp, null)).toBeNull();
     expect(table.find(frameFrom(4000), udp, null)).toBe(first);
     expect(second.lastUsed).toBe(3);
     expect(table.endOldest()).toBe(true);
     expect(table.endOldest()).toBe(false);
+  });
+
+  it("are told apart by the guest's address, however many use one port", () => {
+    const mine = open(4000, 80, 0);
+    const frame = frameFrom(4000);
+    frame.source = other;
+    expect(table.find(frame, udp, null)).toBeNull();
+    frame.source = guest;
+    expect(table.find(frame, udp, null)).toBe(mine);
   });
 
   it("do not give an id away before reap, as events of it may be under way", () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
+import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
 import { NameServers } from "../../src/flow/name-servers.js";
 import { outboundSource } from "../../src/flow/outbound.js";
@@ -13,7 +14,15 @@ const PLANS = ["10.0.2.0/24", "fd00::/64"].map((text) => planFor(Prefix.parse(te
 
 function guest(changes: Partial<GuestConfig> = {}): GuestConfig {
   return {
-    ...{ mtu: 1500, memoryBudget: 0, plans: PLANS, hostLoopback: true, dns: null, hostname: null },
+    ...{
+      mtu: 1500,
+      memoryBudget: 0,
+      limits: DEFAULT_LIMITS,
+      plans: PLANS,
+      hostLoopback: true,
+      dns: null,
+      hostname: null,
+    },
     outbound: { 4: null, 6: null },
     udpFiltering: "endpoint",
     ...changes,

@@ -1,4 +1,5 @@
 import { Address, Prefix } from "../../src/base/address.js";
+import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { type DnsConfig, type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
 import { servicesFor, type Verdict } from "../../src/service/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
@@ -24,7 +25,8 @@ export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const udpFiltering = "endpoint" as const;
   const memoryBudget = 64 * 1024 * 1024;
   const plans = [PLAN4, PLAN6];
-  return { ...defaults, plans, outbound, udpFiltering, memoryBudget, ...changes };
+  const limits = DEFAULT_LIMITS;
+  return { ...defaults, plans, outbound, udpFiltering, memoryBudget, limits, ...changes };
 }
 
 export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {

@@ -1,0 +1,28 @@
+/** Lets so much through in a second, and as much at once after a pause of `burst`. */
+export class TokenBucket {
+  /** A millisecond. */
+  readonly #perMs: number;
+  readonly #burst: number;
+  #tokens: number;
+  #filledAt = 0;
+
+  /**
+   * @param rate a second
+   * @param burst most at once, 1 or more
+   */
+  constructor(rate: number, burst: number) {
+    this.#perMs = rate / 1000;
+    this.#burst = burst;
+    this.#tokens = burst;
+  }
+
+  /** Takes a token. @param now ms, never going back @returns false when there is none */
+  take(now: number): boolean {
+    const tokens = this.#tokens + (now - this.#filledAt) * this.#perMs;
+    this.#filledAt = now;
+    this.#tokens = Math.min(tokens, this.#burst);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

@@ -1,0 +1,19 @@
+import { expect, test } from "vitest";
+import { TokenBucket } from "../../src/base/token-bucket.js";
+
+function taken(bucket: TokenBucket, now: number): number {
+  let count = 0;
+  while (bucket.take(now)) count += 1;
+  return count;
+}
+
+test("a bucket gives its burst at once, and then its rate", () => {
+  const bucket = new TokenBucket(1000, 5);
+  expect(taken(bucket, 0)).toBe(5);
+  expect(taken(bucket, 0.5)).toBe(0);
+  expect(taken(bucket, 1)).toBe(1);
+  expect(taken(bucket, 3.25)).toBe(2);
+  expect(taken(bucket, 3.75)).toBe(0);
+  expect(taken(bucket, 4)).toBe(1);
+  expect(taken(bucket, 10_000)).toBe(5);
+});
