@@ -224,6 +224,14 @@ static void feed(struct pbuf *pbuf, uint8_t *ip, uint32_t ip_header, const struc
   tcp_input(pbuf, &interface);
 }
 
+/* lwIP keeps what is out of order beyond its window, and its window then falls below zero. */
+static bool is_beyond_window(const struct segment *segment, const struct tcp_pcb *pcb) {
+  uint32_t payload = segment->length - (segment->tcp[12] >> 4) * 4u;
+  uint32_t taken = payload + ((segment->flags & TCP_FLAG_FIN) != 0);
+  return taken > 0 && TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt) &&
+         TCP_SEQ_GT(segment->sequence + taken, pcb->rcv_nxt + pcb->rcv_wnd);
+}
+
 int32_t packet_input(uint32_t length) {
   struct segment segment;
   int32_t verdict = parse_segment(&segment, length);
@@ -242,6 +250,8 @@ int32_t packet_input(uint32_t length) {
   bool in_order = flow && flow->pcb && flow->pcb->rcv_nxt == segment.sequence;
   bool has_data = segment.length > (segment.tcp[12] >> 4) * 4u;
   if (flow && has_data && relay_is_over_quota(flow, in_order))
+    return ABI_DROP_OVER_QUOTA;
+  if (flow && flow->pcb && is_beyond_window(&segment, flow->pcb))
     return ABI_DROP_OVER_QUOTA;
 
   memcpy(mac_in_hand, segment.source_mac, 6);
