@@ -16,10 +16,9 @@ function cacheIfAny() {
   }
 }
 
-// esbuild writes ASCII, and Latin-1 is the quickest to read.
+// A function as Node wraps modules, by scripts/build. esbuild writes ASCII: Latin-1 is quickest.
 const text = readFileSync(bundle, "latin1");
-const wrapped = `(function(exports,require,module,__filename,__dirname){${text}\n})`;
-const script = new Script(wrapped, { filename: bundle, cachedData: cacheIfAny() });
+const script = new Script(text, { filename: bundle, cachedData: cacheIfAny() });
 // For scripts/record-cache.cjs.
 module.exports = script;
 script.runInThisContext().call({}, {}, require, {}, bundle, __dirname);

@@ -60,6 +60,26 @@ export function openTap(namespace: Namespace, name: string, settings: TapSetting
   }
 }
 
+/** A process of ours that stays in a namespace to make sockets there. */
+export interface Resident {
+  /** As socket(2). @returns a handle, non-blocking, or a negative errno */
+  socket(domain: number, type: number, protocol: number): number;
+  close(): void;
+}
+
+/**
+ * Sends a process of ours into a namespace.
+ * @throws UserError
+ */
+export function openResident(namespace: Namespace): Resident {
+  const agent = native.openAgent(namespace.userns, namespace.netns);
+  if (agent < 0) throw systemFailure(agent, namespace);
+  return {
+    socket: (domain, type, protocol) => native.agentSocket(agent, domain, type, protocol),
+    close: () => native.closeAgent(agent),
+  };
+}
+
 function configure(agent: number, namespace: Namespace, name: string, settings: TapSettings): void {
   const { mtu, txqueuelen, plans } = settings;
   const tap = native.agentIfindex(agent, name);

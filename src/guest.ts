@@ -1,6 +1,7 @@
 import type { Address, Family } from "./base/address.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
+import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
@@ -23,6 +24,7 @@ import {
 } from "./stack/stack.js";
 import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
+import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
 import { EtherType } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
@@ -64,6 +66,8 @@ export class Guest {
   readonly forwards: PortForwards;
   readonly drops: DropCounters = new Drops();
   readonly #tap: TapHandle;
+  /** Null where nobody asked for it. */
+  readonly #capture: Capture | null = null;
   readonly #stack: Stack;
   readonly #memory: number;
   readonly #tcp: TcpRelay;
@@ -102,8 +106,14 @@ export class Guest {
   /**
    * @param index the guest's number in tokens
    * @param tap becomes the guest's; close() closes it
+   * @param captureFile gets every frame, both ways; the guest's, too
    */
-  constructor(index: number, tap: TapHandle, config: GuestConfig) {
+  constructor(
+    index: number,
+    tap: TapHandle,
+    config: GuestConfig,
+    captureFile: CaptureFile | null = null,
+  ) {
     this.config = config;
     this.#tap = tap;
     const mac = gatewayMac(config.plans);
@@ -113,8 +123,11 @@ export class Guest {
       offload: tap.vnetHeader,
       mac,
       memoryBudget: config.memoryBudget,
-      seed: randomSeed(),
-      transmit: (pieces, count) => native.writev(fd, this.#memory, pieces, count),
+      seed: new Uint32Array(randomBytes(8).buffer),
+      transmit:
+        captureFile === null
+          ? (pieces, count) => native.writev(fd, this.#memory, pieces, count)
+          : (pieces, count) => this.#transmitCaptured(pieces, count),
     });
     this.#memory = native.registerMemory(this.#stack.memory);
     this.#frameHeader = tap.vnetHeader ? this.#stack.headroom : 0;
@@ -135,7 +148,9 @@ export class Guest {
       guest: index,
     };
     const offload = tap.vnetHeader;
-    this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac });
+    if (captureFile !== null) this.#capture = new Capture(captureFile, { ...common, offload });
+    const capture = this.#capture;
+    this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac, capture });
     this.#icmpErrors = new IcmpErrors(config, this.#writer);
     const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
     if (nameServers !== null) {
@@ -204,10 +219,18 @@ export class Guest {
       }
       bytes += length;
       this.#moved += length;
+      this.#capture?.received(buffer, length);
       this.#onFrame(start + length);
+      this.#capture?.settle();
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
     return 0;
+  }
+
+  #transmitCaptured(pieces: number, count: number): number {
+    const written = native.writev(this.#tap.fd, this.#memory, pieces, count);
+    this.#capture?.sent(pieces, count, written, true);
+    return written;
   }
 
   /** Bytes from the guest and from the host since the last call. */
@@ -264,6 +287,7 @@ export class Guest {
     this.forwards.close();
     this.#datagrams.close();
     this.#resolver?.close();
+    this.#capture?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
   }
@@ -412,11 +436,4 @@ export class Guest {
     const mac = this.#stack.guestMac(id);
     this.#icmpErrors.aboutPacket(syn, mac, error[tuple.peer.family]);
   }
-}
-
-function randomSeed(): Uint32Array {
-  const words = new Uint32Array(2);
-  const filled = native.getRandom(new Uint8Array(words.buffer));
-  if (filled !== words.byteLength) throw new Error(`getrandom: ${filled}`);
-  return words;
 }

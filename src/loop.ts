@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
 import type { GuestConfig } from "./base/plan.js";
+import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import { Epoll, Errno } from "./sys/constants.js";
 import { native } from "./sys/native.js";
+import { reclaimMemory } from "./sys/reclaim.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/token.js";
 
 /** Events fetched by one wake-up. */
@@ -21,6 +23,11 @@ const DRAIN_LOOK = 5;
 /** Above the least retransmission time of Linux, TCP_RTO_MIN: 200. */
 const DRAIN_QUIET = 250;
 
+/** Memory is given back after the start, and after so many wake-ups … */
+const RECLAIM_WAKES = 10_000;
+/** … once no traffic has come for so long, in ms. */
+const RECLAIM_QUIET = 1_000;
+
 /** A guest of the loop and what is to be told about it. */
 interface Served {
   readonly guest: Guest;
@@ -36,12 +43,19 @@ export class Loop {
   readonly #served: (Served | undefined)[] = [];
   readonly #watchers: (((events: number) => void) | undefined)[] = [];
   readonly #watcherIds = new Map<number, number>();
+  readonly #freeWatcherIds: number[] = [];
+  /** Ids that events of this wake-up may still carry. */
+  readonly #endedWatcherIds: number[] = [];
   /** Whether another processor is there for those whom we would keep from this one. */
   readonly #maySpin = availableParallelism() > 1;
   #smallWakes = 0;
+  #wakes = 0;
+  /** Number of the wake-up after which memory is given back; none is while that is waited for. */
+  #reclaimAt = 0;
 
   /** Runs until stop(). */
   start(): void {
+    this.#reclaimWhenQuiet();
     native.loopStart((count, now) => this.#onWake(count, now), this.#events);
   }
 
@@ -79,14 +93,20 @@ export class Loop {
    * @param tap becomes the loop's
    * @param onGone called when the guest has ended by itself, with the reason: its TAP was deleted, or
    * its stack failed
+   * @param capture gets every frame of the guest, both ways
    * @throws RangeError when the process serves MAX_GUESTS already
    */
-  addGuest(tap: TapHandle, config: GuestConfig, onGone: (why: string) => void): Guest {
+  addGuest(
+    tap: TapHandle,
+    config: GuestConfig,
+    onGone: (why: string) => void,
+    capture: CaptureFile | null = null,
+  ): Guest {
     let index = this.#served.indexOf(undefined);
     if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
-    const guest = new Guest(index, tap, config);
+    const guest = new Guest(index, tap, config, capture);
     this.#served[index] = { guest, onGone };
     return guest;
   }
@@ -101,33 +121,75 @@ export class Loop {
 
   /** Calls back on any poll event of a handle: exit-fd, pidfd. @returns 0 or a negative errno */
   watchFd(fd: number, callback: (events: number) => void): number {
-    const id = this.#watchers.length;
-    const result = native.watch(fd, Epoll.In, tokenOf(TokenKind.Watcher, 0, id));
-    if (result < 0) return result;
-    this.#watchers.push(callback);
+    // Outside of the wake-up, so that the callback may use promises.
+    return this.watch(fd, Epoll.In, (events) => {
+      setImmediate(() => {
+        if (this.#watcherIds.has(fd)) callback(events);
+      });
+    });
+  }
+
+  /**
+   * Calls back within the wake-up, where promises are not served: for what is answered at once.
+   * @param events bits of Epoll
+   * @returns 0 or a negative errno
+   */
+  watch(fd: number, events: number, callback: (events: number) => void): number {
+    const id = this.#freeWatcherIds.pop() ?? this.#watchers.length;
+    const result = native.watch(fd, events, tokenOf(TokenKind.Watcher, 0, id));
+    if (result < 0) {
+      this.#freeWatcherIds.push(id);
+      return result;
+    }
+    this.#watchers[id] = callback;
     this.#watcherIds.set(fd, id);
     return 0;
   }
 
-  unwatchFd(fd: number): void {
+  /** Asks for other events of a descriptor that is watched. */
+  rewatch(fd: number, events: number): void {
+    const id = this.#watcherIds.get(fd);
+    if (id !== undefined) native.rewatch(fd, events, tokenOf(TokenKind.Watcher, 0, id));
+  }
+
+  /** To be called before the descriptor is closed. */
+  unwatch(fd: number): void {
     const id = this.#watcherIds.get(fd);
     if (id === undefined) return;
     native.unwatch(fd);
     this.#watcherIds.delete(fd);
     this.#watchers[id] = undefined;
+    this.#endedWatcherIds.push(id);
+  }
+
+  #reclaimWhenQuiet(): void {
+    const before = this.#wakes;
+    setTimeout(() => {
+      if (this.#wakes !== before) {
+        this.#reclaimWhenQuiet();
+        return;
+      }
+      reclaimMemory();
+      this.#reclaimAt = before + RECLAIM_WAKES;
+    }, RECLAIM_QUIET).unref();
   }
 
   #onWake(count: number, now: number): number {
+    this.#wakes += 1;
+    if (this.#wakes === this.#reclaimAt) this.#reclaimWhenQuiet();
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
-    return this.#turn(now);
+    const next = this.#turn(now);
+    for (const id of this.#endedWatcherIds) this.#freeWatcherIds.push(id);
+    this.#endedWatcherIds.length = 0;
+    return next;
   }
 
   #onEvent(token: number, events: number, now: number): void {
     const kind = kindOf(token);
     if (kind === TokenKind.Watcher) {
-      this.#onWatched(idOf(token), events);
+      this.#watchers[idOf(token)]?.(events);
       return;
     }
     const served = this.#served[guestOf(token)];
@@ -164,11 +226,6 @@ export class Loop {
         guest.onResolver(idOf(token), now);
         return;
     }
-  }
-
-  /** Outside of the wake-up, so that the callback may use promises. */
-  #onWatched(id: number, events: number): void {
-    setImmediate(() => this.#watchers[id]?.(events));
   }
 
   /** A deleted TAP reports an error for ever: the guest ends. */

@@ -6,10 +6,11 @@ import type { HelperMeter, Testbed } from "../testbed.ts";
 import { runBulk } from "./bulk.ts";
 import { holdingFlows } from "./load.ts";
 
-/** Until start-up work, duplicate address detection and the like are over. */
-const SETTLE_MS = 2000;
-/** Until a runtime that gives memory back after load has had an occasion to. */
-const RELEASE_MS = 500;
+/**
+ * Until start-up work, duplicate address detection and the like are over, and a runtime that gives
+ * memory back when nothing happens has done so.
+ */
+const SETTLE_MS = 5000;
 
 export async function measureIdle(helper: HelperMeter, seconds: number): Promise<Metrics> {
   await delay(SETTLE_MS);
@@ -25,7 +26,10 @@ export async function measureIdleFlows(
   flows: number,
 ): Promise<Metrics> {
   const before = helper.memory();
-  const after = await holdingFlows(bed, flows, async () => helper.memory());
+  const after = await holdingFlows(bed, flows, async () => {
+    await delay(SETTLE_MS);
+    return helper.memory();
+  });
   const memoryPerFlow = (after.resident - before.resident) / flows / 1e3;
   return { ...memoryMetrics(after), memoryPerFlow };
 }
@@ -38,7 +42,7 @@ export async function measureAfterLoad(
 ): Promise<Metrics> {
   await runBulk(bed, { direction: "up", streams, seconds });
   await runBulk(bed, { direction: "down", streams, seconds });
-  await delay(RELEASE_MS);
+  await delay(SETTLE_MS);
   return memoryMetrics(helper.memory());
 }
 

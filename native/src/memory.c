@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <malloc.h>
 
 #include "call.h"
 #include "instance.h"
@@ -39,8 +40,15 @@ static napi_value unregister_memory(napi_env env, napi_callback_info info) {
   return call_end(&call, 0);
 }
 
+/* malloc_trim(3): glibc keeps what was freed in the middle of its heap until it is told. */
+static napi_value trim_memory(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 0);
+  return call_end(&call, malloc_trim(0));
+}
+
 const struct method memory_methods[] = {
     {"registerMemory", register_memory},
     {"unregisterMemory", unregister_memory},
+    {"trimMemory", trim_memory},
     {NULL, NULL},
 };

@@ -1,70 +1,156 @@
 import { lstatSync, unlinkSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
-import type { Guest } from "../guest.js";
-import { answer, isComplete, refusal } from "./requests.js";
+import type { Loop } from "../loop.js";
+import { Epoll, Errno } from "../sys/constants.js";
+import {
+  acceptLocal,
+  connectLocal,
+  LONGEST_SOCKET_PATH,
+  listenLocal,
+} from "../sys/local-socket.js";
+import { native } from "../sys/native.js";
+import { Client } from "./client.js";
+import type { Subject } from "./subject.js";
 
-/** slirp4netns reads 4096 bytes and takes as many for too many. */
-const MOST_REQUEST = 4095;
+/** At so many the oldest goes first. */
+const MOST_CLIENTS = 256;
 
-/** For how long a client may take to send its request and fetch the answer, in ms. */
-const TIME_LIMIT = 5_000;
+/** Clients taken per wake-up: mostly their requests are there already, and are answered at once. */
+const ACCEPT_BATCH = 16;
 
-const MOST_CONNECTIONS = 256;
+/** Further ones wait in the kernel; it cuts this to net.core.somaxconn. */
+const BACKLOG = 4096;
+
+/** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
+const LOOK = 500;
 
 /** 0600: whoever may speak here may open ports as this user. */
 const UMASK = 0o177;
 
 /**
- * Listens at `path` for requests about a guest, for as long as the process runs.
+ * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
+ * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
  * @returns what takes the socket away
  * @throws UserError when the path cannot be listened at
  */
-export async function serveApi(path: string, guest: Guest): Promise<() => void> {
-  await removeStale(path);
-  const server = createServer({ allowHalfOpen: true }, (client) => serve(client, guest));
-  server.maxConnections = MOST_CONNECTIONS;
-  try {
-    await listen(server, path);
-  } catch (error) {
-    throw new UserError(`API socket ${path}: ${sentenceOf(error)}`);
-  }
-  return () => removeQuietly(path);
+export function serveApi(path: string, loop: Loop, subject: Subject): () => void {
+  removeStale(path);
+  const listener = listenPrivately(path);
+  if (listener < 0) throw new UserError(`API socket ${path}: ${sentenceOf(-listener)}`);
+  const server = new ApiServer(listener, loop, subject);
+  return () => {
+    server.close();
+    removeQuietly(path);
+  };
 }
 
-/** The socket file is made while the umask is set: listen() binds before it returns. */
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    const before = process.umask(UMASK);
-    server.listen(path, resolve);
+/** The clients of one socket. */
+class ApiServer {
+  readonly #listener: number;
+  readonly #loop: Loop;
+  readonly #subject: Subject;
+  /** In the order in which they came. */
+  readonly #clients = new Set<Client>();
+  #timer: NodeJS.Timeout | null = null;
+  #isPaused = false;
+
+  constructor(listener: number, loop: Loop, subject: Subject) {
+    this.#listener = listener;
+    this.#loop = loop;
+    this.#subject = subject;
+    loop.watch(listener, Epoll.In, () => this.#accept());
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const client of this.#clients) client.close();
+    this.#loop.unwatch(this.#listener);
+    native.close(this.#listener);
+  }
+
+  #accept(): void {
+    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+      const fd = acceptLocal(this.#listener);
+      if (fd < 0) {
+        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause();
+        return;
+      }
+      this.#serve(fd);
+    }
+  }
+
+  #serve(fd: number): void {
+    if (this.#clients.size >= MOST_CLIENTS)
+      for (const oldest of this.#clients.keys()) {
+        oldest.close();
+        break;
+      }
+    const client = new Client(fd, {
+      loop: this.#loop,
+      subject: this.#subject,
+      onClosed: (closed) => this.#clients.delete(closed),
+    });
+    this.#clients.add(client);
+    client.start();
+    if (this.#clients.size > 0) this.#lookSoon();
+  }
+
+  /** Without a descriptor left the listener would report its clients for ever. */
+  #pause(): void {
+    this.#isPaused = true;
+    this.#loop.rewatch(this.#listener, 0);
+    this.#lookSoon();
+  }
+
+  #lookSoon(): void {
+    this.#timer ??= setTimeout(() => this.#look(), LOOK);
+  }
+
+  #look(): void {
+    this.#timer = null;
+    const now = performance.now();
+    for (const client of this.#clients) if (client.isLate(now)) client.close();
+    if (this.#isPaused) this.#loop.rewatch(this.#listener, Epoll.In);
+    this.#isPaused = false;
+    if (this.#clients.size > 0) this.#lookSoon();
+  }
+}
+
+/** The file is made by bind(2), with the rights that the umask leaves. */
+function listenPrivately(path: string): number {
+  const before = process.umask(UMASK);
+  try {
+    return listenLocal(path, BACKLOG);
+  } finally {
     process.umask(before);
-  });
+  }
 }
 
 /** A socket on which nobody listens is what a killed process has left. */
-async function removeStale(path: string): Promise<void> {
+function removeStale(path: string): void {
   if (!isSocket(path)) return;
-  if (await isLive(path)) {
+  if (isLive(path)) {
     throw new UserError(`API socket ${path} is in use by another process: choose another path`);
   }
   removeQuietly(path);
 }
 
 function isSocket(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+  } catch {
+    // ENOTDIR, EACCES: listening tells.
+    return false;
+  }
 }
 
-function isLive(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(path);
-    probe
-      .once("connect", () => resolve(true))
-      .once("error", (error) => {
-        resolve(codeOf(error) !== "ECONNREFUSED");
-      });
-    probe.once("connect", () => probe.destroy());
-  });
+/** EAGAIN: somebody listens and has no time. EACCES: it is not ours to judge. */
+function isLive(path: string): boolean {
+  const probe = connectLocal(path);
+  if (probe < 0) return probe !== -Errno.ECONNREFUSED;
+  native.close(probe);
+  return true;
 }
 
 function removeQuietly(path: string): void {
@@ -75,44 +161,20 @@ function removeQuietly(path: string): void {
   }
 }
 
-function serve(client: Socket, guest: Guest): void {
-  let text = "";
-  let isAnswered = false;
-  const respond = (what: string): void => {
-    if (isAnswered) return;
-    isAnswered = true;
-    client.end(what);
-  };
-  client.setEncoding("utf8");
-  setTimeout(() => client.destroy(), TIME_LIMIT).unref();
-  client.on("error", () => client.destroy());
-  client.on("data", (part: string) => {
-    text += part;
-    if (Buffer.byteLength(text) > MOST_REQUEST) respond(refusal("too large message"));
-    else if (!isAnswered && isComplete(text)) respond(answer(guest, text));
-  });
-  client.on("end", () => {
-    if (!isAnswered) respond(answer(guest, text));
-  });
-}
-
-function sentenceOf(error: unknown): string {
-  const code = codeOf(error);
-  switch (code) {
-    case "EADDRINUSE":
+function sentenceOf(errno: number): string {
+  switch (errno) {
+    case Errno.EADDRINUSE:
       return "the path exists and is not a socket: choose another";
-    case "ENOENT":
+    case Errno.ENOENT:
+    case Errno.ENOTDIR:
       return "its directory does not exist: make it";
-    case "EACCES":
+    case Errno.EACCES:
+    case Errno.EPERM:
+    case Errno.EROFS:
       return "not permitted to make it there: choose another directory";
-    case "EINVAL":
-    case "ENAMETOOLONG":
-      return "the path is too long for a socket: 107 bytes at most";
+    case Errno.ENAMETOOLONG:
+      return `the path is too long for a socket: ${LONGEST_SOCKET_PATH} bytes at most`;
     default:
-      return `cannot listen (${code}): choose another path`;
+      return `cannot listen (${getSystemErrorName(-errno)}): choose another path`;
   }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

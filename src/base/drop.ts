@@ -89,9 +89,12 @@ export function dropReasonName(reason: DropReason): string {
 export class DropCounters {
   // Doubles count without allocating and do not wrap below 2^53.
   readonly #counts = new Float64Array(NAMES.length);
+  /** What was counted last; a reader may set it to 0 to see whether there is more. */
+  last: DropReasonOrOk = 0;
 
   count(reason: DropReason): void {
     this.#counts[-reason] += 1;
+    this.last = reason;
   }
 
   get(reason: DropReason): number {

@@ -6,11 +6,12 @@ import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
+import { openCapture } from "./capture.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
-import { publishPorts } from "./publish.js";
+import { startPublishing } from "./publish.js";
 import { printStatistics } from "./statistics.js";
 
 const STDOUT = 1;
@@ -32,14 +33,20 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   if (target.pid !== null) endings.push(openProcess(target.pid));
 
+  const { pcap } = options;
+  const capture = pcap === null ? null : openCapture(pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
   const loop = new Loop();
-  const guest = loop.addGuest(tap, config, (why) => {
+  const onGone = (why: string) =>
     fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
-  });
-  const published = publishPorts(guest, options.publish);
+  const guest = loop.addGuest(tap, config, onGone, capture);
+  let published = "";
+  let report = (line: string): void => {
+    published += line;
+  };
+  startPublishing(guest, target, options.publish, (line) => report(line));
   let removeSocket = (): void => {};
   const end = (): void => {
     if (options.stats) printStatistics(guest);
@@ -56,11 +63,11 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   loop.start();
   if (options.apiSocket !== null) {
-    // Loaded only here: it brings node:net, 3 ms of a start.
     const { serveApi } = await import("../api/server.js");
-    removeSocket = await serveApi(options.apiSocket, guest);
+    removeSocket = serveApi(options.apiSocket, loop, { guest, tap: options.tap, pid: target.pid });
   }
-  announce(announcement(options, config) + published.join(""));
+  announce(announcement(options, config) + published);
+  report = announce;
   if (readyFd !== null) tellReady(readyFd);
 }
 

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
+import type * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
+import { NO_PORTS } from "../base/port-set.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import {
   attachOptions,
@@ -11,7 +13,7 @@ import {
   runOptions,
   slirp4netnsOptions,
 } from "./options.js";
-import type { PublishOption } from "./publish-option.js";
+import type { PublishOptions } from "./publish-option.js";
 
 /** A network namespace that exists. */
 export interface Target {
@@ -29,7 +31,9 @@ export interface RunConfig {
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
-  readonly publish: readonly PublishOption[];
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
+  readonly publish: PublishOptions;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
@@ -47,7 +51,9 @@ export interface AttachConfig {
   readonly apiSocket: string | null;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
-  readonly publish: readonly PublishOption[];
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
+  readonly publish: PublishOptions;
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
 }
@@ -123,20 +129,32 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, stats, publish, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, pcap, dnsOption: resolverOptions } = options;
+      const publish = publishOptions(options);
       const network = slipwayNetwork(options);
       ask({
         kind: "run",
-        config: { network, tap, keepId, stats, publish, resolverOptions, command },
+        config: { network, tap, keepId, stats, pcap, publish, resolverOptions, command },
       });
     });
   return withNetworkOptions(command);
+}
+
+function publishOptions(options: v.InferOutput<typeof runOptions | typeof attachOptions>) {
+  const { publish: ports, publishAuto, publishExclude } = options;
+  if (publishExclude !== undefined && !publishAuto) {
+    throw new UserError("--publish-exclude is for --publish-auto: give that, too", 2);
+  }
+  const exclude = publishExclude ?? NO_PORTS;
+  return { ports, auto: publishAuto ? { exclude } : null };
 }
 
 /** What `run` and `attach` offer beside slirp4netns's options. */
 function withNetworkOptions(command: Command): Command {
   return withCommonOptions(command)
     .addOption(option.publish)
+    .addOption(option.publishAuto)
+    .addOption(option.publishExclude)
     .addOption(option.hostLoopback)
     .addOption(option.noIpv6)
     .addOption(option.dns)
@@ -154,7 +172,8 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.outboundAddr6)
     .addOption(option.udpFiltering)
     .addOption(option.memory)
-    .addOption(option.stats);
+    .addOption(option.stats)
+    .addOption(option.pcap);
   for (const each of limitOptions) command.addOption(each);
   return command;
 }
@@ -170,7 +189,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.apiSocket)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, apiSocket, publish, stats } = options;
+      const { tap, readyFd, exitFd, apiSocket, stats, pcap } = options;
       ask({
         kind: "attach",
         config: {
@@ -181,8 +200,9 @@ function attachCommand(ask: Ask): Command {
           readyFd,
           exitFd,
           apiSocket,
-          publish,
+          publish: publishOptions(options),
           stats,
+          pcap,
           announcement: "slipway",
         },
       });
@@ -212,7 +232,7 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.enableSeccomp)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { tap, configure, readyFd, exitFd, apiSocket, stats } = options;
+      const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap } = options;
       ask({
         kind: "attach",
         config: {
@@ -223,8 +243,9 @@ function slirp4netnsProgram(ask: Ask): Command {
           readyFd,
           exitFd,
           apiSocket,
-          publish: [],
+          publish: { ports: [], auto: null },
           stats,
+          pcap,
           announcement: "slirp4netns",
         },
       });

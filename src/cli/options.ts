@@ -4,6 +4,7 @@ import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import { type PortSet, parsePortSet } from "../base/port-set.js";
 
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
@@ -66,6 +67,7 @@ export const option = {
     "--memory <size>",
     `most memory for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
   ).default(DEFAULT_MEMORY, DEFAULT_MEMORY),
+  pcap: new Option("--pcap <file>", "write every frame, both ways, to this file, as pcapng"),
   stats: new Option("--stats", "print figures and counts of dropped packets at the end, on stderr"),
   tap: new Option("--tap <name>", "name of the TAP in the namespace").default("tap0", "tap0"),
   keepId: new Option("--keep-id", "keep the uid and gid instead of becoming root inside"),
@@ -76,6 +78,14 @@ export const option = {
   publish: repeated(
     "-p, --publish <port>",
     "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
+  ),
+  publishAuto: new Option(
+    "-P, --publish-auto",
+    "publish what the namespace listens on, at the same port, as long as it does",
+  ),
+  publishExclude: new Option(
+    "--publish-exclude <ports>",
+    "what --publish-auto leaves out: 22,8000-8010,53/udp",
   ),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
     "pid",
@@ -186,6 +196,7 @@ const networkEntries = {
   mtu,
   memory: memorySize("--memory"),
   stats: flag,
+  pcap: v.nullish(v.string(), null),
   cidr: addressPlan("--cidr", 4),
   ipv6Cidr: v.nullish(addressPlan("--ipv6-cidr", 6), null),
   disableDns: flag,
@@ -216,6 +227,20 @@ const publishEntries = {
       ),
     ),
     [],
+  ),
+  publishAuto: flag,
+  publishExclude: v.optional(
+    v.pipe(
+      v.string(),
+      v.rawTransform<string, PortSet>(({ dataset, addIssue, NEVER }) => {
+        const parsed = parsePortSet(dataset.value);
+        if (parsed !== null) return parsed;
+        addIssue({
+          message: `--publish-exclude ${dataset.value}: write it like 22,8000-8010,53/udp`,
+        });
+        return NEVER;
+      }),
+    ),
   ),
 };
 const descriptorEntries = {

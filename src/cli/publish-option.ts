@@ -1,6 +1,12 @@
 import { Address } from "../base/address.js";
+import { type PortSet, parsePortRange } from "../base/port-set.js";
 
-const HIGHEST_PORT = 65_535;
+/** What shall be published. */
+export interface PublishOptions {
+  readonly ports: readonly PublishOption[];
+  /** Whether what the guest listens on is published, and what of it is not; null: it is not. */
+  readonly auto: { readonly exclude: PortSet } | null;
+}
 
 /** What one `--publish` asks for. */
 export interface PublishOption {
@@ -42,9 +48,6 @@ export function parsePublish(text: string): PublishOption | null {
 }
 
 function parseRange(text: string): Range | null {
-  const [, from, to] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
-  const first = Number(from);
-  const last = to === undefined ? first : Number(to);
-  const isRange = first >= 1 && first <= last && last <= HIGHEST_PORT;
-  return isRange ? { first, count: last - first + 1 } : null;
+  const range = parsePortRange(text);
+  return range === null ? null : { first: range.first, count: range.last - range.first + 1 };
 }

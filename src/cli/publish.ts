@@ -1,27 +1,91 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
+import { type Namespace, openResident } from "../attach.js";
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { PortSet } from "../base/port-set.js";
+import { AutoPublish } from "../flow/auto-publish.js";
+import { GuestListeners } from "../flow/guest-listeners.js";
 import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
-import type { PublishOption } from "./publish-option.js";
+import { Socket } from "../sys/constants.js";
+import type { PublishOption, PublishOptions } from "./publish-option.js";
 
-const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOSPC } = constants.errno;
+const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENFILE, ENOSPC } = constants.errno;
 
 /** Both families of an unnamed host address get the port that the first was given. */
 const ANY: readonly Address[] = [Address.ofIpv4Word(0), Address.ofWords(0, 0, 0, 0)];
 /** How often another free port is tried when the second family has it not. */
 const RANDOM_ATTEMPTS = 16;
 
+/** How soon a look goes on that was not done at once, and how soon one that failed is repeated, in ms. */
+const STEP_WAIT = 1;
+const FAILURE_WAIT = 5_000;
+
 /**
- * Publishes ports of a guest.
- * @returns a line for each whose host port was left to us
+ * Publishes ports of a guest, and goes on to do so where that was asked for.
+ * @param namespace the guest's
+ * @param report takes a line for each port that was chosen by us, now and later
  * @throws UserError for the first that cannot be had; the process is then to end
  */
-export function publishPorts(guest: Guest, options: readonly PublishOption[]): readonly string[] {
-  return options.flatMap((option) =>
-    Array.from({ length: option.count }, (_, index) => publishOne(guest, option, index)).flat(),
+export function startPublishing(
+  guest: Guest,
+  namespace: Namespace,
+  options: PublishOptions,
+  report: (line: string) => void,
+): void {
+  for (const port of options.ports) publishPorts(guest, port, report);
+  if (options.auto === null) return;
+  const listeners = openListeners(namespace);
+  const auto = autoPublish(guest, options.auto.exclude, report);
+  let hasFailed = false;
+  const look = (): void => {
+    if (guest.forwards.isClosed) return;
+    const found = listeners.step();
+    if (typeof found === "number" && !hasFailed) {
+      hasFailed = true;
+      log.warn(`cannot see what the namespace listens on: ${getSystemErrorName(found)}`);
+    }
+    setTimeout(look, waitAfter(auto, found));
+  };
+  look();
+}
+
+function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>): number {
+  if (found === null) return STEP_WAIT;
+  if (typeof found === "number") return FAILURE_WAIT;
+  return auto.update(found, performance.now());
+}
+
+/** The socket stays in the namespace where it was made; who made it need not. */
+function openListeners(namespace: Namespace): GuestListeners {
+  const resident = openResident(namespace);
+  const socket = resident.socket(Socket.Netlink, Socket.Raw, Socket.NetlinkSockDiag);
+  resident.close();
+  if (socket >= 0) return new GuestListeners(socket);
+  const name = getSystemErrorName(socket);
+  throw new UserError(
+    `--publish-auto: the kernel does not tell what listens (${name}): sudo modprobe inet_diag, or publish ports by name`,
   );
+}
+
+function autoPublish(guest: Guest, exclude: PortSet, report: (line: string) => void): AutoPublish {
+  const { plans } = guest.config;
+  const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
+    `${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`;
+  return new AutoPublish({
+    ...{ plans, exclude, toLoopback: false, forwards: guest.forwards },
+    onPublished: (port) => report(`published ${lineOf(port)}`),
+    onEnded: (port) => report(`no longer published ${lineOf(port)}`),
+    onFailure: ({ host, hostPort }, errno) => log.warn(failureText(host, hostPort, errno)),
+  });
+}
+
+function publishPorts(guest: Guest, option: PublishOption, report: (line: string) => void): void {
+  for (let index = 0; index < option.count; index += 1) {
+    for (const line of publishOne(guest, option, index)) report(line);
+  }
 }
 
 function publishOne(guest: Guest, option: PublishOption, index: number): readonly string[] {
@@ -72,7 +136,11 @@ function portOf(guest: Guest, ports: Ports, host: Address): PublishedPort {
 }
 
 function publishFailure(host: Address, port: number, errno: number): UserError {
-  return new UserError(`cannot publish ${placeOf(host, port)}: ${reasonOf(host, port, errno)}`);
+  return new UserError(failureText(host, port, errno));
+}
+
+function failureText(host: Address, port: number, errno: number): string {
+  return `cannot publish ${placeOf(host, port)}: ${reasonOf(host, port, errno)}`;
 }
 
 function reasonOf(host: Address, port: number, errno: number): string {
@@ -81,6 +149,8 @@ function reasonOf(host: Address, port: number, errno: number): string {
       return "the port is in use: choose another, or see who has it: ss -lntup";
     case EACCES:
       return `not permitted: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, or choose a higher one`;
+    case ENFILE:
+      return "the namespace listens on too many ports: see --publish-exclude";
     case EADDRNOTAVAIL:
       return `this host does not have the address ${host}: see ip addr`;
     case ENOSPC:

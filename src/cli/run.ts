@@ -9,11 +9,12 @@ import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
+import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
-import { publishPorts } from "./publish.js";
+import { startPublishing } from "./publish.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
 
@@ -32,7 +33,8 @@ const DRAIN_LIMIT = 5_000;
  * @throws UserError when there is no network to run it in
  */
 export function run(options: RunConfig): void {
-  const { network, tap, keepId, stats, publish, resolverOptions, command } = options;
+  const { network, tap, keepId, stats, pcap, publish, resolverOptions, command } = options;
+  const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, hostname());
   const servers = serversFor(config, host);
@@ -40,11 +42,11 @@ export function run(options: RunConfig): void {
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   const child = spawnHeld({ command, keepId, resolvConf });
   const loop = new Loop();
-  const handle = openTap(namespaceOf(child), tap, tapSettings(config));
-  const guest = loop.addGuest(handle, config, (why) => {
-    log.warn(`${tap}: ${why}: the network is gone`);
-  });
-  for (const line of publishPorts(guest, publish)) process.stderr.write(`slipway: ${line}`);
+  const namespace = namespaceOf(child);
+  const handle = openTap(namespace, tap, tapSettings(config));
+  const onGone = (why: string) => log.warn(`${tap}: ${why}: the network is gone`);
+  const guest = loop.addGuest(handle, config, onGone, capture);
+  startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
   accompany(child, (status) => {
     drain(loop, () => {
       if (stats) printStatistics(guest);

@@ -60,11 +60,17 @@ export class PortForwards {
   readonly #listeners = new Map<number, Listener>();
   #waiting: Waiting[] = [];
   #lastId = 0;
+  #isClosed = false;
   /** When clients are taken again; -1: they are. */
   #resumeAt = -1;
 
   constructor(context: ForwardContext) {
     this.#context = context;
+  }
+
+  /** Whether the guest is gone. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** The rules in force, in the order in which they were added. */
@@ -77,6 +83,7 @@ export class PortForwards {
    * as many as may be
    */
   add(port: PublishedPort): number {
+    if (this.#isClosed) return -Errno.ENETDOWN;
     const { config, drops } = this.#context;
     if (this.#listeners.size >= config.limits.listeners) {
       drops.count(DropReason.LimitListeners);
@@ -167,6 +174,7 @@ export class PortForwards {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const { fd } of this.#listeners.values()) native.close(fd);
     for (const { client } of this.#waiting) resetSocket(client.fd);
     this.#listeners.clear();

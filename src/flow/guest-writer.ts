@@ -21,6 +21,7 @@ import {
   writeUdpChecksumApart,
 } from "../wire/udp.js";
 import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso } from "../wire/vnet.js";
+import type { Capture } from "./capture.js";
 
 /** Pieces of payload that one packet may be gathered from. */
 export const MAX_PIECES = 64;
@@ -56,6 +57,7 @@ export interface GuestWriterOptions {
   /** The gateway's Ethernet address. */
   readonly mac: Mac;
   readonly drops: DropCounters;
+  readonly capture: Capture | null;
 }
 
 /**
@@ -315,8 +317,9 @@ export class GuestWriter {
   }
 
   #write(pieces: number): number {
-    const { fd, memory, drops } = this.#options;
+    const { fd, memory, drops, capture } = this.#options;
     const written = native.writev(fd, memory, this.#vector, pieces);
+    capture?.sent(this.#vector, pieces, written, false);
     if (written < 0) drops.count(DropReason.TapQueueFull);
     return written;
   }

@@ -4,6 +4,7 @@ import type { GuestConfig } from "../base/plan.js";
 import type { TokenBucket } from "../base/token-bucket.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
+import { randomBytes } from "../sys/random.js";
 import { connectSocket } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
@@ -274,7 +275,7 @@ export class Resolver {
 
 /** By the kernel's random numbers: a forger must not guess it. */
 function randomId(): number {
-  return crypto.getRandomValues(new Uint16Array(1))[0];
+  return new Uint16Array(randomBytes(2).buffer)[0];
 }
 
 /** A client repeats a query with the same port, id and question. */

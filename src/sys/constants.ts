@@ -13,12 +13,16 @@ export const Epoll = {
   EdgeTriggered: 0x8000_0000,
 } as const;
 
-/** socket(2), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. */
+/** socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. */
 export const Socket = {
+  Local: 1,
   Inet: 2,
   Inet6: 10,
+  Netlink: 16,
+  NetlinkSockDiag: 4,
   Stream: 1,
   Datagram: 2,
+  Raw: 3,
   LevelSocket: 1,
   ReuseAddress: 2,
   Error: 4,

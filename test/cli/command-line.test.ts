@@ -209,6 +209,7 @@ describe("slirp4netns", () => {
       "--netns-type",
       "--outbound-addr",
       "--outbound-addr6",
+      "--pcap",
       "--ready-fd",
       "--stats",
       "--udp-filtering",

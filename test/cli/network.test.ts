@@ -128,8 +128,9 @@ const attachment: AttachConfig = {
   readyFd: null,
   exitFd: null,
   apiSocket: null,
-  publish: [],
+  publish: { ports: [], auto: null },
   stats: false,
+  pcap: null,
   announcement: "slirp4netns",
 };
 

@@ -38,6 +38,7 @@ export class Wire {
       ...{ stack, memory, drops, mtu, offload },
       fd: this.#tap,
       mac: 0x5255_0a00_0202,
+      capture: null,
     });
   }
 

@@ -43,6 +43,18 @@ static uint8_t *region(void) { return native_region; }
 static uint32_t region_blocks(uint8_t *base) { return base == native_region ? 1024 : 0; }
 #endif
 
+/* Under ASan what is not handed out is poison to touch, as with an allocator of its own. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define GUARDED 1
+#endif
+#endif
+#ifndef GUARDED
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address))
+#endif
+
 static uint8_t *address_of(uint32_t index) { return region() + (size_t)index * HEAP_BLOCK_SIZE; }
 
 static uint32_t index_of(const void *object) {
@@ -55,6 +67,7 @@ void heap_init(uint32_t budget_bytes) {
   budget = budget_bytes / HEAP_BLOCK_SIZE;
   if (budget > available) budget = available;
   for (int class = 0; class < CLASSES; class++) with_room[class] = NONE;
+  ASAN_POISON_MEMORY_REGION(region(), (size_t)available * HEAP_BLOCK_SIZE);
 }
 
 static uint32_t take_block(void) {
@@ -76,6 +89,7 @@ void *heap_block(void) {
   uint32_t index = take_block();
   if (index == NONE) return NULL;
   info[index].class = WHOLE;
+  ASAN_UNPOISON_MEMORY_REGION(address_of(index), HEAP_BLOCK_SIZE);
   return address_of(index);
 }
 
@@ -123,6 +137,7 @@ void *heap_alloc(size_t size) {
   struct block_info *block = &info[index];
   void *object = block->free_objects;
   if (object) {
+    ASAN_UNPOISON_MEMORY_REGION(object, sizeof(void *));
     memcpy(&block->free_objects, object, sizeof(void *));
   } else {
     object = address_of(index) + block->fresh_offset;
@@ -130,6 +145,8 @@ void *heap_alloc(size_t size) {
   }
   block->objects_used++;
   if (is_full(block)) unlink_with_room(index);
+  ASAN_POISON_MEMORY_REGION(object, sizeof(void *));
+  ASAN_UNPOISON_MEMORY_REGION(object, size);
   return object;
 }
 
@@ -144,11 +161,14 @@ void heap_free(void *object) {
   uint32_t index = index_of(object);
   struct block_info *block = &info[index];
   if (block->class == WHOLE) {
+    ASAN_POISON_MEMORY_REGION(address_of(index), HEAP_BLOCK_SIZE);
     give_block(index);
     return;
   }
   bool was_full = is_full(block);
+  ASAN_UNPOISON_MEMORY_REGION(object, sizeof(void *));
   memcpy(object, &block->free_objects, sizeof(void *));
+  ASAN_POISON_MEMORY_REGION(object, class_size[block->class]);
   block->free_objects = object;
   block->objects_used--;
   if (block->objects_used == 0) {

@@ -150,6 +150,26 @@ static bool has_good_checksum(const struct segment *segment, uint8_t vnet_flags)
   return checksum_fold(checksum_add(0, segment->tcp, segment->length) + sum) == 0xffff;
 }
 
+/* 0 for one that is not whole. */
+static uint32_t option_size(const uint8_t *option, uint32_t left) {
+  if (option[0] == LWIP_TCP_OPT_NOP) return 1;
+  return left >= 2 && option[1] >= 2 && option[1] <= left ? option[1] : 0;
+}
+
+/*
+ * lwIP reads the length of an option past the end of all options, and heeds an MSS in any segment.
+ * So it sees those of a SYN only (of others it uses none), up to the first that is not whole.
+ */
+static void end_options(uint8_t *options, uint32_t length, bool is_syn) {
+  uint32_t at = 0;
+  while (is_syn && at < length && options[at] != LWIP_TCP_OPT_EOL) {
+    uint32_t size = option_size(options + at, length - at);
+    if (size == 0) break;
+    at += size;
+  }
+  if (at < length) options[at] = LWIP_TCP_OPT_EOL;
+}
+
 static int32_t parse_segment(struct segment *segment, uint32_t length) {
   uint8_t *frame = current->frame;
   if (length < FRAME_HEADER || length > ABI_FRAME_CAPACITY) return ABI_DROP_SHORT;
@@ -173,6 +193,7 @@ static int32_t parse_segment(struct segment *segment, uint32_t length) {
   segment->tuple.peer_port = load16(tcp + 2);
   segment->sequence = load32(tcp + 4);
   segment->flags = tcp[13];
+  end_options(segment->tcp + TCP_SIZE, header - TCP_SIZE, segment->flags & TCP_FLAG_SYN);
   return ABI_INPUT_TAKEN;
 }
 

@@ -441,8 +441,15 @@ static void on_error(void *arg, err_t error) {
 err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error) {
   struct flow *flow = arg;
   if (!flow || !pcb || error != ERR_OK) return ERR_VAL;
-  flow->guest_mss = pcb->mss;
+  /* lwIP takes the MSS of a repeated SYN as it is, beyond what the link carries. */
+  flow->guest_mss = pcb->mss = tcp_eff_send_mss(pcb->mss, &flow->peer, &flow->guest);
   if (stack_offload()) pcb->mss = IP_IS_V6(&flow->peer) ? MSS_V6 : MSS_V4;
+  /*
+   * tcp_write cuts at half the largest window so far, and at the MSS while that is 0. Were the cut to
+   * shrink when a first small window comes, its room in the last segment would be below zero and the
+   * segment's 16-bit length overflow: it only grows from here.
+   */
+  if (pcb->snd_wnd_max < 2u * flow->guest_mss) pcb->snd_wnd_max = 2u * flow->guest_mss;
   /* Below one of its segments a congestion window would never let the first one go. */
   pcb->cwnd = 2u * pcb->mss;
   tcp_nagle_disable(pcb);

@@ -1,0 +1,39 @@
+/** The answer to a request, in parts, each of which is made when the one before has been taken. */
+export type Answer = Iterable<string>;
+
+/** A request that is answered by an error, in the words that clients of slirp4netns know. */
+export class BadRequest extends Error {
+  /** The name of the errno that says more, which slirp4netns does not tell. */
+  readonly reason: string | null;
+
+  constructor(message: string, reason: string | null = null) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** An answer in one part, as slirp4netns gives it. */
+export function wholeAnswer(result: object): Answer {
+  return [JSON.stringify({ return: result })];
+}
+
+/** An error as slirp4netns words it. */
+export function refusal(what: string, reason: string | null = null): string {
+  const desc = `bad request: ${what}`;
+  return JSON.stringify({ error: reason === null ? { desc } : { desc, reason } });
+}
+
+/** A JSON array in parts of `size` items, so that none takes long to make. */
+export function* arrayInParts(items: Iterable<object>, size: number): Generator<string> {
+  let part = "[";
+  let count = 0;
+  for (const item of items) {
+    if (count > 0 && count % size === 0) {
+      yield part;
+      part = "";
+    }
+    part += count === 0 ? JSON.stringify(item) : `,${JSON.stringify(item)}`;
+    count += 1;
+  }
+  yield `${part}]`;
+}

@@ -1,0 +1,38 @@
+import * as v from "valibot";
+import { Address } from "../base/address.js";
+import { BadRequest } from "./answers.js";
+
+export const HIGHEST_PORT = 65_535;
+
+/** An IPv4 or IPv6 address. */
+export const address = v.pipe(
+  v.string(),
+  v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
+    const parsed = Address.parse(dataset.value);
+    if (parsed !== null) return parsed;
+    addIssue({ message: "not an address" });
+    return NEVER;
+  }),
+);
+
+export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT));
+
+/** @param most inclusive */
+export function wholeNumber(most: number) {
+  return v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most));
+}
+
+/**
+ * The arguments of a request, checked in the order of the schema's entries.
+ * @throws BadRequest that names the first argument that does not hold, as slirp4netns does
+ */
+export function checked<Schema extends v.GenericSchema & { readonly entries: object }>(
+  command: string,
+  schema: Schema,
+  raw: unknown,
+): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, raw, { abortEarly: true });
+  if (result.success) return result.output;
+  const name = v.getDotPath(result.issues[0]) ?? Object.keys(schema.entries)[0];
+  throw new BadRequest(`${command}: bad arguments.${name}`);
+}

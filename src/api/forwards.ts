@@ -1,0 +1,138 @@
+import { getSystemErrorName } from "node:util";
+import * as v from "valibot";
+import type { PublishedPort, PublishedRule } from "../flow/published.js";
+import type { Guest } from "../guest.js";
+import { type Answer, arrayInParts, BadRequest, refusal, wholeAnswer } from "./answers.js";
+import { address, checked, HIGHEST_PORT, port, wholeNumber } from "./arguments.js";
+
+/** Ports that one request may be about: each is a socket, and a descriptor of the process. */
+const MOST_PORTS = 4096;
+
+/** Ports opened or closed, and rules listed, in one go: below a millisecond. */
+const PART = 64;
+
+const count = v.optional(wholeNumber(MOST_PORTS), 1);
+
+/** In the order in which slirp4netns looks at them; what it does not know comes last. */
+const addArguments = v.object({
+  proto: v.picklist(["tcp", "udp"]),
+  host_addr: v.optional(address, "0.0.0.0"),
+  host_port: port,
+  // podman sends an empty string for the guest's own address.
+  guest_addr: v.optional(v.union([v.literal(""), address]), ""),
+  guest_port: port,
+  count,
+});
+
+/** Not in slirp4netns: whether the port's connections end with it. */
+const kill = v.optional(v.boolean(), false);
+
+const removeById = v.object({ id: wholeNumber(Number.MAX_SAFE_INTEGER), kill });
+
+const removeByPort = v.object({
+  proto: v.picklist(["tcp", "udp"]),
+  host_addr: v.optional(address),
+  host_port: port,
+  count,
+  kill,
+});
+
+/** add_hostfwd: one port, or `count` in a row: all of them or none. */
+export function addForward(guest: Guest, raw: unknown): Answer {
+  const command = "add_hostfwd";
+  const asked = checked(command, addArguments, raw);
+  const { proto: protocol, host_addr: host, host_port: hostPort, guest_port: guestPort } = asked;
+  const target = asked.guest_addr === "" ? guest.addressFor(host.family) : asked.guest_addr;
+  if (Math.max(hostPort, guestPort) + asked.count - 1 > HIGHEST_PORT) {
+    throw new BadRequest(`${command}: bad arguments.count`);
+  }
+  const ports = Array.from({ length: asked.count }, (_, index) => ({
+    ...{ protocol, host, guest: target },
+    ...{ hostPort: hostPort + index, guestPort: guestPort + index },
+  }));
+  return addAll(guest, ports);
+}
+
+/** A client that goes away before its ports are open leaves none of them. */
+function* addAll(guest: Guest, ports: readonly PublishedPort[]): Generator<string> {
+  const ids: number[] = [];
+  let errno = 0;
+  try {
+    for (const each of ports) {
+      const id = guest.forwards.add(each);
+      if (id < 0) {
+        errno = -id;
+        break;
+      }
+      ids.push(id);
+      if (ids.length % PART === 0 && ids.length < ports.length) yield "";
+    }
+  } finally {
+    if (ids.length < ports.length) for (const id of ids) guest.forwards.remove(id);
+  }
+  if (errno !== 0) {
+    yield refusal("add_hostfwd: slirp_add_hostfwd failed", getSystemErrorName(-errno));
+    return;
+  }
+  const [id] = ids;
+  yield* wholeAnswer(ids.length === 1 ? { id } : { id, ids });
+}
+
+/** slirp4netns 1.2 answers without `return`, against its manual: clients of either find theirs. */
+export function* listForwards(guest: Guest): Generator<string> {
+  const entries = guest.forwards.rules.map(entryOf);
+  if (entries.length <= PART) {
+    yield JSON.stringify({ return: { entries }, entries });
+    return;
+  }
+  yield '{"return":{"entries":';
+  yield* arrayInParts(entries, PART);
+  yield '},"entries":';
+  yield* arrayInParts(entries, PART);
+  yield "}";
+}
+
+/** remove_hostfwd: by the rule's id, or by what was asked of add_hostfwd. */
+export function removeForward(guest: Guest, raw: unknown): Answer {
+  const command = "remove_hostfwd";
+  if (!v.is(v.object({ host_port: v.unknown() }), raw)) {
+    const { id, kill: kills } = checked(command, removeById, raw);
+    if (!guest.forwards.remove(id, kills)) throw new BadRequest(`${command}: bad arguments.id`);
+    return wholeAnswer({});
+  }
+  const asked = checked(command, removeByPort, raw);
+  const rules = guest.forwards.rules.filter((rule) => isAmong(rule, asked));
+  if (rules.length === 0) throw new BadRequest(`${command}: bad arguments.host_port`);
+  return removeAll(guest, rules, asked.kill);
+}
+
+function isAmong(rule: PublishedRule, asked: v.InferOutput<typeof removeByPort>): boolean {
+  const { proto, host_addr: host, host_port: first, count: length } = asked;
+  if (rule.protocol !== proto || rule.hostPort < first || rule.hostPort >= first + length) {
+    return false;
+  }
+  return host === undefined || host.equals(rule.host);
+}
+
+function* removeAll(
+  guest: Guest,
+  rules: readonly PublishedRule[],
+  kills: boolean,
+): Generator<string> {
+  for (const [index, { id }] of rules.entries()) {
+    guest.forwards.remove(id, kills);
+    if (index % PART === PART - 1) yield "";
+  }
+  yield* wholeAnswer({});
+}
+
+function entryOf(rule: PublishedRule): object {
+  return {
+    id: rule.id,
+    proto: rule.protocol,
+    host_addr: `${rule.host}`,
+    host_port: rule.hostPort,
+    guest_addr: `${rule.guest}`,
+    guest_port: rule.guestPort,
+  };
+}

@@ -1,0 +1,24 @@
+import manifest from "../../package.json" with { type: "json" };
+import type { Subject } from "./subject.js";
+
+/** query_status: what the network is, what it carries and what it has dropped. */
+export function statusOf({ guest, tap, pid }: Subject): object {
+  const { mtu, plans, hostLoopback } = guest.config;
+  return {
+    version: manifest.version,
+    pid: process.pid,
+    uptime: Math.floor(process.uptime()),
+    tap,
+    target: pid,
+    mtu,
+    host_loopback: hostLoopback,
+    networks: plans.map(({ prefix, gateway, dns, guest: own }) => ({
+      network: `${prefix}`,
+      gateway: `${gateway}`,
+      dns: guest.config.dns === null ? null : `${dns}`,
+      guest: `${own}`,
+    })),
+    statistics: guest.statistics(),
+    drops: Object.fromEntries(guest.drops.entries()),
+  };
+}

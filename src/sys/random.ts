@@ -1,0 +1,12 @@
+import { native } from "./native.js";
+
+/**
+ * @param length 1..256
+ * @returns bytes of the kernel's generator, which nobody can guess
+ */
+export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  const filled = native.getRandom(bytes);
+  if (filled !== length) throw new Error(`getrandom: ${filled}`);
+  return bytes;
+}

@@ -1,0 +1,134 @@
+import { link } from "../lab/addresses.ts";
+import { Agent } from "../lab/agent/client.ts";
+import { ready } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { HeldNamespace } from "../lab/namespace.ts";
+import type { Process } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+const test = base.runIf(isSlipway);
+
+/** A namespace that `slipway attach` serves, with sockets of a test in it. */
+interface Attached {
+  readonly namespace: HeldNamespace;
+  readonly process: Process;
+  readonly agent: Agent;
+}
+
+async function withAttached(
+  lab: Lab,
+  args: readonly string[],
+  use: (attached: Attached) => Promise<void>,
+): Promise<void> {
+  const namespace = await lab.host.namespace();
+  const agent = await Agent.start(namespace, lab.host.stage);
+  const process = lab.host.slipway(
+    ["attach", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64", ...args, `${namespace.pid}`],
+    { pipes: [3] },
+  );
+  await ready(process, 3);
+  await use({ namespace, process, agent });
+  process.kill("SIGTERM");
+  await process.ended(10_000);
+  await agent.close();
+  await namespace.release();
+}
+
+describe("--publish-auto", () => {
+  test("publishes TCP while the guest listens, of the families it listens on", async ({ lab }) => {
+    await withAttached(lab, ["-P"], async ({ process, agent }) => {
+      const both = await agent.listen("::", 8110);
+      await process.printed(/^published \[::\]:8110 → 8110\/tcp\n/m, 10_000);
+      await process.printed(/^published 0\.0\.0\.0:8110 → 8110\/tcp\n/m, 10_000);
+      for (const [address, seen] of [
+        [link.host, link.world],
+        [link.host6, link.world6],
+      ] as const) {
+        const outside = await lab.world.agent.connect({ address, port: 8110 });
+        const inside = await both.accept();
+        expect(inside.client.address.replace("::ffff:", "")).toBe(seen);
+        await inside.write("hello");
+        expect(await outside.read(5)).toBe("hello");
+      }
+      const only4 = await agent.listen("0.0.0.0", 8111);
+      await process.printed(/^published 0\.0\.0\.0:8111 /m, 10_000);
+      await both.close();
+      await process.printed(/^no longer published 0\.0\.0\.0:8110 → 8110\/tcp\n/m, 10_000);
+      expect(process.stdout).not.toContain("[::]:8111");
+      for (const address of [link.host, link.host6]) {
+        const { code } = await lab.world.agent.refusal({ address, port: 8110 });
+        expect(code).toBe("ECONNREFUSED");
+      }
+      await lab.world.agent.connect({ address: link.host, port: 8111 });
+      await only4.close();
+    });
+  });
+
+  test("publishes UDP servers, but no clients", async ({ lab }) => {
+    await withAttached(lab, ["--publish-auto"], async ({ process, agent }) => {
+      const client = await agent.udp("0.0.0.0", 45_678);
+      const server = await agent.udp("0.0.0.0", 8112);
+      const server6 = await agent.udp("fd00::64", 8113);
+      await process.printed(/^published 0\.0\.0\.0:8112 → 8112\/udp\n/m, 10_000);
+      await process.printed(/^published \[::\]:8113 → 8113\/udp\n/m, 10_000);
+      for (const [inside, own, address, port] of [
+        [server, link.world, link.host, 8112],
+        [server6, link.world6, link.host6, 8113],
+      ] as const) {
+        const outside = await lab.world.agent.udp(own);
+        await outside.send({ address, port }, "question");
+        const { text, from } = await inside.receive();
+        expect(text).toBe("question");
+        expect(from).toEqual({ address: own, port: outside.endpoint.port });
+        await inside.send(from, "answer");
+        expect(await outside.receive()).toEqual({ text: "answer", from: { address, port } });
+      }
+      expect(process.stdout).not.toContain(`${client.endpoint.port}`);
+    });
+  });
+
+  test("leaves out what is excluded, published by name, or on the guest's loopback", async ({
+    lab,
+  }) => {
+    const args = ["-P", "--publish-exclude", "8114-8115/tcp,9", "-p", "8217:8117"];
+    await withAttached(lab, args, async ({ process, agent }) => {
+      await agent.listen("0.0.0.0", 8114);
+      await agent.listen("127.0.0.1", 8116);
+      await agent.listen("0.0.0.0", 8117);
+      await agent.listen("10.0.2.100", 8118);
+      await process.printed(/^published 0\.0\.0\.0:8118 /m, 10_000);
+      expect(process.stdout.match(/^published .*$/gm)).toEqual([
+        "published 0.0.0.0:8118 → 8118/tcp",
+      ]);
+    });
+  });
+
+  test("a port in use is told once and had when it is free; one not permitted is told", async ({
+    lab,
+  }) => {
+    const taken = await lab.host.agent.listen("0.0.0.0", 8119);
+    await withAttached(lab, ["-P"], async ({ process, agent }) => {
+      await agent.listen("0.0.0.0", 8119);
+      await agent.listen("0.0.0.0", 80);
+      const lines = /cannot publish 0\.0\.0\.0:(8119: the port is in use|80: not permitted)/g;
+      await expect.poll(() => process.stderr.match(lines)?.length, { timeout: 10_000 }).toBe(2);
+      await taken.close();
+      await process.printed(/^published 0\.0\.0\.0:8119 → 8119\/tcp\n/m, 15_000);
+      await lab.world.agent.connect({ address: link.host, port: 8119 });
+      expect(process.stderr.match(lines)).toHaveLength(2);
+    });
+  });
+
+  test("on run, with what COMMAND starts", async ({ lab }) => {
+    const script = "busybox nc -l -p 8120 > /dev/null & echo up; wait";
+    const process = lab.host.slipway(["run", "-P", "--no-ipv6", "--", "sh", "-c", script]);
+    await process.printed(/up/, 10_000);
+    await expect
+      .poll(() => process.stderr, { timeout: 10_000 })
+      .toMatch(/^slipway: published 0\.0\.0\.0:8120 → 8120\/tcp$/m);
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8120 });
+    await outside.end();
+    expect((await process.ended(10_000)).code).toBe(0);
+  });
+});
