@@ -298,6 +298,9 @@ declare namespace tuntap2 {
   /** @returns bytes read, 0 at the end of a stream. */
   function read(fd: number, mem: number, ptr: number, len: number): number;
 
+  /** `write` of one range: a frame to a TAP. @returns bytes written. */
+  function write(fd: number, mem: number, ptr: number, len: number): number;
+
   /** `MSG_DONTWAIT` is added. @returns bytes received, 0 at the end of a stream. */
   function recv(fd: number, mem: number, ptr: number, len: number, flags: number): number;
 

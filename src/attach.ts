@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "./base/errors.js";
+import type { Mac } from "./base/mac.js";
 import type { AddressPlan } from "./base/plan.js";
 import { native } from "./sys/native.js";
 import { addAddress, addDefaultRoute, LOOPBACK_IFINDEX, linkUp } from "./wire/rtnetlink.js";
@@ -28,6 +29,8 @@ export interface TapSettings {
   readonly mtu: number;
   /** Length of the TAP's queue, in frames: the kernel drops silently what exceeds it. */
   readonly txqueuelen: number;
+  /** Of the TAP; absent: the one that the kernel gave it. */
+  readonly mac?: Mac;
 }
 
 export interface Tap {
@@ -81,7 +84,8 @@ export function openResident(namespace: Namespace): Resident {
 }
 
 function configure(agent: number, namespace: Namespace, name: string, settings: TapSettings): void {
-  const { mtu, txqueuelen, plans } = settings;
+  const { plans, ...link } = settings;
+  const { mtu } = link;
   const tap = native.agentIfindex(agent, name);
   if (tap < 0) throw systemFailure(tap, namespace);
   const request = (
@@ -94,7 +98,7 @@ function configure(agent: number, namespace: Namespace, name: string, settings: 
     throw settingFailure(result, purpose, namespace);
   };
   request("bring up lo", linkUp(LOOPBACK_IFINDEX, {}));
-  request(`bring up ${name} with MTU ${mtu}`, linkUp(tap, { mtu, txqueuelen }));
+  request(`bring up ${name} with MTU ${mtu}`, linkUp(tap, link));
   for (const { guest, prefix, router } of plans) {
     const address = addAddress(tap, guest, prefix.length);
     const bearable = guest.family === 6 ? NO_IPV6 : [];

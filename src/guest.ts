@@ -13,6 +13,7 @@ import { Neighbors } from "./flow/neighbors.js";
 import { Reassembly } from "./flow/reassembly.js";
 import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
+import type { SwitchPort } from "./network/switch.js";
 import { type Services, servicesFor } from "./service/index.js";
 import {
   ACK_DELAY,
@@ -68,6 +69,8 @@ export class Guest {
   readonly #tap: TapHandle;
   /** Null where nobody asked for it. */
   readonly #capture: Capture | null = null;
+  /** Its place on a network of several guests; null when it is alone. */
+  readonly #port: SwitchPort | null;
   readonly #stack: Stack;
   readonly #memory: number;
   readonly #tcp: TcpRelay;
@@ -107,14 +110,17 @@ export class Guest {
    * @param index the guest's number in tokens
    * @param tap becomes the guest's; close() closes it
    * @param captureFile gets every frame, both ways; the guest's, too
+   * @param port what is for other members goes there; null when there are none
    */
   constructor(
     index: number,
     tap: TapHandle,
     config: GuestConfig,
     captureFile: CaptureFile | null = null,
+    port: SwitchPort | null = null,
   ) {
     this.config = config;
+    this.#port = port;
     this.#tap = tap;
     const mac = gatewayMac(config.plans);
     const { fd } = tap;
@@ -175,6 +181,12 @@ export class Guest {
       datagrams: this.#datagrams,
       neighbors: this.#neighbors,
     });
+    port?.open({
+      fd,
+      memory: this.#memory,
+      bytes: this.#stack.bytes,
+      frameHeader: this.#frameHeader,
+    });
     native.watch(fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
   }
 
@@ -220,7 +232,8 @@ export class Guest {
       bytes += length;
       this.#moved += length;
       this.#capture?.received(buffer, length);
-      this.#onFrame(start + length);
+      const port = this.#port;
+      if (port === null || port.take(buffer, length, this.#now)) this.#onFrame(start + length);
       this.#capture?.settle();
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
@@ -284,6 +297,7 @@ export class Guest {
   }
 
   #closeRest(): void {
+    this.#port?.close();
     this.forwards.close();
     this.#datagrams.close();
     this.#resolver?.close();

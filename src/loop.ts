@@ -3,6 +3,7 @@ import type { GuestConfig } from "./base/plan.js";
 import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
+import type { SwitchPort } from "./network/switch.js";
 import { Epoll, Errno } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import { reclaimMemory } from "./sys/reclaim.js";
@@ -32,6 +33,8 @@ const RECLAIM_QUIET = 1_000;
 interface Served {
   readonly guest: Guest;
   readonly onGone: (why: string) => void;
+  /** When it wants its next turn; -1: not before an event. */
+  dueAt: number;
 }
 
 /**
@@ -94,6 +97,7 @@ export class Loop {
    * @param onGone called when the guest has ended by itself, with the reason: its TAP was deleted, or
    * its stack failed
    * @param capture gets every frame of the guest, both ways
+   * @param port its place on a network of several guests
    * @throws RangeError when the process serves MAX_GUESTS already
    */
   addGuest(
@@ -101,13 +105,14 @@ export class Loop {
     config: GuestConfig,
     onGone: (why: string) => void,
     capture: CaptureFile | null = null,
+    port: SwitchPort | null = null,
   ): Guest {
     let index = this.#served.indexOf(undefined);
     if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
-    const guest = new Guest(index, tap, config, capture);
-    this.#served[index] = { guest, onGone };
+    const guest = new Guest(index, tap, config, capture, port);
+    this.#served[index] = { guest, onGone, dueAt: 0 };
     return guest;
   }
 
@@ -189,11 +194,14 @@ export class Loop {
   #onEvent(token: number, events: number, now: number): void {
     const kind = kindOf(token);
     if (kind === TokenKind.Watcher) {
+      // A request may have given any guest something to do.
+      for (const served of this.#served) if (served !== undefined) served.dueAt = now;
       this.#watchers[idOf(token)]?.(events);
       return;
     }
     const served = this.#served[guestOf(token)];
     if (served === undefined) return;
+    served.dueAt = now;
     try {
       this.#onGuestEvent(served, kind, token, events, now);
     } catch (error) {
@@ -258,16 +266,19 @@ export class Loop {
   }
 
   #turn(now: number): number {
-    let next = -1;
+    let next = Number.POSITIVE_INFINITY;
     let moved = 0;
     for (const served of this.#served) {
-      if (served === undefined) continue;
-      const wait = this.#turnOf(served, now);
-      if (wait >= 0 && (next < 0 || wait < next)) next = wait;
-      moved += served.guest.takeMoved();
+      if (served === undefined || served.dueAt < 0) continue;
+      if (served.dueAt <= now) {
+        const wait = this.#turnOf(served, now);
+        served.dueAt = wait < 0 ? -1 : now + wait;
+        moved += served.guest.takeMoved();
+      }
+      if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
     }
     if (this.#maySpin) this.#adaptSpin(moved);
-    return next;
+    return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
   }
 
   #turnOf(served: Served, now: number): number {

@@ -113,6 +113,13 @@ static napi_value read_range(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, call_ok(&call) ? read(fd, range.base, range.length) : 0);
 }
 
+static napi_value write_range(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  struct range range = call_range(&call, 1);
+  return call_end_syscall(&call, call_ok(&call) ? write(fd, range.base, range.length) : 0);
+}
+
 static napi_value receive_range(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 5);
   int fd = call_fd(&call, 0);
@@ -178,6 +185,7 @@ const struct method syscall_methods[] = {
     {"setsockopt", set_option},
     {"getsockopt", get_option},
     {"read", read_range},
+    {"write", write_range},
     {"recv", receive_range},
     {"writeBytes", write_bytes},
     {"readBytes", read_bytes},

@@ -64,6 +64,7 @@ export const DropReason = {
   LimitDnsQueries: -59,
   LimitDescriptors: -60,
   LimitMappingRate: -61,
+  PolicySpoofed: -62,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

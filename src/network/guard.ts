@@ -1,0 +1,164 @@
+import { Address } from "../base/address.js";
+import { DropReason, type DropReasonOrOk } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
+import { ArpOperation, parseArp } from "../wire/arp.js";
+import { readU16 } from "../wire/bytes.js";
+import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
+import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
+import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, IpProtocol } from "../wire/ip.js";
+import { NdpType, parseNeighbor } from "../wire/ndp.js";
+
+/** Who a port is. */
+export interface PortIdentity {
+  readonly mac: Mac;
+  /** At most one a family. */
+  readonly addresses: readonly Address[];
+}
+
+const IPV4_SOURCE = 12;
+const IPV6_NEXT_HEADER = 6;
+const IPV6_SOURCE = 8;
+
+/** The link-local address that Linux makes of a MAC (RFC 4291 appendix A). */
+export function linkLocalOf(mac: Mac): Address {
+  const high = Math.floor(mac / 0x100_0000);
+  const upper = ((high ^ 0x02_0000) << 8) | 0xff;
+  return Address.ofWords(0xfe80_0000, 0, upper, 0xfe00_0000 | (mac & 0xff_ffff));
+}
+
+/**
+ * What one port may send: frames of its own MAC that come from its own addresses, and of ARP and
+ * neighbor discovery only the truth about itself. It is no router: advertisements and redirects are
+ * the gateway's alone (RFC 6105).
+ */
+export class Guard {
+  readonly #mac: Mac;
+  readonly #macHigh: number;
+  readonly #macLow: number;
+  /** null: the port has no IPv4. */
+  readonly #ipv4: number | null;
+  readonly #ipv6: readonly Address[];
+  readonly #caches = createAddressCaches();
+  #frame: Frame | null = null;
+
+  constructor({ mac, addresses }: PortIdentity) {
+    this.#mac = mac;
+    this.#macHigh = Math.floor(mac / 0x1_0000_0000);
+    this.#macLow = mac | 0;
+    this.#ipv4 = addresses.find(({ family }) => family === 4)?.w3 ?? null;
+    const global = addresses.filter(({ family }) => family === 6);
+    this.#ipv6 = global.length === 0 ? [] : [...global, linkLocalOf(mac)];
+  }
+
+  /** @returns 0, or why a frame of this port whose Ethernet header is at `at` must be dropped */
+  check(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+    if (length < ETHERNET_HEADER_LENGTH) return DropReason.EthernetTruncated;
+    const isOwn =
+      readU16(bytes, at + 6) === this.#macHigh && signedWord(bytes, at + 8) === this.#macLow;
+    if (!isOwn) return DropReason.PolicySpoofed;
+    const start = at + ETHERNET_HEADER_LENGTH;
+    switch (readU16(bytes, at + 12)) {
+      case EtherType.Ipv4:
+        return this.#checkIpv4(bytes, start, at + length);
+      case EtherType.Ipv6:
+        return this.#checkIpv6(bytes, at, length);
+      case EtherType.Arp:
+        return this.#checkArp(bytes, start, at + length);
+      default:
+        return DropReason.EthernetUnknownType;
+    }
+  }
+
+  /** 0.0.0.0 is the source of who asks for an address; the switch gives that to nobody. */
+  #checkIpv4(bytes: Uint8Array, start: number, end: number): DropReasonOrOk {
+    if (end - start < IPV4_HEADER_LENGTH) return DropReason.IpTruncated;
+    const source = signedWord(bytes, start + IPV4_SOURCE);
+    if (this.#ipv4 === null) return DropReason.PolicySpoofed;
+    return source === (this.#ipv4 | 0) || source === 0 ? 0 : DropReason.PolicySpoofed;
+  }
+
+  #checkIpv6(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+    const start = at + ETHERNET_HEADER_LENGTH;
+    if (length < ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH) return DropReason.IpTruncated;
+    const protocol = bytes[start + IPV6_NEXT_HEADER];
+    if (!this.#isOwnIpv6(bytes, start + IPV6_SOURCE)) {
+      // Detection of duplicates, and reports of groups, come from nobody yet.
+      const isNobody = protocol !== IpProtocol.Tcp && protocol !== IpProtocol.Udp;
+      if (!isNobody || !isUnspecified(bytes, start + IPV6_SOURCE)) return DropReason.PolicySpoofed;
+    }
+    if (protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp) return 0;
+    if (protocol === IpProtocol.Icmpv6) {
+      return this.#checkIcmpv6(bytes, start + IPV6_HEADER_LENGTH, at + length);
+    }
+    return this.#checkBehindExtensions(bytes, at, length);
+  }
+
+  /** What extension headers hide (RFC 7113). */
+  #checkBehindExtensions(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+    if (this.#frame?.bytes !== bytes) this.#frame = new Frame(bytes);
+    const frame = this.#frame;
+    const reason = parseFrame(frame, at, length, this.#caches);
+    if (reason !== 0) return reason;
+    if (frame.protocol !== IpProtocol.Icmpv6) return 0;
+    return this.#checkIcmpv6(bytes, frame.transportOffset, at + length);
+  }
+
+  #checkIcmpv6(bytes: Uint8Array, offset: number, end: number): DropReasonOrOk {
+    if (offset >= end) return DropReason.IcmpTruncated;
+    switch (bytes[offset]) {
+      case NdpType.RouterAdvertisement:
+      case NdpType.Redirect:
+        return DropReason.PolicySpoofed;
+      case NdpType.NeighborSolicitation:
+      case NdpType.NeighborAdvertisement:
+        return this.#checkNeighbor(bytes, offset, end);
+      default:
+        return 0;
+    }
+  }
+
+  #checkNeighbor(bytes: Uint8Array, offset: number, end: number): DropReasonOrOk {
+    const message = parseNeighbor(bytes, offset, end - offset);
+    if (message === null) return DropReason.NdpMalformed;
+    if (message.mac !== null && message.mac !== this.#mac) return DropReason.PolicySpoofed;
+    if (message.type === NdpType.NeighborSolicitation) return 0;
+    const isOwn = this.#ipv6.some((address) => address.equals(message.target));
+    return isOwn ? 0 : DropReason.PolicySpoofed;
+  }
+
+  #checkArp(bytes: Uint8Array, start: number, end: number): DropReasonOrOk {
+    const message = parseArp(bytes, start, end - start);
+    if (message === null) return DropReason.ArpMalformed;
+    const { operation, senderMac, senderAddress } = message;
+    // RFC 5227 §2.1.1: a probe has no sender's address.
+    const isProbe = operation === ArpOperation.Request && senderAddress.isUnspecified;
+    const isOwn = isProbe || (this.#ipv4 !== null && senderAddress.w3 === this.#ipv4);
+    return isOwn && senderMac === this.#mac ? 0 : DropReason.PolicySpoofed;
+  }
+
+  #isOwnIpv6(bytes: Uint8Array, offset: number): boolean {
+    for (const { w0, w1, w2, w3 } of this.#ipv6) {
+      if (
+        signedWord(bytes, offset + 12) === (w3 | 0) &&
+        signedWord(bytes, offset + 8) === (w2 | 0) &&
+        signedWord(bytes, offset + 4) === (w1 | 0) &&
+        signedWord(bytes, offset) === (w0 | 0)
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+}
+
+/** 32 bits as a signed integer: V8 passes those between functions without allocating. */
+export function signedWord(bytes: Uint8Array, offset: number): number {
+  return (
+    (bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3]
+  );
+}
+
+function isUnspecified(bytes: Uint8Array, offset: number): boolean {
+  for (let at = offset; at < offset + 16; at += 4) if (signedWord(bytes, at) !== 0) return false;
+  return true;
+}

@@ -1,0 +1,252 @@
+import { Address } from "../base/address.js";
+import { DropCounters, DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
+import { native } from "../sys/native.js";
+import { ArpOperation } from "../wire/arp.js";
+import { readU16 } from "../wire/bytes.js";
+import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
+import { IPV6_HEADER_LENGTH, IpProtocol } from "../wire/ip.js";
+import { NdpType } from "../wire/ndp.js";
+import { Guard, linkLocalOf, type PortIdentity, signedWord } from "./guard.js";
+
+/**
+ * Copies of frames for several members that one network makes: so many at once, and so many a
+ * second. Counted by copies and not by frames, as a frame costs as many writes as there are members.
+ */
+const FLOOD_BURST = 4_096;
+const FLOOD_RATE = 20_000;
+
+/** The group bit of the first byte of a MAC (IEEE 802-2014 §8.2.2). */
+const GROUP = 0x01;
+
+/**
+ * Groups that only a router or a DHCP server listens to, as their MACs (RFC 2464 §7): ff02::2 and
+ * ff02::1:2. No member hears them, so none can answer in the gateway's place.
+ */
+const IPV6_GROUP = 0x3333;
+const ALL_ROUTERS = 0x0000_0002;
+const ALL_DHCP_AGENTS = 0x0001_0002;
+
+/** Where things stand in ARP (RFC 826) and neighbor discovery (RFC 4861 §4.3), from their start. */
+const ARP_OPERATION = 6;
+const ARP_SENDER = 14;
+const ARP_TARGET = 24;
+const ARP_LENGTH = 28;
+const NDP_TARGET = 8;
+const NDP_LENGTH = 24;
+const IPV4_SOURCE = 12;
+const IPV6_NEXT_HEADER = 6;
+
+/** Where the frames of a port are, and where frames for it go. */
+export interface PortLink {
+  /** The TAP: a handle of the addon. */
+  readonly fd: number;
+  /** The memory that its frames are read into: its number, and its bytes. */
+  readonly memory: number;
+  readonly bytes: Uint8Array;
+  /** Bytes of the virtio header before each frame; all links of a switch have the same. */
+  readonly frameHeader: number;
+}
+
+/** Frames and bytes, without virtio headers; `in` is what the member sent. */
+export interface PortCounters {
+  readonly framesIn: number;
+  readonly bytesIn: number;
+  readonly framesOut: number;
+  readonly bytesOut: number;
+}
+
+/** Connects the members of one network. Its table of MACs is that of its ports. */
+export class Switch {
+  readonly #gatewayMac: Mac;
+  readonly #ports = new Map<Mac, SwitchPort>();
+  readonly #owners = new Map<string, SwitchPort>();
+  #copies = FLOOD_BURST;
+  #countedAt = 0;
+  /** Counts changes of the table, so that what ports remember of it is forgotten. */
+  #generation = 0;
+
+  /** @param gatewayMac at which every member finds its own stack */
+  constructor(gatewayMac: Mac) {
+    this.#gatewayMac = gatewayMac;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** @throws RangeError when the MAC is taken: the caller has chosen it */
+  addPort(identity: PortIdentity): SwitchPort {
+    const { mac, addresses } = identity;
+    if (mac === this.#gatewayMac || this.#ports.has(mac))
+      throw new RangeError(`MAC ${mac} is taken`);
+    const port = new SwitchPort(this, identity);
+    this.#ports.set(mac, port);
+    for (const address of [...addresses, linkLocalOf(mac)]) this.#owners.set(`${address}`, port);
+    this.#generation += 1;
+    return port;
+  }
+
+  removePort(port: SwitchPort): void {
+    const { mac, addresses } = port.identity;
+    this.#ports.delete(mac);
+    for (const address of [...addresses, linkLocalOf(mac)]) this.#owners.delete(`${address}`);
+    this.#generation += 1;
+  }
+
+  /** @param high 16 bits, @param low 32 bits, signed or not */
+  portAt(high: number, low: number): SwitchPort | "gateway" | null {
+    const mac = high * 0x1_0000_0000 + (low >>> 0);
+    return mac === this.#gatewayMac ? "gateway" : (this.#ports.get(mac) ?? null);
+  }
+
+  /** Who has an address; null when nobody but perhaps the gateway does. */
+  ownerOf(address: Address): SwitchPort | null {
+    return this.#owners.get(address.toString()) ?? null;
+  }
+
+  /** Writes a frame to all ports but the one it came from. @returns whether it was within the limit */
+  flood(from: SwitchPort, offset: number, length: number, now: number): boolean {
+    const elapsed = now - this.#countedAt;
+    this.#countedAt = now;
+    this.#copies = Math.min(FLOOD_BURST, this.#copies + (elapsed * FLOOD_RATE) / 1000);
+    if (this.#copies < this.#ports.size) return false;
+    this.#copies -= this.#ports.size;
+    for (const port of this.#ports.values()) if (port !== from) from.send(port, offset, length);
+    return true;
+  }
+}
+
+/** One member's place at a switch. */
+export class SwitchPort {
+  readonly identity: PortIdentity;
+  readonly drops = new DropCounters();
+  readonly #switch: Switch;
+  readonly #guard: Guard;
+  #link: PortLink | null = null;
+  // Doubles count without allocating and do not wrap below 2^53.
+  readonly #counters = new Float64Array(4);
+  /** To whom the last frame went: mostly the next goes there, too. */
+  #lastHigh = -1;
+  #lastLow = 0;
+  #lastPort: SwitchPort | "gateway" | null = null;
+  #generation = -1;
+
+  constructor(owner: Switch, identity: PortIdentity) {
+    this.#switch = owner;
+    this.identity = identity;
+    this.#guard = new Guard(identity);
+  }
+
+  get counters(): PortCounters {
+    const [framesIn, bytesIn, framesOut, bytesOut] = this.#counters;
+    return { framesIn, bytesIn, framesOut, bytesOut };
+  }
+
+  open(link: PortLink): void {
+    this.#link = link;
+  }
+
+  /** Nothing is written to its TAP any more. */
+  close(): void {
+    this.#link = null;
+  }
+
+  /**
+   * Takes a frame that was read from this port's TAP: gives it to the members it is for.
+   * @param offset of its virtio header
+   * @param length with the virtio header
+   * @returns whether the gateway is to have it, too
+   */
+  take(offset: number, length: number, now: number): boolean {
+    const link = this.#link;
+    if (link === null) return false;
+    const { bytes, frameHeader } = link;
+    const at = offset + frameHeader;
+    const reason = this.#guard.check(bytes, at, length - frameHeader);
+    if (reason !== 0) {
+      this.drops.count(reason);
+      return false;
+    }
+    this.#counters[0] += 1;
+    this.#counters[1] += length - frameHeader;
+    if ((bytes[at] & GROUP) !== 0) return this.#takeGroup(bytes, at, offset, length, now);
+    const target = this.#portAt(readU16(bytes, at), signedWord(bytes, at + 2));
+    if (target === "gateway") return true;
+    // A frame to its own sender has gone the way it came.
+    if (target === null || target === this) this.drops.count(DropReason.EthernetNotForUs);
+    else this.send(target, offset, length);
+    return false;
+  }
+
+  /** Writes a frame of this port to another's TAP. */
+  send(target: SwitchPort, offset: number, length: number): void {
+    const link = this.#link;
+    if (link === null || target.#link === null) return;
+    const written = native.write(target.#link.fd, link.memory, offset, length);
+    if (written < 0) {
+      target.drops.count(DropReason.TapQueueFull);
+      return;
+    }
+    target.#counters[2] += 1;
+    target.#counters[3] += length - link.frameHeader;
+  }
+
+  #portAt(high: number, low: number): SwitchPort | "gateway" | null {
+    const isKnown =
+      low === this.#lastLow &&
+      high === this.#lastHigh &&
+      this.#generation === this.#switch.generation;
+    if (isKnown) return this.#lastPort;
+    this.#lastHigh = high;
+    this.#lastLow = low;
+    this.#generation = this.#switch.generation;
+    this.#lastPort = this.#switch.portAt(high, low);
+    return this.#lastPort;
+  }
+
+  /** A question who has an address goes to that member alone; the gateway hears all. */
+  #takeGroup(bytes: Uint8Array, at: number, offset: number, length: number, now: number): boolean {
+    if (isForGatewayAlone(bytes, at)) return true;
+    const end = offset + length;
+    const asked = addressAsked(bytes, at, end);
+    if (asked !== null) {
+      const owner = this.#switch.ownerOf(asked);
+      if (owner !== null && owner !== this) this.send(owner, offset, length);
+      return owner === null;
+    }
+    if (!this.#switch.flood(this, offset, length, now)) this.drops.count(DropReason.LimitRate);
+    return true;
+  }
+}
+
+/** DHCP before there is an address, and what asks for routers or DHCP servers. */
+function isForGatewayAlone(bytes: Uint8Array, at: number): boolean {
+  const start = at + ETHERNET_HEADER_LENGTH;
+  if (readU16(bytes, at + 12) === EtherType.Ipv4)
+    return signedWord(bytes, start + IPV4_SOURCE) === 0;
+  if (readU16(bytes, at) !== IPV6_GROUP) return false;
+  const group = signedWord(bytes, at + 2);
+  return group === ALL_ROUTERS || group === ALL_DHCP_AGENTS;
+}
+
+/** The address that an ARP request or neighbor solicitation asks for; null for other frames. */
+function addressAsked(bytes: Uint8Array, at: number, end: number): Address | null {
+  const start = at + ETHERNET_HEADER_LENGTH;
+  if (readU16(bytes, at + 12) === EtherType.Arp) return addressOfArp(bytes, start, end);
+  const icmp = start + IPV6_HEADER_LENGTH;
+  const isSolicitation =
+    readU16(bytes, at + 12) === EtherType.Ipv6 &&
+    bytes[start + IPV6_NEXT_HEADER] === IpProtocol.Icmpv6 &&
+    end - icmp >= NDP_LENGTH &&
+    bytes[icmp] === NdpType.NeighborSolicitation;
+  return isSolicitation ? Address.read(bytes, icmp + NDP_TARGET, 6) : null;
+}
+
+/** An announcement, which asks for the sender's own address (RFC 5227 §2.3), is for everybody. */
+function addressOfArp(bytes: Uint8Array, start: number, end: number): Address | null {
+  if (end - start < ARP_LENGTH) return null;
+  if (readU16(bytes, start + ARP_OPERATION) !== ArpOperation.Request) return null;
+  const target = Address.read(bytes, start + ARP_TARGET, 4);
+  return target.equals(Address.read(bytes, start + ARP_SENDER, 4)) ? null : target;
+}

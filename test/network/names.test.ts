@@ -1,0 +1,66 @@
+import { describe, expect, test } from "vitest";
+import { Address } from "../../src/base/address.ts";
+import { isLabel, NetworkNames } from "../../src/network/names.ts";
+
+describe("NetworkNames", () => {
+  test("a member is found by its name and aliases, and by its addresses", () => {
+    const names = new NetworkNames();
+    const addresses = [addressOf("10.89.0.2"), addressOf("fd00::2")];
+    names.add({ names: ["db", "postgres"], addresses });
+    expect(names.addressesOf("db", "A")).toEqual(addresses);
+    expect(names.addressesOf("postgres", "AAAA")).toEqual(addresses);
+    expect(names.namesOf(addressOf("fd00::2"))).toEqual(["db", "postgres"]);
+    expect(names.addressesOf("app", "A")).toBeUndefined();
+  });
+
+  test("members with one alias answer in turn, each type of record by itself", () => {
+    const names = new NetworkNames();
+    const members = ["10.89.0.2", "10.89.0.3"].map((text, index) => ({
+      names: [`app${index}`, "api"],
+      addresses: [addressOf(text)],
+    }));
+    for (const member of members) names.add(member);
+    const ask = (type: string) => `${names.addressesOf("api", type)}`;
+    // As a resolver asks: A and AAAA, one after the other.
+    const answers = [1, 2, 3].map(() => [ask("A"), ask("AAAA")]);
+    expect(answers).toEqual([
+      ["10.89.0.2", "10.89.0.2"],
+      ["10.89.0.3", "10.89.0.3"],
+      ["10.89.0.2", "10.89.0.2"],
+    ]);
+  });
+
+  test("who has left is not found any more, others of its alias are", () => {
+    const names = new NetworkNames();
+    const [a, b] = ["10.89.0.2", "10.89.0.3"].map((text) => ({
+      names: ["api"],
+      addresses: [addressOf(text)],
+    }));
+    names.add(a);
+    names.add(b);
+    names.remove(a);
+    expect(`${names.addressesOf("api", "A")}`).toBe("10.89.0.3");
+    expect(names.namesOf(addressOf("10.89.0.2"))).toBeUndefined();
+    names.remove(b);
+    expect(names.addressesOf("api", "A")).toBeUndefined();
+  });
+
+  test.each([
+    ["db", true],
+    ["a".repeat(63), true],
+    ["a".repeat(64), false],
+    ["-db", false],
+    ["db-", false],
+    ["my_db", false],
+    ["db.example", false],
+    ["", false],
+  ])("%s can be a name: %s", (text, expected) => {
+    expect(isLabel(text)).toBe(expected);
+  });
+});
+
+function addressOf(text: string): Address {
+  const address = Address.parse(text);
+  if (address === null) throw new Error(text);
+  return address;
+}
