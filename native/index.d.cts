@@ -295,6 +295,9 @@ declare namespace tuntap2 {
   /** @returns the option's `int` value; for `SO_ERROR` that is the pending errno, positive. */
   function getsockopt(fd: number, level: number, name: number): number;
 
+  /** For options whose value is a struct. @returns its length; it is written, cut to fit. */
+  function getsockoptBytes(fd: number, level: number, name: number, value: Uint8Array): number;
+
   /** @returns bytes read, 0 at the end of a stream. */
   function read(fd: number, mem: number, ptr: number, len: number): number;
 

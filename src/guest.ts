@@ -3,6 +3,7 @@ import { type DropCounters, DropReason, DropCounters as Drops } from "./base/dro
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
+import type { FlowRecord } from "./flow/flow-record.js";
 import { PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors } from "./flow/icmp-errors.js";
@@ -47,6 +48,14 @@ export interface GuestStatistics extends StackStatistics {
   readonly tcpFlows: number;
   /** UDP and ICMP endpoints of the guest with a host socket. */
   readonly mappings: number;
+  /** Bytes of TCP passed on to the host and from it. */
+  readonly tcpBytesFromGuest: number;
+  readonly tcpBytesToGuest: number;
+  /** Datagrams of UDP and ICMP echo, and their bytes. */
+  readonly datagramsFromGuest: number;
+  readonly datagramsToGuest: number;
+  readonly datagramBytesFromGuest: number;
+  readonly datagramBytesToGuest: number;
 }
 
 /** A guest's TAP, opened. */
@@ -192,11 +201,25 @@ export class Guest {
 
   /** Figures for status and tests. */
   statistics(): GuestStatistics {
+    const { sent, received } = this.#tcp.volume;
+    const { fromGuest, toGuest } = this.#datagrams;
     return {
       ...this.#stack.statistics(),
       tcpFlows: this.#tcp.count,
       mappings: this.#datagrams.count,
+      tcpBytesFromGuest: sent,
+      tcpBytesToGuest: received,
+      datagramsFromGuest: fromGuest.packets,
+      datagramsToGuest: toGuest.packets,
+      datagramBytesFromGuest: fromGuest.bytes,
+      datagramBytesToGuest: toGuest.bytes,
     };
+  }
+
+  /** Connections and mappings, each as it is when it is asked for: they may change in between. */
+  *flows(): Generator<FlowRecord> {
+    yield* this.#tcp.records();
+    yield* this.#datagrams.records();
   }
 
   /** The guest's own address, of that family where it has one. */

@@ -26,6 +26,8 @@ export interface LwipExports {
   flow_syn(id: number): number;
   flow_mac_high(id: number): number;
   flow_mac_low(id: number): number;
+  flow_frames_in(id: number): number;
+  flow_frames_out(id: number): number;
   flow_accept(id: number): number;
   flow_refuse(id: number): void;
   flow_connect(family: number, ports: number, macHigh: number, macLow: number): number;

@@ -106,6 +106,19 @@ static napi_value get_option(napi_env env, napi_callback_info info) {
   return call_end(&call, result < 0 ? -errno : value);
 }
 
+/* For options whose value is a struct. */
+static napi_value get_option_bytes(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  int level = call_int(&call, 1);
+  int name = call_int(&call, 2);
+  struct range value = call_bytes(&call, 3);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  socklen_t length = (socklen_t)value.length;
+  int result = getsockopt(fd, level, name, value.base, &length);
+  return call_end_syscall(&call, result < 0 ? result : (ssize_t)length);
+}
+
 static napi_value read_range(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 4);
   int fd = call_fd(&call, 0);
@@ -184,6 +197,7 @@ const struct method syscall_methods[] = {
     {"getpeername", get_peer_name},
     {"setsockopt", set_option},
     {"getsockopt", get_option},
+    {"getsockoptBytes", get_option_bytes},
     {"read", read_range},
     {"write", write_range},
     {"recv", receive_range},

@@ -61,6 +61,9 @@ test.each(families)("a TCP connection over $name", async ({ domain, sockaddr }) 
       const late = native.writeBytes(server, new TextEncoder().encode("late"));
       const buffer = new Uint8Array(8);
       const lateRead = await eventually(() => native.readBytes(client, buffer));
+      const info = new Uint8Array(8);
+      // TCP_INFO of tcp(7): the first byte is the state.
+      const infoLength = native.getsockoptBytes(client, 6, 11, info);
       const closed = [client, server, listener].map((fd) => native.close(fd));
       native.unregisterMemory(mem);
       return {
@@ -80,6 +83,8 @@ test.each(families)("a TCP connection over $name", async ({ domain, sockaddr }) 
         halfClosed,
         end,
         late,
+        infoLength,
+        state: info[0],
         lateText: new TextDecoder().decode(buffer.subarray(0, lateRead)),
         closed,
       };
@@ -104,6 +109,8 @@ test.each(families)("a TCP connection over $name", async ({ domain, sockaddr }) 
     halfClosed: 0,
     end: 0,
     late: 4,
+    infoLength: 8,
+    state: 5, // TCP_FIN_WAIT2
     lateText: "late",
     closed: [0, 0, 0],
   });

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { log } from "../base/log.js";
 import { type Answer, BadRequest, refusal, wholeAnswer } from "./answers.js";
+import { listFlows } from "./flows.js";
 import { addForward, listForwards, removeForward } from "./forwards.js";
 import { statusOf } from "./status.js";
 import type { Subject } from "./subject.js";
@@ -45,6 +46,8 @@ function execute(subject: Subject, parsed: unknown): Answer {
       return listForwards(guest);
     case "remove_hostfwd":
       return removeForward(guest, raw);
+    case "list_flows":
+      return listFlows(guest);
     case "query_status":
       return wholeAnswer(statusOf(subject));
     default:

@@ -8,7 +8,7 @@ import type { Stack } from "../stack/stack.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import type { QueuedError, ReceivedControl } from "../sys/control.js";
 import { native } from "../sys/native.js";
-import { openSessionSocket, receiveOffloaded } from "../sys/socket.js";
+import { localAddress, openSessionSocket, receiveOffloaded } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
@@ -16,6 +16,7 @@ import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
 import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
+import { type FlowRecord, Tally } from "./flow-record.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
 import type { LimitReports } from "./limit-reports.js";
@@ -62,6 +63,9 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * host socket.
  */
 export class DatagramRelay {
+  /** What has passed since the beginning. */
+  readonly fromGuest = new Tally();
+  readonly toGuest = new Tally();
   readonly #context: DatagramContext;
   readonly #mappings = new MappingTable();
   readonly #newFlows: TokenBucket;
@@ -103,6 +107,28 @@ export class DatagramRelay {
   /** How many mappings there are. */
   get count(): number {
     return this.#mappings.count;
+  }
+
+  /** The mappings there are, each as it is when it is asked for. */
+  *records(): Generator<FlowRecord> {
+    for (const mapping of this.#mappings.values()) yield this.#record(mapping);
+  }
+
+  #record(mapping: Mapping): FlowRecord {
+    const { fd, guest, guestPort, route, session, peer: contacted, peerPort, since } = mapping;
+    const peer = { address: contacted, port: peerPort };
+    const seen = { address: route.as ?? contacted, port: session?.seenPort ?? peerPort };
+    return {
+      protocol: mapping.protocol === this.#udp ? "udp" : "icmp",
+      direction: session === null ? "outbound" : "inbound",
+      state: mapping.answered ? "answered" : "unanswered",
+      guest: { own: { address: guest, port: guestPort }, peer: seen },
+      host: { own: localAddress(fd), peer },
+      fromGuest: mapping.fromGuest,
+      toGuest: mapping.toGuest,
+      since,
+      roundTripTime: null,
+    };
   }
 
   /** Whether packets of that protocol are for relay(). */
@@ -241,6 +267,8 @@ export class DatagramRelay {
         : headerFields(DEFAULT_HOP_LIMIT, trafficClass, false);
     const payload = protocol.payload(frame);
     const length = protocol.length(frame);
+    mapping.fromGuest.add(length, segmentSize);
+    this.fromGuest.add(length, segmentSize);
     this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
   }
 
@@ -255,6 +283,8 @@ export class DatagramRelay {
     const fields = headerFields(Math.max(1, hopLimit), frame.trafficClass, frame.dontFragment);
     const { client, clientPort } = session;
     const { payloadOffset, payloadLength } = frame;
+    mapping.fromGuest.add(payloadLength, segmentSize);
+    this.fromGuest.add(payloadLength, segmentSize);
     this.#queue.add(
       ...([mapping, client, clientPort, fields, frame] as const),
       ...([payloadOffset, payloadLength, segmentSize] as const),
@@ -466,6 +496,7 @@ export class DatagramRelay {
     exchange.payload = receiver.payloadAt(index);
     exchange.length = receiver.lengthOf(index);
     exchange.segmentSize = this.#control.segmentSize;
+    this.#countToGuest(mapping, exchange.length, exchange.segmentSize);
     mapping.protocol.deliver(writer, this.#envelope, exchange);
     return 1;
   }
@@ -511,8 +542,14 @@ export class DatagramRelay {
     const pieces = end - index;
     if (pieces === 1) return 0;
     const { guestPort } = mapping;
-    const written = writer.writeGathered(this.#envelope, port, guestPort, pieces, total, size);
-    return written ? pieces : 0;
+    if (!writer.writeGathered(this.#envelope, port, guestPort, pieces, total, size)) return 0;
+    this.#countToGuest(mapping, total, size);
+    return pieces;
+  }
+
+  #countToGuest(mapping: Mapping, bytes: number, segmentSize: number): void {
+    mapping.toGuest.add(bytes, segmentSize);
+    this.toGuest.add(bytes, segmentSize);
   }
 
   #continues(

@@ -5,6 +5,7 @@ import { native } from "../sys/native.js";
 import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
+import { Tally } from "./flow-record.js";
 import type { PublishedRule } from "./published.js";
 import { type Session, SessionTable } from "./sessions.js";
 
@@ -50,6 +51,13 @@ export class Mapping {
   /** Where it stands among the guest's; null while it is in no table. */
   place: Place<number> | null = null;
   answered = false;
+  /** When it began, in ms of the loop's clock. */
+  readonly since: number;
+  readonly fromGuest = new Tally();
+  readonly toGuest = new Tally();
+  /** Whom the guest has sent to last. */
+  peer: Address;
+  peerPort = 0;
   /** The client of a published port for whom it is; null: the guest began it. */
   session: Session | null = null;
   /** MTU of the link that a datagram was too long for, as the host told it last. */
@@ -76,6 +84,8 @@ export class Mapping {
     this.mac = frame.sourceMac;
     this.contacted = isFiltered ? new Set() : null;
     this.lastUsed = now;
+    this.since = now;
+    this.peer = route.to;
   }
 
   serves(frame: Frame, protocol: DatagramProtocol, as: Address | null): boolean {
@@ -92,6 +102,8 @@ export class Mapping {
   /** Notes whom the guest sends to: where filtering is on, only they may answer (RFC 4787 §5). */
   contact(address: Address, port: number): void {
     this.#isForDns &&= port === DNS_PORT;
+    this.peer = address;
+    this.peerPort = port;
     if (this.contacted === null || this.#lastContacted?.equals(address) === true) return;
     this.#lastContacted = address;
     this.contacted.add(address.toString());
@@ -128,6 +140,13 @@ export class MappingTable {
 
   get count(): number {
     return this.#recency.count;
+  }
+
+  *values(): Generator<Mapping> {
+    for (let id = 0; id < this.#byId.length; id += 1) {
+      const mapping = this.#byId[id];
+      if (mapping !== undefined) yield mapping;
+    }
   }
 
   get(id: number): Mapping | undefined {

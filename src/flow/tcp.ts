@@ -7,10 +7,18 @@ import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { connectSocket, pendingError, resetSocket } from "../sys/socket.js";
+import {
+  connectSocket,
+  localAddress,
+  peerAddress,
+  pendingError,
+  resetSocket,
+  roundTripTime,
+} from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
 import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { Occupancy, type Seat } from "./occupancy.js";
@@ -55,6 +63,11 @@ class TcpFlow {
   /** The rule of the published port whose client began it; 0: the guest did. */
   readonly rule: number;
   readonly seat: Seat;
+  /** When it began, in ms of the loop's clock. */
+  readonly since: number;
+  /** Bytes that the host socket has taken and given. */
+  sent = 0;
+  received = 0;
   /** Both sides are established, or the guest has been answered. */
   connected = false;
   readable = false;
@@ -69,15 +82,22 @@ class TcpFlow {
   stackClosed = false;
   queued = false;
 
-  constructor(fd: number, rule: number, seat: Seat) {
+  constructor(fd: number, rule: number, seat: Seat, since: number) {
     this.fd = fd;
     this.rule = rule;
     this.seat = seat;
+    this.since = since;
   }
 
   /** Whether a client of a published port began it: then the host side is the first to stand. */
   get isPublished(): boolean {
     return this.rule > 0;
+  }
+
+  get state(): FlowState {
+    if (!this.connected) return "connecting";
+    if (this.guestEnded) return this.hostEnded ? "closing" : "guest-ended";
+    return this.hostEnded ? "host-ended" : "established";
   }
 }
 
@@ -102,6 +122,8 @@ export class TcpRelay {
   #opening = 0;
   #received = 0;
   #sent = 0;
+  /** Of #received, what takeReceived() has told. */
+  #told = 0;
 
   constructor(context: TcpContext) {
     const { limits } = context.config;
@@ -112,9 +134,41 @@ export class TcpRelay {
 
   /** Bytes received from host sockets since the last call. */
   takeReceived(): number {
-    const received = this.#received;
-    this.#received = 0;
+    const received = this.#received - this.#told;
+    this.#told = this.#received;
     return received;
+  }
+
+  /** Bytes passed on since the beginning, to the host and from it. */
+  get volume(): { readonly sent: number; readonly received: number } {
+    return { sent: this.#sent, received: this.#received };
+  }
+
+  /** The connections there are, each as it is when it is asked for. */
+  *records(): Generator<FlowRecord> {
+    for (let id = 0; id < this.#flows.length; id += 1) {
+      const flow = this.#flows[id];
+      if (flow !== undefined) yield this.#record(id, flow);
+    }
+  }
+
+  #record(id: number, flow: TcpFlow): FlowRecord {
+    const { stack } = this.#context;
+    const { guest, guestPort, peer, peerPort } = stack.tuple(id);
+    return {
+      protocol: "tcp",
+      direction: flow.isPublished ? "inbound" : "outbound",
+      state: flow.state,
+      guest: {
+        own: { address: guest, port: guestPort },
+        peer: { address: peer, port: peerPort },
+      },
+      host: { own: localAddress(flow.fd), peer: peerAddress(flow.fd) },
+      fromGuest: { bytes: flow.sent, packets: stack.framesFromGuest(id) },
+      toGuest: { bytes: flow.received, packets: stack.framesToGuest(id) },
+      since: flow.since,
+      roundTripTime: roundTripTime(flow.fd),
+    };
   }
 
   uploads(): Uploads {
@@ -267,7 +321,7 @@ export class TcpRelay {
       this.#fail(id, tuple, -fd);
       return;
     }
-    this.#flows[id] = new TcpFlow(fd, 0, this.#occupancy.add(id, place, true));
+    this.#flows[id] = new TcpFlow(fd, 0, this.#occupancy.add(id, place, true), now);
     this.#count += 1;
   }
 
@@ -305,7 +359,7 @@ export class TcpRelay {
       this.#ended.push(id);
       return false;
     }
-    this.#flows[id] = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false));
+    this.#flows[id] = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false), now);
     this.#count += 1;
     this.#opening += 1;
     return true;
@@ -423,6 +477,7 @@ export class TcpRelay {
       }
       stack.consumed(id, sent);
       this.#sent += sent;
+      flow.sent += sent;
       if (sent < offered) {
         flow.writable = false;
         return;
@@ -460,6 +515,7 @@ export class TcpRelay {
       if (received > 0) {
         stack.commit(id, received);
         this.#received += received;
+        flow.received += received;
         budget -= received;
         if (received < room && !flow.hungUp) flow.readable = false;
       } else if (received === 0) {

@@ -181,6 +181,16 @@ export class Stack {
     return high * 0x1_0000_0000 + (this.#exports.flow_mac_low(id) >>> 0);
   }
 
+  /** Frames that the guest has sent for a flow; a superframe is one. */
+  framesFromGuest(id: number): number {
+    return this.#exports.flow_frames_in(id);
+  }
+
+  /** Frames of a flow that went to the guest; a superframe is one. */
+  framesToGuest(id: number): number {
+    return this.#exports.flow_frames_out(id);
+  }
+
   /** Answers the held SYN with SYN|ACK. False when memory was short: the flow is over. */
   accept(id: number): boolean {
     return this.#exports.flow_accept(id) === 1;

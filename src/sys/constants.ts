@@ -42,6 +42,7 @@ export const Socket = {
   IpReceiveTos: 13,
   LevelTcp: 6,
   NoDelay: 1,
+  TcpInfo: 11,
   LevelUdp: 17,
   UdpSegment: 103,
   UdpReceiveOffload: 104,

@@ -12,6 +12,16 @@ const ADDRESS_OFFSET: Readonly<Record<Family, number>> = { 4: 4, 6: 8 };
 const scratch = new Uint8Array(new ArrayBuffer(64));
 const scratchMemory = native.registerMemory(scratch.buffer);
 
+/** struct tcp_info of linux/tcp.h as far as tcpi_rtt, and where that stands. */
+const TCP_INFO_SIZE = 72;
+const TCP_INFO_RTT = 68;
+const tcpInfo = new Uint8Array(TCP_INFO_SIZE);
+
+export interface Endpoint {
+  readonly address: Address;
+  readonly port: number;
+}
+
 /**
  * Writes a struct sockaddr_in or sockaddr_in6: family in the machine's order, port and address in
  * the network's, zeros elsewhere.
@@ -223,8 +233,26 @@ function boundOrClosed(fd: number, address: Address, port: number): number {
 }
 
 /** The address and port a socket is bound to, or null when it has none. */
-export function localAddress(fd: number): { address: Address; port: number } | null {
-  if (native.getsockname(fd, scratchMemory, 0, scratch.length) < 0) return null;
+export function localAddress(fd: number): Endpoint | null {
+  return endpointOf(native.getsockname(fd, scratchMemory, 0, scratch.length));
+}
+
+/** The address and port a socket is connected to, or null when it is not. */
+export function peerAddress(fd: number): Endpoint | null {
+  return endpointOf(native.getpeername(fd, scratchMemory, 0, scratch.length));
+}
+
+/** The smoothed round-trip time of a TCP connection in µs; null before the first is measured. */
+export function roundTripTime(fd: number): number | null {
+  const length = native.getsockoptBytes(fd, Socket.LevelTcp, Socket.TcpInfo, tcpInfo);
+  if (length < TCP_INFO_SIZE) return null;
+  const microseconds = new DataView(tcpInfo.buffer).getUint32(TCP_INFO_RTT, true);
+  return microseconds === 0 ? null : microseconds;
+}
+
+/** @param length what the call that fills `scratch` returned */
+function endpointOf(length: number): Endpoint | null {
+  if (length < 0) return null;
   const family = sockaddrFamily(scratch, 0);
   return {
     address: Address.read(scratch, ADDRESS_OFFSET[family], family),

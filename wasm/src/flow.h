@@ -55,6 +55,7 @@ struct flow {
   uint8_t *syn; /* the held SYN, from the IP header on */
   uint16_t syn_length;
   uint32_t acknowledged; /* the last ACK number sent to the guest */
+  uint64_t frames_in, frames_out; /* of the guest, to the guest; a superframe is one */
 
   struct span *spans, *last_span;
   uint32_t held, window;

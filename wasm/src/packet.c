@@ -210,6 +210,7 @@ static int32_t hold_syn(const struct segment *segment, uint16_t bucket) {
   }
   memcpy(flow->syn, segment->ip, length);
   memcpy(flow->guest_mac, segment->source_mac, 6);
+  flow->frames_in = 1;
   flow->syn_length = (uint16_t)length;
   flow->state = FLOW_SYN_HELD;
   flow_notify(flow, ABI_EVENT_SYN);
@@ -261,6 +262,7 @@ int32_t packet_input(uint32_t length) {
   struct flow *flow = flow_find(bucket, &segment.tuple);
   bool opens = (segment.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_RST)) == TCP_FLAG_SYN;
   if (opens && !flow) return hold_syn(&segment, bucket);
+  if (flow) flow->frames_in++;
   if (flow && flow->state == FLOW_SYN_HELD) {
     if (segment.flags & TCP_FLAG_RST) {
       flow_notify(flow, ABI_EVENT_RESET);
@@ -450,7 +452,10 @@ static err_t output(struct pbuf *chain, const ip_addr_t *from, const ip_addr_t *
   }
   output_frames++;
   if (gso_size) output_segmented++;
-  if (transmit(pieces, pieces_of(chain, header, pieces)) >= 0) return ERR_OK;
+  if (transmit(pieces, pieces_of(chain, header, pieces)) >= 0) {
+    if (flow) flow->frames_out++;
+    return ERR_OK;
+  }
   output_errors++;
   return ERR_WOULDBLOCK;
 }

@@ -111,6 +111,16 @@ EXPORT(flow_mac_low) uint32_t stack_flow_mac_low(uint32_t id) {
   return (uint32_t)mac[0] << 24 | (uint32_t)mac[1] << 16 | (uint32_t)mac[2] << 8 | mac[3];
 }
 
+EXPORT(flow_frames_in) double stack_flow_frames_in(uint32_t id) {
+  const struct flow *flow = flow_get(id);
+  return flow ? (double)flow->frames_in : 0;
+}
+
+EXPORT(flow_frames_out) double stack_flow_frames_out(uint32_t id) {
+  const struct flow *flow = flow_get(id);
+  return flow ? (double)flow->frames_out : 0;
+}
+
 static struct flow *held(uint32_t id) {
   struct flow *flow = flow_get(id);
   return flow && flow->state == FLOW_SYN_HELD ? flow : NULL;
