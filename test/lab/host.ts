@@ -7,6 +7,9 @@ import type { Process, ProcessOptions } from "./process.ts";
 import { helper, slipway } from "./product.ts";
 import type { Stage } from "./stage.ts";
 
+/** A uid and gid that nobody else has, of the user of a host that root made. */
+export const userId = 61_000;
+
 /** The machine on which Slipway runs. */
 export class Host {
   /** Root of the machine: makes its network, prepares what a test needs broken. */
@@ -34,7 +37,7 @@ export class Host {
   static async create(stage: Stage, impairment: Impairment | undefined): Promise<Host> {
     const root = await stage.namespace.unshare(["mount", "net"]);
     await makeLink(stage, root, impairment);
-    await root.shell(network(stage) + names(stage));
+    await root.shell(network() + names(stage));
     const becomeUser = stage.privileged ? dropPrivileges() : await nestedUser(root);
     const user = root.behind(becomeUser);
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
@@ -81,13 +84,14 @@ export class Host {
   }
 }
 
-function network(stage: Stage): string {
-  // Below a user namespace only the groups that are mapped there can be named.
-  const groups = stage.privileged ? "0 2147483647" : "0 0";
+function network(): string {
   return `
     echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
     echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
-    echo ${groups} > /proc/sys/net/ipv4/ping_group_range
+    # Below a user namespace only the groups that are mapped there can be named.
+    for last in 2147483647 65535 0; do
+      echo "0 $last" 2>/dev/null > /proc/sys/net/ipv4/ping_group_range && break
+    done
     ip -batch - <<END
 link set lo up
 link set eth0 up
@@ -113,8 +117,7 @@ function names(stage: Stage): string {
 
 /** Root gives Slipway a uid that nobody else has. no_new_privs stays off, as for a real user. */
 function dropPrivileges(): string[] {
-  const id = 61_000;
-  const credentials = [`--reuid=${id}`, `--regid=${id}`, "--clear-groups"];
+  const credentials = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups"];
   return ["setpriv", ...credentials, "--inh-caps=-all", "--bounding-set=-all", "--"];
 }
 

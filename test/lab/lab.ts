@@ -24,12 +24,13 @@ export class Lab {
   /**
    * Takes a fraction of a second.
    * @param impairment of the link between host and world; none: a veth pair as it is
+   * @param manyIds for {@link Account}s: a normal user's subordinate ids are used
    */
-  static async create(impairment?: Impairment): Promise<Lab> {
+  static async create(impairment?: Impairment, manyIds = false): Promise<Lab> {
     requireBuilt();
     const census = new Census();
     try {
-      const stage = await makeStage(census);
+      const stage = await makeStage(census, manyIds);
       const host = await Host.create(stage, impairment);
       return new Lab(census, await World.create(stage), host);
     } catch (error) {

@@ -14,8 +14,9 @@ export interface RunOptions extends ProcessOptions {
 
 // The last step into every namespace. A change of credentials clears the parent-death signal, so it
 // is set when all of them are done; if the parent has died before, nobody would send it any more.
+const killedWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
 const dieWithParent = [
-  ...["setpriv", "--pdeathsig", "KILL", "--"],
+  ...killedWithParent,
   ...["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', `${pid}`],
 ];
 
@@ -23,16 +24,22 @@ const dieWithParent = [
 export class Namespace {
   readonly #census: Census;
   readonly #enter: readonly string[];
+  readonly #fork: readonly string[];
 
-  /** @param enter the command line to which a program's own is appended */
-  constructor(census: Census, enter: readonly string[] = []) {
+  /**
+   * @param enter the command line to which a program's own is appended
+   * @param fork likewise, behind it: see {@link forking}
+   */
+  constructor(census: Census, enter: readonly string[] = [], fork: readonly string[] = []) {
     this.#census = census;
     this.#enter = enter;
+    this.#fork = fork;
   }
 
   /** Starts a program; it ends with the test process at the latest. */
   spawn(argv: readonly string[], options: ProcessOptions = {}): Process {
-    return this.#census.start([...this.#enter, ...dieWithParent, ...argv], options);
+    const fork = this.#fork.length === 0 ? [] : [...this.#fork, ...killedWithParent];
+    return this.#census.start([...this.#enter, ...dieWithParent, ...fork, ...argv], options);
   }
 
   /** Runs a program to its end. */
@@ -60,7 +67,17 @@ export class Namespace {
 
   /** The same place behind one more command prefix: other credentials, a prepared mount. */
   behind(prefix: readonly string[]): Namespace {
-    return new Namespace(this.#census, [...this.#enter, ...prefix]);
+    return this.#fork.length > 0
+      ? new Namespace(this.#census, this.#enter, [...this.#fork, ...prefix])
+      : new Namespace(this.#census, [...this.#enter, ...prefix]);
+  }
+
+  /**
+   * Likewise behind a prefix that forks, such as nsenter(1) into a PID namespace. A process of the
+   * lab is then the one that forked; it takes the program with it.
+   */
+  forking(prefix: readonly string[]): Namespace {
+    return new Namespace(this.#census, this.#enter, [...this.#fork, ...prefix]);
   }
 
   /**

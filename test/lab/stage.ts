@@ -13,7 +13,7 @@ import { root } from "./product.ts";
 export interface Stage {
   /** root of the lab; its network namespace becomes the world */
   readonly namespace: HeldNamespace;
-  /** true when made by root, who can give Slipway a real uid of its own */
+  /** true when made by one who can give Slipway a uid of its own: root, of ids below it too */
   readonly privileged: boolean;
   /** writable by all, empty, seen by the lab's processes only */
   readonly directory: string;
@@ -23,12 +23,17 @@ export interface Stage {
   outside(path: string): string;
 }
 
-export async function makeStage(census: Census): Promise<Stage> {
-  const privileged = getuid?.() === 0;
+/**
+ * @param manyIds whether a normal user's subordinate ids are mapped too, so that the host can have
+ *   users with ids of their own (`privileged`) as under root
+ */
+export async function makeStage(census: Census, manyIds = false): Promise<Stage> {
+  const byRoot = getuid?.() === 0;
   const bottom = new Namespace(census);
-  const namespace = privileged
+  const mapping = manyIds ? ["--map-root-user", "--map-auto"] : ["--map-root-user"];
+  const namespace = byRoot
     ? await bottom.unshare(["mount", "net"])
-    : await bottom.unshare(["user", "mount", "net"], ["--map-root-user"]);
+    : await bottom.unshare(["user", "mount", "net"], mapping);
   const directory = mountPoint();
   const checkout = join(directory, "checkout");
   await namespace.shell(`
@@ -37,7 +42,7 @@ export async function makeStage(census: Census): Promise<Stage> {
   `);
   return {
     namespace,
-    privileged,
+    privileged: byRoot || manyIds,
     directory,
     inside: (path) => (isBelow(root, path) ? join(checkout, relative(root, path)) : path),
     outside: (path) => `/proc/${namespace.pid}/root${path}`,

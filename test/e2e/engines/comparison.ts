@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { accountsPossible } from "../../lab/account.ts";
+import { Lab } from "../../lab/lab.ts";
+import { helper as ours } from "../../lab/product.ts";
+
+/** A program that gives namespaces a network by slirp4netns's command line. */
+export interface Helper {
+  readonly name: "Slipway" | "slirp4netns";
+  /** where the lab's processes find it */
+  readonly path: string;
+  /** ports of the host from here on are for checks on this helper */
+  readonly firstPort: number;
+}
+
+/** Something that checks are made on; it takes one helper. */
+export interface Engine {
+  close(): Promise<void>;
+}
+
+export interface Expectation {
+  /** why slirp4netns fails here, where it does */
+  readonly slirp4netnsFails?: string;
+}
+
+type Outcome = "yes" | "no";
+type Row = Partial<Record<Helper["name"], Outcome>> & { why?: string };
+
+/** Defines a check: run on Slipway, where it must hold, and on slirp4netns, as expected of it. */
+export type Check<E extends Engine> = (
+  name: string,
+  body: (engine: E) => Promise<void>,
+  expectation?: Expectation,
+) => void;
+
+/** A group of checks, with an engine on each of the two helpers and a table at the end. */
+export function compare<E extends Engine>(
+  title: string,
+  make: (lab: Lab, helper: Helper) => Promise<E>,
+  define: (check: Check<E>) => void,
+): void {
+  const { possible, why } = accountsPossible();
+  const rows = new Map<string, Row>();
+  const engines = new Map<Helper["name"], E>();
+  let lab: Lab | undefined;
+
+  const check: Check<E> = (name, body, { slirp4netnsFails } = {}) => {
+    const attempt = async (helper: Helper["name"]): Promise<unknown> => {
+      const row = rows.get(name) ?? {};
+      rows.set(name, slirp4netnsFails === undefined ? row : { ...row, why: slirp4netnsFails });
+      try {
+        const engine = engines.get(helper);
+        if (engine === undefined) throw new Error(`no engine on ${helper}`);
+        await body(engine);
+        rows.set(name, { ...rows.get(name), [helper]: "yes" });
+        return null;
+      } catch (error) {
+        rows.set(name, { ...rows.get(name), [helper]: "no" });
+        return error;
+      }
+    };
+    test(`${name}: Slipway`, async () => {
+      const error = await attempt("Slipway");
+      if (error !== null) throw error;
+    });
+    test(`${name}: slirp4netns`, async () => {
+      const error = await attempt("slirp4netns");
+      if (slirp4netnsFails === undefined && error !== null) throw error;
+      if (slirp4netnsFails !== undefined) {
+        expect(error, `expected to fail, as ${slirp4netnsFails}: mend the docs`).not.toBe(null);
+      }
+    });
+  };
+
+  describe.skipIf(!possible)(possible ? title : `${title} (${why})`, () => {
+    beforeAll(async () => {
+      const created = await Lab.create(undefined, true);
+      lab = created;
+      for (const helper of helpersIn(created))
+        engines.set(helper.name, await make(created, helper));
+    });
+    define(check);
+    test.for(["Slipway", "slirp4netns"] as const)("nothing is left of it: %s", async (name) => {
+      await engines.get(name)?.close();
+    });
+    afterAll(async () => {
+      console.log(table(title, rows));
+      await lab?.close();
+    });
+  });
+}
+
+function helpersIn(lab: Lab): readonly Helper[] {
+  return [
+    { name: "Slipway", path: lab.host.stage.inside(ours), firstPort: 8_000 },
+    { name: "slirp4netns", path: "/usr/bin/slirp4netns", firstPort: 9_000 },
+  ];
+}
+
+function table(title: string, rows: ReadonlyMap<string, Row>): string {
+  const width = Math.max(title.length, ...[...rows.keys()].map((name) => name.length));
+  const lines = [...rows].map(([name, { Slipway = "-", slirp4netns = "-", why = "" }]) =>
+    `${name.padEnd(width)}  ${Slipway.padEnd(7)}  ${slirp4netns.padEnd(11)}  ${why}`.trimEnd(),
+  );
+  return [`${title.padEnd(width)}  Slipway  slirp4netns`, ...lines].join("\n");
+}

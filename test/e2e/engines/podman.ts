@@ -1,0 +1,168 @@
+import { Account } from "../../lab/account.ts";
+import { link, served } from "../../lab/addresses.ts";
+import type { Lab } from "../../lab/lab.ts";
+import type { Namespace, RunOptions } from "../../lab/namespace.ts";
+import type { Outcome } from "../../lab/process.ts";
+import type { Engine, Helper } from "./comparison.ts";
+import { image, makeImage } from "./image.ts";
+
+/** A file at the world's web server. */
+const fileName = "file";
+const fileBytes = 300_000;
+
+const worldFiles = new WeakMap<Lab, Promise<string>>();
+
+/** Makes the world's file, once; its sha256. */
+function worldFile(lab: Lab): Promise<string> {
+  const made = worldFiles.get(lab) ?? lab.world.http.addFile(fileName, fileBytes);
+  worldFiles.set(lab, made);
+  return made;
+}
+
+/** Something of podman's, removed when it is disposed of. */
+export class Removable {
+  readonly id: string;
+  protected readonly podman: Podman;
+  readonly #removal: readonly string[];
+
+  constructor(podman: Podman, id: string, removal: readonly string[]) {
+    this.podman = podman;
+    this.id = id;
+    this.#removal = removal;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.podman.do(...this.#removal);
+  }
+}
+
+/** A container that runs in the background. */
+export class Container extends Removable {
+  constructor(podman: Podman, id: string) {
+    super(podman, id, ["rm", "--force", "--time=0", id]);
+  }
+
+  exec(...command: readonly string[]): Promise<string> {
+    return this.podman.do("exec", this.id, ...command);
+  }
+
+  /** Its network namespace. */
+  async network(): Promise<Namespace> {
+    const pid = await this.podman.do("inspect", "--format={{.State.Pid}}", this.id);
+    return this.podman.account.network(Number(pid));
+  }
+}
+
+/** podman of an ordinary user, with a helper set in containers.conf. */
+export class Podman implements Engine {
+  readonly account: Account;
+  readonly helper: Helper;
+  /** of the world's file, in hex: what {@link fetch4} prints */
+  readonly sha256: string;
+  #nextPort: number;
+
+  private constructor(account: Account, helper: Helper, sha256: string) {
+    this.account = account;
+    this.helper = helper;
+    this.sha256 = sha256;
+    this.#nextPort = helper.firstPort;
+  }
+
+  static async create(lab: Lab, helper: Helper): Promise<Podman> {
+    const account = await Account.create(lab, `p${helper.firstPort}`);
+    await makeImage(account);
+    await account.user.shell(`
+      mkdir -p .config/containers
+      cat > .config/containers/containers.conf <<END
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+network_cmd_path = "${helper.path}"
+[containers]
+log_driver = "k8s-file"
+END
+      # The driver that needs nothing of kernel and file system.
+      printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
+      tar -C image -c . | podman import --quiet - ${image}
+    `);
+    return new Podman(account, helper, await worldFile(lab));
+  }
+
+  get lab(): Lab {
+    return this.account.lab;
+  }
+
+  /** A port of the host that no other check uses. */
+  port(): number {
+    this.#nextPort += 1;
+    return this.#nextPort;
+  }
+
+  /** Runs podman to its end. */
+  attempt(args: readonly string[], options?: RunOptions): Promise<Outcome> {
+    return this.account.user.run(["podman", ...args], options);
+  }
+
+  /** Runs podman, which must succeed; its stdout without the last newline. */
+  async do(...args: readonly string[]): Promise<string> {
+    return (await this.account.user.output(["podman", ...args])).trimEnd();
+  }
+
+  /** Runs a command in a fresh container with these options. */
+  run(options: readonly string[], ...command: readonly string[]): Promise<string> {
+    return this.do("run", "--rm", ...options, image, ...command);
+  }
+
+  /** Starts a container that lasts as long as the returned object. */
+  async start(options: readonly string[], ...command: readonly string[]): Promise<Container> {
+    return new Container(this, await this.do("run", "--detach", ...options, image, ...command));
+  }
+
+  /** Makes a pod that lasts as long as the returned object. */
+  async pod(...options: readonly string[]): Promise<Removable> {
+    const id = await this.do("pod", "create", ...options);
+    return new Removable(this, id, ["pod", "rm", "--force", "--time=0", id]);
+  }
+
+  /** Makes a bridge network that lasts as long as the returned object. */
+  async bridge(name: string): Promise<Removable> {
+    await this.do("network", "create", name);
+    return new Removable(this, name, ["network", "rm", "--force", name]);
+  }
+
+  /** Command lines of the helpers that run. */
+  async helpers(): Promise<string[]> {
+    const processes = await this.account.processes();
+    return processes.filter((line) => /--netns-type|^\S*slirp4netns/.test(line));
+  }
+
+  async close(): Promise<void> {
+    await this.do("pod", "rm", "--all", "--force", "--time=0");
+    await this.do("rm", "--all", "--force", "--time=0");
+    // Ends the process that holds the user namespace between calls.
+    await this.do("system", "migrate");
+    // podman 4.3 forgets its name server after `network disconnect`.
+    await this.account.close(/aardvark-dns/);
+  }
+}
+
+/** Fetches the world's file in a container, by IPv4 or IPv6, and prints its sha256. */
+export const fetch4 = `fetch ${served.http} /${fileName}`;
+export const fetch6 = `fetch ${served.http6} /${fileName}`;
+
+/** As whom the server of image.ts sees a client of the world, of the host's loopback. */
+export function seenFromWorld(lab: Lab, port: number): Promise<string> {
+  return asked(lab.world.root, `${link.host}:${port}`);
+}
+
+export function seenFromHost(lab: Lab, port: number, address = "127.0.0.1"): Promise<string> {
+  return asked(lab.host.user, `${address}:${port}`);
+}
+
+async function asked(from: Namespace, server: string): Promise<string> {
+  const retry = ["--retry", "20", "--retry-delay", "0", "--retry-all-errors"];
+  const limits = ["--max-time", "5", "--retry-max-time", "5"];
+  const url = `http://${server}/cgi-bin/who`;
+  const text = await from.output(["curl", "--silent", "--show-error", ...retry, ...limits, url]);
+  return text.trim().replace(/^\[?(::ffff:)?([^\]]*)\]?$/, "$2");
+}

@@ -1,0 +1,161 @@
+import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { getuid } from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { userId } from "./host.ts";
+import type { Lab } from "./lab.ts";
+import type { Namespace } from "./namespace.ts";
+import type { Process } from "./process.ts";
+
+/** What an account on a lab's host needs of the machine, or why there cannot be one. */
+export function accountsPossible(): { readonly possible: boolean; readonly why: string } {
+  if (getuid?.() === 0) return { possible: true, why: "" };
+  const { username, uid } = userInfo();
+  const possible = ["/etc/subuid", "/etc/subgid"].every((file) =>
+    subordinateIds(file, [username, `${uid}`]),
+  );
+  return { possible, why: `${username} has no subordinate ids in /etc/subuid and /etc/subgid` };
+}
+
+/** Whether one of the names has as many ids as accounts need, in one range. */
+function subordinateIds(file: string, names: readonly string[]): boolean {
+  return lines(file).some((line) => {
+    const [name = "", , count] = line.split(":");
+    return names.includes(name) && Number(count) >= 65_536;
+  });
+}
+
+function lines(file: string): string[] {
+  try {
+    return readFileSync(file, "utf8").split("\n");
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * An ordinary user of a lab's host as a distribution makes one: with a name, a home, a runtime
+ * directory and subordinate ids, so that container engines run. All its processes are in a PID
+ * namespace: {@link processes} are those of this account only, and none outlives it.
+ */
+export class Account {
+  /** runs programs as the user */
+  readonly user: Namespace;
+  readonly home: string;
+  readonly #lab: Lab;
+  readonly #init: Process;
+
+  private constructor(lab: Lab, init: Process, user: Namespace, home: string) {
+    this.#lab = lab;
+    this.#init = init;
+    this.user = user;
+    this.home = home;
+  }
+
+  /**
+   * @param name of its directories; short, as paths of UNIX sockets are made of it
+   * @param path of directories to find programs in before all others
+   */
+  static async create(lab: Lab, name: string, path: readonly string[] = []): Promise<Account> {
+    const base = join(lab.directory, name);
+    const home = join(base, "home");
+    const runtime = join(base, "run");
+    const root = lab.host.root;
+    const kinds = ["--mount", "--cgroup", "--pid", "--fork", "--mount-proc"];
+    const script = setUp(base, home, runtime);
+    // catatonit reaps what engines leave to init, and -P waits for nothing.
+    const init = root.spawn([
+      ...["unshare", ...kinds, "--kill-child=KILL", "--"],
+      ...["sh", "-euc", `${script}\necho here; exec catatonit -P`],
+    ]);
+    await init.printed(/here/, 10_000);
+    const of = (kind: string) => `/proc/${init.pid}/ns/${kind}`;
+    const enter = [`--mount=${of("mnt")}`, `--cgroup=${of("cgroup")}`];
+    const ids = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups", "--inh-caps=-all"];
+    const user = root.forking([
+      ...["nsenter", ...enter, `--pid=${of("pid_for_children")}`, "--"],
+      ...["setpriv", ...ids, "--", "env", `--chdir=${home}`],
+      ...[`HOME=${home}`, `XDG_RUNTIME_DIR=${runtime}`, `USER=${userName}`],
+      `PATH=${[...path, "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`,
+    ]);
+    return new Account(lab, init, user, home);
+  }
+
+  /** Command lines of the account's processes. */
+  async processes(): Promise<string[]> {
+    const listing = await this.user.output(["ps", "-e", "-o", "stat=,args="]);
+    return listing
+      .split("\n")
+      .filter((line) => !/^$|^Z|catatonit -P$|ps -e -o stat=,args=$/.test(line))
+      .map((line) => line.replace(/^\S+\s+/, ""));
+  }
+
+  /** The network namespace of a process, named by its number within the account. */
+  network(pid: number): Namespace {
+    const target = ["--target", `${pid}`, "--user", "--net", "--preserve-credentials"];
+    return this.user.behind(["nsenter", ...target, "--"]);
+  }
+
+  get lab(): Lab {
+    return this.#lab;
+  }
+
+  /**
+   * Ends the account with all that runs in it.
+   * @param allowed what may be running then
+   * @throws when something still ran that should have ended by itself
+   */
+  async close(allowed = /(?!)/): Promise<void> {
+    const left = await this.#leftBehind(allowed, 5_000);
+    this.#init.kill("SIGKILL");
+    await this.#init.exit;
+    if (left.length > 0) throw new Error(`left behind in the account: ${left.join("; ")}`);
+  }
+
+  async #leftBehind(allowed: RegExp, patienceMs: number): Promise<string[]> {
+    const deadline = performance.now() + patienceMs;
+    for (;;) {
+      const left = (await this.processes()).filter((line) => !allowed.test(line));
+      if (left.length === 0 || performance.now() > deadline) return left;
+      await delay(50);
+    }
+  }
+}
+
+const userName = "runner";
+/** As useradd(8) gives them, 65,536 where root has many; a user's own reach to 65,535 only. */
+const subordinate = {
+  root: { first: 100_000, count: 65_536 },
+  user: { first: 1_000, count: 59_000 },
+} as const;
+
+function setUp(base: string, home: string, runtime: string): string {
+  const { first, count } = getuid?.() === 0 ? subordinate.root : subordinate.user;
+  return `
+    mkdir -p ${base}/etc ${base}/bin ${home} ${runtime}
+    chown ${userId}:${userId} ${home} ${runtime}
+    chmod 0700 ${runtime}
+    mount --make-rshared /
+    ${addLine("passwd", `${userName}:x:${userId}:${userId}::${home}:/bin/sh`, base)}
+    ${addLine("group", `${userName}:x:${userId}:`, base)}
+    ${addLine("subuid", `${userName}:${first}:${count}`, base)}
+    ${addLine("subgid", `${userName}:${first}:${count}`, base)}
+    # crun refuses a machine with both versions of cgroups.
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    # Below a user namespace the setuid bit counts for files of that namespace's root only.
+    for program in newuidmap newgidmap; do
+      cp /usr/bin/$program ${base}/bin/
+      chmod 4755 ${base}/bin/$program
+      mount --bind ${base}/bin/$program /usr/bin/$program
+    done
+  `;
+}
+
+function addLine(file: string, line: string, base: string): string {
+  return `
+    grep -v '^${userName}:' /etc/${file} > ${base}/etc/${file} || true
+    echo '${line}' >> ${base}/etc/${file}
+    mount --bind ${base}/etc/${file} /etc/${file}
+  `;
+}
