@@ -33,7 +33,7 @@ const PLOT_WIDTH = WIDTH - 2 * PADDING - LABEL_WIDTH - VALUE_WIDTH;
 const PLOT_LEFT = PADDING + LABEL_WIDTH;
 
 /** Fill per series, for a light and for a dark page; told apart by lightness, too. */
-const COLOURS = [
+export const COLOURS = [
   ["#0f766e", "#2dd4bf"],
   ["#d97706", "#fbbf24"],
   ["#6d5bd0", "#a89bf5"],
@@ -159,10 +159,10 @@ function colour(index: number, isReference: boolean): readonly [string, string] 
   return COLOURS[index % COLOURS.length] ?? REFERENCE_COLOUR;
 }
 
-function round(value: number): number {
+export function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

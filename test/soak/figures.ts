@@ -1,0 +1,111 @@
+/** What is looked at, and what counts as flat. */
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { type ApiGuest, ask } from "../e2e/api-client.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { Totals } from "./load.ts";
+
+export interface Sample {
+  /** seconds since the beginning */
+  readonly at: number;
+  readonly resting: boolean;
+  readonly descriptors: number;
+  /** of the process, KiB */
+  readonly privateKiB: number;
+  readonly residentKiB: number;
+  /** of the guest's stack, bytes */
+  readonly stackMemory: number;
+  readonly flows: number;
+  readonly hostSockets: number;
+  /** sockets of UDP and ping, which last for three minutes after the last datagram */
+  readonly mappings: number;
+  /** of the process, without any traffic; null under load */
+  readonly wakeupsPerSecond: number | null;
+  readonly bytes: number;
+}
+
+const REST = 4_000;
+const IDLE_LOOK = 3_000;
+
+interface Statistics {
+  readonly flows: number;
+  readonly tcpFlows: number;
+  readonly mappings: number;
+  readonly memoryInUse: number;
+}
+
+async function statistics(lab: Lab, socket: string): Promise<Statistics> {
+  const answer = await ask(lab, socket, { execute: "query_status" });
+  return (answer as { return: { statistics: Statistics } }).return.statistics;
+}
+
+function wakeups(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
+}
+
+/** Looks at a guest at work. */
+export async function look(
+  lab: Lab,
+  { guest, socket }: ApiGuest,
+  at: number,
+  { bytes }: Totals,
+  wakeupsPerSecond: number | null = null,
+): Promise<Sample> {
+  const { flows, tcpFlows, mappings, memoryInUse } = await statistics(lab, socket);
+  const { resident, privateDirty } = guest.helper.memory();
+  return {
+    at: Math.round(at * 10) / 10,
+    resting: wakeupsPerSecond !== null,
+    descriptors: guest.helper.openDescriptors(),
+    privateKiB: privateDirty,
+    residentKiB: resident,
+    stackMemory: memoryInUse,
+    flows,
+    hostSockets: tcpFlows,
+    mappings,
+    wakeupsPerSecond,
+    bytes,
+  };
+}
+
+/** Lets a guest come to rest and looks then. */
+export async function lookAtRest(
+  lab: Lab,
+  api: ApiGuest,
+  now: () => number,
+  totals: Totals,
+): Promise<Sample> {
+  await delay(REST);
+  const before = wakeups(api.guest.helper.pid);
+  await delay(IDLE_LOOK);
+  const rate = ((wakeups(api.guest.helper.pid) - before) / IDLE_LOOK) * 1000;
+  return look(lab, api, now(), totals, Math.round(rate * 10) / 10);
+}
+
+const median = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+/** Growth of memory that the collector of JavaScript may explain, in KiB. */
+const NOISE_KIB = 16 * 1024;
+const NOISE_WAKEUPS = 20;
+
+/** A sentence for each figure that grew while it should have come back. */
+export function grown(samples: readonly Sample[]): string[] {
+  const resting = samples.filter((sample) => sample.resting);
+  const third = Math.max(1, Math.floor(resting.length / 3));
+  const [early, late] = [resting.slice(0, third), resting.slice(-third)];
+  const found: string[] = [];
+  const compare = (name: string, of: (sample: Sample) => number, slack: number) => {
+    const [before, after] = [median(early.map(of)), median(late.map(of))];
+    if (after > before + slack) found.push(`${name} grew from ${before} to ${after}`);
+  };
+  const busy = resting.filter(({ flows, hostSockets }) => flows + hostSockets > 0);
+  for (const { at, flows, hostSockets } of busy)
+    found.push(`at ${at} s, at rest, ${flows} flows and ${hostSockets} sockets were left`);
+  compare("descriptors, but for mappings,", (it) => it.descriptors - it.mappings, 0);
+  compare("the stack's memory", (it) => it.stackMemory, 0);
+  compare("private memory (KiB)", (it) => it.privateKiB, NOISE_KIB);
+  compare("wake-ups per second at rest", (it) => it.wakeupsPerSecond ?? 0, NOISE_WAKEUPS);
+  return found;
+}
