@@ -1,12 +1,13 @@
 import type { Address, Family } from "./base/address.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
+import type { Mac } from "./base/mac.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import type { FlowRecord } from "./flow/flow-record.js";
-import { PortForwards } from "./flow/forward.js";
+import { type ForwardContext, PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
-import { IcmpErrors } from "./flow/icmp-errors.js";
+import { IcmpErrors, rebuildPacket } from "./flow/icmp-errors.js";
 import { LimitReports } from "./flow/limit-reports.js";
 import { LEAST_TIMEOUT } from "./flow/mapping.js";
 import { NameServers } from "./flow/name-servers.js";
@@ -28,10 +29,12 @@ import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
-import { EtherType } from "./wire/ethernet.js";
+import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
 import { IcmpError } from "./wire/icmp.js";
-import { parseVnet, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
+import { IpProtocol } from "./wire/ip.js";
+import { emitBareAck, TCP_HEADER_LENGTH } from "./wire/tcp.js";
+import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
 
 /** Frames, and bytes, read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;
@@ -72,26 +75,29 @@ export interface TapHandle {
  */
 export class Guest {
   readonly config: GuestConfig;
-  /** The published ports. */
+  /** The published ports, which outlive a failure of the stack. */
   readonly forwards: PortForwards;
   readonly drops: DropCounters = new Drops();
+  readonly #index: number;
   readonly #tap: TapHandle;
-  /** Null where nobody asked for it. */
-  readonly #capture: Capture | null = null;
   /** Its place on a network of several guests; null when it is alone. */
   readonly #port: SwitchPort | null;
-  readonly #stack: Stack;
-  readonly #memory: number;
-  readonly #tcp: TcpRelay;
-  readonly #datagrams: DatagramRelay;
-  /** null when nothing answers at the DNS address. */
-  readonly #resolver: Resolver | null = null;
-  readonly #reassembly: Reassembly;
-  readonly #writer: GuestWriter;
-  readonly #icmpErrors: IcmpErrors;
-  readonly #neighbors: Neighbors;
   readonly #services: Services;
-  readonly #frame: Frame;
+  // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
+  // when the stack has failed.
+  #stack!: Stack;
+  #memory!: number;
+  #frame!: Frame;
+  #tcp!: TcpRelay;
+  #datagrams!: DatagramRelay;
+  #reassembly!: Reassembly;
+  #writer!: GuestWriter;
+  #icmpErrors!: IcmpErrors;
+  #neighbors!: Neighbors;
+  /** Null when nothing answers at the DNS address. */
+  #resolver: Resolver | null = null;
+  /** Null where nobody asked for it. */
+  #capture: Capture | null = null;
   readonly #vnet: VnetHeader = {
     vnetFlags: 0,
     gsoType: 0,
@@ -129,13 +135,22 @@ export class Guest {
     port: SwitchPort | null = null,
   ) {
     this.config = config;
+    this.#index = index;
     this.#port = port;
     this.#tap = tap;
+    this.#frameHeader = tap.vnetHeader ? VNET_HEADER_LENGTH : 0;
+    this.#services = servicesFor(config);
+    this.forwards = new PortForwards(this.#build(captureFile));
+    native.watch(tap.fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
+  }
+
+  #build(captureFile: CaptureFile | null): ForwardContext {
+    const { config } = this;
     const mac = gatewayMac(config.plans);
-    const { fd } = tap;
+    const { fd, vnetHeader: offload } = this.#tap;
     this.#stack = new Stack({
       mtu: config.mtu,
-      offload: tap.vnetHeader,
+      offload,
       mac,
       memoryBudget: config.memoryBudget,
       seed: new Uint32Array(randomBytes(8).buffer),
@@ -145,9 +160,7 @@ export class Guest {
           : (pieces, count) => this.#transmitCaptured(pieces, count),
     });
     this.#memory = native.registerMemory(this.#stack.memory);
-    this.#frameHeader = tap.vnetHeader ? this.#stack.headroom : 0;
     this.#frame = new Frame(this.#stack.bytes);
-    this.#services = servicesFor(config);
     this.#reassembly = new Reassembly(
       this.#stack,
       this.drops,
@@ -160,11 +173,10 @@ export class Guest {
       drops: this.drops,
       reports: new LimitReports(this.drops, config.limits),
       memory: this.#memory,
-      guest: index,
+      guest: this.#index,
     };
-    const offload = tap.vnetHeader;
-    if (captureFile !== null) this.#capture = new Capture(captureFile, { ...common, offload });
-    const capture = this.#capture;
+    const capture = captureFile === null ? null : new Capture(captureFile, { ...common, offload });
+    this.#capture = capture;
     this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac, capture });
     this.#icmpErrors = new IcmpErrors(config, this.#writer);
     const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
@@ -184,19 +196,50 @@ export class Guest {
       errors: this.#icmpErrors,
     });
     this.#neighbors = new Neighbors(config, this.#writer);
-    this.forwards = new PortForwards({
-      ...common,
-      tcp: this.#tcp,
-      datagrams: this.#datagrams,
-      neighbors: this.#neighbors,
-    });
-    port?.open({
+    this.#port?.open({
       fd,
       memory: this.#memory,
       bytes: this.#stack.bytes,
       frameHeader: this.#frameHeader,
     });
-    native.watch(fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
+    return {
+      ...common,
+      tcp: this.#tcp,
+      datagrams: this.#datagrams,
+      neighbors: this.#neighbors,
+    };
+  }
+
+  /**
+   * Makes the stack anew when it has failed. Connections are reset on both sides, UDP and ping begin
+   * anew; the TAP, leases, published ports and counters stay as they are.
+   */
+  restart(): void {
+    const connections = this.#tcp.connections();
+    this.#tcp.abandon();
+    this.#datagrams.close();
+    this.#resolver?.close();
+    native.unregisterMemory(this.#memory);
+    this.#tickAt = this.#expireAt = this.#forwardAt = -1;
+    this.#perishable = 0;
+    this.#acksWait = false;
+    this.forwards.resume(this.#build(this.#capture?.rest() ?? null));
+    for (const { tuple, mac } of connections) this.#probe(tuple, mac);
+  }
+
+  /**
+   * A segment that cannot be right, from an address the guest is connected to: it says where it is
+   * (RFC 9293 §3.10.7.4), which meets a stack that knows nothing of it and is answered by the RST.
+   */
+  #probe({ guest, guestPort, peer, peerPort }: FlowTuple, mac: Mac): void {
+    const segment = new Uint8Array(TCP_HEADER_LENGTH);
+    emitBareAck(segment, 0, peer, peerPort, guest, guestPort);
+    const packet = rebuildPacket(peer, guest, IpProtocol.Tcp, segment);
+    const frame = new Uint8Array(ETHERNET_HEADER_LENGTH + packet.length);
+    const etherType = guest.family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
+    emitEthernet(frame, 0, mac, gatewayMac(this.config.plans), etherType);
+    frame.set(packet, ETHERNET_HEADER_LENGTH);
+    this.#writer.writeFrame(frame);
   }
 
   /** Figures for status and tests. */

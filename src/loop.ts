@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
 import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
@@ -29,12 +30,26 @@ const RECLAIM_WAKES = 10_000;
 /** … once no traffic has come for so long, in ms. */
 const RECLAIM_QUIET = 1_000;
 
+/** So often within so many ms a guest's stack may fail and is made anew. */
+const FAULTS_MOST = 3;
+const FAULT_MEMORY = 60_000;
+
+/**
+ * Called when a guest has ended by itself.
+ * @param isFault its stack failed again and again; otherwise its TAP was deleted
+ */
+export type OnGone = (why: string, isFault: boolean) => void;
+
 /** A guest of the loop and what is to be told about it. */
 interface Served {
   readonly guest: Guest;
-  readonly onGone: (why: string) => void;
+  readonly onGone: OnGone;
   /** When it wants its next turn; -1: not before an event. */
   dueAt: number;
+  /** What its stack failed with in this wake-up. */
+  fault: string | null;
+  /** When that happened, in the last FAULT_MEMORY ms. */
+  faults: number[];
 }
 
 /**
@@ -94,8 +109,6 @@ export class Loop {
   /**
    * Serves a guest from now on.
    * @param tap becomes the loop's
-   * @param onGone called when the guest has ended by itself, with the reason: its TAP was deleted, or
-   * its stack failed
    * @param capture gets every frame of the guest, both ways
    * @param port its place on a network of several guests
    * @throws RangeError when the process serves MAX_GUESTS already
@@ -103,7 +116,7 @@ export class Loop {
   addGuest(
     tap: TapHandle,
     config: GuestConfig,
-    onGone: (why: string) => void,
+    onGone: OnGone,
     capture: CaptureFile | null = null,
     port: SwitchPort | null = null,
   ): Guest {
@@ -112,7 +125,7 @@ export class Loop {
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
     const guest = new Guest(index, tap, config, capture, port);
-    this.#served[index] = { guest, onGone, dueAt: 0 };
+    this.#served[index] = { guest, onGone, dueAt: 0, fault: null, faults: [] };
     return guest;
   }
 
@@ -200,12 +213,12 @@ export class Loop {
       return;
     }
     const served = this.#served[guestOf(token)];
-    if (served === undefined) return;
+    if (served === undefined || served.fault !== null) return;
     served.dueAt = now;
     try {
       this.#onGuestEvent(served, kind, token, events, now);
     } catch (error) {
-      this.#abandon(served, error);
+      this.#onFault(served, error, now);
     }
   }
 
@@ -243,14 +256,40 @@ export class Loop {
     // EIO: the link is down, for as long as the guest wants.
     if (result === -Errno.EIO) return;
     this.removeGuest(guest);
-    setImmediate(onGone, "the TAP was deleted");
+    setImmediate(onGone, "the TAP was deleted", false);
   }
 
-  /** A trap in WASM, or a fault of ours, ends the one guest that met it, loudly. */
-  #abandon(served: Served, error: unknown): void {
+  /**
+   * A trap in WASM, or a fault of ours: the one guest that met it gets a new stack. At the end of the
+   * wake-up, as events of its old sockets may still be on their way.
+   */
+  #onFault(served: Served, error: unknown, now: number): void {
+    served.fault = String(error);
+    served.faults = served.faults.filter((at) => now - at < FAULT_MEMORY);
+    served.faults.push(now);
+    served.dueAt = now;
+  }
+
+  /** @returns whether the guest goes on */
+  #recover(served: Served, fault: string): boolean {
+    served.fault = null;
+    if (served.faults.length <= FAULTS_MOST && this.#restart(served.guest)) {
+      log.error(`the stack failed (${fault}): made anew, connections are reset`);
+      return true;
+    }
     this.#served[this.#served.indexOf(served)] = undefined;
     served.guest.abandon();
-    setImmediate(served.onGone, `the stack failed (${String(error)})`);
+    setImmediate(served.onGone, `the stack failed (${fault})`, true);
+    return false;
+  }
+
+  #restart(guest: Guest): boolean {
+    try {
+      guest.restart();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #uploads(): Uploads {
@@ -282,11 +321,12 @@ export class Loop {
   }
 
   #turnOf(served: Served, now: number): number {
+    if (served.fault !== null && !this.#recover(served, served.fault)) return -1;
     try {
       return served.guest.turn(now);
     } catch (error) {
-      this.#abandon(served, error);
-      return -1;
+      this.#onFault(served, error, now);
+      return 0;
     }
   }
 

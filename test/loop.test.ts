@@ -2,6 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import { afterEach, expect, test, vi } from "vitest";
 import { openTap } from "../src/attach.js";
+import { log } from "../src/base/log.js";
 import { Loop } from "../src/loop.js";
 import { Stack } from "../src/stack/stack.js";
 import { config, PLAN4 } from "./service/frames.js";
@@ -14,39 +15,84 @@ afterEach(() => {
   for (const holder of holders.splice(0)) holder.kill("SIGKILL");
 });
 
+/** In whose interfaces nothing speaks unasked. */
+const quiet = "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; exec cat";
+
 /** A network namespace, by the PID of a process in it. */
 async function namespace(): Promise<number> {
-  const holder = spawn("unshare", ["-Urn", "cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const holder = spawn("unshare", ["-Urn", "sh", "-c", quiet], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   holders.push(holder);
   holder.stdin.write("made\n");
   await new Promise((resolve) => holder.stdout.once("data", resolve));
   return holder.pid ?? 0;
 }
 
-function ping(pid: number): Promise<unknown> {
+function ping(pid: number, seconds = 2): Promise<unknown> {
   const inside = ["-t", `${pid}`, "-U", "-n", "--preserve-credentials"];
-  return run("nsenter", [...inside, "ping", "-c1", "-W2", `${PLAN4.gateway}`]);
+  return run("nsenter", [...inside, "ping", "-c1", `-W${seconds}`, `${PLAN4.gateway}`]);
 }
 
-test("a guest whose stack fails is ended with the reason, and another goes on", async () => {
+interface Served {
+  readonly pids: readonly [number, number];
+  readonly gone: string[];
+  readonly said: () => string;
+}
+
+/** Two guests of one loop, the first of which is to fail. */
+async function withTwoGuests(use: (served: Served) => Promise<void>): Promise<void> {
   const loop = new Loop();
   const gone: string[] = [];
-  const pids = [await namespace(), await namespace()];
+  const pids = [await namespace(), await namespace()] as const;
   const settings = { plans: [PLAN4], mtu: 1500, txqueuelen: 1000 };
+  const errors = vi.spyOn(log, "error").mockImplementation(() => {});
   for (const pid of pids) {
     const tap = openTap({ netns: `/proc/${pid}/ns/net`, userns: null }, "tap0", settings);
-    loop.addGuest(tap, config({ plans: [PLAN4] }), (why) => gone.push(`${pid} ${why}`));
+    loop.addGuest(tap, config({ plans: [PLAN4] }), (why, isFault) =>
+      gone.push(`${pid} ${why} ${isFault}`),
+    );
   }
   loop.start();
   try {
     for (const pid of pids) await ping(pid);
-    vi.spyOn(Stack.prototype, "input").mockImplementationOnce(() => {
-      throw new Error("unreachable");
-    });
-    await expect(ping(pids[0])).rejects.toThrow();
-    expect(gone).toEqual([`${pids[0]} the stack failed (Error: unreachable)`]);
-    await ping(pids[1]);
+    await use({ pids, gone, said: () => errors.mock.calls.flat().join("\n") });
   } finally {
     loop.stop();
   }
+}
+
+/** Overwrites what lwIP and the glue know, so that the next frame makes the WASM trap. */
+function corruptAtNextFrame(): void {
+  vi.spyOn(Stack.prototype, "input").mockImplementationOnce(function (this: Stack, length) {
+    this.bytes.fill(0xff, 0, this.buffer & ~0xffff);
+    return this.input(length);
+  });
+}
+
+test("a trap in WASM: the guest gets a new stack, and another notices nothing", async () => {
+  await withTwoGuests(async ({ pids, gone, said }) => {
+    corruptAtNextFrame();
+    await expect(ping(pids[0], 0.3)).rejects.toThrow();
+    for (const pid of pids) await ping(pid);
+    expect(gone).toEqual([]);
+    expect(said()).toMatch(
+      /^the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
+    );
+  });
+});
+
+test("a stack that fails again and again ends its guest, with the reason", async () => {
+  await withTwoGuests(async ({ pids, gone, said }) => {
+    for (let fault = 1; fault <= 4; fault += 1) {
+      corruptAtNextFrame();
+      await expect(ping(pids[0], 0.3)).rejects.toThrow();
+    }
+    await vi.waitFor(() => expect(gone).toHaveLength(1));
+    expect(gone[0]).toMatch(
+      new RegExp(`^${pids[0]} the stack failed \\(RuntimeError: .+\\) true$`),
+    );
+    expect(said().split("\n")).toHaveLength(3);
+    await ping(pids[1]);
+  });
 });

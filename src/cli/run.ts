@@ -44,7 +44,11 @@ export function run(options: RunConfig): void {
   const loop = new Loop();
   const namespace = namespaceOf(child);
   const handle = openTap(namespace, tap, tapSettings(config));
-  const onGone = (why: string) => log.warn(`${tap}: ${why}: the network is gone`);
+  const onGone = (why: string, isFault: boolean) => {
+    const line = `${tap}: ${why}: the network is gone`;
+    if (isFault) fail(line, 1);
+    log.warn(line);
+  };
   const guest = loop.addGuest(handle, config, onGone, capture);
   startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
   accompany(child, (status) => {

@@ -162,6 +162,11 @@ export class Capture {
     this.#write(count + 1, length, now(), PacketFlag.Outbound | this.#segmentation(), said);
   }
 
+  /** The file as it is to be written on by another, of a stack that was made anew. */
+  rest(): CaptureFile | null {
+    return this.#isOpen ? { ...this.#file, length: this.#written } : null;
+  }
+
   close(): void {
     this.settle();
     if (this.#isOpen) native.close(this.#file.fd);

@@ -56,7 +56,7 @@ interface Waiting {
  * the client's own address as source; see appearanceOf. Connections outlive their rule.
  */
 export class PortForwards {
-  readonly #context: ForwardContext;
+  #context: ForwardContext;
   readonly #listeners = new Map<number, Listener>();
   #waiting: Waiting[] = [];
   #lastId = 0;
@@ -65,6 +65,11 @@ export class PortForwards {
   #resumeAt = -1;
 
   constructor(context: ForwardContext) {
+    this.#context = context;
+  }
+
+  /** Goes on, rules, clients that wait and all, when what carries their connections was made anew. */
+  resume(context: ForwardContext): void {
     this.#context = context;
   }
 

@@ -48,6 +48,12 @@ export interface TcpContext {
   readonly sendUnreachable: (id: number, tuple: FlowTuple, error: IcmpError) => void;
 }
 
+/** A connection and the guest's Ethernet address. */
+export interface Connection {
+  readonly tuple: FlowTuple;
+  readonly mac: Mac;
+}
+
 /** What a guest has under way to the host. */
 export interface Uploads {
   /** Established connections whose end, from the guest, has not been passed on. */
@@ -265,6 +271,21 @@ export class TcpRelay {
       else if (flow !== undefined) this.#abort(id, flow);
     });
     this.reap();
+  }
+
+  /** Both ends of each established connection, as far as a stack that has failed still tells. */
+  connections(): readonly Connection[] {
+    const found: Connection[] = [];
+    this.#flows.forEach((flow, id) => {
+      if (!flow?.connected) return;
+      try {
+        const { stack } = this.#context;
+        found.push({ tuple: stack.tuple(id), mac: stack.guestMac(id) });
+      } catch {
+        // Its next segment will meet a stack that does not know it, and be answered by RST.
+      }
+    });
+    return found;
   }
 
   /** Resets the host peers and nothing else: the stack has failed. */
