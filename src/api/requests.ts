@@ -1,10 +1,13 @@
 import * as v from "valibot";
-import { log } from "../base/log.js";
+import { LOG_LEVELS, log, setLogLevel } from "../base/log.js";
 import { type Answer, BadRequest, refusal, wholeAnswer } from "./answers.js";
+import { checked } from "./arguments.js";
 import { listFlows } from "./flows.js";
 import { addForward, listForwards, removeForward } from "./forwards.js";
 import { statusOf } from "./status.js";
 import type { Subject } from "./subject.js";
+
+const logArguments = v.object({ level: v.picklist(LOG_LEVELS) });
 
 const request = v.object({ execute: v.string(), arguments: v.optional(v.unknown(), {}) });
 
@@ -48,11 +51,20 @@ function execute(subject: Subject, parsed: unknown): Answer {
       return removeForward(guest, raw);
     case "list_flows":
       return listFlows(guest);
+    case "set_log_level":
+      return changeLogLevel(raw);
     case "query_status":
       return wholeAnswer(statusOf(subject));
     default:
       throw new BadRequest("unknown execute");
   }
+}
+
+function changeLogLevel(raw: unknown): Answer {
+  const { level } = checked("set_log_level", logArguments, raw);
+  log.info("API: log level %s", level);
+  setLogLevel(level);
+  return wholeAnswer({});
 }
 
 function checkedRequest(parsed: unknown): v.InferOutput<typeof request> {

@@ -5,6 +5,31 @@ import pino from "pino/browser.js";
 
 const STDERR = 2;
 
+/** As people name them, from the most to the least that is told. */
+export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error"] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogSettings {
+  /** Where lines go; writing to it must not block. */
+  readonly fd: number;
+  /** Whether that is a file, and not stderr. */
+  readonly isFile: boolean;
+  readonly level: LogLevel;
+  /** `plain`: `slipway: LEVEL: message`; `text`: that with the time; `json`: an object a line. */
+  readonly format: "plain" | "text" | "json";
+  /** Lines in one second; more are counted and left out. */
+  readonly linesPerSecond: number;
+}
+
+export const DEFAULT_LINES_PER_SECOND = 100;
+
+const WARNING = 40;
+const FATAL = 60;
+
+/** How long the lines that are left out are counted before they are told, in ms. */
+const SECOND = 1_000;
+
 const LEVEL_NAMES: Readonly<Record<number, string>> = {
   10: "trace",
   20: "debug",
@@ -14,18 +39,121 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
   60: "fatal",
 };
 
-/** The process's log: lines `slipway: LEVEL: message` on stderr. */
-export const log = pino({ level: "info", browser: { write: writeLine } });
-
-/** One line of the log as people see it, with its newline. */
-function formatLine(record: { readonly level: number; readonly msg: string }): string {
-  return `slipway: ${LEVEL_NAMES[record.level] ?? record.level}: ${record.msg}\n`;
+/** What pino gives: its message, and what else a caller has told. */
+interface LogRecord {
+  readonly level: number;
+  readonly msg: string;
+  /** In ms since 1970. */
+  readonly time: number;
 }
 
-function writeLine(record: object): void {
+let settings: LogSettings = {
+  ...{ fd: STDERR, isFile: false, level: "warning", format: "plain" },
+  linesPerSecond: DEFAULT_LINES_PER_SECOND,
+};
+
+/** The process's log; by default lines `slipway: LEVEL: message` on stderr, from warnings on. */
+export const log = pino({ level: pinoLevel(settings.level), browser: { write: onRecord } });
+
+export function startLog(wanted: LogSettings): void {
+  settings = wanted;
+  setLogLevel(wanted.level);
+}
+
+export function setLogLevel(level: LogLevel): void {
+  log.level = pinoLevel(level);
+}
+
+/** Tells why the process ends: in the log, and as the last line of stderr. */
+export function logEnd(message: string): void {
+  const { isFile, format } = settings;
+  if (isFile || format === "json") writeRecord(recordOf(FATAL, message));
+  if (!isFile && format === "json") return;
   try {
-    writeSync(STDERR, formatLine(record as Parameters<typeof formatLine>[0]));
+    writeSync(STDERR, `slipway: ${message}\n`);
   } catch {
-    // A full or closed stderr must not end the network; there is nowhere to tell it.
+    // Nobody reads stderr; the exit status still tells.
   }
+}
+
+/** The second that is counted: when it began, its lines, and how many were left out. */
+let secondBegan = Number.NEGATIVE_INFINITY;
+let lines = 0;
+let suppressed = 0;
+/** Lines that could not be written, and why. */
+let lost = 0;
+let lossCode = "";
+/** Whether the last line was written in part: the next begins on a line of its own. */
+let isTorn = false;
+
+function onRecord(record: object): void {
+  const now = performance.now();
+  if (now - secondBegan >= SECOND) beginSecond(now);
+  lines += 1;
+  if (lines > settings.linesPerSecond) suppress();
+  else writeRecord(record as LogRecord);
+}
+
+function suppress(): void {
+  suppressed += 1;
+  if (suppressed > 1) return;
+  const rest = SECOND - (performance.now() - secondBegan);
+  setTimeout(() => beginSecond(performance.now()), rest).unref();
+}
+
+function beginSecond(now: number): void {
+  secondBegan = now;
+  lines = 0;
+  if (suppressed === 0) return;
+  const { linesPerSecond: most } = settings;
+  writeRecord(recordOf(WARNING, `${suppressed} lines left out: more than ${most} in a second`));
+  suppressed = 0;
+}
+
+/** A full disk or a closed stderr must not end the network: what is lost is told once it can be. */
+function writeRecord(record: LogRecord): void {
+  if (lost > 0) {
+    const note = recordOf(WARNING, `${lost} lines could not be written (${lossCode})`);
+    if (!writeLine(formatRecord(note))) {
+      lost += 1;
+      return;
+    }
+    lost = 0;
+  }
+  if (!writeLine(formatRecord(record))) lost += 1;
+}
+
+function writeLine(line: string): boolean {
+  const text = isTorn ? `\n${line}` : line;
+  try {
+    const written = writeSync(settings.fd, text);
+    isTorn = written < Buffer.byteLength(text);
+    return !isTorn;
+  } catch (error) {
+    lossCode = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    return false;
+  }
+}
+
+function recordOf(level: number, msg: string): LogRecord {
+  return { level, msg, time: Date.now() };
+}
+
+function formatRecord(record: LogRecord): string {
+  const { level, msg, time, ...rest } = record;
+  const name = LEVEL_NAMES[level] ?? `${level}`;
+  switch (settings.format) {
+    case "plain":
+      return `slipway: ${name}: ${msg}\n`;
+    case "text":
+      return `${new Date(time).toISOString()} slipway[${process.pid}]: ${name}: ${msg}\n`;
+    case "json": {
+      const whole = { time: new Date(time).toISOString(), level: name, pid: process.pid, msg };
+      return `${JSON.stringify({ ...whole, ...rest })}\n`;
+    }
+  }
+}
+
+function pinoLevel(level: LogLevel): string {
+  return level === "warning" ? "warn" : level;
 }

@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 import { constants } from "node:os";
 import { openTap } from "../attach.js";
 import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
@@ -10,6 +11,7 @@ import { openCapture } from "./capture.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
+import { startLogging } from "./logging.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { printStatistics } from "./statistics.js";
@@ -24,6 +26,7 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  * @throws UserError before the network is ready; the ready-fd is not written then
  */
 export async function attach(options: AttachConfig): Promise<void> {
+  startLogging(options.log);
   const { exitFd, readyFd, target } = options;
   const endings: number[] = [];
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
@@ -48,7 +51,8 @@ export async function attach(options: AttachConfig): Promise<void> {
   };
   startPublishing(guest, target, options.publish, (line) => report(line));
   let removeSocket = (): void => {};
-  const end = (): void => {
+  const end = (why: string): void => {
+    log.info("%s is down: %s", options.tap, why);
     if (options.stats) printStatistics(guest);
     removeSocket();
     loop.stop();
@@ -56,7 +60,9 @@ export async function attach(options: AttachConfig): Promise<void> {
   };
   for (const fd of endings) {
     // EPERM: a file that is always ready has no events.
-    if (loop.watchFd(fd, end) < 0) throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
+    const why = fd === exitFd ? "the exit-fd tells" : "its process has ended";
+    if (loop.watchFd(fd, () => end(why)) < 0)
+      throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
   }
   for (const signal of END_SIGNALS) {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
@@ -68,6 +74,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   announce(announcement(options, config) + published);
   report = announce;
+  log.info("%s is up in the namespace of %s", options.tap, target.netns);
   if (readyFd !== null) tellReady(readyFd);
 }
 

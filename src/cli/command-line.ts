@@ -3,6 +3,7 @@ import type * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { NO_PORTS } from "../base/port-set.js";
+import type { LogOptions } from "./logging.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import {
   attachOptions,
@@ -26,6 +27,7 @@ export interface Target {
 }
 
 export interface RunConfig {
+  readonly log: LogOptions;
   readonly network: NetworkOptions;
   readonly tap: string;
   readonly keepId: boolean;
@@ -40,6 +42,7 @@ export interface RunConfig {
 }
 
 export interface AttachConfig {
+  readonly log: LogOptions;
   readonly network: NetworkOptions;
   readonly tap: string;
   readonly target: Target;
@@ -134,10 +137,22 @@ function runCommand(ask: Ask): Command {
       const network = slipwayNetwork(options);
       ask({
         kind: "run",
-        config: { network, tap, keepId, stats, pcap, publish, resolverOptions, command },
+        config: {
+          ...{ network, tap, keepId, stats, pcap, publish, resolverOptions, command },
+          log: logOptions(options),
+        },
       });
     });
   return withNetworkOptions(command);
+}
+
+type AnyOptions = v.InferOutput<
+  typeof runOptions | typeof attachOptions | typeof slirp4netnsOptions
+>;
+
+function logOptions(options: AnyOptions): LogOptions {
+  const { logFile: file, logLevel: level, logFormat: format, maxLogLines } = options;
+  return { file, level, format, linesPerSecond: maxLogLines };
 }
 
 function publishOptions(options: v.InferOutput<typeof runOptions | typeof attachOptions>) {
@@ -173,7 +188,11 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.udpFiltering)
     .addOption(option.memory)
     .addOption(option.stats)
-    .addOption(option.pcap);
+    .addOption(option.pcap)
+    .addOption(option.logFile)
+    .addOption(option.logLevel)
+    .addOption(option.logFormat)
+    .addOption(option.maxLogLines);
   for (const each of limitOptions) command.addOption(each);
   return command;
 }
@@ -201,6 +220,7 @@ function attachCommand(ask: Ask): Command {
           exitFd,
           apiSocket,
           publish: publishOptions(options),
+          log: logOptions(options),
           stats,
           pcap,
           announcement: "slipway",
@@ -244,6 +264,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           exitFd,
           apiSocket,
           publish: { ports: [], auto: null },
+          log: logOptions(options),
           stats,
           pcap,
           announcement: "slirp4netns",

@@ -1,13 +1,7 @@
-import { writeSync } from "node:fs";
+import { logEnd } from "../base/log.js";
 
-const STDERR = 2;
-
-/** Ends the process with one line on stderr. */
+/** Ends the process with one line on stderr, and in the log. */
 export function fail(message: string, exitStatus: number): never {
-  try {
-    writeSync(STDERR, `slipway: ${message}\n`);
-  } catch {
-    // Nobody reads stderr; the exit status still tells.
-  }
+  logEnd(message);
   process.exit(exitStatus);
 }

@@ -4,6 +4,7 @@ import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
 
 const STDOUT = 1;
+const STDERR = 2;
 
 /** Each command is loaded when it is asked for, and doctor also where the addon does not load. */
 async function execute(invocation: Invocation): Promise<void> {
@@ -30,5 +31,15 @@ async function main(): Promise<void> {
     fail(error.message, error.exitStatus);
   }
 }
+
+/** The last line is the reason here, too: podman shows all there is. */
+process.on("uncaughtException", (error) => {
+  try {
+    writeSync(STDERR, `${error.stack ?? error}\n`);
+  } catch {
+    // Nobody reads stderr.
+  }
+  fail(`internal error: ${error.message}: please report it, with the lines above`, 1);
+});
 
 void main();

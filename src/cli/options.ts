@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
+import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
 import { type PortSet, parsePortSet } from "../base/port-set.js";
 
@@ -69,6 +70,16 @@ export const option = {
   ).default(DEFAULT_MEMORY, DEFAULT_MEMORY),
   pcap: new Option("--pcap <file>", "write every frame, both ways, to this file, as pcapng"),
   stats: new Option("--stats", "print figures and counts of dropped packets at the end, on stderr"),
+  logFile: new Option("--log-file <file>", "append the log to this file instead of stderr"),
+  logLevel: new Option(
+    "--log-level <level>",
+    `least that is logged: ${LOG_LEVELS.join(", ")} (default: warning, in a file info)`,
+  ),
+  logFormat: new Option("--log-format <format>", "text or json: one object a line").default("text"),
+  maxLogLines: new Option("--max-log-lines <number>", "lines of the log in a second").default(
+    String(DEFAULT_LINES_PER_SECOND),
+    String(DEFAULT_LINES_PER_SECOND),
+  ),
   tap: new Option("--tap <name>", "name of the TAP in the namespace").default("tap0", "tap0"),
   keepId: new Option("--keep-id", "keep the uid and gid instead of becoming root inside"),
   apiSocket: new Option(
@@ -99,6 +110,7 @@ export const option = {
 /** No more than the stack has numbers for. */
 const LIMIT_MOST = 65_535;
 const NEW_FLOWS_MOST = 1_000_000;
+const LOG_LINES_MOST = 1_000_000;
 
 /** The limits of a guest, as `--help` has them. */
 export const limitOptions: readonly Option[] = [
@@ -191,7 +203,14 @@ const limitEntries = {
   maxListeners: wholeNumber("--max-listeners", 0, LIMIT_MOST),
   maxDnsQueries: wholeNumber("--max-dns-queries", 1, LIMIT_MOST),
 };
+const logEntries = {
+  logFile: v.nullish(v.string(), null),
+  logLevel: v.nullish(oneOf("--log-level", LOG_LEVELS), null),
+  logFormat: oneOf("--log-format", ["text", "json"]),
+  maxLogLines: wholeNumber("--max-log-lines", 1, LOG_LINES_MOST),
+};
 const networkEntries = {
+  ...logEntries,
   ...limitEntries,
   mtu,
   memory: memorySize("--memory"),
@@ -297,6 +316,14 @@ export function check<Schema extends v.GenericSchema>(
   const result = v.safeParse(schema, raw, { abortEarly: true });
   if (!result.success) throw new UserError(result.issues[0].message, 2);
   return result.output;
+}
+
+function oneOf<const Choice extends string>(name: string, choices: readonly Choice[]) {
+  return v.picklist(
+    choices,
+    ({ input }) =>
+      `${name} is "${input}": it must be ${choices.join(", ").replace(/, (?!.*, )/, " or ")}`,
+  );
 }
 
 function wholeNumber(name: string, least: number, most: number) {

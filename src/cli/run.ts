@@ -13,6 +13,7 @@ import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
+import { startLogging } from "./logging.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
@@ -33,6 +34,7 @@ const DRAIN_LIMIT = 5_000;
  * @throws UserError when there is no network to run it in
  */
 export function run(options: RunConfig): void {
+  startLogging(options.log);
   const { network, tap, keepId, stats, pcap, publish, resolverOptions, command } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
@@ -53,12 +55,14 @@ export function run(options: RunConfig): void {
   startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
   accompany(child, (status) => {
     drain(loop, () => {
+      log.info("%s is down: %s has ended with status %d", tap, command[0], status);
       if (stats) printStatistics(guest);
       loop.stop();
       process.exit(status);
     });
   });
   loop.start();
+  log.info("%s is up for %s", tap, command[0]);
   const result = native.releaseSpawned(child.control);
   if (result < 0) failToExecute(command[0], -result);
 }

@@ -131,6 +131,7 @@ const attachment: AttachConfig = {
   publish: { ports: [], auto: null },
   stats: false,
   pcap: null,
+  log: { file: null, level: null, format: "text", linesPerSecond: 100 },
   announcement: "slirp4netns",
 };
 

@@ -108,7 +108,7 @@ test("UDP, ping and a client of a published port", async ({ lab }) => {
 
 test("many flows are listed whole, in parts", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, {});
-  const count = 500;
+  const count = 200;
   // Each from a port of its own, to one that nobody listens on.
   await guest.run([
     ...["bash", "-c"],
