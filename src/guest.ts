@@ -9,10 +9,9 @@ import { type ForwardContext, PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "./flow/icmp-errors.js";
 import { LimitReports } from "./flow/limit-reports.js";
-import { LEAST_TIMEOUT } from "./flow/mapping.js";
 import { NameServers } from "./flow/name-servers.js";
 import { Neighbors } from "./flow/neighbors.js";
-import { Reassembly } from "./flow/reassembly.js";
+import { REASSEMBLY_TIMEOUT, Reassembly } from "./flow/reassembly.js";
 import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
 import type { SwitchPort } from "./network/switch.js";
@@ -115,6 +114,8 @@ export class Guest {
   /** Wake-ups for which one frame is read of the TAP; then a batch tells whether there is more. */
   #singleReads = 0;
   #tickAt = -1;
+  /** Nothing expires earlier, in ms. */
+  readonly #leastTimeout: number;
   #expireAt = -1;
   /** What may expire, as of the last turn. */
   #perishable = 0;
@@ -137,6 +138,7 @@ export class Guest {
     this.config = config;
     this.#index = index;
     this.#port = port;
+    this.#leastTimeout = Math.min(REASSEMBLY_TIMEOUT, ...Object.values(config.timeouts));
     this.#tap = tap;
     this.#frameHeader = tap.vnetHeader ? VNET_HEADER_LENGTH : 0;
     this.#services = servicesFor(config);
@@ -178,7 +180,7 @@ export class Guest {
     const capture = captureFile === null ? null : new Capture(captureFile, { ...common, offload });
     this.#capture = capture;
     this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac, capture });
-    this.#icmpErrors = new IcmpErrors(config, this.#writer);
+    this.#icmpErrors = new IcmpErrors(config, this.#writer, this.drops);
     const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
     if (nameServers !== null) {
       const writeFrame = (frame: Uint8Array) => this.#writer.writeFrame(frame);
@@ -279,6 +281,7 @@ export class Guest {
   /** Reads a batch of frames from the TAP. @returns 0, or a negative errno: the TAP is gone */
   onTap(now: number): number {
     this.#now = now;
+    this.#icmpErrors.advance(now);
     const result = this.#readTap();
     this.#datagrams.flush();
     return result;
@@ -324,6 +327,7 @@ export class Guest {
   }
 
   onDatagram(id: number, events: number, now: number): void {
+    this.#icmpErrors.advance(now);
     this.#datagrams.onSocketEvents(id, events, now);
   }
 
@@ -341,6 +345,7 @@ export class Guest {
    * @returns ms until the guest wants its next turn; 0 at once, -1 when nothing is under way
    */
   turn(now: number): number {
+    this.#icmpErrors.advance(now);
     this.#drainStack(now);
     this.#forwardAt = this.forwards.turn(now);
     this.#tcp.turn();
@@ -410,7 +415,7 @@ export class Guest {
     const before = this.#perishable;
     this.#perishable = this.#datagrams.count + this.#reassembly.count;
     if (this.#perishable > before) {
-      const soonest = now + LEAST_TIMEOUT;
+      const soonest = now + this.#leastTimeout;
       this.#expireAt = this.#expireAt < 0 ? soonest : Math.min(this.#expireAt, soonest);
     }
     if (this.#expireAt < 0 || now < this.#expireAt) return;

@@ -31,10 +31,35 @@ export interface GuestConfig {
   readonly outbound: Readonly<Record<Family, Address | null>>;
   /** Who may send to a UDP port of the guest that has sent: anybody, or only whom it has sent to. */
   readonly udpFiltering: "endpoint" | "address";
+  readonly timeouts: Timeouts;
   /** Most bytes of memory that the guest's packets and connections may hold. */
   readonly memoryBudget: number;
   readonly limits: Limits;
 }
+
+/** How long a mapping of the guest's datagrams lasts without traffic, in ms. */
+export interface Timeouts {
+  /** UDP, once a datagram has been answered. */
+  readonly udp: number;
+  /** UDP before. */
+  readonly udpUnanswered: number;
+  /** UDP while all went to port 53. */
+  readonly udpDns: number;
+  /** ICMP echo. */
+  readonly ping: number;
+}
+
+/**
+ * RFC 4787 REQ-5: at least two minutes, five recommended; as slirp and pasta, 180 s once answered.
+ * A DNS query is answered soon or not at all, and each takes a port of its own (REQ-5 b). RFC 5508
+ * REQ-2: echo not before 60 s.
+ */
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  udp: 180_000,
+  udpUnanswered: 30_000,
+  udpDns: 10_000,
+  ping: 60_000,
+};
 
 /** The DNS server of a guest. */
 export interface DnsConfig {

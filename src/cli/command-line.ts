@@ -186,6 +186,7 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.outboundAddr)
     .addOption(option.outboundAddr6)
     .addOption(option.udpFiltering)
+    .addOption(option.timeout)
     .addOption(option.memory)
     .addOption(option.stats)
     .addOption(option.pcap)

@@ -1,7 +1,14 @@
 import type * as v from "valibot";
 import type { Address, Family } from "../base/address.js";
 import type { Limits } from "../base/limits.js";
-import { type AddressPlan, DEFAULT_PREFIX, type GuestConfig, planFor } from "../base/plan.js";
+import {
+  type AddressPlan,
+  DEFAULT_PREFIX,
+  DEFAULT_TIMEOUTS,
+  type GuestConfig,
+  planFor,
+  type Timeouts,
+} from "../base/plan.js";
 import type { attachOptions, HostRecord, runOptions, slirp4netnsOptions } from "./options.js";
 
 /** What the user asked of the guest's network. */
@@ -15,6 +22,7 @@ export interface NetworkOptions {
   /** An address or an interface, by family; null for what the kernel takes. */
   readonly outbound: Readonly<Record<Family, string | null>>;
   readonly udpFiltering: GuestConfig["udpFiltering"];
+  readonly timeouts: Timeouts;
   /** In bytes. */
   readonly memoryBudget: number;
   readonly limits: Limits;
@@ -69,7 +77,10 @@ function commonNetwork(options: SlipwayOptions | Slirp4netnsOptions) {
   const { mtu, cidr: ipv4, outboundAddr, outboundAddr6, udpFiltering } = options;
   const outbound = { 4: outboundAddr, 6: outboundAddr6 };
   const limits = limitsOf(options);
-  return { mtu, ipv4, outbound, udpFiltering, memoryBudget: options.memory, limits };
+  // Of those of one kind the last counts.
+  const timeouts = Object.assign({ ...DEFAULT_TIMEOUTS }, ...options.timeout);
+  const memoryBudget = options.memory;
+  return { mtu, ipv4, outbound, udpFiltering, timeouts, memoryBudget, limits };
 }
 
 function limitsOf(options: SlipwayOptions | Slirp4netnsOptions): Limits {

@@ -56,7 +56,8 @@ export function guestConfig(
   host: Upstream,
   name: string | null,
 ): GuestConfig {
-  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget, limits } = network;
+  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
+  const { timeouts, limits } = network;
   const plans = plansOf(network);
   return {
     mtu,
@@ -69,6 +70,7 @@ export function guestConfig(
       6: outbound[6] === null ? null : outboundAddress("--outbound-addr6", outbound[6], 6),
     },
     udpFiltering,
+    timeouts,
     memoryBudget,
     limits,
   };

@@ -4,7 +4,7 @@ import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor, type Timeouts } from "../base/plan.js";
 import { type PortSet, parsePortSet } from "../base/port-set.js";
 
 import { type PublishOption, parsePublish } from "./publish-option.js";
@@ -23,6 +23,15 @@ const PID_MOST = 2 ** 22;
 const FD_MOST = 2 ** 31 - 1;
 /** IFNAMSIZ without the terminating zero, in bytes. */
 const INTERFACE_NAME_BYTES = 15;
+
+/** What `--timeout` may name, and where it is kept. */
+const TIMEOUTS: Readonly<Record<string, keyof Timeouts>> = {
+  udp: "udp",
+  "udp-unanswered": "udpUnanswered",
+  "udp-dns": "udpDns",
+  ping: "ping",
+};
+const TIMEOUT_RANGE = { least: 1, most: 86_400 } as const;
 
 /** How each option is written; the commands that share one share its meaning. */
 export const option = {
@@ -56,6 +65,10 @@ export const option = {
   )
     .choices(["endpoint", "address"])
     .default("endpoint"),
+  timeout: repeated(
+    "--timeout <what=seconds>",
+    `how long a port is kept without traffic: ${Object.keys(TIMEOUTS).join(", ")}; repeatable`,
+  ),
   hostLoopback: new Option(
     "--host-loopback",
     "let the gateway's address lead to 127.0.0.1 of the host",
@@ -166,6 +179,22 @@ const hostRecord = v.pipe(
   }),
 );
 
+const timeout = v.pipe(
+  v.string(),
+  v.rawTransform<string, Partial<Timeouts>>(({ dataset, addIssue, NEVER }) => {
+    const [, what = "", text = ""] = /^([a-z-]+)=(\d+)$/.exec(dataset.value) ?? [];
+    const { least, most } = TIMEOUT_RANGE;
+    const seconds = Number(text);
+    const key = TIMEOUTS[what];
+    if (key !== undefined && seconds >= least && seconds <= most) return { [key]: seconds * 1000 };
+    const names = Object.keys(TIMEOUTS).join(", ");
+    addIssue({
+      message: `--timeout ${dataset.value}: write it like udp=${least} to udp=${most}, in seconds, or with ${names}`,
+    });
+    return NEVER;
+  }),
+);
+
 /** A name that we answer ourselves. */
 export interface HostRecord {
   /** In lower case, without a dot at its end. */
@@ -222,6 +251,7 @@ const networkEntries = {
   outboundAddr: v.nullish(v.string(), null),
   outboundAddr6: v.nullish(v.string(), null),
   udpFiltering: v.optional(v.picklist(["endpoint", "address"]), "endpoint"),
+  timeout: v.optional(v.array(timeout), []),
 };
 const nameEntries = {
   ipv6: v.optional(v.boolean(), true),

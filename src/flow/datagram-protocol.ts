@@ -23,7 +23,9 @@ export interface DatagramProtocol {
   /** Whether several datagrams may leave the host's socket as one (UDP_SEGMENT). */
   readonly hasSegments: boolean;
   /** Milliseconds without traffic after which a mapping ends. */
-  timeout(answered: boolean): number;
+  timeout(answered: boolean, isForDns: boolean): number;
+  /** The least that timeout() may say. */
+  readonly shortestTimeout: number;
   number(family: Family): number;
   /**
    * The socket that stands for an endpoint of the guest.

@@ -8,7 +8,7 @@ import type { Stack } from "../stack/stack.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import type { QueuedError, ReceivedControl } from "../sys/control.js";
 import { native } from "../sys/native.js";
-import { localAddress, openSessionSocket, receiveOffloaded } from "../sys/socket.js";
+import { isOwnAddress, localAddress, openSessionSocket, receiveOffloaded } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
@@ -94,8 +94,8 @@ export class DatagramRelay {
       onSendFailure: (mapping, offset, length, errno) =>
         this.#onSendFailure(mapping, offset, length, errno),
     });
-    this.#udp = new UdpProtocol(offload);
-    this.#ping = new PingProtocol(stack.bytes);
+    this.#udp = new UdpProtocol(offload, config.timeouts);
+    this.#ping = new PingProtocol(stack.bytes, config.timeouts);
     this.#receiver = new Receiver(stack, memory);
     const { gateway } = config.plans[0];
     this.#envelope = {
@@ -431,11 +431,20 @@ export class DatagramRelay {
     const transport = protocol.quote(guest, guestPort, destination, port, payload);
     const number = protocol.number(guest.family);
     const packet = rebuildPacket(guest, destination, number, transport);
-    const { offender } = error;
-    // The host's own addresses are not the guest's business; behind a translation it speaks as us.
-    const from = route.as ?? (offender?.isLoopback === true ? null : offender);
+    const from = route.as ?? this.#reporter(error.offender);
     const hopLimit = Math.max(1, error.hopLimit - 1);
     errors.aboutPacket(packet, mac, error, { from, mtu: error.mtu, hopLimit });
+  }
+
+  /**
+   * Who reports an error to the guest; null for the gateway. What the host itself says (a firewall, a
+   * neighbor that does not answer) is said by the guest's router, and so is what comes by a
+   * link-local address: it would be of the guest's own link.
+   */
+  #reporter(offender: Address | null): Address | null {
+    if (offender === null || offender.isLoopback) return null;
+    if (offender.family === 6 && offender.isLinkLocal) return null;
+    return isOwnAddress(offender) ? null : offender;
   }
 
   #onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void {

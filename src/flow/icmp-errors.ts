@@ -1,9 +1,11 @@
 import type { Address } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { type GuestConfig, gatewayMac } from "../base/plan.js";
+import { TokenBucket } from "../base/token-bucket.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
-import type { IcmpCode } from "../wire/icmp.js";
+import { type IcmpCode, IcmpError } from "../wire/icmp.js";
 import { emitIp, ipHeaderLength } from "../wire/ip.js";
 import {
   DEFAULT_HOP_LIMIT,
@@ -22,22 +24,46 @@ export interface ErrorDetail {
   readonly hopLimit: number;
 }
 
+/**
+ * Errors a second, and at once (RFC 4443 §2.4 (f), RFC 1812 §4.3.2.8): as many as Linux sends in all
+ * (net.ipv4.icmp_msgs_per_sec, before 6.12), in bursts that hold what a batch of frames may cause.
+ */
+const RATE = 1000;
+const BURST = 200;
+
 const BY_GATEWAY: ErrorDetail = { from: null, mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
 
-/** Tells the guest what became of its packets. */
+/** Tells the guest what became of its packets, at a limited rate. */
 export class IcmpErrors {
   readonly #config: GuestConfig;
   readonly #writer: GuestWriter;
+  readonly #drops: DropCounters;
   readonly #caches = createAddressCaches();
+  readonly #budget = new TokenBucket(RATE, BURST);
+  /** Of its own: others must not keep the guest from learning a path's MTU, as Linux has it, too. */
+  readonly #tooBigBudget = new TokenBucket(RATE, BURST);
+  #now = 0;
 
-  constructor(config: GuestConfig, writer: GuestWriter) {
+  constructor(config: GuestConfig, writer: GuestWriter, drops: DropCounters) {
     this.#config = config;
     this.#writer = writer;
+    this.#drops = drops;
+  }
+
+  /** To be called in every wake-up, before anything else. */
+  advance(now: number): void {
+    this.#now = now;
   }
 
   /** About a packet in hand. */
   about(frame: Frame, error: IcmpCode, detail = BY_GATEWAY): void {
     if (!mayCauseIcmpError(frame)) return;
+    const tooBig = IcmpError.PacketTooBig[frame.family];
+    const isTooBig = error.type === tooBig.type && error.code === tooBig.code;
+    if (!(isTooBig ? this.#tooBigBudget : this.#budget).take(this.#now)) {
+      this.#drops.count(DropReason.LimitRate);
+      return;
+    }
     const reply = new Uint8Array(icmpErrorFrameLength(frame));
     const from = detail.from ?? this.#routerFor(frame);
     emitIcmpErrorFrame(reply, 0, frame, error, from, detail.mtu, detail.hopLimit);

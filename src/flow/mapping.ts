@@ -9,12 +9,7 @@ import { Tally } from "./flow-record.js";
 import type { PublishedRule } from "./published.js";
 import { type Session, SessionTable } from "./sessions.js";
 
-/** A query is answered soon or not at all, and each takes a port of its own (RFC 4787 REQ-5 b). */
-const DNS_TIMEOUT = 10_000;
 const DNS_PORT = 53;
-
-/** No mapping ends earlier of itself, in ms. */
-export const LEAST_TIMEOUT = DNS_TIMEOUT;
 
 /** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
 export interface Route {
@@ -95,8 +90,13 @@ export class Mapping {
   }
 
   get expires(): number {
-    const timeout = this.#isForDns ? DNS_TIMEOUT : this.protocol.timeout(this.answered);
-    return this.lastUsed + timeout;
+    return this.lastUsed + this.protocol.timeout(this.answered, this.#isForDns);
+  }
+
+  /** When it may have expired at the earliest: an answer, or another port, changes the time-out. */
+  looksAgain(now: number): number {
+    const soonest = this.lastUsed + this.protocol.shortestTimeout;
+    return soonest > now ? soonest : this.expires;
   }
 
   /** Notes whom the guest sends to: where filtering is on, only they may answer (RFC 4787 §5). */
@@ -199,7 +199,7 @@ export class MappingTable {
     this.#byId.forEach((mapping, id) => {
       if (mapping === undefined) return;
       if (mapping.expires <= now) this.#end(id, mapping);
-      else next = Math.min(next, mapping.expires - now);
+      else next = Math.min(next, mapping.looksAgain(now) - now);
     });
     return Number.isFinite(next) ? Math.ceil(next) : -1;
   }

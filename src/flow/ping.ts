@@ -1,5 +1,6 @@
 import { Address, type Family } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
+import type { Timeouts } from "../base/plan.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { bindSocket, openDatagramSocket } from "../sys/socket.js";
@@ -14,9 +15,6 @@ import {
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Envelope, GuestWriter } from "./guest-writer.js";
 
-/** RFC 5508 REQ-2: not before 60 s. */
-const TIMEOUT = 60_000;
-
 /** Bound to, an identifier is taken with whatever address the kernel chooses. */
 const ANY: Readonly<Record<Family, Address>> = {
   4: Address.ofIpv4Word(0),
@@ -28,13 +26,20 @@ export class PingProtocol implements DatagramProtocol {
   readonly hasSegments = false;
   readonly #bytes: Uint8Array;
 
+  readonly #timeouts: Timeouts;
+
   /** @param bytes the memory of the stack */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, timeouts: Timeouts) {
     this.#bytes = bytes;
+    this.#timeouts = timeouts;
   }
 
   timeout(): number {
-    return TIMEOUT;
+    return this.#timeouts.ping;
+  }
+
+  get shortestTimeout(): number {
+    return this.#timeouts.ping;
   }
 
   number(family: Family): number {

@@ -7,7 +7,7 @@ import type { Frame } from "../wire/frame.js";
 import { emitIpFragment, ipFragmentHeaderLength, ipHeaderLength } from "../wire/ip.js";
 
 /** RFC 8200 §4.5; RFC 1122 §3.3.2 wants 60 to 120 s for IPv4. */
-const TIMEOUT = 60_000;
+export const REASSEMBLY_TIMEOUT = 60_000;
 
 /** What one that waits for fragments holds of the memory, in bytes: a block of wasm/src/heap.h. */
 const BUFFER_COST = 66 * 1024;
@@ -51,7 +51,7 @@ class Incomplete {
     this.gatewayMac = frame.destinationMac;
     this.hopLimit = frame.hopLimit;
     this.trafficClass = frame.trafficClass;
-    this.expires = now + TIMEOUT;
+    this.expires = now + REASSEMBLY_TIMEOUT;
     this.buffer = buffer;
   }
 

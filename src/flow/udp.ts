@@ -1,5 +1,6 @@
 import type { Address, Family } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
+import type { Timeouts } from "../base/plan.js";
 import { native } from "../sys/native.js";
 import { bindSocket, openDatagramSocket, receiveOffloaded } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
@@ -8,22 +9,27 @@ import { emitUdp, UDP_HEADER_LENGTH, udpChecksumIsRight, writeUdpChecksum } from
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Envelope, GuestWriter } from "./guest-writer.js";
 
-/** RFC 4787 REQ-5: at least two minutes, five recommended; as slirp and pasta, 180 s once answered. */
-const ANSWERED_TIMEOUT = 180_000;
-const UNANSWERED_TIMEOUT = 30_000;
-
 /** UDP through the host's UDP sockets. */
 export class UdpProtocol implements DatagramProtocol {
   readonly hasSegments = true;
   readonly #receivesSegments: boolean;
+  readonly #timeouts: Timeouts;
 
   /** @param receivesSegments whether the guest's TAP takes many datagrams in one frame */
-  constructor(receivesSegments: boolean) {
+  constructor(receivesSegments: boolean, timeouts: Timeouts) {
     this.#receivesSegments = receivesSegments;
+    this.#timeouts = timeouts;
   }
 
-  timeout(answered: boolean): number {
-    return answered ? ANSWERED_TIMEOUT : UNANSWERED_TIMEOUT;
+  timeout(answered: boolean, isForDns: boolean): number {
+    const { udp, udpUnanswered, udpDns } = this.#timeouts;
+    if (isForDns) return udpDns;
+    return answered ? udp : udpUnanswered;
+  }
+
+  get shortestTimeout(): number {
+    const { udp, udpUnanswered, udpDns } = this.#timeouts;
+    return Math.min(udp, udpUnanswered, udpDns);
   }
 
   number(): number {

@@ -77,6 +77,9 @@ const TELL: Readonly<Record<Family, readonly [level: number, name: number][]>> =
   ],
 };
 
+/** Where nothing is sent (RFC 863): a port to connect to. */
+const DISCARD_PORT = 9;
+
 /** Cut to net.core.somaxconn by the kernel. */
 const BACKLOG = 4096;
 
@@ -258,6 +261,19 @@ function endpointOf(length: number): Endpoint | null {
     address: Address.read(scratch, ADDRESS_OFFSET[family], family),
     port: sockaddrPort(scratch, 0),
   };
+}
+
+/**
+ * Whether the address is one of this host's: the kernel takes it as the source of what goes to it.
+ * Costs four system calls, and needs no netlink, which the sandbox does not have.
+ */
+export function isOwnAddress(address: Address): boolean {
+  const fd = openSocket(address.family, Socket.Datagram);
+  if (fd < 0) return false;
+  const connected = connectSocket(fd, address, DISCARD_PORT);
+  const source = connected < 0 ? null : localAddress(fd)?.address;
+  native.close(fd);
+  return source?.equals(address) === true;
 }
 
 /** Ends a TCP connection by RST: connect(2) to AF_UNSPEC dissolves the association. */

@@ -106,6 +106,13 @@ test("names and sources of outbound packets add up", () => {
   expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
+test("time-outs are as given, the last of each kind, and the others as usual", () => {
+  const given = ["--timeout=udp=300", "--timeout", "udp-dns=5", "--timeout=udp=60"];
+  const timeouts = { udp: 60_000, udpUnanswered: 30_000, udpDns: 5_000, ping: 60_000 };
+  expect(parseRun(...given, "--", "true").network.timeouts).toEqual(timeouts);
+  expect(parseAttach("slirp4netns", ...given, "42", "tap0").network.timeouts).toEqual(timeouts);
+});
+
 test.each([
   [[], 64 * 1024 * 1024],
   [["--memory=16M"], 16 * 1024 * 1024],
@@ -216,6 +223,7 @@ describe("slirp4netns", () => {
       "--pcap",
       "--ready-fd",
       "--stats",
+      "--timeout",
       "--udp-filtering",
       "--userns-path",
       "--version",
@@ -281,6 +289,9 @@ describe("what is refused, in one line with the mend", () => {
     ["slipway", "run --memory 1G true", /--memory is "1G", not a size: give 4M to 240M/],
     ["slipway", "run --memory 3M true", /--memory is too small: give 4M to 240M/],
     ["slipway", "attach --memory 241M 42", /--memory is too large: give 4M to 240M/],
+    ["slipway", "run --timeout udp true", /--timeout udp: write it like udp=1 to udp=86400, in/],
+    ["slipway", "run --timeout tcp=9 true", /or with udp, udp-unanswered, udp-dns, ping/],
+    ["slipway", "attach --timeout ping=0 42", /--timeout ping=0: write it like/],
     ["slipway", "run --add-host db=x true", /--add-host db=x: write it like/],
   ])("%s %s", (name, line, sentence) => {
     const args = line.split(" ").filter((arg) => arg !== "");

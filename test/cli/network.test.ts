@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
-import { DEFAULT_PREFIX, planFor, type Upstream } from "../../src/base/plan.js";
+import { DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor, type Upstream } from "../../src/base/plan.js";
 import { announcement } from "../../src/cli/announcement.js";
 import type { AttachConfig } from "../../src/cli/command-line.js";
 import { guestConfig, guestResolvConf } from "../../src/cli/network.js";
@@ -17,6 +17,7 @@ const network: NetworkOptions = {
   dns: { servers: [], search: [], records: [] },
   outbound: { 4: null, 6: null },
   udpFiltering: "endpoint",
+  timeouts: DEFAULT_TIMEOUTS,
   memoryBudget: 64 * 1024 * 1024,
   limits: DEFAULT_LIMITS,
 };

@@ -108,6 +108,35 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
   });
 });
 
+describe.skipIf(!isSlipway).for([4, 6] as const)("--timeout, IPv%i", (family) => {
+  const services = family === 4 ? served.services : served.services6;
+
+  test.for([
+    ["udp-unanswered=1", "unanswered"],
+    ["udp=1", "answered"],
+    ["ping=1", "ping"],
+  ])("%s gives a port back after a while without traffic", async ([timeout, how], { lab }) => {
+    await using guest = await lab.guest({ ipv6: true, options: [`--timeout=${timeout}`] });
+    const before = guest.helper.openDescriptors();
+    if (how === "ping") {
+      await guest.namespace.output(["ping", "-c", "1", "-W", "2", services]);
+    } else {
+      const server = await lab.world.agent.udp(services);
+      const client = await (await guest.agent()).udp(family === 4 ? "0.0.0.0" : "::");
+      await client.send(server.endpoint, "hello");
+      const { from } = await server.receive();
+      if (how === "answered") {
+        await server.send(from, "hello");
+        await client.receive();
+      }
+    }
+    expect(guest.helper.openDescriptors()).toBe(before + 1);
+    await expect
+      .poll(() => guest.helper.openDescriptors(), { timeout: 15_000, interval: 100 })
+      .toBe(before);
+  });
+});
+
 test.skipIf(!isSlipway)("with --udp-filtering=address strangers are not heard", async ({ lab }) => {
   await using guest = await lab.guest({ udpFiltering: "address" });
   const asked = await lab.world.agent.udp(served.services);

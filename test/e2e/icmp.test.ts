@@ -4,6 +4,7 @@ import type { Guest } from "../lab/guest.ts";
 import { Lab } from "../lab/lab.ts";
 import { hops, makePath } from "../lab/path.ts";
 import { isSlipway } from "../lab/product.ts";
+import { finalFigures } from "../lab/statistics.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 /** A lab with three hops behind the host, the last over a link with an MTU of 1,280. */
@@ -94,6 +95,42 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     const command = ["dig", "+tries=1", "+timeout=3", "-p", "777", `@${closed[family]}`, "x"];
     const outcome = await guest.run(command);
     expect(outcome.stdout).toContain("connection refused");
+  });
+
+  test("what the host itself says comes from the gateway", async ({ guest, lab }) => {
+    // A neighbor of the host that does not answer: the host tells itself so.
+    const absent = { 4: "198.51.100.99", 6: "2001:db8:0:1::99" } as const;
+    await lab.host.root.shell(`
+      for option in mcast_solicit ucast_solicit; do
+        echo 1 > /proc/sys/net/ipv${family}/neigh/eth0/$option
+      done
+    `);
+    const outcome = await guest.run(["ping", "-n", "-c", "1", "-W", "10", absent[family]]);
+    expect(outcome.stdout).toMatch(
+      new RegExp(`From ${gateway[family]} icmp_seq=1 Destination (Host U|u).*nreachable`),
+    );
+  });
+
+  test("errors come at a limited rate, and what is left out is counted", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: true, options: ["--stats"] });
+    const ping = () => guest.run(["ping", "-c", "1", "-W", "5", gateway[family]]);
+    await ping();
+    const count = 5_000;
+    const to = family === 4 ? `UDP4-SENDTO:${http[4]}:9,ttl=1` : `UDP6-SENDTO:[${http[6]}]:9`;
+    const hops = family === 4 ? "" : ",ipv6-unicast-hops=1";
+    // A byte a datagram, as fast as it goes.
+    await guest.namespace.shell(`head -c ${count} /dev/zero | socat -u -b1 - ${to}${hops}`);
+    // What is answered has come behind them all.
+    await ping();
+    const told = await guest.namespace.shell(
+      family === 4
+        ? "awk '/^Icmp: [0-9]/ { print $6 }' /proc/net/snmp"
+        : "awk '/^Icmp6InTimeExcds/ { print $2 }' /proc/net/snmp6",
+    );
+    const figures = await finalFigures(guest);
+    expect(figures.get("dropped ip-hop-limit")).toBe(count);
+    expect(Number(told)).toBeGreaterThan(0);
+    expect(figures.get("dropped limit-rate")).toBe(count - Number(told));
   });
 
   test("no way to a network", async ({ guest }) => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
+import { DEFAULT_TIMEOUTS } from "../../src/base/plan.js";
 import { UdpProtocol } from "../../src/flow/udp.js";
 import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
 import { IpProtocol } from "../../src/wire/ip.js";
@@ -108,7 +109,7 @@ describe.each([4, 6] as const)("to a guest by IPv%i", (family) => {
     wire = new Wire(1500, false);
     wire.writer.writeDatagram(envelope, 53, 4000, payload(99), 99, 0);
     const [bytes] = framesWritten();
-    const udp = new UdpProtocol(false);
+    const udp = new UdpProtocol(false, DEFAULT_TIMEOUTS);
     expect(udp.check(parsed(bytes, 0), false)).toBe(0);
     bytes[headers + 50] ^= 1;
     expect(udp.check(parsed(bytes, 0), false)).toBe(DropReason.UdpBadChecksum);

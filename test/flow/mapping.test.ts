@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
+import { DEFAULT_TIMEOUTS } from "../../src/base/plan.js";
 import { Mapping, MappingTable } from "../../src/flow/mapping.js";
 import { UdpProtocol } from "../../src/flow/udp.js";
 import { Frame } from "../../src/wire/frame.js";
@@ -9,7 +10,7 @@ const server = Address.parse("203.0.113.1") as Address;
 const other = Address.parse("203.0.113.2") as Address;
 
 describe("mappings", () => {
-  const udp = new UdpProtocol(false);
+  const udp = new UdpProtocol(false, DEFAULT_TIMEOUTS);
   let table: MappingTable;
 
   beforeEach(() => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
-import { type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
 import { NameServers } from "../../src/flow/name-servers.js";
 import { outboundSource } from "../../src/flow/outbound.js";
 import { translateConnection, translateDestination } from "../../src/flow/translate.js";
@@ -25,6 +25,7 @@ function guest(changes: Partial<GuestConfig> = {}): GuestConfig {
     },
     outbound: { 4: null, 6: null },
     udpFiltering: "endpoint",
+    timeouts: DEFAULT_TIMEOUTS,
     ...changes,
   };
 }

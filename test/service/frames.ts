@@ -1,6 +1,12 @@
 import { Address, Prefix } from "../../src/base/address.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
-import { type DnsConfig, type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
+import {
+  DEFAULT_TIMEOUTS,
+  type DnsConfig,
+  type GuestConfig,
+  planFor,
+  type Upstream,
+} from "../../src/base/plan.js";
 import { servicesFor, type Verdict } from "../../src/service/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";
@@ -26,7 +32,8 @@ export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const memoryBudget = 64 * 1024 * 1024;
   const plans = [PLAN4, PLAN6];
   const limits = DEFAULT_LIMITS;
-  return { ...defaults, plans, outbound, udpFiltering, memoryBudget, limits, ...changes };
+  const timeouts = DEFAULT_TIMEOUTS;
+  return { ...defaults, plans, outbound, udpFiltering, timeouts, memoryBudget, limits, ...changes };
 }
 
 export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {
