@@ -186,7 +186,8 @@ function openSentence({ step, path, errno }: Failure): string {
   }
   if (errno === EACCES || errno === EPERM) {
     return isProcess
-      ? `${owner} belongs to another user: run slipway as that user`
+      ? // Not dumpable is also a container whose runtime has not executed its program yet.
+        `${owner} is closed to you, as it belongs to another user or its program has not started: run slipway as that user, or later`
       : `not permitted to open ${path}: run slipway as its owner`;
   }
   return `cannot open ${path}: ${nameOf(-errno)}: give a file such as ${example}`;

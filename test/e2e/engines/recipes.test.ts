@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Account, accountsPossible } from "../../lab/account.ts";
+import { Lab } from "../../lab/lab.ts";
+import { helper, isSlipway, root } from "../../lab/product.ts";
+import { makeImage } from "./image.ts";
+
+const document = readFileSync(join(root, "docs/use-with.md"), "utf8");
+const recipes = [...document.matchAll(/^```sh\n# recipe: (\S+)\n(.*?)^```$/gms)].map(
+  ([, name = "", script = ""]) => ({ name, script }),
+);
+
+/** What a recipe prints when its network is there; most show the address. */
+const prints: Readonly<Record<string, RegExp>> = {
+  // A client of the host's loopback is seen as the gateway.
+  "podman-ports": /^\S*10\.0\.2\.2\]?$/m,
+};
+
+const { possible, why } = accountsPossible();
+
+describe.runIf(possible && isSlipway)(possible ? "docs/use-with.md" : why, () => {
+  let lab: Lab;
+  let account: Account;
+
+  beforeAll(async () => {
+    lab = await Lab.create(undefined, true);
+    account = await Account.create(lab, "u", [dirname(lab.host.stage.inside(helper))]);
+    await makeImage(account);
+    await account.user.shell(`
+      mkdir -p .config/containers bundle
+      cp -a image bundle/rootfs
+      printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
+      printf '[containers]\\nlog_driver = "k8s-file"\\n' > .config/containers/containers.conf
+      tar -C image -c . | podman import --quiet - localhost/box
+    `);
+  });
+
+  afterAll(async () => {
+    await account.user.output(["podman", "system", "migrate"]);
+    await account.close();
+    await lab.close();
+  });
+
+  test("has a recipe of each kind", () => {
+    const names = recipes.map(({ name }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining(["podman", "buildah", "rootlesskit", "crun", "bubblewrap"]),
+    );
+  });
+
+  test.for(recipes)("$name", async ({ name, script }) => {
+    const text = await account.user.output(["sh", "-euc", script]);
+    expect(text).toMatch(prints[name] ?? /inet 10\.0\.2\.100\/24/);
+  });
+});
