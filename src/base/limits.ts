@@ -9,11 +9,17 @@ export interface Limits {
   readonly flowsPerDestination: number;
   /** TCP connections that the host's peer, or the guest, has not answered yet. */
   readonly halfOpen: number;
-  /** TCP connections that may begin in a second; further ones are dropped, and asked for again. */
+  /**
+   * TCP connections that may begin in a second and come to nothing; further ones are dropped, and
+   * asked for again.
+   */
   readonly newFlows: number;
   /** Endpoints of UDP and ping with a host socket. */
   readonly mappings: number;
-  /** Those that may begin in a second, and as many DNS queries; what is beyond is dropped. */
+  /**
+   * Those that may begin in a second without an answer, and as many DNS queries; what is beyond is
+   * dropped.
+   */
   readonly newMappings: number;
   /** Datagrams of which fragments are missing; less where an eighth of the memory is less. */
   readonly reassemblies: number;

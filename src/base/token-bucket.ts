@@ -25,4 +25,9 @@ export class TokenBucket {
     this.#tokens -= 1;
     return true;
   }
+
+  /** Returns a token that was taken. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#tokens + 1, this.#burst);
+  }
 }

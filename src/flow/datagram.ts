@@ -277,7 +277,7 @@ export class DatagramRelay {
     const { session } = mapping;
     if (session === null) return;
     this.#mappings.touch(mapping, now);
-    mapping.answered = true;
+    this.#onAnswered(mapping);
     mapping.mac = frame.sourceMac;
     const hopLimit = mapping.route.as === null ? frame.hopLimit - 1 : DEFAULT_HOP_LIMIT;
     const fields = headerFields(Math.max(1, hopLimit), frame.trafficClass, frame.dontFragment);
@@ -479,7 +479,7 @@ export class DatagramRelay {
         index += 1;
         continue;
       }
-      mapping.answered = true;
+      this.#onAnswered(mapping);
       this.#mappings.touch(mapping, now);
       index += this.#deliverFrom(mapping, receiver, source, index, count);
     }
@@ -554,6 +554,12 @@ export class DatagramRelay {
     if (!writer.writeGathered(this.#envelope, port, guestPort, pieces, total, size)) return 0;
     this.#countToGuest(mapping, total, size);
     return pieces;
+  }
+
+  #onAnswered(mapping: Mapping): void {
+    if (mapping.answered) return;
+    mapping.answered = true;
+    this.#newFlows.giveBack();
   }
 
   #countToGuest(mapping: Mapping, bytes: number, segmentSize: number): void {

@@ -13,9 +13,9 @@ const GUIDE: Readonly<Partial<Record<DropReason, (limits: Limits) => string>>> =
   [DropReason.LimitHalfOpen]: ({ halfOpen }) =>
     `more than ${halfOpen} TCP connections wait for an answer: the oldest are given up (--max-half-open)`,
   [DropReason.LimitRate]: ({ newFlows }) =>
-    `more than ${newFlows} TCP connections begin in a second: some are dropped (--max-new-flows)`,
+    `more than ${newFlows} TCP connections in a second lead nowhere: some are dropped (--max-new-flows)`,
   [DropReason.LimitMappingRate]: ({ newMappings }) =>
-    `more than ${newMappings} UDP flows begin in a second: some are dropped (--max-new-mappings)`,
+    `more than ${newMappings} UDP flows in a second are not answered: some are dropped (--max-new-mappings)`,
   [DropReason.LimitMappings]: ({ mappings }) =>
     `more than ${mappings} UDP and ping flows: those idle for longest end (--max-mappings)`,
   [DropReason.LimitDnsQueries]: ({ dnsQueries }) =>

@@ -5,6 +5,7 @@ import { native } from "../sys/native.js";
 import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
+import { endpointKey } from "./endpoint-key.js";
 import { Tally } from "./flow-record.js";
 import type { PublishedRule } from "./published.js";
 import { type Session, SessionTable } from "./sessions.js";
@@ -235,18 +236,4 @@ export class MappingTable {
     if (ids.length === 0) this.#byEndpoint.delete(key);
     else this.#byEndpoint.set(key, ids);
   }
-}
-
-/** Unknown to guests, so that none can aim its addresses at one key. */
-const [hashKey] = crypto.getRandomValues(new Uint32Array(1));
-
-/** Of a guest's address and port: exact in the port, a hash of the address. */
-function endpointKey({ w0, w1, w2, w3 }: Address, port: number): number {
-  const hash = mixed(mixed(mixed(mixed(hashKey, w0), w1), w2), w3);
-  return port * 0x1_0000_0000 + (hash >>> 0);
-}
-
-function mixed(hash: number, word: number): number {
-  const product = Math.imul(hash ^ word, 0x9e37_79b1);
-  return product ^ (product >>> 15);
 }

@@ -12,7 +12,7 @@ export interface Seat {
 }
 
 interface Same {
-  readonly destination: string;
+  readonly destination: number;
   readonly list: Recency<number>;
   readonly place: Place<number>;
 }
@@ -28,7 +28,7 @@ export class Occupancy {
   readonly #limits: Limits;
   readonly #all = new Recency<number>();
   readonly #halfOpen = new Recency<number>();
-  readonly #byDestination = new Map<string, Recency<number>>();
+  readonly #byDestination = new Map<number, Recency<number>>();
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -36,10 +36,10 @@ export class Occupancy {
 
   /**
    * What must end first for one more connection to begin; ask again until null.
-   * @param destination to whom; null where that is not limited
+   * @param destination to whom, as endpointKey has it; null where that is not limited
    * @param isHalfOpen whether the new one counts among those
    */
-  surplusFor(destination: string | null, isHalfOpen: boolean): Surplus | null {
+  surplusFor(destination: number | null, isHalfOpen: boolean): Surplus | null {
     const { flows, flowsPerDestination, halfOpen } = this.#limits;
     const those = destination === null ? undefined : this.#byDestination.get(destination);
     return (
@@ -49,7 +49,7 @@ export class Occupancy {
     );
   }
 
-  add(id: number, destination: string | null, isHalfOpen: boolean): Seat {
+  add(id: number, destination: number | null, isHalfOpen: boolean): Seat {
     return {
       among: this.#all.add(id),
       same: destination === null ? null : this.#addTo(destination, id),
@@ -78,7 +78,7 @@ export class Occupancy {
     if (list.count === 0) this.#byDestination.delete(destination);
   }
 
-  #addTo(destination: string, id: number): Same {
+  #addTo(destination: number, id: number): Same {
     const list = this.#byDestination.get(destination) ?? new Recency<number>();
     this.#byDestination.set(destination, list);
     return { destination, list, place: list.add(id) };

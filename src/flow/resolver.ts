@@ -222,6 +222,7 @@ export class Resolver {
       return;
     }
     this.#context.nameServers.prefer(server);
+    this.#newFlows.giveBack();
     this.#finish(pending, answer);
   }
 

@@ -18,6 +18,7 @@ import {
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
 import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import { endpointKey } from "./endpoint-key.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
@@ -197,6 +198,7 @@ export class TcpRelay {
     const flow = this.#flows[id];
     if (flow === undefined) return;
     this.#occupancy.touch(flow.seat);
+    if (events & FlowEvent.Open && !flow.isPublished) this.#newFlows.giveBack();
     if (events & FlowEvent.Reset) {
       this.#abort(id, flow);
       return;
@@ -334,7 +336,7 @@ export class TcpRelay {
       this.#refuseByPolicy(id, tuple, destination);
       return;
     }
-    const place = `${destination} ${peerPort}`;
+    const place = endpointKey(destination, peerPort);
     this.#makeRoom(place, true, now);
     const fd = this.#connect(id, destination, peerPort);
     if (fd < 0) {
@@ -347,7 +349,7 @@ export class TcpRelay {
   }
 
   /** Ends what has been idle for longest, where one more connection would be too many. */
-  #makeRoom(destination: string | null, isHalfOpen: boolean, now: number): void {
+  #makeRoom(destination: number | null, isHalfOpen: boolean, now: number): void {
     const occupancy = this.#occupancy;
     let surplus = occupancy.surplusFor(destination, isHalfOpen);
     for (; surplus !== null; surplus = occupancy.surplusFor(destination, isHalfOpen)) {

@@ -17,3 +17,12 @@ test("a bucket gives its burst at once, and then its rate", () => {
   expect(taken(bucket, 4)).toBe(1);
   expect(taken(bucket, 10_000)).toBe(5);
 });
+
+test("what is given back can be taken again, up to the burst", () => {
+  const bucket = new TokenBucket(1000, 5);
+  expect(taken(bucket, 0)).toBe(5);
+  bucket.giveBack();
+  expect(taken(bucket, 0)).toBe(1);
+  for (let count = 0; count < 9; count += 1) bucket.giveBack();
+  expect(taken(bucket, 0)).toBe(5);
+});

@@ -4,7 +4,7 @@ import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { Occupancy } from "../../src/flow/occupancy.js";
 
 const limits = { ...DEFAULT_LIMITS, flows: 4, flowsPerDestination: 2, halfOpen: 3 };
-const [one, two, three] = ["192.0.2.1 80", "192.0.2.1 81", "192.0.2.2 80"];
+const [one, two, three] = [1, 2, 3];
 
 describe("too many connections", () => {
   test("in all: that which was idle for longest ends", () => {
