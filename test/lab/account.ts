@@ -137,6 +137,8 @@ function setUp(base: string, home: string, runtime: string): string {
     chown ${userId}:${userId} ${home} ${runtime}
     chmod 0700 ${runtime}
     mount --make-rshared /
+    # podman keeps locks there, by uid.
+    mount -t tmpfs -o mode=1777 tmpfs /dev/shm
     ${addLine("passwd", `${userName}:x:${userId}:${userId}::${home}:/bin/sh`, base)}
     ${addLine("group", `${userName}:x:${userId}:`, base)}
     ${addLine("subuid", `${userName}:${first}:${count}`, base)}
