@@ -17,7 +17,8 @@ const count = v.optional(wholeNumber(MOST_PORTS), 1);
 const addArguments = v.object({
   proto: v.picklist(["tcp", "udp"]),
   host_addr: v.optional(address, "0.0.0.0"),
-  host_port: port,
+  // Not in slirp4netns: any that is free.
+  host_port: v.union([port, v.literal("any")]),
   // podman sends an empty string for the guest's own address.
   guest_addr: v.optional(v.union([v.literal(""), address]), ""),
   guest_port: port,
@@ -41,9 +42,12 @@ const removeByPort = v.object({
 export function addForward(guest: Guest, raw: unknown): Answer {
   const command = "add_hostfwd";
   const asked = checked(command, addArguments, raw);
-  const { proto: protocol, host_addr: host, host_port: hostPort, guest_port: guestPort } = asked;
+  const { proto: protocol, host_addr: host, guest_port: guestPort } = asked;
+  const isAny = asked.host_port === "any";
+  const hostPort = asked.host_port === "any" ? 0 : asked.host_port;
   const target = asked.guest_addr === "" ? guest.addressFor(host.family) : asked.guest_addr;
-  if (Math.max(hostPort, guestPort) + asked.count - 1 > HIGHEST_PORT) {
+  const last = Math.max(hostPort, guestPort) + asked.count - 1;
+  if (last > HIGHEST_PORT || (isAny && asked.count > 1)) {
     throw new BadRequest(`${command}: bad arguments.count`);
   }
   const ports = Array.from({ length: asked.count }, (_, index) => ({
@@ -74,8 +78,14 @@ function* addAll(guest: Guest, ports: readonly PublishedPort[]): Generator<strin
     yield refusal("add_hostfwd: slirp_add_hostfwd failed", getSystemErrorName(-errno));
     return;
   }
+  yield* wholeAnswer(additionOf(guest, ids, ports[0].hostPort === 0));
+}
+
+function additionOf(guest: Guest, ids: readonly number[], isAny: boolean): object {
   const [id] = ids;
-  yield* wholeAnswer(ids.length === 1 ? { id } : { id, ids });
+  if (ids.length > 1) return { id, ids };
+  if (!isAny) return { id };
+  return { id, host_port: guest.forwards.rules.find((rule) => rule.id === id)?.hostPort };
 }
 
 /** slirp4netns 1.2 answers without `return`, against its manual: clients of either find theirs. */

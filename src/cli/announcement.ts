@@ -35,7 +35,7 @@ function slirp4netnsList({ network, apiSocket }: AttachConfig, { outbound }: Gue
     `* DHCP end:        ${plan.dhcpEnd}`,
     `* Recommended IP:  ${plan.guest}`,
   ];
-  if (apiSocket !== null) lines.push(`* API Socket:      ${apiSocket}`);
+  if (typeof apiSocket === "object") lines.push(`* API Socket:      ${apiSocket.path}`);
   for (const family of [4, 6] satisfies Family[]) {
     const address = outbound[family];
     if (address !== null) lines.push(`* Outbound IPv${family}:   ${address}`);

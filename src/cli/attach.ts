@@ -7,6 +7,7 @@ import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
+import { openApiSocket } from "./api-socket.js";
 import { openCapture } from "./capture.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
@@ -50,11 +51,9 @@ export async function attach(options: AttachConfig): Promise<void> {
     published += line;
   };
   startPublishing(guest, target, options.publish, (line) => report(line));
-  let removeSocket = (): void => {};
   const end = (why: string): void => {
     log.info("%s is down: %s", options.tap, why);
     if (options.stats) printStatistics(guest);
-    removeSocket();
     loop.stop();
     process.exit(0);
   };
@@ -68,10 +67,8 @@ export async function attach(options: AttachConfig): Promise<void> {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
   }
   loop.start();
-  if (options.apiSocket !== null) {
-    const { serveApi } = await import("../api/server.js");
-    removeSocket = serveApi(options.apiSocket, loop, { guest, tap: options.tap, pid: target.pid });
-  }
+  const subject = { guest, tap: options.tap, pid: target.pid };
+  await openApiSocket(options.apiSocket, loop, subject);
   announce(announcement(options, config) + published);
   report = announce;
   log.info("%s is up in the namespace of %s", options.tap, target.netns);

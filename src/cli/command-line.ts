@@ -3,6 +3,8 @@ import type * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { NO_PORTS } from "../base/port-set.js";
+import type { ApiSocketOption } from "./api-socket.js";
+import { type ControlOptions, type ControlRequest, controlCommands } from "./control-commands.js";
 import type { LogOptions } from "./logging.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import {
@@ -27,6 +29,7 @@ export interface Target {
 }
 
 export interface RunConfig {
+  readonly apiSocket: ApiSocketOption;
   readonly log: LogOptions;
   readonly network: NetworkOptions;
   readonly tap: string;
@@ -50,8 +53,7 @@ export interface AttachConfig {
   readonly configure: boolean;
   readonly readyFd: number | null;
   readonly exitFd: number | null;
-  /** Path at which requests are taken. */
-  readonly apiSocket: string | null;
+  readonly apiSocket: ApiSocketOption;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
   /** File that gets every frame; null for none. */
@@ -66,7 +68,12 @@ export type Invocation =
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "run"; readonly config: RunConfig }
   | { readonly kind: "attach"; readonly config: AttachConfig }
-  | { readonly kind: "doctor" };
+  | { readonly kind: "doctor" }
+  | {
+      readonly kind: "control";
+      readonly options: ControlOptions;
+      readonly request: ControlRequest;
+    };
 
 const SLIPWAY_VERSION = `slipway ${manifest.version}`;
 const SLIRP4NETNS_VERSION = `slirp4netns version ${manifest.version}
@@ -84,8 +91,8 @@ export function parseCommandLine(name: string, args: readonly string[]): Invocat
   const ask: Ask = (asked) => {
     invocation = asked;
   };
-  const program = isSlirp4netns ? slirp4netnsProgram(ask) : slipwayProgram(ask);
-  for (const command of [program, ...program.commands]) {
+  const program = isSlirp4netns ? slirp4netnsProgram(ask) : slipwayProgram(ask, args[0]);
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (part) => {
         text += part;
@@ -106,7 +113,12 @@ export function parseCommandLine(name: string, args: readonly string[]): Invocat
 
 type Ask = (invocation: Invocation) => void;
 
-function slipwayProgram(ask: Ask): Command {
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}
+
+/** @param first the first argument: those who start a network need not wait for the rest */
+function slipwayProgram(ask: Ask, first = ""): Command {
   const program = new Command("slipway")
     .description("Rootless networking for containers and namespaces.")
     .version(SLIPWAY_VERSION, "-v, --version", "show the version")
@@ -118,6 +130,11 @@ function slipwayProgram(ask: Ask): Command {
     .command("doctor")
     .description("check whether this machine is fit for Slipway, and say how to mend it")
     .action(() => ask({ kind: "doctor" }));
+  if (first === "run" || first === "attach") return program;
+  const commands = controlCommands((options, request) => {
+    ask({ kind: "control", options, request });
+  });
+  for (const each of commands) program.addCommand(each);
   return program;
 }
 
@@ -140,6 +157,7 @@ function runCommand(ask: Ask): Command {
         config: {
           ...{ network, tap, keepId, stats, pcap, publish, resolverOptions, command },
           log: logOptions(options),
+          apiSocket: apiSocketOption(options.apiSocket),
         },
       });
     });
@@ -155,6 +173,12 @@ function logOptions(options: AnyOptions): LogOptions {
   return { file, level, format, linesPerSecond: maxLogLines };
 }
 
+/** `run` and `attach` have a socket of their own unless the user has it otherwise. */
+function apiSocketOption(option: string | boolean): ApiSocketOption {
+  if (typeof option === "string") return { path: option };
+  return option ? "own" : "none";
+}
+
 function publishOptions(options: v.InferOutput<typeof runOptions | typeof attachOptions>) {
   const { publish: ports, publishAuto, publishExclude } = options;
   if (publishExclude !== undefined && !publishAuto) {
@@ -167,6 +191,8 @@ function publishOptions(options: v.InferOutput<typeof runOptions | typeof attach
 /** What `run` and `attach` offer beside slirp4netns's options. */
 function withNetworkOptions(command: Command): Command {
   return withCommonOptions(command)
+    .addOption(option.apiSocket)
+    .addOption(option.noApiSocket)
     .addOption(option.publish)
     .addOption(option.publishAuto)
     .addOption(option.publishExclude)
@@ -206,10 +232,9 @@ function attachCommand(ask: Ask): Command {
     .argument("[tapname]", "name of the TAP in the namespace", "tap0")
     .addOption(option.readyFd)
     .addOption(option.exitFd)
-    .addOption(option.apiSocket)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, apiSocket, stats, pcap } = options;
+      const { tap, readyFd, exitFd, stats, pcap } = options;
       ask({
         kind: "attach",
         config: {
@@ -219,7 +244,7 @@ function attachCommand(ask: Ask): Command {
           configure: true,
           readyFd,
           exitFd,
-          apiSocket,
+          apiSocket: apiSocketOption(options.apiSocket),
           publish: publishOptions(options),
           log: logOptions(options),
           stats,
@@ -263,7 +288,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           configure,
           readyFd,
           exitFd,
-          apiSocket,
+          apiSocket: apiSocket === null ? "none" : { path: apiSocket },
           publish: { ports: [], auto: null },
           log: logOptions(options),
           stats,

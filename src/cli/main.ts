@@ -16,6 +16,10 @@ async function execute(invocation: Invocation): Promise<void> {
       return (await import("./run.js")).run(invocation.config);
     case "attach":
       return (await import("./attach.js")).attach(invocation.config);
+    case "control": {
+      const { control } = await import("./control/index.js");
+      return control(invocation.options, invocation.request);
+    }
     case "doctor":
       process.exitCode = await (await import("./doctor.js")).doctor();
       return;

@@ -99,6 +99,10 @@ export const option = {
     "-a, --api-socket <path>",
     "take requests, such as for ports, at this socket",
   ),
+  noApiSocket: new Option(
+    "--no-api-socket",
+    "take no requests; by default at $XDG_RUNTIME_DIR/slipway/PID.sock",
+  ),
   publish: repeated(
     "-p, --publish <port>",
     "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
@@ -292,8 +296,8 @@ const publishEntries = {
     ),
   ),
 };
+const apiEntries = { apiSocket: v.optional(v.union([v.string(), v.boolean()]), true) };
 const descriptorEntries = {
-  apiSocket: v.nullish(v.string(), null),
   readyFd: v.nullish(wholeNumber("--ready-fd", 0, FD_MOST), null),
   exitFd: v.nullish(wholeNumber("--exit-fd", 0, FD_MOST), null),
 };
@@ -303,6 +307,7 @@ export const runOptions = v.object({
   ...networkEntries,
   ...nameEntries,
   ...publishEntries,
+  ...apiEntries,
   dnsOption: v.optional(v.array(v.string()), []),
   keepId: flag,
   tap: interfaceName,
@@ -314,6 +319,7 @@ export const attachOptions = v.object({
   ...nameEntries,
   ...publishEntries,
   ...descriptorEntries,
+  ...apiEntries,
   tap: interfaceName,
 });
 
@@ -321,6 +327,7 @@ export const attachOptions = v.object({
 export const slirp4netnsOptions = v.object({
   ...networkEntries,
   ...descriptorEntries,
+  apiSocket: v.nullish(v.string(), null),
   enableIpv6: flag,
   configure: flag,
   disableHostLoopback: flag,

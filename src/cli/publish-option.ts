@@ -20,6 +20,15 @@ export interface PublishOption {
   readonly count: number;
 }
 
+/** Ports of the host that are published. */
+export interface PublishedPlace {
+  readonly protocol: "tcp" | "udp";
+  /** null for whatever address they are published at. */
+  readonly host: Address | null;
+  readonly hostPort: number;
+  readonly count: number;
+}
+
 interface Range {
   readonly first: number;
   readonly count: number;
@@ -44,6 +53,25 @@ export function parsePublish(text: string): PublishOption | null {
     hostPort: ports.first,
     guestPort: guest.first,
     count: guest.count,
+  };
+}
+
+const PLACE_SYNTAX =
+  /^(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<ports>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;
+
+/** Reads `[HOST_IP:]PORT[-RANGE][/udp]`; null when it is none. */
+export function parsePublishedPlace(text: string): PublishedPlace | null {
+  const groups = PLACE_SYNTAX.exec(text)?.groups;
+  if (groups === undefined) return null;
+  const { host = "", ports: portsText = "", protocol = "tcp" } = groups;
+  const address = host === "" ? null : Address.parse(host.replace(/^\[(.*)\]$/, "$1"));
+  const ports = parseRange(portsText);
+  if (ports === null || (host !== "" && address === null)) return null;
+  return {
+    protocol: protocol === "udp" ? "udp" : "tcp",
+    host: address,
+    hostPort: ports.first,
+    count: ports.count,
   };
 }
 

@@ -1,4 +1,3 @@
-import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { type Namespace, openResident } from "../attach.js";
 import { Address } from "../base/address.js";
@@ -10,9 +9,8 @@ import { GuestListeners } from "../flow/guest-listeners.js";
 import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { Socket } from "../sys/constants.js";
+import { failureText, placeOf, publishFailure } from "./publish-failure.js";
 import type { PublishOption, PublishOptions } from "./publish-option.js";
-
-const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENFILE, ENOSPC } = constants.errno;
 
 /** Both families of an unnamed host address get the port that the first was given. */
 const ANY: readonly Address[] = [Address.ofIpv4Word(0), Address.ofWords(0, 0, 0, 0)];
@@ -133,33 +131,4 @@ function addAtRandom(guest: Guest, ports: Ports, hosts: readonly Address[]): num
 
 function portOf(guest: Guest, ports: Ports, host: Address): PublishedPort {
   return { ...ports, host, guest: guest.addressFor(host.family) };
-}
-
-function publishFailure(host: Address, port: number, errno: number): UserError {
-  return new UserError(failureText(host, port, errno));
-}
-
-function failureText(host: Address, port: number, errno: number): string {
-  return `cannot publish ${placeOf(host, port)}: ${reasonOf(host, port, errno)}`;
-}
-
-function reasonOf(host: Address, port: number, errno: number): string {
-  switch (errno) {
-    case EADDRINUSE:
-      return "the port is in use: choose another, or see who has it: ss -lntup";
-    case EACCES:
-      return `not permitted: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, or choose a higher one`;
-    case ENFILE:
-      return "the namespace listens on too many ports: see --publish-exclude";
-    case EADDRNOTAVAIL:
-      return `this host does not have the address ${host}: see ip addr`;
-    case ENOSPC:
-      return "there are as many as --max-listeners allows: give a higher number";
-    default:
-      return `${getSystemErrorName(-errno)}: choose another port`;
-  }
-}
-
-function placeOf(host: Address, port: number): string {
-  return host.family === 4 ? `${host}:${port}` : `[${host}]:${port}`;
 }

@@ -9,6 +9,7 @@ import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
+import { openApiSocket } from "./api-socket.js";
 import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
@@ -33,7 +34,7 @@ const DRAIN_LIMIT = 5_000;
  * passed on.
  * @throws UserError when there is no network to run it in
  */
-export function run(options: RunConfig): void {
+export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
   const { network, tap, keepId, stats, pcap, publish, resolverOptions, command } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
@@ -62,6 +63,7 @@ export function run(options: RunConfig): void {
     });
   });
   loop.start();
+  await openApiSocket(options.apiSocket, loop, { guest, tap, pid: child.pid });
   log.info("%s is up for %s", tap, command[0]);
   const result = native.releaseSpawned(child.control);
   if (result < 0) failToExecute(command[0], -result);

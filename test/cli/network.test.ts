@@ -128,7 +128,7 @@ const attachment: AttachConfig = {
   configure: true,
   readyFd: null,
   exitFd: null,
-  apiSocket: null,
+  apiSocket: "none",
   publish: { ports: [], auto: null },
   stats: false,
   pcap: null,

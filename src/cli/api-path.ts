@@ -1,0 +1,41 @@
+import { existsSync, lstatSync, mkdirSync } from "node:fs";
+import path from "node:path";
+
+const OWNER_ONLY = 0o700;
+
+/**
+ * Where the API sockets of a user's networks are, `PID.sock` for each; null when the user has no
+ * directory for such things.
+ */
+export function socketDirectory(): string | null {
+  const { XDG_RUNTIME_DIR: given } = process.env;
+  const uid = process.geteuid?.() ?? 0;
+  if (given !== undefined && path.isAbsolute(given)) return path.join(given, "slipway");
+  if (uid === 0) return "/run/slipway";
+  const ofLogin = `/run/user/${uid}`;
+  return existsSync(ofLogin) ? path.join(ofLogin, "slipway") : null;
+}
+
+/** @param pid of the process that serves the network */
+export function socketPathOf(directory: string, pid: number | string): string {
+  return path.join(directory, `${pid}.sock`);
+}
+
+/** This process's own socket, its directory made; null when there can be none. */
+export function ownSocketPath(): string | null {
+  const directory = socketDirectory();
+  if (directory === null) return null;
+  try {
+    mkdirSync(directory, { mode: OWNER_ONLY });
+  } catch {
+    // It is there already, or the next look tells.
+  }
+  return isOurs(directory) ? socketPathOf(directory, process.pid) : null;
+}
+
+/** Nobody else may replace what is in it. */
+function isOurs(directory: string): boolean {
+  const status = lstatSync(directory, { throwIfNoEntry: false });
+  if (status === undefined || !status.isDirectory()) return false;
+  return status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
+}

@@ -1,0 +1,19 @@
+import type { ControlOptions, ControlRequest } from "../control-commands.js";
+
+/** Carries out a command that asks a running network, and loads only what that takes. */
+export async function control(options: ControlOptions, request: ControlRequest): Promise<void> {
+  // `slipway flows --watch | head` has an end.
+  process.stdout.on("error", () => process.exit(0));
+  switch (request.kind) {
+    case "status":
+      return (await import("./status.js")).status(options);
+    case "flows":
+      return (await import("./flows.js")).flows(options, request.watch);
+    case "port-add":
+      return (await import("./port.js")).addPorts(options, request.ports);
+    case "port-ls":
+      return (await import("./port.js")).listPorts(options);
+    case "port-rm":
+      return (await import("./port.js")).removePorts(options, request.places, request.kill);
+  }
+}

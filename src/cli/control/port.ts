@@ -1,0 +1,145 @@
+import { constants } from "node:os";
+import * as v from "valibot";
+import { Address } from "../../base/address.js";
+import { UserError } from "../../base/errors.js";
+import type { ControlOptions } from "../control-commands.js";
+import { placeOf, publishFailure } from "../publish-failure.js";
+import type { PublishedPlace, PublishOption } from "../publish-option.js";
+import { addition, forwards, status } from "./answers.js";
+import { ApiError, findSocket, request } from "./connection.js";
+import { formatTable } from "./table.js";
+
+/** Every address of the host, by family. */
+const ANY = { 4: Address.ofIpv4Word(0), 6: Address.ofWords(0, 0, 0, 0) } as const;
+
+/** A port that this command has opened. */
+interface Added {
+  readonly protocol: "tcp" | "udp";
+  readonly host: Address;
+  readonly hostPort: number;
+  readonly guestPort: number;
+  readonly count: number;
+}
+
+/** `slipway port add`: all that is asked for, or nothing. */
+export async function addPorts(
+  { socket, json }: ControlOptions,
+  ports: readonly PublishOption[],
+): Promise<void> {
+  const path = await findSocket(socket);
+  const families = await familiesOf(path);
+  const added: Added[] = [];
+  try {
+    for (const port of ports) await addOne(path, port, families, added);
+  } catch (error) {
+    for (const each of added) await remove(path, { ...each, kill: true });
+    throw error;
+  }
+  process.stdout.write(
+    json ? `${JSON.stringify(added.map(jsonOf))}\n` : added.map(lineOf).join(""),
+  );
+}
+
+/** `slipway port ls` */
+export async function listPorts({ socket, json }: ControlOptions): Promise<void> {
+  const path = await findSocket(socket);
+  const { entries } = await request(path, "list_hostfwd", {}, forwards);
+  if (json) {
+    process.stdout.write(`${JSON.stringify(entries)}\n`);
+    return;
+  }
+  const rows = entries.map((each) => [
+    `${each.id}`,
+    each.proto,
+    placeText(each.host_addr, each.host_port),
+    placeText(each.guest_addr, each.guest_port),
+  ]);
+  process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, [0]));
+}
+
+/** `slipway port rm`: takes no more clients; `kill` ends those that are there. */
+export async function removePorts(
+  { socket }: ControlOptions,
+  places: readonly PublishedPlace[],
+  kill: boolean,
+): Promise<void> {
+  const path = await findSocket(socket);
+  for (const place of places) await remove(path, { ...place, kill });
+}
+
+/** Opened on every address of the host, a port has one rule a family, of one number. */
+async function addOne(
+  path: string,
+  { protocol, host, hostPort, guestPort, count }: PublishOption,
+  families: readonly (4 | 6)[],
+  added: Added[],
+): Promise<void> {
+  const hosts = host === null ? families.map((family) => ANY[family]) : [host];
+  if (hostPort === 0 && count > 1) {
+    throw new UserError("a range of ports needs its ports on the host: write 8000-8010:8000-8010");
+  }
+  let known = hostPort;
+  for (const each of hosts) {
+    const port = { protocol, host: each, hostPort: known, guestPort, count };
+    known = await addTo(path, port);
+    added.push({ ...port, hostPort: known });
+  }
+}
+
+/** @returns the host's port */
+async function addTo(path: string, port: Added): Promise<number> {
+  const { protocol: proto, host, hostPort, guestPort: guest_port, count } = port;
+  const host_port = hostPort === 0 ? "any" : hostPort;
+  const parameters = { proto, host_addr: `${host}`, host_port, guest_port, count };
+  try {
+    const answer = await request(path, "add_hostfwd", parameters, addition);
+    return answer.host_port ?? hostPort;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const errnos: Readonly<Record<string, number>> = constants.errno;
+    const errno = errnos[error.reason ?? ""];
+    if (errno === undefined) throw new UserError(`${placeOf(host, hostPort)}: ${error.message}`);
+    throw publishFailure(host, hostPort, errno);
+  }
+}
+
+interface Removal {
+  readonly protocol: "tcp" | "udp";
+  readonly host: Address | null;
+  readonly hostPort: number;
+  readonly count: number;
+  readonly kill: boolean;
+}
+
+async function remove(path: string, removal: Removal): Promise<void> {
+  const { protocol: proto, host, hostPort: host_port, count, kill } = removal;
+  const place = host === null ? {} : { host_addr: `${host}` };
+  const parameters = { proto, host_port, count, kill, ...place };
+  try {
+    await request(path, "remove_hostfwd", parameters, v.object({}));
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    const where = host === null ? `${host_port}` : placeOf(host, host_port);
+    throw new UserError(`${where}/${proto} is not published: see slipway port ls`);
+  }
+}
+
+async function familiesOf(path: string): Promise<readonly (4 | 6)[]> {
+  const { networks } = await request(path, "query_status", {}, status);
+  return networks.map(({ guest }) => (guest.includes(":") ? 6 : 4));
+}
+
+function lineOf({ protocol, host, hostPort, guestPort, count }: Added): string {
+  const range = (first: number): string =>
+    count === 1 ? `${first}` : `${first}-${first + count - 1}`;
+  const place = placeOf(host, hostPort).replace(/\d+$/, range(hostPort));
+  return `published ${place} → ${range(guestPort)}/${protocol}\n`;
+}
+
+function jsonOf({ protocol: proto, host, hostPort, guestPort, count }: Added): object {
+  return { proto, host_addr: `${host}`, host_port: hostPort, guest_port: guestPort, count };
+}
+
+function placeText(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

@@ -1,0 +1,57 @@
+import type { ControlOptions } from "../control-commands.js";
+import { type Status, status as statusAnswer } from "./answers.js";
+import { findSockets, request } from "./connection.js";
+import { formatBytes, formatDuration } from "./units.js";
+
+/** `slipway status`: every network of the user, or the one that is named. */
+export async function status({ socket, json }: ControlOptions): Promise<void> {
+  const sockets = await findSockets(socket);
+  const answers = await Promise.all(
+    sockets.map(async (each) => ({
+      socket: each,
+      ...(await request(each, "query_status", {}, statusAnswer)),
+    })),
+  );
+  const text = json ? `${JSON.stringify(answers)}\n` : answers.map(describe).join("\n");
+  process.stdout.write(text);
+}
+
+function describe({ socket, ...answer }: Status & { readonly socket: string }): string {
+  const { version, pid, uptime, tap, target, mtu, networks } = answer;
+  const end = target === null ? "" : `, for process ${target}`;
+  const lines: [string, string][] = [
+    ["process", `${pid}${end}, up ${formatDuration(uptime)}, Slipway ${version}`],
+    ["socket", socket],
+    ["interface", `${tap}, MTU ${mtu}`],
+    ...networks.map((each): [string, string] => ["network", networkLine(each)]),
+    ...trafficLines(answer),
+    ["dropped", dropsOf(answer)],
+  ];
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join("");
+}
+
+function networkLine({ network, gateway, dns, guest }: Status["networks"][number]): string {
+  const answers = dns === null ? "" : `, DNS ${dns}`;
+  return `${network}: guest ${guest}, gateway ${gateway}${answers}`;
+}
+
+function trafficLines({ statistics: s }: Status): [string, string][] {
+  const tcp = [s.tcpBytesFromGuest, s.tcpBytesToGuest].map(formatBytes);
+  const datagrams = [s.datagramBytesFromGuest, s.datagramBytesToGuest].map(formatBytes);
+  const memory = [s.memoryInUse, s.memoryPeak].map(formatBytes);
+  return [
+    ["TCP", `${s.tcpFlows} connections; ${tcp[0]} from the guest, ${tcp[1]} to it`],
+    [
+      "UDP, ping",
+      `${s.mappings} flows; ${s.datagramsFromGuest} datagrams (${datagrams[0]}) from the guest, ` +
+        `${s.datagramsToGuest} (${datagrams[1]}) to it`,
+    ],
+    ["memory", `${memory[0]} in use, ${memory[1]} at most`],
+  ];
+}
+
+function dropsOf({ drops }: Status): string {
+  const counts = Object.entries(drops).map(([reason, count]) => `${reason} ${count}`);
+  return counts.length === 0 ? "nothing" : counts.join(", ");
+}
