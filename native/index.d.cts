@@ -272,6 +272,14 @@ declare namespace tuntap2 {
   /** `SOCK_NONBLOCK | SOCK_CLOEXEC` are added to `type`. @returns an `fd`. */
   function socket(domain: number, type: number, protocol: number): number;
 
+  /**
+   * Two stream sockets (AF_UNIX) that are connected to each other. Each is an `fd`; they are written
+   * to the range, of 8 bytes or more, as two u32.
+   *
+   * @returns 0 or an errno.
+   */
+  function socketPair(mem: number, ptr: number, len: number): number;
+
   /** The range holds a sockaddr. @returns 0, `-EINPROGRESS`, or another errno. */
   function connect(fd: number, mem: number, ptr: number, len: number): number;
 

@@ -4,6 +4,7 @@ import type { Mac } from "./base/mac.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
+import { DnsStreams } from "./flow/dns-streams.js";
 import type { FlowRecord } from "./flow/flow-record.js";
 import { type ForwardContext, PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
@@ -95,6 +96,7 @@ export class Guest {
   #neighbors!: Neighbors;
   /** Null when nothing answers at the DNS address. */
   #resolver: Resolver | null = null;
+  #dnsStreams: DnsStreams | null = null;
   /** Null where nobody asked for it. */
   #capture: Capture | null = null;
   readonly #vnet: VnetHeader = {
@@ -181,14 +183,16 @@ export class Guest {
     this.#capture = capture;
     this.#writer = new GuestWriter({ ...common, fd, offload, mtu: config.mtu, mac, capture });
     this.#icmpErrors = new IcmpErrors(config, this.#writer, this.drops);
-    const nameServers = config.dns === null ? null : new NameServers(config.dns.upstream);
-    if (nameServers !== null) {
+    const { dns } = config;
+    if (dns !== null) {
+      const nameServers = new NameServers(dns.upstream);
+      this.#dnsStreams = new DnsStreams({ ...common, dns, nameServers });
       const writeFrame = (frame: Uint8Array) => this.#writer.writeFrame(frame);
       this.#resolver = new Resolver({ ...common, nameServers, writeFrame });
     }
     this.#tcp = new TcpRelay({
       ...common,
-      nameServers,
+      dnsStreams: this.#dnsStreams,
       sendUnreachable: (id, tuple, error) => this.#sendUnreachable(id, tuple, error),
     });
     this.#datagrams = new DatagramRelay({
@@ -221,6 +225,7 @@ export class Guest {
     this.#tcp.abandon();
     this.#datagrams.close();
     this.#resolver?.close();
+    this.#dnsStreams?.close();
     native.unregisterMemory(this.#memory);
     this.#tickAt = this.#expireAt = this.#forwardAt = -1;
     this.#perishable = 0;
@@ -335,6 +340,10 @@ export class Guest {
     this.forwards.onListenerEvents(id, now);
   }
 
+  onDnsStream(id: number, events: number, now: number): void {
+    this.#dnsStreams?.onSocketEvents(id, events, now);
+  }
+
   onResolver(id: number, now: number): void {
     this.#resolver?.onSocketEvents(id, now);
   }
@@ -357,6 +366,8 @@ export class Guest {
     this.#datagrams.reap();
     this.#resolver?.expire(now);
     this.#resolver?.reap();
+    this.#dnsStreams?.expire(now);
+    this.#dnsStreams?.reap();
     this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
@@ -372,6 +383,7 @@ export class Guest {
     this.forwards.close();
     this.#datagrams.close();
     this.#resolver?.close();
+    this.#dnsStreams?.close();
     this.#capture?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
@@ -436,6 +448,7 @@ export class Guest {
     let next = Number.POSITIVE_INFINITY;
     if (this.#expireAt >= 0) next = this.#expireAt;
     if (this.#resolver !== null) next = Math.min(next, this.#resolver.expireAt);
+    if (this.#dnsStreams !== null) next = Math.min(next, this.#dnsStreams.expireAt);
     if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
     if (this.#forwardAt >= 0) next = Math.min(next, this.#forwardAt);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);

@@ -243,6 +243,9 @@ export class Loop {
       case TokenKind.Published:
         guest.onPublished(idOf(token), now);
         return;
+      case TokenKind.DnsStream:
+        guest.onDnsStream(idOf(token), events, now);
+        return;
       case TokenKind.Resolver:
         guest.onResolver(idOf(token), now);
         return;

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +19,31 @@ static napi_value make_socket(napi_env env, napi_callback_info info) {
   int protocol = call_int(&call, 2);
   if (!call_ok(&call)) return call_end(&call, 0);
   return issue_plain(&call, socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+}
+
+/* The numbers of both ends are written as two u32. */
+static napi_value make_socket_pair(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  struct range numbers = call_range(&call, 0);
+  int pair[2];
+  if (!call_ok(&call)) return call_end(&call, 0);
+  if (numbers.length < sizeof pair) return call_end(&call, -EFAULT);
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
+    return call_end(&call, -errno);
+  struct handles *handles = &call.instance->handles;
+  int first = handles_issue(handles, pair[0], HANDLE_PLAIN);
+  int second = handles_issue(handles, pair[1], HANDLE_PLAIN);
+  if (first >= 0 && second >= 0) {
+    memcpy(numbers.base, pair, sizeof pair);
+    return call_end(&call, 0);
+  }
+  /* What could not be issued has been closed. */
+  int issued = first >= 0 ? first : second;
+  if (issued >= 0) {
+    handles_forget(handles, issued);
+    close(issued);
+  }
+  return call_end(&call, -ENOMEM);
 }
 
 static napi_value connect_socket(napi_env env, napi_callback_info info) {
@@ -192,6 +218,7 @@ const struct method syscall_methods[] = {
     {"connect", connect_socket},
     {"bind", bind_socket},
     {"listen", listen_socket},
+    {"socketPair", make_socket_pair},
     {"accept", accept_socket},
     {"getsockname", get_socket_name},
     {"getpeername", get_peer_name},

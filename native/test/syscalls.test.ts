@@ -235,3 +235,25 @@ test("messages whose vectors do not fit together are left for the next call", as
   });
   expect(seen).toBe(4); // of 1000 vectors each, into 4096
 });
+
+test("a pair of sockets, connected to each other", async () => {
+  const seen = await subject.run(async ({ native, memory, errno }) => {
+    const { mem, view } = memory(64);
+    const made = native.socketPair(mem, 8, 8);
+    const [a, b] = [view.getUint32(8, true), view.getUint32(12, true)];
+    const written = native.writeBytes(a, Uint8Array.of(1, 2, 3));
+    const bytes = new Uint8Array(8);
+    const read = native.readBytes(b, bytes);
+    const empty = native.readBytes(b, bytes);
+    native.close(a);
+    const end = native.readBytes(b, bytes);
+    native.close(b);
+    const tooSmall = native.socketPair(mem, 0, 7);
+    const outside = native.socketPair(mem, 60, 8);
+    const named = { again: -errno.EAGAIN, fault: -errno.EFAULT };
+    return { made, written, read, first: bytes[0], empty, end, tooSmall, outside, ...named };
+  });
+  const { again, fault } = seen;
+  expect(seen).toMatchObject({ made: 0, written: 3, read: 3, first: 1, empty: again, end: 0 });
+  expect(seen).toMatchObject({ tooSmall: fault, outside: fault });
+});

@@ -65,6 +65,7 @@ export const DropReason = {
   LimitDescriptors: -60,
   LimitMappingRate: -61,
   PolicySpoofed: -62,
+  LimitIcmpErrors: -63,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -61,7 +61,7 @@ export class IcmpErrors {
     const tooBig = IcmpError.PacketTooBig[frame.family];
     const isTooBig = error.type === tooBig.type && error.code === tooBig.code;
     if (!(isTooBig ? this.#tooBigBudget : this.#budget).take(this.#now)) {
-      this.#drops.count(DropReason.LimitRate);
+      this.#drops.count(DropReason.LimitIcmpErrors);
       return;
     }
     const reply = new Uint8Array(icmpErrorFrameLength(frame));

@@ -11,15 +11,13 @@ import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
 import {
   answersQuery,
   composeDnsFailure,
-  composeDnsTruncated,
   DNS_PORT,
   type DnsQuery,
   DnsRcode,
   dnsRcode,
+  fitDnsAnswer,
   setDnsId,
 } from "../wire/dns.js";
-import { ipHeaderLength } from "../wire/ip.js";
-import { UDP_HEADER_LENGTH } from "../wire/udp.js";
 import { newFlowsBucket } from "./admission.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
@@ -249,16 +247,9 @@ export class Resolver {
   #finish(pending: PendingQuery, answer: Uint8Array): void {
     const { query, client, server } = pending;
     this.#end(pending);
-    const fits = answer.length <= this.#room(query, client);
-    const fitting = fits ? answer : composeDnsTruncated(query, answer);
+    const fitting = fitDnsAnswer(query, answer, client.address.family, this.#context.config.mtu);
     setDnsId(fitting, query.id);
     this.#context.writeFrame(composeDatagram(server, client, fitting));
-  }
-
-  /** The client's own limit, and that of its link: fragments of answers are best avoided (RFC 9715). */
-  #room({ udpSize }: DnsQuery, { address }: LinkEndpoint): number {
-    const headers = ipHeaderLength(address.family) + UDP_HEADER_LENGTH;
-    return Math.min(udpSize, this.#context.config.mtu - headers);
   }
 
   #end(pending: PendingQuery): void {

@@ -18,14 +18,14 @@ import {
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
 import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
-import type { NameServers } from "./name-servers.js";
 import { Occupancy, type Seat } from "./occupancy.js";
 import { openOutbound } from "./outbound.js";
 import { PORT_ATTEMPTS, randomPort } from "./published.js";
-import { translateConnection } from "./translate.js";
+import { isOurDns, translateDestination } from "./translate.js";
 
 /** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
 const TURN_BUDGET = 256 * 1024;
@@ -38,7 +38,7 @@ export interface TcpContext {
   readonly stack: Stack;
   readonly config: GuestConfig;
   /** null when nothing answers at the DNS address. */
-  readonly nameServers: NameServers | null;
+  readonly dnsStreams: DnsStreams | null;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
   /** Number of the registered memory of the stack. */
@@ -322,7 +322,7 @@ export class TcpRelay {
   }
 
   #open(id: number, now: number): void {
-    const { stack, config, drops, nameServers } = this.#context;
+    const { stack, config, drops, dnsStreams } = this.#context;
     if (!this.#newFlows.take(now)) {
       this.#context.reports.report(DropReason.LimitRate, now);
       this.#ended.push(id);
@@ -330,7 +330,8 @@ export class TcpRelay {
     }
     const tuple = stack.tuple(id);
     const { peer, peerPort } = tuple;
-    const destination = translateConnection(config, nameServers, peer, peerPort);
+    const isDns = dnsStreams !== null && isOurDns(config, peer, peerPort);
+    const destination = isDns ? peer : translateDestination(config, peer);
     if (!(destination instanceof Address)) {
       drops.count(destination);
       this.#refuseByPolicy(id, tuple, destination);
@@ -338,7 +339,9 @@ export class TcpRelay {
     }
     const place = endpointKey(destination, peerPort);
     this.#makeRoom(place, true, now);
-    const fd = this.#connect(id, destination, peerPort);
+    const fd = isDns
+      ? this.#openDns(id, dnsStreams, now)
+      : this.#connect(id, destination, peerPort);
     if (fd < 0) {
       if (isOutOfDescriptors(-fd)) this.#context.reports.report(DropReason.LimitDescriptors, now);
       this.#fail(id, tuple, -fd);
@@ -396,6 +399,19 @@ export class TcpRelay {
       id = stack.connect({ ...tuple, peerPort: randomPort() }, mac);
     }
     return id;
+  }
+
+  #openDns(id: number, dnsStreams: DnsStreams, now: number): number {
+    const fd = dnsStreams.open(now);
+    if (fd < 0) return fd;
+    const watched = native.watch(
+      fd,
+      SOCKET_EVENTS,
+      tokenOf(TokenKind.Tcp, this.#context.guest, id),
+    );
+    if (watched >= 0) return fd;
+    native.close(fd);
+    return watched;
   }
 
   /** @returns the socket, connecting, or a negative errno */

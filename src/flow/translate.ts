@@ -2,7 +2,6 @@ import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
 import { DNS_PORT } from "../wire/dns.js";
-import type { NameServers } from "./name-servers.js";
 
 const LOOPBACK: Readonly<Record<Family, Address>> = {
   4: Address.ofIpv4Word(0x7f00_0001),
@@ -41,21 +40,9 @@ export function translateDestination(
   return destination;
 }
 
-/**
- * Where a connection leads: as translateDestination, but that DNS by TCP goes to the server that
- * queries by UDP are sent to. Whatever the policy for its address: it may be on the host's loopback.
- *
- * @param nameServers null when nothing answers at the DNS address
- */
-export function translateConnection(
-  config: GuestConfig,
-  nameServers: NameServers | null,
-  destination: Address,
-  port: number,
-): Address | DropReason {
-  const isDns = port === DNS_PORT && config.plans.some(({ dns }) => dns.equals(destination));
-  const [server] = isDns ? (nameServers?.inOrder ?? []) : [];
-  return server ?? translateDestination(config, destination);
+/** Whether that is our own DNS server; there may be none at its address. */
+export function isOurDns(config: GuestConfig, destination: Address, port: number): boolean {
+  return port === DNS_PORT && config.plans.some(({ dns }) => dns.equals(destination));
 }
 
 /** Linux takes 0.0.0.0 for its loopback, and what is left of 0/8 for an error (RFC 1122 §3.2.1.3). */

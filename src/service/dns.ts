@@ -8,6 +8,7 @@ import {
   composeDnsFailure,
   DNS_PORT,
   DnsRcode,
+  fitDnsAnswer,
   parseDnsQuery,
 } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
@@ -20,9 +21,14 @@ export class DnsService implements Service {
   readonly #address: Address;
   readonly #config: DnsConfig;
   readonly #mac: Mac;
+  readonly #mtu: number;
 
-  /** @param mac the gateway's */
-  constructor(plan: AddressPlan, config: DnsConfig, mac: Mac) {
+  /**
+   * @param mac the gateway's
+   * @param mtu of the TAP
+   */
+  constructor(plan: AddressPlan, config: DnsConfig, mac: Mac, mtu: number) {
+    this.#mtu = mtu;
     this.#address = plan.dns;
     this.#config = config;
     this.#mac = mac;
@@ -44,7 +50,7 @@ export class DnsService implements Service {
     const server = { mac: this.#mac, address: this.#address, port: DNS_PORT };
     const reply = (answer: Uint8Array): Verdict => ({
       kind: "reply",
-      frame: composeDatagram(server, client, answer),
+      frame: composeDatagram(server, client, fitDnsAnswer(query, answer, frame.family, this.#mtu)),
     });
     const { records, upstream } = this.#config;
     const known = records.get(query.name);

@@ -17,7 +17,7 @@ export interface Services {
 }
 
 export function servicesFor(config: GuestConfig): Services {
-  const { plans, dns } = config;
+  const { plans, dns, mtu } = config;
   const mac = gatewayMac(plans);
   const ipv4 = plans.filter(({ prefix }) => prefix.address.family === 4);
   const ipv6 = plans.filter(({ prefix }) => prefix.address.family === 6);
@@ -28,7 +28,7 @@ export function servicesFor(config: GuestConfig): Services {
       ...ndp,
       ...ipv4.map((plan) => new DhcpService(plan, config)),
       ...ipv6.map((plan) => new Dhcpv6Service(plan, config)),
-      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns, mac))),
+      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns, mac, mtu))),
       new EchoService(plans),
     ],
     announcers: ndp,

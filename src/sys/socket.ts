@@ -77,6 +77,9 @@ const TELL: Readonly<Record<Family, readonly [level: number, name: number][]>> =
   ],
 };
 
+/** Of two descriptors. */
+const PAIR_SIZE = 8;
+
 /** Where nothing is sent (RFC 863): a port to connect to. */
 const DISCARD_PORT = 9;
 
@@ -245,6 +248,14 @@ export function peerAddress(fd: number): Endpoint | null {
   return endpointOf(native.getpeername(fd, scratchMemory, 0, scratch.length));
 }
 
+/** Two stream sockets that are connected to each other. @returns a negative errno otherwise */
+export function socketPair(): readonly [number, number] | number {
+  const made = native.socketPair(scratchMemory, 0, PAIR_SIZE);
+  if (made < 0) return made;
+  const numbers = new DataView(scratch.buffer);
+  return [numbers.getUint32(0, true), numbers.getUint32(4, true)];
+}
+
 /** The smoothed round-trip time of a TCP connection in µs; null before the first is measured. */
 export function roundTripTime(fd: number): number | null {
   const length = native.getsockoptBytes(fd, Socket.LevelTcp, Socket.TcpInfo, tcpInfo);
@@ -255,7 +266,8 @@ export function roundTripTime(fd: number): number | null {
 
 /** @param length what the call that fills `scratch` returned */
 function endpointOf(length: number): Endpoint | null {
-  if (length < 0) return null;
+  const isInternet = scratch[0] === Socket.Inet || scratch[0] === Socket.Inet6;
+  if (length < 0 || !isInternet) return null;
   const family = sockaddrFamily(scratch, 0);
   return {
     address: Address.read(scratch, ADDRESS_OFFSET[family], family),

@@ -8,6 +8,8 @@ export const TokenKind = {
   Datagram: 2,
   /** The host socket of a DNS query. */
   Resolver: 5,
+  /** A client of the DNS server by TCP, or the server that it is asked for. */
+  DnsStream: 6,
   /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
   Watcher: 3,
   /** The listening socket of a published port; the id is the rule's. */

@@ -1,6 +1,8 @@
 import { type Answer, decode, encode, type Packet } from "dns-packet";
-import type { Address } from "../base/address.js";
+import type { Address, Family } from "../base/address.js";
 import { readU16, writeU16 } from "./bytes.js";
+import { ipHeaderLength } from "./ip.js";
+import { UDP_HEADER_LENGTH } from "./udp.js";
 
 export const DNS_PORT = 53;
 
@@ -18,6 +20,9 @@ const QUESTION_COUNT = 4;
 const RECORD_COUNTS = 6;
 const ADDITIONAL_COUNT = 10;
 const HEADER_LENGTH = 12;
+
+/** In a stream each message has its length before it. */
+const LENGTH_PREFIX = 2;
 
 /** Bits of the flags. */
 const RESPONSE = 0x8000;
@@ -95,6 +100,42 @@ export function dnsRcode(message: Uint8Array): number {
   return readU16(message, FLAGS) & RCODE;
 }
 
+/** The id of a message; 0 of one that has none. */
+export function dnsId(message: Uint8Array): number {
+  return message.length < HEADER_LENGTH ? 0 : readU16(message, 0);
+}
+
+/** The first message of a stream, where it is whole: a view. null: more has to come. */
+export function takeDnsMessage(stream: Uint8Array): Uint8Array | null {
+  if (stream.length < LENGTH_PREFIX) return null;
+  const end = LENGTH_PREFIX + readU16(stream, 0);
+  return stream.length < end ? null : stream.subarray(LENGTH_PREFIX, end);
+}
+
+/** A message as it goes by a stream (RFC 1035 §4.2.2). */
+export function frameDnsMessage(message: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(LENGTH_PREFIX + message.length);
+  writeU16(framed, 0, message.length);
+  framed.set(message, LENGTH_PREFIX);
+  return framed;
+}
+
+/**
+ * An answer as it goes by UDP: whole, or what tells the client to ask again by TCP if it is longer
+ * than the client takes (RFC 6891), or than its link: fragments are best avoided (RFC 9715).
+ */
+export function fitDnsAnswer(
+  query: DnsQuery,
+  answer: Uint8Array,
+  family: Family,
+  mtu: number,
+): Uint8Array {
+  const room = mtu - ipHeaderLength(family) - UDP_HEADER_LENGTH;
+  return answer.length <= Math.min(query.udpSize, room)
+    ? answer
+    : composeDnsTruncated(query, answer);
+}
+
 /** Writes the id into a message. */
 export function setDnsId(message: Uint8Array, id: number): void {
   writeU16(message, 0, id);
@@ -119,7 +160,7 @@ export function composeDnsFailure(query: DnsQuery, rcode: number): Uint8Array {
 }
 
 /** An answer that tells the client to ask again by TCP, in the place of one that is too long. */
-export function composeDnsTruncated(query: DnsQuery, answer: Uint8Array): Uint8Array {
+function composeDnsTruncated(query: DnsQuery, answer: Uint8Array): Uint8Array {
   return composeEmpty(query, readU16(answer, FLAGS) | TRUNCATED);
 }
 

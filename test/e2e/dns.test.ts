@@ -61,6 +61,40 @@ const IMPATIENT_CLIENT = `
   setTimeout(() => { console.log(answers, "answers"); socket.close(); }, 4500);
 `;
 
+/** Asks 300 queries in one stream, cut anywhere, and counts answers as they come in any order. */
+const PIPELINE = `
+  const queries = [];
+  for (let id = 1; id <= 300; id += 1) {
+    const name = id % 2 ? "host.containers.internal" : "world.example";
+    const labels = name.split(".").map((it) => String.fromCharCode(it.length) + it).join("");
+    const message = Buffer.from("0000010000010000000000000000" + "0000010001", "hex");
+    const query = Buffer.concat([message.subarray(0, 12), Buffer.from(labels, "latin1"), Buffer.from("0000010001", "hex")]);
+    query.writeUInt16BE(id, 0);
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(query.length, 0);
+    queries.push(length, query);
+  }
+  const stream = Buffer.concat(queries);
+  const socket = require("node:net").connect(53, process.argv[1], () => {
+    for (let at = 0; at < stream.length; at += 1001) socket.write(stream.subarray(at, at + 1001));
+  });
+  let waiting = Buffer.alloc(0);
+  const seen = new Map();
+  socket.on("data", (data) => {
+    waiting = Buffer.concat([waiting, data]);
+    while (waiting.length >= 2 && waiting.length >= 2 + waiting.readUInt16BE(0)) {
+      const message = waiting.subarray(2, 2 + waiting.readUInt16BE(0));
+      seen.set(message.readUInt16BE(0), message.subarray(-4).join("."));
+      waiting = waiting.subarray(2 + message.length);
+    }
+    if (seen.size === 300) socket.end();
+  });
+  socket.on("close", () => {
+    const own = [...seen].filter(([id, address]) => id % 2 === 1 && address === "10.0.2.2");
+    console.log(seen.size + " answers, " + own.length + " of them own");
+  });
+`;
+
 describe.each(servers)("DNS at %s", (server) => {
   test.for([
     ["A", served.http],
@@ -79,6 +113,26 @@ describe.each(servers)("DNS at %s", (server) => {
     const whole = await dig(guest, `@${server}`, "large.example", "TXT");
     expect(whole).toContain("Truncated, retrying in TCP mode");
     expect(whole).toContain("7".repeat(200));
+  });
+
+  test("answers names of its own by TCP, beside others in one connection", async ({ lab }) => {
+    await using guest = await lab.guest(IPV6);
+    expect(await short(guest, "+tcp", `@${server}`, "host.containers.internal")).toBe("10.0.2.2");
+    const mixed = ["host.docker.internal", httpName, "nobody.example", "host.docker.internal"];
+    const output = await dig(guest, "+tcp", "+keepopen", `@${server}`, ...mixed);
+    const statuses = [...output.matchAll(/status: ([A-Z]+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual(["NOERROR", "NOERROR", "NXDOMAIN", "NOERROR"]);
+    expect(output.match(/\sA\s+10\.0\.2\.2$/gm)).toHaveLength(2);
+    expect(output).toContain(served.http);
+  });
+
+  test("many queries at once by TCP are all answered", async ({ lab }) => {
+    await using guest = await lab.guest(IPV6);
+    const inside = lab.host.stage.inside(node);
+    const counts = await guest.namespace.output([inside, "--eval", PIPELINE, server]);
+    expect(counts).toBe("300 answers, 150 of them own\n");
+    // What a client leaves behind is closed.
+    await expect.poll(() => guest.helper.openDescriptors(), { timeout: 10_000 }).toBeLessThan(30);
   });
 
   test("answers names of its own in both families", async ({ lab }) => {
@@ -121,6 +175,23 @@ describe("several name servers", () => {
       .toBe(served.http);
     // From now on it is asked first, by TCP too.
     expect(await short(guest, "+tcp", "@10.0.2.3", httpName, "A")).toBe(served.http);
+  });
+
+  test.for([
+    ["is silent", failing.blackHole],
+    ["is not there", served.services],
+    ["is not routed", failing.noRoute],
+  ] as const)("by TCP, too, the second answers when the first %s", async ([, first], { lab }) => {
+    await configure(lab, `nameserver ${first}`, `nameserver ${served.dns6}`);
+    await using guest = await lab.guest();
+    expect(await short(guest, "+tcp", "@10.0.2.3", httpName, "A")).toBe(served.http);
+  });
+
+  test("by TCP, too, the client is told when none answers", async ({ lab }) => {
+    await configure(lab, `nameserver ${served.services}`);
+    await using guest = await lab.guest();
+    expect(await dig(guest, "+tcp", "@10.0.2.3", httpName)).toContain("status: SERVFAIL");
+    expect(await short(guest, "+tcp", "@10.0.2.3", "host.docker.internal")).toBe("10.0.2.2");
   });
 
   test("the second is asked when the first refuses", async ({ lab }) => {

@@ -130,7 +130,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     const figures = await finalFigures(guest);
     expect(figures.get("dropped ip-hop-limit")).toBe(count);
     expect(Number(told)).toBeGreaterThan(0);
-    expect(figures.get("dropped limit-rate")).toBe(count - Number(told));
+    expect(figures.get("dropped limit-icmp-errors")).toBe(count - Number(told));
   });
 
   test("no way to a network", async ({ guest }) => {

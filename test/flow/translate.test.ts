@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
-import { DEFAULT_TIMEOUTS, type GuestConfig, planFor, type Upstream } from "../../src/base/plan.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig, planFor } from "../../src/base/plan.js";
 import { NameServers } from "../../src/flow/name-servers.js";
 import { outboundSource } from "../../src/flow/outbound.js";
-import { translateConnection, translateDestination } from "../../src/flow/translate.js";
+import { isOurDns, translateDestination } from "../../src/flow/translate.js";
 
 const LOOPBACK_CLOSED = DropReason.PolicyHostLoopback;
 const NOWHERE = DropReason.PolicyDenied;
@@ -123,26 +123,17 @@ describe.each([true, false])("with host loopback %s", (hostLoopback) => {
   });
 });
 
-describe("a connection to the DNS address", () => {
-  const upstream: Upstream = { servers: [address("127.0.0.53"), address("::1")], search: [] };
+describe("our DNS server", () => {
   const closed = guest({ hostLoopback: false });
 
-  it.each(["10.0.2.3", "fd00::3"])("%s leads to the server that is asked first", (text) => {
-    const servers = new NameServers(upstream);
-    const first = () => String(translateConnection(closed, servers, address(text), 53));
-    expect(first()).toBe("127.0.0.53");
-    servers.prefer(address("::1"));
-    expect(first()).toBe("::1");
-  });
-
-  it("leads nowhere at other ports, without servers, and without DNS", () => {
-    const dns = address("10.0.2.3");
-    const servers = new NameServers(upstream);
-    expect(translateConnection(closed, servers, dns, 54)).toBe(NOWHERE);
-    expect(translateConnection(closed, null, dns, 53)).toBe(NOWHERE);
-    const none = new NameServers({ servers: [], search: [] });
-    expect(translateConnection(closed, none, dns, 53)).toBe(NOWHERE);
-    expect(translateConnection(closed, servers, address("10.0.2.2"), 53)).toBe(LOOPBACK_CLOSED);
+  it.each([
+    ["10.0.2.3", 53, true],
+    ["fd00::3", 53, true],
+    ["10.0.2.3", 54, false],
+    ["10.0.2.2", 53, false],
+    ["203.0.113.53", 53, false],
+  ])("is at %s port %i: %s", (text, port, expected) => {
+    expect(isOurDns(closed, address(text), port)).toBe(expected);
   });
 });
 

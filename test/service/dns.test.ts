@@ -53,6 +53,14 @@ describe("DNS", () => {
     expect(answers).toMatchObject([{ type: "AAAA", data: "fd00::2" }]);
   });
 
+  it.each(servers)("tells by %s that an own name has more than the client takes", (server) => {
+    const many = Array.from({ length: 60 }, (_, index) => address(`2001:db8::${index + 1}`));
+    const records = new Map([["files.example.org", many]]);
+    const dns = { ...dnsConfig(), records };
+    const reply = replied(decide(datagram(server, 53, QUERY), config({ dns })));
+    expect(decode(payload(reply))).toMatchObject({ flag_tc: true, answers: [], rcode: "NOERROR" });
+  });
+
   it.each(servers)("refuses queries to %s when the host has no resolver", (server) => {
     const query = datagram(server, 53, QUERY);
     const reply = replied(decide(query, config()));

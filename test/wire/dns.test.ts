@@ -6,11 +6,13 @@ import {
   answersQuery,
   composeDnsAnswer,
   composeDnsFailure,
-  composeDnsTruncated,
   type DnsQuery,
   DnsRcode,
   dnsRcode,
+  fitDnsAnswer,
+  frameDnsMessage,
   parseDnsQuery,
+  takeDnsMessage,
 } from "../../src/wire/dns.js";
 
 /** What `dig +nocookie files.example.org AAAA` sent. */
@@ -164,8 +166,8 @@ describe("our own answers", () => {
   });
 
   it("tell that a longer one comes by TCP, with the code of that", () => {
-    const long = answer({ flags: 0x0483 });
-    const packet = decode(Buffer.from(composeDnsTruncated(query(DIG), long)));
+    const long = Buffer.concat([answer({ flags: 0x0483 }), Buffer.alloc(1500)]);
+    const packet = decode(Buffer.from(fitDnsAnswer(query(DIG), long, 4, 1500)));
     expect(packet).toMatchObject({
       id: 0x6e46,
       type: "response",
@@ -174,5 +176,44 @@ describe("our own answers", () => {
       flag_tc: true,
       answers: [],
     });
+  });
+});
+
+describe("answers by UDP", () => {
+  // DIG takes 1232 bytes; IPv4 and UDP have 28 of headers, IPv6 and UDP 48.
+  it.each([
+    [4, 1500, 1232, true],
+    [4, 1500, 1233, false],
+    [6, 1280, 1232, true],
+    [6, 1279, 1232, false],
+    [4, 576, 548, true],
+    [4, 576, 549, false],
+  ] as const)("IPv%i, MTU %i: %i bytes fit: %s", (family, mtu, length, fits) => {
+    const whole = Buffer.alloc(length);
+    const given = fitDnsAnswer(query(DIG), whole, family, mtu);
+    expect(given === whole).toBe(fits);
+    expect(given.length).toBeLessThanOrEqual(length);
+  });
+});
+
+describe("messages in a stream", () => {
+  it("are taken one by one, however the stream is cut", () => {
+    const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 6 });
+    fc.assert(
+      fc.property(messages, fc.integer({ min: 1, max: 40 }), (sent, step) => {
+        const stream = Buffer.concat(sent.map(frameDnsMessage));
+        const taken: Uint8Array[] = [];
+        let waiting = Buffer.alloc(0);
+        for (let at = 0; at < stream.length; at += step) {
+          waiting = Buffer.concat([waiting, stream.subarray(at, at + step)]);
+          for (let it = takeDnsMessage(waiting); it !== null; it = takeDnsMessage(waiting)) {
+            taken.push(Uint8Array.from(it));
+            waiting = waiting.subarray(2 + it.length);
+          }
+        }
+        expect(taken).toEqual(sent.map((message) => Uint8Array.from(message)));
+        expect(waiting).toHaveLength(0);
+      }),
+    );
   });
 });
