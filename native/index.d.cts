@@ -352,6 +352,30 @@ declare namespace tuntap2 {
    */
   function recvmmsg(fd: number, mem: number, msgs: number, count: number, flags: number): number;
 
+  /** The ends of a pipe, both `fd`. */
+  interface Pipe {
+    readonly readEnd: number;
+    readonly writeEnd: number;
+  }
+
+  /**
+   * Makes a pipe, non-blocking.
+   *
+   * @param capacity in bytes, rounded up to pages and a power of two; the kernel's 64 KiB where the
+   *   user's pipes may not hold so much.
+   * @returns the pipe, or a negative errno.
+   */
+  function pipe(capacity: number): Pipe | number;
+
+  /**
+   * Moves bytes from one `fd` to another, of which one is an end of a pipe, without a copy where the
+   * kernel can; does not wait.
+   *
+   * @returns bytes moved; 0 at the end of what `from` is; `-EAGAIN` while `from` has nothing or `to`
+   *   has no room.
+   */
+  function splice(from: number, to: number, length: number): number;
+
   /** @param how 0 SHUT_RD, 1 SHUT_WR, 2 SHUT_RDWR. */
   function shutdown(fd: number, how: number): number;
 

@@ -10,6 +10,7 @@ import { type ForwardContext, PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "./flow/icmp-errors.js";
 import { LimitReports } from "./flow/limit-reports.js";
+import { LoopbackRelay, type MakeSocket } from "./flow/loopback.js";
 import { NameServers } from "./flow/name-servers.js";
 import { Neighbors } from "./flow/neighbors.js";
 import { REASSEMBLY_TIMEOUT, Reassembly } from "./flow/reassembly.js";
@@ -82,6 +83,8 @@ export class Guest {
   readonly #tap: TapHandle;
   /** Its place on a network of several guests; null when it is alone. */
   readonly #port: SwitchPort | null;
+  /** Null when no published port leads to the guest's loopback. */
+  #loopback: LoopbackRelay | null = null;
   readonly #services: Services;
   // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
   // when the stack has failed.
@@ -278,6 +281,12 @@ export class Guest {
     return (plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0]).guest;
   }
 
+  /** From now on published ports may lead to the guest's loopback, by sockets made inside. */
+  reachLoopback(makeSocket: MakeSocket): void {
+    this.#loopback = new LoopbackRelay({ drops: this.drops, guest: this.#index, makeSocket });
+    this.forwards.useLoopback(this.#loopback);
+  }
+
   /** What the guest has under way to the host by TCP. */
   uploads(): Uploads {
     return this.#tcp.uploads();
@@ -322,7 +331,8 @@ export class Guest {
 
   /** Bytes from the guest and from the host since the last call. */
   takeMoved(): number {
-    const moved = this.#moved + this.#tcp.takeReceived();
+    const spliced = this.#loopback?.takeMoved() ?? 0;
+    const moved = this.#moved + this.#tcp.takeReceived() + spliced;
     this.#moved = 0;
     return moved;
   }
@@ -342,6 +352,10 @@ export class Guest {
 
   onDnsStream(id: number, events: number, now: number): void {
     this.#dnsStreams?.onSocketEvents(id, events, now);
+  }
+
+  onLoopback(id: number, events: number, now: number): void {
+    this.#loopback?.onSocketEvents(id, events, now);
   }
 
   onResolver(id: number, now: number): void {
@@ -368,6 +382,8 @@ export class Guest {
     this.#resolver?.reap();
     this.#dnsStreams?.expire(now);
     this.#dnsStreams?.reap();
+    this.#loopback?.expire(now);
+    this.#loopback?.turn();
     this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
@@ -381,6 +397,7 @@ export class Guest {
   #closeRest(): void {
     this.#port?.close();
     this.forwards.close();
+    this.#loopback?.close();
     this.#datagrams.close();
     this.#resolver?.close();
     this.#dnsStreams?.close();
@@ -444,13 +461,15 @@ export class Guest {
   }
 
   #nextTurn(now: number): number {
-    if (this.#tcp.hasReady) return 0;
+    if (this.#tcp.hasReady || this.#loopback?.hasReady === true) return 0;
     let next = Number.POSITIVE_INFINITY;
     if (this.#expireAt >= 0) next = this.#expireAt;
     if (this.#resolver !== null) next = Math.min(next, this.#resolver.expireAt);
     if (this.#dnsStreams !== null) next = Math.min(next, this.#dnsStreams.expireAt);
     if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
     if (this.#forwardAt >= 0) next = Math.min(next, this.#forwardAt);
+    const sessionsExpireAt = this.#loopback?.expireAt ?? -1;
+    if (sessionsExpireAt >= 0) next = Math.min(next, sessionsExpireAt);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
     for (const { announceAt } of this.#services.announcers) {

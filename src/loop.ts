@@ -246,6 +246,9 @@ export class Loop {
       case TokenKind.DnsStream:
         guest.onDnsStream(idOf(token), events, now);
         return;
+      case TokenKind.Loopback:
+        guest.onLoopback(idOf(token), events, now);
+        return;
       case TokenKind.Resolver:
         guest.onResolver(idOf(token), now);
         return;

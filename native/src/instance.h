@@ -42,5 +42,6 @@ extern const struct method loop_methods[];
 extern const struct method watch_methods[];
 extern const struct method syscall_methods[];
 extern const struct method message_methods[];
+extern const struct method pipe_methods[];
 
 #endif

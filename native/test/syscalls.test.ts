@@ -257,3 +257,54 @@ test("a pair of sockets, connected to each other", async () => {
   expect(seen).toMatchObject({ made: 0, written: 3, read: 3, first: 1, empty: again, end: 0 });
   expect(seen).toMatchObject({ tooSmall: fault, outside: fault });
 });
+
+test("splice moves bytes between sockets through a pipe, and tells their end", async () => {
+  const seen = await subject.run(async ({ native, memory, errno, sleep }) => {
+    const { mem, bytes, view } = memory(4096);
+    const eventually = async (call: () => number) => {
+      for (;;) {
+        const result = call();
+        if (result !== -errno.EAGAIN) return result;
+        await sleep(1);
+      }
+    };
+    const connection = async () => {
+      bytes.fill(0, 0, 16);
+      bytes.set([2, 0, 0, 0, 127, 0, 0, 1], 0);
+      const listener = native.socket(2, 1, 0);
+      native.bind(listener, mem, 0, 16);
+      native.listen(listener, 1);
+      native.getsockname(listener, mem, 0, 16);
+      const client = native.socket(2, 1, 0);
+      native.connect(client, mem, 0, 16);
+      const server = await eventually(() => native.accept(listener, mem, 0, 16));
+      native.close(listener);
+      return { client, server };
+    };
+    const [first, second] = [await connection(), await connection()];
+    const pipe = native.pipe(1 << 20);
+    if (typeof pipe === "number") return [pipe];
+    const { readEnd, writeEnd } = pipe;
+    const nothing = native.splice(first.server, writeEnd, 100) === -errno.EAGAIN;
+    bytes.set(new TextEncoder().encode("spliced"), 1024);
+    view.setUint32(512, 1024, true);
+    view.setUint32(516, 7, true);
+    native.sendmsg(first.client, mem, 512, 1, 0);
+    native.shutdown(first.client, 1);
+    const moved = [
+      await eventually(() => native.splice(first.server, writeEnd, 100)),
+      await eventually(() => native.splice(first.server, writeEnd, 100)),
+      await eventually(() => native.splice(readEnd, second.client, 100)),
+    ];
+    const length = await eventually(() => native.recv(second.server, mem, 2048, 64, 0));
+    return [
+      nothing,
+      ...moved,
+      new TextDecoder().decode(bytes.slice(2048, 2048 + length)),
+      native.splice(first.server, second.client, 1) === -errno.EINVAL,
+      native.splice(1, 2, 1) === -errno.EBADF,
+      [readEnd, writeEnd, first.server].map((fd) => native.close(fd)),
+    ];
+  });
+  expect(seen).toEqual([true, 7, 0, 7, "spliced", true, true, [0, 0, 0]]);
+});

@@ -180,12 +180,12 @@ function apiSocketOption(option: string | boolean): ApiSocketOption {
 }
 
 function publishOptions(options: v.InferOutput<typeof runOptions | typeof attachOptions>) {
-  const { publish: ports, publishAuto, publishExclude } = options;
+  const { publish: ports, publishAuto, publishExclude, publishToLoopback: toLoopback } = options;
   if (publishExclude !== undefined && !publishAuto) {
     throw new UserError("--publish-exclude is for --publish-auto: give that, too", 2);
   }
   const exclude = publishExclude ?? NO_PORTS;
-  return { ports, auto: publishAuto ? { exclude } : null };
+  return { ports, auto: publishAuto ? { exclude } : null, toLoopback };
 }
 
 /** What `run` and `attach` offer beside slirp4netns's options. */
@@ -196,6 +196,7 @@ function withNetworkOptions(command: Command): Command {
     .addOption(option.publish)
     .addOption(option.publishAuto)
     .addOption(option.publishExclude)
+    .addOption(option.publishToLoopback)
     .addOption(option.hostLoopback)
     .addOption(option.noIpv6)
     .addOption(option.dns)
@@ -289,7 +290,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           readyFd,
           exitFd,
           apiSocket: apiSocket === null ? "none" : { path: apiSocket },
-          publish: { ports: [], auto: null },
+          publish: { ports: [], auto: null, toLoopback: false },
           log: logOptions(options),
           stats,
           pcap,

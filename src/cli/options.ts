@@ -115,6 +115,10 @@ export const option = {
     "--publish-exclude <ports>",
     "what --publish-auto leaves out: 22,8000-8010,53/udp",
   ),
+  publishToLoopback: new Option(
+    "--publish-to-loopback",
+    "let --publish lead to the namespace's 127.0.0.1 and ::1, and --publish-auto publish what listens there, too",
+  ),
   netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
     "pid",
     "pid",
@@ -282,6 +286,7 @@ const publishEntries = {
     [],
   ),
   publishAuto: flag,
+  publishToLoopback: flag,
   publishExclude: v.optional(
     v.pipe(
       v.string(),

@@ -6,6 +6,8 @@ export interface PublishOptions {
   readonly ports: readonly PublishOption[];
   /** Whether what the guest listens on is published, and what of it is not; null: it is not. */
   readonly auto: { readonly exclude: PortSet } | null;
+  /** Whether ports lead to the guest's 127.0.0.1 and ::1, and not to its address. */
+  readonly toLoopback: boolean;
 }
 
 /** What one `--publish` asks for. */

@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { type Namespace, openResident } from "../attach.js";
-import { Address } from "../base/address.js";
+import { Address, type Family } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { PortSet } from "../base/port-set.js";
@@ -14,6 +14,10 @@ import type { PublishOption, PublishOptions } from "./publish-option.js";
 
 /** Both families of an unnamed host address get the port that the first was given. */
 const ANY: readonly Address[] = [Address.ofIpv4Word(0), Address.ofWords(0, 0, 0, 0)];
+const LOOPBACK: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0x7f00_0001),
+  6: Address.ofWords(0, 0, 0, 1),
+};
 /** How often another free port is tried when the second family has it not. */
 const RANDOM_ATTEMPTS = 16;
 
@@ -33,10 +37,12 @@ export function startPublishing(
   options: PublishOptions,
   report: (line: string) => void,
 ): void {
-  for (const port of options.ports) publishPorts(guest, port, report);
+  const { ports, toLoopback } = options;
+  if (toLoopback) guest.reachLoopback(openResident(namespace).socket);
+  for (const port of ports) publishPorts(guest, port, toLoopback, report);
   if (options.auto === null) return;
   const listeners = openListeners(namespace);
-  const auto = autoPublish(guest, options.auto.exclude, report);
+  const auto = autoPublish(guest, { ...options.auto, toLoopback }, report);
   let hasFailed = false;
   const look = (): void => {
     if (guest.forwards.isClosed) return;
@@ -68,37 +74,53 @@ function openListeners(namespace: Namespace): GuestListeners {
   );
 }
 
-function autoPublish(guest: Guest, exclude: PortSet, report: (line: string) => void): AutoPublish {
+function autoPublish(
+  guest: Guest,
+  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  report: (line: string) => void,
+): AutoPublish {
   const { plans } = guest.config;
   const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
     `${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`;
   return new AutoPublish({
-    ...{ plans, exclude, toLoopback: false, forwards: guest.forwards },
+    ...{ ...what, plans, forwards: guest.forwards },
     onPublished: (port) => report(`published ${lineOf(port)}`),
     onEnded: (port) => report(`no longer published ${lineOf(port)}`),
     onFailure: ({ host, hostPort }, errno) => log.warn(failureText(host, hostPort, errno)),
   });
 }
 
-function publishPorts(guest: Guest, option: PublishOption, report: (line: string) => void): void {
+function publishPorts(
+  guest: Guest,
+  option: PublishOption,
+  toLoopback: boolean,
+  report: (line: string) => void,
+): void {
   for (let index = 0; index < option.count; index += 1) {
-    for (const line of publishOne(guest, option, index)) report(line);
+    for (const line of publishOne(guest, option, index, toLoopback)) report(line);
   }
 }
 
-function publishOne(guest: Guest, option: PublishOption, index: number): readonly string[] {
+function publishOne(
+  guest: Guest,
+  option: PublishOption,
+  index: number,
+  toLoopback: boolean,
+): readonly string[] {
   const hosts = option.host === null ? anyAddresses(guest) : [option.host];
   const guestPort = option.guestPort + index;
   const { protocol } = option;
   if (option.hostPort > 0) {
-    addAll(guest, { protocol, guestPort, hostPort: option.hostPort + index }, hosts);
+    addAll(guest, { protocol, guestPort, hostPort: option.hostPort + index, toLoopback }, hosts);
     return [];
   }
-  const hostPort = addAtRandom(guest, { protocol, guestPort, hostPort: 0 }, hosts);
+  const hostPort = addAtRandom(guest, { protocol, guestPort, hostPort: 0, toLoopback }, hosts);
   return hosts.map((host) => `published ${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`);
 }
 
-type Ports = Pick<PublishedPort, "protocol" | "guestPort" | "hostPort">;
+interface Ports extends Pick<PublishedPort, "protocol" | "guestPort" | "hostPort"> {
+  readonly toLoopback: boolean;
+}
 
 function anyAddresses({ config }: Guest): readonly Address[] {
   return ANY.filter(({ family }) =>
@@ -129,6 +151,7 @@ function addAtRandom(guest: Guest, ports: Ports, hosts: readonly Address[]): num
   }
 }
 
-function portOf(guest: Guest, ports: Ports, host: Address): PublishedPort {
-  return { ...ports, host, guest: guest.addressFor(host.family) };
+function portOf(guest: Guest, { toLoopback, ...ports }: Ports, host: Address): PublishedPort {
+  const own = guest.addressFor(host.family);
+  return { ...ports, host, guest: toLoopback ? LOOPBACK[own.family] : own };
 }

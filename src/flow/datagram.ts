@@ -302,15 +302,16 @@ export class DatagramRelay {
     const { sessions } = this.#mappings;
     const client = receiver.peerOf(index);
     const clientPort = receiver.portOf(index);
+    const scope = receiver.scopeOf(index);
     const asked = receiver.destinationOf(index) ?? rule.host;
-    const known = sessions.ofClient(rule, client, clientPort, asked);
+    const known = sessions.ofClient({ rule, client, clientPort, scope, asked });
     if (known !== null) return known;
-    const local = { address: asked, port: rule.hostPort };
+    const local = { address: asked, port: rule.hostPort, scope };
     if (!this.#admit(now)) return null;
-    const fd = openSessionSocket(listener, local, { address: client, port: clientPort });
+    const fd = openSessionSocket(listener, local, { address: client, port: clientPort, scope });
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
-    const session = this.#sessionOf({ rule, client, clientPort, asked });
+    const session = this.#sessionOf({ rule, client, clientPort, scope, asked });
     return this.#addSession(fd, session, mac, now);
   }
 

@@ -12,6 +12,7 @@ import {
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import type { DatagramRelay } from "./datagram.js";
+import type { LoopbackRelay } from "./loopback.js";
 import type { Neighbors } from "./neighbors.js";
 import type { PublishedPort, PublishedRule } from "./published.js";
 import type { TcpRelay } from "./tcp.js";
@@ -61,6 +62,8 @@ export class PortForwards {
   #waiting: Waiting[] = [];
   #lastId = 0;
   #isClosed = false;
+  /** For rules that lead to the guest's loopback; null: there may be none. */
+  #loopback: LoopbackRelay | null = null;
   /** When clients are taken again; -1: they are. */
   #resumeAt = -1;
 
@@ -83,12 +86,18 @@ export class PortForwards {
     return [...this.#listeners.values()].map(({ rule }) => rule);
   }
 
+  /** From now on rules may lead to the guest's loopback. */
+  useLoopback(loopback: LoopbackRelay): void {
+    this.#loopback = loopback;
+  }
+
   /**
    * @returns the rule's number, 1 or more, or a negative errno as bind(2) has it; ENOSPC: there are
-   * as many as may be
+   * as many as may be; ENETUNREACH: it leads to the guest's loopback without useLoopback()
    */
   add(port: PublishedPort): number {
     if (this.#isClosed) return -Errno.ENETDOWN;
+    if (port.guest.isLoopback && this.#loopback === null) return -Errno.ENETUNREACH;
     const { config, drops } = this.#context;
     if (this.#listeners.size >= config.limits.listeners) {
       drops.count(DropReason.LimitListeners);
@@ -115,6 +124,7 @@ export class PortForwards {
     if (listener === undefined) return false;
     native.close(listener.fd);
     this.#context.datagrams.endSessions(listener.rule);
+    this.#loopback?.endSessions(id);
     this.#listeners.delete(id);
     if (kill) this.#endConnections(id);
     return true;
@@ -122,6 +132,7 @@ export class PortForwards {
 
   #endConnections(id: number): void {
     this.#context.tcp.endPublished(id);
+    this.#loopback?.endConnections(id);
     const [ending, staying] = partition(this.#waiting, ({ rule }) => rule.id === id);
     for (const { client } of ending) resetSocket(client.fd);
     this.#waiting = staying;
@@ -131,7 +142,9 @@ export class PortForwards {
   onListenerEvents(id: number, now: number): void {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return;
-    if (listener.rule.protocol === "tcp") this.#acceptFrom(listener, now);
+    const { fd, rule } = listener;
+    if (rule.protocol === "tcp") this.#acceptFrom(listener, now);
+    else if (rule.guest.isLoopback) this.#loopback?.receive(fd, rule, now);
     else this.#receiveFrom(listener, now);
   }
 
@@ -143,7 +156,9 @@ export class PortForwards {
         if (client === -Errno.EMFILE || client === -Errno.ENFILE) this.#pause(now);
         return;
       }
-      this.#take({ rule: listener.rule, client, until: now + WAIT_LIMIT }, now);
+      const { rule } = listener;
+      if (rule.guest.isLoopback) this.#loopback?.connect(client, rule);
+      else this.#take({ rule, client, until: now + WAIT_LIMIT }, now);
     }
   }
 

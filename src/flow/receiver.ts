@@ -11,7 +11,12 @@ import {
   type ReceivedControl,
 } from "../sys/control.js";
 import { MessageTable, messageTableSize } from "../sys/messages.js";
-import { sockaddrAddressOffset, sockaddrFamily, sockaddrPort } from "../sys/socket.js";
+import {
+  sockaddrAddressOffset,
+  sockaddrFamily,
+  sockaddrPort,
+  sockaddrScope,
+} from "../sys/socket.js";
 
 /** Datagrams of 1,400 bytes that make the longest superframe. */
 export const RECEIVE_BATCH = 46;
@@ -97,6 +102,11 @@ export class Receiver {
 
   portOf(index: number): number {
     return sockaddrPort(this.#stack.bytes, this.#table.nameAt(index));
+  }
+
+  /** Index of the interface on whose link a link-local peer is; otherwise 0. */
+  scopeOf(index: number): number {
+    return sockaddrScope(this.#stack.bytes, this.#table.nameAt(index));
   }
 
   /** Where the datagram was sent to, of a socket that tells it. */

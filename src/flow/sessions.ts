@@ -7,6 +7,8 @@ export interface Session {
   readonly rule: PublishedRule;
   readonly client: Address;
   readonly clientPort: number;
+  /** Index of the interface on whose link a link-local client is; otherwise 0. */
+  readonly scope: number;
   /** The host's address that it asked: a rule may be for all of them. */
   readonly asked: Address;
   /** As whom and from which port the guest sees it. */
@@ -42,26 +44,26 @@ export class SessionTable<Mapping extends Holder> {
     return this.#search(rule.guest, rule.guestPort, seen, seenPort) !== null;
   }
 
-  ofClient(rule: PublishedRule, client: Address, port: number, asked: Address): Mapping | null {
-    return this.#byClient.get(clientKey(rule, client, port, asked)) ?? null;
+  ofClient(known: Pick<Session, KeyPart>): Mapping | null {
+    return this.#byClient.get(clientKey(known)) ?? null;
   }
 
   add(mapping: Mapping, session: Session): void {
-    const { rule, client, clientPort, asked, seen, seenPort } = session;
+    const { rule, seen, seenPort } = session;
     const hash = hashOf(seen, seenPort, rule.guestPort);
     const others = this.#bySeen.get(hash);
     if (others === undefined) this.#bySeen.set(hash, [mapping]);
     else others.push(mapping);
-    this.#byClient.set(clientKey(rule, client, clientPort, asked), mapping);
+    this.#byClient.set(clientKey(session), mapping);
   }
 
   remove(mapping: Mapping, session: Session): void {
-    const { rule, client, clientPort, asked, seen, seenPort } = session;
+    const { rule, seen, seenPort } = session;
     const hash = hashOf(seen, seenPort, rule.guestPort);
     const others = (this.#bySeen.get(hash) ?? []).filter((other) => other !== mapping);
     if (others.length === 0) this.#bySeen.delete(hash);
     else this.#bySeen.set(hash, others);
-    this.#byClient.delete(clientKey(rule, client, clientPort, asked));
+    this.#byClient.delete(clientKey(session));
   }
 
   #search(guest: Address, guestPort: number, seen: Address, seenPort: number): Mapping | null {
@@ -80,6 +82,8 @@ function hashOf({ w0, w1, w2, w3 }: Address, port: number, guestPort: number): n
   return Math.imul(w0 ^ w1 ^ w2 ^ w3 ^ (port << 16) ^ guestPort, 0x9e37_79b1);
 }
 
-function clientKey(rule: PublishedRule, client: Address, port: number, asked: Address): string {
-  return `${rule.id} ${client} ${port} ${asked}`;
+type KeyPart = "rule" | "client" | "clientPort" | "scope" | "asked";
+
+function clientKey({ rule, client, clientPort, scope, asked }: Pick<Session, KeyPart>): string {
+  return `${rule.id} ${client} ${clientPort} ${scope} ${asked}`;
 }

@@ -7,6 +7,14 @@ export const SOCKADDR_SIZE = 28;
 
 const SOCKADDR_LENGTH: Readonly<Record<Family, number>> = { 4: 16, 6: SOCKADDR_SIZE };
 const ADDRESS_OFFSET: Readonly<Record<Family, number>> = { 4: 4, 6: 8 };
+/** sin6_scope_id */
+const SCOPE_OFFSET = 24;
+
+/** An endpoint of the host's network. */
+export interface ScopedEndpoint extends Endpoint {
+  /** Index of the interface on whose link a link-local IPv6 address is; 0 for others. */
+  readonly scope: number;
+}
 
 /** Where addresses pass to and from the kernel when no WASM memory is concerned. */
 const scratch = new Uint8Array(new ArrayBuffer(64));
@@ -56,6 +64,24 @@ export function sockaddrAddressOffset(family: Family): number {
 /** The port in a sockaddr, in host order. */
 export function sockaddrPort(bytes: Uint8Array, offset: number): number {
   return (bytes[offset + 2] << 8) | bytes[offset + 3];
+}
+
+/** The interface of a link-local IPv6 address in a sockaddr that the kernel wrote; otherwise 0. */
+export function sockaddrScope(bytes: Uint8Array, offset: number): number {
+  if (sockaddrFamily(bytes, offset) === 4) return 0;
+  return readScope(bytes, offset + SCOPE_OFFSET);
+}
+
+function readScope(bytes: Uint8Array, at: number): number {
+  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
+}
+
+/** As writeSockaddr, with the scope. */
+function writeEndpoint(bytes: Uint8Array, { address, port, scope }: ScopedEndpoint): number {
+  const length = writeSockaddr(bytes, 0, address, port);
+  if (address.family === 4) return length;
+  for (let byte = 0; byte < 4; byte += 1) bytes[SCOPE_OFFSET + byte] = scope >>> (8 * byte);
+  return length;
 }
 
 /** @returns a non-blocking socket, or a negative errno */
@@ -202,7 +228,7 @@ export function bindDatagramPort(address: Address, port: number): number {
   if (fd < 0) return fd;
   if (family === 4) native.setsockopt(fd, Socket.LevelIp, Socket.IpPacketInfo, 1);
   else native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceivePacketInfo, 1);
-  return boundOrClosed(fd, address, port);
+  return boundOrClosed(fd, { address, port, scope: 0 });
 }
 
 /**
@@ -214,25 +240,25 @@ export function bindDatagramPort(address: Address, port: number): number {
  */
 export function openSessionSocket(
   listener: number,
-  local: { readonly address: Address; readonly port: number },
-  client: { readonly address: Address; readonly port: number },
+  local: ScopedEndpoint,
+  client: ScopedEndpoint,
 ): number {
   const unbound = openDatagramSocket(local.address.family, 0);
   if (unbound < 0) return unbound;
   native.setsockopt(unbound, Socket.LevelSocket, Socket.ReuseAddress, 1);
   native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 1);
-  const fd = boundOrClosed(unbound, local.address, local.port);
+  const fd = boundOrClosed(unbound, local);
   native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 0);
   if (fd < 0) return fd;
-  const connected = connectSocket(fd, client.address, client.port);
+  const connected = native.connect(fd, scratchMemory, 0, writeEndpoint(scratch, client));
   if (connected >= 0) return fd;
   native.close(fd);
   return connected;
 }
 
-function boundOrClosed(fd: number, address: Address, port: number): number {
-  if (address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
-  const bound = bindSocket(fd, address, port);
+function boundOrClosed(fd: number, local: ScopedEndpoint): number {
+  if (local.address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
+  const bound = native.bind(fd, scratchMemory, 0, writeEndpoint(scratch, local));
   if (bound >= 0) return fd;
   native.close(fd);
   return bound;

@@ -14,6 +14,8 @@ export const TokenKind = {
   Watcher: 3,
   /** The listening socket of a published port; the id is the rule's. */
   Published: 4,
+  /** A socket of a connection that leads to the guest's loopback: twice its number, +1 inside. */
+  Loopback: 7,
 } as const;
 
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];

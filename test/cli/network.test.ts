@@ -129,7 +129,7 @@ const attachment: AttachConfig = {
   readyFd: null,
   exitFd: null,
   apiSocket: "none",
-  publish: { ports: [], auto: null },
+  publish: { ports: [], auto: null, toLoopback: false },
   stats: false,
   pcap: null,
   log: { file: null, level: null, format: "text", linesPerSecond: 100 },

@@ -1,39 +1,9 @@
 import { link } from "../lab/addresses.ts";
-import { Agent } from "../lab/agent/client.ts";
-import { ready } from "../lab/guest.ts";
-import type { Lab } from "../lab/lab.ts";
-import type { HeldNamespace } from "../lab/namespace.ts";
-import type { Process } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
+import { withAttached } from "./attached.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
-
-/** A namespace that `slipway attach` serves, with sockets of a test in it. */
-interface Attached {
-  readonly namespace: HeldNamespace;
-  readonly process: Process;
-  readonly agent: Agent;
-}
-
-async function withAttached(
-  lab: Lab,
-  args: readonly string[],
-  use: (attached: Attached) => Promise<void>,
-): Promise<void> {
-  const namespace = await lab.host.namespace();
-  const agent = await Agent.start(namespace, lab.host.stage);
-  const process = lab.host.slipway(
-    ["attach", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64", ...args, `${namespace.pid}`],
-    { pipes: [3] },
-  );
-  await ready(process, 3);
-  await use({ namespace, process, agent });
-  process.kill("SIGTERM");
-  await process.ended(10_000);
-  await agent.close();
-  await namespace.release();
-}
 
 describe("--publish-auto", () => {
   test("publishes TCP while the guest listens, of the families it listens on", async ({ lab }) => {

@@ -1,6 +1,7 @@
 import { link, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
+import type { Namespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { addForward, apiGuest, ask, userDirectory } from "./api-client.ts";
 import { test as base, describe, expect } from "./fixture.ts";
@@ -275,6 +276,29 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
+  test("link-local clients are answered on their link, and are seen as the gateway", async ({
+    lab,
+  }) => {
+    const { guest, socket } = await apiGuest(lab, { ipv6: true });
+    const server = await (await guest.agent()).udp("fd00::64");
+    const { port: guestPort } = server.endpoint;
+    const forward = { proto: "udp", host_addr: "::", host_port: 8066, guestPort } as const;
+    await addForward(lab, socket, forward);
+    const asked = `${await linkLocal(lab.host.root, "eth0")}%host`;
+    const own = `${await linkLocal(lab.world.root, "host")}%host`;
+    const outside = await lab.world.agent.udp(own);
+    for (const word of ["first", "second"]) {
+      await outside.send({ address: asked, port: 8066 }, word);
+      const { text, from } = await server.receive();
+      expect(text).toBe(word);
+      expect(from.address).toBe("fd00::2");
+      await server.send(from, `${word} answer`);
+      const answer = { text: `${word} answer`, from: { address: asked, port: 8066 } };
+      expect(await outside.receive()).toEqual(answer);
+    }
+    await guest.close();
+  });
+
   test("is free again when it is removed, with what its clients had", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
@@ -292,6 +316,13 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 });
+
+/** The link-local address of a device. */
+async function linkLocal(place: Namespace, device: string): Promise<string> {
+  const command = ["ip", "-6", "-o", "address", "show", "dev", device, "scope", "link"];
+  const [, address = ""] = /inet6 (fe80[^/]+)/.exec(await place.output(command)) ?? [];
+  return address;
+}
 
 /** Serves a greeting at port 8000 and logs whom. @returns the log's path */
 async function nginx(lab: Lab, guest: Guest): Promise<string> {

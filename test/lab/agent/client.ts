@@ -60,9 +60,9 @@ export class Agent {
   }
 
   /** A TCP server that echoes; returns where it listens. */
-  async echo(address: string): Promise<Endpoint> {
-    const { port } = await this.ask("listen", { address, port: 0, service: "echo" });
-    return { address, port };
+  async echo(address: string, port = 0): Promise<Endpoint> {
+    const { port: bound } = await this.ask("listen", { address, port, service: "echo" });
+    return { address, port: bound };
   }
 
   /** @throws SocketError */

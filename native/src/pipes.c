@@ -1,0 +1,46 @@
+/* Pipes, and moving bytes through them from one descriptor to another without a copy. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "instance.h"
+
+static void set_end(struct call *call, napi_value pipe, const char *name, int fd) {
+  napi_value value = NULL;
+  napi_create_int32(call->env, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN), &value);
+  napi_set_named_property(call->env, pipe, name, value);
+}
+
+/* #syscalls node: pipe2 fcntl(1=F_SETPIPE_SZ) */
+static napi_value make_pipe(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  uint32_t capacity = call_size(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int ends[2];
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return call_end_syscall(&call, -1);
+  /* Beyond what one user's pipes may hold (pipe(7), pipe-user-pages-soft) it stays as it is. */
+  fcntl(ends[1], F_SETPIPE_SZ, (int)capacity);
+  napi_value pipe = NULL;
+  napi_create_object(env, &pipe);
+  set_end(&call, pipe, "readEnd", ends[0]);
+  set_end(&call, pipe, "writeEnd", ends[1]);
+  return call_end_value(&call, pipe);
+}
+
+/* #syscalls node: splice */
+static napi_value splice_bytes(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  int from = call_fd(&call, 0);
+  int to = call_fd(&call, 1);
+  uint32_t length = call_size(&call, 2);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(
+      &call, splice(from, NULL, to, NULL, length, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+}
+
+const struct method pipe_methods[] = {
+    {"pipe", make_pipe},
+    {"splice", splice_bytes},
+    {NULL, NULL},
+};

@@ -1,0 +1,143 @@
+import { type Address, AddressCache } from "../base/address.js";
+import { Socket } from "../sys/constants.js";
+import { parseDestination, RECEIVED_CONTROL_SPACE } from "../sys/control.js";
+import { MessageTable, messageTableSize } from "../sys/messages.js";
+import { native } from "../sys/native.js";
+import {
+  type ScopedEndpoint,
+  sockaddrAddressOffset,
+  sockaddrFamily,
+  sockaddrPort,
+  sockaddrScope,
+} from "../sys/socket.js";
+
+/** Datagrams moved by one call, each with room for the longest there is. */
+const BATCH = 16;
+const DATAGRAM_SPACE = 65_536;
+/** Calls per turn, so that no session starves another. */
+const ROUNDS = 4;
+
+const LAYOUT = { messages: BATCH, pieces: BATCH, control: RECEIVED_CONTROL_SPACE } as const;
+
+/** RFC 4787 REQ-5, as for other mappings (udp.ts). */
+const TIMEOUT = 180_000;
+const UNANSWERED_TIMEOUT = 30_000;
+
+/** Datagrams between two sockets, through a memory of its own. */
+export class DatagramBatch {
+  readonly #bytes: Uint8Array;
+  readonly #memory: number;
+  readonly #table: MessageTable;
+  readonly #peers = new AddressCache();
+  readonly #payloads = messageTableSize(LAYOUT);
+
+  constructor() {
+    const buffer = new ArrayBuffer(this.#payloads + BATCH * DATAGRAM_SPACE);
+    this.#bytes = new Uint8Array(buffer);
+    this.#memory = native.registerMemory(buffer);
+    this.#table = new MessageTable(buffer, this.#memory, 0, LAYOUT);
+  }
+
+  /** @returns how many datagrams were received, 0 when there is none or the socket has failed */
+  receive(fd: number): number {
+    return this.#receive(fd, 0);
+  }
+
+  #receive(fd: number, flags: number): number {
+    for (let index = 0; index < BATCH; index += 1) {
+      this.#table.setPiece(index, this.#payloads + index * DATAGRAM_SPACE, DATAGRAM_SPACE);
+    }
+    return Math.max(0, this.#table.receive(fd, BATCH, flags));
+  }
+
+  /** Empties a socket's error queue: while there is one in it, epoll reports the socket. */
+  dropErrors(fd: number): void {
+    while (this.#receive(fd, Socket.ErrorQueue) > 0);
+  }
+
+  /** Sends received datagrams by a connected socket. */
+  send(fd: number, first: number, count: number): void {
+    for (let index = first; index < first + count; index += 1) {
+      this.#table.setPiece(index, this.#table.pieceOffset(index), this.#table.length(index));
+      this.#table.describe(index, 0, index, 1);
+    }
+    for (let next = first; next < first + count; ) {
+      const sent = this.#table.send(fd, next, first + count - next);
+      // One that cannot be sent is lost, as on any network; an error of an earlier one is, too.
+      next += Math.max(1, sent);
+    }
+  }
+
+  clientOf(index: number): ScopedEndpoint {
+    const name = this.#table.nameAt(index);
+    const family = sockaddrFamily(this.#bytes, name);
+    const address = this.#peers.at(this.#bytes, name + sockaddrAddressOffset(family), family);
+    const scope = sockaddrScope(this.#bytes, name);
+    return { address, port: sockaddrPort(this.#bytes, name), scope };
+  }
+
+  /** Where the datagram was sent to. */
+  destinationOf(index: number): Address | null {
+    const table = this.#table;
+    return parseDestination(this.#bytes, table.controlAt(index), table.controlLength(index));
+  }
+
+  close(): void {
+    native.unregisterMemory(this.#memory);
+  }
+}
+
+/** A client of a published UDP port and the socket that stands for it in the guest. */
+export class LoopbackSession {
+  readonly key: string;
+  readonly #batch: DatagramBatch;
+  readonly #outside: number;
+  readonly #inside: number;
+  #lastUsed: number;
+  #isAnswered = false;
+
+  /** @param outside @param inside connected sockets, the session's from now on */
+  constructor(batch: DatagramBatch, key: string, outside: number, inside: number, now: number) {
+    this.key = key;
+    this.#batch = batch;
+    this.#outside = outside;
+    this.#inside = inside;
+    this.#lastUsed = now;
+  }
+
+  get expires(): number {
+    return this.#lastUsed + (this.#isAnswered ? TIMEOUT : UNANSWERED_TIMEOUT);
+  }
+
+  get lastUsed(): number {
+    return this.#lastUsed;
+  }
+
+  /** Passes on what was received for it by another socket. */
+  deliver(index: number, now: number): void {
+    this.#lastUsed = now;
+    this.#batch.send(this.#inside, index, 1);
+  }
+
+  /** Passes on what a socket has, at most a turn's worth. */
+  transfer(isInside: boolean, now: number): void {
+    const [from, to] = isInside ? [this.#inside, this.#outside] : [this.#outside, this.#inside];
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const received = this.#batch.receive(from);
+      if (received === 0) return;
+      this.#lastUsed = now;
+      this.#isAnswered ||= isInside;
+      this.#batch.send(to, 0, received);
+    }
+  }
+
+  /** What went wrong with datagrams to the client: nobody is told. */
+  dropErrors(): void {
+    this.#batch.dropErrors(this.#outside);
+  }
+
+  close(): void {
+    native.close(this.#outside);
+    native.close(this.#inside);
+  }
+}

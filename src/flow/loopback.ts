@@ -1,0 +1,320 @@
+import { Address, type Family } from "../base/address.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import {
+  type Accepted,
+  connectSocket,
+  openSessionSocket,
+  resetSocket,
+  type ScopedEndpoint,
+} from "../sys/socket.js";
+import { TokenKind, tokenOf } from "../sys/token.js";
+import { DatagramBatch, LoopbackSession } from "./loopback-session.js";
+import type { PublishedRule } from "./published.js";
+import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
+
+/** Clients of one guest's loopback at a time: each takes two descriptors. */
+const MOST_CONNECTIONS = 8_192;
+const MOST_SESSIONS = 1_024;
+
+/** As socket(2), inside the guest's namespace. @returns a non-blocking handle or a negative errno */
+export type MakeSocket = (domain: number, type: number, protocol: number) => number;
+
+export interface LoopbackContext {
+  readonly drops: DropCounters;
+  /** Index of the guest in tokens. */
+  readonly guest: number;
+  readonly makeSocket: MakeSocket;
+}
+
+const IPV4_LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
+
+const DOMAIN: Readonly<Record<Family, number>> = { 4: Socket.Inet, 6: Socket.Inet6 };
+
+/** A client's connection, and where it may lead still when the address that is tried refuses. */
+interface Connection {
+  readonly kind: "connection";
+  readonly rule: PublishedRule;
+  readonly spliced: SplicedConnection;
+  readonly untried: Address[];
+  queued: boolean;
+}
+
+interface Session {
+  readonly kind: "session";
+  readonly rule: PublishedRule;
+  readonly session: LoopbackSession;
+}
+
+/**
+ * The published ports of one guest that lead to its own loopback, where no packet from outside can
+ * get: each client is joined to a socket that was made inside the namespace, so the server there sees
+ * a client of its own loopback. TCP is spliced by the kernel, datagrams are copied.
+ */
+export class LoopbackRelay {
+  readonly #context: LoopbackContext;
+  readonly #links: (Connection | Session | undefined)[] = [];
+  readonly #free: number[] = [];
+  /** Numbers of what ended, kept until no fetched event is left. */
+  readonly #ended: number[] = [];
+  readonly #sessions = new Map<string, number>();
+  readonly #pipes = new PipePool();
+  #batch: DatagramBatch | null = null;
+  /** Connections with more to move than their turn allowed. */
+  #ready: number[] = [];
+  #connections = 0;
+  #expireAt = -1;
+  #moved = 0;
+
+  constructor(context: LoopbackContext) {
+    this.#context = context;
+  }
+
+  /** Bytes of TCP moved since the last call. */
+  takeMoved(): number {
+    const moved = this.#moved;
+    this.#moved = 0;
+    return moved;
+  }
+
+  /** Joins a client of a published port to the guest; one that is refused there is reset. */
+  connect(client: Accepted, rule: PublishedRule): void {
+    const untried = addressesFor(rule);
+    const inside = this.#connections < MOST_CONNECTIONS ? this.#dial(untried, rule) : -Errno.ENFILE;
+    if (inside < 0) {
+      this.#context.drops.count(
+        inside === -Errno.ECONNREFUSED ? DropReason.GuestUnreachable : DropReason.LimitFlows,
+      );
+      resetSocket(client.fd);
+      return;
+    }
+    native.setsockopt(client.fd, Socket.LevelTcp, Socket.NoDelay, 1);
+    const spliced = new SplicedConnection(this.#pipes, client.fd, inside);
+    const link: Connection = { kind: "connection", rule, spliced, untried, queued: false };
+    const id = this.#add(link);
+    this.#connections += 1;
+    native.watch(client.fd, SPLICE_EVENTS, this.#token(id, false));
+    native.watch(inside, SPLICE_EVENTS, this.#token(id, true));
+  }
+
+  /** Passes on what the socket of a published UDP port has received, and makes sessions for it. */
+  receive(listener: number, rule: PublishedRule, now: number): void {
+    this.#batch ??= new DatagramBatch();
+    const batch = this.#batch;
+    const received = batch.receive(listener);
+    for (let index = 0; index < received; index += 1) {
+      const session = this.#sessionFor(listener, rule, batch, index, now);
+      if (session === null) this.#context.drops.count(DropReason.LimitFlows);
+      else session.deliver(index, now);
+    }
+  }
+
+  onSocketEvents(id: number, events: number, now: number): void {
+    const link = this.#links[id >>> 1];
+    const isInside = (id & 1) === 1;
+    if (link === undefined) return;
+    if (link.kind === "session") {
+      if (events & Epoll.Error && !isInside) link.session.dropErrors();
+      link.session.transfer(isInside, now);
+    } else if (link.spliced.note(isInside, events)) {
+      this.#transfer(id >>> 1, link);
+    } else if (isInside && !link.spliced.isConnected) {
+      this.#tryNext(id >>> 1, link);
+    } else {
+      link.spliced.reset();
+      this.#end(id >>> 1);
+    }
+  }
+
+  /** Gives a turn to every connection that had more to move, and frees the numbers of what ended. */
+  turn(): void {
+    const ready = this.#ready;
+    if (ready.length > 0) this.#ready = [];
+    for (const id of ready) {
+      const link = this.#links[id];
+      if (link?.kind !== "connection") continue;
+      link.queued = false;
+      this.#transfer(id, link);
+    }
+    for (const id of this.#ended) this.#free.push(id);
+    this.#ended.length = 0;
+  }
+
+  /** Whether turn() has work to do at once. */
+  get hasReady(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** When sessions should be looked at again; -1: there is none. */
+  get expireAt(): number {
+    return this.#expireAt;
+  }
+
+  /** Ends sessions that are out of use. */
+  expire(now: number): void {
+    if (this.#expireAt < 0 || now < this.#expireAt) return;
+    let next = Number.POSITIVE_INFINITY;
+    for (const id of this.#sessions.values()) {
+      const expires = this.#sessionAt(id)?.expires ?? now;
+      if (expires <= now) this.#endSession(id);
+      else next = Math.min(next, expires);
+    }
+    this.#expireAt = Number.isFinite(next) ? next : -1;
+  }
+
+  /** Ends the clients that a rule for UDP has, as they hold its port. */
+  endSessions(rule: number): void {
+    this.#links.forEach((link, id) => {
+      if (link?.kind === "session" && link.rule.id === rule) this.#endSession(id);
+    });
+  }
+
+  /** Resets the connections that came by a rule. */
+  endConnections(rule: number): void {
+    this.#links.forEach((link, id) => {
+      if (link?.kind !== "connection" || link.rule.id !== rule) return;
+      link.spliced.reset();
+      this.#end(id);
+    });
+  }
+
+  close(): void {
+    for (const link of this.#links) {
+      if (link?.kind === "connection") link.spliced.reset();
+      else link?.session.close();
+    }
+    this.#links.length = 0;
+    this.#sessions.clear();
+    this.#ready = [];
+    this.#pipes.close();
+    this.#batch?.close();
+  }
+
+  #token(id: number, isInside: boolean): number {
+    return tokenOf(TokenKind.Loopback, this.#context.guest, 2 * id + (isInside ? 1 : 0));
+  }
+
+  #add(link: Connection | Session): number {
+    const id = this.#free.pop() ?? this.#links.length;
+    this.#links[id] = link;
+    return id;
+  }
+
+  /** A socket of the guest, connecting to the first of the addresses that can be; takes it off. */
+  #dial(untried: Address[], { guestPort }: PublishedRule): number {
+    let error = -Errno.ECONNREFUSED;
+    for (let address = untried.shift(); address !== undefined; address = untried.shift()) {
+      const fd = this.#context.makeSocket(DOMAIN[address.family], Socket.Stream, 0);
+      error = fd < 0 ? fd : connectSocket(fd, address, guestPort);
+      if (error >= 0 || error === -Errno.EINPROGRESS) {
+        native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+        return fd;
+      }
+      if (fd >= 0) native.close(fd);
+    }
+    return error;
+  }
+
+  #tryNext(id: number, { spliced, untried, rule }: Connection): void {
+    const inside = this.#dial(untried, rule);
+    if (inside < 0) {
+      spliced.reset();
+      this.#end(id);
+      return;
+    }
+    spliced.replaceInside(inside);
+    native.watch(inside, SPLICE_EVENTS, this.#token(id, true));
+  }
+
+  #transfer(id: number, link: Connection): void {
+    const progress = link.spliced.transfer();
+    this.#moved += link.spliced.takeMoved();
+    if (progress === "over") {
+      this.#end(id);
+    } else if (progress === "more" && !link.queued) {
+      link.queued = true;
+      this.#ready.push(id);
+    }
+  }
+
+  #end(id: number): void {
+    this.#links[id] = undefined;
+    this.#ended.push(id);
+    this.#connections -= 1;
+  }
+
+  #sessionAt(id: number): LoopbackSession | null {
+    const link = this.#links[id];
+    return link?.kind === "session" ? link.session : null;
+  }
+
+  #sessionFor(
+    listener: number,
+    rule: PublishedRule,
+    batch: DatagramBatch,
+    index: number,
+    now: number,
+  ): LoopbackSession | null {
+    const client = batch.clientOf(index);
+    const asked = batch.destinationOf(index) ?? rule.host;
+    const { address, port, scope } = client;
+    const key = `${rule.id} ${address} ${port} ${scope} ${asked}`;
+    const known = this.#sessions.get(key);
+    if (known !== undefined) return this.#sessionAt(known);
+    if (this.#sessions.size >= MOST_SESSIONS) this.#endOldestSession();
+    const local = { address: asked, port: rule.hostPort, scope };
+    return this.#openSession(listener, rule, key, { local, client }, now);
+  }
+
+  #openSession(
+    listener: number,
+    rule: PublishedRule,
+    key: string,
+    { local, client }: { readonly local: ScopedEndpoint; readonly client: ScopedEndpoint },
+    now: number,
+  ): LoopbackSession | null {
+    const { guest, guestPort } = rule;
+    const inside = this.#context.makeSocket(DOMAIN[guest.family], Socket.Datagram, 0);
+    if (inside < 0) return null;
+    const outside = openSessionSocket(listener, local, client);
+    if (outside < 0 || this.#batch === null || connectSocket(inside, guest, guestPort) < 0) {
+      native.close(inside);
+      if (outside >= 0) native.close(outside);
+      return null;
+    }
+    const session = new LoopbackSession(this.#batch, key, outside, inside, now);
+    const id = this.#add({ kind: "session", rule, session });
+    this.#sessions.set(key, id);
+    this.#expireAt = this.#expireAt < 0 ? session.expires : this.#expireAt;
+    native.watch(outside, Epoll.In, this.#token(id, false));
+    native.watch(inside, Epoll.In, this.#token(id, true));
+    return session;
+  }
+
+  #endOldestSession(): void {
+    let oldest = -1;
+    let since = Number.POSITIVE_INFINITY;
+    for (const id of this.#sessions.values()) {
+      const lastUsed = this.#sessionAt(id)?.lastUsed ?? since;
+      if (lastUsed >= since) continue;
+      since = lastUsed;
+      oldest = id;
+    }
+    if (oldest >= 0) this.#endSession(oldest);
+  }
+
+  #endSession(id: number): void {
+    const session = this.#sessionAt(id);
+    if (session === null) return;
+    session.close();
+    this.#sessions.delete(session.key);
+    this.#links[id] = undefined;
+    this.#ended.push(id);
+  }
+}
+
+/** Servers for "localhost" often have 127.0.0.1 alone, while its clients try ::1 first. */
+function addressesFor({ guest }: PublishedRule): Address[] {
+  return guest.family === 6 ? [guest, IPV4_LOOPBACK] : [guest];
+}

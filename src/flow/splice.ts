@@ -1,0 +1,198 @@
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+import { resetSocket } from "../sys/socket.js";
+
+/** One registration for a socket's whole life; edges are remembered. */
+export const SPLICE_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+
+/** Bytes of a pipe: the kernel's limit for users (pipe(7), pipe-max-size). */
+const PIPE_CAPACITY = 1 << 20;
+
+/** Bytes one direction may move per turn, so that no connection starves another. */
+const TURN_BUDGET = 1 << 20;
+
+/** Pipes kept for the next connection that moves something. */
+const IDLE_PIPES = 8;
+
+type Pipe = Exclude<ReturnType<typeof native.pipe>, number>;
+
+/** Pipes for whoever moves bytes: a connection has one only while bytes are in it. */
+export class PipePool {
+  readonly #idle: Pipe[] = [];
+
+  /** @returns an empty pipe, or null when the process has no descriptors left */
+  take(): Pipe | null {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    const made = native.pipe(PIPE_CAPACITY);
+    return typeof made === "number" ? null : made;
+  }
+
+  /** @param isEmpty whether it can be used again */
+  give(pipe: Pipe, isEmpty: boolean): void {
+    if (isEmpty && this.#idle.length < IDLE_PIPES) this.#idle.push(pipe);
+    else closePipe(pipe);
+  }
+
+  close(): void {
+    for (const pipe of this.#idle) closePipe(pipe);
+    this.#idle.length = 0;
+  }
+}
+
+function closePipe({ readEnd, writeEnd }: Pipe): void {
+  native.close(readEnd);
+  native.close(writeEnd);
+}
+
+/** One of the two sockets, and what was read from it. */
+class End {
+  fd: number;
+  readable = false;
+  writable = false;
+  /** Its peer sends no more. */
+  ended = false;
+  /** Its peer has been told that no more comes. */
+  shut = false;
+  /** Holds what was read here and not written on the other side yet. */
+  pipe: Pipe | null = null;
+  held = 0;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+}
+
+/** What became of a call: more can be done at once, nothing can, or the connection is over. */
+export type Progress = "more" | "idle" | "over";
+
+/**
+ * Two TCP sockets whose bytes the kernel moves from one to the other (splice(2)), without a copy
+ * and without us seeing them. Ends pass as they come: FIN as FIN, so that half-closed connections
+ * go on, RST as RST. What one side does not take stays in a pipe, and then in the other's socket.
+ */
+export class SplicedConnection {
+  readonly #pipes: PipePool;
+  readonly #outside: End;
+  readonly #inside: End;
+  #moved = 0;
+
+  /** @param outside @param inside handles, the connection's from now on; inside may be connecting */
+  constructor(pipes: PipePool, outside: number, inside: number) {
+    this.#pipes = pipes;
+    this.#outside = new End(outside);
+    this.#inside = new End(inside);
+  }
+
+  /** Another socket in the place of one that could not connect. */
+  replaceInside(fd: number): void {
+    native.close(this.#inside.fd);
+    this.#inside.fd = fd;
+  }
+
+  get insideFd(): number {
+    return this.#inside.fd;
+  }
+
+  /** Whether the inside has answered. */
+  get isConnected(): boolean {
+    return this.#inside.writable || this.#inside.readable;
+  }
+
+  /** Bytes moved since the last call. */
+  takeMoved(): number {
+    const moved = this.#moved;
+    this.#moved = 0;
+    return moved;
+  }
+
+  /** Notes an epoll event of a socket; transfer() acts on it. @returns false when it is reset */
+  note(isInside: boolean, events: number): boolean {
+    const end = isInside ? this.#inside : this.#outside;
+    if (events & Epoll.Error) return false;
+    if (events & Epoll.Out) end.writable = true;
+    if (events & (Epoll.In | Epoll.ReadHangUp | Epoll.HangUp)) end.readable = true;
+    return true;
+  }
+
+  /** Moves what can be moved, at most a turn's worth; when it is over both sockets are closed. */
+  transfer(): Progress {
+    const outwards = this.#move(this.#inside, this.#outside);
+    if (outwards === "over") return this.reset();
+    const inwards = this.#move(this.#outside, this.#inside);
+    if (inwards === "over") return this.reset();
+    if (this.#outside.shut && this.#inside.shut) {
+      native.close(this.#outside.fd);
+      native.close(this.#inside.fd);
+      return "over";
+    }
+    return outwards === "more" || inwards === "more" ? "more" : "idle";
+  }
+
+  /** Both peers see a reset. */
+  reset(): "over" {
+    for (const end of [this.#outside, this.#inside]) {
+      resetSocket(end.fd);
+      this.#release(end);
+    }
+    return "over";
+  }
+
+  #move(from: End, to: End): Progress {
+    const progress = this.#moveAll(from, to);
+    if (from.held === 0) this.#release(from);
+    return progress;
+  }
+
+  #moveAll(from: End, to: End): Progress {
+    let budget = TURN_BUDGET;
+    while (to.writable && !to.shut) {
+      if (from.held > 0) {
+        const written = this.#write(from, to);
+        if (written !== "more") return written;
+      } else if (from.ended) {
+        to.shut = true;
+        native.shutdown(to.fd, Socket.ShutdownWrite);
+      } else if (!from.readable) {
+        return "idle";
+      } else if (budget <= 0) {
+        return "more";
+      } else {
+        const read = this.#read(from);
+        if (read !== "more") return read;
+        budget -= from.held;
+      }
+    }
+    return "idle";
+  }
+
+  #read(from: End): Progress {
+    from.pipe ??= this.#pipes.take();
+    if (from.pipe === null) return "over";
+    const moved = native.splice(from.fd, from.pipe.writeEnd, PIPE_CAPACITY);
+    if (moved > 0) from.held = moved;
+    else if (moved === 0) from.ended = true;
+    else if (moved === -Errno.EAGAIN) from.readable = false;
+    else return "over";
+    return moved === -Errno.EAGAIN ? "idle" : "more";
+  }
+
+  #write(from: End, to: End): Progress {
+    if (from.pipe === null) return "over";
+    const moved = native.splice(from.pipe.readEnd, to.fd, from.held);
+    if (moved > 0) {
+      from.held -= moved;
+      this.#moved += moved;
+      return "more";
+    }
+    if (moved !== -Errno.EAGAIN) return "over";
+    to.writable = false;
+    return "idle";
+  }
+
+  #release(end: End): void {
+    if (end.pipe === null) return;
+    this.#pipes.give(end.pipe, end.held === 0);
+    end.pipe = null;
+  }
+}

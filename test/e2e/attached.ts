@@ -1,0 +1,31 @@
+import { Agent } from "../lab/agent/client.ts";
+import { ready } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { HeldNamespace } from "../lab/namespace.ts";
+import type { Process } from "../lab/process.ts";
+
+/** A namespace that `slipway attach` serves, with both families, and sockets of a test in it. */
+export interface Attached {
+  readonly namespace: HeldNamespace;
+  readonly process: Process;
+  readonly agent: Agent;
+}
+
+export async function withAttached(
+  lab: Lab,
+  args: readonly string[],
+  use: (attached: Attached) => Promise<void>,
+): Promise<void> {
+  const namespace = await lab.host.namespace();
+  const agent = await Agent.start(namespace, lab.host.stage);
+  const process = lab.host.slipway(
+    ["attach", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64", ...args, `${namespace.pid}`],
+    { pipes: [3] },
+  );
+  await ready(process, 3);
+  await use({ namespace, process, agent });
+  process.kill("SIGTERM");
+  await process.ended(10_000);
+  await agent.close();
+  await namespace.release();
+}
