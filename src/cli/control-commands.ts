@@ -80,7 +80,7 @@ function askingCommand(name: string, description: string): Command {
     .description(description)
     .addOption(
       new Option(
-        "-a, --api-socket <path|pid>",
+        "-a, --api-socket <path>",
         "socket of the network, or the process that has it",
       ),
     )
