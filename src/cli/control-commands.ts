@@ -79,10 +79,7 @@ function askingCommand(name: string, description: string): Command {
   return new Command(name)
     .description(description)
     .addOption(
-      new Option(
-        "-a, --api-socket <path>",
-        "socket of the network, or the process that has it",
-      ),
+      new Option("-a, --api-socket <path>", "socket of the network, or the process that has it"),
     )
     .addOption(new Option("--json", "print JSON"));
 }
