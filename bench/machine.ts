@@ -4,6 +4,7 @@ const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Helper } from "./helpers/helper.ts";
 import { unprivilegedIdentity } from "./launch.ts";
@@ -60,7 +61,9 @@ export function allowedCongestionControls(): string[] {
  */
 export function describeHelper({ name, path }: Helper): HelperRecord {
   const identity = unprivilegedIdentity();
-  const said = firstLine(path, ["--version"], identity ?? {});
+  // By the name of slirp4netns Slipway tells the version of that.
+  const program = name === "slipway" ? join(dirname(path), "slipway") : path;
+  const said = firstLine(program, ["--version"], identity ?? {});
   if (said === null) {
     const who = identity === null ? "you" : `uid ${identity.uid}`;
     throw new RangeError(`${path} cannot be run by ${who}: is its directory closed to others?`);

@@ -76,13 +76,20 @@ export type Invocation =
     };
 
 const SLIPWAY_VERSION = `slipway ${manifest.version}`;
-const SLIRP4NETNS_VERSION = `slirp4netns version ${manifest.version}
-slipway: ${manifest.version}, in the place of slirp4netns`;
+/**
+ * The lines of slirp4netns, which podman shows and scripts take apart. Its version is that whose
+ * command line this is: callers ask for 0.4 or newer.
+ */
+const SLIRP4NETNS_VERSION = `slirp4netns version 1.3.2
+commit: slipway ${manifest.version}
+libslirp: none (lwIP 2.2.1)
+SLIRP_CONFIG_VERSION_MAX: 4
+libseccomp: none`;
 
 /**
  * Reads a command line; the machine is not looked at.
  * @param name by which the program was called; `slirp4netns` has a command line of its own
- * @throws UserError with exit status 2
+ * @throws UserError with exit status 2, or 1 as slirp4netns has it
  */
 export function parseCommandLine(name: string, args: readonly string[]): Invocation {
   const isSlirp4netns = name === "slirp4netns";
@@ -103,9 +110,9 @@ export function parseCommandLine(name: string, args: readonly string[]): Invocat
   try {
     program.parse(args, { from: "user" });
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return { kind: "print", text };
-    throw new UserError(sentenceOf(error, isSlirp4netns ? "slirp4netns" : "slipway"), 2);
+    if (error instanceof CommanderError && error.exitCode === 0) return { kind: "print", text };
+    const message = messageOf(error, isSlirp4netns ? "slirp4netns" : "slipway");
+    throw new UserError(message, isSlirp4netns ? 1 : 2);
   }
   // Every command has an action, and commander throws when none is named.
   return invocation as Invocation;
@@ -305,6 +312,13 @@ function targetOf(text: string, type: "pid" | "path", userns: string | null): Ta
   if (type === "path") return { netns: text, userns, pid: null };
   const id = check(pid, text);
   return { netns: `/proc/${id}/ns/net`, userns, pid: id };
+}
+
+/** What is wrong with a command line; errors that are not of its user are thrown again. */
+function messageOf(error: unknown, program: string): string {
+  if (error instanceof UserError) return error.message;
+  if (error instanceof CommanderError) return sentenceOf(error, program);
+  throw error;
 }
 
 /** commander's message as one line. */

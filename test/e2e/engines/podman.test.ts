@@ -28,6 +28,16 @@ compare("podman run", Podman.create, (check) => {
   });
 
   check(
+    "pings beyond the gateway by IPv6",
+    async (podman) => {
+      const ping = ["ping6", "-c", "1", "-W", "2", served.http6];
+      const text = await podman.run(["--cap-add=NET_RAW"], ...ping);
+      expect(text).toContain("1 packets received");
+    },
+    { slirp4netnsFails: "ICMPv6 echo ends at the gateway" },
+  );
+
+  check(
     "hears that a port is closed, a host unreachable",
     async (podman) => {
       await using box = await podman.start([], "sleep", "1000");
