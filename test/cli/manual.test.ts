@@ -16,18 +16,23 @@ function help(program: string, ...command: string[]): string {
   return invocation.text;
 }
 
-/** Names of a program's commands, by its help. */
-function commands(program: string): string[] {
-  const [, list = ""] = help(program).split(/^Commands:$/m);
+/** Names of the commands of a program, or of one of its commands, by its help. */
+function commands(program: string, ...command: string[]): string[] {
+  const [, list = ""] = help(program, ...command).split(/^Commands:$/m);
   const names = [...list.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = ""]) => name);
   return names.filter((name) => name !== "help");
 }
 
+/** The help of a program and of all its commands. */
+function helps(program: string, ...command: string[]): string[] {
+  const below = commands(program, ...command).flatMap((name) => helps(program, ...command, name));
+  return [help(program, ...command), ...below];
+}
+
 /** Options with their short forms and arguments, such as "-m, --mtu bytes", and their defaults. */
 function optionsOf(program: string): Map<string, string | undefined> {
-  const texts = [help(program), ...commands(program).map((command) => help(program, command))];
   const options = new Map<string, string | undefined>();
-  for (const text of texts) {
+  for (const text of helps(program)) {
     const entries = text.matchAll(
       /^ {2}((?:-\w, )?--[\w-]+(?: <[^>]+>)?) +((?:.*\n)(?: {10,}.*\n)*)/gm,
     );
