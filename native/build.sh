@@ -31,7 +31,7 @@ outdated() {
 build_addon() {
   local target=$1
   shift
-  outdated "$target" src || return 0
+  outdated "$target" src build/syscalls.inc || return 0
   local include
   include=$(headers)
   echo "native: $target"
@@ -41,16 +41,32 @@ build_addon() {
   mv "$target.new" "$target"
 }
 
+# The rows of the seccomp filters, from the comments of all sources; ../src is missing where the package
+# is used by itself.
+gather_syscalls() {
+  mkdir -p build
+  local sources
+  mapfile -t sources < <(find src launcher ../src -name '*.[ch]' -o -name '*.ts' 2>/dev/null | LC_ALL=C sort)
+  ./syscalls.sh "${sources[@]}" >build/syscalls.inc.new
+  if cmp -s build/syscalls.inc.new build/syscalls.inc; then rm build/syscalls.inc.new
+  else mv build/syscalls.inc.new build/syscalls.inc; fi
+}
+
+# What the launcher has of the addon: no Node-API in it.
+shared=(agent.c confine.c filter.c held.c plan.c process.c targets.c)
+
 build_launcher() {
   local target=../bin/slipway
   mkdir -p ../bin
   [ -L ../bin/slirp4netns ] || ln -sf slipway ../bin/slirp4netns
-  outdated "$target" launcher || return 0
+  outdated "$target" launcher src build/syscalls.inc || return 0
   echo "native: bin/slipway"
-  "$compiler" "${warnings[@]}" -O2 -D_GNU_SOURCE -static -o "$target.new" launcher/slipway.c
+  "$compiler" "${warnings[@]}" -O2 -D_GNU_SOURCE -static -o "$target.new" launcher/*.c \
+    "${shared[@]/#/src/}"
   mv "$target.new" "$target"
 }
 
+gather_syscalls
 case ${1:-} in
   "")
     build_addon build/tuntap2.node -O2

@@ -85,7 +85,17 @@ declare namespace tuntap2 {
     | "mount"
     /** Placing the resolv.conf: ENOENT, there is no /etc/resolv.conf to cover. */
     | "resolv-conf"
-    | "pidfd-open";
+    | "pidfd-open"
+    /** The broker is gone (killed from outside), or did not understand. */
+    | "broker"
+    /** The broker could not confine itself. */
+    | "keeper"
+    /** Changing the root: EINVAL where the root is no mount point, as in an initramfs. */
+    | "empty-root"
+    /** Dropping capabilities of all threads, and Landlock. */
+    | "threads"
+    /** EINVAL: a kernel without seccomp filters. */
+    | "seccomp";
 
   /** The last failure of an agent call or {@link spawnHeld} in this thread. */
   interface LastError {
@@ -204,6 +214,55 @@ declare namespace tuntap2 {
   function pidfdOpen(pid: number): number;
 
   function pidfdSignal(pidfd: number, signal: number): number;
+
+  // ---------------------------------------------------------------- sandbox
+
+  /**
+   * Leaves to a broker what needs the user's rights over other namespaces: from now on agents and
+   * held children are started by it, as children of this process all the same. The launcher forked
+   * it off (src/broker.h).
+   *
+   * @param fd its socket, inherited; becomes the addon's.
+   * @returns 0; `-EBADF` not open; `-EEXIST` there is one.
+   */
+  function useBroker(fd: number): number;
+
+  /** Whether two paths, such as /proc/PID/ns/uts, are one namespace. @returns 0, 1, or an errno */
+  function sameNamespace(one: string, other: string): number;
+
+  /**
+   * Reduces the broker to the keeper: confined for good, it holds nothing that was open, tells the
+   * text of a file, and removes another when this process is gone.
+   *
+   * @param resolvConf path of the file to tell.
+   * @param apiSocket path of the file to remove, unless it is another by then; or `null`.
+   */
+  function becomeKeeper(resolvConf: string, apiSocket: string | null): number;
+
+  /**
+   * Asks the keeper for the text of the file. Waits 20 ms at most.
+   *
+   * @param text receives it, cut to 64 KiB.
+   * @returns its length; `-EAGAIN` when nothing new is to be told; `-EPIPE` when the keeper is gone.
+   */
+  function keeperText(text: Uint8Array): number;
+
+  /** Ends broker or keeper and waits until it has removed what it is to remove, 1 s at most. */
+  function endBroker(): number;
+
+  /**
+   * Locks this process down, all threads of it and for good: no_new_privs, no capabilities, Landlock
+   * where the kernel has it, a seccomp filter with the calls of `#syscalls` lines (syscalls.sh), and
+   * stdin /dev/null.
+   *
+   * @param emptyRoot whether the root becomes an empty, read-only file system; the process needs
+   *   mounts of its own and CAP_SYS_ADMIN over them.
+   * @param keepsPorts whether CAP_NET_BIND_SERVICE stays, if we have it.
+   * @param hasChild whether a held child is to be waited for and signalled.
+   * @returns 0, or a negative errno with {@link lastError}; after "empty-root" it may be called again
+   *   without.
+   */
+  function lockDown(emptyRoot: boolean, keepsPorts: boolean, hasChild: boolean): number;
 
   // ---------------------------------------------------------------- inherited descriptors
 

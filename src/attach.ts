@@ -176,6 +176,11 @@ function sentence(failure: Failure): string {
     case "socket":
     case "mount":
     case "pidfd-open":
+    case "broker":
+    case "keeper":
+    case "empty-root":
+    case "threads":
+    case "seccomp":
       return otherSentence(failure);
   }
 }

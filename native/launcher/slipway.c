@@ -34,6 +34,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include "broker.h"
+#include "namespaces.h"
+
 #define PARKED_PREFIX "SLIPWAY_PARKED_"
 enum { OLDEST_NODE = 22 };
 
@@ -101,15 +104,6 @@ static void park_environment(void) {
   for (char **variable = environ; *variable != NULL; variable++) {
     if (is_parked(*variable)) *variable = format_text(PARKED_PREFIX "%s", *variable);
   }
-}
-
-/* The subcommand is the first argument that is no option; the drop-in has none. */
-static bool is_run(char **argv) {
-  if (strcmp(last_component(argv[0]), "slirp4netns") == 0) return false;
-  for (char **argument = argv + 1; *argument != NULL; argument++) {
-    if ((*argument)[0] != '-') return strcmp(*argument, "run") == 0;
-  }
-  return false;
 }
 
 static int set_filter(const struct sock_fprog *program) {
@@ -244,6 +238,24 @@ static char **node_arguments(const char *node, const char *bundle, int argc, cha
   return (char **)arguments;
 }
 
+/* Those that make no network: they need nobody's help, and show the machine as it is. */
+static bool is_about_itself(char **argv) {
+  static const char *const words[] = {"doctor", "--help", "-h", "--version", "-v"};
+  for (size_t i = 0; argv[1] != NULL && i < sizeof(words) / sizeof(words[0]); i++) {
+    if (strcmp(argv[1], words[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* Where either fails Node tells, which knows whether a sandbox is wanted. */
+static void prepare_sandbox(char **argv) {
+  int broker = broker_start(argv);
+  if (broker < 0) return;
+  fcntl(broker, F_SETFD, 0);
+  setenv("SLIPWAY_BROKER", format_text("%d", broker), 1);
+  setenv("SLIPWAY_ROOT", namespaces_prepare(), 1);
+}
+
 int main(int argc, char **argv) {
   if (argc < 1) fail("started without a name");
   const char *root = find_root();
@@ -252,7 +264,8 @@ int main(int argc, char **argv) {
   list_ignored_signals();
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
-  if (!is_run(argv)) deny_io_uring();
+  if (!is_about_itself(argv)) prepare_sandbox(argv);
+  deny_io_uring();
   execv(node, node_arguments(node, bundle, argc, argv));
   fail("can't run %s: %s", node, strerror(errno));
 }

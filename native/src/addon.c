@@ -11,7 +11,7 @@
 static const struct method *const all_methods[] = {
     memory_methods, failure_methods, namespace_methods, spawn_methods,   child_methods,
     handle_methods, loop_methods,    watch_methods,     syscall_methods, message_methods,
-    pipe_methods,
+    pipe_methods,   broker_methods,  sandbox_methods,
 };
 
 /* Memories' references go with the environment. */
@@ -22,6 +22,7 @@ static void destroy_instance(napi_env env, void *data, void *hint) {
   agents_close_all(&instance->agents);
   handles_close_all(&instance->handles);
   handles_free(&instance->handles);
+  if (instance->broker >= 0) close(instance->broker);
   if (instance->epoll >= 0) close(instance->epoll);
   free(instance);
 }
@@ -30,6 +31,7 @@ static struct instance *create_instance(napi_env env) {
   struct instance *instance = calloc(1, sizeof(*instance));
   if (instance == NULL) return NULL;
   instance->env = env;
+  instance->broker = -1;
   instance->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (instance->epoll >= 0 &&
       napi_set_instance_data(env, instance, destroy_instance, NULL) == napi_ok) {

@@ -20,8 +20,11 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 
+#include "confine.h"
 #include "failure.h"
+#include "filter.h"
 #include "process.h"
+#include "targets.h"
 
 /* Since Linux 6.2; Debian 12's headers are older. */
 #ifndef TUN_F_USO4
@@ -35,6 +38,21 @@ enum {
   OFFLOAD_ALL = OFFLOAD_TCP | TUN_F_USO4 | TUN_F_USO6,
   NETLINK_TIMEOUT_SECONDS = 5,
 };
+
+/*
+ * All that it ever does again; it rules in somebody's namespaces, and may live as long as we do.
+ *
+ * #syscalls agent: recvfrom recvmsg sendto sendmsg close exit_group restart_syscall
+ * #syscalls agent: openat(2&O_CREAT=0) ioctl(1=TUNSETIFF) ioctl(1=TUNSETVNETHDRSZ)
+ * #syscalls agent: ioctl(1=TUNSETOFFLOAD) ioctl(1=SIOCGIFINDEX)
+ * #syscalls agent: setsockopt(1=SOL_SOCKET;2=SO_RCVTIMEO) socket(0=AF_UNIX;1&SOCK_TYPE=SOCK_DGRAM)
+ * #syscalls agent: socket(0=AF_NETLINK) socket(0=AF_INET) socket(0=AF_INET6)
+ */
+static enum step confine(void) {
+  if (confine_thread(-1) < 0) return STEP_SECCOMP;
+  errno = -filter_load(FILTER_AGENT, false);
+  return errno == 0 ? STEP_NONE : STEP_SECCOMP;
+}
 
 /* The result of one request, with the descriptor that goes along. */
 struct outcome {
@@ -158,25 +176,9 @@ static struct outcome serve(const struct agent_request *request) {
   return failed(STEP_AGENT);
 }
 
-static void attach_descriptor(struct msghdr *message, int fd) {
-  struct cmsghdr *control = CMSG_FIRSTHDR(message);
-  control->cmsg_level = SOL_SOCKET;
-  control->cmsg_type = SCM_RIGHTS;
-  control->cmsg_len = CMSG_LEN(sizeof(fd));
-  memcpy(CMSG_DATA(control), &fd, sizeof(fd));
-}
-
 static void answer(int socket, struct outcome outcome) {
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
-  struct iovec iov = {.iov_base = &outcome.reply, .iov_len = sizeof(outcome.reply)};
-  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (outcome.fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    attach_descriptor(&message, outcome.fd);
-  }
   /* Signals are blocked here. When this fails the addon is gone, and the next recv ends us. */
-  sendmsg(socket, &message, MSG_NOSIGNAL);
+  process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), outcome.fd);
   if (outcome.fd >= 0) close(outcome.fd);
 }
 
@@ -205,6 +207,7 @@ _Noreturn void agent_run(int socket, int userns, int netns) {
   if (step == STEP_NONE && drop_inheritance(socket) < 0) entered = failed(STEP_AGENT);
   /* Entering a user namespace clears it, so it is set here; a parent that died before: EOF. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (entered.reply.result == 0 && (step = confine()) != STEP_NONE) entered = failed(step);
   if (entered.reply.result < 0) {
     answer(socket, entered);
     _exit(0);
@@ -213,4 +216,29 @@ _Noreturn void agent_run(int socket, int userns, int netns) {
   struct agent_request request;
   while (process_recv(0, &request, sizeof(request)) > 0) answer(0, serve(&request));
   _exit(0);
+}
+
+static int fork_agent(const struct targets *targets, process_forker *forker, struct agent *agent,
+                      enum step *step) {
+  int pair[2];
+  *step = STEP_SOCKETPAIR;
+  if (process_socketpair(pair) < 0) return -errno;
+  *step = STEP_FORK;
+  pid_t pid = forker();
+  if (pid == 0) agent_run(pair[1], targets->userns, targets->netns);
+  int error = pid < 0 ? -errno : 0;
+  close(pair[1]);
+  if (error < 0) close(pair[0]);
+  else *agent = (struct agent){.pid = pid, .socket = pair[0]};
+  return error;
+}
+
+int agent_start(const char *userns, const char *netns, process_forker *forker, struct agent *agent,
+                enum step *step) {
+  struct targets targets;
+  int error = targets_open(userns, netns, &targets, step);
+  if (error < 0) return error;
+  error = fork_agent(&targets, forker, agent, step);
+  targets_close(&targets);
+  return error;
 }

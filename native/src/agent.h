@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#include "agents.h"
+#include "failure.h"
+#include "process.h"
+
 enum { AGENT_PAYLOAD_MAX = 4096 }; /* netlink messages of links, addresses, routes have 200 bytes */
 
 enum agent_operation {
@@ -28,6 +32,13 @@ struct agent_reply {
   int32_t result; /* value or negative errno */
   uint32_t step;  /* enum step, when negative */
 };
+
+/*
+ * Opens the namespaces of two paths (as targets_open) and forks an agent for them, whose socket and
+ * pid are given; its first reply is still to come. Returns 0, or a negative errno with the step.
+ */
+int agent_start(const char *userns, const char *netns, process_forker *forker, struct agent *agent,
+                enum step *step);
 
 /*
  * Enters the namespaces (userns -1: stay in ours), says how that went by a reply, and serves until

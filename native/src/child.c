@@ -1,4 +1,9 @@
-/* Processes by pidfd: our children, and others. */
+/*
+ * Processes by pidfd: our children, and others. In the sandbox no more pidfds can be opened, so the
+ * signals reach nobody but the command of `run`.
+ *
+ * #syscalls run: waitid pidfd_send_signal
+ */
 #include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>

@@ -31,6 +31,11 @@ static const char *const step_names[] = {
     [STEP_MOUNT] = "mount",
     [STEP_RESOLV_CONF] = "resolv-conf",
     [STEP_PIDFD_OPEN] = "pidfd-open",
+    [STEP_BROKER] = "broker",
+    [STEP_KEEPER] = "keeper",
+    [STEP_EMPTY_ROOT] = "empty-root",
+    [STEP_THREADS] = "threads",
+    [STEP_SECCOMP] = "seccomp",
 };
 _Static_assert(sizeof(step_names) / sizeof(step_names[0]) == STEP_COUNT, "every step has a name");
 

@@ -112,8 +112,7 @@ static void report(int socket, int error, enum step step) {
   process_send(socket, &message, sizeof(message));
 }
 
-_Noreturn void held_run(const struct held_plan *plan, int socket, const struct handles *handles) {
-  handles_close_all(handles);
+_Noreturn void held_run(const struct held_plan *plan, int socket) {
   reset_signals(plan);
   enum step step = set_up(plan);
   report(socket, step == STEP_NONE ? 0 : -errno, step);

@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "handles.h"
-
 enum { HELD_EXIT_STATUS = 127 };
 
 struct held_report {
@@ -33,7 +31,7 @@ struct held_plan {
   int *ignore;
 };
 
-/* For a forked child, which has `socket` and a copy of `handles`. */
-_Noreturn void held_run(const struct held_plan *plan, int socket, const struct handles *handles);
+/* For a forked child that has nothing open which `plan` does not name, but for `socket`. */
+_Noreturn void held_run(const struct held_plan *plan, int socket);
 
 #endif

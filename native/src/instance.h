@@ -5,6 +5,8 @@
 #ifndef TUNTAP2_INSTANCE_H
 #define TUNTAP2_INSTANCE_H
 
+#include <stdbool.h>
+
 #include <node_api.h>
 
 #include "agents.h"
@@ -24,6 +26,9 @@ struct instance {
   struct agents agents;
   struct failure failure;
   struct scratch scratch;
+  int broker;           /* -1: there is none; the keeper when it has become that */
+  bool broker_keeps;    /* it has become the keeper, and starts nothing any more */
+  bool keeper_owes;     /* an answer that did not come in time */
 };
 
 /* The functions of one source file, as JavaScript sees them; the last has no name. */
@@ -43,5 +48,7 @@ extern const struct method watch_methods[];
 extern const struct method syscall_methods[];
 extern const struct method message_methods[];
 extern const struct method pipe_methods[];
+extern const struct method broker_methods[];
+extern const struct method sandbox_methods[];
 
 #endif

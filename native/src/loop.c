@@ -10,6 +10,8 @@
  *   descriptors.
  * - We neither block nor stay while libuv has an event, a timer that is due, an immediate, a handle
  *   to close, or watchers that it has not yet told its own epoll about.
+ *
+ * #syscalls node: epoll_wait epoll_pwait epoll_ctl
  */
 #include <errno.h>
 #include <limits.h>

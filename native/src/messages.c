@@ -1,3 +1,4 @@
+/* #syscalls node: writev sendmsg sendmmsg recvmmsg */
 #include "messages.h"
 
 #include <errno.h>

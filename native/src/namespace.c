@@ -1,117 +1,24 @@
 /* Agents as JavaScript sees them: the parent's side of agent.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <sched.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <linux/nsfs.h>
 
 #include "agent.h"
 #include "agents.h"
+#include "broker.h"
 #include "call.h"
 #include "instance.h"
 #include "process.h"
-
-enum { PATH_CAPACITY = 4096 };
-
-/* -1 in a place where there is no descriptor. */
-struct targets {
-  int userns;
-  int netns;
-};
-
-static void close_targets(const struct targets *targets) {
-  if (targets->userns >= 0) close(targets->userns);
-  if (targets->netns >= 0) close(targets->netns);
-}
-
-/* ENOTTY: not a namespace at all; EINVAL: one of another type. */
-static int check_type(int fd, int type) {
-  int found = ioctl(fd, NS_GET_NSTYPE);
-  if (found < 0) return -errno;
-  return found == type ? 0 : -EINVAL;
-}
-
-struct namespace_steps {
-  int type;
-  enum step open;
-  enum step check;
-};
-
-static const struct namespace_steps netns_steps = {CLONE_NEWNET, STEP_OPEN_NETNS, STEP_CHECK_NETNS};
-static const struct namespace_steps userns_steps = {CLONE_NEWUSER, STEP_OPEN_USERNS,
-                                                    STEP_CHECK_USERNS};
-
-static int open_namespace(struct failure *failure, const char *path,
-                          const struct namespace_steps *steps) {
-  /* O_NONBLOCK: the path may be a FIFO, O_NOCTTY: or a terminal; that is only known later. */
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd < 0) return failure_set(failure, steps->open, path, -errno);
-  int error = check_type(fd, steps->type);
-  if (error == 0) return fd;
-  close(fd);
-  return failure_set(failure, steps->check, path, error);
-}
-
-static int open_owner(struct failure *failure, int netns, const char *path) {
-  int userns = ioctl(netns, NS_GET_USERNS);
-  return userns < 0 ? failure_set(failure, STEP_GET_USERNS, path, -errno) : userns;
-}
-
-/* Entering one's own user namespace is EINVAL (setns(2)), and needless. */
-static bool is_our_userns(int userns) {
-  struct stat theirs;
-  struct stat ours;
-  if (fstat(userns, &theirs) < 0 || stat("/proc/self/ns/user", &ours) < 0) return false;
-  return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
-}
-
-/* `userns` empty: the owner of `netns`. On failure the caller closes what was opened. */
-static int open_targets(struct failure *failure, const char *userns, const char *netns,
-                        struct targets *targets) {
-  targets->netns = open_namespace(failure, netns, &netns_steps);
-  if (targets->netns < 0) return targets->netns;
-  targets->userns = userns[0] == '\0' ? open_owner(failure, targets->netns, netns)
-                                      : open_namespace(failure, userns, &userns_steps);
-  if (targets->userns < 0) return targets->userns;
-  if (is_our_userns(targets->userns)) {
-    close(targets->userns);
-    targets->userns = -1;
-  }
-  return 0;
-}
-
-/* The descriptor that came along, or -1. */
-static int received_descriptor(struct msghdr *message) {
-  const struct cmsghdr *control = CMSG_FIRSTHDR(message);
-  if (control == NULL || control->cmsg_type != SCM_RIGHTS) return -1;
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(control), sizeof(fd));
-  return fd;
-}
+#include "targets.h"
 
 static int receive_reply(int socket, struct agent_reply *reply) {
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
-  struct iovec iov = {.iov_base = reply, .iov_len = sizeof(*reply)};
-  struct msghdr message = {
-      .msg_iov = &iov,
-      .msg_iovlen = 1,
-      .msg_control = control,
-      .msg_controllen = sizeof(control),
-  };
-  ssize_t received;
-  do {
-    received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (received < 0 && errno == EINTR);
+  int fd = -1;
+  ssize_t received = process_recv_fd(socket, reply, sizeof(*reply), &fd);
   if (received != sizeof(*reply)) *reply = (struct agent_reply){-EPIPE, STEP_AGENT};
-  return received < 0 ? -1 : received_descriptor(&message);
+  return fd;
 }
 
 static int failed_reply(struct failure *failure, const struct agent_reply *reply,
@@ -143,39 +50,27 @@ void agents_close_all(struct agents *agents) {
   }
 }
 
-static int start_agent(struct failure *failure, struct agent *agent,
-                       const struct targets *targets) {
-  int pair[2];
-  if (process_socketpair(pair) < 0) return failure_set(failure, STEP_SOCKETPAIR, "", -errno);
-  pid_t pid = process_fork();
-  if (pid == 0) agent_run(pair[1], targets->userns, targets->netns);
-  int error = -errno;
-  close(pair[1]);
-  if (pid > 0) {
-    *agent = (struct agent){.pid = pid, .socket = pair[0]};
-    return 0;
-  }
-  close(pair[0]);
-  return failure_set(failure, STEP_FORK, "", error);
-}
-
-static const char *named_at(enum step step, const char *userns, const char *netns) {
-  return step == STEP_SETNS_USER && userns[0] != '\0' ? userns : netns;
+static int start_agent(struct instance *instance, const char *userns, const char *netns,
+                       struct agent *agent) {
+  enum step step = STEP_BROKER;
+  if (instance->broker_keeps) return failure_set(&instance->failure, step, "", -EPERM);
+  int error = instance->broker < 0
+                  ? agent_start(userns, netns, process_fork, agent, &step)
+                  : broker_start_agent(instance->broker, userns, netns, agent, &step);
+  if (error == 0) return 0;
+  return failure_set(&instance->failure, step, targets_subject(step, userns, netns), error);
 }
 
 static int open_agent_in(struct instance *instance, const char *userns, const char *netns) {
   struct agent *agent = free_agent(&instance->agents);
   if (agent == NULL) return failure_set(&instance->failure, STEP_AGENT, "", -ENFILE);
-  struct targets targets = {-1, -1};
-  int error = open_targets(&instance->failure, userns, netns, &targets);
-  if (error == 0) error = start_agent(&instance->failure, agent, &targets);
-  close_targets(&targets);
+  int error = start_agent(instance, userns, netns, agent);
   if (error < 0) return error;
   struct agent_reply reply;
   receive_reply(agent->socket, &reply);
   if (reply.result == 0) return (int)(agent - instance->agents.table);
   end_agent(agent);
-  return failed_reply(&instance->failure, &reply, named_at(reply.step, userns, netns));
+  return failed_reply(&instance->failure, &reply, targets_subject(reply.step, userns, netns));
 }
 
 /* A string argument that belongs to a step: the step failed when the string can't be used. */
@@ -188,8 +83,8 @@ static void call_subject(struct call *call, size_t index, enum step step, char *
 
 static napi_value open_agent(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
-  char userns[PATH_CAPACITY] = "";
-  char netns[PATH_CAPACITY];
+  char userns[BROKER_PATH_CAPACITY] = "";
+  char netns[BROKER_PATH_CAPACITY];
   if (!call_is_null(&call, 0)) {
     call_subject(&call, 0, STEP_OPEN_USERNS, userns, sizeof(userns));
   }

@@ -14,12 +14,20 @@
  */
 pid_t process_fork(void);
 
+/* process_fork, or another that forks with all signals blocked. */
+typedef pid_t process_forker(void);
+
 /* A pair that keeps message boundaries, so that there are no partial reads. -1 with errno. */
 int process_socketpair(int pair[2]);
 
 /* recv and send that go on after a signal. */
 ssize_t process_recv(int socket, void *message, size_t length);
 ssize_t process_send(int socket, const void *message, size_t length);
+
+/* The same with a descriptor along by SCM_RIGHTS; -1: there is none. What is received is
+ * close-on-exec. */
+ssize_t process_recv_fd(int socket, void *message, size_t length, int *fd);
+ssize_t process_send_fd(int socket, const void *message, size_t length, int fd);
 
 /* Waits for the end of a child; returns its raw wait status, or -errno. */
 int process_reap(pid_t pid);

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker.h"
 #include "call.h"
 #include "failure.h"
 #include "held.h"
@@ -193,7 +194,8 @@ static int fork_held(struct instance *instance, const struct held_plan *plan, st
   held->pid = process_fork();
   if (held->pid == 0) {
     close(pair[0]);
-    held_run(plan, pair[1], &instance->handles);
+    handles_close_all(&instance->handles);
+    held_run(plan, pair[1]);
   }
   int error = -errno;
   close(pair[1]);
@@ -211,8 +213,15 @@ static void abandon(const struct held *held) {
   process_reap(held->pid);
 }
 
+static int ask_broker(struct instance *instance, const struct held_plan *plan, struct held *held) {
+  if (instance->broker_keeps) return failure_set(&instance->failure, STEP_BROKER, "", -EPERM);
+  int error = broker_spawn(instance->broker, plan, &held->pid, &held->control);
+  return error < 0 ? failure_set(&instance->failure, STEP_FORK, "", error) : 0;
+}
+
 static int spawn(struct instance *instance, const struct held_plan *plan, struct held *held) {
-  int error = fork_held(instance, plan, held);
+  int error = instance->broker < 0 ? fork_held(instance, plan, held)
+                                   : ask_broker(instance, plan, held);
   if (error < 0) return error;
   error = wait_until_ready(&instance->failure, held);
   if (error == 0) error = open_pidfd(&instance->failure, held);

@@ -1,3 +1,7 @@
+/*
+ * #syscalls node: read write connect bind listen accept4 getsockname getpeername recvfrom shutdown
+ * #syscalls node: close getrandom getsockopt(1=SOL_SOCKET;2=SO_ERROR)
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,6 +16,17 @@ static napi_value issue_plain(struct call *call, int fd) {
   return call_end(call, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN));
 }
 
+/*
+ * TCP, UDP and ping. Neither raw sockets, nor those of other families: an AF_UNIX one could reach
+ * services of the host by their abstract names, a netlink one the kernel's rarer code.
+ *
+ * #syscalls node: socket(0=AF_INET;1&SOCK_TYPE=SOCK_STREAM;2=0)
+ * #syscalls node: socket(0=AF_INET6;1&SOCK_TYPE=SOCK_STREAM;2=0)
+ * #syscalls node: socket(0=AF_INET;1&SOCK_TYPE=SOCK_DGRAM;2=0)
+ * #syscalls node: socket(0=AF_INET6;1&SOCK_TYPE=SOCK_DGRAM;2=0)
+ * #syscalls node: socket(0=AF_INET;1&SOCK_TYPE=SOCK_DGRAM;2=IPPROTO_ICMP)
+ * #syscalls node: socket(0=AF_INET6;1&SOCK_TYPE=SOCK_DGRAM;2=IPPROTO_ICMPV6)
+ */
 static napi_value make_socket(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
   int domain = call_int(&call, 0);
@@ -21,7 +36,12 @@ static napi_value make_socket(napi_env env, napi_callback_info info) {
   return issue_plain(&call, socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
 }
 
-/* The numbers of both ends are written as two u32. */
+/*
+ * The numbers of both ends are written as two u32. A stream socket that is connected stays so: no
+ * service of the host is reached by it.
+ *
+ * #syscalls node: socketpair(0=AF_UNIX;1&SOCK_TYPE=SOCK_STREAM)
+ */
 static napi_value make_socket_pair(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
   struct range numbers = call_range(&call, 0);

@@ -1,3 +1,4 @@
+/* #syscalls node: epoll_ctl */
 #include "watch.h"
 
 #include <sys/epoll.h>

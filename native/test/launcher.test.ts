@@ -4,6 +4,7 @@ import {
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -12,6 +13,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+/** The mount namespace of this process. */
+const mounts = readlinkSync("/proc/self/ns/mnt");
 
 const built = fileURLToPath(new URL("../../bin/slipway", import.meta.url));
 
@@ -28,13 +32,15 @@ beforeAll(() => {
   writeFileSync(
     join(root, "dist/slipway.cjs"),
     `
-    const status = require("fs").readFileSync("/proc/self/status", "utf8");
+    const { readFileSync, readlinkSync } = require("fs");
+    const status = readFileSync("/proc/self/status", "utf8");
     console.log(JSON.stringify({
       args: process.argv.slice(2),
       pid: process.pid,
       parent: process.ppid,
       environment: process.env,
       filtered: /Seccomp:\\t2/.test(status),
+      ownMounts: readlinkSync("/proc/self/ns/mnt") !== "${mounts}",
       file: __filename,
     }));
   `,
@@ -51,8 +57,11 @@ interface Start {
     readonly SLIPWAY_NODE?: string;
     readonly SLIPWAY_FDS?: string;
     readonly SLIPWAY_IGNORED?: string;
+    readonly SLIPWAY_BROKER?: string;
+    readonly SLIPWAY_ROOT?: string;
   };
   readonly filtered: boolean;
+  readonly ownMounts: boolean;
   readonly file: string;
 }
 
@@ -111,8 +120,10 @@ test("variables that change Node are parked, others stay", () => {
     OPENSSL_CONFUSED: "no",
     NODE: "plain",
   });
-  const { SLIPWAY_NODE, SLIPWAY_FDS, SLIPWAY_IGNORED, ...environment } = told?.environment ?? {};
-  expect(environment).toEqual({
+  const environment = Object.entries(told?.environment ?? {}).filter(
+    ([name]) => !/^SLIPWAY_(NODE|FDS|IGNORED|BROKER|ROOT)$/.test(name),
+  );
+  expect(Object.fromEntries(environment)).toEqual({
     SLIPWAY_PARKED_NODE_OPTIONS: "--no-such-option",
     SLIPWAY_PARKED_NODE_EXTRA_CA_CERTS: "/nonexistent",
     SLIPWAY_PARKED_UV_THREADPOOL_SIZE: "1",
@@ -122,18 +133,18 @@ test("variables that change Node are parked, others stay", () => {
   });
 });
 
-test.each<[boolean, string[]]>([
-  [true, ["attach", "1"]],
-  [true, ["attach", "--", "run"]],
-  [true, []],
-  [false, ["run", "--", "true"]],
-  [false, ["--quiet", "run", "--", "true"]],
-])("io_uring is denied: %s for %j", (filtered, args) => {
-  expect(start(launcher, args).told?.filtered).toBe(filtered);
+test("io_uring is denied, and whoever makes a network has a broker and mounts of its own", () => {
+  const { told } = start(launcher, ["run", "--", "true"]);
+  expect(told?.filtered).toBe(true);
+  expect(told?.environment.SLIPWAY_ROOT).toBe("own");
+  expect(told?.ownMounts).toBe(true);
+  expect(told?.environment.SLIPWAY_BROKER).toMatch(/^\d+$/);
 });
 
-test("the drop-in's first argument is no subcommand", () => {
-  expect(start(join(root, "bin/slirp4netns"), ["run", "tap0"]).told?.filtered).toBe(true);
+test.each(["doctor", "--help", "--version"])("%s is left where it was started", (word) => {
+  const { told } = start(launcher, [word]);
+  expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
+  expect(told?.ownMounts).toBe(false);
 });
 
 describe("which Node", () => {

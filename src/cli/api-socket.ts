@@ -8,21 +8,24 @@ export type ApiSocketOption = { readonly path: string } | "own" | "none";
 
 /**
  * Takes requests about a guest until the process ends, however it does; then the socket is removed.
+ * @returns its path, or null when there is none
  * @throws UserError when they cannot be taken where the user wants it; without our own socket it goes
  */
 export async function openApiSocket(
   option: ApiSocketOption,
   loop: Loop,
   subject: Subject,
-): Promise<void> {
+): Promise<string | null> {
   const path = pathOf(option);
-  if (path === null) return;
+  if (path === null) return null;
   const { serveApi } = await import("../api/server.js");
   try {
     process.once("exit", serveApi(path, loop, subject));
+    return path;
   } catch (error) {
     if (option !== "own") throw error;
     log.info("no API socket: %s", error instanceof Error ? error.message : error);
+    return null;
   }
 }
 

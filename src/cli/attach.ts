@@ -15,6 +15,7 @@ import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { startLogging } from "./logging.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
+import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
 
 const STDOUT = 1;
@@ -28,6 +29,7 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  */
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
+  joinBroker();
   const { exitFd, readyFd, target } = options;
   const endings: number[] = [];
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
@@ -68,7 +70,11 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   loop.start();
   const subject = { guest, tap: options.tap, pid: target.pid };
-  await openApiSocket(options.apiSocket, loop, subject);
+  const apiSocket = await openApiSocket(options.apiSocket, loop, subject);
+  const followed = config.dns === null ? null : host;
+  const inUse = [readyFd, exitFd];
+  if (options.sandbox) enterSandbox({ host: followed, apiSocket, hasChild: false, inUse });
+  else leaveBroker();
   announce(announcement(options, config) + published);
   report = announce;
   log.info("%s is up in the namespace of %s", options.tap, target.netns);

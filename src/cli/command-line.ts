@@ -38,6 +38,8 @@ export interface RunConfig {
   readonly stats: boolean;
   /** File that gets every frame; null for none. */
   readonly pcap: string | null;
+  /** Whether rights are given up before the guest's first frame. */
+  readonly sandbox: boolean;
   readonly publish: PublishOptions;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
@@ -58,6 +60,8 @@ export interface AttachConfig {
   readonly stats: boolean;
   /** File that gets every frame; null for none. */
   readonly pcap: string | null;
+  /** Whether rights are given up before the guest's first frame. */
+  readonly sandbox: boolean;
   readonly publish: PublishOptions;
   /** Whose words tell that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
@@ -156,13 +160,13 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
-      const { tap, keepId, stats, pcap, dnsOption: resolverOptions } = options;
+      const { tap, keepId, stats, pcap, sandbox, dnsOption: resolverOptions } = options;
       const publish = publishOptions(options);
       const network = slipwayNetwork(options);
       ask({
         kind: "run",
         config: {
-          ...{ network, tap, keepId, stats, pcap, publish, resolverOptions, command },
+          ...{ network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command },
           log: logOptions(options),
           apiSocket: apiSocketOption(options.apiSocket),
         },
@@ -227,7 +231,8 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.logFile)
     .addOption(option.logLevel)
     .addOption(option.logFormat)
-    .addOption(option.maxLogLines);
+    .addOption(option.maxLogLines)
+    .addOption(option.noSandbox);
   for (const each of limitOptions) command.addOption(each);
   return command;
 }
@@ -242,7 +247,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.exitFd)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, stats, pcap } = options;
+      const { tap, readyFd, exitFd, stats, pcap, sandbox } = options;
       ask({
         kind: "attach",
         config: {
@@ -257,6 +262,7 @@ function attachCommand(ask: Ask): Command {
           log: logOptions(options),
           stats,
           pcap,
+          sandbox,
           announcement: "slipway",
         },
       });
@@ -286,7 +292,7 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.enableSeccomp)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
-      const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap } = options;
+      const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap, sandbox } = options;
       ask({
         kind: "attach",
         config: {
@@ -301,6 +307,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           log: logOptions(options),
           stats,
           pcap,
+          sandbox,
           announcement: "slirp4netns",
         },
       });

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { native } from "../sys/native.js";
-import { jobStateOf } from "./terminal.js";
+import { type JobState, jobStateOf } from "./terminal.js";
 
 const { EAGAIN } = constants.errno;
 
@@ -26,11 +26,13 @@ interface Child {
  * @param onEnd gets the exit status, 128 + n for signal n
  */
 export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void): void {
+  const own = jobStateOf("self");
+  const state = jobStateOf(pid);
   const forward: NodeJS.SignalsListener = (signal) => {
     native.pidfdSignal(pidfd, constants.signals[signal]);
   };
   const forwardUnlessFromTerminal: NodeJS.SignalsListener = (signal) => {
-    if (!hearsTerminal(pid)) forward(signal);
+    if (!hearsTerminal(own(), state())) forward(signal);
   };
   for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
   for (const signal of TERMINAL_SIGNALS) process.on(signal, forwardUnlessFromTerminal);
@@ -39,6 +41,9 @@ export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void
       const status = native.waitChild(pidfd);
       if (status === -EAGAIN) return;
       if (status < STOPPED) return onEnd(exitStatusOf(status));
+      // Only where there is a terminal is there a shell that shows the stop and ends it; elsewhere
+      // whoever stopped COMMAND continues it by its own number, and the network must not stay stopped.
+      if (own()?.foregroundGroup === null) continue;
       stopLikewise(status - STOPPED, forwardUnlessFromTerminal);
     }
   });
@@ -48,9 +53,8 @@ export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void
  * Whether the terminal sends its signals to COMMAND as it does to us: both are in its foreground group.
  * Node does not tell who sent a signal; one that `kill` sends us then is taken for the terminal's.
  */
-function hearsTerminal(pid: number): boolean {
-  const own = jobStateOf("self");
-  return own !== null && own.group === own.foregroundGroup && jobStateOf(pid)?.group === own.group;
+function hearsTerminal(own: JobState | null, command: JobState | null): boolean {
+  return own !== null && own.group === own.foregroundGroup && command?.group === own.group;
 }
 
 /** @param status 0..255, or KILLED + signal */
@@ -58,13 +62,8 @@ function exitStatusOf(status: number): number {
   return status < KILLED ? status : 128 + (status - KILLED);
 }
 
-/**
- * Stops this process by the signal that stopped COMMAND, until SIGCONT. Only where there is a
- * terminal is there a shell that shows the stop and ends it; elsewhere whoever stopped COMMAND
- * continues it by its own number, and the network must not stay stopped then.
- */
+/** Stops this process by the signal that stopped COMMAND, until SIGCONT. #syscalls run: kill(0=@pid) */
 function stopLikewise(signal: number, suspendListener: NodeJS.SignalsListener): void {
-  if (jobStateOf("self")?.foregroundGroup === null) return;
   // Without a listener SIGTSTP has its default action again.
   process.off("SIGTSTP", suspendListener);
   process.kill(process.pid, signal);

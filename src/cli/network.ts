@@ -1,4 +1,3 @@
-import { readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import type { TapSettings } from "../attach.js";
 import type { Address } from "../base/address.js";
@@ -9,6 +8,7 @@ import {
   IPV6_LEAST_MTU,
   type Upstream,
 } from "../base/plan.js";
+import { native } from "../sys/native.js";
 import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
 import type { DnsOptions, NetworkOptions } from "./network-options.js";
 
@@ -83,12 +83,8 @@ export function tapSettings({ plans, mtu }: GuestConfig): TapSettings {
 /** The hostname of a process that shares ours, as it is in its UTS namespace; otherwise null. */
 export function hostnameOf(pid: number | null): string | null {
   if (pid === null) return null;
-  try {
-    const same = readlinkSync(`/proc/${pid}/ns/uts`) === readlinkSync("/proc/self/ns/uts");
-    return same ? hostname() : null;
-  } catch {
-    return null;
-  }
+  const same = native.sameNamespace(`/proc/${pid}/ns/uts`, "/proc/self/ns/uts");
+  return same === 1 ? hostname() : null;
 }
 
 function plansOf({ mtu, ipv4, ipv6 }: NetworkOptions): readonly AddressPlan[] {

@@ -124,6 +124,7 @@ export const option = {
     "pid",
   ),
   usernsPath: new Option("--userns-path <path>", "user namespace to enter"),
+  noSandbox: new Option("--no-sandbox", "keep the rights that the sandbox takes: to find faults"),
   enableSandbox: new Option("--enable-sandbox", "as by default; for callers of slirp4netns"),
   enableSeccomp: new Option("--enable-seccomp", "as by default; for callers of slirp4netns"),
 } as const;
@@ -253,6 +254,7 @@ const networkEntries = {
   memory: memorySize("--memory"),
   stats: flag,
   pcap: v.nullish(v.string(), null),
+  sandbox: v.optional(v.boolean(), true),
   cidr: addressPlan("--cidr", 4),
   ipv6Cidr: v.nullish(addressPlan("--ipv6-cidr", 6), null),
   disableDns: flag,

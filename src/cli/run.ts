@@ -17,6 +17,7 @@ import { accompany } from "./jobs.js";
 import { startLogging } from "./logging.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
+import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
 
@@ -36,7 +37,8 @@ const DRAIN_LIMIT = 5_000;
  */
 export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
-  const { network, tap, keepId, stats, pcap, publish, resolverOptions, command } = options;
+  joinBroker();
+  const { network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, hostname());
@@ -63,10 +65,14 @@ export async function run(options: RunConfig): Promise<void> {
     });
   });
   loop.start();
-  await openApiSocket(options.apiSocket, loop, { guest, tap, pid: child.pid });
+  const apiSocket = await openApiSocket(options.apiSocket, loop, { guest, tap, pid: child.pid });
+  const missing = isMissing(command[0]);
+  const followed = config.dns === null ? null : host;
+  if (sandbox) enterSandbox({ host: followed, apiSocket, hasChild: true, inUse: [] });
+  else leaveBroker();
   log.info("%s is up for %s", tap, command[0]);
   const result = native.releaseSpawned(child.control);
-  if (result < 0) failToExecute(command[0], -result);
+  if (result < 0) failToExecute(command[0], -result, missing);
 }
 
 /** What COMMAND sent last may be on its way still; whoever does not want to wait sends a signal. */
@@ -81,8 +87,8 @@ function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Add
   return host.servers.filter((server) => !server.isLoopback);
 }
 
-function failToExecute(file: string, errno: number): never {
-  if (errno === ENOENT || (errno === EACCES && isMissing(file))) {
+function failToExecute(file: string, errno: number, missing: boolean): never {
+  if (errno === ENOENT || (errno === EACCES && missing)) {
     fail(`command ${file} not found: check its name, or install it`, NOT_FOUND);
   }
   const name = getSystemErrorName(-errno);

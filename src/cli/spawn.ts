@@ -4,7 +4,12 @@ import { ignoredSignals, inheritedDescriptors } from "./inherited.js";
 
 /** The launcher's marks in the environment: native/launcher/slipway.c. */
 const PARKED_PREFIX = "SLIPWAY_PARKED_";
-const OWN_VARIABLES: readonly string[] = ["SLIPWAY_FDS", "SLIPWAY_IGNORED"];
+const OWN_VARIABLES: readonly string[] = [
+  "SLIPWAY_FDS",
+  "SLIPWAY_IGNORED",
+  "SLIPWAY_BROKER",
+  "SLIPWAY_ROOT",
+];
 
 /** What a child in new namespaces shall run. */
 export interface SpawnRequest {

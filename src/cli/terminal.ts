@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { openSync, readSync } from "node:fs";
 
 /** How a process stands to its controlling terminal. */
 export interface JobState {
@@ -16,11 +16,27 @@ export function parseJobState(stat: string): JobState {
   return { group, foregroundGroup: terminal === 0 ? null : foregroundGroup };
 }
 
-/** @param pid of a process, or our own; null when there is none of that number */
-export function jobStateOf(pid: number | "self"): JobState | null {
+/** proc_pid_stat(5) has 52 fields, most of them short. */
+const LONGEST_STAT = 4096;
+
+/**
+ * The job state of a process, whenever it is asked for: its file is opened now, as there are none in
+ * the sandbox. #syscalls run: pread64
+ * @param pid of a process, or our own
+ * @returns what gives the state; null once the process is gone
+ */
+export function jobStateOf(pid: number | "self"): () => JobState | null {
+  const buffer = Buffer.alloc(LONGEST_STAT);
   try {
-    return parseJobState(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    const fd = openSync(`/proc/${pid}/stat`, "r");
+    return () => {
+      try {
+        return parseJobState(buffer.toString("utf8", 0, readSync(fd, buffer, 0, LONGEST_STAT, 0)));
+      } catch {
+        return null;
+      }
+    };
   } catch {
-    return null;
+    return () => null;
   }
 }

@@ -269,6 +269,7 @@ export class Capture {
 
   /** A part of a block is taken back, so that what is there can be read. */
   #end(written: number): void {
+    // #syscalls node: ftruncate
     const { fd, path } = this.#file;
     // A short write does not say why; the next one does.
     const errno = written < 0 ? written : native.writeBytes(fd, Uint8Array.of(0));

@@ -25,22 +25,55 @@ export function parseResolvConf(text: string): Upstream {
   return { servers, search };
 }
 
+/** Where the text of a file comes from. */
+export interface TextSource {
+  /** The text; null while it has not changed since the last call, or cannot be had. */
+  readonly read: () => string | null;
+}
+
+/** A file by its path. */
+class FileText implements TextSource {
+  readonly #path: string;
+  #stamp = "";
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  read(): string | null {
+    try {
+      const stamp = stampOf(this.#path);
+      if (stamp === this.#stamp) return null;
+      const text = readFileSync(this.#path, "utf8");
+      this.#stamp = stamp;
+      return text;
+    } catch {
+      // It is being replaced, or the host has none.
+      return null;
+    }
+  }
+}
+
 /**
  * The host's resolv.conf, followed while it changes, is replaced, or becomes a link to another file:
  * it is looked at when somebody asks. While it is missing, the last text counts.
  */
 export class ResolvConf implements Upstream {
-  readonly #path: string;
   readonly #interval: number;
+  #source: TextSource;
   #lookAt = 0;
-  #stamp = "";
   #text = "";
   #content: Upstream = parseResolvConf("");
 
   /** @param interval in ms, between looks at the file */
   constructor(path: string, interval = LOOK_INTERVAL) {
-    this.#path = path;
+    this.#source = new FileText(path);
     this.#interval = interval;
+  }
+
+  /** Leaves the looking to somebody else: in the sandbox there are no files. */
+  followBy(source: TextSource): void {
+    this.#source = source;
   }
 
   get servers(): readonly Address[] {
@@ -62,15 +95,10 @@ export class ResolvConf implements Upstream {
     const now = performance.now();
     if (now < this.#lookAt) return;
     this.#lookAt = now + this.#interval;
-    try {
-      const stamp = stampOf(this.#path);
-      if (stamp === this.#stamp) return;
-      this.#text = readFileSync(this.#path, "utf8");
-      this.#content = parseResolvConf(this.#text);
-      this.#stamp = stamp;
-    } catch {
-      // It is being replaced, or the host has none.
-    }
+    const text = this.#source.read();
+    if (text === null) return;
+    this.#text = text;
+    this.#content = parseResolvConf(text);
   }
 }
 

@@ -13,7 +13,23 @@ export const Epoll = {
   EdgeTriggered: 0x8000_0000,
 } as const;
 
-/** socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. */
+/**
+ * socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. In the sandbox only these options can
+ * be set or asked for; a new one needs its place in a line here (native/syscalls.sh).
+ *
+ * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR)
+ * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_SNDBUF) setsockopt(1=SOL_SOCKET;2=SO_RCVBUF)
+ * #syscalls node: setsockopt(1=SOL_IP;2=IP_BIND_ADDRESS_NO_PORT) setsockopt(1=SOL_IP;2=IP_TOS)
+ * #syscalls node: setsockopt(1=SOL_IP;2=IP_TTL) setsockopt(1=SOL_IP;2=IP_PKTINFO)
+ * #syscalls node: setsockopt(1=SOL_IP;2=IP_MTU_DISCOVER) setsockopt(1=SOL_IP;2=IP_RECVERR)
+ * #syscalls node: setsockopt(1=SOL_IP;2=IP_RECVTTL) setsockopt(1=SOL_IP;2=IP_RECVTOS)
+ * #syscalls node: setsockopt(1=SOL_TCP;2=TCP_NODELAY) setsockopt(1=SOL_UDP;2=UDP_GRO)
+ * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_UNICAST_HOPS) setsockopt(1=SOL_IPV6;2=IPV6_TCLASS)
+ * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_MTU_DISCOVER) setsockopt(1=SOL_IPV6;2=IPV6_RECVERR)
+ * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_V6ONLY) setsockopt(1=SOL_IPV6;2=IPV6_RECVPKTINFO)
+ * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_RECVHOPLIMIT)
+ * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_RECVTCLASS) getsockopt(1=SOL_TCP;2=TCP_INFO)
+ */
 export const Socket = {
   Local: 1,
   Inet: 2,

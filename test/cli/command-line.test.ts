@@ -218,6 +218,7 @@ describe("slirp4netns", () => {
       "--memory",
       "--mtu",
       "--netns-type",
+      "--no-sandbox",
       "--outbound-addr",
       "--outbound-addr6",
       "--pcap",

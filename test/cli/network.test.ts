@@ -133,6 +133,7 @@ const attachment: AttachConfig = {
   stats: false,
   pcap: null,
   log: { file: null, level: null, format: "text", linesPerSecond: 100 },
+  sandbox: true,
   announcement: "slirp4netns",
 };
 

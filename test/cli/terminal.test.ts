@@ -11,6 +11,6 @@ test.each([
 });
 
 test("a process that does not exist has no state", () => {
-  expect(jobStateOf("self")?.group).toBeGreaterThan(0);
-  expect(jobStateOf(2 ** 22)).toBeNull();
+  expect(jobStateOf("self")()?.group).toBeGreaterThan(0);
+  expect(jobStateOf(2 ** 22)()).toBeNull();
 });

@@ -1,0 +1,123 @@
+#include "broker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../src/agent.h"
+#include "../src/broker.h"
+#include "../src/plan.h"
+#include "../src/process.h"
+
+/* A child of our parent, which is the process that becomes Node. All signals are blocked here. */
+static pid_t fork_sibling(void) {
+  return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+}
+
+struct outcome {
+  struct broker_reply reply;
+  int fd; /* -1: none; sent, and closed here */
+};
+
+static struct outcome failed(int error, enum step step) {
+  return (struct outcome){.reply = {.result = error, .step = step}, .fd = -1};
+}
+
+static struct outcome start_agent(const struct broker_request *request) {
+  struct agent agent;
+  enum step step = STEP_NONE;
+  int error = agent_start(request->paths[0], request->paths[1], fork_sibling, &agent, &step);
+  if (error < 0) return failed(error, step);
+  return (struct outcome){.reply = {.result = agent.pid}, .fd = agent.socket};
+}
+
+static struct outcome spawn(int broker, int memfd) {
+  struct held_plan plan;
+  int error = plan_read(memfd, &plan);
+  if (error < 0) return failed(error, STEP_BROKER);
+  int pair[2];
+  if (process_socketpair(pair) < 0) return failed(-errno, STEP_SOCKETPAIR);
+  pid_t pid = fork_sibling();
+  if (pid == 0) {
+    close(broker);
+    close(memfd);
+    close(pair[0]);
+    held_run(&plan, pair[1]);
+  }
+  error = pid < 0 ? -errno : 0;
+  close(pair[1]);
+  if (error == 0) return (struct outcome){.reply = {.result = pid}, .fd = pair[0]};
+  close(pair[0]);
+  return failed(error, STEP_FORK);
+}
+
+static struct outcome compare(const struct broker_request *request) {
+  struct stat one;
+  struct stat other;
+  if (stat(request->paths[0], &one) < 0 || stat(request->paths[1], &other) < 0) {
+    return failed(-errno, STEP_BROKER);
+  }
+  bool same = one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  return (struct outcome){.reply = {.result = same}, .fd = -1};
+}
+
+static struct outcome serve_one(int socket, const struct broker_request *request, int fd) {
+  switch ((enum broker_operation)request->operation) {
+    case BROKER_AGENT:
+      return start_agent(request);
+    case BROKER_SPAWN:
+      return spawn(socket, fd);
+    case BROKER_SAME:
+      return compare(request);
+    case BROKER_KEEP:
+      keeper_run(socket, request->paths[0], request->paths[1]);
+  }
+  return failed(-ENOSYS, STEP_BROKER);
+}
+
+static _Noreturn void serve(int socket) {
+  struct broker_request request;
+  int fd;
+  while (process_recv_fd(socket, &request, sizeof(request), &fd) == sizeof(request)) {
+    struct outcome outcome = serve_one(socket, &request, fd);
+    process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), outcome.fd);
+    if (outcome.fd >= 0) close(outcome.fd);
+    if (fd >= 0) close(fd);
+  }
+  _exit(0);
+}
+
+/* The arguments lie one behind the other (proc_pid_cmdline(5)). */
+static void rename_process(char **argv, const char *name) {
+  prctl(PR_SET_NAME, name);
+  char *start = argv[0];
+  char *end = start;
+  for (char **argument = argv; *argument != NULL && *argument == end; argument++) {
+    end += strlen(*argument) + 1;
+  }
+  size_t size = (size_t)(end - start);
+  if (size == 0) return;
+  memset(start, 0, size);
+  strncpy(start, name, size - 1);
+}
+
+int broker_start(char **argv) {
+  int pair[2];
+  if (process_socketpair(pair) < 0) return -1;
+  pid_t pid = process_fork();
+  if (pid == 0) {
+    close(pair[0]);
+    rename_process(argv, "slipway-keeper");
+    serve(pair[1]);
+  }
+  close(pair[1]);
+  if (pid > 0) return pair[0];
+  close(pair[0]);
+  return -1;
+}

@@ -1,0 +1,118 @@
+#include "namespaces.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <linux/nsfs.h>
+
+#include "../src/confine.h"
+
+/* glibc's sys/mount.h declares what linux/mount.h declares. */
+enum { PRIVATE_RECURSIVE = 1 << 18 | 1 << 14 }; /* MS_PRIVATE | MS_REC */
+
+static int read_file(const char *path, char *text, size_t capacity) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t length = read(fd, text, capacity - 1);
+  close(fd);
+  text[length > 0 ? length : 0] = '\0';
+  return length < 0 ? -1 : 0;
+}
+
+static int write_file(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t written = write(fd, text, strlen(text));
+  int error = errno;
+  close(fd);
+  errno = error;
+  return written < 0 ? -1 : 0;
+}
+
+/*
+ * Ubuntu's AppArmor lets everybody make a user namespace, but takes all rights in it from programs
+ * without a profile (since 23.10): one that we could not get out of again.
+ */
+static bool is_restricted_by_apparmor(void) {
+  char text[64];
+  if (read_file("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", text, sizeof(text)) < 0) {
+    return false;
+  }
+  if (text[0] != '1') return false;
+  return read_file("/proc/self/attr/current", text, sizeof(text)) == 0 &&
+         strncmp(text, "unconfined", strlen("unconfined")) == 0;
+}
+
+static int map_ids(uid_t uid, gid_t gid) {
+  char uid_map[48];
+  char gid_map[48];
+  snprintf(uid_map, sizeof(uid_map), "%u %u 1", uid, uid);
+  snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
+  if (write_file("/proc/self/setgroups", "deny") < 0) return -1;
+  if (write_file("/proc/self/gid_map", gid_map) < 0) return -1;
+  return write_file("/proc/self/uid_map", uid_map);
+}
+
+/* Whether CAP_NET_BIND_SERVICE in our user namespace counts for the network namespace we are in. */
+static bool owns_network(void) {
+  int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  int owner = netns < 0 ? -1 : ioctl(netns, NS_GET_USERNS);
+  if (netns >= 0) close(netns);
+  if (owner >= 0) close(owner);
+  return owner >= 0; /* EPERM: it belongs to a namespace above ours */
+}
+
+/* Until the lock-down Node opens files as root would, and publishes low ports. */
+static capabilities of_root(void) {
+  static const int numbers[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER};
+  capabilities all = owns_network() ? capability(CAP_NET_BIND_SERVICE) : 0;
+  for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) all |= capability(numbers[i]);
+  return all & confine_permitted();
+}
+
+/* What goes with exec, by the ambient set: no file capabilities and no setuid are needed. */
+static const char *pass_on(capabilities passed) {
+  /* Inheritable ones must be in the bounding set when they are added, and it needs a capability. */
+  if (confine_capabilities(confine_permitted(), passed) < 0) return "capabilities";
+  confine_bounding_set();
+  return confine_capabilities(passed, passed) < 0 ? "capabilities" : "own";
+}
+
+static const char *as_root(void) {
+  if (unshare(CLONE_NEWNS) < 0) return "mounts";
+  if (syscall(SYS_mount, NULL, "/", NULL, PRIVATE_RECURSIVE, NULL) < 0) return "mounts";
+  return pass_on(of_root());
+}
+
+static const char *as_user(void) {
+  uid_t uid = geteuid();
+  gid_t gid = getegid();
+  errno = EPERM;
+  if (is_restricted_by_apparmor()) return "apparmor";
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return "userns";
+  if (map_ids(uid, gid) < 0) {
+    fprintf(stderr, "slipway: can't map ids in a user namespace: %s; see slipway doctor\n",
+            strerror(errno));
+    exit(1);
+  }
+  return pass_on(capability(CAP_SYS_ADMIN));
+}
+
+const char *namespaces_prepare(void) {
+  static char word[48];
+  bool is_root = (confine_permitted() & capability(CAP_SYS_ADMIN)) != 0;
+  const char *result = is_root ? as_root() : as_user();
+  if (strcmp(result, "own") == 0) return result;
+  snprintf(word, sizeof(word), "%s %d", result, errno);
+  return word;
+}

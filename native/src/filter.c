@@ -1,0 +1,140 @@
+#include "filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/seccomp.h>
+
+#if defined(__x86_64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "which AUDIT_ARCH_ is this machine's?"
+#endif
+
+/* Masks that conditions name. The type of a socket has flags beside it (include/linux/net.h). */
+#define SOCK_TYPE 0xf
+/* What an open() that changes nothing has none of; O_TMPFILE has a bit of its own. */
+#define OPEN_CHANGES (O_ACCMODE | O_CREAT | O_TRUNC | 020000000)
+
+/* x32 calls come with the architecture of x86-64 and this bit. */
+#define X32_BIT 0x40000000u
+
+enum { CONDITIONS_MAX = 4 };
+
+struct condition {
+  uint8_t argument; /* 0..5; its lower half is looked at, as all of them are ints */
+  bool own_pid;     /* in the place of `value` */
+  uint32_t mask;
+  uint32_t value;
+};
+
+struct row {
+  unsigned profile;
+  int number;
+  unsigned count;
+  struct condition conditions[CONDITIONS_MAX];
+};
+
+static const struct row rows[] = {
+#include "../build/syscalls.inc"
+};
+enum {
+  ROW_COUNT = sizeof(rows) / sizeof(rows[0]),
+  ROW_LENGTH = 3 + 3 * CONDITIONS_MAX,
+  ARCHITECTURE_LENGTH = 6,
+};
+
+struct program {
+  struct sock_filter *code;
+  unsigned short length;
+};
+
+static void add(struct program *program, struct sock_filter instruction) {
+  program->code[program->length++] = instruction;
+}
+
+static void load(struct program *program, size_t offset) {
+  add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+/* Goes on when A is `value`, else skips `otherwise` instructions. */
+static void expect(struct program *program, uint32_t value, unsigned otherwise) {
+  add(program,
+      (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, (uint8_t)otherwise));
+}
+
+static void answer(struct program *program, uint32_t action) {
+  add(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action));
+}
+
+static size_t lower_half(unsigned argument) {
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the lower half of an argument lies elsewhere"
+#endif
+  return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
+}
+
+/*
+ * Each row loads the number anew, as the one before may have loaded an argument. The kernel finds by
+ * itself which numbers are allowed whatever their arguments, and asks no filter for them (5.11).
+ */
+static void add_row(struct program *program, const struct row *row) {
+  load(program, offsetof(struct seccomp_data, nr));
+  expect(program, (uint32_t)row->number, 3 * row->count + 1);
+  for (unsigned i = 0; i < row->count; i++) {
+    const struct condition *condition = &row->conditions[i];
+    load(program, lower_half(condition->argument));
+    add(program, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, condition->mask));
+    unsigned rest = 3 * (row->count - i - 1);
+    expect(program, condition->own_pid ? (uint32_t)getpid() : condition->value, rest + 1);
+  }
+  answer(program, SECCOMP_RET_ALLOW);
+}
+
+static void add_architecture(struct program *program) {
+  load(program, offsetof(struct seccomp_data, arch));
+  add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCHITECTURE, 1, 0));
+  answer(program, SECCOMP_RET_ERRNO | EPERM);
+#ifdef __x86_64__
+  load(program, offsetof(struct seccomp_data, nr));
+  add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
+  answer(program, SECCOMP_RET_ERRNO | EPERM);
+#endif
+}
+
+static int set_filter(const struct program *program, bool all_threads) {
+  struct sock_fprog filter = {.len = program->length, .filter = program->code};
+  unsigned flags = all_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+  long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter);
+  if (result == 0) return 0;
+  /* With TSYNC: the id of a thread that has a filter which is not an ancestor's of ours. */
+  return result > 0 ? -ESRCH : -errno;
+}
+
+int filter_load(unsigned profiles, bool all_threads) {
+  struct sock_filter code[ROW_COUNT * ROW_LENGTH + ARCHITECTURE_LENGTH + 1];
+  struct program program = {.code = code};
+  add_architecture(&program);
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if ((rows[i].profile & profiles) != 0) add_row(&program, &rows[i]);
+  }
+  answer(&program, SECCOMP_RET_ERRNO | EPERM);
+  return set_filter(&program, all_threads);
+}

@@ -1,0 +1,24 @@
+/*
+ * Seccomp filters: allow-lists, one for each kind of process. Their rows are not written here but
+ * gathered by ../syscalls.sh from the comments beside the code that needs each call.
+ */
+#ifndef TUNTAP2_FILTER_H
+#define TUNTAP2_FILTER_H
+
+#include <stdbool.h>
+
+enum filter_profile {
+  FILTER_NODE = 1,
+  FILTER_RUN = 2, /* goes with FILTER_NODE */
+  FILTER_KEEPER = 4,
+  FILTER_AGENT = 8,
+};
+
+/*
+ * Confines the calling thread, or all threads at once, to the calls of `profiles`, for good. What is
+ * not allowed answers EPERM: a library that probes goes on. The thread must have no_new_privs.
+ * Returns 0 or a negative errno. Async-signal-safe.
+ */
+int filter_load(unsigned profiles, bool all_threads);
+
+#endif

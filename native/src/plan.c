@@ -1,0 +1,142 @@
+#include "plan.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Numbers first, then strings with their NULs: file, argv, env, resolv.conf. */
+struct header {
+  uint32_t argument_count;
+  uint32_t variable_count;
+  uint32_t keep_count; /* these two with their -1 */
+  uint32_t ignore_count;
+  uint32_t has_resolv_conf;
+  char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
+  char gid_map[sizeof(((struct held_plan *)0)->gid_map)];
+};
+
+static bool put(int fd, const void *bytes, size_t length) {
+  const char *rest = bytes;
+  while (length > 0) {
+    ssize_t written = write(fd, rest, length);
+    if (written < 0) return false;
+    rest += written;
+    length -= (size_t)written;
+  }
+  return true;
+}
+
+static bool put_string(int fd, const char *text) {
+  return put(fd, text, strlen(text) + 1);
+}
+
+static uint32_t count_strings(char **strings) {
+  uint32_t count = 0;
+  while (strings[count] != NULL) count++;
+  return count;
+}
+
+static bool put_strings(int fd, char **strings) {
+  for (; *strings != NULL; strings++) {
+    if (!put_string(fd, *strings)) return false;
+  }
+  return true;
+}
+
+static uint32_t count_numbers(const int *numbers) {
+  uint32_t count = 1;
+  while (numbers[count - 1] >= 0) count++;
+  return count;
+}
+
+static bool put_plan(int fd, const struct held_plan *plan) {
+  struct header header = {
+      .argument_count = count_strings(plan->argv),
+      .variable_count = count_strings(plan->env),
+      .keep_count = count_numbers(plan->keep),
+      .ignore_count = count_numbers(plan->ignore),
+      .has_resolv_conf = plan->resolv_conf != NULL,
+  };
+  memcpy(header.uid_map, plan->uid_map, sizeof(header.uid_map));
+  memcpy(header.gid_map, plan->gid_map, sizeof(header.gid_map));
+  return put(fd, &header, sizeof(header)) &&
+         put(fd, plan->keep, header.keep_count * sizeof(*plan->keep)) &&
+         put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
+         put_string(fd, plan->file) && put_strings(fd, plan->argv) && put_strings(fd, plan->env) &&
+         (plan->resolv_conf == NULL || put_string(fd, plan->resolv_conf));
+}
+
+int plan_write(const struct held_plan *plan) {
+  int fd = memfd_create("plan", MFD_CLOEXEC);
+  if (fd < 0) return -errno;
+  if (put_plan(fd, plan)) return fd;
+  int error = -errno;
+  close(fd);
+  return error;
+}
+
+/* What has not been read yet; `length` 0 once something did not fit. */
+struct rest {
+  char *bytes;
+  size_t length;
+};
+
+static void *take(struct rest *rest, size_t length) {
+  if (length > rest->length) {
+    rest->length = 0;
+    return NULL;
+  }
+  void *taken = rest->bytes;
+  rest->bytes += length;
+  rest->length -= length;
+  return taken;
+}
+
+static char *take_string(struct rest *rest) {
+  return take(rest, strnlen(rest->bytes, rest->length) + 1);
+}
+
+static char **take_strings(struct rest *rest, uint32_t count) {
+  if (count > rest->length) return NULL;
+  char **strings = calloc((size_t)count + 1, sizeof(*strings));
+  for (uint32_t i = 0; strings != NULL && i < count; i++) strings[i] = take_string(rest);
+  return strings;
+}
+
+static int *take_numbers(struct rest *rest, uint32_t count) {
+  int *numbers = take(rest, (size_t)count * sizeof(*numbers));
+  return numbers != NULL && count > 0 && numbers[count - 1] == -1 ? numbers : NULL;
+}
+
+static bool read_plan(struct rest *rest, struct held_plan *plan) {
+  struct header header;
+  const void *bytes = take(rest, sizeof(header));
+  if (bytes == NULL) return false;
+  memcpy(&header, bytes, sizeof(header));
+  memcpy(plan->uid_map, header.uid_map, sizeof(plan->uid_map));
+  memcpy(plan->gid_map, header.gid_map, sizeof(plan->gid_map));
+  plan->keep = take_numbers(rest, header.keep_count);
+  plan->ignore = take_numbers(rest, header.ignore_count);
+  plan->file = take_string(rest);
+  plan->argv = take_strings(rest, header.argument_count);
+  plan->env = take_strings(rest, header.variable_count);
+  plan->resolv_conf = header.has_resolv_conf != 0 ? take_string(rest) : NULL;
+  bool complete = plan->resolv_conf != NULL || header.has_resolv_conf == 0;
+  if (plan->resolv_conf != NULL) plan->resolv_conf_length = strlen(plan->resolv_conf);
+  return complete && plan->keep != NULL && plan->ignore != NULL && plan->file != NULL &&
+         plan->argv != NULL && plan->env != NULL;
+}
+
+int plan_read(int memfd, struct held_plan *plan) {
+  struct stat status;
+  if (fstat(memfd, &status) < 0) return -errno;
+  struct rest rest = {.length = (size_t)status.st_size};
+  rest.bytes = mmap(NULL, rest.length, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
+  if (rest.bytes == MAP_FAILED) return -errno;
+  *plan = (struct held_plan){0};
+  return read_plan(&rest, plan) ? 0 : -EINVAL;
+}

@@ -1,0 +1,270 @@
+/*
+ * The lock-down of this process, once everything it will ever need is open: an empty root, no
+ * capabilities, Landlock, and a seccomp filter, for all of its threads and for good. The launcher has
+ * prepared what can't be done once Node's threads run: a mount namespace that the root can be
+ * changed in (launcher/namespaces.c).
+ *
+ * What V8, libuv and the C library need:
+ *
+ * Memory, of which JavaScript's code and WebAssembly's are made executable.
+ * #syscalls node: munmap mprotect mremap madvise brk mmap(3&MAP_ANONYMOUS=MAP_ANONYMOUS)
+ * #syscalls node: pkey_alloc pkey_mprotect pkey_free
+ * Threads that exist: none are made. A signal goes to our own threads only.
+ * #syscalls node: futex sched_yield sched_getaffinity sched_getparam sched_getscheduler getpid gettid rseq membarrier set_robust_list
+ * #syscalls node: tgkill(0=@pid) exit exit_group restart_syscall
+ * #syscalls node: rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack
+ * Time, random numbers, and what is known of the machine.
+ * #syscalls node: clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday getrandom
+ * #syscalls node: sysinfo getrusage uname getuid geteuid getgid getegid
+ * libuv's loop, with pipes and event descriptors between threads and of signals.
+ * #syscalls node: epoll_wait epoll_pwait epoll_ctl poll ppoll eventfd2 pipe2 read write writev close
+ * #syscalls node: fcntl(1=F_GETFD) fcntl(1=F_SETFD) fcntl(1=F_GETFL) fcntl(1=F_SETFL)
+ * #syscalls node: fcntl(1=F_DUPFD_CLOEXEC) ioctl(1=FIONBIO) ioctl(1=FIOCLEX)
+ * Names of threads and of memory, for debuggers.
+ * #syscalls node: prctl(0=PR_SET_NAME) prctl(0=0x53564d41)
+ * What stderr is, when the first line goes there. Terminals are given back as they were found.
+ * #syscalls node: fstat getsockopt(1=SOL_SOCKET;2=SO_TYPE) ioctl(1=TCGETS) ioctl(1=TCSETS) ioctl(1=TCSETSW)
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+/* Not sys/mount.h: see held.c. */
+#include <linux/mount.h>
+
+#include "call.h"
+#include "confine.h"
+#include "filter.h"
+#include "instance.h"
+
+/* ---- an empty root ------------------------------------------------------------------------- */
+
+/* A mounted but unattached tmpfs, read-only, with room for nothing. */
+static int make_empty_tmpfs(void) {
+  int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  int mount = -1;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", "4k", 0) == 0 &&
+      syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) == 0 &&
+      syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "0555", 0) == 0 &&
+      syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
+    int attributes =
+        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+  }
+  int error = errno;
+  close(context);
+  errno = error;
+  return mount;
+}
+
+/*
+ * pivot_root changes the root of every thread; their working directory is one, too. The old root
+ * comes to lie over the new one, where nothing has to be made for it, and is taken off
+ * (pivot_root(2), "pivot_root(".", ".")").
+ */
+static int change_root(int tmpfs) {
+  if (syscall(SYS_move_mount, tmpfs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
+  if (fchdir(tmpfs) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
+  if (syscall(SYS_umount2, ".", 2 /* MNT_DETACH */) < 0) return -1;
+  return chdir("/");
+}
+
+static int empty_root(void) {
+  int tmpfs = make_empty_tmpfs();
+  if (tmpfs < 0) return -errno;
+  int result = change_root(tmpfs) < 0 ? -errno : 0;
+  close(tmpfs);
+  return result;
+}
+
+/* ---- every thread ---------------------------------------------------------------------------- */
+
+/*
+ * Capabilities, no_new_privs and Landlock belong to threads, and the kernel has no call that sets
+ * them for all. So each gets a signal and does it in its handler, as the C library has it done for
+ * setuid(2), and by the same signal: it is the one that no thread can block, as the library leaves
+ * it out of every mask (V8 has a thread that blocks all others). The library's handler is put back.
+ */
+enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, YIELDS = 1000, PATIENCE_MS = 2000 };
+
+/* struct kernel_sigaction of the C library; ours has no mask to speak of. */
+struct kernel_sigaction {
+  void (*handler)(int signal);
+  unsigned long flags;
+#ifdef __x86_64__
+  void (*restorer)(void);
+#endif
+  uint64_t mask;
+};
+
+#ifdef __x86_64__
+/* What a handler returns to: rt_sigreturn. The C library has one, but does not give it out. */
+extern void sandbox_signal_return(void) __attribute__((visibility("hidden")));
+__asm__(".text\n.type sandbox_signal_return, @function\nsandbox_signal_return:\n"
+        "  mov $15, %rax\n  syscall\n");
+#define SA_RESTORER_FLAG 0x04000000ul
+#endif
+
+/* What every thread does; written before the first signal. */
+static struct {
+  int ruleset;
+  capabilities kept;
+  atomic_int done;
+  atomic_int error;
+} order;
+
+static void confine_this_thread(void) {
+  if (confine_thread(order.ruleset) < 0 || confine_capabilities(order.kept, 0) < 0) {
+    atomic_store(&order.error, errno);
+  }
+}
+
+static void on_signal(int signal) {
+  (void)signal;
+  int error = errno;
+  confine_this_thread();
+  atomic_fetch_add(&order.done, 1);
+  errno = error;
+}
+
+static int set_handler(const struct kernel_sigaction *action, struct kernel_sigaction *before) {
+  return (int)syscall(SYS_rt_sigaction, SIGNAL_TO_ALL, action, before, sizeof(action->mask));
+}
+
+static struct kernel_sigaction our_action(void) {
+  struct kernel_sigaction action = {.handler = on_signal, .flags = SA_RESTART};
+#ifdef __x86_64__
+  action.flags |= SA_RESTORER_FLAG;
+  action.restorer = sandbox_signal_return;
+#endif
+  return action;
+}
+
+/* Waits until as many threads have done as told. */
+static int wait_for_done(int count) {
+  const struct timespec pause = {.tv_nsec = 1000 * 1000};
+  for (int turns = 0; atomic_load(&order.done) < count; turns++) {
+    if (turns >= YIELDS + PATIENCE_MS) return -ETIMEDOUT;
+    if (turns < YIELDS) sched_yield();
+    else nanosleep(&pause, NULL);
+  }
+  return -atomic_load(&order.error);
+}
+
+struct threads {
+  int count;
+  pid_t ids[THREADS_MAX]; /* those that have been told */
+};
+
+static bool is_told(const struct threads *threads, pid_t thread) {
+  for (int i = 0; i < threads->count; i++) {
+    if (threads->ids[i] == thread) return true;
+  }
+  return false;
+}
+
+/* Tells those that have not been told. How many that were, or a negative errno. */
+static int tell_new(DIR *tasks, struct threads *told) {
+  int before = told->count;
+  rewinddir(tasks);
+  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+    pid_t thread = atoi(entry->d_name);
+    if (thread <= 0 || thread == getpid() || is_told(told, thread)) continue;
+    if (told->count == THREADS_MAX) return -E2BIG;
+    if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) < 0) continue; /* it has ended */
+    told->ids[told->count++] = thread;
+  }
+  int error = wait_for_done(told->count);
+  return error < 0 ? error : told->count - before;
+}
+
+/* A thread made meanwhile by one that was not told yet is found by the next look. */
+static int tell_all(DIR *tasks) {
+  struct threads told = {.count = 0};
+  int count;
+  do {
+    count = tell_new(tasks, &told);
+  } while (count > 0);
+  return count;
+}
+
+static int confine_all_threads(DIR *tasks) {
+  struct kernel_sigaction action = our_action();
+  struct kernel_sigaction before;
+  if (set_handler(&action, &before) < 0) return -errno;
+  int error = tell_all(tasks);
+  set_handler(&before, NULL);
+  if (error < 0) return error;
+  confine_this_thread();
+  return -atomic_load(&order.error);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+struct lock_down {
+  bool empty_root;
+  bool keeps_ports;    /* CAP_NET_BIND_SERVICE, if we have it */
+  bool has_child;      /* the command of `slipway run` */
+};
+
+static int confine_process(struct failure *failure, const struct lock_down *wanted, DIR *tasks,
+                           int ruleset) {
+  capabilities ports = wanted->keeps_ports ? capability(CAP_NET_BIND_SERVICE) : 0;
+  order.ruleset = ruleset;
+  order.kept = confine_permitted() & ports;
+  int error = wanted->empty_root ? empty_root() : 0;
+  if (error < 0) return failure_set(failure, STEP_EMPTY_ROOT, "", error);
+  error = confine_all_threads(tasks);
+  if (error < 0) return failure_set(failure, STEP_THREADS, "", error);
+  return 0;
+}
+
+/* What COMMAND of `run` reads from the terminal is none of our business, and is none of a guest's. */
+static void replace_stdin(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return;
+  dup2(null, STDIN_FILENO);
+  if (null != STDIN_FILENO) close(null);
+}
+
+/* /proc is opened first, as it is gone with the old root; where there is no Landlock we do without. */
+static int lock_down(struct failure *failure, const struct lock_down *wanted) {
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return failure_set(failure, STEP_THREADS, "/proc/self/task", -errno);
+  replace_stdin(); /* there may be no /dev/null, and then there is hardly a terminal */
+  int ruleset = confine_ruleset();
+  int error = confine_process(failure, wanted, tasks, ruleset);
+  closedir(tasks);
+  if (ruleset >= 0) close(ruleset);
+  if (error < 0) return error;
+  error = filter_load(FILTER_NODE | (wanted->has_child ? FILTER_RUN : 0), true);
+  return error < 0 ? failure_set(failure, STEP_SECCOMP, "", error) : 0;
+}
+
+static napi_value lock_down_process(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  struct lock_down wanted = {
+      .empty_root = call_bool(&call, 0),
+      .keeps_ports = call_bool(&call, 1),
+      .has_child = call_bool(&call, 2),
+  };
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end(&call, lock_down(&call.instance->failure, &wanted));
+}
+
+const struct method sandbox_methods[] = {
+    {"lockDown", lock_down_process},
+    {NULL, NULL},
+};

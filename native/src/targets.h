@@ -1,0 +1,23 @@
+/* The namespaces that an agent is to enter, as descriptors. */
+#ifndef TUNTAP2_TARGETS_H
+#define TUNTAP2_TARGETS_H
+
+#include "failure.h"
+
+struct targets {
+  int userns; /* -1: it is our own, in which we stay */
+  int netns;
+};
+
+/*
+ * Opens the namespaces of two paths; `userns` empty: the owner of `netns`. Returns 0, or a negative
+ * errno with the step; nothing stays open then.
+ */
+int targets_open(const char *userns, const char *netns, struct targets *targets, enum step *step);
+
+void targets_close(const struct targets *targets);
+
+/* Which of the two paths a step was about. */
+const char *targets_subject(enum step step, const char *userns, const char *netns);
+
+#endif

@@ -1,0 +1,115 @@
+import { closeSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { ResolvConf } from "../service/resolvconf.js";
+import { keeperText } from "../sys/keeper.js";
+import { native } from "../sys/native.js";
+import { inheritedDescriptors } from "./inherited.js";
+import { RESOLV_CONF } from "./network.js";
+
+/** How the launcher says that this process has mounts of its own: native/launcher/namespaces.h. */
+const OWN_ROOT = "own";
+
+/** What goes on being needed when everything else has been given up. */
+export interface SandboxNeeds {
+  /** The host's resolv.conf, if it is to be followed. */
+  readonly host: ResolvConf | null;
+  /** Path of the API's socket, which has to go at the end. */
+  readonly apiSocket: string | null;
+  /** Whether a command is to be waited for and signalled. */
+  readonly hasChild: boolean;
+  /** Inherited descriptors that are in use. */
+  readonly inUse: readonly (number | null)[];
+}
+
+/** Has namespaces entered and children started by the launcher's broker, where there is one. */
+export function joinBroker(): void {
+  const { SLIPWAY_BROKER: fd } = process.env;
+  if (fd !== undefined) native.useBroker(Number(fd));
+}
+
+/**
+ * Gives up, for good and on all threads, what is not needed to relay: files, other processes,
+ * capabilities and most system calls. To be called when everything is open and before the guest's
+ * first frame is read.
+ * @throws UserError when it cannot be done
+ */
+export function enterSandbox(needs: SandboxNeeds): void {
+  const { SLIPWAY_BROKER: broker, SLIPWAY_ROOT: root = "" } = process.env;
+  if (broker === undefined) {
+    log.warn("no sandbox: started without bin/slipway, which prepares it");
+    return;
+  }
+  for (const fd of inheritedDescriptors()) if (!needs.inUse.includes(fd)) closeQuietly(fd);
+  keepOrEnd(needs);
+  lockDown(root, needs);
+}
+
+/** Leaves the launcher's broker, where there is no sandbox to enter. */
+export function leaveBroker(): void {
+  native.endBroker();
+}
+
+/** The broker becomes the keeper, if there is something to keep. */
+function keepOrEnd({ host, apiSocket }: SandboxNeeds): void {
+  if (host === null && apiSocket === null) {
+    native.endBroker();
+    return;
+  }
+  const result = native.becomeKeeper(RESOLV_CONF, apiSocket);
+  if (result < 0) throw sandboxFailure(result);
+  host?.followBy({ read: readKept });
+  // Whoever waits for our end finds the socket removed.
+  if (apiSocket !== null) process.once("exit", () => native.endBroker());
+}
+
+let keeperIsGone = false;
+
+function readKept(): string | null {
+  if (keeperIsGone) return null;
+  try {
+    return keeperText();
+  } catch (error) {
+    keeperIsGone = true;
+    log.warn(`${RESOLV_CONF} is not followed any more: ${String(error)}`);
+    return null;
+  }
+}
+
+function lockDown(root: string, { apiSocket, hasChild }: SandboxNeeds): void {
+  const keepsPorts = apiSocket !== null;
+  if (root !== OWN_ROOT) warnOfRoot(root);
+  else {
+    const result = native.lockDown(true, keepsPorts, hasChild);
+    if (result >= 0) return;
+    const { step } = native.lastError();
+    if (step !== "empty-root") throw sandboxFailure(result);
+    warnOfRoot(`${step} ${-result}`);
+  }
+  const result = native.lockDown(false, keepsPorts, hasChild);
+  if (result < 0) throw sandboxFailure(result);
+}
+
+/** @param reason a word of the launcher's and an errno */
+function warnOfRoot(reason: string): void {
+  const [step = "", errno = ""] = reason.split(" ");
+  const name = getSystemErrorName(-Number(errno));
+  log.warn(
+    `the sandbox has no empty root (${step}, ${name}), only its filter of system calls: slipway doctor tells what forbids user namespaces`,
+  );
+}
+
+function sandboxFailure(result: number): UserError {
+  const { step } = native.lastError();
+  const name = getSystemErrorName(result);
+  return new UserError(`cannot enter the sandbox (${step}, ${name}): --no-sandbox goes without`);
+}
+
+function closeQuietly(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch {
+    // It was closed by now.
+  }
+}

@@ -1,0 +1,18 @@
+import { Errno } from "./constants.js";
+import { native } from "./native.js";
+
+/** What the keeper cuts a text to. */
+const LONGEST_TEXT = 65_536;
+
+/**
+ * The text of the file that the keeper looks at for us (native/src/broker.h).
+ * @returns null while it has not changed since the last call, or cannot be had now
+ * @throws Error when the keeper is gone
+ */
+export function keeperText(): string | null {
+  const bytes = new Uint8Array(LONGEST_TEXT);
+  const length = native.keeperText(bytes);
+  if (length >= 0) return new TextDecoder().decode(bytes.subarray(0, length));
+  if (length === -Errno.EAGAIN) return null;
+  throw new Error(`the keeper does not answer (errno ${-length})`);
+}

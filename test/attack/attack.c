@@ -1,0 +1,307 @@
+/* See README.md. Compiled by test/e2e/sandbox.test.ts. */
+#include <errno.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/if_tun.h>
+#include <linux/sched.h>
+
+#include <node_api.h>
+
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret 447
+#endif
+enum { THREADS_MAX = 64, SIGNAL_TO_ALL = 33, KCMP_FILE = 0, PATIENCE_MS = 5000 };
+
+/* Before the lock-down: what an attacker might find in the process's memory or table. */
+static struct {
+  pid_t victim;
+  int netns, mntns, tun, directory;
+  int count;
+  pid_t threads[THREADS_MAX];
+} prepared;
+
+static long try_open(const char *path, int flags) {
+  return syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+}
+
+/* A child that comes to be goes at once. */
+static long ended_in_child(long pid) {
+  if (pid == 0) syscall(SYS_exit_group, 0);
+  return pid;
+}
+
+static long try_capset(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct sets[2] = {{1, 1, 1}, {0, 0, 0}};
+  return syscall(SYS_capset, &header, sets);
+}
+
+static long try_clone3(void) {
+  struct clone_args args = {.exit_signal = SIGCHLD};
+  return ended_in_child(syscall(SYS_clone3, &args, sizeof(args)));
+}
+
+static long try_process_vm(bool write) {
+  char byte = 0;
+  struct iovec iov = {&byte, 1};
+  return syscall(write ? SYS_process_vm_writev : SYS_process_vm_readv, prepared.victim, &iov, 1,
+                 &iov, 1, 0);
+}
+
+static long try_tap_option(void) {
+  struct ifreq {
+    char name[16];
+    short flags;
+    char rest[22];
+  } request = {.name = "attack%d", .flags = IFF_TAP | IFF_NO_PI};
+  return ioctl(prepared.tun, TUNSETIFF, &request);
+}
+
+static long try_socket_filter(void) {
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+  struct sock_fprog program = {1, code};
+  long result = setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+  int error = errno;
+  close(fd);
+  errno = error;
+  return result;
+}
+
+#ifdef __x86_64__
+/* The other two ways into the kernel: the table of x32, and 32-bit code's interrupt. getpid. */
+static long try_x32(void) {
+  return syscall(0x40000000 | SYS_getpid);
+}
+static long try_int80(void) {
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(20) : "memory", "r8", "r9", "r10", "r11");
+  if (result >= 0) return result;
+  errno = (int)-result;
+  return -1;
+}
+#endif
+
+/* NAME, CALL: each in a function, as it is called in a signal handler on each thread. */
+#define ATTEMPTS                                                                                   \
+  ATTEMPT(open_file, try_open("/etc/passwd", O_RDONLY))                                            \
+  ATTEMPT(open_root, try_open("/", O_RDONLY | O_DIRECTORY))                                        \
+  ATTEMPT(open_proc, try_open("/proc/self/mem", O_RDWR))                                           \
+  ATTEMPT(open_beside, syscall(SYS_openat, prepared.directory, "attack.node", O_RDONLY))           \
+  ATTEMPT(open_above, syscall(SYS_openat, prepared.directory, "../..", O_RDONLY))                  \
+  ATTEMPT(create, try_open("/attack", O_RDWR | O_CREAT))                                           \
+  ATTEMPT(openat2, syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0))                                   \
+  ATTEMPT(open_by_handle, syscall(SYS_open_by_handle_at, prepared.directory, NULL, 0))             \
+  ATTEMPT(stat, syscall(SYS_faccessat, AT_FDCWD, "/etc/passwd", F_OK))                             \
+  ATTEMPT(list, syscall(SYS_getdents64, prepared.directory, (char[4096]){0}, 4096))                \
+  ATTEMPT(mkdir, syscall(SYS_mkdirat, AT_FDCWD, "/attack", 0700))                                  \
+  ATTEMPT(unlink, syscall(SYS_unlinkat, prepared.directory, "attack.node", 0))                     \
+  ATTEMPT(rename, syscall(SYS_renameat2, AT_FDCWD, "/a", AT_FDCWD, "/b", 0))                       \
+  ATTEMPT(fchdir, syscall(SYS_fchdir, prepared.directory))                                         \
+  ATTEMPT(execve, execve("/bin/true", (char *[]){"true", NULL}, NULL))                             \
+  ATTEMPT(execveat, syscall(SYS_execveat, prepared.directory, "attack.node", NULL, NULL, 0))       \
+  ATTEMPT(fork, ended_in_child(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))                           \
+  ATTEMPT(clone3, try_clone3())                                                                    \
+  ATTEMPT(ptrace_attach, ptrace(PTRACE_SEIZE, prepared.victim, 0, 0))                              \
+  ATTEMPT(ptrace_me, ptrace(PTRACE_TRACEME, 0, 0, 0))                                              \
+  ATTEMPT(read_memory, try_process_vm(false))                                                      \
+  ATTEMPT(write_memory, try_process_vm(true))                                                      \
+  ATTEMPT(kill, syscall(SYS_kill, prepared.victim, 0))                                             \
+  ATTEMPT(kill_all, syscall(SYS_kill, -1, 0))                                                      \
+  ATTEMPT(tgkill, syscall(SYS_tgkill, prepared.victim, prepared.victim, 0))                        \
+  ATTEMPT(tkill, syscall(SYS_tkill, prepared.victim, 0))                                           \
+  ATTEMPT(sigqueue, syscall(SYS_rt_sigqueueinfo, prepared.victim, 0, NULL))                        \
+  ATTEMPT(pidfd_open, syscall(SYS_pidfd_open, prepared.victim, 0))                                 \
+  ATTEMPT(pidfd_getfd, syscall(SYS_pidfd_getfd, prepared.netns, 0, 0))                             \
+  ATTEMPT(setpriority, syscall(SYS_setpriority, 0, prepared.victim, 0))                            \
+  ATTEMPT(setpgid, syscall(SYS_setpgid, 0, 0))                                                     \
+  ATTEMPT(setns_net, setns(prepared.netns, CLONE_NEWNET))                                          \
+  ATTEMPT(setns_mounts, setns(prepared.mntns, CLONE_NEWNS))                                        \
+  ATTEMPT(unshare_user, unshare(CLONE_NEWUSER))                                                    \
+  ATTEMPT(unshare_files, unshare(CLONE_FILES))                                                     \
+  ATTEMPT(mount, syscall(SYS_mount, "proc", "/", "proc", 0, NULL))                                 \
+  ATTEMPT(fsopen, syscall(SYS_fsopen, "proc", 0))                                                  \
+  ATTEMPT(open_tree, syscall(SYS_open_tree, prepared.directory, "", AT_EMPTY_PATH))                \
+  ATTEMPT(umount, syscall(SYS_umount2, "/", 2))                                                    \
+  ATTEMPT(pivot_root, syscall(SYS_pivot_root, ".", "."))                                           \
+  ATTEMPT(chroot, syscall(SYS_chroot, "/"))                                                        \
+  ATTEMPT(socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))                                            \
+  ATTEMPT(socketpair, socketpair(AF_UNIX, SOCK_DGRAM, 0, (int[2]){0, 0}))                          \
+  ATTEMPT(socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))                                         \
+  ATTEMPT(socket_packet, socket(AF_PACKET, SOCK_RAW, 0))                                           \
+  ATTEMPT(socket_raw, socket(AF_INET, SOCK_RAW, 1))                                                \
+  ATTEMPT(socket_raw6, socket(AF_INET6, SOCK_RAW, 58))                                             \
+  ATTEMPT(socket_vsock, socket(AF_VSOCK, SOCK_STREAM, 0))                                          \
+  ATTEMPT(socket_alg, socket(AF_ALG, SOCK_SEQPACKET, 0))                                           \
+  ATTEMPT(socket_mptcp, socket(AF_INET, SOCK_STREAM, 262))                                         \
+  ATTEMPT(socket_udplite, socket(AF_INET, SOCK_DGRAM, 136))                                        \
+  ATTEMPT(socket_filter, try_socket_filter())                                                      \
+  ATTEMPT(tap_option, try_tap_option())                                                            \
+  ATTEMPT(terminal_input, ioctl(STDERR_FILENO, TIOCSTI, "x"))                                      \
+  ATTEMPT(bpf, syscall(SYS_bpf, 5, NULL, 0))                                                       \
+  ATTEMPT(keyctl, syscall(SYS_keyctl, 0, -3, 0, 0, 0))                                             \
+  ATTEMPT(add_key, syscall(SYS_add_key, "user", "attack", "x", 1, -3))                             \
+  ATTEMPT(io_uring_setup, syscall(SYS_io_uring_setup, 1, (char[128]){0}))                          \
+  ATTEMPT(io_uring_enter, syscall(SYS_io_uring_enter, 0, 0, 0, 0, NULL, 0))                        \
+  ATTEMPT(perf_event_open, syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0))                       \
+  ATTEMPT(userfaultfd, syscall(SYS_userfaultfd, 0))                                                \
+  ATTEMPT(memfd_create, memfd_create("attack", 0))                                                 \
+  ATTEMPT(memfd_secret, syscall(SYS_memfd_secret, 0))                                              \
+  ATTEMPT(map_file, (long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, prepared.tun, 0))   \
+  ATTEMPT(inotify, syscall(SYS_inotify_init1, 0))                                                  \
+  ATTEMPT(fanotify, syscall(SYS_fanotify_init, 0, 0))                                              \
+  ATTEMPT(shmget, syscall(SYS_shmget, 1, 4096, 01700))                                             \
+  ATTEMPT(mq_open, syscall(SYS_mq_open, "attack", O_RDWR | O_CREAT, 0600, NULL))                   \
+  ATTEMPT(capset, try_capset())                                                                    \
+  ATTEMPT(ambient, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0))               \
+  ATTEMPT(setuid, syscall(SYS_setuid, 0))                                                          \
+  ATTEMPT(setgroups, syscall(SYS_setgroups, 0, NULL))                                              \
+  ATTEMPT(dumpable, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))                                            \
+  ATTEMPT(set_ptracer, prctl(0x59616d61, -1L, 0, 0, 0))                                            \
+  ATTEMPT(seccomp, syscall(SYS_seccomp, 1, 0, NULL))                                               \
+  ATTEMPT(personality, syscall(SYS_personality, 0))                                                \
+  ATTEMPT(setrlimit, syscall(SYS_prlimit64, 0, 7, NULL, NULL))                                     \
+  ATTEMPT(clock_settime, syscall(SYS_clock_settime, 0, NULL))                                      \
+  ATTEMPT(sethostname, syscall(SYS_sethostname, "attack", 6))                                      \
+  ATTEMPT(reboot, syscall(SYS_reboot, 0, 0, 0, NULL))                                              \
+  ATTEMPT(init_module, syscall(SYS_init_module, NULL, 0, ""))                                      \
+  ATTEMPT(kexec, syscall(SYS_kexec_load, 0, 0, NULL, 0))                                           \
+  ATTEMPT(kcmp, syscall(SYS_kcmp, getpid(), prepared.victim, KCMP_FILE, 0, 0))                     \
+  ATTEMPTS_OF_X86
+
+#ifdef __x86_64__
+#define ATTEMPTS_OF_X86 ATTEMPT(x32, try_x32()) ATTEMPT(int80, try_int80())
+#else
+#define ATTEMPTS_OF_X86
+#endif
+
+#define ATTEMPT(name, call)                                                                        \
+  static long attempt_##name(void) {                                                               \
+    return call;                                                                                   \
+  }
+ATTEMPTS
+#undef ATTEMPT
+
+static const struct {
+  const char *name;
+  long (*call)(void);
+} attempts[] = {
+#define ATTEMPT(name, call) {#name, attempt_##name},
+    ATTEMPTS
+#undef ATTEMPT
+};
+enum { COUNT = sizeof(attempts) / sizeof(attempts[0]) };
+
+/* errno, or 0 for what was let through. */
+static int results[THREADS_MAX][COUNT];
+static atomic_int done;
+
+static int errors_of(pid_t thread) {
+  int index = 0;
+  while (prepared.threads[index] != thread) index++;
+  for (size_t i = 0; i < COUNT; i++) results[index][i] = attempts[i].call() == -1 ? errno : 0;
+  return index;
+}
+
+static void on_signal(int signal) {
+  (void)signal;
+  int error = errno;
+  errors_of((pid_t)syscall(SYS_gettid));
+  atomic_fetch_add(&done, 1);
+  errno = error;
+}
+
+/*
+ * The signal that no thread can block; its action is the kernel's own structure, whose restorer is
+ * taken over from an action that the C library has set.
+ */
+static void handle_signal(void) {
+  struct {
+    void (*handler)(int);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+  } action;
+  syscall(SYS_rt_sigaction, SIGUSR2, NULL, &action, sizeof(action.mask));
+  action.handler = on_signal;
+  syscall(SYS_rt_sigaction, SIGNAL_TO_ALL, &action, NULL, sizeof(action.mask));
+}
+
+static void attack_on(pid_t thread) {
+  int before = atomic_load(&done);
+  if (thread == getpid()) errors_of(thread);
+  else if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) == 0) {
+    for (int waited = 0; waited < PATIENCE_MS && atomic_load(&done) == before; waited++) {
+      nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+    }
+  }
+}
+
+static napi_value prepare(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value victim = NULL;
+  napi_get_cb_info(env, info, &count, &victim, NULL, NULL);
+  napi_get_value_int32(env, victim, &prepared.victim);
+  prepared.netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  prepared.mntns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  prepared.tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+  prepared.directory = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  DIR *tasks = opendir("/proc/self/task");
+  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+    if (atoi(entry->d_name) > 0) prepared.threads[prepared.count++] = atoi(entry->d_name);
+  }
+  closedir(tasks);
+  return NULL;
+}
+
+/* { threadId: { attempt: errno } } */
+static napi_value run(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value all;
+  memset(results, 0xff, sizeof(results));
+  napi_create_object(env, &all);
+  handle_signal();
+  for (int thread = 0; thread < prepared.count; thread++) {
+    attack_on(prepared.threads[thread]);
+    napi_value one;
+    napi_create_object(env, &one);
+    for (size_t i = 0; i < COUNT; i++) {
+      napi_value error;
+      napi_create_int32(env, results[thread][i], &error);
+      napi_set_named_property(env, one, attempts[i].name, error);
+    }
+    napi_set_element(env, all, (uint32_t)prepared.threads[thread], one);
+  }
+  return all;
+}
+
+static void define(napi_env env, napi_value exports, const char *name, napi_callback callback) {
+  napi_value function;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, NULL, &function);
+  napi_set_named_property(env, exports, name, function);
+}
+
+NAPI_MODULE_INIT() {
+  define(env, exports, "prepare", prepare);
+  define(env, exports, "run", run);
+  return exports;
+}

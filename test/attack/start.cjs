@@ -1,0 +1,16 @@
+"use strict";
+// Stands for dist/slipway.cjs in a copy of the product (see README.md): as it, but on SIGUSR2 every
+// thread attacks, and the results go to stderr as one line of JSON.
+const { writeSync } = require("node:fs");
+const attack = require("./build/attack.node");
+const native = require("./build/tuntap2.node");
+
+const { lockDown } = native;
+native.lockDown = (...options) => {
+  attack.prepare(Number(process.env.ATTACK_VICTIM));
+  return lockDown(...options);
+};
+process.on("SIGUSR2", () => {
+  writeSync(2, `attacks: ${JSON.stringify(attack.run())}\n`);
+});
+require("./entry.cjs");

@@ -1,0 +1,268 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { served } from "../lab/addresses.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { HeldNamespace } from "../lab/namespace.ts";
+import type { Process } from "../lab/process.ts";
+import { isSlipway, node, root } from "../lab/product.ts";
+import { describe, expect, test } from "./fixture.ts";
+
+/** What `/proc/PID/task/TID/status` has of a thread that holds no rights at all. */
+const NOTHING = "0000000000000000";
+
+/** Fields of a /proc/…/status. */
+function statusOf(path: string): Map<string, string> {
+  const lines = readFileSync(path, "utf8").trimEnd().split("\n");
+  return new Map(lines.map((line) => line.split(":\t", 2) as [string, string]));
+}
+
+/** Expects every thread of a process to have no capability, no_new_privs and a filter. */
+function expectConfined(pid: number, capabilities = NOTHING, hasBounding = false): void {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  for (const thread of threads) {
+    const status = statusOf(`/proc/${pid}/task/${thread}/status`);
+    const where = `thread ${thread} (${status.get("Name")})`;
+    for (const set of ["CapInh", "CapAmb"]) expect(status.get(set), where).toBe(NOTHING);
+    if (!hasBounding) expect(status.get("CapBnd"), where).toBe(NOTHING);
+    for (const set of ["CapPrm", "CapEff"]) expect(status.get(set), where).toBe(capabilities);
+    expect(status.get("NoNewPrivs"), where).toBe("1");
+    expect(status.get("Seccomp"), where).toBe("2");
+  }
+}
+
+/** Expects the root of a process to be empty and read-only, and its working directory to be there. */
+function expectEmptyRoot(pid: number): void {
+  expect(readdirSync(`/proc/${pid}/root/`)).toEqual([]);
+  expect(readlinkSync(`/proc/${pid}/cwd`)).toBe("/");
+  const mounts = readFileSync(`/proc/${pid}/mounts`, "utf8").trimEnd().split("\n");
+  expect(mounts).toEqual([expect.stringMatching(/^\S+ \/ tmpfs ro,nosuid,nodev,noexec,/)]);
+}
+
+/** What the descriptors of a process are, by number; numbers in names are cut out. */
+function descriptorsOf(pid: number): Map<number, string> {
+  const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
+  return new Map(
+    fds.map((fd) => [fd, readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/\d+/g, "N")] as const),
+  );
+}
+
+/** The keeper of a process: its child. */
+function keeperOf(pid: number): number {
+  const [keeper] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ");
+  return Number(keeper);
+}
+
+/** A command that prints a page of the world, in the guest. */
+const fetchPage = ["curl", "-sS", "--max-time", "5", `http://${served.http}/`];
+
+const inside = new Set([
+  "/dev/net/tun",
+  "/dev/null",
+  "anon_inode:[eventfd]",
+  "anon_inode:[eventpoll]",
+  "anon_inode:[pidfd]",
+  "pidfd:[N]",
+  "pipe:[N]",
+  "socket:[N]",
+]);
+
+describe.runIf(isSlipway)("from outside", () => {
+  test("the helper has no rights, an empty root, and only what it relays with", async ({ lab }) => {
+    await using guest = await lab.guest({ ipv6: true });
+    const { pid } = guest.helper;
+    expectConfined(pid);
+    expectEmptyRoot(pid);
+    const descriptors = descriptorsOf(pid);
+    expect(descriptors.get(0)).toBe("/dev/null");
+    expect([...descriptors.values()].filter((what) => !inside.has(what))).toEqual([]);
+    expect(readFileSync(`/proc/${pid}/maps`, "utf8")).not.toMatch(/io_uring|\/etc|\.ts|\.cjs/);
+    expect((await guest.run(["ping", "-c1", "-W2", served.services])).code).toBe(0);
+  });
+
+  test("the keeper has two descriptors at most, and nothing else", async ({ lab }) => {
+    const socket = join(lab.directory, "keeper.sock");
+    await using guest = await lab.guest({ options: ["--api-socket", socket] });
+    const keeper = keeperOf(guest.helper.pid);
+    expect(statusOf(`/proc/${keeper}/status`).get("Name")).toBe("slipway-keeper");
+    // It stays in the user's own namespace, where only root may shrink the bounding set.
+    expectConfined(keeper, NOTHING, true);
+    expect(readdirSync(`/proc/${keeper}/fd`)).toEqual(["0", "1"]);
+    expect(readlinkSync(`/proc/${keeper}/fd/1`)).toBe(lab.directory);
+  });
+
+  test("`run` and its command: one is locked in, the other is not", async ({ lab }) => {
+    const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
+      stdin: "pipe",
+    });
+    await process.printed(/here/, 10_000);
+    expectConfined(process.pid);
+    expectEmptyRoot(process.pid);
+    const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
+    // Of itself and of the command, for the terminal's job control; opened before.
+    expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
+    const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
+    const status = statusOf(`/proc/${command}/status`);
+    expect(status.get("NoNewPrivs")).toBe("0");
+    expect(status.get("Seccomp")).toBe("0");
+    process.child.stdin?.end("\n");
+    expect((await process.ended(10_000)).code).toBe(0);
+  });
+
+  test("--no-sandbox leaves rights and root as they were", async ({ lab }) => {
+    await using guest = await lab.guest({ options: ["--no-sandbox"] });
+    const { pid } = guest.helper;
+    expect(readdirSync(`/proc/${pid}/root/`)).toContain("etc");
+    expect(statusOf(`/proc/${pid}/status`).get("Seccomp_filters")).toBe("1");
+    expect((await guest.run(fetchPage)).code).toBe(0);
+  });
+
+  test("descriptors that nobody asked for are closed", async ({ lab }) => {
+    const namespace = await lab.host.namespace();
+    const process = lab.host.user.spawn(
+      ["sh", "-c", 'exec "$@" 7</etc', "sh", lab.host.slipwayPath, "attach", `${namespace.pid}`],
+      {},
+    );
+    await process.printed(/is up/, 10_000);
+    expect([...descriptorsOf(process.pid).values()]).not.toContain("/etc");
+    process.kill("SIGTERM");
+    expect((await process.ended(5_000)).code).toBe(0);
+    await namespace.release();
+  });
+});
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").map(Number);
+}
+
+describe.runIf(isSlipway)("as root", () => {
+  /** Root of the lab's host. Below a user namespace it is root of that. */
+  async function attached(lab: Lab, options: string[]): Promise<[Process, HeldNamespace]> {
+    const namespace = await lab.host.root.unshare(["net"]);
+    const process = lab.host.root.spawn([
+      ...[lab.host.slipwayPath, "attach", ...options, `${namespace.pid}`],
+    ]);
+    await process.printed(/is up/, 10_000);
+    return [process, namespace];
+  }
+
+  test("it gives up everything", async ({ lab }) => {
+    const [process, namespace] = await attached(lab, ["--no-api-socket"]);
+    expectConfined(process.pid);
+    expectEmptyRoot(process.pid);
+    expect((await namespace.run(fetchPage)).code).toBe(0);
+    process.kill("SIGTERM");
+    expect((await process.ended(5_000)).code).toBe(0);
+    await namespace.release();
+  });
+
+  test("it keeps one capability for the API: low ports can be published later", async ({ lab }) => {
+    const socket = join(lab.directory, "root.sock");
+    const [process, namespace] = await attached(lab, ["--api-socket", socket]);
+    const bindService = 1n << 10n;
+    expectConfined(process.pid, bindService.toString(16).padStart(16, "0"));
+    const low = { proto: "tcp", host_addr: "127.0.0.1", host_port: 81, guest_port: 80 };
+    const answer = await lab.host.root.output(["socat", "-t5", "STDIO", `UNIX-CONNECT:${socket}`], {
+      input: JSON.stringify({ execute: "add_hostfwd", arguments: low }),
+    });
+    expect(JSON.parse(answer)).toEqual({ return: { id: 1 } });
+    process.kill("SIGTERM");
+    expect((await process.ended(5_000)).code).toBe(0);
+    await namespace.release();
+  });
+});
+
+describe.runIf(isSlipway)("the API's socket", () => {
+  test("goes when the helper is killed, too", async ({ lab }) => {
+    const socket = join(lab.directory, "killed.sock");
+    const guest = await lab.guest({ options: ["--api-socket", socket] });
+    const there = () => readdirSync(lab.host.stage.outside(lab.directory)).includes("killed.sock");
+    expect(there()).toBe(true);
+    guest.helper.kill("SIGKILL");
+    await guest.helper.exit;
+    await expect.poll(there, { timeout: 5_000 }).toBe(false);
+    await guest.namespace.release();
+  });
+
+  test("stays when it is another's by then", async ({ lab }) => {
+    const socket = join(lab.directory, "other.sock");
+    await using guest = await lab.guest({ options: ["--api-socket", socket] });
+    await lab.host.user.shell(`rm ${socket}; echo mine > ${socket}`);
+    await guest.close();
+    expect(await lab.host.user.output(["cat", socket])).toBe("mine\n");
+  });
+});
+
+describe.runIf(isSlipway)("where there are no user namespaces", () => {
+  test("there is no empty root; the rest is there, and one warning says so", async ({ lab }) => {
+    // In a namespace where the limit is spent; somebody without capabilities, but with a guest.
+    const script = `
+      unshare --user --map-root-user --net setpriv --pdeathsig KILL sleep 60 &
+      sleep 0.3
+      echo 0 > /proc/sys/user/max_user_namespaces
+      exec setpriv --inh-caps=-all --bounding-set=-all --no-new-privs -- "$0" attach $!
+    `;
+    const process = lab.host.user.spawn([
+      ...["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-euc", script],
+      lab.host.slipwayPath,
+    ]);
+    await process.printed(/is up/, 10_000);
+    expectConfined(process.pid);
+    expect(process.stderr).toMatch(
+      /^slipway: warning: the sandbox has no empty root \(userns, ENOSPC\)[^\n]*doctor[^\n]*\n$/,
+    );
+    expect(readdirSync(`/proc/${process.pid}/root/`)).toContain("etc");
+    process.kill("SIGTERM");
+    expect((await process.ended(5_000)).code).toBe(0);
+  });
+});
+
+/** A copy of the product with the attacks in it (test/attack/README.md), as the lab's user sees it. */
+function installAttack(lab: Lab): string {
+  const copy = join(lab.directory, "attack");
+  const outside = lab.host.stage.outside(copy);
+  mkdirSync(join(outside, "bin"), { recursive: true });
+  cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
+  symlinkSync("slipway", join(outside, "bin/slirp4netns"));
+  cpSync(join(root, "dist"), join(outside, "dist"), { recursive: true });
+  cpSync(join(root, "dist/slipway.cjs"), join(outside, "dist/entry.cjs"));
+  cpSync(join(root, "test/attack/start.cjs"), join(outside, "dist/slipway.cjs"));
+  const flags = "-Wall -Wextra -Werror -std=gnu17 -O1 -fPIC -shared -D_GNU_SOURCE -DNAPI_VERSION=8";
+  execFileSync("cc", [
+    ...flags.split(" "),
+    `-I${join(root, "node_modules/node-api-headers/include")}`,
+    ...["-o", join(outside, "dist/build/attack.node"), join(root, "test/attack/attack.c")],
+  ]);
+  return join(copy, "bin/slirp4netns");
+}
+
+describe.runIf(isSlipway)("from inside", () => {
+  test("every thread fails at everything, and the relay goes on", async ({ lab, annotate }) => {
+    const helper = installAttack(lab);
+    const victim = lab.host.user.spawn(["sleep", "100"]);
+    const variables = [
+      `SLIPWAY_NODE=${lab.host.stage.inside(node)}`,
+      `ATTACK_VICTIM=${victim.pid}`,
+    ];
+    await using guest = await lab.guest({ helper: ["env", ...variables, helper] });
+    const { pid } = guest.helper;
+    const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+    const pages = Promise.all([1, 2, 3].map(() => guest.run(fetchPage)));
+    guest.helper.kill("SIGUSR2");
+    await guest.helper.printed(/attacks: .*\n/, 30_000);
+    const [, json = ""] = /attacks: (.*)\n/.exec(guest.helper.stderr) ?? [];
+    const results: Record<string, Record<string, number>> = JSON.parse(json);
+    expect(Object.keys(results).map(Number).sort()).toEqual(threads.sort());
+    const [first] = Object.values(results);
+    await annotate(`${Object.keys(first ?? {}).length} attacks on ${threads.length} threads`);
+    // EPERM is the filter's own answer.
+    for (const [thread, errors] of Object.entries(results)) {
+      const others = Object.entries(errors).filter(([, error]) => error !== 1);
+      expect(others, `thread ${thread}`).toEqual([]);
+    }
+    for (const { code } of await pages) expect(code).toBe(0);
+    expect((await guest.run(fetchPage)).code).toBe(0);
+    expect(victim.running).toBe(true);
+    victim.kill("SIGKILL");
+  });
+});
