@@ -1,4 +1,5 @@
 import type { Family } from "../base/address.js";
+import { formatMac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { AttachConfig } from "./command-line.js";
 
@@ -21,8 +22,11 @@ function slipwayLine({ tap, target }: AttachConfig, { plans, mtu, dns }: GuestCo
   return `${tap} is up: ${networks.join("; ")}; MTU ${mtu}; ${end}\n`;
 }
 
-/** The words of slirp4netns 1.2, which its users' scripts and logs know. */
-function slirp4netnsList({ network, apiSocket }: AttachConfig, { outbound }: GuestConfig): string {
+/** The words of slirp4netns 1.3, which its users' scripts and logs know. */
+function slirp4netnsList(
+  { network, apiSocket, mac }: AttachConfig,
+  { outbound }: GuestConfig,
+): string {
   const { ipv4: plan, mtu, hostLoopback } = network;
   const lines = [
     "Starting slirp",
@@ -38,8 +42,9 @@ function slirp4netnsList({ network, apiSocket }: AttachConfig, { outbound }: Gue
   if (typeof apiSocket === "object") lines.push(`* API Socket:      ${apiSocket.path}`);
   for (const family of [4, 6] satisfies Family[]) {
     const address = outbound[family];
-    if (address !== null) lines.push(`* Outbound IPv${family}:   ${address}`);
+    if (address !== null) lines.push(`* Outbound IPv${family}:    ${address}`);
   }
+  if (mac !== null) lines.push(`* MAC address:     ${formatMac(mac)}`);
   if (hostLoopback) {
     lines.push(
       `WARNING: 127.0.0.1:* on the host is accessible as ${plan.gateway} (set --disable-host-loopback to prohibit connecting to 127.0.0.1:*)`,

@@ -13,6 +13,7 @@ import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { startLogging } from "./logging.js";
+import { processOf, watchNamespaceFile } from "./netns-file.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
@@ -37,13 +38,21 @@ export async function attach(options: AttachConfig): Promise<void> {
     adoptInherited("--exit-fd", exitFd);
     endings.push(exitFd);
   }
-  if (target.pid !== null) endings.push(openProcess(target.pid));
+  const pid = target.pid ?? (options.exitWithNetns ? processOf(target.netns) : null);
+  const pidfd = pid === null ? null : openProcess(pid);
+  if (pidfd !== null) endings.push(pidfd);
 
   const { pcap } = options;
   const capture = pcap === null ? null : openCapture(pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
-  const tap = openTap(target, options.tap, options.configure ? tapSettings(config) : null);
+  const tap = openTap(
+    target,
+    options.tap,
+    options.configure ? tapSettings(config, options.mac) : null,
+  );
+  // What had its number by then may have been another's namespace.
+  if (pid !== null && pidfd !== null && native.pidfdSignal(pidfd, 0) < 0) throw doesNotExist(pid);
   const loop = new Loop();
   const onGone = (why: string) =>
     fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
@@ -65,6 +74,9 @@ export async function attach(options: AttachConfig): Promise<void> {
     if (loop.watchFd(fd, () => end(why)) < 0)
       throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
   }
+  if (options.exitWithNetns && pidfd === null) {
+    watchNamespaceFile(target.netns, () => end("the file of its namespace is gone"));
+  }
   for (const signal of END_SIGNALS) {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
   }
@@ -84,10 +96,12 @@ export async function attach(options: AttachConfig): Promise<void> {
 /** A pidfd, so that the end of the process is seen and its number is not taken for another's. */
 function openProcess(pid: number): number {
   const pidfd = native.pidfdOpen(pid);
-  if (pidfd < 0) {
-    throw new UserError(`process ${pid} does not exist: give the PID of a running process`);
-  }
+  if (pidfd < 0) throw doesNotExist(pid);
   return pidfd;
+}
+
+function doesNotExist(pid: number): UserError {
+  return new UserError(`process ${pid} does not exist: give the PID of a running process`);
 }
 
 function announce(text: string): void {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import type * as v from "valibot";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
+import type { Mac } from "../base/mac.js";
 import { NO_PORTS } from "../base/port-set.js";
 import type { ApiSocketOption } from "./api-socket.js";
 import { type ControlOptions, type ControlRequest, controlCommands } from "./control-commands.js";
@@ -53,7 +54,11 @@ export interface AttachConfig {
   readonly target: Target;
   /** Whether lo, TAP, address and route are set, or only the TAP opened. */
   readonly configure: boolean;
+  /** Ethernet address of the TAP; null for the one that the kernel gives it. */
+  readonly mac: Mac | null;
   readonly readyFd: number | null;
+  /** Whether to end when the namespace's file is removed. */
+  readonly exitWithNetns: boolean;
   readonly exitFd: number | null;
   readonly apiSocket: ApiSocketOption;
   /** Whether figures are printed at the end. */
@@ -245,9 +250,10 @@ function attachCommand(ask: Ask): Command {
     .argument("[tapname]", "name of the TAP in the namespace", "tap0")
     .addOption(option.readyFd)
     .addOption(option.exitFd)
+    .addOption(option.exitWithNetns)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
-      const { tap, readyFd, exitFd, stats, pcap, sandbox } = options;
+      const { tap, readyFd, exitFd, exitWithNetns, stats, pcap, sandbox } = options;
       ask({
         kind: "attach",
         config: {
@@ -257,6 +263,8 @@ function attachCommand(ask: Ask): Command {
           configure: true,
           readyFd,
           exitFd,
+          exitWithNetns,
+          mac: null,
           apiSocket: apiSocketOption(options.apiSocket),
           publish: publishOptions(options),
           log: logOptions(options),
@@ -270,7 +278,7 @@ function attachCommand(ask: Ask): Command {
   return withNetworkOptions(command);
 }
 
-/** The command line of slirp4netns 1.2; superfluous arguments are ignored as there. */
+/** The command line of slirp4netns 1.3; superfluous arguments are ignored as there. */
 function slirp4netnsProgram(ask: Ask): Command {
   const program = new Command("slirp4netns")
     .description("User-mode networking for unprivileged network namespaces, by Slipway.")
@@ -282,17 +290,23 @@ function slirp4netnsProgram(ask: Ask): Command {
     .allowExcessArguments()
     .addOption(option.configure)
     .addOption(option.exitFd)
+    .addOption(option.exitWithNetns)
     .addOption(option.readyFd)
     .addOption(option.enableIpv6)
     .addOption(option.disableHostLoopback)
     .addOption(option.apiSocket)
     .addOption(option.netnsType)
     .addOption(option.usernsPath)
+    .addOption(option.macaddress)
     .addOption(option.enableSandbox)
     .addOption(option.enableSeccomp)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
       const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap, sandbox } = options;
+      const { exitWithNetns, macaddress: mac } = options;
+      if (mac !== null && !configure) {
+        throw new UserError("--macaddress is for --configure: give that, too", 2);
+      }
       ask({
         kind: "attach",
         config: {
@@ -302,6 +316,8 @@ function slirp4netnsProgram(ask: Ask): Command {
           configure,
           readyFd,
           exitFd,
+          exitWithNetns,
+          mac,
           apiSocket: apiSocket === null ? "none" : { path: apiSocket },
           publish: { ports: [], auto: null, toLoopback: false },
           log: logOptions(options),

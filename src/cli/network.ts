@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import type { TapSettings } from "../attach.js";
 import type { Address } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
 import {
   type AddressPlan,
   type DnsConfig,
@@ -76,8 +77,10 @@ export function guestConfig(
   };
 }
 
-export function tapSettings({ plans, mtu }: GuestConfig): TapSettings {
-  return { plans, mtu, txqueuelen: TXQUEUELEN };
+/** @param mac of the TAP; null for the one that the kernel gives it */
+export function tapSettings({ plans, mtu }: GuestConfig, mac: Mac | null = null): TapSettings {
+  const settings = { plans, mtu, txqueuelen: TXQUEUELEN };
+  return mac === null ? settings : { ...settings, mac };
 }
 
 /** The hostname of a process that shares ours, as it is in its UTS namespace; otherwise null. */

@@ -4,6 +4,7 @@ import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
+import { isMulticastMac, type Mac, parseMac } from "../base/mac.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor, type Timeouts } from "../base/plan.js";
 import { type PortSet, parsePortSet } from "../base/port-set.js";
 
@@ -125,6 +126,11 @@ export const option = {
   ),
   usernsPath: new Option("--userns-path <path>", "user namespace to enter"),
   noSandbox: new Option("--no-sandbox", "keep the rights that the sandbox takes: to find faults"),
+  exitWithNetns: new Option(
+    "--exit-with-netns",
+    "end when the file of the namespace is removed, where it is named by a path",
+  ),
+  macaddress: new Option("--macaddress <mac>", "Ethernet address of the TAP, with --configure"),
   enableSandbox: new Option("--enable-sandbox", "as by default; for callers of slirp4netns"),
   enableSeccomp: new Option("--enable-seccomp", "as by default; for callers of slirp4netns"),
 } as const;
@@ -306,6 +312,7 @@ const publishEntries = {
 const apiEntries = { apiSocket: v.optional(v.union([v.string(), v.boolean()]), true) };
 const descriptorEntries = {
   readyFd: v.nullish(wholeNumber("--ready-fd", 0, FD_MOST), null),
+  exitWithNetns: flag,
   exitFd: v.nullish(wholeNumber("--exit-fd", 0, FD_MOST), null),
 };
 
@@ -343,6 +350,7 @@ export const slirp4netnsOptions = v.object({
     ({ input }) => `--netns-type is ${input}: it must be pid or path`,
   ),
   usernsPath: v.nullish(v.string(), null),
+  macaddress: v.nullish(hostMac("--macaddress"), null),
   tap: interfaceName,
 });
 
@@ -421,6 +429,21 @@ function planOf(text: string, family: Family): AddressPlan {
     throw new RangeError(`"${text}" is not an IPv${family} network; write one like ${example}`);
   }
   return planFor(prefix);
+}
+
+/** An Ethernet address that an interface can have: no group's, and not all zeros. */
+function hostMac(name: string) {
+  return v.pipe(
+    v.string(),
+    v.rawTransform<string, Mac>(({ dataset, addIssue, NEVER }) => {
+      const mac = parseMac(dataset.value);
+      if (mac !== null && mac !== 0 && !isMulticastMac(mac)) return mac;
+      addIssue({
+        message: `${name} ${dataset.value} is no interface's Ethernet address: write one like 02:00:5e:10:00:01`,
+      });
+      return NEVER;
+    }),
+  );
 }
 
 function ipAddress(name: string) {

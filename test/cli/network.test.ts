@@ -127,6 +127,8 @@ const attachment: AttachConfig = {
   target: { netns: "/proc/42/ns/net", userns: null, pid: 42 },
   configure: true,
   readyFd: null,
+  mac: null,
+  exitWithNetns: false,
   exitFd: null,
   apiSocket: "none",
   publish: { ports: [], auto: null, toLoopback: false },
@@ -161,7 +163,7 @@ test("slirp4netns does not warn of a host loopback that is not reachable", () =>
 test("slirp4netns announces the addresses it sends from", () => {
   const outbound = { 4: address("192.0.2.1"), 6: address("2001:db8::1") };
   expect(announcement(attachment, { ...config, outbound })).toContain(
-    "* Outbound IPv4:   192.0.2.1\n* Outbound IPv6:   2001:db8::1\n",
+    "* Outbound IPv4:    192.0.2.1\n* Outbound IPv6:    2001:db8::1\n",
   );
 });
 

@@ -1,0 +1,40 @@
+import { statSync, watch } from "node:fs";
+import path from "node:path";
+import { UserError } from "../base/errors.js";
+
+/** The process of a path such as /proc/42/ns/net; null for any other. */
+export function processOf(file: string): number | null {
+  const [, pid] = /^\/proc\/(\d+)\/(?:task\/\d+\/)?ns\/net$/.exec(file) ?? [];
+  return pid === undefined ? null : Number(pid);
+}
+
+/**
+ * Calls back once the file of a namespace is removed or replaced, as `ip netns delete` and podman do.
+ * Our TAP keeps the namespace itself alive, so that its own end cannot be seen. Opened here, the
+ * watch goes on in a sandbox.
+ * @throws UserError when the directory cannot be watched
+ */
+export function watchNamespaceFile(file: string, onGone: () => void): void {
+  const name = path.basename(file);
+  const before = identityOf(file);
+  try {
+    watch(path.dirname(file), (event, changed) => {
+      if (event === "rename" && changed === name && identityOf(file) !== before) onGone();
+    });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new UserError(
+      `--exit-with-netns: the directory of ${file} cannot be watched (${code}): see sysctl fs.inotify`,
+    );
+  }
+}
+
+/** Device and inode; null when there is no such file, or it is out of our reach. */
+function identityOf(file: string): string | null {
+  try {
+    const { dev, ino } = statSync(file);
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
+  }
+}
