@@ -5,6 +5,9 @@ import { compare } from "./comparison.ts";
 import { image, serving } from "./image.ts";
 import { fetch4, fetch6, Podman, seenFromHost, seenFromWorld } from "./podman.ts";
 
+/** In the shell, the number of the helper, by its descriptors; brackets keep pgrep's own shell out. */
+const helperPid = "$(pgrep --full -- '-e 3 -r [4] ')";
+
 compare("podman run", Podman.create, (check) => {
   check("has podman's addresses, MTU and route", async (podman) => {
     const text = await podman.run([], "sh", "-c", "ip link show tap0; ip -4 address; ip route");
@@ -61,6 +64,25 @@ compare("podman run", Podman.create, (check) => {
     await podman.do("wait", box.id);
     await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
   });
+
+  check("the helper has a filter of system calls", async (podman) => {
+    await using _box = await podman.start([], "sleep", "1000");
+    const status = await podman.account.user.shell(`cat /proc/${helperPid}/status`);
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+  });
+
+  check(
+    "the helper has no capability and no files",
+    async (podman) => {
+      await using _box = await podman.start([], "sleep", "1000");
+      const status = await podman.account.user.shell(`cat /proc/${helperPid}/status`);
+      expect(status).toMatch(/^CapEff:\t0{16}$/m);
+      expect(status).toMatch(/^CapBnd:\t0{16}$/m);
+      expect(await podman.account.user.shell(`ls -A /proc/${helperPid}/root/`)).toBe("");
+    },
+    { slirp4netns: "CAP_NET_BIND_SERVICE, /etc and /run", error: /CapEff:/ },
+  );
 
   check("restart", async (podman) => {
     const port = podman.port();
