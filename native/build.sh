@@ -1,7 +1,8 @@
 #!/bin/bash
 # Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, ../bin/slirp4netns), each
 # only when a source is newer. --sanitize builds build/tuntap2-asan.node, with ASan and UBSan,
-# instead. CC chooses the compiler.
+# instead; --faults builds build/tuntap2-faults.node, whose system calls fail when they are told to
+# (faults/faults.c), for tests alone. CC chooses the compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -31,13 +32,17 @@ outdated() {
 build_addon() {
   local target=$1
   shift
+<<<<<<< HEAD
   outdated "$target" src build/syscalls.inc || return 0
+=======
+  outdated "$target" src faults || return 0
+>>>>>>> 391416a (Faults: what was accepted is delivered or reset, by tests of the real thing failing)
   local include
   include=$(headers)
   echo "native: $target"
   mkdir -p build
   "$compiler" "${warnings[@]}" -fvisibility=hidden -fPIC -D_GNU_SOURCE -DNAPI_VERSION=8 \
-    -I"$include" "$@" -shared -Wl,-z,relro,-z,now -o "$target.new" src/*.c -lm
+    -I"$include" -shared -Wl,-z,relro,-z,now -o "$target.new" src/*.c "$@" -lm
   mv "$target.new" "$target"
 }
 
@@ -77,8 +82,13 @@ case ${1:-} in
       -fsanitize=address,undefined -fno-sanitize-recover=undefined \
       -ffile-prefix-map=src/=node-tuntap2/src/
     ;;
+  --faults)
+    wrapped="-Wl,--wrap=epoll_ctl $(sed -n 's/^WRAP(\([a-z0-9_]*\),.*/-Wl,--wrap=\1/p' faults/faults.c)"
+    # shellcheck disable=SC2086 # the options are words
+    build_addon build/tuntap2-faults.node -O2 faults/faults.c $wrapped
+    ;;
   *)
-    echo "usage: native/build.sh [--sanitize]" >&2
+    echo "usage: native/build.sh [--sanitize|--faults]" >&2
     exit 2
     ;;
 esac

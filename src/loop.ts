@@ -5,7 +5,7 @@ import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import type { SwitchPort } from "./network/switch.js";
-import { Epoll, Errno } from "./sys/constants.js";
+import { Epoll } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import { reclaimMemory } from "./sys/reclaim.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/token.js";
@@ -39,6 +39,17 @@ const FAULT_MEMORY = 60_000;
  * @param isFault its stack failed again and again; otherwise its TAP was deleted
  */
 export type OnGone = (why: string, isFault: boolean) => void;
+
+/** Not among those that Node names. */
+const EBADFD = 77;
+
+/**
+ * Whether an errno of a TAP says that it was deleted (drivers/net/tun.c: EBADFD). Others pass: EAGAIN,
+ * EIO while the link is down, for as long as the guest wants, ENOMEM.
+ */
+function isGone(errno: number): boolean {
+  return errno === EBADFD;
+}
 
 /** A guest of the loop and what is to be told about it. */
 interface Served {
@@ -258,9 +269,7 @@ export class Loop {
   /** A deleted TAP reports an error for ever: the guest ends. */
   #onTap({ guest, onGone }: Served, now: number): void {
     const result = guest.onTap(now);
-    if (result >= 0 || result === -Errno.EAGAIN) return;
-    // EIO: the link is down, for as long as the guest wants.
-    if (result === -Errno.EIO) return;
+    if (result >= 0 || !isGone(-result)) return;
     this.removeGuest(guest);
     setImmediate(onGone, "the TAP was deleted", false);
   }

@@ -15,6 +15,11 @@ export function newFlowsBucket(most: number): TokenBucket {
   return new TokenBucket(most, Math.max(1, most * BURST));
 }
 
+/** Whether the kernel had no memory for now. */
+export function isOutOfMemory(errno: number): boolean {
+  return errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
+}
+
 /** Whether an open failed as the process, or the system, has no descriptor left. */
 export function isOutOfDescriptors(errno: number): boolean {
   return errno === Errno.EMFILE || errno === Errno.ENFILE;

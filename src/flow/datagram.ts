@@ -329,7 +329,7 @@ export class DatagramRelay {
     return session;
   }
 
-  #addSession(fd: number, session: Session, mac: Mac, now: number): Mapping {
+  #addSession(fd: number, session: Session, mac: Mac, now: number): Mapping | null {
     const { rule, client, clientPort, seen } = session;
     const endpoint = new Frame(this.#context.stack.bytes);
     endpoint.source = rule.guest;
@@ -339,14 +339,24 @@ export class DatagramRelay {
     const mapping = new Mapping(fd, this.#udp, endpoint, { to: client, as }, false, now);
     mapping.session = session;
     mapping.contact(client, clientPort);
+    return this.#add(mapping);
+  }
+
+  /** @returns null when the kernel has no memory to tell of its events */
+  #add(mapping: Mapping): Mapping | null {
     const id = this.#mappings.nextId();
-    native.watch(fd, Epoll.In, tokenOf(TokenKind.Datagram, this.#context.guest, id));
+    const token = tokenOf(TokenKind.Datagram, this.#context.guest, id);
+    if (native.watch(mapping.fd, Epoll.In, token) < 0) {
+      native.close(mapping.fd);
+      this.#context.drops.count(DropReason.HostRefused);
+      return null;
+    }
     this.#mappings.add(id, mapping);
     return mapping;
   }
 
   #open(frame: Frame, protocol: DatagramProtocol, route: Route, now: number): Mapping | null {
-    const { guest, config } = this.#context;
+    const { config } = this.#context;
     if (!this.#admit(now)) return null;
     const fd = this.#openSocket(frame, protocol, route);
     if (fd < 0) {
@@ -355,10 +365,7 @@ export class DatagramRelay {
     }
     const isFiltered = config.udpFiltering === "address" && route.as === null;
     const mapping = new Mapping(fd, protocol, frame, route, isFiltered, now);
-    const id = this.#mappings.nextId();
-    native.watch(fd, Epoll.In, tokenOf(TokenKind.Datagram, guest, id));
-    this.#mappings.add(id, mapping);
-    return mapping;
+    return this.#add(mapping);
   }
 
   /** Room for one more mapping: the oldest idle goes. @returns false when too many begin */

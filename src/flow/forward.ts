@@ -107,9 +107,14 @@ export class PortForwards {
     const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
     const hostPort = localAddress(fd)?.port ?? port.hostPort;
-    this.#lastId += 1;
-    const id = this.#lastId;
-    native.watch(fd, Epoll.In, tokenOf(TokenKind.Published, this.#context.guest, id));
+    const id = this.#lastId + 1;
+    const token = tokenOf(TokenKind.Published, this.#context.guest, id);
+    const watched = native.watch(fd, Epoll.In, token);
+    if (watched < 0) {
+      native.close(fd);
+      return watched;
+    }
+    this.#lastId = id;
     this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: -1 });
     return id;
   }

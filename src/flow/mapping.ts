@@ -165,11 +165,13 @@ export class MappingTable {
   }
 
   /** The id that the next mapping gets. */
+  /** What add() is to be called with, if at all. */
   nextId(): number {
-    return this.#freeIds.pop() ?? this.#byId.length;
+    return this.#freeIds.at(-1) ?? this.#byId.length;
   }
 
   add(id: number, mapping: Mapping): void {
+    if (this.#freeIds.at(-1) === id) this.#freeIds.pop();
     this.#byId[id] = mapping;
     mapping.place = this.#recency.add(id);
     if (mapping.session !== null) this.sessions.add(mapping, mapping.session);

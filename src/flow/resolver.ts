@@ -193,12 +193,14 @@ export class Resolver {
     const { config, guest } = this.#context;
     const fd = openOutbound(config.outbound, server, Socket.Datagram);
     if (fd < 0) return null;
-    const id = this.#freeIds.pop() ?? this.#attempts.length;
-    if (connectSocket(fd, server, DNS_PORT) < 0) {
+    const id = this.#freeIds.at(-1) ?? this.#attempts.length;
+    const connected = connectSocket(fd, server, DNS_PORT);
+    const token = tokenOf(TokenKind.Resolver, guest, id);
+    if (connected < 0 || native.watch(fd, Epoll.In, token) < 0) {
       native.close(fd);
       return null;
     }
-    native.watch(fd, Epoll.In, tokenOf(TokenKind.Resolver, guest, id));
+    this.#freeIds.pop();
     const message = Uint8Array.from(query.query.message);
     setDnsId(message, randomId());
     const attempt = { id, fd, server, message, query };

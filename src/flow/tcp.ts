@@ -17,7 +17,7 @@ import {
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
-import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import { isOutOfDescriptors, isOutOfMemory, newFlowsBucket } from "./admission.js";
 import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
@@ -77,6 +77,8 @@ class TcpFlow {
   received = 0;
   /** Both sides are established, or the guest has been answered. */
   connected = false;
+  /** The kernel had no memory for what it was to send; it takes it later, and tells nobody. */
+  sendsAgain = false;
   readable = false;
   writable = false;
   /** The host peer has closed or failed: read on to the end whatever a short read says (trap 1). */
@@ -316,7 +318,11 @@ export class TcpRelay {
       const flow = this.#flows[id];
       if (flow === undefined) continue;
       flow.queued = false;
-      this.#pump(id, flow);
+      if (flow.sendsAgain) {
+        flow.sendsAgain = false;
+        this.#forward(id, flow);
+      }
+      if (this.#flows[id] === flow) this.#pump(id, flow);
     }
     ids.length = 0;
   }
@@ -506,12 +512,7 @@ export class TcpRelay {
       const offered = this.#offered(pieces);
       const sent = native.sendmsg(flow.fd, memory, stack.iovOffset, pieces, 0);
       if (sent < 0) {
-        flow.writable = false;
-        if (sent === -Errno.EAGAIN) {
-          stack.consumed(id, 0);
-          return;
-        }
-        this.#dropHost(id, flow);
+        this.#onSendError(id, flow, -sent);
         return;
       }
       stack.consumed(id, sent);
@@ -523,8 +524,22 @@ export class TcpRelay {
       }
     }
     if (!flow.guestEnded && !flow.stackClosed) return;
-    this.#shutHost(flow);
-    this.#finishIfDone(id, flow);
+    if (this.#shutHost(flow)) this.#finishIfDone(id, flow);
+    else this.#abort(id, flow);
+  }
+
+  /** What was acknowledged to the guest and cannot be delivered must not look like a stream's end. */
+  #onSendError(id: number, flow: TcpFlow, errno: number): void {
+    if (isOutOfMemory(errno)) {
+      flow.sendsAgain = true;
+      this.#queue(this.#starved, id, flow);
+    } else if (errno === Errno.EAGAIN) {
+      flow.writable = false;
+    } else {
+      this.#abort(id, flow);
+      return;
+    }
+    this.#context.stack.consumed(id, 0);
   }
 
   #offered(pieces: number): number {
@@ -534,10 +549,13 @@ export class TcpRelay {
     return bytes;
   }
 
-  #shutHost(flow: TcpFlow): void {
-    if (flow.writeShut) return;
+  /** @returns false when the peer cannot be told that the stream has ended */
+  #shutHost(flow: TcpFlow): boolean {
+    if (flow.writeShut) return true;
     flow.writeShut = true;
-    native.shutdown(flow.fd, Socket.ShutdownWrite);
+    const result = native.shutdown(flow.fd, Socket.ShutdownWrite);
+    // ENOTCONN: the peer has reset the connection, as an event will tell.
+    return result >= 0 || result === -Errno.ENOTCONN;
   }
 
   /** Host → guest: at most a turn's budget. */
@@ -562,8 +580,11 @@ export class TcpRelay {
         stack.finish(id);
       } else if (received === -Errno.EAGAIN) {
         flow.readable = false;
+      } else if (isOutOfMemory(-received)) {
+        this.#queue(this.#starved, id, flow);
+        return;
       } else {
-        this.#dropHost(id, flow);
+        this.#abort(id, flow);
         return;
       }
     }

@@ -1,0 +1,295 @@
+import { execFileSync } from "node:child_process";
+import { cp, open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { link, served } from "../lab/addresses.ts";
+import { type Agent, type Connection, SocketError } from "../lab/agent/client.ts";
+import type { Guest } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import { isSlipway, node, root } from "../lab/product.ts";
+import { addForward, apiGuest } from "./api-client.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+const mebibyte = 1024 * 1024;
+
+interface Ends {
+  readonly inside: Connection;
+  readonly outside: Connection;
+}
+
+async function connect(lab: Lab, agent: Agent): Promise<Ends> {
+  const listener = await lab.world.agent.listen(served.services);
+  const inside = await agent.connect(listener.endpoint);
+  const outside = await listener.accept();
+  await listener.close();
+  return { inside, outside };
+}
+
+/** Both ways at once, with pauses: under way for as long as the pauses take. */
+async function exchange({ inside, outside }: Ends, bytes = 8 * mebibyte, pauses = 100) {
+  const oneWay = async (from: Connection, to: Connection) => {
+    const received = to.receive(bytes, pauses / 2);
+    const sent = await from.send(bytes, pauses);
+    await from.end();
+    expect(await received).toEqual(sent);
+  };
+  await Promise.all([oneWay(inside, outside), oneWay(outside, inside)]);
+}
+
+async function answers(lab: Lab, agent: Agent): Promise<void> {
+  const { inside, outside } = await connect(lab, agent);
+  await inside.write("question");
+  expect(await outside.read(8)).toBe("question");
+  await outside.write("answer");
+  expect(await inside.read(6)).toBe("answer");
+  await Promise.all([inside.close(), outside.close()]);
+}
+
+const test = base.runIf(isSlipway);
+
+describe("a trap in WASM", () => {
+  /**
+   * Overwrites the beginning of the stack's memory in the running process: its static data. The memory
+   * of a former stack may still be there.
+   */
+  async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
+    const memories = (await lab.host.root.output(["cat", `/proc/${helper.pid}/maps`]))
+      .split("\n")
+      .map((line) => /^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *$/.exec(line))
+      .map((match) => [Number(`0x${match?.[1]}`), Number(`0x${match?.[2]}`)])
+      .filter(([start, end]) => end - start === 256 * mebibyte);
+    const block = 65_536;
+    for (const [start] of memories) {
+      const to = [`of=/proc/${helper.pid}/mem`, `seek=${start / block}`, "conv=notrunc"];
+      await lab.host.root.shell(
+        `tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none`,
+      );
+    }
+  }
+
+  test("costs the guest its connections; what is published goes on; the fourth ends the process", async ({
+    lab,
+  }) => {
+    const { guest, socket } = await apiGuest(lab, {});
+    const agent = await guest.agent();
+    const server = await agent.listen("0.0.0.0");
+    const published = { address: link.host, port: 8090 };
+    await addForward(lab, socket, {
+      proto: "tcp",
+      host_addr: published.address,
+      host_port: published.port,
+      guestPort: server.endpoint.port,
+    });
+    for (let fault = 1; fault <= 3; fault += 1) {
+      const { inside, outside } = await connect(lab, agent);
+      await corrupt(lab, guest);
+      await inside.write("into the void");
+      expect(await outside.closed()).toBe("ECONNRESET");
+      await inside.write("again").catch(() => undefined);
+      expect(await inside.closed()).toBe("ECONNRESET");
+      await answers(lab, agent);
+      const client = await lab.world.agent.connect(published);
+      await client.write("hello");
+      expect(await (await server.accept()).read(5)).toBe("hello");
+      const lines = guest.helper.stderr.trim().split("\n");
+      expect(lines).toHaveLength(fault);
+      expect(lines.at(-1)).toMatch(
+        /^slipway: error: the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
+      );
+    }
+    const { inside } = await connect(lab, agent);
+    await corrupt(lab, guest);
+    await inside.write("once too often");
+    const { code, stderr } = await guest.helper.ended(10_000);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /\nslipway: tap0: the stack failed \(.+\): the network of .+ is gone\n$/,
+    );
+    await guest.close();
+  });
+});
+
+describe("what was under way goes on, whole, when", () => {
+  test("the host's network was gone", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const agent = await guest.agent();
+    const under = exchange(await connect(lab, agent));
+    await delay(300);
+    await lab.host.root.shell("ip link set eth0 down");
+    const { code } = await agent.refusal({ address: served.services, port: 9 });
+    expect(code).toBe("ENETUNREACH");
+    await delay(1_000);
+    await lab.host.root.shell(`
+      ip link set eth0 up
+      ip route add default via ${link.world}
+      ip route add throw 192.0.2.1 2>/dev/null || true
+    `);
+    await under;
+    await answers(lab, agent);
+  });
+
+  test("the host's address changed for a while, which new connections follow", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const agent = await guest.agent();
+    const udp = await agent.udp("0.0.0.0");
+    const echo = await lab.world.agent.echoUdp(served.services);
+    const asksByUdp = async () => {
+      await udp.send(echo, "who");
+      expect((await udp.receive()).text).toBe("who");
+    };
+    await asksByUdp();
+    const under = exchange(await connect(lab, agent));
+    const [from, to] = [`${link.host}/${link.length}`, `198.51.100.77/${link.length}`];
+    const route = `ip route replace default via ${link.world}`;
+    await lab.host.root.shell(
+      `ip address del ${from} dev eth0; ip address add ${to} dev eth0; ${route}`,
+    );
+    await answers(lab, agent);
+    await asksByUdp();
+    await delay(500);
+    await lab.host.root.shell(
+      `ip address del ${to} dev eth0; ip address add ${from} dev eth0; ${route}`,
+    );
+    await under;
+    await asksByUdp();
+  });
+
+  test("the process was suspended", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const agent = await guest.agent();
+    const idle = await connect(lab, agent);
+    const under = exchange(await connect(lab, agent));
+    await delay(300);
+    guest.helper.kill("SIGSTOP");
+    await delay(5_000);
+    guest.helper.kill("SIGCONT");
+    await under;
+    await idle.inside.write("still here");
+    expect(await idle.outside.read(10)).toBe("still here");
+    await answers(lab, agent);
+  });
+
+  test("the TAP was down and up again", async ({ lab }) => {
+    await using guest = await lab.guest();
+    const agent = await guest.agent();
+    const under = exchange(await connect(lab, agent));
+    await delay(300);
+    await guest.namespace.shell("ip link set tap0 down");
+    await delay(500);
+    await guest.namespace.shell("ip link set tap0 up; ip route add default via 10.0.2.2");
+    await under;
+    await answers(lab, agent);
+    expect(guest.helper.stderr).toBe("");
+  });
+});
+
+test("a guest that comes again with another MAC, by DHCP, is found", async ({ lab }) => {
+  const { guest, socket } = await apiGuest(lab, {});
+  const agent = await guest.agent();
+  const server = await agent.listen("0.0.0.0");
+  const published = { address: link.host, port: 8091 };
+  await addForward(lab, socket, {
+    proto: "tcp",
+    host_addr: published.address,
+    host_port: published.port,
+    guestPort: server.endpoint.port,
+  });
+  const asksPublished = async () => {
+    const client = await lab.world.agent.connect(published);
+    await client.write("hello");
+    const accepted = await server.accept();
+    expect(await accepted.read(5)).toBe("hello");
+    await Promise.all([client.close(), accepted.close()]);
+  };
+  await asksPublished();
+  await guest.namespace.shell(`
+    ip link set tap0 down
+    ip address flush dev tap0
+    ip link set tap0 address 02:00:5e:10:00:01
+    ip link set tap0 up
+  `);
+  const lease = await guest.run([
+    ...["busybox", "udhcpc", "-i", "tap0", "-n", "-q", "-f", "-s", "/bin/true"],
+  ]);
+  expect(lease.stderr).toMatch(/lease of 10\.0\.2\.\d+ obtained/);
+  await guest.namespace.shell(
+    "ip address add 10.0.2.100/24 dev tap0; ip route add default via 10.0.2.2",
+  );
+  await answers(lab, agent);
+  await asksPublished();
+  await guest.close();
+});
+
+describe("with system calls that fail at random", () => {
+  /** Of 65536 calls, so many fail. */
+  const rate = 4_000;
+
+  /** The product, with the addon of native/build.sh --faults in it. */
+  async function faultyHelper(
+    lab: Lab,
+  ): Promise<{ program: string[]; set: (rate: number) => Promise<void> }> {
+    execFileSync(join(root, "native/build.sh"), ["--faults"], { stdio: "ignore" });
+    const directory = join(lab.directory, "faults");
+    const outside = lab.host.stage.outside(directory);
+    await cp(join(root, "dist"), outside, { recursive: true });
+    await cp(join(root, "native/build/tuntap2-faults.node"), join(outside, "build/tuntap2.node"));
+    const control = join(outside, "rate");
+    const set = async (value: number) => {
+      // In place: the file is mapped.
+      const file = await open(control, "r+");
+      await file.write(new Uint8Array(Uint32Array.of(value).buffer), 0, 4, 0);
+      await file.close();
+    };
+    await writeFile(control, new Uint8Array(4), { mode: 0o644 });
+    const program = ["env", `TUNTAP2_FAULTS=${join(directory, "rate")}`];
+    program.push(lab.host.stage.inside(node), join(directory, "slipway.cjs"), "slirp4netns");
+    return { program, set };
+  }
+
+  /** "whole", or the errors that both ends saw; anything else is a loss that nobody was told of. */
+  async function outcome(from: Connection, to: Connection): Promise<string> {
+    const received = to.receive(mebibyte, 3).catch(errorCode);
+    const sent = await from.send(mebibyte, 3).catch(errorCode);
+    await from.end().catch(errorCode);
+    const seen = await received;
+    if (typeof seen === "string") return "reset";
+    expect(sent).toEqual(seen);
+    return "whole";
+  }
+
+  const errorCode = (error: unknown): string => {
+    if (error instanceof SocketError) return error.code;
+    throw error;
+  };
+
+  test("what was accepted is delivered, or the connection is reset; then all is as before", async ({
+    lab,
+    annotate,
+  }) => {
+    const { program, set } = await faultyHelper(lab);
+    await using guest = await lab.guest({ helper: program });
+    const agent = await guest.agent();
+    await answers(lab, agent);
+    const baseline = guest.helper.openDescriptors();
+    await set(rate);
+    const outcomes: string[] = [];
+    const one = async (index: number) => {
+      const ends = await connect(lab, agent).catch(errorCode);
+      if (typeof ends === "string") return outcomes.push("refused");
+      const { inside, outside } = ends;
+      const up = index % 2 === 0;
+      outcomes.push(await (up ? outcome(inside, outside) : outcome(outside, inside)));
+      await Promise.all([inside.close(), outside.close()].map((it) => it.catch(errorCode)));
+      return outcomes.length;
+    };
+    for (let index = 0; index < 48; index += 1) await one(index);
+    await set(0);
+    const tally = Object.groupBy(outcomes, (it) => it);
+    await annotate(JSON.stringify(Object.entries(tally).map(([it, all]) => [it, all?.length])));
+    expect(outcomes).toContain("whole");
+    for (let index = 0; index < 4; index += 1) await answers(lab, agent);
+    await expect
+      .poll(() => guest.helper.openDescriptors(), { timeout: 20_000 })
+      .toBeLessThanOrEqual(baseline);
+  });
+});
