@@ -32,11 +32,7 @@ outdated() {
 build_addon() {
   local target=$1
   shift
-<<<<<<< HEAD
-  outdated "$target" src build/syscalls.inc || return 0
-=======
-  outdated "$target" src faults || return 0
->>>>>>> 391416a (Faults: what was accepted is delivered or reset, by tests of the real thing failing)
+  outdated "$target" src faults build/syscalls.inc || return 0
   local include
   include=$(headers)
   echo "native: $target"

@@ -435,7 +435,8 @@ export class TcpRelay {
     const failed = connected < 0 && connected !== -Errno.EINPROGRESS ? connected : 0;
     const error = failed || native.watch(fd, SOCKET_EVENTS, token);
     if (error >= 0) return fd;
-    native.close(fd);
+    // Not closed in order, which a peer that is connected already would take for an empty stream.
+    resetSocket(fd);
     return error;
   }
 
