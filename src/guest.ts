@@ -22,7 +22,9 @@ import {
   ACK_DELAY,
   type FlowTuple,
   Input,
+  MOST_EVENTS_AT_ONCE,
   Stack,
+  StackFault,
   type StackStatistics,
   TICK_INTERVAL,
 } from "./stack/stack.js";
@@ -414,10 +416,13 @@ export class Guest {
 
   #drainStack(now: number): void {
     const stack = this.#stack;
+    let taken = 0;
     for (let count = stack.takeEvents(); count > 0; count = stack.takeEvents()) {
       for (let index = 0; index < count; index += 1) {
-        this.#tcp.onStackEvents(stack.events[2 * index], stack.events[2 * index + 1], now);
+        this.#tcp.onStackEvents(stack.flowOfEvent(index), stack.events[2 * index + 1], now);
       }
+      taken += count;
+      if (taken > MOST_EVENTS_AT_ONCE) throw new StackFault(`${taken} events without an end`);
     }
   }
 

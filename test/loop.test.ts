@@ -4,7 +4,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { openTap } from "../src/attach.js";
 import { log } from "../src/base/log.js";
 import { Loop } from "../src/loop.js";
-import { Stack } from "../src/stack/stack.js";
+import * as abi from "../src/stack/abi.js";
+import { FlowEvent, MOST_EVENTS_AT_ONCE, Stack } from "../src/stack/stack.js";
 import { config, PLAN4 } from "./service/frames.js";
 
 const run = promisify(execFile);
@@ -79,6 +80,35 @@ test("a trap in WASM: the guest gets a new stack, and another notices nothing", 
     expect(said()).toMatch(
       /^the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
     );
+  });
+});
+
+/** At the next look one event, of a flow and with bits that somebody who has taken the stack over likes. */
+function tell(id: number, bits: number): void {
+  vi.spyOn(Stack.prototype, "takeEvents").mockImplementationOnce(function (this: Stack) {
+    this.events.set([id, bits]);
+    return 1;
+  });
+}
+
+function tellForEver(): void {
+  const spy = vi.spyOn(Stack.prototype, "takeEvents");
+  for (let taken = 0; taken <= MOST_EVENTS_AT_ONCE; taken += abi.MAX_EVENTS) {
+    spy.mockReturnValueOnce(abi.MAX_EVENTS);
+  }
+}
+
+test.each<[string, () => void, RegExp]>([
+  ["tells of a flow that cannot be", () => tell(70_000, FlowEvent.Data), /flow 70000/],
+  ["tells of the start of a flow that is not", () => tell(7, FlowEvent.Syn), /no flow 7/],
+  ["has no end of events", tellForEver, /events without an end/],
+])("a stack that %s is made anew, and another notices nothing", async (_, lie, reason) => {
+  await withTwoGuests(async ({ pids, gone, said }) => {
+    lie();
+    await Promise.any(pids.map((pid) => ping(pid, 0.3))).catch(() => undefined);
+    await vi.waitFor(() => expect(said()).toMatch(reason));
+    for (const pid of pids) await ping(pid);
+    expect(gone).toEqual([]);
   });
 });
 

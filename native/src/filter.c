@@ -64,6 +64,7 @@ enum {
 struct program {
   struct sock_filter *code;
   unsigned short length;
+  bool is_broken; /* a jump that its byte can't hold */
 };
 
 static void add(struct program *program, struct sock_filter instruction) {
@@ -76,6 +77,7 @@ static void load(struct program *program, size_t offset) {
 
 /* Goes on when A is `value`, else skips `otherwise` instructions. */
 static void expect(struct program *program, uint32_t value, unsigned otherwise) {
+  if (otherwise > UINT8_MAX) program->is_broken = true;
   add(program,
       (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, (uint8_t)otherwise));
 }
@@ -91,13 +93,14 @@ static size_t lower_half(unsigned argument) {
   return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
 }
 
-/*
- * Each row loads the number anew, as the one before may have loaded an argument. The kernel finds by
- * itself which numbers are allowed whatever their arguments, and asks no filter for them (5.11).
- */
-static void add_row(struct program *program, const struct row *row) {
-  load(program, offsetof(struct seccomp_data, nr));
-  expect(program, (uint32_t)row->number, 3 * row->count + 1);
+/* A is the number, and stays so. */
+static void add_unconditional(struct program *program, const struct row *row) {
+  expect(program, (uint32_t)row->number, 1);
+  answer(program, SECCOMP_RET_ALLOW);
+}
+
+/* Allows the call if all conditions hold, else goes on behind. */
+static void add_alternative(struct program *program, const struct row *row) {
   for (unsigned i = 0; i < row->count; i++) {
     const struct condition *condition = &row->conditions[i];
     load(program, lower_half(condition->argument));
@@ -106,6 +109,51 @@ static void add_row(struct program *program, const struct row *row) {
     expect(program, condition->own_pid ? (uint32_t)getpid() : condition->value, rest + 1);
   }
   answer(program, SECCOMP_RET_ALLOW);
+}
+
+static bool is_conditional(const struct row *row, unsigned profiles) {
+  return (row->profile & profiles) != 0 && row->count > 0;
+}
+
+/* All alternatives of the call that `rows[first]` is about, behind one look at its number. */
+static void add_group(struct program *program, size_t first, unsigned profiles) {
+  unsigned length = 1;
+  for (size_t i = first; i < ROW_COUNT; i++) {
+    bool same = rows[i].number == rows[first].number && is_conditional(&rows[i], profiles);
+    if (same) length += 3 * rows[i].count + 1;
+  }
+  expect(program, (uint32_t)rows[first].number, length);
+  for (size_t i = first; i < ROW_COUNT; i++) {
+    bool same = rows[i].number == rows[first].number && is_conditional(&rows[i], profiles);
+    if (same) add_alternative(program, &rows[i]);
+  }
+  answer(program, SECCOMP_RET_ERRNO | EPERM);
+}
+
+static bool is_first_of_group(size_t index, unsigned profiles) {
+  for (size_t i = 0; i < index; i++) {
+    if (rows[i].number == rows[index].number && is_conditional(&rows[i], profiles)) return false;
+  }
+  return true;
+}
+
+/*
+ * Calls without conditions come first, and one that is not among them falls through with its number
+ * still in A. The kernel finds by itself which numbers are allowed whatever their arguments, by
+ * playing the filter through for each, and then asks no filter for them (5.11): it should be short.
+ */
+static void add_rows(struct program *program, unsigned profiles) {
+  load(program, offsetof(struct seccomp_data, nr));
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if ((rows[i].profile & profiles) != 0 && rows[i].count == 0) {
+      add_unconditional(program, &rows[i]);
+    }
+  }
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if (is_conditional(&rows[i], profiles) && is_first_of_group(i, profiles)) {
+      add_group(program, i, profiles);
+    }
+  }
 }
 
 static void add_architecture(struct program *program) {
@@ -129,12 +177,10 @@ static int set_filter(const struct program *program, bool all_threads) {
 }
 
 int filter_load(unsigned profiles, bool all_threads) {
-  struct sock_filter code[ROW_COUNT * ROW_LENGTH + ARCHITECTURE_LENGTH + 1];
+  struct sock_filter code[ROW_COUNT * ROW_LENGTH + ARCHITECTURE_LENGTH + 2];
   struct program program = {.code = code};
   add_architecture(&program);
-  for (size_t i = 0; i < ROW_COUNT; i++) {
-    if ((rows[i].profile & profiles) != 0) add_row(&program, &rows[i]);
-  }
+  add_rows(&program, profiles);
   answer(&program, SECCOMP_RET_ERRNO | EPERM);
-  return set_filter(&program, all_threads);
+  return program.is_broken ? -E2BIG : set_filter(&program, all_threads);
 }

@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { TokenBucket } from "../base/token-bucket.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
-import { FlowEvent } from "../stack/stack.js";
+import { FlowEvent, StackFault } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
@@ -196,7 +196,10 @@ export class TcpRelay {
 
   /** Handles the events of one flow that the stack reported. */
   onStackEvents(id: number, events: number, now: number): void {
-    if (events & FlowEvent.Syn) this.#open(id, now);
+    if (events & FlowEvent.Syn) {
+      if (this.#flows[id] !== undefined) throw new StackFault(`flow ${id} begins twice`);
+      this.#open(id, now);
+    }
     const flow = this.#flows[id];
     if (flow === undefined) return;
     this.#occupancy.touch(flow.seat);
@@ -384,6 +387,7 @@ export class TcpRelay {
     this.#makeRoom(null, false, now);
     const id = this.#openToGuest(tuple, mac);
     if (id < 0) return false;
+    if (this.#flows[id] !== undefined) throw new StackFault(`flow ${id} begins twice`);
     native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
     const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
     if (native.watch(fd, SOCKET_EVENTS, token) < 0) {
@@ -509,8 +513,13 @@ export class TcpRelay {
       stack.consumed(id, 0);
       return;
     }
+    let passed = 0;
     for (let pieces = stack.pending(id); pieces > 0; pieces = stack.pending(id)) {
       const offered = this.#offered(pieces);
+      passed += offered;
+      if (offered === 0 || passed > stack.memory.byteLength) {
+        throw new StackFault(`flow ${id} has data without an end`);
+      }
       const sent = native.sendmsg(flow.fd, memory, stack.iovOffset, pieces, 0);
       if (sent < 0) {
         this.#onSendError(id, flow, -sent);

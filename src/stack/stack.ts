@@ -157,6 +157,11 @@ export class Stack {
     return count;
   }
 
+  /** The flow of an event that takeEvents() gave, by its place; below MAX_FLOWS. */
+  flowOfEvent(index: number): number {
+    return knownFlow(this.events[2 * index]);
+  }
+
   tuple(id: number): FlowTuple {
     const family = this.#exports.flow_addresses(id);
     if (family !== 4 && family !== 6) throw new StackFault(`no flow ${id}`);
@@ -207,7 +212,8 @@ export class Stack {
     tuple.guest.write(this.bytes, this.#addresses);
     tuple.peer.write(this.bytes, this.#addresses + 16);
     const ports = ((tuple.guestPort << 16) | tuple.peerPort) >>> 0;
-    return this.#exports.flow_connect(family, ports, macHigh(mac), macLow(mac));
+    const id = this.#exports.flow_connect(family, ports, macHigh(mac), macLow(mac));
+    return id < 0 ? -1 : knownFlow(id);
   }
 
   /** Pieces in the I/O vector of what the guest has sent and the host has not taken. */
@@ -285,11 +291,23 @@ export class Stack {
   }
 }
 
+/**
+ * More events than a stack can have to tell at once: one may tell several of each flow, as what we
+ * do on the first makes the next.
+ */
+export const MOST_EVENTS_AT_ONCE = 16 * abi.MAX_FLOWS;
+
 /** Milliseconds between ticks: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
 export const TICK_INTERVAL = 100;
 
 /** Longest time, in ms, that an ACK waits for an answer to ride on: far below RFC 9293's 500. */
 export const ACK_DELAY = 1;
+
+/** An id of WASM's, which others keep tables by. */
+function knownFlow(id: number): number {
+  if (id >= abi.MAX_FLOWS) throw new StackFault(`flow ${id}`);
+  return id;
+}
 
 function macHigh(mac: Mac): number {
   return Math.floor(mac / 0x1_0000_0000);

@@ -171,10 +171,10 @@ describe.skipIf(!isSlipway)("a guest whose MTU is larger than the host's link", 
 });
 
 describe.skipIf(!isSlipway)("where the host permits no ping", () => {
-  base("the gateway answers, others are prohibited, one warning says why", async (context) => {
+  base("the gateway answers, others are prohibited, one warning says why", async ({ skip }) => {
     await using lab = await Lab.create();
     // Below a user namespace a range must name groups that are mapped there: none can be left out.
-    if (!lab.host.stage.privileged) context.skip();
+    skip(!lab.host.stage.privileged);
     await lab.host.root.shell("echo 1 0 > /proc/sys/net/ipv4/ping_group_range");
     await using guest = await lab.guest({ ipv6: true });
     for (const family of [4, 6] as const) {

@@ -117,6 +117,24 @@ describe.runIf(isSlipway)("from outside", () => {
     expect((await guest.run(fetchPage)).code).toBe(0);
   });
 
+  test("it may open as many descriptors as it is allowed to, and its command what it was", async ({
+    lab,
+  }) => {
+    const script = 'ulimit -S -n 300; ulimit -H -n 5000; exec "$@"';
+    const process = lab.host.user.spawn(
+      [
+        ...["bash", "-c", script, "bash", lab.host.slipwayPath, "run", "--"],
+        ...["bash", "-c", "echo soft $(ulimit -n); read line"],
+      ],
+      { stdin: "pipe" },
+    );
+    await process.printed(/soft 300\n/, 10_000);
+    const limits = readFileSync(`/proc/${process.pid}/limits`, "utf8");
+    expect(limits).toMatch(/^Max open files +5000 +5000 /m);
+    process.child.stdin?.end("\n");
+    expect((await process.ended(10_000)).code).toBe(0);
+  });
+
   test("descriptors that nobody asked for are closed", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const process = lab.host.user.spawn(
