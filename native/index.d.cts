@@ -278,6 +278,23 @@ declare namespace tuntap2 {
    */
   function adoptFd(n: number): number;
 
+  /**
+   * Makes a TAP that somebody else has opened, an `fd` by {@link adoptFd}, as {@link agentOpenTap}
+   * makes its own: header length, offloads, non-blocking (for all who share it). Whether frames have
+   * a virtio header was decided when it was opened.
+   *
+   * @returns 1 when they have, 0 when not; `-ENOTTY` no TAP at all, `-EINVAL` a TUN, or one with
+   *   packet information in front of frames (no `IFF_NO_PI`).
+   */
+  function setUpTap(fd: number): number;
+
+  /**
+   * Has `fd` stand for what `by` stands for, and closes `by`; the watch of `fd` ends (dup3(2)).
+   *
+   * @returns `fd`, or a negative errno; then `by` is open still.
+   */
+  function replaceFd(fd: number, by: number): number;
+
   // ---------------------------------------------------------------- event loop
 
   /**

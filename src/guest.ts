@@ -28,7 +28,7 @@ import {
   type StackStatistics,
   TICK_INTERVAL,
 } from "./stack/stack.js";
-import { Epoll } from "./sys/constants.js";
+import { Epoll, Errno } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
@@ -70,6 +70,8 @@ export interface TapHandle {
   readonly fd: number;
   /** Whether each frame is preceded by a virtio_net_hdr. */
   readonly vnetHeader: boolean;
+  /** Called when the other end has gone, which a TAP's cannot: a socket in its place. */
+  onEnd?(): void;
 }
 
 /**
@@ -150,7 +152,12 @@ export class Guest {
     this.#frameHeader = tap.vnetHeader ? VNET_HEADER_LENGTH : 0;
     this.#services = servicesFor(config);
     this.forwards = new PortForwards(this.#build(captureFile));
-    native.watch(tap.fd, Epoll.In, tokenOf(TokenKind.Tap, index, 0));
+    this.watchTap();
+  }
+
+  /** To be called when another descriptor stands behind that of the TAP. */
+  watchTap(): void {
+    native.watch(this.#tap.fd, Epoll.In, tokenOf(TokenKind.Tap, this.#index, 0));
   }
 
   #build(captureFile: CaptureFile | null): ForwardContext {
@@ -312,7 +319,7 @@ export class Guest {
       const length = native.read(this.#tap.fd, this.#memory, buffer, stack.bufferCapacity - start);
       if (length <= 0) {
         if (count <= 1) this.#singleReads = SINGLE_READS;
-        return length;
+        return this.#onNoFrame(length);
       }
       bytes += length;
       this.#moved += length;
@@ -322,6 +329,13 @@ export class Guest {
       this.#capture?.settle();
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
+    return 0;
+  }
+
+  /** @param result of a read: 0 or a negative errno */
+  #onNoFrame(result: number): number {
+    if (result !== 0 && result !== -Errno.ECONNRESET) return result;
+    this.#tap.onEnd?.();
     return 0;
   }
 

@@ -24,20 +24,10 @@
 #include "failure.h"
 #include "filter.h"
 #include "process.h"
+#include "tap.h"
 #include "targets.h"
 
-/* Since Linux 6.2; Debian 12's headers are older. */
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20
-#define TUN_F_USO6 0x40
-#endif
-
-enum {
-  VNET_HEADER_LENGTH = 10, /* struct virtio_net_hdr, without num_buffers */
-  OFFLOAD_TCP = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
-  OFFLOAD_ALL = OFFLOAD_TCP | TUN_F_USO4 | TUN_F_USO6,
-  NETLINK_TIMEOUT_SECONDS = 5,
-};
+enum { NETLINK_TIMEOUT_SECONDS = 5 };
 
 /*
  * All that it ever does again; it rules in somebody's namespaces, and may live as long as we do.
@@ -72,25 +62,13 @@ static struct outcome opened(int fd) {
   return (struct outcome){.fd = fd};
 }
 
-static int set_vnet_header(int tap) {
-  int length = VNET_HEADER_LENGTH;
-  return ioctl(tap, TUNSETVNETHDRSZ, &length);
-}
-
-/* A persistent TAP keeps the offloads of its last user: they are set without the header, too. */
-static int set_offload(int tap, bool vnet_header) {
-  if (!vnet_header) return ioctl(tap, TUNSETOFFLOAD, 0);
-  if (ioctl(tap, TUNSETOFFLOAD, OFFLOAD_ALL) == 0) return 0;
-  return ioctl(tap, TUNSETOFFLOAD, OFFLOAD_TCP);
-}
-
 static enum step set_up_tap(int tap, const char *name, bool vnet_header) {
   struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
   if (vnet_header) request.ifr_flags |= IFF_VNET_HDR;
   memcpy(request.ifr_name, name, strlen(name));
   if (ioctl(tap, TUNSETIFF, &request) < 0) return STEP_TUNSETIFF;
-  if (vnet_header && set_vnet_header(tap) < 0) return STEP_VNET_HEADER;
-  if (set_offload(tap, vnet_header) < 0) return STEP_OFFLOAD;
+  if (vnet_header && tap_set_vnet_header(tap) < 0) return STEP_VNET_HEADER;
+  if (tap_set_offload(tap, vnet_header) < 0) return STEP_OFFLOAD;
   return STEP_NONE;
 }
 

@@ -12,6 +12,7 @@
 #include "call.h"
 #include "instance.h"
 #include "process.h"
+#include "tap.h"
 #include "targets.h"
 
 static int receive_reply(int socket, struct agent_reply *reply) {
@@ -136,6 +137,12 @@ static napi_value agent_open_tap(napi_env env, napi_callback_info info) {
   return call_end(&call, exchange(&call, agent, &request, (const char *)request.payload));
 }
 
+static napi_value set_up_tap(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int tap = call_fd(&call, 0);
+  return call_end(&call, call_ok(&call) ? tap_set_up(tap) : 0);
+}
+
 static napi_value agent_ifindex(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   struct agent_request request = {.operation = AGENT_IFINDEX};
@@ -176,6 +183,7 @@ static napi_value close_agent(napi_env env, napi_callback_info info) {
 const struct method namespace_methods[] = {
     {"openAgent", open_agent},
     {"agentOpenTap", agent_open_tap},
+    {"setUpTap", set_up_tap},
     {"agentIfindex", agent_ifindex},
     {"agentNetlink", agent_netlink},
     {"agentSocket", agent_socket},

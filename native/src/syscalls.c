@@ -3,6 +3,7 @@
  * #syscalls node: close getrandom getsockopt(1=SOL_SOCKET;2=SO_ERROR)
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -233,6 +234,19 @@ static napi_value close_fd(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, call_ok(&call) ? close_handle(call.instance, fd) : 0);
 }
 
+/* #syscalls node: dup3 */
+static napi_value replace_fd(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int fd = call_fd(&call, 0);
+  int by = call_fd(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  if (handles_has(&call.instance->handles, fd, HANDLE_WATCHED)) watch_remove(call.instance, fd);
+  ssize_t replaced = dup3(by, fd, O_CLOEXEC);
+  if (replaced < 0) return call_end_syscall(&call, replaced);
+  close_handle(call.instance, by);
+  return call_end(&call, replaced);
+}
+
 const struct method syscall_methods[] = {
     {"socket", make_socket},
     {"connect", connect_socket},
@@ -253,5 +267,6 @@ const struct method syscall_methods[] = {
     {"getRandom", get_random},
     {"shutdown", shut_down},
     {"close", close_fd},
+    {"replaceFd", replace_fd},
     {NULL, NULL},
 };

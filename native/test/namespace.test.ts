@@ -336,3 +336,18 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
+
+test("a TAP that somebody has opened is set up as it is", async () => {
+  const seen = await subject.run(({ native, hold, enter, errno }) => {
+    const child = hold("exit");
+    const agent = enter(child.pid);
+    const taps = [true, false].map((header) => native.agentOpenTap(agent, `t${header}`, header));
+    const socket = native.socket(2, 2, 0);
+    const results = [...taps, socket].map((fd) => native.setUpTap(fd));
+    const unknown = native.setUpTap(2) === -errno.EBADF;
+    for (const fd of [...taps, socket, child.control, child.pidfd]) native.close(fd);
+    native.closeAgent(agent);
+    return { results, unknown, enotty: errno.ENOTTY };
+  });
+  expect(seen).toMatchObject({ results: [1, 0, -seen.enotty], unknown: true });
+});

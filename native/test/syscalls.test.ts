@@ -308,3 +308,20 @@ test("splice moves bytes between sockets through a pipe, and tells their end", a
   });
   expect(seen).toEqual([true, 7, 0, 7, "spliced", true, true, [0, 0, 0]]);
 });
+
+test("a descriptor stands for another from then on, which is closed", async () => {
+  const seen = await subject.run(({ native, errno }) => {
+    const [first, second] = [native.pipe(4096), native.pipe(4096)];
+    if (typeof first === "number" || typeof second === "number") return [first, second];
+    native.watch(first.readEnd, 1, 7);
+    const replaced = native.replaceFd(first.readEnd, second.readEnd) === first.readEnd;
+    const closed = native.close(second.readEnd) === -errno.EBADF;
+    native.writeBytes(second.writeEnd, Uint8Array.of(1, 2));
+    const read = native.readBytes(first.readEnd, new Uint8Array(8));
+    const unwatched = native.rewatch(first.readEnd, 1, 8) === -errno.ENOENT;
+    const itself = native.replaceFd(first.readEnd, first.readEnd) === -errno.EINVAL;
+    const ends = [first.readEnd, first.writeEnd, second.writeEnd].map((fd) => native.close(fd));
+    return [replaced, closed, read, unwatched, itself, ends];
+  });
+  expect(seen).toEqual([true, true, 2, true, true, [0, 0, 0]]);
+});

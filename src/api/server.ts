@@ -1,16 +1,9 @@
-import { lstatSync, unlinkSync } from "node:fs";
-import { getSystemErrorName } from "node:util";
-import { UserError } from "../base/errors.js";
 import type { Loop } from "../loop.js";
-import { Epoll, Errno } from "../sys/constants.js";
-import {
-  acceptLocal,
-  connectLocal,
-  LONGEST_SOCKET_PATH,
-  listenLocal,
-} from "../sys/local-socket.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { Client } from "./client.js";
+import { listenPrivately, removeQuietly } from "./private-socket.js";
 import type { Subject } from "./subject.js";
 
 /** At so many the oldest goes first. */
@@ -25,9 +18,6 @@ const BACKLOG = 4096;
 /** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
 const LOOK = 500;
 
-/** 0600: whoever may speak here may open ports as this user. */
-const UMASK = 0o177;
-
 /**
  * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
  * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
@@ -35,9 +25,7 @@ const UMASK = 0o177;
  * @throws UserError when the path cannot be listened at
  */
 export function serveApi(path: string, loop: Loop, subject: Subject): () => void {
-  removeStale(path);
-  const listener = listenPrivately(path);
-  if (listener < 0) throw new UserError(`API socket ${path}: ${sentenceOf(-listener)}`);
+  const listener = listenPrivately("API socket", path, Socket.Stream, BACKLOG);
   const server = new ApiServer(listener, loop, subject);
   return () => {
     server.close();
@@ -114,67 +102,5 @@ class ApiServer {
     if (this.#isPaused) this.#loop.rewatch(this.#listener, Epoll.In);
     this.#isPaused = false;
     if (this.#clients.size > 0) this.#lookSoon();
-  }
-}
-
-/** The file is made by bind(2), with the rights that the umask leaves. */
-function listenPrivately(path: string): number {
-  const before = process.umask(UMASK);
-  try {
-    return listenLocal(path, BACKLOG);
-  } finally {
-    process.umask(before);
-  }
-}
-
-/** A socket on which nobody listens is what a killed process has left. */
-function removeStale(path: string): void {
-  if (!isSocket(path)) return;
-  if (isLive(path)) {
-    throw new UserError(`API socket ${path} is in use by another process: choose another path`);
-  }
-  removeQuietly(path);
-}
-
-function isSocket(path: string): boolean {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
-  } catch {
-    // ENOTDIR, EACCES: listening tells.
-    return false;
-  }
-}
-
-/** EAGAIN: somebody listens and has no time. EACCES: it is not ours to judge. */
-function isLive(path: string): boolean {
-  const probe = connectLocal(path);
-  if (probe < 0) return probe !== -Errno.ECONNREFUSED;
-  native.close(probe);
-  return true;
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // It is gone, or not ours to remove: listening tells.
-  }
-}
-
-function sentenceOf(errno: number): string {
-  switch (errno) {
-    case Errno.EADDRINUSE:
-      return "the path exists and is not a socket: choose another";
-    case Errno.ENOENT:
-    case Errno.ENOTDIR:
-      return "its directory does not exist: make it";
-    case Errno.EACCES:
-    case Errno.EPERM:
-    case Errno.EROFS:
-      return "not permitted to make it there: choose another directory";
-    case Errno.ENAMETOOLONG:
-      return `the path is too long for a socket: ${LONGEST_SOCKET_PATH} bytes at most`;
-    default:
-      return `cannot listen (${getSystemErrorName(-errno)}): choose another path`;
   }
 }

@@ -1,6 +1,5 @@
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
-import { openTap } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { Loop } from "../loop.js";
@@ -12,9 +11,10 @@ import { openCapture } from "./capture.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
+import { nameOf, openLink } from "./link.js";
 import { startLogging } from "./logging.js";
 import { processOf, watchNamespaceFile } from "./netns-file.js";
-import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
+import { guestConfig, hostnameOf, RESOLV_CONF } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
@@ -38,7 +38,8 @@ export async function attach(options: AttachConfig): Promise<void> {
     adoptInherited("--exit-fd", exitFd);
     endings.push(exitFd);
   }
-  const pid = target.pid ?? (options.exitWithNetns ? processOf(target.netns) : null);
+  const exitWith = options.exitWithNetns && target.kind === "namespace" ? target.netns : null;
+  const pid = target.pid ?? (exitWith === null ? null : processOf(exitWith));
   const pidfd = pid === null ? null : openProcess(pid);
   if (pidfd !== null) endings.push(pidfd);
 
@@ -46,22 +47,21 @@ export async function attach(options: AttachConfig): Promise<void> {
   const capture = pcap === null ? null : openCapture(pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
-  const tap = openTap(
-    target,
-    options.tap,
-    options.configure ? tapSettings(config, options.mac) : null,
-  );
+  const link = await openLink(options, config);
   // What had its number by then may have been another's namespace.
   if (pid !== null && pidfd !== null && native.pidfdSignal(pidfd, 0) < 0) throw doesNotExist(pid);
   const loop = new Loop();
   const onGone = (why: string) =>
     fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
-  const guest = loop.addGuest(tap, config, onGone, capture);
+  const guest = loop.addGuest(link.tap, config, onGone, capture);
+  link.start(loop, guest);
   let published = "";
   let report = (line: string): void => {
     published += line;
   };
-  startPublishing(guest, target, options.publish, (line) => report(line));
+  if (target.kind === "namespace") {
+    startPublishing(guest, target, options.publish, (line) => report(line));
+  }
   const end = (why: string): void => {
     log.info("%s is down: %s", options.tap, why);
     if (options.stats) printStatistics(guest);
@@ -74,8 +74,8 @@ export async function attach(options: AttachConfig): Promise<void> {
     if (loop.watchFd(fd, () => end(why)) < 0)
       throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
   }
-  if (options.exitWithNetns && pidfd === null) {
-    watchNamespaceFile(target.netns, () => end("the file of its namespace is gone"));
+  if (exitWith !== null && pidfd === null) {
+    watchNamespaceFile(exitWith, () => end("the file of its namespace is gone"));
   }
   for (const signal of END_SIGNALS) {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
@@ -84,12 +84,14 @@ export async function attach(options: AttachConfig): Promise<void> {
   const subject = { guest, tap: options.tap, pid: target.pid };
   const apiSocket = await openApiSocket(options.apiSocket, loop, subject);
   const followed = config.dns === null ? null : host;
-  const inUse = [readyFd, exitFd];
-  if (options.sandbox) enterSandbox({ host: followed, apiSocket, hasChild: false, inUse });
+  const inUse = [readyFd, exitFd, target.kind === "tapfd" ? target.fd : null];
+  const opensPorts = apiSocket !== null || options.publish.auto !== null;
+  if (options.sandbox)
+    enterSandbox({ host: followed, apiSocket, opensPorts, hasChild: false, inUse });
   else leaveBroker();
   announce(announcement(options, config) + published);
   report = announce;
-  log.info("%s is up in the namespace of %s", options.tap, target.netns);
+  log.info("%s is up: %s", options.tap, nameOf(target));
   if (readyFd !== null) tellReady(readyFd);
 }
 

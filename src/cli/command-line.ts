@@ -16,11 +16,21 @@ import {
   pid,
   runOptions,
   slirp4netnsOptions,
+  tapFd,
 } from "./options.js";
 import type { PublishOptions } from "./publish-option.js";
 
+/** What is connected: a namespace, or the link of one that somebody else has made. */
+export type Target =
+  | NamespaceTarget
+  /** A TAP that is open as this descriptor. */
+  | { readonly kind: "tapfd"; readonly fd: number; readonly pid: null }
+  /** Whoever connects to this path. */
+  | { readonly kind: "bess"; readonly path: string; readonly pid: null };
+
 /** A network namespace that exists. */
-export interface Target {
+export interface NamespaceTarget {
+  readonly kind: "namespace";
   /** Its file. */
   readonly netns: string;
   /** File of the user namespace to enter, or null for the owner of the network namespace. */
@@ -282,11 +292,14 @@ function attachCommand(ask: Ask): Command {
 function slirp4netnsProgram(ask: Ask): Command {
   const program = new Command("slirp4netns")
     .description("User-mode networking for unprivileged network namespaces, by Slipway.")
-    .usage("[OPTION]... PID|PATH TAPNAME")
+    .usage("[OPTION]... PID|PATH|FD [TAPNAME]")
     .version(SLIRP4NETNS_VERSION, "-v, --version", "show the version")
     .helpOption("-h, --help", "show this help")
-    .argument("<target>", "a process, or the file of a network namespace (see --netns-type)")
-    .argument("<tapname>", "name of the TAP in the namespace")
+    .argument(
+      "<target>",
+      "a process, the file of a network namespace, or a descriptor (see --netns-type, --target-type)",
+    )
+    .argument("[tapname]", "name of the TAP in the namespace")
     .allowExcessArguments()
     .addOption(option.configure)
     .addOption(option.exitFd)
@@ -296,14 +309,22 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.disableHostLoopback)
     .addOption(option.apiSocket)
     .addOption(option.netnsType)
+    .addOption(option.targetType)
     .addOption(option.usernsPath)
     .addOption(option.macaddress)
     .addOption(option.enableSandbox)
     .addOption(option.enableSeccomp)
-    .action((target: string, tapName: string, raw: object) => {
-      const options = check(slirp4netnsOptions, { ...raw, tap: tapName });
+    .action((argument: string, tapName: string | undefined, raw: object) => {
+      const options = check(slirp4netnsOptions, { ...raw, tap: tapName ?? "tap0" });
+      const target = slirp4netnsTarget(argument, options);
+      if (target.kind === "namespace" && tapName === undefined) {
+        throw new UserError("missing required argument 'tapname'; see slirp4netns --help", 2);
+      }
       const { tap, configure, readyFd, exitFd, apiSocket, stats, pcap, sandbox } = options;
       const { exitWithNetns, macaddress: mac } = options;
+      if (exitWithNetns && target.kind !== "namespace") {
+        throw new UserError("--exit-with-netns is for a namespace: name one by PID or PATH", 2);
+      }
       if (mac !== null && !configure) {
         throw new UserError("--macaddress is for --configure: give that, too", 2);
       }
@@ -312,7 +333,7 @@ function slirp4netnsProgram(ask: Ask): Command {
         config: {
           network: slirp4netnsNetwork(options),
           tap,
-          target: targetOf(target, options.netnsType, options.usernsPath),
+          target,
           configure,
           readyFd,
           exitFd,
@@ -331,10 +352,19 @@ function slirp4netnsProgram(ask: Ask): Command {
   return withCommonOptions(program);
 }
 
-function targetOf(text: string, type: "pid" | "path", userns: string | null): Target {
-  if (type === "path") return { netns: text, userns, pid: null };
+function slirp4netnsTarget(
+  argument: string,
+  { netnsType, targetType, usernsPath }: v.InferOutput<typeof slirp4netnsOptions>,
+): Target {
+  if (targetType === "bess") return { kind: "bess", path: argument, pid: null };
+  if (netnsType === "tapfd") return { kind: "tapfd", fd: check(tapFd, argument), pid: null };
+  return targetOf(argument, netnsType, usernsPath);
+}
+
+function targetOf(text: string, type: "pid" | "path", userns: string | null): NamespaceTarget {
+  if (type === "path") return { kind: "namespace", netns: text, userns, pid: null };
   const id = check(pid, text);
-  return { netns: `/proc/${id}/ns/net`, userns, pid: id };
+  return { kind: "namespace", netns: `/proc/${id}/ns/net`, userns, pid: id };
 }
 
 /** What is wrong with a command line; errors that are not of its user are thrown again. */

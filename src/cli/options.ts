@@ -120,10 +120,14 @@ export const option = {
     "--publish-to-loopback",
     "let --publish lead to the namespace's 127.0.0.1 and ::1, and --publish-auto publish what listens there, too",
   ),
-  netnsType: new Option("--netns-type <type>", "what the first argument is: pid or path").default(
-    "pid",
-    "pid",
-  ),
+  netnsType: new Option(
+    "--netns-type <type>",
+    "what the first argument is: pid, path, or tapfd for an open TAP",
+  ).default("pid", "pid"),
+  targetType: new Option(
+    "--target-type <type>",
+    "what is connected: netns, or bess for a UNIX socket at PATH, a frame a message",
+  ).default("netns", "netns"),
   usernsPath: new Option("--userns-path <path>", "user namespace to enter"),
   noSandbox: new Option("--no-sandbox", "keep the rights that the sandbox takes: to find faults"),
   exitWithNetns: new Option(
@@ -346,8 +350,12 @@ export const slirp4netnsOptions = v.object({
   configure: flag,
   disableHostLoopback: flag,
   netnsType: v.picklist(
-    ["pid", "path"],
-    ({ input }) => `--netns-type is ${input}: it must be pid or path`,
+    ["pid", "path", "tapfd"],
+    ({ input }) => `--netns-type is ${input}: it must be pid, path or tapfd`,
+  ),
+  targetType: v.picklist(
+    ["netns", "bess"],
+    ({ input }) => `--target-type is ${input}: it must be netns or bess`,
   ),
   usernsPath: v.nullish(v.string(), null),
   macaddress: v.nullish(hostMac("--macaddress"), null),
@@ -356,6 +364,9 @@ export const slirp4netnsOptions = v.object({
 
 /** A process ID as an argument. */
 export const pid = wholeNumber("PID", 1, PID_MOST);
+
+/** A descriptor of a TAP as an argument. */
+export const tapFd = wholeNumber("FD", 0, FD_MOST);
 
 /**
  * The checked form of raw options.

@@ -68,7 +68,8 @@ export async function run(options: RunConfig): Promise<void> {
   const apiSocket = await openApiSocket(options.apiSocket, loop, { guest, tap, pid: child.pid });
   const missing = isMissing(command[0]);
   const followed = config.dns === null ? null : host;
-  if (sandbox) enterSandbox({ host: followed, apiSocket, hasChild: true, inUse: [] });
+  const opensPorts = apiSocket !== null || publish.auto !== null;
+  if (sandbox) enterSandbox({ host: followed, apiSocket, opensPorts, hasChild: true, inUse: [] });
   else leaveBroker();
   log.info("%s is up for %s", tap, command[0]);
   const result = native.releaseSpawned(child.control);

@@ -17,6 +17,8 @@ export interface SandboxNeeds {
   readonly host: ResolvConf | null;
   /** Path of the API's socket, which has to go at the end. */
   readonly apiSocket: string | null;
+  /** Whether ports are to be published later, also those of root where we may. */
+  readonly opensPorts: boolean;
   /** Whether a command is to be waited for and signalled. */
   readonly hasChild: boolean;
   /** Inherited descriptors that are in use. */
@@ -77,8 +79,7 @@ function readKept(): string | null {
   }
 }
 
-function lockDown(root: string, { apiSocket, hasChild }: SandboxNeeds): void {
-  const keepsPorts = apiSocket !== null;
+function lockDown(root: string, { opensPorts: keepsPorts, hasChild }: SandboxNeeds): void {
   if (root !== OWN_ROOT) warnOfRoot(root);
   else {
     const result = native.lockDown(true, keepsPorts, hasChild);

@@ -39,6 +39,7 @@ export const Socket = {
   Stream: 1,
   Datagram: 2,
   Raw: 3,
+  SequencedPackets: 5,
   LevelSocket: 1,
   ReuseAddress: 2,
   Error: 4,

@@ -12,13 +12,14 @@ const nameMemory = native.registerMemory(name.buffer);
 export const LONGEST_SOCKET_PATH = PATH_SIZE - 1;
 
 /**
- * A stream socket that listens at `path`, which is made by this call.
+ * A socket that listens at `path`, which is made by this call.
+ * @param type Socket.Stream or Socket.SequencedPackets
  * @returns the socket, or a negative errno: ENAMETOOLONG above LONGEST_SOCKET_PATH
  */
-export function listenLocal(path: string, backlog: number): number {
+export function listenLocal(path: string, type: number, backlog: number): number {
   const length = writeName(path);
   if (length < 0) return length;
-  const fd = native.socket(Socket.Local, Socket.Stream, 0);
+  const fd = native.socket(Socket.Local, type, 0);
   if (fd < 0) return fd;
   const bound = native.bind(fd, nameMemory, 0, length);
   return closedOnError(fd, bound < 0 ? bound : native.listen(fd, backlog));

@@ -132,6 +132,7 @@ test("figures are printed when asked for", () => {
 describe("slipway attach", () => {
   test("tells a PID from a path", () => {
     expect(parseAttach("slipway", "attach", "42").target).toEqual({
+      kind: "namespace",
       netns: "/proc/42/ns/net",
       userns: null,
       pid: 42,
@@ -174,9 +175,17 @@ describe("slirp4netns", () => {
     });
   });
 
+  test("takes a TAP that is open, and a path for User Mode Linux, without a name", () => {
+    const given = parseAttach("slirp4netns", "--netns-type=tapfd", "7");
+    expect(given.target).toEqual({ kind: "tapfd", fd: 7, pid: null });
+    const bess = parseAttach("slirp4netns", "--target-type=bess", "/run/uml.sock");
+    expect(bess.target).toEqual({ kind: "bess", path: "/run/uml.sock", pid: null });
+  });
+
   test("enters the user namespace that is named", () => {
     const line = "--userns-path=/proc/7/ns/user --netns-type=path /run/ns tap0";
     expect(parseAttach("slirp4netns", ...line.split(" ")).target).toEqual({
+      kind: "namespace",
       netns: "/run/ns",
       userns: "/proc/7/ns/user",
       pid: null,
@@ -226,6 +235,7 @@ describe("slirp4netns", () => {
       "--pcap",
       "--ready-fd",
       "--stats",
+      "--target-type",
       "--timeout",
       "--udp-filtering",
       "--userns-path",
@@ -283,7 +293,10 @@ describe("what is refused, in one line with the mend", () => {
     ["slipway", "attach 42 --exit-fd 2147483648", /--exit-fd 2147483648 is too large/],
     ["slirp4netns", "42", /missing required argument 'tapname'; see slirp4netns --help/],
     ["slirp4netns", "self tap0", /PID is "self", not a number/],
-    ["slirp4netns", "--netns-type=tapfd 3 tap0", /--netns-type is tapfd: it must be pid or path/],
+    ["slirp4netns", "--netns-type=fd 3 tap0", /--netns-type is fd: it must be pid, path or tapfd/],
+    ["slirp4netns", "--netns-type=tapfd tap0", /FD is "tap0", not a number/],
+    ["slirp4netns", "--target-type=uml x", /--target-type is uml: it must be netns or bess/],
+    ["slirp4netns", "--netns-type=path /run/ns", /missing required argument 'tapname'/],
     ["slirp4netns", "--macaddress=02:00:5e:10:00:01 42 tap0", /is for --configure: give that/],
     ["slirp4netns", "-c --macaddress=03:00:5e:10:00:01 42 tap0", /is no interface's Ethernet/],
     ["slirp4netns", "-c --macaddress=2:0:5e:10:0:1 42 tap0", /is no interface's Ethernet/],

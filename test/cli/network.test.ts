@@ -124,7 +124,7 @@ test.each(["192.0.2.250", "::1", "nodev0"])("%s is no IPv4 address to send from"
 const attachment: AttachConfig = {
   network,
   tap: "tap0",
-  target: { netns: "/proc/42/ns/net", userns: null, pid: 42 },
+  target: { kind: "namespace", netns: "/proc/42/ns/net", userns: null, pid: 42 },
   configure: true,
   readyFd: null,
   mac: null,

@@ -14,6 +14,7 @@ import { native } from "../../src/sys/native.js";
 const invocation = parseCommandLine("slirp4netns", process.argv.slice(2));
 if (invocation.kind !== "attach") throw new Error(`parsed as ${invocation.kind}`);
 const { network, target, tap, readyFd } = invocation.config;
+if (target.kind !== "namespace") throw new Error(`a target of kind ${target.kind}`);
 
 const agent = native.openAgent(target.userns, target.netns);
 const fd = native.agentOpenTap(agent, tap, false);

@@ -1,0 +1,86 @@
+import { lstatSync, unlinkSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { Errno } from "../sys/constants.js";
+import { connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "../sys/local-socket.js";
+import { native } from "../sys/native.js";
+
+/** 0600: whoever may speak there may open ports as this user, or is its network. */
+const UMASK = 0o177;
+
+/**
+ * Listens at a path that only this user may connect to, in the place of a socket that a killed
+ * process has left.
+ * @param what it is, for messages
+ * @param type Socket.Stream or Socket.SequencedPackets
+ * @returns the listening socket
+ * @throws UserError when that cannot be
+ */
+export function listenPrivately(what: string, path: string, type: number, backlog: number): number {
+  removeStale(what, path);
+  const listener = listenMasked(path, type, backlog);
+  if (listener >= 0) return listener;
+  throw new UserError(`${what} ${path}: ${sentenceOf(-listener)}`);
+}
+
+/** The file is made by bind(2), with the rights that the umask leaves. */
+function listenMasked(path: string, type: number, backlog: number): number {
+  const before = process.umask(UMASK);
+  try {
+    return listenLocal(path, type, backlog);
+  } finally {
+    process.umask(before);
+  }
+}
+
+/** A socket on which nobody listens is what a killed process has left. */
+function removeStale(what: string, path: string): void {
+  if (!isSocket(path)) return;
+  if (isLive(path)) {
+    throw new UserError(`${what} ${path} is in use by another process: choose another path`);
+  }
+  removeQuietly(path);
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
+  } catch {
+    // ENOTDIR, EACCES: listening tells.
+    return false;
+  }
+}
+
+/** EAGAIN: somebody listens and has no time. EACCES: it is not ours to judge. */
+function isLive(path: string): boolean {
+  const probe = connectLocal(path);
+  if (probe < 0) return probe !== -Errno.ECONNREFUSED;
+  native.close(probe);
+  return true;
+}
+
+export function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It is gone, or not ours to remove: listening tells.
+  }
+}
+
+function sentenceOf(errno: number): string {
+  switch (errno) {
+    case Errno.EADDRINUSE:
+      return "the path exists and is not a socket: choose another";
+    case Errno.ENOENT:
+    case Errno.ENOTDIR:
+      return "its directory does not exist: make it";
+    case Errno.EACCES:
+    case Errno.EPERM:
+    case Errno.EROFS:
+      return "not permitted to make it there: choose another directory";
+    case Errno.ENAMETOOLONG:
+      return `the path is too long for a socket: ${LONGEST_SOCKET_PATH} bytes at most`;
+    default:
+      return `cannot listen (${getSystemErrorName(-errno)}): choose another path`;
+  }
+}
