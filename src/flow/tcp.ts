@@ -31,7 +31,8 @@ import { isOurDns, translateDestination } from "./translate.js";
 const TURN_BUDGET = 256 * 1024;
 
 /** One registration for a socket's whole life; edges are remembered in the flow. */
-const SOCKET_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+const SOCKET_EVENTS =
+  Epoll.In | Epoll.Priority | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
 /** What the relay needs of its guest. */
 export interface TcpContext {
@@ -83,6 +84,8 @@ class TcpFlow {
   writable = false;
   /** The host peer has closed or failed: read on to the end whatever a short read says (trap 1). */
   hungUp = false;
+  /** The host peer has sent urgent data, in front of which a read stops short. */
+  urgent = false;
   hostEnded = false;
   guestEnded = false;
   /** The end of the guest's data has been passed to the host. */
@@ -232,6 +235,7 @@ export class TcpRelay {
       return;
     }
     if (events & (Epoll.ReadHangUp | Epoll.HangUp | Epoll.Error)) flow.hungUp = true;
+    if (events & Epoll.Priority) flow.urgent = true;
     if (events & Epoll.Out && !flow.writable) {
       flow.writable = true;
       this.#forward(id, flow);
@@ -388,7 +392,7 @@ export class TcpRelay {
     const id = this.#openToGuest(tuple, mac);
     if (id < 0) return false;
     if (this.#flows[id] !== undefined) throw new StackFault(`flow ${id} begins twice`);
-    native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+    setConnectionOptions(fd);
     const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
     if (native.watch(fd, SOCKET_EVENTS, token) < 0) {
       this.#context.stack.reset(id);
@@ -429,7 +433,7 @@ export class TcpRelay {
     const { outbound } = this.#context.config;
     const fd = openOutbound(outbound, destination, Socket.Stream);
     if (fd < 0) return fd;
-    native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+    setConnectionOptions(fd);
     if (destination.family === 6) {
       // Without it the host's kernel keeps ICMPv6 errors to itself until the connect times out (m).
       native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveErrors, 1);
@@ -458,6 +462,7 @@ export class TcpRelay {
     this.#occupancy.settle(flow.seat);
     flow.writable = true;
     flow.hungUp = (events & (Epoll.ReadHangUp | Epoll.HangUp)) !== 0;
+    flow.urgent = (events & Epoll.Priority) !== 0;
     flow.readable = flow.hungUp || (events & Epoll.In) !== 0;
     if (!stack.accept(id)) this.#abort(id, flow);
   }
@@ -584,7 +589,7 @@ export class TcpRelay {
         this.#received += received;
         flow.received += received;
         budget -= received;
-        if (received < room && !flow.hungUp) flow.readable = false;
+        if (received < room && !flow.hungUp && !flow.urgent) flow.readable = false;
       } else if (received === 0) {
         flow.hostEnded = true;
         stack.finish(id);
@@ -647,4 +652,13 @@ export class TcpRelay {
     this.#flows[id] = undefined;
     this.#count -= 1;
   }
+}
+
+/**
+ * What arrives is passed on at once, and urgent data in line (RFC 6093 §5): apart from the stream its
+ * one byte would be lost.
+ */
+function setConnectionOptions(fd: number): void {
+  native.setsockopt(fd, Socket.LevelTcp, Socket.NoDelay, 1);
+  native.setsockopt(fd, Socket.LevelSocket, Socket.OutOfBandInline, 1);
 }

@@ -6,6 +6,8 @@ export const Errno = constants.errno;
 /** epoll_ctl(2). */
 export const Epoll = {
   In: 0x001,
+  /** Urgent data of TCP. */
+  Priority: 0x002,
   Out: 0x004,
   Error: 0x008,
   HangUp: 0x010,
@@ -43,6 +45,7 @@ export const Socket = {
   LevelSocket: 1,
   ReuseAddress: 2,
   Error: 4,
+  OutOfBandInline: 10,
   SendBuffer: 7,
   ReceiveBuffer: 8,
   ErrorQueue: 0x2000,

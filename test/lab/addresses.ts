@@ -47,6 +47,7 @@ export const failing = {
   blackHole: "203.0.113.204",
   /** in IPv6 Linux answers every unreachable route like this: ENETUNREACH */
   networkUnreachable6: "2001:db8:0:2::201",
+  blackHole6: "2001:db8:0:2::204",
   /** EACCES in Linux's IPv6 */
   prohibited6: "2001:db8:0:2::203",
 } as const;

@@ -56,6 +56,7 @@ route add prohibit ${failing.prohibited}
 route add blackhole ${failing.blackHole}
 route add throw ${failing.networkUnreachable6}
 route add prohibit ${failing.prohibited6}
+route add blackhole ${failing.blackHole6}
 END
   `;
 }

@@ -1,21 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { Address } from "../../src/base/address.js";
 import { FlowEvent } from "../../src/stack/stack.js";
 import { addToSum, isIntact } from "../../src/wire/checksum.js";
-import { Endpoint, Netsim, type NetsimOptions } from "./netsim.js";
+import { type Endpoint, Netsim, type NetsimOptions } from "./netsim.js";
+import { pattern } from "./pattern.js";
 
 const VNET = 10;
 const ETHERNET = 14;
-
-/** Bytes without a period that a shifted or repeated segment could hide in. */
-function pattern(length: number): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let at = 0, state = 1; at < length; at += 1) {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    bytes[at] = state >>> 16;
-  }
-  return bytes;
-}
 
 /** Sends all of `bytes`, letting time pass while the window is closed or frames are lost. */
 function send(net: Netsim, from: Endpoint, bytes: Buffer): void {
@@ -201,119 +191,4 @@ test("200 stalled flows fed tiny segments stay within the budget and leave anoth
   net.pass(5_000);
   expect(b.data.equals(bytes)).toBe(true);
   expect(b.stack.statistics().allocationFailures).toBe(failuresBefore);
-});
-
-describe("frames of a guest made by hand", () => {
-  const guest = Address.parse("198.51.100.100") as Address;
-  const peer = Address.parse("203.0.113.7") as Address;
-  const Flag = { Syn: 2, Rst: 4, Ack: 16 } as const;
-
-  interface Segment {
-    readonly flags: number;
-    readonly sequence: number;
-    readonly acknowledgment?: number;
-    readonly options?: readonly number[];
-    readonly payload?: Uint8Array;
-  }
-
-  /** An Ethernet frame with virtio header; the checksum is left to the kernel, as guests do. */
-  function frameOf({
-    flags,
-    sequence,
-    acknowledgment = 0,
-    options = [],
-    payload,
-  }: Segment): Buffer {
-    const header = 20 + options.length;
-    const frame = Buffer.alloc(VNET + ETHERNET + 20 + header + (payload?.length ?? 0));
-    frame[0] = 1; // VIRTIO_NET_HDR_F_NEEDS_CSUM
-    frame.writeUInt16BE(0x0800, VNET + 12);
-    const ip = VNET + ETHERNET;
-    frame[ip] = 0x45;
-    frame.writeUInt16BE(frame.length - ip, ip + 2);
-    frame.set([64, 6], ip + 8);
-    guest.write(frame, ip + 12);
-    peer.write(frame, ip + 16);
-    const tcp = ip + 20;
-    frame.writeUInt16BE(80, tcp);
-    frame.writeUInt16BE(40000, tcp + 2);
-    frame.writeUInt32BE(sequence >>> 0, tcp + 4);
-    frame.writeUInt32BE(acknowledgment >>> 0, tcp + 8);
-    frame.set([(header / 4) << 4, flags], tcp + 12);
-    frame.writeUInt16BE(64_000, tcp + 14);
-    frame.set(options, tcp + 20);
-    if (payload !== undefined) frame.set(payload, tcp + header);
-    return frame;
-  }
-
-  const tcpOf = (frame: Uint8Array) => Buffer.from(frame).subarray(VNET + ETHERNET + 20);
-
-  /** A guest that has connected, its SYN with these options; `next` is our next sequence number. */
-  function connected(options: readonly number[]) {
-    const end = new Endpoint({ mtu: 1500, offload: true });
-    end.input(frameOf({ flags: Flag.Syn, sequence: 1000, options }));
-    end.drainEvents();
-    const [answer] = end.outbox.splice(0);
-    const next = tcpOf(answer).readUInt32BE(4) + 1;
-    end.input(frameOf({ flags: Flag.Ack, sequence: 1001, acknowledgment: next }));
-    end.drainEvents();
-    end.outbox.length = 0;
-    expect(end.seen & FlowEvent.Open).toBeTruthy();
-    return { end, next, answer };
-  }
-
-  test("a keep-alive probe is answered by the ACK that it asks for", () => {
-    const { end, next } = connected([2, 4, 5, 180]);
-    end.input(frameOf({ flags: Flag.Ack, sequence: 1000, acknowledgment: next }));
-    expect(end.outbox).toHaveLength(1);
-    expect(tcpOf(end.outbox[0]).readUInt32BE(8)).toBe(1001);
-    expect(end.seen & FlowEvent.Reset).toBeFalsy();
-  });
-
-  test.each([
-    ["at the next number ends the flow", 1001, true],
-    ["elsewhere in the window does not (RFC 5961)", 2001, false],
-    ["outside of the window does not", 1001 + 0x4000_0000, false],
-  ])("a RST %s", (_where, sequence, ends) => {
-    const { end } = connected([2, 4, 5, 180]);
-    end.input(frameOf({ flags: Flag.Rst, sequence }));
-    end.drainEvents();
-    expect((end.seen & FlowEvent.Reset) !== 0).toBe(ends);
-  });
-
-  test("the least MSS of Linux, 88, is the size of the segments", () => {
-    const { end } = connected([2, 4, 0, 88]);
-    end.write(pattern(5_000));
-    expect(end.outbox.length).toBeGreaterThan(0);
-    for (const frame of end.outbox) {
-      if (tcpOf(frame).length > 20 + 88) expect(Buffer.from(frame).readUInt16LE(4)).toBe(88);
-    }
-  });
-
-  test("a guest without window scaling is offered none, and its window is taken as it is", () => {
-    const { end, next, answer } = connected([2, 4, 5, 180]);
-    const options = tcpOf(answer).subarray(20, (tcpOf(answer)[12] >> 4) * 4);
-    expect([...options.subarray(0, 4)]).toEqual([2, 4, 5, 180]);
-    expect([...options.subarray(4)].includes(3)).toBe(false);
-    let sent = 0;
-    for (let taken = 1; taken > 0; sent += taken) taken = end.write(pattern(200_000));
-    const outside = end.outbox.map(
-      (frame) => tcpOf(frame).readUInt32BE(4) - next + tcpOf(frame).length - 20,
-    );
-    expect(Math.max(...outside)).toBeLessThanOrEqual(64_000);
-    expect(sent).toBeGreaterThan(64_000);
-  });
-
-  test("its data opens no window above what 16 bits can say", () => {
-    const { end, next } = connected([2, 4, 5, 180]);
-    const payload = pattern(1_000);
-    for (let at = 0; at < 300_000; at += payload.length) {
-      const sequence = 1001 + at;
-      end.input(frameOf({ flags: Flag.Ack, sequence, acknowledgment: next, payload }));
-      end.drainEvents();
-      end.stack.flushAcks();
-    }
-    expect(end.data.length).toBe(300_000);
-    expect(tcpOf(end.outbox[end.outbox.length - 1]).readUInt16BE(14)).toBeGreaterThan(32_000);
-  });
 });

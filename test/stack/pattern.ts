@@ -1,0 +1,9 @@
+/** Bytes without a period that a shifted or repeated segment could hide in. */
+export function pattern(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let at = 0, state = 1; at < length; at += 1) {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    bytes[at] = state >>> 16;
+  }
+  return bytes;
+}
