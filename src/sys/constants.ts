@@ -19,7 +19,7 @@ export const Epoll = {
  * socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. In the sandbox only these options can
  * be set or asked for; a new one needs its place in a line here (native/syscalls.sh).
  *
- * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR)
+ * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR) setsockopt(1=SOL_SOCKET;2=SO_OOBINLINE)
  * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_SNDBUF) setsockopt(1=SOL_SOCKET;2=SO_RCVBUF)
  * #syscalls node: setsockopt(1=SOL_IP;2=IP_BIND_ADDRESS_NO_PORT) setsockopt(1=SOL_IP;2=IP_TOS)
  * #syscalls node: setsockopt(1=SOL_IP;2=IP_TTL) setsockopt(1=SOL_IP;2=IP_PKTINFO)
