@@ -103,9 +103,7 @@ enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, YIELDS = 1000, PATIENCE_MS = 2000 
 struct kernel_sigaction {
   void (*handler)(int signal);
   unsigned long flags;
-#ifdef __x86_64__
-  void (*restorer)(void);
-#endif
+  void (*restorer)(void); /* arm64 has the field, and no need of it */
   uint64_t mask;
 };
 

@@ -13,4 +13,13 @@ native.lockDown = (...options) => {
 process.on("SIGUSR2", () => {
   writeSync(2, `attacks: ${JSON.stringify(attack.run())}\n`);
 });
+
+// On SIGWINCH the stack's memory is overwritten, so that its next frame traps.
+const { registerMemory } = native;
+let largest = new ArrayBuffer(0);
+native.registerMemory = (buffer) => {
+  if (buffer.byteLength > largest.byteLength) largest = buffer;
+  return registerMemory(buffer);
+};
+process.on("SIGWINCH", () => new Uint8Array(largest, 0, 1 << 17).fill(0xff));
 require("./entry.cjs");

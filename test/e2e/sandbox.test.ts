@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { served } from "../lab/addresses.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { httpName, served } from "../lab/addresses.ts";
+import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import type { Process } from "../lab/process.ts";
@@ -190,6 +192,24 @@ describe.runIf(isSlipway)("as root", () => {
   });
 });
 
+describe.runIf(isSlipway)("without its keeper", () => {
+  test("the network goes on, by the resolv.conf there was, and one warning says so", async ({
+    lab,
+  }) => {
+    await using guest = await lab.guest();
+    const name = ["getent", "ahostsv4", httpName];
+    expect(await guest.namespace.output(name)).toContain(served.http);
+    process.kill(keeperOf(guest.helper.pid), "SIGKILL");
+    for (let query = 0; query < 3; query += 1) {
+      await delay(1_100);
+      expect(await guest.namespace.output(name)).toContain(served.http);
+    }
+    expect(guest.helper.stderr).toMatch(
+      /^slipway: warning: \/etc\/resolv\.conf is not followed any more[^\n]*\n$/,
+    );
+  });
+});
+
 describe.runIf(isSlipway)("the API's socket", () => {
   test("goes when the helper is killed, too", async ({ lab }) => {
     const socket = join(lab.directory, "killed.sock");
@@ -254,15 +274,17 @@ function installAttack(lab: Lab): string {
   return join(copy, "bin/slirp4netns");
 }
 
+/** A guest whose helper is a copy of the product with the attacks in it. */
+function attackedGuest(lab: Lab, victim: Process): Promise<Guest> {
+  const helper = installAttack(lab);
+  const variables = [`SLIPWAY_NODE=${lab.host.stage.inside(node)}`, `ATTACK_VICTIM=${victim.pid}`];
+  return lab.guest({ helper: ["env", ...variables, helper] });
+}
+
 describe.runIf(isSlipway)("from inside", () => {
   test("every thread fails at everything, and the relay goes on", async ({ lab, annotate }) => {
-    const helper = installAttack(lab);
     const victim = lab.host.user.spawn(["sleep", "100"]);
-    const variables = [
-      `SLIPWAY_NODE=${lab.host.stage.inside(node)}`,
-      `ATTACK_VICTIM=${victim.pid}`,
-    ];
-    await using guest = await lab.guest({ helper: ["env", ...variables, helper] });
+    await using guest = await attackedGuest(lab, victim);
     const { pid } = guest.helper;
     const threads = readdirSync(`/proc/${pid}/task`).map(Number);
     const pages = Promise.all([1, 2, 3].map(() => guest.run(fetchPage)));
@@ -281,6 +303,10 @@ describe.runIf(isSlipway)("from inside", () => {
     for (const { code } of await pages) expect(code).toBe(0);
     expect((await guest.run(fetchPage)).code).toBe(0);
     expect(victim.running).toBe(true);
+    // What a trap has spoilt is made anew, in the sandbox, too.
+    guest.helper.kill("SIGWINCH");
+    await expect.poll(async () => (await guest.run(fetchPage)).code, { timeout: 20_000 }).toBe(0);
+    expect(guest.helper.stderr).toMatch(/the stack failed .*: made anew, connections are reset/);
     victim.kill("SIGKILL");
   });
 });
