@@ -464,6 +464,38 @@ declare namespace tuntap2 {
   /** `read`, for the cold path. @returns bytes read, 0 at the end of a stream. */
   function readBytes(fd: number, bytes: Uint8Array): number;
 
+  // ---------------------------------------------------------------- descriptors between processes
+
+  /**
+   * `sendmsg` over a UNIX socket, for the cold path; `MSG_NOSIGNAL | MSG_DONTWAIT` are added.
+   *
+   * @param passed an `fd` that goes along (SCM_RIGHTS) with the first byte, or `null`.
+   * @returns bytes sent, which may be fewer.
+   */
+  function sendPassing(fd: number, bytes: Uint8Array, passed: number | null): number;
+
+  /**
+   * `recvmsg` from a UNIX socket; `MSG_DONTWAIT | MSG_CMSG_CLOEXEC` are added.
+   *
+   * @returns how many bytes came (0 at the end of a stream) and the descriptor that came along, an
+   *   `fd`, non-blocking, or -1; or a negative errno. Of several descriptors the first is kept.
+   */
+  function receivePassed(
+    fd: number,
+    bytes: Uint8Array,
+  ): { readonly length: number; readonly passed: number } | number;
+
+  /** @returns the user id of who connected, or listens at, the other end of a UNIX socket. */
+  function peerUid(fd: number): number;
+
+  /**
+   * Opens a file, made with mode 0600 if it does not exist, and locks it (flock(2)) for as long as it
+   * is open. Links are not followed.
+   *
+   * @returns an `fd`, or `-EAGAIN` while another process has the lock.
+   */
+  function lockFile(path: string): number;
+
   /**
    * Fills `bytes`, at most 256 of them, from the kernel's generator: `node:crypto` would take 3 ms
    * of a program's start to load. @returns bytes written.

@@ -32,6 +32,8 @@ export interface TapSettings {
   readonly txqueuelen: number;
   /** Of the TAP; absent: the one that the kernel gave it. */
   readonly mac?: Mac;
+  /** Of the default routes; null: there are none. Absent: one TAP, one route. */
+  readonly metric?: number | null;
 }
 
 export interface Tap {
@@ -64,6 +66,17 @@ export function openTap(namespace: Namespace, name: string, settings: TapSetting
   }
 }
 
+/** Whether a namespace has an interface of that name. @throws UserError */
+export function hasInterface(namespace: Namespace, name: string): boolean {
+  const agent = native.openAgent(namespace.userns, namespace.netns);
+  if (agent < 0) throw systemFailure(agent, namespace);
+  try {
+    return native.agentIfindex(agent, name) >= 0;
+  } finally {
+    native.closeAgent(agent);
+  }
+}
+
 /** A process of ours that stays in a namespace to make sockets there. */
 export interface Resident {
   /** As socket(2). @returns a handle, non-blocking, or a negative errno */
@@ -89,7 +102,7 @@ export function openResident(namespace: Namespace): Resident {
 }
 
 function configure(agent: number, namespace: Namespace, name: string, settings: TapSettings): void {
-  const { plans, ...link } = settings;
+  const { plans, metric, ...link } = settings;
   const { mtu } = link;
   const tap = native.agentIfindex(agent, name);
   if (tap < 0) throw systemFailure(tap, namespace);
@@ -108,7 +121,8 @@ function configure(agent: number, namespace: Namespace, name: string, settings: 
     const address = addAddress(tap, guest, prefix.length);
     const bearable = guest.family === 6 ? NO_IPV6 : [];
     if (request(`give ${name} the address ${guest}`, address, bearable) < 0) continue;
-    request(`make ${router} the default gateway`, addDefaultRoute(tap, router));
+    if (metric === null) continue;
+    request(`make ${router} the default gateway`, addDefaultRoute(tap, router, metric));
   }
 }
 

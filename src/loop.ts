@@ -99,14 +99,15 @@ export class Loop {
    * Calls back when nothing is under way any more from the guests to the host by TCP: every
    * connection has been closed by its guest and passed on, or those that are left are silent.
    * @param limit ms after which it calls back anyway
+   * @param only the guest that it is about; null: all
    */
-  drain(limit: number, onDrained: () => void): void {
+  drain(limit: number, onDrained: () => void, only: Guest | null = null): void {
     const start = performance.now();
     let sent = -1;
     let changedAt = start;
     const look = (): void => {
       const now = performance.now();
-      const uploads = this.#uploads();
+      const uploads = this.#uploads(only);
       if (uploads.sent !== sent) changedAt = now;
       sent = uploads.sent;
       const isQuiet = !uploads.blocked && now - changedAt >= DRAIN_QUIET;
@@ -307,10 +308,10 @@ export class Loop {
     }
   }
 
-  #uploads(): Uploads {
+  #uploads(only: Guest | null): Uploads {
     const sum = { open: 0, blocked: false, sent: 0 };
     for (const served of this.#served) {
-      if (served === undefined) continue;
+      if (served === undefined || (only !== null && served.guest !== only)) continue;
       const { open, blocked, sent } = served.guest.uploads();
       sum.open += open;
       sum.blocked ||= blocked;

@@ -4,11 +4,11 @@ import { posix } from "node:path";
 /** The layers of src/, lowest first. Units of one layer do not import each other. */
 const LAYERS: readonly (readonly string[])[] = [
   ["base"],
-  ["wire", "sys", "stack"],
+  ["wire", "sys", "stack", "protocol"],
   ["flow", "service", "network"],
   ["guest.ts", "attach.ts"],
   ["loop.ts"],
-  ["api"],
+  ["api", "daemon", "client"],
   ["cli"],
 ];
 

@@ -247,6 +247,28 @@ static bool is_about_itself(char **argv) {
   return false;
 }
 
+/*
+ * Those that speak to the daemon, which lives in the user's own namespaces and is started from them;
+ * `run` does on networks. COMMAND comes after "--", if that is there.
+ */
+static bool asks_daemon(char **argv) {
+  static const char *const words[] = {"network", "ps", "daemon"};
+  if (argv[1] == NULL || strcmp(last_component(argv[0]), "slipway") != 0) return false;
+  for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+    if (strcmp(argv[1], words[i]) == 0) return true;
+  }
+  return false;
+}
+
+static bool runs_on_network(char **argv) {
+  if (argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
+  for (char **argument = argv + 2; *argument != NULL; argument++) {
+    if (strcmp(*argument, "--") == 0) return false;
+    if (strncmp(*argument, "--network", strlen("--network")) == 0) return true;
+  }
+  return false;
+}
+
 /* Where either fails Node tells, which knows whether a sandbox is wanted. */
 static void prepare_sandbox(char **argv) {
   int broker = broker_start(argv);
@@ -264,8 +286,10 @@ int main(int argc, char **argv) {
   list_ignored_signals();
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
-  if (!is_about_itself(argv)) prepare_sandbox(argv);
-  deny_io_uring();
+  bool is_networked = runs_on_network(argv);
+  if (!is_about_itself(argv) && !asks_daemon(argv) && !is_networked) prepare_sandbox(argv);
+  /* Its COMMAND would inherit the filter: it is forked from Node. */
+  if (!is_networked) deny_io_uring();
   execv(node, node_arguments(node, bundle, argc, argv));
   fail("can't run %s: %s", node, strerror(errno));
 }

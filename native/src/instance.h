@@ -50,5 +50,6 @@ extern const struct method message_methods[];
 extern const struct method pipe_methods[];
 extern const struct method broker_methods[];
 extern const struct method sandbox_methods[];
+extern const struct method passing_methods[];
 
 #endif

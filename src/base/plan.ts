@@ -35,6 +35,14 @@ export interface GuestConfig {
   /** Most bytes of memory that the guest's packets and connections may hold. */
   readonly memoryBudget: number;
   readonly limits: Limits;
+  /** Absent: it is alone on its network, and may reach what the host reaches. */
+  readonly membership?: Membership;
+}
+
+/** What follows from being one of several on a network: all settings are made for it beforehand. */
+export interface Membership {
+  /** Whether an address outside of its network is open to it. */
+  mayReach(address: Address): boolean;
 }
 
 /** How long a mapping of the guest's datagrams lasts without traffic, in ms. */
@@ -64,8 +72,19 @@ export const DEFAULT_TIMEOUTS: Timeouts = {
 /** The DNS server of a guest. */
 export interface DnsConfig {
   readonly upstream: Upstream;
-  /** Names that we answer ourselves, in lower case, with their addresses of both families. */
-  readonly records: ReadonlyMap<string, readonly Address[]>;
+  readonly records: NameTable;
+}
+
+/** Names that we answer ourselves. A map of names in lower case is one. */
+export interface NameTable {
+  /**
+   * The addresses of a name, of both families.
+   * @param name in lower case
+   * @param type of the records asked for, such as "A"
+   */
+  get(name: string, type: string): readonly Address[] | undefined;
+  /** Who has an address, its own name first. */
+  namesOf?(address: Address): readonly string[] | undefined;
 }
 
 /** Where other names are resolved. What it says may change from one read to the next. */

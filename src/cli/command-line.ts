@@ -6,7 +6,9 @@ import type { Mac } from "../base/mac.js";
 import { NO_PORTS } from "../base/port-set.js";
 import type { ApiSocketOption } from "./api-socket.js";
 import { type ControlOptions, type ControlRequest, controlCommands } from "./control-commands.js";
+import { type NetworkMode, parseNetworkMode } from "./join-option.js";
 import type { LogOptions } from "./logging.js";
+import { type DaemonRequest, type DaemonRunConfig, networkCommands } from "./network-commands.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import {
   attachOptions,
@@ -43,6 +45,9 @@ export interface RunConfig {
   readonly apiSocket: ApiSocketOption;
   readonly log: LogOptions;
   readonly network: NetworkOptions;
+  readonly mode: NetworkMode;
+  /** By which other members of its networks find it; null: it is given one. */
+  readonly name: string | null;
   readonly tap: string;
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
@@ -92,7 +97,9 @@ export type Invocation =
       readonly kind: "control";
       readonly options: ControlOptions;
       readonly request: ControlRequest;
-    };
+    }
+  | { readonly kind: "ask daemon"; readonly request: DaemonRequest }
+  | { readonly kind: "run daemon"; readonly config: DaemonRunConfig };
 
 const SLIPWAY_VERSION = `slipway ${manifest.version}`;
 /**
@@ -161,6 +168,11 @@ function slipwayProgram(ask: Ask, first = ""): Command {
     ask({ kind: "control", options, request });
   });
   for (const each of commands) program.addCommand(each);
+  const networked = networkCommands(first, {
+    request: (request) => ask({ kind: "ask daemon", request }),
+    runDaemon: (config) => ask({ kind: "run daemon", config }),
+  });
+  for (const command of networked) program.addCommand(command);
   return program;
 }
 
@@ -173,6 +185,11 @@ function runCommand(ask: Ask): Command {
     .addOption(option.tap)
     .addOption(option.keepId)
     .addOption(option.dnsOption)
+    .addOption(option.network)
+    .addOption(option.name)
+    .addOption(option.ip)
+    .addOption(option.macAddress)
+    .addOption(option.alias)
     .action((command: [string, ...string[]], raw: unknown) => {
       const options = check(runOptions, raw);
       const { tap, keepId, stats, pcap, sandbox, dnsOption: resolverOptions } = options;
@@ -182,6 +199,8 @@ function runCommand(ask: Ask): Command {
         kind: "run",
         config: {
           ...{ network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command },
+          mode: parseNetworkMode(options.network, options),
+          name: options.name,
           log: logOptions(options),
           apiSocket: apiSocketOption(options.apiSocket),
         },

@@ -20,6 +20,10 @@ async function execute(invocation: Invocation): Promise<void> {
       const { control } = await import("./control/index.js");
       return control(invocation.options, invocation.request);
     }
+    case "ask daemon":
+      return (await import("./networks.js")).askDaemon(invocation.request);
+    case "run daemon":
+      return (await import("./daemon.js")).runDaemon(invocation.config);
     case "doctor":
       process.exitCode = await (await import("./doctor.js")).doctor();
       return;

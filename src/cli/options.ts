@@ -104,6 +104,14 @@ export const option = {
     "--no-api-socket",
     "take no requests; by default at $XDG_RUNTIME_DIR/slipway/PID.sock",
   ),
+  network: repeated(
+    "--network <network>",
+    "a network's name, with :ip=,mac=,alias=,ifname= behind it, repeatable; bridge; or slirp, the default",
+  ),
+  name: new Option("--name <name>", "by which other members of its networks find it"),
+  ip: repeated("--ip <address>", "its address on the first network, one of each family"),
+  macAddress: new Option("--mac-address <mac>", "its Ethernet address on the first network"),
+  alias: repeated("--alias <name>", "another name on the first network; several may share one"),
   publish: repeated(
     "-p, --publish <port>",
     "lead a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
@@ -320,12 +328,22 @@ const descriptorEntries = {
   exitFd: v.nullish(wholeNumber("--exit-fd", 0, FD_MOST), null),
 };
 
+const joinEntries = {
+  network: v.optional(v.array(v.string()), []),
+  name: v.nullish(v.string(), null),
+  hostname: v.nullish(v.string(), null),
+  ip: v.optional(v.array(v.string()), []),
+  macAddress: v.nullish(v.string(), null),
+  alias: v.optional(v.array(v.string()), []),
+};
+
 /** Options of `slipway run`. */
 export const runOptions = v.object({
   ...networkEntries,
   ...nameEntries,
   ...publishEntries,
   ...apiEntries,
+  ...joinEntries,
   dnsOption: v.optional(v.array(v.string()), []),
   keepId: flag,
   tap: interfaceName,

@@ -77,6 +77,20 @@ export function parsePublishedPlace(text: string): PublishedPlace | null {
   };
 }
 
+/** The inverse of parsePublish. */
+export function formatPublish({
+  protocol,
+  host,
+  hostPort,
+  guestPort,
+  count,
+}: PublishOption): string {
+  const range = (first: number): string =>
+    count === 1 ? `${first}` : `${first}-${first + count - 1}`;
+  const place = host === null ? "" : host.family === 4 ? `${host}:` : `[${host}]:`;
+  return `${place}${hostPort === 0 ? "" : range(hostPort)}:${range(guestPort)}/${protocol}`;
+}
+
 function parseRange(text: string): Range | null {
   const range = parsePortRange(text);
   return range === null ? null : { first: range.first, count: range.last - range.first + 1 };

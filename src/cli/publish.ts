@@ -39,7 +39,7 @@ export function startPublishing(
 ): void {
   const { ports, toLoopback } = options;
   if (toLoopback) guest.reachLoopback(openResident(namespace).socket);
-  for (const port of ports) publishPorts(guest, port, toLoopback, report);
+  for (const port of ports) publishPort(guest, port, toLoopback, report);
   if (options.auto === null) return;
   const listeners = openListeners(namespace);
   const auto = autoPublish(guest, { ...options.auto, toLoopback }, report);
@@ -90,7 +90,12 @@ function autoPublish(
   });
 }
 
-function publishPorts(
+/**
+ * Publishes one port, or the ports of one range.
+ * @param report takes a line for each port that was chosen by us
+ * @throws UserError for the first that cannot be had; what was published before stays
+ */
+export function publishPort(
   guest: Guest,
   option: PublishOption,
   toLoopback: boolean,

@@ -7,6 +7,7 @@ import type { Address } from "../base/address.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
+import type { PortSpec } from "../protocol/messages.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { openApiSocket } from "./api-socket.js";
@@ -17,6 +18,7 @@ import { accompany } from "./jobs.js";
 import { startLogging } from "./logging.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
+import { formatPublish } from "./publish-option.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
@@ -37,6 +39,26 @@ const DRAIN_LIMIT = 5_000;
  */
 export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
+  const { mode } = options;
+  if (mode.kind === "slirp") await runAlone(options);
+  else await joinNetworks(options, mode.ports);
+}
+
+/** The daemon serves the command; this process accompanies it. */
+async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Promise<void> {
+  const { network, name, keepId, publish, resolverOptions, command } = options;
+  const { servers = [], search = [], records = [] } = network.dns ?? {};
+  const hosts = records.map((record) => `${record.name}=${record.address}`);
+  const { hostLoopback } = network;
+  const { runMember } = await import("./run-member.js");
+  await runMember({
+    ...{ command, keepId, search, resolverOptions, publish: publish.ports.map(formatPublish) },
+    join: { name, ports: [...ports], hosts, dns: servers.map(String), hostLoopback },
+    onExecuteFailure: (errno) => failToExecute(command[0], errno, isMissing(command[0])),
+  });
+}
+
+async function runAlone(options: RunConfig): Promise<void> {
   joinBroker();
   const { network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);

@@ -6,7 +6,7 @@ import { native } from "../sys/native.js";
 import { connectSocket, pendingError, socketPair } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import {
-  composeDnsAnswer,
+  answerFrom,
   composeDnsFailure,
   DNS_PORT,
   DnsRcode,
@@ -249,9 +249,9 @@ export class DnsStreams {
 
   #onQuery(stream: DnsStream, client: End, message: Uint8Array, now: number): void {
     const query = parseDnsQuery(message);
-    const known = query === null ? undefined : this.#context.dns.records.get(query.name);
-    if (query !== null && known !== undefined) {
-      client.send(frameDnsMessage(composeDnsAnswer(query, known)));
+    const own = query === null ? null : answerFrom(this.#context.dns.records, query);
+    if (own !== null) {
+      client.send(frameDnsMessage(own));
       return;
     }
     // The view is of a buffer that is replaced when more comes.

@@ -37,6 +37,7 @@ export function translateDestination(
   if (isOfThisHost(destination) || destination.isBroadcast) return DropReason.PolicyHostLoopback;
   if (destination.isMulticast) return DropReason.PolicyMulticast;
   if (isOfAnotherLink(destination)) return DropReason.PolicyDenied;
+  if (config.membership?.mayReach(destination) === false) return DropReason.PolicyDenied;
   return destination;
 }
 

@@ -46,6 +46,16 @@ export class AddressPool {
     return null;
   }
 
+  /** Offset in the range of the address given out last; -1: none was. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Goes on behind an address that was given out before. @param offset as `last` told it */
+  goOnAfter(offset: number): void {
+    this.#last = offset;
+  }
+
   /** Takes this very address. @returns null, or why it cannot be had */
   take(address: Address): Refusal | null {
     const refusal = this.refusal(address);

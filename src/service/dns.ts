@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.js";
 import type { AddressPlan, DnsConfig } from "../base/plan.js";
 import { composeDatagram } from "../wire/datagram.js";
 import {
-  composeDnsAnswer,
+  answerFrom,
   composeDnsFailure,
   DNS_PORT,
   DnsRcode,
@@ -53,8 +53,8 @@ export class DnsService implements Service {
       frame: composeDatagram(server, client, fitDnsAnswer(query, answer, frame.family, this.#mtu)),
     });
     const { records, upstream } = this.#config;
-    const known = records.get(query.name);
-    if (known !== undefined) return reply(composeDnsAnswer(query, known));
+    const own = answerFrom(records, query);
+    if (own !== null) return reply(own);
     // Without a server a client learns so at once, instead of waiting for its time-out.
     if (upstream.servers.length === 0) {
       return reply(composeDnsFailure(query, DnsRcode.ServerFailure));

@@ -97,6 +97,8 @@ export class NdpService implements Announcer {
     if (message === null || (source.isUnspecified && message.mac !== null)) {
       return drop(DropReason.NdpMalformed);
     }
+    // An address that it made of the prefix would be nobody's on a network of several.
+    if (this.#config.membership !== undefined) return drop(DropReason.NdpNotForUs);
     this.#schedule(now);
     const reply = source.isUnspecified
       ? this.#advertisement(ALL_NODES, ALL_NODES_MAC)

@@ -1,5 +1,6 @@
 import { type Answer, decode, encode, type Packet } from "dns-packet";
-import type { Address, Family } from "../base/address.js";
+import { Address, type Family } from "../base/address.js";
+import type { NameTable } from "../base/plan.js";
 import { readU16, writeU16 } from "./bytes.js";
 import { ipHeaderLength } from "./ip.js";
 import { UDP_HEADER_LENGTH } from "./udp.js";
@@ -144,12 +145,46 @@ export function setDnsId(message: Uint8Array, id: number): void {
 /** An answer of the server's own records. */
 export function composeDnsAnswer(query: DnsQuery, addresses: readonly Address[]): Uint8Array {
   const records = addresses.map((address) => recordOf(query.name, address));
+  return composeOwn(
+    query,
+    records.filter(({ type }) => type === query.type || query.type === "ANY"),
+  );
+}
+
+/** The answer to a query that we can answer ourselves; null for others. */
+export function answerFrom(records: NameTable, query: DnsQuery): Uint8Array | null {
+  const known = records.get(query.name, query.type);
+  if (known !== undefined) return composeDnsAnswer(query, known);
+  const owner = query.type === "PTR" ? addressOfReverseName(query.name) : null;
+  const names = owner === null ? undefined : records.namesOf?.(owner);
+  return names === undefined ? null : composeDnsPointers(query, names);
+}
+
+/** The answer to a PTR query: the names of who has the address. */
+export function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Array {
+  return composeOwn(
+    query,
+    names.map((data) => ({ name: query.name, type: "PTR" as const, ttl: OWN_TTL, data })),
+  );
+}
+
+/** The address that a name below in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) asks about. */
+export function addressOfReverseName(name: string): Address | null {
+  const [, digits, zone] = /^([0-9a-f.]+)\.(in-addr|ip6)\.arpa$/.exec(name) ?? [];
+  if (digits === undefined) return null;
+  const parts = digits.split(".").reverse();
+  if (zone === "in-addr") return parts.length === 4 ? Address.parse(parts.join(".")) : null;
+  const isWhole = parts.length === 32 && parts.every((part) => part.length === 1);
+  return isWhole ? Address.parse(parts.join("").replace(/.{4}(?!$)/g, "$&:")) : null;
+}
+
+function composeOwn(query: DnsQuery, answers: Answer[]): Uint8Array {
   return encode({
     type: "response",
     id: query.id,
     flags: (answerFlags(query) | AUTHORITATIVE) & ~RESPONSE,
     questions: decodeQuestion(Buffer.from(query.message))?.packet.questions ?? [],
-    answers: records.filter(({ type }) => type === query.type || query.type === "ANY"),
+    answers,
     additionals: query.hasEdns ? [OWN_OPT] : [],
   });
 }

@@ -90,8 +90,15 @@ export function addAddress(ifindex: number, address: Address, prefixLength: numb
   return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
 
-/** RTM_NEWROUTE: the default route of the gateway's family. */
-export function addDefaultRoute(ifindex: number, gateway: Address): Uint8Array {
+/**
+ * RTM_NEWROUTE: the default route of the gateway's family.
+ * @param metric of several the least goes first; absent: 0 in IPv4, IPV6_DEFAULT_METRIC in IPv6
+ */
+export function addDefaultRoute(
+  ifindex: number,
+  gateway: Address,
+  metric = gateway.family === 6 ? IPV6_DEFAULT_METRIC : 0,
+): Uint8Array {
   const body = new Uint8Array(RTMSG_LENGTH);
   const view = new DataView(body.buffer);
   view.setUint8(0, ADDRESS_FAMILY[gateway.family]);
@@ -102,8 +109,7 @@ export function addDefaultRoute(ifindex: number, gateway: Address): Uint8Array {
     attribute(RTA_OIF, wordBytes(ifindex)),
     attribute(RTA_GATEWAY, gateway.toBytes()),
   ];
-  if (gateway.family === 6)
-    attributes.push(attribute(RTA_PRIORITY, wordBytes(IPV6_DEFAULT_METRIC)));
+  if (metric > 0) attributes.push(attribute(RTA_PRIORITY, wordBytes(metric)));
   return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
 

@@ -1,0 +1,131 @@
+/*
+ * UNIX sockets that carry descriptors, and what tells their ends apart: who the peer is, and a lock
+ * that one process holds. For the cold path: bytes come and go by plain arrays.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "instance.h"
+
+enum {
+  PATH_CAPACITY = 4096,
+  MOST_RECEIVED = 16, /* descriptors of one message that are taken note of, to be closed */
+};
+
+static void attach_descriptor(struct msghdr *message, int fd) {
+  struct cmsghdr *control = CMSG_FIRSTHDR(message);
+  control->cmsg_level = SOL_SOCKET;
+  control->cmsg_type = SCM_RIGHTS;
+  control->cmsg_len = CMSG_LEN(sizeof(fd));
+  memcpy(CMSG_DATA(control), &fd, sizeof(fd));
+}
+
+static ssize_t send_with(int socket, struct range bytes, int passed) {
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec iov = {.iov_base = bytes.base, .iov_len = bytes.length};
+  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (passed >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    attach_descriptor(&message, passed);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static napi_value send_passing(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  int socket = call_fd(&call, 0);
+  struct range bytes = call_bytes(&call, 1);
+  int passed = call_is_null(&call, 2) ? -1 : call_fd(&call, 2);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(&call, send_with(socket, bytes, passed));
+}
+
+/* Keeps the first of what came and closes the rest. */
+static int keep_one(const struct msghdr *message) {
+  const struct cmsghdr *control = CMSG_FIRSTHDR(message);
+  if (control == NULL || control->cmsg_type != SCM_RIGHTS) return -1;
+  int received[MOST_RECEIVED];
+  size_t length = control->cmsg_len - CMSG_LEN(0);
+  if (length > sizeof(received)) length = sizeof(received);
+  memcpy(received, CMSG_DATA(control), length);
+  for (size_t i = 1; i < length / sizeof(int); i++) close(received[i]);
+  return length == 0 ? -1 : received[0];
+}
+
+/* Whoever made the descriptor may have left it blocking. */
+static int issue_received(struct handles *handles, int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  if (flags >= 0) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  return handles_issue(handles, fd, HANDLE_PLAIN);
+}
+
+static void set_number(napi_env env, napi_value object, const char *name, int number) {
+  napi_value value = NULL;
+  napi_create_int32(env, number, &value);
+  napi_set_named_property(env, object, name, value);
+}
+
+static napi_value receive_passed(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int socket = call_fd(&call, 0);
+  struct range bytes = call_bytes(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(MOST_RECEIVED * sizeof(int))];
+  struct iovec iov = {.iov_base = bytes.base, .iov_len = bytes.length};
+  struct msghdr message = {
+      .msg_iov = &iov,
+      .msg_iovlen = 1,
+      .msg_control = control,
+      .msg_controllen = sizeof(control),
+  };
+  ssize_t length = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (length < 0) return call_end(&call, -errno);
+  int passed = keep_one(&message);
+  if (passed >= 0) passed = issue_received(&call.instance->handles, passed);
+  napi_value object = NULL;
+  napi_create_object(env, &object);
+  set_number(env, object, "length", (int)length);
+  set_number(env, object, "passed", passed);
+  return call_end_value(&call, object);
+}
+
+static napi_value peer_uid(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int socket = call_fd(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  struct ucred peer;
+  socklen_t length = sizeof(peer);
+  int result = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+  return call_end(&call, result < 0 ? -errno : (ssize_t)peer.uid);
+}
+
+static int lock(int fd) {
+  if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
+static napi_value lock_file(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  char path[PATH_CAPACITY];
+  call_string(&call, 0, path, sizeof(path));
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int fd = lock(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  return call_end(&call, handles_issue(&call.instance->handles, fd, HANDLE_PLAIN));
+}
+
+const struct method passing_methods[] = {
+    {"sendPassing", send_passing},
+    {"receivePassed", receive_passed},
+    {"peerUid", peer_uid},
+    {"lockFile", lock_file},
+    {NULL, NULL},
+};

@@ -1,0 +1,80 @@
+import { UserError } from "../base/errors.js";
+import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
+import type { Guest } from "../guest.js";
+import { Loop } from "../loop.js";
+import type { GivenMember, Params } from "../protocol/messages.js";
+import { isSame } from "../protocol/namespaces.js";
+import { places } from "../protocol/places.js";
+import { native } from "../sys/native.js";
+import { fail } from "./exit.js";
+import { adoptInherited } from "./inherited.js";
+import { openPort } from "./member-taps.js";
+import type { DaemonRunConfig } from "./network-commands.js";
+import { publishPort } from "./publish.js";
+import { parsePublish } from "./publish-option.js";
+
+const READY = Buffer.from("1");
+
+/** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
+export function runDaemon({ readyFd }: DaemonRunConfig): void {
+  if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
+  const tell = (bytes: Uint8Array): void => {
+    if (readyFd === null) return;
+    native.writeBytes(readyFd, bytes);
+    native.close(readyFd);
+  };
+  try {
+    serve();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    tell(Buffer.from(error.message));
+    fail(error.message, error.exitStatus);
+  }
+  tell(READY);
+}
+
+function serve(): void {
+  const loop = new Loop();
+  const stop = (): void => {
+    daemon.close();
+    loop.stop();
+    process.exit(0);
+  };
+  const daemon = new Daemon({ loop, places: places(), publish, reopen, onStop: stop });
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
+  // The terminal that it was started from is no concern of it.
+  process.on("SIGHUP", () => undefined);
+  loop.start();
+}
+
+function publish(guest: Guest, ports: readonly string[]): readonly string[] {
+  const options = ports.map((text) => {
+    const option = parsePublish(text);
+    if (option === null) throw new UserError(`--publish ${text}: write it like 8080:80`);
+    return option;
+  });
+  const lines: string[] = [];
+  const before = new Set(guest.forwards.rules.map(({ id }) => id));
+  try {
+    for (const option of options) publishPort(guest, option, false, (line) => lines.push(line));
+  } catch (error) {
+    for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
+    throw error;
+  }
+  return lines;
+}
+
+function reopen({ namespace }: Params<"member.join">, given: GivenMember): readonly ReopenedTap[] {
+  if (namespace === null || !isSame(namespace)) throw new UserError("its namespace is gone");
+  const opened: ReopenedTap[] = [];
+  try {
+    for (const port of given.ports) {
+      const { ifname, tap } = openPort(namespace, port);
+      opened.push({ network: port.network, ifname, tap });
+    }
+    return opened;
+  } catch (error) {
+    for (const { tap } of opened) native.close(tap);
+    throw error;
+  }
+}

@@ -1,0 +1,212 @@
+import { writeSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../base/errors.js";
+import { Session } from "../client/session.js";
+import { openOrStart } from "../client/start.js";
+import { Loop } from "../loop.js";
+import type { MemberReport, NamespaceRef, NetworkReport, PortSpec } from "../protocol/messages.js";
+import { namespaceRef } from "../protocol/namespaces.js";
+import { type Places, places } from "../protocol/places.js";
+import { native } from "../sys/native.js";
+import { formatAll, type OutputOptions, tableOf } from "./format.js";
+import { openPort } from "./member-taps.js";
+import type { DaemonRequest } from "./network-commands.js";
+
+const STDOUT = 1;
+
+/** How docker shortens an id. */
+const SHORT_ID = 12;
+
+/** How often it is looked whether the daemon has ended, and for how long, in ms. */
+const STOP_LOOK = 20;
+const STOP_LIMIT = 5_000;
+
+/** `slipway network`, `ps` and `daemon start|stop|status`. @throws UserError */
+export async function askDaemon(request: DaemonRequest): Promise<void> {
+  const loop = new Loop();
+  loop.start();
+  try {
+    const text = await answer(request, loop, places());
+    if (text !== "") writeSync(STDOUT, text);
+  } finally {
+    loop.stop();
+  }
+}
+
+async function answer(request: DaemonRequest, loop: Loop, at: Places): Promise<string> {
+  if (request.action === "stop") return stop(loop, at);
+  if (request.action === "status") return status(loop, at, request.output);
+  const session = await openOrStart(at, loop, () => undefined);
+  try {
+    return await carryOut(request, session);
+  } finally {
+    session.close();
+  }
+}
+
+async function carryOut(request: DaemonRequest, session: Session): Promise<string> {
+  switch (request.action) {
+    case "create":
+      return `${(await session.request("network.create", request.spec)).Id}\n`;
+    case "list":
+      return listText(await session.request("network.list", {}), request);
+    case "inspect":
+      return inspect(session, request.names, request.output);
+    case "remove":
+      return eachName(request.names, async (name) => {
+        await session.request("network.remove", { name });
+        return name;
+      });
+    case "prune":
+      return (await session.request("network.prune", {})).map((name) => `${name}\n`).join("");
+    case "connect":
+      return connect(session, request.port, request.name, request.target);
+    case "disconnect":
+      await session.request("member.disconnect", request);
+      return "";
+    case "members":
+      return membersText(await session.request("member.list", {}), request.output);
+    default:
+      // It has been started, and the rest was answered before.
+      return "";
+  }
+}
+
+/** All that can be done is done; the first that cannot is told. */
+async function eachName(
+  names: readonly string[],
+  act: (name: string) => Promise<string>,
+): Promise<string> {
+  let failure: unknown = null;
+  let text = "";
+  for (const name of names) {
+    try {
+      text += `${await act(name)}\n`;
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (failure === null) return text;
+  writeSync(STDOUT, text);
+  throw failure;
+}
+
+async function inspect(
+  session: Session,
+  names: readonly string[],
+  output: OutputOptions,
+): Promise<string> {
+  const reports: NetworkReport[] = [];
+  for (const name of names) reports.push(await session.request("network.inspect", { name }));
+  return formatAll(reports, output, () => `${JSON.stringify(reports, null, 4)}\n`);
+}
+
+function listText(
+  networks: readonly NetworkReport[],
+  { output, quiet }: Extract<DaemonRequest, { action: "list" }>,
+): string {
+  if (quiet) return networks.map(({ Id }) => `${Id.slice(0, SHORT_ID)}\n`).join("");
+  return formatAll(networks, output, () =>
+    tableOf(
+      ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
+      networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
+        ...[Id.slice(0, SHORT_ID), Name, Driver, Scope],
+        IPAM.Config.map(({ Subnet }) => Subnet).join(", "),
+        String(Object.keys(Containers).length),
+      ]),
+    ),
+  );
+}
+
+function membersText(members: readonly MemberReport[], output: OutputOptions): string {
+  return formatAll(members, output, () =>
+    tableOf(
+      ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
+      members.map(({ id, name, pid, networks, published }) => [
+        ...[id.slice(0, SHORT_ID), name, pid === null ? "" : String(pid)],
+        networks.map(({ network }) => network).join(", "),
+        networks.flatMap(({ addresses }) => addresses.map(({ address }) => address)).join(", "),
+        published.join(", "),
+      ]),
+    ),
+  );
+}
+
+/** Enters the namespace, opens the TAP there, and gives it to the daemon. */
+async function connect(
+  session: Session,
+  port: PortSpec,
+  name: string | null,
+  target: string,
+): Promise<string> {
+  const namespace = await namespaceOfTarget(session, target);
+  const given = await session.request("member.join", {
+    ...{ name, namespace, stays: true, ports: [port] },
+  });
+  const [place] = given.ports;
+  try {
+    const { ifname, tap } = openPort(namespace, place);
+    const attached = { member: given.id, network: place.network, ifname, namespace: null };
+    try {
+      await session.request("member.attach", attached, tap);
+    } finally {
+      native.close(tap);
+    }
+    const addresses = place.addresses.map(({ address }) => address).join(", ");
+    return `${given.name} is on ${place.network} as ${ifname}: ${addresses}\n`;
+  } catch (error) {
+    await session.request("member.disconnect", { network: place.network, member: given.id });
+    throw error;
+  }
+}
+
+async function namespaceOfTarget(session: Session, target: string): Promise<NamespaceRef> {
+  if (target.includes("/")) return refOf(target, target, null);
+  if (/^\d+$/.test(target)) return refOf(target, `/proc/${target}/ns/net`, Number(target));
+  const members = await session.request("member.list", {});
+  const pid = members.find((member) => member.name === target)?.pid ?? null;
+  if (pid !== null) return refOf(target, `/proc/${pid}/ns/net`, pid);
+  throw new UserError(
+    `there is no member ${target}: give a process, a member, or the file of a namespace`,
+  );
+}
+
+function refOf(target: string, netns: string, pid: number | null): NamespaceRef {
+  try {
+    return namespaceRef(netns, null, pid);
+  } catch {
+    const what = pid === null ? target : `process ${pid}`;
+    throw new UserError(
+      `${what} does not exist, or is another user's: give a running process of yours, or a file such as /proc/PID/ns/net`,
+    );
+  }
+}
+
+async function stop(loop: Loop, at: Places): Promise<string> {
+  let hasEnded = false;
+  const session = Session.open(at.socket, loop, () => {
+    hasEnded = true;
+  });
+  if (session === null) return "";
+  await session.request("stop", {});
+  for (let waited = 0; !hasEnded && waited < STOP_LIMIT; waited += STOP_LOOK)
+    await delay(STOP_LOOK);
+  session.close();
+  if (hasEnded) return "";
+  throw new UserError("the daemon does not end: see its log, or kill it");
+}
+
+async function status(loop: Loop, at: Places, output: OutputOptions): Promise<string> {
+  const session = Session.open(at.socket, loop, () => undefined);
+  if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
+  const report = await session.request("status", {});
+  session.close();
+  const { pid, version, networks, members, warnings } = report;
+  return formatAll([report], output, () =>
+    [
+      `the daemon runs: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
+      ...warnings.map((warning) => `warning: ${warning}`),
+      "",
+    ].join("\n"),
+  );
+}

@@ -1,0 +1,173 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Address } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { Session, SessionEnd } from "../client/session.js";
+import { Session as Sessions } from "../client/session.js";
+import { openOrStart } from "../client/start.js";
+import { Loop } from "../loop.js";
+import type { GivenMember, JoinSpec, NamespaceRef } from "../protocol/messages.js";
+import { namespaceRef } from "../protocol/namespaces.js";
+import { type Places, places } from "../protocol/places.js";
+import { ResolvConf } from "../service/resolvconf.js";
+import { native } from "../sys/native.js";
+import { accompany } from "./jobs.js";
+import { openPort, type PortTap } from "./member-taps.js";
+import { guestResolvConf, RESOLV_CONF } from "./network.js";
+import { spawnHeld } from "./spawn.js";
+
+/** How soon a daemon that is gone is asked for again, in ms. */
+const RETRY = 100;
+/** How often it is looked for while somebody has stopped it. */
+const STOPPED_RETRY = 500;
+
+/** A run whose command has a place on networks. */
+export interface MemberRun {
+  readonly command: readonly [file: string, ...args: string[]];
+  readonly keepId: boolean;
+  readonly join: JoinSpec;
+  /** As --publish writes them. */
+  readonly publish: readonly string[];
+  readonly search: readonly string[];
+  readonly resolverOptions: readonly string[];
+  /** Called when the command cannot be executed. */
+  readonly onExecuteFailure: (errno: number) => never;
+}
+
+/**
+ * Runs a command in new namespaces that the daemon connects to networks. Ends the process with the
+ * command's exit status.
+ * @throws UserError when there is no network to run it in
+ */
+export async function runMember(run: MemberRun): Promise<void> {
+  const { command, keepId } = run;
+  const loop = new Loop();
+  loop.start();
+  const membership = new Membership(loop, places(), run);
+  const given = await membership.join();
+  const child = spawnHeld({ command, keepId, resolvConf: resolvConfFor(run, given) });
+  await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
+  accompany(child, (status) => process.exit(status));
+  const result = native.releaseSpawned(child.control);
+  if (result < 0) run.onExecuteFailure(-result);
+}
+
+/** What the daemon gave, and what it takes to have that again from another one. */
+class Membership {
+  readonly #loop: Loop;
+  readonly #places: Places;
+  readonly #run: MemberRun;
+  #session: Session | null = null;
+  #given: GivenMember | null = null;
+  #namespace: NamespaceRef | null = null;
+  /** In the order of the ports. They stay open, so that the interfaces outlive a daemon. */
+  #taps: readonly PortTap[] = [];
+
+  constructor(loop: Loop, at: Places, run: MemberRun) {
+    this.#loop = loop;
+    this.#places = at;
+    this.#run = run;
+  }
+
+  /** Gets names and addresses. */
+  async join(): Promise<GivenMember> {
+    const session = await openOrStart(this.#places, this.#loop, (how) => this.#onEnd(how));
+    this.#session = session;
+    this.#given = await session.request("member.join", this.#run.join);
+    return this.#given;
+  }
+
+  /** Makes the interfaces, and has them served. */
+  async enter(namespace: NamespaceRef): Promise<void> {
+    this.#namespace = namespace;
+    const { given } = this;
+    this.#taps = given.ports.map((port, index) =>
+      openPort(namespace, { ...port, ifname: port.ifname ?? `eth${index}` }),
+    );
+    const lines = await this.#attach();
+    for (const line of lines) process.stderr.write(`slipway: ${line}`);
+  }
+
+  get given(): GivenMember {
+    if (this.#given === null) throw new Error("not joined yet");
+    return this.#given;
+  }
+
+  async #attach(): Promise<readonly string[]> {
+    const session = this.#session;
+    if (session === null) throw new UserError("the daemon has ended: try again");
+    const { id: member, ports } = this.given;
+    for (const [index, { network }] of ports.entries()) {
+      const { ifname, tap } = this.#taps[index];
+      const params = { member, network, ifname, namespace: this.#namespace };
+      await session.request("member.attach", params, tap);
+    }
+    const { publish } = this.#run;
+    if (publish.length === 0) return [];
+    return session.request("member.publish", { member, ports: [...publish] });
+  }
+
+  #onEnd(how: SessionEnd): void {
+    this.#session = null;
+    // Before the command runs, whoever waits for an answer is told.
+    if (this.#taps.length > 0) void this.#rejoin(how);
+  }
+
+  /** The namespace lives: it gets back what it had. */
+  async #rejoin(how: SessionEnd): Promise<void> {
+    let isTold = false;
+    for (let state = how; ; ) {
+      await delay(state === "lost" ? RETRY : STOPPED_RETRY);
+      try {
+        if (await this.#tryAgain(state)) return;
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        if (!isTold) log.warn(`not on the network again yet: ${error.message}`);
+        isTold = true;
+        // What is in the way may be another that starts it, or somebody who has the name.
+        state = how;
+      }
+    }
+  }
+
+  /** @returns whether there is a daemon, and it has taken us */
+  async #tryAgain(how: SessionEnd): Promise<boolean> {
+    const onEnd = (end: SessionEnd): void => this.#onEnd(end);
+    const session =
+      how === "lost"
+        ? await openOrStart(this.#places, this.#loop, onEnd)
+        : Sessions.open(this.#places.socket, this.#loop, onEnd);
+    if (session === null) return false;
+    try {
+      const ports = this.given.ports.map(({ network, addresses, mac, aliases }, index) => ({
+        ...{ network, mac, aliases: aliases.filter((each) => !this.given.id.startsWith(each)) },
+        addresses: addresses.map(({ address }) => address),
+        ifname: this.#taps[index].ifname,
+      }));
+      const { id, name } = this.given;
+      const spec = { ...this.#run.join, id, name, namespace: this.#namespace, ports };
+      this.#given = await session.request("member.join", spec);
+      this.#session = session;
+      await this.#attach();
+      return true;
+    } catch (error) {
+      this.#session = null;
+      session.close();
+      throw error;
+    }
+  }
+}
+
+/** The gateways are the name servers; names have one label, and are asked for as they are. */
+function resolvConfFor(run: MemberRun, { ports }: GivenMember): string {
+  const host = new ResolvConf(RESOLV_CONF);
+  const gateways = ports.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
+  const servers = gateways.map((text) => Address.parse(text)).filter((each) => each !== null);
+  return guestResolvConf(host.text, servers.slice(0, MOST_SERVERS), run.search, [
+    "ndots:0",
+    ...run.resolverOptions,
+  ]);
+}
+
+/** MAXNS of resolv.h. */
+const MOST_SERVERS = 3;

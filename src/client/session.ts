@@ -1,0 +1,108 @@
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import {
+  LONGEST_LINE,
+  type Method,
+  type ParamsInput,
+  PROTOCOL_VERSION,
+  parseAnswer,
+  type Results,
+  STOPPING,
+} from "../protocol/messages.js";
+import { Errno } from "../sys/constants.js";
+import { LineSocket, type Watcher } from "../sys/line-socket.js";
+import { connectLocal } from "../sys/local-socket.js";
+
+interface Pending {
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** How a session ended. */
+export type SessionEnd = "lost" | "stopped";
+
+/** A conversation with the daemon. */
+export class Session {
+  readonly #socket: LineSocket;
+  readonly #pending: Pending[] = [];
+  #isStopping = false;
+
+  private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
+    this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
+      // Outside of the wake-up, where promises are served.
+      onLine: (line) => setImmediate(() => this.#onLine(line)),
+      onEnd: () =>
+        setImmediate(() => {
+          this.#rejectAll();
+          onEnd(this.#isStopping ? "stopped" : "lost");
+        }),
+    });
+  }
+
+  /**
+   * @param onEnd called when the daemon is gone, not after close()
+   * @returns null when no daemon listens there
+   * @throws UserError when it cannot be spoken to
+   */
+  static open(path: string, watcher: Watcher, onEnd: (how: SessionEnd) => void): Session | null {
+    const fd = connectLocal(path);
+    if (fd === -Errno.ENOENT || fd === -Errno.ECONNREFUSED) return null;
+    if (fd < 0) {
+      throw new UserError(
+        `cannot speak to the daemon at ${path} (${getSystemErrorName(fd)}): slipway daemon stop, and try again`,
+      );
+    }
+    const session = new Session(fd, watcher, onEnd);
+    const { peerUid } = session.#socket;
+    if (peerUid === 0 || peerUid === process.geteuid?.()) return session;
+    session.close();
+    throw new UserError(
+      `the daemon at ${path} is another user's: set XDG_RUNTIME_DIR to a directory of yours`,
+    );
+  }
+
+  /**
+   * @param passed a handle that goes along; it stays the caller's
+   * @throws UserError with the daemon's sentence
+   */
+  request<M extends Method>(
+    method: M,
+    params: ParamsInput<M>,
+    passed: number | null = null,
+  ): Promise<Results[M]> {
+    return new Promise((resolve, reject) => {
+      if (this.#socket.isClosed) {
+        reject(gone());
+        return;
+      }
+      this.#pending.push({ resolve, reject });
+      this.#socket.send(JSON.stringify({ v: PROTOCOL_VERSION, method, params }), passed);
+    });
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #onLine(line: string): void {
+    if (line === STOPPING) {
+      this.#isStopping = true;
+      return;
+    }
+    const answer = parseAnswer(line);
+    const pending = this.#pending.shift();
+    if (pending === undefined) return;
+    if (answer === null)
+      pending.reject(new UserError("the daemon answered nonsense: is it of this version?"));
+    else if ("error" in answer) pending.reject(new UserError(answer.error.message));
+    else pending.resolve(answer.result as never);
+  }
+
+  #rejectAll(): void {
+    for (const { reject } of this.#pending.splice(0)) reject(gone());
+  }
+}
+
+function gone(): UserError {
+  return new UserError("the daemon has ended: try again");
+}

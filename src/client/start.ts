@@ -1,0 +1,85 @@
+import { closeSync, openSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../base/errors.js";
+import { namespaceId } from "../protocol/namespaces.js";
+import type { Places } from "../protocol/places.js";
+import type { Watcher } from "../sys/line-socket.js";
+import { Session, type SessionEnd } from "./session.js";
+
+/** Of the log: it may tell of addresses. */
+const PRIVATE = 0o600;
+
+/** For how long a daemon that somebody else starts is waited for, and how often looked for, in ms. */
+const START_LIMIT = 3_000;
+const START_LOOK = 20;
+
+/** What the daemon writes when it listens. */
+const READY = "1";
+
+/** A session with the daemon, which is started if there is none. @throws UserError */
+export async function openOrStart(
+  places: Places,
+  watcher: Watcher,
+  onEnd: (how: SessionEnd) => void,
+): Promise<Session> {
+  const session =
+    Session.open(places.socket, watcher, onEnd) ?? (await started(places, watcher, onEnd));
+  const { namespace } = await session.request("status", {});
+  if (namespace === namespaceId("/proc/self/ns/net")) return session;
+  session.close();
+  throw new UserError(
+    "the daemon stands in another network namespace: set XDG_RUNTIME_DIR to another directory for one of its own",
+  );
+}
+
+/** Of several that start one at once, one succeeds and the others find it. */
+async function started(
+  places: Places,
+  watcher: Watcher,
+  onEnd: (how: SessionEnd) => void,
+): Promise<Session> {
+  const failure = await startDaemon(places);
+  for (let waited = 0; waited <= START_LIMIT; waited += START_LOOK) {
+    const session = Session.open(places.socket, watcher, onEnd);
+    if (session !== null) return session;
+    await delay(START_LOOK);
+  }
+  throw new UserError(failure ?? `the daemon does not answer: see ${places.log}`);
+}
+
+/** @returns null when it is ready, or the sentence with which it ended */
+async function startDaemon({ log }: Places): Promise<string | null> {
+  // The bundle has a stand-in for the module of that name, as commander loads it at every start.
+  const { spawn } = process.getBuiltinModule("node:child_process");
+  const output = openLog(log);
+  const launcher = path.join(__dirname, "../bin/slipway");
+  const daemon = spawn(launcher, ["daemon", "run", "--ready-fd", "3"], {
+    ...{ cwd: "/", detached: true, stdio: ["ignore", output, output, "pipe"] },
+  });
+  closeSync(output);
+  daemon.unref();
+  const ready = daemon.stdio[3];
+  let text = "";
+  await new Promise<void>((resolve) => {
+    daemon.once("error", () => resolve());
+    daemon.once("exit", () => resolve());
+    ready?.on("data", (part: Buffer) => {
+      text += part.toString();
+      if (text.startsWith(READY)) resolve();
+    });
+    ready?.once("end", () => resolve());
+  });
+  ready?.removeAllListeners().destroy();
+  if (text.startsWith(READY)) return null;
+  return text === "" ? `the daemon ended at its start: see ${log}` : text.trim();
+}
+
+function openLog(file: string): number {
+  try {
+    return openSync(file, "a", PRIVATE);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new UserError(`cannot write ${file} (${code}): see its directory`);
+  }
+}

@@ -1,0 +1,186 @@
+import type { Address, Family, Prefix } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
+import { type AddressPlan, gatewayMac } from "../base/plan.js";
+import type { PortIdentity } from "../network/guard.js";
+import { NetworkNames } from "../network/names.js";
+import { AddressPool, type Refusal } from "../network/pool.js";
+import { Switch } from "../network/switch.js";
+
+/** One family of a network. */
+export interface Subnet {
+  readonly prefix: Prefix;
+  readonly gateway: Address;
+  readonly range: Prefix;
+}
+
+/** A network, checked. */
+export interface NetworkDefinition {
+  readonly id: string;
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** IPv4 first. */
+  readonly subnets: readonly Subnet[];
+  readonly internal: boolean;
+  readonly mtu: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** 02:42 as Docker has it: locally administered; then the IPv4 address. */
+const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
+
+/** One network: what is given out of it, and what connects its members. */
+export class Network {
+  readonly definition: NetworkDefinition;
+  readonly names = new NetworkNames();
+  readonly switch: Switch;
+  readonly #pools: readonly AddressPool[];
+  readonly #macs = new Map<Mac, string>();
+  /** Who has each address. */
+  readonly #owners = new Map<string, string>();
+
+  constructor(definition: NetworkDefinition) {
+    this.definition = definition;
+    this.#pools = definition.subnets.map(
+      ({ prefix, gateway, range }) => new AddressPool(prefix, gateway, range),
+    );
+    this.switch = new Switch(
+      gatewayMac(definition.subnets.map((subnet) => planOf(subnet, subnet.gateway))),
+    );
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+
+  /** What was given out last of each subnet, to be handed to goOnAfter() by the next daemon. */
+  get last(): readonly number[] {
+    return this.#pools.map(({ last }) => last);
+  }
+
+  goOnAfter(last: readonly number[]): void {
+    for (const [index, pool] of this.#pools.entries()) pool.goOnAfter(last[index] ?? -1);
+  }
+
+  /** How many have an address. */
+  get population(): number {
+    return this.#macs.size;
+  }
+
+  contains(address: Address): boolean {
+    return this.definition.subnets.some(({ prefix }) => prefix.contains(address));
+  }
+
+  /**
+   * Takes one address of each family, and a MAC.
+   * @param wanted addresses that it must be; of a family without one the next that is free
+   * @param owner for the words of a refusal
+   * @throws UserError, and nothing is taken then
+   */
+  take(wanted: readonly Address[], mac: Mac | null, owner: string): PortIdentity {
+    for (const address of wanted) {
+      if (!this.contains(address)) throw this.#refused(address, "outside");
+    }
+    const addresses: Address[] = [];
+    try {
+      for (const pool of this.#pools) addresses.push(this.#takeOf(pool, wanted));
+      const identity = { mac: this.#takeMac(mac, addresses), addresses };
+      this.#macs.set(identity.mac, owner);
+      for (const address of addresses) this.#owners.set(`${address}`, owner);
+      return identity;
+    } catch (error) {
+      for (const address of addresses) this.#release(address);
+      throw error;
+    }
+  }
+
+  give(identity: PortIdentity): void {
+    this.#macs.delete(identity.mac);
+    for (const address of identity.addresses) this.#release(address);
+  }
+
+  plansFor({ addresses }: PortIdentity): readonly AddressPlan[] {
+    return this.definition.subnets.flatMap((subnet) => {
+      const guest = addresses.find((address) => subnet.prefix.contains(address));
+      return guest === undefined ? [] : [planOf(subnet, guest)];
+    });
+  }
+
+  #takeOf(pool: AddressPool, wanted: readonly Address[]): Address {
+    const asked = wanted.find((address) => pool.prefix.contains(address));
+    if (asked === undefined) {
+      const next = pool.allocate();
+      if (next !== null) return next;
+      throw new UserError(
+        `network ${this.name} has no address left in ${pool.range}: disconnect somebody, or make a larger network`,
+      );
+    }
+    const refusal = pool.take(asked);
+    if (refusal !== null) throw this.#refused(asked, refusal);
+    return asked;
+  }
+
+  #takeMac(mac: Mac | null, addresses: readonly Address[]): Mac {
+    const chosen = mac ?? MEMBER_MAC_PREFIX + addresses[0].w3;
+    const owner = this.#macs.get(chosen);
+    const isOurs = chosen === gatewayMac(this.definition.subnets.map((s) => planOf(s, s.gateway)));
+    if (owner === undefined && !isOurs) return chosen;
+    throw new UserError(
+      `MAC ${formatMac(chosen)} on network ${this.name} is taken by ${owner ?? "the gateway"}: choose another`,
+    );
+  }
+
+  #refused(address: Address, refusal: Refusal): UserError {
+    const subnets = this.definition.subnets.map(({ prefix }) => `${prefix}`).join(" and ");
+    const where = `on network ${this.name} (${subnets})`;
+    switch (refusal) {
+      case "outside":
+        return new UserError(
+          `address ${address} is outside of network ${this.name}: choose one in ${subnets}`,
+        );
+      case "reserved":
+        return new UserError(
+          `address ${address} ${where} is the gateway's or the network's own: choose another`,
+        );
+      case "taken": {
+        const owner = this.#owners.get(`${address}`) ?? "somebody";
+        return new UserError(`address ${address} ${where} is taken by ${owner}: choose another`);
+      }
+    }
+  }
+
+  #release(address: Address): void {
+    this.#owners.delete(`${address}`);
+    for (const pool of this.#pools) pool.release(address);
+  }
+}
+
+/**
+ * Who is who, as one member sees it: the gateway is router and DNS server, and DHCP has nothing to
+ * hand out but the address that the member has anyhow.
+ */
+function planOf({ prefix, gateway }: Subnet, guest: Address): AddressPlan {
+  return {
+    prefix,
+    gateway,
+    router: gateway,
+    dns: gateway,
+    guest,
+    dhcpBegin: guest,
+    dhcpEnd: guest,
+  };
+}
+
+/** @throws UserError */
+export function parseMemberMac(text: string): Mac {
+  const mac = parseMac(text);
+  if (mac !== null && mac > 0 && !isMulticastMac(mac)) return mac;
+  throw new UserError(`MAC "${text}" is not one of an interface: write one like 02:42:0a:59:00:05`);
+}
+
+/** The subnet of a family; null when the network has none. */
+export function subnetOf(network: Network, family: Family): Subnet | null {
+  return network.definition.subnets.find(({ prefix }) => prefix.address.family === family) ?? null;
+}

@@ -1,0 +1,259 @@
+import { readFileSync } from "node:fs";
+import { Address, type Family, Prefix } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { IPV6_LEAST_MTU } from "../base/plan.js";
+import { isLabel } from "../network/names.js";
+import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
+import type { Params } from "../protocol/messages.js";
+import { randomBytes } from "../sys/random.js";
+import { Network, type NetworkDefinition, type Subnet } from "./network.js";
+
+/** The network that `--network bridge` means; made when it is first asked for. */
+export const DEFAULT_NETWORK = "bridge";
+
+/** What `--network` means otherwise. */
+const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];
+
+/** Room for network, gateway, a member, and broadcast. */
+const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
+
+const ROUTE_TABLES: Readonly<Record<Family, string>> = {
+  4: "/proc/net/route",
+  6: "/proc/net/ipv6_route",
+};
+
+/** What `--opt` takes: Docker's and podman's names. */
+const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
+const ISOLATE_OPTION = "isolate";
+
+const MTU_RANGE = { least: 68, most: 65_521 } as const;
+
+type Spec = Params<"network.create">;
+
+/** The networks of this daemon. */
+export class Networks {
+  readonly #byName = new Map<string, Network>();
+
+  get all(): readonly Network[] {
+    return [...this.#byName.values()];
+  }
+
+  /** By its name, or the beginning of its id. @throws UserError when there is none */
+  get(name: string): Network {
+    const found = this.#byName.get(name) ?? this.#byId(name);
+    if (found !== undefined) return found;
+    throw new UserError(`network ${name} does not exist: slipway network ls shows those that do`);
+  }
+
+  /** As get(), but that the default network is made when it is missing. */
+  getOrDefault(name: string): Network {
+    const isMissing = name === DEFAULT_NETWORK && !this.#byName.has(name);
+    if (isMissing) return this.#add(this.#define(DEFAULT_SPEC));
+    return this.get(name);
+  }
+
+  /** @throws UserError with the first thing that is wrong */
+  create(spec: Spec): Network {
+    if (!isLabel(spec.name) || RESERVED_NAMES.includes(spec.name)) {
+      throw new UserError(
+        `"${spec.name}" cannot be a network's name: use letters, digits and hyphens, and none of ${RESERVED_NAMES.join(", ")}`,
+      );
+    }
+    if (this.#byName.has(spec.name)) {
+      throw new UserError(
+        `network ${spec.name} exists: choose another name, or slipway network rm ${spec.name}`,
+      );
+    }
+    return this.#add(this.#define(spec));
+  }
+
+  /** Takes up a network of before; what it overlaps now does not matter. */
+  restore(definition: NetworkDefinition, last: readonly number[]): void {
+    this.#add(definition).goOnAfter(last);
+  }
+
+  /** @throws UserError while it has members */
+  remove(network: Network): void {
+    if (network.population > 0) {
+      throw new UserError(
+        `network ${network.name} is in use: disconnect its members first: slipway network inspect ${network.name}`,
+      );
+    }
+    this.#byName.delete(network.name);
+  }
+
+  /** Whether an address is on some network of ours, so that no other reaches it. */
+  contains(address: Address): boolean {
+    for (const network of this.#byName.values()) if (network.contains(address)) return true;
+    return false;
+  }
+
+  #add(definition: NetworkDefinition): Network {
+    const network = new Network(definition);
+    this.#byName.set(definition.name, network);
+    return network;
+  }
+
+  #byId(start: string): Network | undefined {
+    const found = this.all.filter(({ definition }) => definition.id.startsWith(start));
+    return start.length >= 8 && found.length === 1 ? found[0] : undefined;
+  }
+
+  #define(spec: Spec): NetworkDefinition {
+    const subnets = this.#subnetsOf(spec);
+    const mtu = mtuOf(spec);
+    if (mtu < IPV6_LEAST_MTU && subnets.some(({ prefix }) => prefix.address.family === 6)) {
+      throw new UserError(`MTU ${mtu} is too small for IPv6: give ${IPV6_LEAST_MTU} or more`);
+    }
+    const { name, internal, labels, options } = spec;
+    const id = Buffer.from(randomBytes(32)).toString("hex");
+    return { id, name, created: Date.now(), subnets, internal, mtu, labels, options };
+  }
+
+  #subnetsOf(spec: Spec): readonly Subnet[] {
+    const taken = this.#taken();
+    const given = spec.subnets.map((text) => this.#givenSubnet(text));
+    const ipv4 = given.find(({ address }) => address.family === 4) ?? freeSubnet(taken);
+    if (ipv4 === null) {
+      throw new UserError("no IPv4 network is free on this host: give one by --subnet");
+    }
+    const wantsIpv6 = spec.ipv6 || given.some(({ address }) => address.family === 6);
+    const ipv6 = wantsIpv6
+      ? (given.find(({ address }) => address.family === 6) ?? randomSubnet())
+      : null;
+    if (given.length > new Set(given.map(({ address }) => address.family)).size) {
+      throw new UserError("--subnet: a network has one subnet of each family at most");
+    }
+    const prefixes = ipv6 === null ? [ipv4] : [ipv4, ipv6];
+    const gateways = spec.gateways.map((text) => addressWithin("--gateway", text, prefixes));
+    const ranges = spec.ranges.map((text) => rangeWithin(text, prefixes));
+    return prefixes.map((prefix) => {
+      const gateway = gateways.find((each) => prefix.contains(each)) ?? prefix.address.plus(1);
+      const range = ranges.find((each) => prefix.contains(each.address)) ?? prefix;
+      return { prefix, gateway, range };
+    });
+  }
+
+  #taken(): readonly Prefix[] {
+    return [...this.#ownPrefixes().map(({ prefix }) => prefix), ...hostRoutes()];
+  }
+
+  #ownPrefixes(): readonly { readonly prefix: Prefix; readonly name: string }[] {
+    return this.all.flatMap(({ name, definition }) =>
+      definition.subnets.map(({ prefix }) => ({ prefix, name })),
+    );
+  }
+
+  #givenSubnet(text: string): Prefix {
+    const prefix = parsePrefix("--subnet", text);
+    const longest = LONGEST_PREFIX[prefix.address.family];
+    if (prefix.length > longest) {
+      throw new UserError(
+        `--subnet ${prefix} is too small: the prefix length must be ${longest} or less`,
+      );
+    }
+    if (!isForHosts(prefix)) {
+      throw new UserError(
+        `--subnet ${prefix} is not a network for hosts: take a private one, such as 10.89.7.0/24`,
+      );
+    }
+    const other = this.#ownPrefixes().find((each) => overlaps(each.prefix, prefix));
+    if (other !== undefined) {
+      throw new UserError(
+        `--subnet ${prefix} overlaps network ${other.name} (${other.prefix}): choose another`,
+      );
+    }
+    const route = hostRoutes().find((each) => overlaps(each, prefix));
+    if (route === undefined) return prefix;
+    throw new UserError(
+      `--subnet ${prefix} overlaps the host's route to ${route}: choose another (ip route)`,
+    );
+  }
+}
+
+const DEFAULT_SPEC: Spec = {
+  ...{ name: DEFAULT_NETWORK, subnets: [], gateways: [], ranges: [], ipv6: true },
+  ...{ internal: false, mtu: 1500, labels: {}, options: {} },
+};
+
+function isForHosts({ address, last }: Prefix): boolean {
+  const isSpecial = (each: Address): boolean =>
+    each.isLoopback || each.isMulticast || each.isUnspecified || each.isLinkLocal;
+  return !isSpecial(address) && !isSpecial(last);
+}
+
+function randomSubnet(): Prefix {
+  return uniqueLocalSubnet(new Uint32Array(randomBytes(8).buffer));
+}
+
+function hostRoutes(): readonly Prefix[] {
+  const families: readonly Family[] = [4, 6];
+  return families.flatMap((family) => {
+    try {
+      return parseRoutes(readFileSync(ROUTE_TABLES[family], "utf8"), family);
+    } catch {
+      // A kernel without that family.
+      return [];
+    }
+  });
+}
+
+function parsePrefix(option: string, text: string): Prefix {
+  try {
+    return Prefix.parse(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new UserError(`${option} ${error.message}`);
+    throw error;
+  }
+}
+
+function addressWithin(option: string, text: string, prefixes: readonly Prefix[]): Address {
+  const address = parseAddress(option, text);
+  const prefix = prefixes.find((each) => each.contains(address));
+  const isEdge =
+    prefix !== undefined &&
+    (address.equals(prefix.address) || (address.family === 4 && address.equals(prefix.last)));
+  if (prefix !== undefined && !isEdge) return address;
+  throw new UserError(
+    `${option} ${address} is not an address in ${prefixes.join(" or ")}: choose one inside`,
+  );
+}
+
+function rangeWithin(text: string, prefixes: readonly Prefix[]): Prefix {
+  const range = parsePrefix("--ip-range", text);
+  const isInside = prefixes.some(
+    (prefix) => prefix.contains(range.address) && range.length >= prefix.length,
+  );
+  if (isInside) return range;
+  throw new UserError(
+    `--ip-range ${range} is outside of ${prefixes.join(" and ")}: choose one inside`,
+  );
+}
+
+/** @throws UserError */
+export function parseAddress(option: string, text: string): Address {
+  const address = Address.parse(text);
+  if (address !== null) return address;
+  throw new UserError(`${option} ${text} is not an address: write one like 10.89.1.50`);
+}
+
+/** @throws UserError for an option that has no meaning here */
+function mtuOf({ mtu, options }: Spec): number {
+  let chosen = mtu;
+  for (const [name, value] of Object.entries(options)) {
+    if (MTU_OPTIONS.includes(name)) chosen = checkedMtu(name, value);
+    else if (name !== ISOLATE_OPTION || value !== "true") {
+      throw new UserError(
+        `--opt ${name}=${value} is unknown: there are mtu=BYTES and isolate=true, which always holds`,
+      );
+    }
+  }
+  return chosen;
+}
+
+function checkedMtu(option: string, text: string): number {
+  const { least, most } = MTU_RANGE;
+  const mtu = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (mtu >= least && mtu <= most) return mtu;
+  throw new UserError(`--opt ${option}=${text}: give a number from ${least} to ${most}`);
+}

@@ -1,0 +1,158 @@
+import { unlinkSync } from "node:fs";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import {
+  checkParams,
+  isMethod,
+  LONGEST_LINE,
+  type Method,
+  type Params,
+  PROTOCOL_VERSION,
+  parseRequest,
+  type Request,
+  type Results,
+  STOPPING,
+} from "../protocol/messages.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { LineSocket, type Watcher } from "../sys/line-socket.js";
+import { acceptLocal, LONGEST_SOCKET_PATH, listenLocal } from "../sys/local-socket.js";
+import { native } from "../sys/native.js";
+
+/** Each run has a connection for as long as it lasts. */
+const MOST_CLIENTS = 1024;
+const ACCEPT_BATCH = 16;
+const BACKLOG = 4096;
+
+/** 0600 for the socket. */
+const UMASK = 0o177;
+
+/** Who asks: what it took ends with it. */
+export interface Client {
+  /** Ids of members that end with this client. */
+  readonly members: Set<string>;
+}
+
+/** What carries requests out. A UserError is the client's answer. */
+export interface Methods {
+  /**
+   * @param passed the descriptor that came along: the method's from now on; null without one
+   * @throws UserError
+   */
+  call<M extends Method>(
+    method: M,
+    params: Params<M>,
+    client: Client,
+    passed: number | null,
+  ): Results[M];
+  onClientGone(client: Client): void;
+}
+
+/** Takes requests at a socket for as long as the process runs. */
+export class Server {
+  readonly #path: string;
+  readonly #listener: number;
+  readonly #watcher: Watcher;
+  readonly #methods: Methods;
+  readonly #sockets = new Set<LineSocket>();
+
+  /**
+   * Whoever has the lock may remove a socket that is there: nobody listens on it.
+   * @throws UserError
+   */
+  constructor(path: string, watcher: Watcher, methods: Methods) {
+    this.#path = path;
+    this.#watcher = watcher;
+    this.#methods = methods;
+    removeQuietly(path);
+    const before = process.umask(UMASK);
+    this.#listener = listenLocal(path, Socket.Stream, BACKLOG);
+    process.umask(before);
+    if (this.#listener < 0) throw new UserError(`socket ${path}: ${sentenceOf(-this.#listener)}`);
+    watcher.watch(this.#listener, Epoll.In, () => this.#accept());
+  }
+
+  close(): void {
+    removeQuietly(this.#path);
+    this.#watcher.unwatch(this.#listener);
+    native.close(this.#listener);
+    for (const socket of this.#sockets) {
+      socket.send(STOPPING);
+      socket.close();
+    }
+  }
+
+  #accept(): void {
+    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+      const fd = acceptLocal(this.#listener);
+      if (fd < 0) return;
+      if (this.#sockets.size < MOST_CLIENTS && isPermitted(native.peerUid(fd))) this.#serve(fd);
+      else native.close(fd);
+    }
+  }
+
+  #serve(fd: number): void {
+    const client: Client = { members: new Set() };
+    const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {
+      onLine: (line, passed) => socket.send(this.#answer(line, client, passed)),
+      onEnd: () => {
+        this.#sockets.delete(socket);
+        this.#methods.onClientGone(client);
+      },
+    });
+    this.#sockets.add(socket);
+  }
+
+  #answer(line: string, client: Client, passed: number | null): string {
+    try {
+      return JSON.stringify({ result: this.#call(parseRequest(line), client, passed) });
+    } catch (error) {
+      if (error instanceof UserError) return JSON.stringify({ error: { message: error.message } });
+      log.error("a request failed: %s", error instanceof Error ? error.stack : error);
+      return JSON.stringify({
+        error: { message: "the daemon failed at this request: see its log" },
+      });
+    }
+  }
+
+  #call(request: Request | null, client: Client, passed: number | null): unknown {
+    let isPassed = false;
+    try {
+      if (request === null)
+        throw new UserError("not a request: one JSON object with v, method and params a line");
+      const { version, method, params } = request;
+      if (version !== PROTOCOL_VERSION) {
+        throw new UserError(
+          `the daemon speaks version ${PROTOCOL_VERSION} of its protocol, this command ${version}: slipway daemon stop, and try again`,
+        );
+      }
+      if (!isMethod(method)) throw new UserError(`the daemon knows no method ${method}`);
+      const checked = checkParams(method, params);
+      if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
+      isPassed = true;
+      return this.#methods.call(method, checked, client, passed);
+    } finally {
+      if (!isPassed && passed !== null) native.close(passed);
+    }
+  }
+}
+
+/** The user himself, and root, who may do anything in his name. */
+function isPermitted(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It is gone, or listening tells.
+  }
+}
+
+function sentenceOf(errno: number): string {
+  if (errno === Errno.ENAMETOOLONG) {
+    return `the path is too long, ${LONGEST_SOCKET_PATH} bytes at most: set XDG_RUNTIME_DIR to a shorter one`;
+  }
+  return `cannot listen (${getSystemErrorName(-errno)}): see its directory`;
+}

@@ -1,0 +1,141 @@
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import * as v from "valibot";
+import { Address, Prefix } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { formatMac } from "../base/mac.js";
+import { joinSpec } from "../protocol/messages.js";
+import type { Member } from "./members.js";
+import type { Network, NetworkDefinition } from "./network.js";
+
+/** Of the file; one of another version is not understood. */
+const STATE_VERSION = 1;
+
+const PRIVATE = 0o600;
+
+const address = v.pipe(v.string(), v.transform(Address.parse), v.nonNullable(v.any()));
+const prefix = v.pipe(v.string(), v.transform(Prefix.parse));
+
+const networkState = v.object({
+  id: v.string(),
+  name: v.string(),
+  created: v.number(),
+  subnets: v.pipe(v.array(v.object({ prefix, gateway: address, range: prefix })), v.minLength(1)),
+  internal: v.boolean(),
+  mtu: v.number(),
+  labels: v.record(v.string(), v.string()),
+  options: v.record(v.string(), v.string()),
+  last: v.array(v.number()),
+});
+
+const stateSchema = v.object({
+  version: v.literal(STATE_VERSION),
+  networks: v.array(networkState),
+  members: v.array(joinSpec),
+});
+
+/** What outlives the process: networks, and members that stay. */
+export interface State {
+  readonly networks: readonly {
+    readonly definition: NetworkDefinition;
+    readonly last: readonly number[];
+  }[];
+  readonly members: readonly v.InferOutput<typeof joinSpec>[];
+}
+
+/**
+ * Reads the state. A file that is damaged is kept aside.
+ * @returns the state, and what the user should know, or null
+ */
+export function readState(path: string): { state: State; warning: string | null } {
+  const nothing: State = { networks: [], members: [] };
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return { state: nothing, warning: null };
+    throw new UserError(`cannot read ${path} (${codeOf(error)}): make it yours, or move it away`);
+  }
+  const state = parseState(text);
+  if (state !== null) return { state, warning: null };
+  const aside = `${path}.damaged-${Date.now()}`;
+  renameSync(path, aside);
+  const warning = `the state file was damaged: it is kept as ${aside}, and there are no networks`;
+  return { state: nothing, warning };
+}
+
+/**
+ * Writes the state: whatever happens, the file is the old one or the new one.
+ * @throws UserError when the disk is full, or the directory cannot be written
+ */
+export function writeState(
+  path: string,
+  networks: readonly Network[],
+  members: readonly Member[],
+): void {
+  const text = JSON.stringify({
+    version: STATE_VERSION,
+    networks: networks.map(networkText),
+    members: members.filter(({ stays }) => stays).map(memberText),
+  });
+  try {
+    writeThrough(`${path}.new`, `${text}\n`);
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    const code = codeOf(error);
+    const mend =
+      code === "ENOSPC" || code === "EDQUOT" ? "the disk is full: make room" : "see its directory";
+    throw new UserError(`cannot write ${path} (${code}): ${mend}; nothing was changed`);
+  }
+}
+
+function writeThrough(path: string, text: string): void {
+  const file = openSync(path, "w", PRIVATE);
+  try {
+    writeFileSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function parseState(text: string): State | null {
+  try {
+    const { networks, members } = v.parse(stateSchema, JSON.parse(text));
+    return {
+      networks: networks.map(({ last, ...definition }) => ({ definition, last })),
+      members,
+    };
+  } catch {
+    // No JSON, not of our shape, or addresses that are none.
+    return null;
+  }
+}
+
+function networkText({ definition, last }: Network): object {
+  const subnets = definition.subnets.map(({ prefix, gateway, range }) => ({
+    ...{ prefix: `${prefix}`, gateway: `${gateway}`, range: `${range}` },
+  }));
+  return { ...definition, subnets, last };
+}
+
+/** As the member would ask for what it has. */
+function memberText(member: Member): object {
+  const { id, name, hostname, namespace, hosts, dns, hostLoopback, ports } = member;
+  const ownId = id.slice(0, 12);
+  return {
+    ...{ id, name, hostname, namespace, stays: true, hostLoopback },
+    hosts: [...hosts].flatMap(([host, addresses]) => addresses.map((each) => `${host}=${each}`)),
+    dns: dns.map(String),
+    ports: ports.map(({ network, identity, named, ifname }) => ({
+      network: network.name,
+      addresses: identity.addresses.map(String),
+      mac: formatMac(identity.mac),
+      aliases: named.names.slice(1).filter((each) => each !== ownId),
+      ifname,
+    })),
+  };
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+}

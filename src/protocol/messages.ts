@@ -1,0 +1,274 @@
+import * as v from "valibot";
+
+/** Changes with every message that an older side would not understand. */
+export const PROTOCOL_VERSION = 1;
+
+/** Longest line, in bytes. */
+export const LONGEST_LINE = 1 << 20;
+
+const text = v.pipe(v.string(), v.maxLength(4096));
+const texts = v.pipe(v.array(text), v.maxLength(256));
+const flag = v.optional(v.boolean(), false);
+const pairs = v.record(text, text);
+const MOST_PID = 2 ** 22;
+
+/** A network as it is to be made. Addresses and networks are texts. */
+export const networkSpec = v.object({
+  name: text,
+  /** At most one a family; none: one is chosen. */
+  subnets: v.optional(texts, []),
+  gateways: v.optional(texts, []),
+  ranges: v.optional(texts, []),
+  /** Whether there is IPv6, too, when no subnet of it is given. */
+  ipv6: flag,
+  /** Nothing outside of it is reached. */
+  internal: flag,
+  mtu: v.optional(v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65_521)), 1500),
+  labels: v.optional(pairs, {}),
+  options: v.optional(pairs, {}),
+});
+export type NetworkSpec = v.InferInput<typeof networkSpec>;
+
+/** A place on a network, as it is asked for. */
+export const portSpec = v.object({
+  network: text,
+  /** At most one a family; none: the next that is free. */
+  addresses: v.optional(texts, []),
+  mac: v.nullish(text, null),
+  aliases: v.optional(texts, []),
+  /** Name of the interface; null: the first of eth0, eth1 and so on that is free. */
+  ifname: v.nullish(text, null),
+});
+export type PortSpec = v.InferInput<typeof portSpec>;
+
+/** A network namespace by its files, and what tells it from others. */
+const namespaceRef = v.object({
+  netns: text,
+  userns: v.nullish(text, null),
+  /** Device and inode of the network namespace. */
+  id: text,
+  /** The process that it was named by, and when that started, as proc_pid_stat(5) has it. */
+  pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MOST_PID)), null),
+  started: v.nullish(text, null),
+});
+export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
+
+export const joinSpec = v.object({
+  /** The id that it had before the daemon was another one; null: a new one. */
+  id: v.nullish(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), null),
+  /** Of the member; null: that of the member whose namespace it is, or one that is made up. */
+  name: v.nullish(text, null),
+  hostname: v.nullish(text, null),
+  namespace: v.nullish(namespaceRef, null),
+  /** Whether it stays when this client goes, and is joined again when the daemon starts. */
+  stays: flag,
+  ports: v.pipe(v.array(portSpec), v.minLength(1), v.maxLength(64)),
+  /** What more it is told by DNS: NAME=ADDRESS. */
+  hosts: v.optional(texts, []),
+  /** DNS servers in the place of the host's. */
+  dns: v.optional(texts, []),
+  hostLoopback: flag,
+});
+export type JoinSpec = v.InferInput<typeof joinSpec>;
+
+const byName = v.object({ name: text });
+
+/** Every method with the schema of its parameters. */
+export const methods = {
+  status: v.object({}),
+  stop: v.object({}),
+  "network.create": networkSpec,
+  "network.list": v.object({}),
+  "network.inspect": byName,
+  "network.remove": byName,
+  "network.prune": v.object({}),
+  "member.list": v.object({}),
+  /** Takes names and addresses; the member is not there before member.attach. */
+  "member.join": joinSpec,
+  /** The TAP of one port comes along. */
+  "member.attach": v.object({
+    member: text,
+    network: text,
+    ifname: text,
+    namespace: v.nullish(namespaceRef, null),
+  }),
+  "member.publish": v.object({ member: text, ports: texts }),
+  "member.disconnect": v.object({ network: text, member: text }),
+} as const;
+
+export type Method = keyof typeof methods;
+export type Params<M extends Method> = v.InferOutput<(typeof methods)[M]>;
+export type ParamsInput<M extends Method> = v.InferInput<(typeof methods)[M]>;
+
+/** One family of a port. */
+export interface PortAddress {
+  readonly address: string;
+  /** ADDRESS/LENGTH */
+  readonly subnet: string;
+  readonly gateway: string;
+}
+
+/** A place on a network, as it was given. */
+export interface GivenPort {
+  readonly network: string;
+  /** null: the client may choose. */
+  readonly ifname: string | null;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly internal: boolean;
+  readonly aliases: readonly string[];
+  readonly addresses: readonly PortAddress[];
+}
+
+export interface GivenMember {
+  readonly id: string;
+  readonly name: string;
+  readonly ports: readonly GivenPort[];
+}
+
+export interface PortReport extends GivenPort {
+  readonly counters: {
+    readonly framesIn: number;
+    readonly bytesIn: number;
+    readonly framesOut: number;
+    readonly bytesOut: number;
+  };
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface MemberReport {
+  readonly id: string;
+  readonly name: string;
+  readonly pid: number | null;
+  /** Seconds since 1970. */
+  readonly since: number;
+  readonly networks: readonly PortReport[];
+  /** HOST:PORT->PORT/PROTOCOL */
+  readonly published: readonly string[];
+}
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly protocol: number;
+  readonly pid: number;
+  /** Device and inode of the network namespace that it serves from. */
+  readonly namespace: string;
+  readonly networks: number;
+  readonly members: number;
+  /** What the user should know, such as a state file that was damaged. */
+  readonly warnings: readonly string[];
+}
+
+/** The shape of `docker network inspect`. */
+export interface NetworkReport {
+  readonly Name: string;
+  readonly Id: string;
+  readonly Created: string;
+  readonly Scope: "local";
+  readonly Driver: "bridge";
+  readonly EnableIPv4: boolean;
+  readonly EnableIPv6: boolean;
+  readonly IPAM: {
+    readonly Driver: "default";
+    readonly Options: Readonly<Record<string, string>>;
+    readonly Config: readonly {
+      readonly Subnet: string;
+      readonly Gateway: string;
+      readonly IPRange?: string;
+    }[];
+  };
+  readonly Internal: boolean;
+  readonly Attachable: boolean;
+  readonly Ingress: boolean;
+  readonly ConfigFrom: { readonly Network: "" };
+  readonly ConfigOnly: boolean;
+  readonly Containers: Readonly<
+    Record<
+      string,
+      {
+        readonly Name: string;
+        readonly EndpointID: string;
+        readonly MacAddress: string;
+        readonly IPv4Address: string;
+        readonly IPv6Address: string;
+      }
+    >
+  >;
+  readonly Options: Readonly<Record<string, string>>;
+  readonly Labels: Readonly<Record<string, string>>;
+}
+
+/** What each method answers. */
+export interface Results {
+  readonly status: DaemonStatus;
+  readonly stop: Record<string, never>;
+  readonly "network.create": NetworkReport;
+  readonly "network.list": readonly NetworkReport[];
+  readonly "network.inspect": NetworkReport;
+  readonly "network.remove": Record<string, never>;
+  readonly "network.prune": readonly string[];
+  readonly "member.list": readonly MemberReport[];
+  readonly "member.join": GivenMember;
+  readonly "member.attach": Record<string, never>;
+  readonly "member.publish": readonly string[];
+  readonly "member.disconnect": Record<string, never>;
+}
+
+/** What clients hear before the daemon ends because it was told to: they do not start another. */
+export const STOPPING = JSON.stringify({ event: "stopping" });
+
+const requestSchema = v.object({
+  v: v.number(),
+  method: v.string(),
+  params: v.optional(v.unknown(), {}),
+});
+
+export interface Request {
+  readonly version: number;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+/** @returns null when the line is no request */
+export function parseRequest(line: string): Request | null {
+  const parsed = v.safeParse(requestSchema, parseJson(line));
+  if (!parsed.success) return null;
+  const { v: version, method, params } = parsed.output;
+  return { version, method, params };
+}
+
+export function isMethod(method: string): method is Method {
+  return Object.hasOwn(methods, method);
+}
+
+/** The parameters of a method, or what is wrong with them. */
+export function checkParams<M extends Method>(method: M, params: unknown): Params<M> | string {
+  const result = v.safeParse(methods[method], params, { abortEarly: true });
+  if (result.success) return result.output as Params<M>;
+  const [issue] = result.issues;
+  return `${v.getDotPath(issue) ?? "params"}: ${issue.message}`;
+}
+
+const answerSchema = v.union([
+  v.object({ error: v.object({ message: v.string() }) }),
+  v.object({ result: v.unknown() }),
+]);
+
+/** What the daemon answered: the result, or a sentence for the user. */
+export type Answer =
+  | { readonly result: unknown }
+  | { readonly error: { readonly message: string } };
+
+/** @returns null when the line is no answer */
+export function parseAnswer(line: string): Answer | null {
+  const parsed = v.safeParse(answerSchema, parseJson(line));
+  return parsed.success ? parsed.output : null;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,69 @@
+import { lstatSync, mkdirSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import path from "node:path";
+import { UserError } from "../base/errors.js";
+
+/** Only the user himself: whoever may write here speaks in his name. */
+const PRIVATE = 0o700;
+
+/** Where the daemon of a user is found, and keeps what it must not forget. */
+export interface Places {
+  /** UNIX socket. */
+  readonly socket: string;
+  /** Held by the daemon while it lives. */
+  readonly lock: string;
+  readonly state: string;
+  readonly log: string;
+}
+
+/**
+ * By the XDG base directory specification: sockets in $XDG_RUNTIME_DIR (or /run/user/UID, or a
+ * directory of the user in /tmp), state in $XDG_STATE_HOME. Makes what is missing, with mode 0700.
+ * @throws UserError when a directory is another user's, or cannot be made
+ */
+export function places(environment: NodeJS.ProcessEnv = process.env): Places {
+  const { XDG_RUNTIME_DIR, XDG_STATE_HOME } = environment;
+  // Beside the sockets of networks that have no daemon: slipway status asks all of those.
+  const runtime = privateDirectory(path.join(runtimeDirectory(XDG_RUNTIME_DIR), "daemon"));
+  const stateHome = absolute(XDG_STATE_HOME) ?? path.join(homedir(), ".local/state");
+  const state = privateDirectory(path.join(stateHome, "slipway"));
+  return {
+    socket: path.join(runtime, "api.sock"),
+    lock: path.join(runtime, "daemon.lock"),
+    state: path.join(state, "state.json"),
+    log: path.join(state, "daemon.log"),
+  };
+}
+
+function runtimeDirectory(given: string | undefined): string {
+  const named = absolute(given);
+  if (named !== null) return path.join(named, "slipway");
+  const usual = `/run/user/${process.geteuid?.()}`;
+  if (isDirectory(usual)) return path.join(usual, "slipway");
+  return path.join(tmpdir(), `slipway-${process.geteuid?.()}`);
+}
+
+/** The specification has paths that are not absolute ignored. */
+function absolute(directory: string | undefined): string | null {
+  return directory?.startsWith("/") ? directory : null;
+}
+
+function isDirectory(directory: string): boolean {
+  return lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function privateDirectory(directory: string): string {
+  try {
+    mkdirSync(directory, { recursive: true, mode: PRIVATE });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new UserError(
+      `cannot make ${directory} (${code}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
+    );
+  }
+  const status = lstatSync(directory);
+  if (status.uid === process.geteuid?.() && (status.mode & 0o077) === 0) return directory;
+  throw new UserError(
+    `${directory} is open to other users: chown it to you, and chmod 0700 ${directory}`,
+  );
+}

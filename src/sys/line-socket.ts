@@ -1,0 +1,135 @@
+import { Epoll, Errno } from "./constants.js";
+import { native } from "./native.js";
+
+const NEWLINE = 0x0a;
+
+/** Received at once, in bytes. */
+const CHUNK = 64 * 1024;
+
+const chunk = new Uint8Array(CHUNK);
+
+/** What calls back on events of a descriptor: the loop. */
+export interface Watcher {
+  watch(fd: number, events: number, callback: (events: number) => void): number;
+  rewatch(fd: number, events: number): void;
+  unwatch(fd: number): void;
+}
+
+export interface LineHandlers {
+  /** @param passed the descriptor that came along, the receiver's from now on; null without one */
+  onLine(line: string, passed: number | null): void;
+  /** The other side is gone, or sent a line that was too long. Called once, not after close(). */
+  onEnd(): void;
+}
+
+/** One end of a local stream socket that carries lines of text, and descriptors along with them. */
+export class LineSocket {
+  readonly #fd: number;
+  readonly #watcher: Watcher;
+  readonly #handlers: LineHandlers;
+  readonly #longest: number;
+  #received: Buffer = Buffer.alloc(0);
+  #passed: number | null = null;
+  /** What the other side has not taken yet. */
+  #unsent: Buffer = Buffer.alloc(0);
+  #isClosed = false;
+
+  /**
+   * @param fd becomes the LineSocket's; close() closes it
+   * @param longest bytes of a line
+   */
+  constructor(fd: number, watcher: Watcher, longest: number, handlers: LineHandlers) {
+    this.#fd = fd;
+    this.#watcher = watcher;
+    this.#longest = longest;
+    this.#handlers = handlers;
+    watcher.watch(fd, Epoll.In, (events) => this.#onEvents(events));
+  }
+
+  /** The user id of the other side, or a negative errno. */
+  get peerUid(): number {
+    return native.peerUid(this.#fd);
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** @param passed goes along with the line; this side keeps its own */
+  send(line: string, passed: number | null = null): void {
+    if (this.#isClosed) return;
+    const bytes = Buffer.from(`${line}\n`);
+    if (this.#unsent.length > 0) {
+      this.#unsent = Buffer.concat([this.#unsent, bytes]);
+      return;
+    }
+    const sent = native.sendPassing(this.#fd, bytes, passed);
+    if (sent < 0 && sent !== -Errno.EAGAIN) this.#end();
+    else this.#keep(bytes.subarray(Math.max(0, sent)));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#watcher.unwatch(this.#fd);
+    native.close(this.#fd);
+    if (this.#passed !== null) native.close(this.#passed);
+  }
+
+  #keep(rest: Buffer): void {
+    if (rest.length === 0) return;
+    this.#unsent = Buffer.from(rest);
+    this.#watcher.rewatch(this.#fd, Epoll.In | Epoll.Out);
+  }
+
+  #onEvents(events: number): void {
+    if ((events & Epoll.Out) !== 0) this.#flush();
+    if (!this.#isClosed) this.#receive();
+  }
+
+  #flush(): void {
+    const sent = native.sendPassing(this.#fd, this.#unsent, null);
+    if (sent < 0 && sent !== -Errno.EAGAIN) {
+      this.#end();
+      return;
+    }
+    this.#unsent = this.#unsent.subarray(Math.max(0, sent));
+    if (this.#unsent.length === 0) this.#watcher.rewatch(this.#fd, Epoll.In);
+  }
+
+  #receive(): void {
+    const came = native.receivePassed(this.#fd, chunk);
+    if (came === -Errno.EAGAIN) return;
+    if (typeof came === "number" || came.length === 0) {
+      this.#end();
+      return;
+    }
+    if (came.passed >= 0) this.#take(came.passed);
+    this.#received = Buffer.concat([this.#received, chunk.subarray(0, came.length)]);
+    this.#tell();
+    if (this.#received.length > this.#longest) this.#end();
+  }
+
+  #tell(): void {
+    for (;;) {
+      const end = this.#received.indexOf(NEWLINE);
+      if (end < 0 || this.#isClosed) return;
+      const line = this.#received.toString("utf8", 0, end);
+      this.#received = this.#received.subarray(end + 1);
+      const passed = this.#passed;
+      this.#passed = null;
+      this.#handlers.onLine(line, passed);
+    }
+  }
+
+  #take(passed: number): void {
+    if (this.#passed !== null) native.close(this.#passed);
+    this.#passed = passed;
+  }
+
+  #end(): void {
+    if (this.#isClosed) return;
+    this.close();
+    this.#handlers.onEnd();
+  }
+}

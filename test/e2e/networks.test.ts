@@ -1,0 +1,308 @@
+import { link, served } from "../lab/addresses.ts";
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser, eventually, type Member } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+const test = base
+  .extend("user", { scope: "file" }, async ({ lab }, { onCleanup }) => {
+    const user = await DaemonUser.create(lab);
+    onCleanup(() => user[Symbol.asyncDispose]());
+    return user;
+  })
+  .runIf(isSlipway);
+
+const families = ["v4", "v6"] as const;
+
+describe("members of one network", () => {
+  test("find each other by name and alias, forward and reverse", async ({ user }) => {
+    await user.ok("network", "create", "names", "--ipv6");
+    const db = await user.member("names", "db", "--alias", "postgres");
+    const app = await user.member("names", "app");
+    for (const name of ["db", "postgres"]) {
+      expect(await dig(app, name, "A")).toBe(db.addresses.v4);
+      expect(await dig(app, name, "AAAA")).toBe(db.addresses.v6);
+    }
+    expect(await dig(app, "-x", db.addresses.v4)).toMatch(/^db\.$/m);
+    expect(await dig(app, "-x", db.addresses.v6)).toMatch(/^db\.$/m);
+    expect(await digStatus(app, "nobody.example")).toContain("NXDOMAIN");
+  });
+
+  test("answer in turn where they share an alias", async ({ user }) => {
+    await user.ok("network", "create", "turns");
+    const first = await user.member("turns", "one", "--alias", "api");
+    const second = await user.member("turns", "two", "--alias", "api");
+    const client = await user.member("turns", "client");
+    const asked = [];
+    for (let count = 0; count < 4; count += 1) asked.push(await dig(client, "api", "A"));
+    expect(asked).toEqual([first, second, first, second].map(({ addresses }) => addresses.v4));
+    await user.ok("network", "disconnect", "turns", "one");
+    expect(await dig(client, "api", "A")).toBe(second.addresses.v4);
+  });
+
+  test.for(families)("carry 48 MiB over %s unchanged, in superframes", async (family, { user }) => {
+    await user.ok("network", "create", `bulk${family}`, "--ipv6");
+    const server = await user.member(`bulk${family}`, `server${family}`);
+    const client = await user.member(`bulk${family}`, `client${family}`);
+    const listener = await server.agent.listen(server.addresses[family]);
+    const outgoing = await client.agent.connect(listener.endpoint);
+    const incoming = await listener.accept();
+    expect(incoming.client.address).toBe(client.addresses[family]);
+    const received = incoming.receive();
+    const sent = await outgoing.send(48 << 20);
+    await outgoing.end();
+    expect(await received).toEqual(sent);
+    const { framesIn, bytesIn } = await countersOf(user, client.name);
+    // At MTU 1500 a frame has 1514 bytes, unless nobody has cut it.
+    expect(bytesIn / framesIn).toBeGreaterThan(6_000);
+  });
+
+  test("hear of each other without anybody's frames going elsewhere", async ({ user }) => {
+    await user.ok("network", "create", "quiet");
+    const a = await user.member("quiet", "a");
+    const b = await user.member("quiet", "b");
+    const c = await user.member("quiet", "c");
+    await a.namespace.output(["ping", "-c", "3", "-i", "0.2", b.addresses.v4]);
+    const seen = await countersOf(user, c.name);
+    // The questions of ARP went to b alone, too; c hears groups: MLD, and that somebody has come.
+    expect(seen.bytesOut).toBeLessThan(2_000);
+    const neighbors = await a.namespace.output(["ip", "neigh", "show", b.addresses.v4]);
+    expect(neighbors).toContain(await macOf(user, b.name));
+  });
+
+  test("reach the world with its names, and the gateway", async ({ user }) => {
+    const member = await user.member("bridge", "outward");
+    const code = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
+    expect(await member.namespace.output([...code, "http://world.example/"])).toMatch(
+      /^(200|403|404)$/,
+    );
+    const [report] = await user.inspect("bridge");
+    await member.namespace.output(["ping", "-c", "1", "-W", "2", report.IPAM.Config[0].Gateway]);
+  });
+
+  test("may not speak in another's name", async ({ user }) => {
+    await user.ok("network", "create", "honest", "--ipv6");
+    const liar = await user.member("honest", "liar");
+    const victim = await user.member("honest", "victim");
+    const third = await user.member("honest", "third");
+    const before = await third.namespace.output([
+      "ping",
+      "-c",
+      "1",
+      "-W",
+      "2",
+      victim.addresses.v4,
+    ]);
+    expect(before).toContain("1 received");
+    await liar.namespace.shell(`
+      ip address add ${victim.addresses.v4}/24 dev eth0
+      ip address add ${victim.addresses.v6}/64 dev eth0 nodad
+    `);
+    const lie = (...args: string[]) => liar.namespace.run(["ping", "-c", "2", "-W", "1", ...args]);
+    expect((await lie("-I", victim.addresses.v4, third.addresses.v4)).code).toBe(1);
+    expect((await lie("-6", "-I", victim.addresses.v6, third.addresses.v6)).code).toBe(1);
+    const neighbor = await third.namespace.output(["ip", "neigh", "show", victim.addresses.v4]);
+    expect(neighbor).toContain(await macOf(user, victim.name));
+    await liar.namespace.shell("ip link set eth0 address 02:00:00:00:00:99");
+    expect((await lie(third.addresses.v4)).code).toBe(1);
+    const drops = (await placeOf(user, "liar")).drops;
+    expect(drops["policy-spoofed"]).toBeGreaterThanOrEqual(4);
+  });
+});
+
+describe("networks", () => {
+  test("are kept apart from each other, by address and by name", async ({ user }) => {
+    await user.ok("network", "create", "left");
+    await user.ok("network", "create", "right");
+    const left = await user.member("left", "lefty");
+    const right = await user.member("right", "righty");
+    const listener = await right.agent.listen(right.addresses.v4);
+    const refusal = await left.agent.refusal(listener.endpoint);
+    expect(refusal.code).toBe("EHOSTUNREACH");
+    expect(await digStatus(left, "righty")).toContain("NXDOMAIN");
+    // Who is on both knows both.
+    await user.ok("network", "connect", "right", "lefty");
+    expect(await dig(left, "righty", "A")).toBe(right.addresses.v4);
+    const connection = await left.agent.connect(listener.endpoint);
+    await connection.close();
+    await user.ok("network", "disconnect", "right", "lefty");
+    expect((await left.agent.refusal(listener.endpoint)).code).toBe("EHOSTUNREACH");
+  });
+
+  test("that are internal have no outside", async ({ user }) => {
+    await user.ok("network", "create", "inner", "--internal", "--ipv6");
+    const member = await user.member("inner", "hermit");
+    const peer = await user.member("inner", "hermit2");
+    for (const address of [served.http, served.http6]) {
+      expect((await member.agent.refusal({ address, port: 80 })).code).toBe("ENETUNREACH");
+    }
+    const [report] = await user.inspect("inner");
+    await member.namespace.shell(`ip route add default via ${report.IPAM.Config[0].Gateway}`);
+    const refusal = await member.agent.refusal({ address: served.http, port: 80 });
+    expect(refusal.code).toBe("EHOSTUNREACH");
+    expect(await dig(member, "hermit2", "A")).toBe(peer.addresses.v4);
+    expect(await digStatus(member, "world.example")).toContain("SERVFAIL");
+  });
+
+  test("are shown as docker shows them", async ({ user }) => {
+    await user.ok(
+      ...["network", "create", "shown", "--subnet", "10.90.7.0/24", "--ip-range", "10.90.7.64/26"],
+      ...["--gateway", "10.90.7.9", "--label", "team=blue", "--mtu", "1400", "--internal"],
+    );
+    await user.member("shown", "looked-at", "--ip", "10.90.7.50");
+    await user.member("shown", "ranged");
+    const [report] = await user.inspect("shown");
+    expect(report).toMatchObject({
+      ...{ Name: "shown", Driver: "bridge", Scope: "local", Internal: true, EnableIPv6: false },
+      ...{ Labels: { team: "blue" }, Options: { "com.docker.network.driver.mtu": "1400" } },
+      IPAM: {
+        Driver: "default",
+        Config: [{ Subnet: "10.90.7.0/24", Gateway: "10.90.7.9", IPRange: "10.90.7.64/26" }],
+      },
+    });
+    expect(report.Id).toMatch(/^[0-9a-f]{64}$/);
+    const containers: { Name: string }[] = Object.values(report.Containers);
+    expect(containers).toMatchObject([
+      { Name: "looked-at", IPv4Address: "10.90.7.50/24", MacAddress: "02:42:0a:5a:07:32" },
+      { Name: "ranged", IPv4Address: "10.90.7.64/24", IPv6Address: "" },
+    ]);
+    const shown = await user.ok("network", "ls", "--format", "{{.Name}} {{.Driver}}");
+    expect(shown).toContain("shown bridge\n");
+  });
+
+  test("without members are removed, with members kept", async ({ user }) => {
+    await user.ok("network", "create", "brief");
+    const { namespace } = await user.member("brief", "passer-by");
+    expect(await user.refusal("network", "rm", "brief")).toBe(
+      "1 slipway: network brief is in use: disconnect its members first: slipway network inspect brief",
+    );
+    await namespace.release();
+    await eventually(() => user.ok("network", "rm", "brief"));
+    expect(await user.refusal("network", "inspect", "brief")).toContain(
+      "network brief does not exist",
+    );
+  });
+});
+
+describe("slipway run --network", () => {
+  const serve = [
+    "sh",
+    "-c",
+    "echo up; exec socat TCP6-LISTEN:80,fork,reuseaddr SYSTEM:'echo $SOCAT_PEERADDR'",
+  ];
+
+  test("publishes ports, with the client's address; hairpin, too", async ({ user, lab }) => {
+    await user.ok("network", "create", "shop", "--ipv6");
+    const server = user.run(
+      "--network",
+      "shop",
+      "--name",
+      "shopkeeper",
+      "-p",
+      "8088:80",
+      "--",
+      ...serve,
+    );
+    await server.printed(/up/, 10_000);
+    const client = await user.member("shop", "buyer");
+    const ask = (from: { output(argv: readonly string[]): Promise<string> }, at: string) =>
+      eventually(() => from.output(["socat", "-T5", "-", `TCP:${at},connect-timeout=5`]));
+    expect(await ask(lab.world.root, `${link.host}:8088`)).toContain("c633:6401");
+    expect(await ask(lab.world.root, `[${link.host6}]:8088`)).toContain("2001:0db8:0000:0001");
+    expect(await ask(client.namespace, `${link.host}:8088`)).toContain("c633:6402");
+    expect(await ask(client.namespace, "shopkeeper:80")).toMatch(/ffff:0a59|\[fd/);
+    const ports = await user.ok("ps", "--format", "{{.name}} {{json .published}}");
+    expect(ports).toContain('shopkeeper ["0.0.0.0:8088->80/tcp","[::]:8088->80/tcp"]');
+    server.kill("SIGKILL");
+    // The command goes with its run, and with it the place, its name and its port.
+    await eventually(async () => {
+      expect(await user.ok("ps")).not.toContain("shopkeeper");
+      expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8088");
+    });
+  });
+
+  test("gives the status of the command, and what it sent last arrives", async ({ user, lab }) => {
+    const listener = await lab.world.agent.listen(served.services);
+    const { address, port } = listener.endpoint;
+    const run = user.run(
+      "--network",
+      "bridge",
+      "--",
+      "sh",
+      "-c",
+      `head -c 3000000 /dev/zero | socat -u - TCP:${address}:${port}; exit 7`,
+    );
+    const incoming = await listener.accept();
+    const received = incoming.receive();
+    expect((await run.ended(20_000)).code).toBe(7);
+    expect((await received).bytes).toBe(3_000_000);
+  });
+});
+
+describe("when the daemon is killed", () => {
+  test("members are joined again, and go on talking", async ({ user, lab }) => {
+    await user.ok("network", "create", "lasting", "--ipv6");
+    const loop = "echo up; exec socat -u TCP-LISTEN:90,fork,reuseaddr STDOUT";
+    const run = user.run(
+      "--network",
+      "lasting",
+      "--name",
+      "runner",
+      "-p",
+      "8089:90",
+      "--",
+      "sh",
+      "-c",
+      loop,
+    );
+    await run.printed(/up/, 10_000);
+    const connected = await user
+      .member("lasting", "guest", "--ip", "10.89.200.77")
+      .catch(() => null);
+    expect(connected).toBeNull();
+    const a = await user.member("lasting", "talker");
+    const b = await user.member("lasting", "listener");
+    const listener = await b.agent.listen(b.addresses.v4);
+    const outgoing = await a.agent.connect(listener.endpoint);
+    const incoming = await listener.accept();
+    await outgoing.write("before ");
+    expect(await incoming.read(7)).toBe("before ");
+    await user.kill();
+    const sent = outgoing.write("after");
+    await eventually(async () => {
+      const names = await user.ok("ps", "--format", "{{.name}}");
+      for (const name of ["runner", "talker", "listener"]) expect(names).toContain(name);
+    });
+    await sent;
+    expect(await incoming.read(5)).toBe("after");
+    expect(await user.addressesOf("talker", "lasting")).toEqual(a.addresses);
+    expect(await dig(a, "runner", "A")).toBe((await user.addressesOf("runner", "lasting")).v4);
+    await eventually(() =>
+      lab.world.root.output(["sh", "-c", `echo hello | socat -u - TCP:${link.host}:8089`]),
+    );
+    await eventually(async () => expect(run.stdout).toContain("hello"));
+    run.kill("SIGKILL");
+  });
+});
+
+async function dig(member: Member, ...args: string[]): Promise<string> {
+  const text = await member.namespace.output(["dig", "+short", "+tries=1", ...args]);
+  return text.trim();
+}
+
+async function digStatus(member: Member, name: string): Promise<string> {
+  return member.namespace.output(["dig", "+noall", "+comments", "+tries=1", name]);
+}
+
+async function placeOf(user: DaemonUser, name: string) {
+  const member = (await user.members()).find((each) => each.name === name);
+  if (member === undefined) throw new Error(`no member ${name}`);
+  return member.networks[0];
+}
+
+async function countersOf(user: DaemonUser, name: string) {
+  return (await placeOf(user, name)).counters;
+}
+
+async function macOf(user: DaemonUser, name: string): Promise<string> {
+  return (await placeOf(user, name)).mac;
+}
