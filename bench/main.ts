@@ -13,6 +13,7 @@ import { writeDocs } from "./report/docs.ts";
 import { formatNumber } from "./report/format.ts";
 import { reportText } from "./report/text.ts";
 import { type Plan, type Progress, run } from "./run.ts";
+import { ensureSubordinateIds } from "./subordinate-ids.ts";
 import { Summary } from "./summary.ts";
 import { openWorkshop } from "./workshop.ts";
 
@@ -64,6 +65,7 @@ function outcomeText({ outcome }: Sample): string {
 }
 
 async function measure(options: Options): Promise<RunRecord> {
+  ensureSubordinateIds();
   const workshop = openWorkshop();
   const { helpers, missing } = findHelpers(options.peers, workshop.directory);
   for (const name of missing) note(`${name} is not here and not measured`);

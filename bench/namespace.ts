@@ -2,12 +2,13 @@ import type { Launcher, Program } from "./launch.ts";
 
 /** A fresh user and network namespace, held open until it is disposed of. */
 export class Namespace implements AsyncDisposable {
-  readonly #holder: Program;
+  /** Null for one that somebody else holds. */
+  readonly #holder: Program | null;
   readonly #launcher: Launcher;
   /** Process id that stands for the namespace, as helpers take it. */
   readonly pid: number;
 
-  private constructor(launcher: Launcher, holder: Program, pid: number) {
+  private constructor(launcher: Launcher, holder: Program | null, pid: number) {
     this.#launcher = launcher;
     this.#holder = holder;
     this.pid = pid;
@@ -34,6 +35,11 @@ export class Namespace implements AsyncDisposable {
     return namespace;
   }
 
+  /** That of a process, which lasts as long as the process holds it. */
+  static ofProcess(launcher: Launcher, pid: number): Namespace {
+    return new Namespace(launcher, null, pid);
+  }
+
   /** The command line that runs another inside, as the namespace's root. */
   inside(argv: readonly string[]): string[] {
     const enter = ["nsenter", "--target", `${this.pid}`, "--user", "--net"];
@@ -51,6 +57,6 @@ export class Namespace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#holder[Symbol.asyncDispose]();
+    await this.#holder?.[Symbol.asyncDispose]();
   }
 }

@@ -60,6 +60,7 @@ function* schedule(workshop: Workshop, plan: Plan): Generator<Measurement> {
     const loopback = oncePerWorkload(workshop, durations);
     for (const cell of cells) {
       for (const helper of helpers) {
+        if (helper.onlyPublished === true && cell.workload.kind !== "published") continue;
         const measure = () => measureHelper(workshop, helper, cell, durations);
         yield { cell, helper: helper.name, round, measure };
       }

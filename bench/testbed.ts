@@ -56,10 +56,11 @@ export async function createTestbed(
   setting: Setting,
 ): Promise<Testbed> {
   await using scope = new AsyncDisposableStack();
-  const namespace = scope.use(await Namespace.create(launcher));
-  await namespace.setCongestionControl(setting.congestion);
-  const running = await helper.start(launcher, namespace, setting);
+  const made = scope.use(await Namespace.create(launcher));
+  const running = await helper.start(launcher, made, setting);
   scope.use(running.program);
+  const namespace = running.namespace ?? made;
+  await namespace.setCongestionControl(setting.congestion);
   const owned = scope.move();
   return {
     programs,

@@ -18,6 +18,8 @@ export interface RunningHelper {
   readonly pid: number;
   /** Milliseconds from exec to ready. */
   readonly readyMs: number;
+  /** Where the guest is, when the helper has made that place itself. */
+  readonly namespace?: Namespace;
 }
 
 /** The helper cannot do what a cell asks; says why. */
@@ -27,6 +29,8 @@ export class NotAvailable extends Error {}
 export interface Helper {
   readonly name: string;
   readonly path: string;
+  /** Whether it has a part in cells of published ports alone. */
+  readonly onlyPublished?: boolean;
   /** @throws NotAvailable when it lacks what the options ask for. */
   start(launcher: Launcher, namespace: Namespace, options: HelperOptions): Promise<RunningHelper>;
 }

@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import { findProgram } from "../path.ts";
 import type { Helper } from "./helper.ts";
 import { Pasta } from "./pasta.ts";
+import { RootlessKit } from "./rootlesskit.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
 
 /** The one that is measured against the others. */
@@ -19,7 +20,7 @@ export interface HelperSet {
   readonly missing: readonly string[];
 }
 
-/** Slipway, slirp4netns and pasta where they are, and the peers of the command line. */
+/** Slipway, slirp4netns, pasta and RootlessKit where they are, and the peers of the command line. */
 export function findHelpers(
   peers: ReadonlyMap<string, string>,
   socketDirectory: string,
@@ -28,6 +29,7 @@ export function findHelpers(
     [SUBJECT, existsSync(SUBJECT_PATH) ? SUBJECT_PATH : null],
     ["slirp4netns", findProgram("slirp4netns")],
     ["pasta", findProgram("pasta")],
+    ["rootlesskit", findProgram("rootlesskit")],
     ...peers,
   ]);
   const helpers: Helper[] = [];
@@ -42,5 +44,6 @@ export function findHelpers(
 /** The program's file name says which command line it takes. */
 function makeHelper(name: string, path: string, socketDirectory: string): Helper {
   if (basename(path).startsWith("pasta")) return new Pasta(name, path);
+  if (basename(path).startsWith("rootlesskit")) return new RootlessKit(name, path, socketDirectory);
   return new Slirp4netns(name, path, socketDirectory);
 }

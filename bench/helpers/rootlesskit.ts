@@ -1,0 +1,50 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Launcher } from "../launch.ts";
+import { Namespace } from "../namespace.ts";
+import { type Helper, type HelperOptions, NotAvailable, type RunningHelper } from "./helper.ts";
+
+/**
+ * RootlessKit's builtin port driver: a process on either side of a namespace of its own, and Go's
+ * splice between a socket of each. Its packets do not pass the TAP, and its clients have no address.
+ */
+export class RootlessKit implements Helper {
+  readonly name: string;
+  readonly path: string;
+  readonly onlyPublished = true;
+  readonly #directory: string;
+
+  /** @param directory where the unprivileged user may make files. */
+  constructor(name: string, path: string, directory: string) {
+    this.name = name;
+    this.path = path;
+    this.#directory = directory;
+  }
+
+  async start(
+    launcher: Launcher,
+    namespace: Namespace,
+    { mtu, publish }: HelperOptions,
+  ): Promise<RunningHelper> {
+    if (publish === null) throw new NotAvailable("measured for published ports only");
+    const state = join(this.#directory, `rootlesskit.${namespace.pid}`);
+    const port = `127.0.0.1:${publish.hostPort}:${publish.guestPort}/tcp`;
+    const began = performance.now();
+    await using scope = new AsyncDisposableStack();
+    const program = scope.use(
+      launcher.start([
+        this.path,
+        ...[`--state-dir=${state}`, "--net=slirp4netns", `--mtu=${mtu}`],
+        ...["--disable-host-loopback", "--port-driver=builtin", `--publish=${port}`],
+        ...["sh", "-c", "echo up; exec sleep infinity"],
+      ]),
+    );
+    await program.line();
+    const readyMs = performance.now() - began;
+    const child = Number(readFileSync(join(state, "child_pid"), "utf8"));
+    const own = Namespace.ofProcess(launcher, child);
+    const running = { program, pid: await program.pid(), readyMs, namespace: own };
+    scope.move();
+    return running;
+  }
+}
