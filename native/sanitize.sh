@@ -19,7 +19,7 @@ UBSAN_OPTIONS=log_path=$reports/report:print_stacktrace=1
 export TUNTAP2_ADDON TUNTAP2_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS
 
 status=0
-(cd .. && npx vitest run --project unit native/test) || status=$?
+(cd .. && npx vitest run --project unit "${@:-native/test}") || status=$?
 
 # A source file as build.sh names it in the debug information, or the file for code without a line.
 ours='node-tuntap2/src/|tuntap2-asan\.node'

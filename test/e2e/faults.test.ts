@@ -222,7 +222,7 @@ test("a guest that comes again with another MAC, by DHCP, is found", async ({ la
 
 describe("with system calls that fail at random", () => {
   /** Of 65536 calls, so many fail. */
-  const rate = 4_000;
+  const rate = 2_000;
 
   /** The product, with the addon of native/build.sh --faults in it. */
   async function faultyHelper(

@@ -1,7 +1,8 @@
 #!/bin/bash
-# test/fuzz/run.sh [--minutes N]: builds the fuzzers and runs them side by side on the stored corpus,
-# for a minute or N. What one finds is left as test/fuzz/build/NAME/crash-…; inputs that reach new
-# code are in test/fuzz/build/NAME/corpus.
+# test/fuzz/run.sh [--minutes N]: builds all fuzzers and runs them side by side, for a minute or N: the
+# stack in two configurations on the stored corpus, the addon's entry points, the parsers and the API.
+# What is found in the stack is left as test/fuzz/build/NAME/crash-…, and what reaches new code in
+# test/fuzz/build/NAME/corpus; the others' findings name a seed in test/fuzz/build/NAME/log.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -24,24 +25,37 @@ stack() {
     >"build/$name/log" 2>&1
 }
 
+# typescript NAME PROPERTIES COMMAND…: fuzzers in vitest, PROPERTIES of them one after the other.
+typescript() {
+  local name=$1 properties=$2
+  shift 2
+  mkdir -p "build/$name"
+  FUZZ_SECONDS=$((seconds / properties)) NO_COLOR=1 "$@" >"build/$name/log" 2>&1
+}
+
 # report NAME PID: what a fuzzer did; fails when it found something.
 report() {
   local name=$1 pid=$2
   if ! wait "$pid"; then
-    echo "fuzz: $name found something, kept in test/fuzz/build/$name" >&2
+    echo "fuzz: $name found something, see test/fuzz/build/$name" >&2
     grep -v 'Uses:' "build/$name/log" | tail -n 40 >&2
     return 1
   fi
-  echo "fuzz: $name: $(sed -n 's/.*DONE *\(cov: [0-9]*\).*/\1/p' "build/$name/log")" \
-    "$(sed -n 's/^stat::\(number_of_executed_units\|frames_in\|frames_out\): */\1 /p' "build/$name/log" | tr '\n' ' ')"
+  echo "fuzz: $name:$(sed -n 's/.*DONE *\(cov: [0-9]*\).*/ \1;/p' "build/$name/log")" \
+    "$(sed -n 's/^stat::\(number_of_executed_units\|frames_in\|frames_out\): */\1 /p; s/.*↳ *//p; s/^ *\(Tests .*\)/\1/p' \
+      "build/$name/log" | paste -sd ';')"
 }
 
 ./build-stack.sh
-stack offload &
-offload=$!
-stack plain FUZZ_PLAIN=1 &
-plain=$!
+vitest=(npx vitest run --root ../.. --project unit --reporter=verbose)
+declare -A running
+stack offload & running[offload]=$!
+stack plain FUZZ_PLAIN=1 & running[plain]=$!
+typescript addon 1 ../../native/sanitize.sh native/test/hostile.test.ts & running[addon]=$!
+typescript wire 3 "${vitest[@]}" test/fuzz/wire.test.ts & running[wire]=$!
+typescript api 2 "${vitest[@]}" test/fuzz/api.test.ts & running[api]=$!
 status=0
-report offload $offload || status=1
-report plain $plain || status=1
+for name in offload plain addon wire api; do
+  report $name "${running[$name]}" || status=1
+done
 exit $status

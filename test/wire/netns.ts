@@ -45,6 +45,11 @@ export class TestNamespace {
     return new TestNamespace(holder);
   }
 
+  /** Of a process in it, which lasts as long. */
+  get pid(): number {
+    return this.#holder.pid ?? 0;
+  }
+
   async close(): Promise<void> {
     const exit = once(this.#holder, "exit");
     this.#holder.stdin?.end();

@@ -1,0 +1,100 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { servicesFor } from "../../src/service/index.js";
+import { parseResolvConf } from "../../src/service/resolvconf.js";
+import { parseAssociatedAddress, parseAssociation } from "../../src/wire/dhcpv6.js";
+import { answersQuery, parseDnsQuery } from "../../src/wire/dns.js";
+import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
+import { parseListenerQuery, parseListeners } from "../../src/wire/inet-diag.js";
+import { address, config, datagram, PLAN4, PLAN6 } from "../service/frames.js";
+import { LINUX } from "../wire/captures.js";
+import { mutated, repaired, type Watch, watched } from "./mutation.js";
+import { forAWhile, TIMEOUT } from "./time.js";
+
+/** RFC 1035 §4.1: a question for the address of a.example, with EDNS. */
+const QUERY = Uint8Array.from([
+  ...[0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+  ...[1, 97, 7, 101, 120, 97, 109, 112, 108, 101, 0, 0, 1, 0, 1],
+  ...[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0],
+]);
+
+/** RFC 2131: a DISCOVER with a client identifier and a list of what is asked for. */
+const DISCOVER = Uint8Array.from([
+  ...[1, 1, 6, 0, 1, 2, 3, 4, ...Array(20).fill(0), 2, 0, 0, 0, 0, 100, ...Array(202).fill(0)],
+  ...[0x63, 0x82, 0x53, 0x63, 53, 1, 1, 61, 7, 1, 2, 0, 0, 0, 0, 100, 55, 3, 1, 3, 6, 255],
+]);
+
+/** RFC 8415: a SOLICIT with client identifier, an association and an option request. */
+const SOLICIT = Uint8Array.from([
+  ...[1, 1, 2, 3, 0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 100, 0, 3, 0, 12, 0, 0, 0, 1],
+  ...[0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 4, 0, 23, 0, 24, 0, 8, 0, 2, 0, 0],
+]);
+
+const bytesOf = (frame: Frame) => Uint8Array.from(frame.bytes);
+const seeds = [
+  ...LINUX,
+  bytesOf(datagram(PLAN4.dns, 53, QUERY)),
+  bytesOf(datagram(PLAN6.dns, 53, QUERY)),
+  bytesOf(datagram(address("255.255.255.255"), 67, DISCOVER)),
+  bytesOf(datagram(address("ff02::1:2"), 547, SOLICIT)),
+];
+
+/** A frame in the middle of others' bytes; what stands around it must not be read. */
+const AROUND = 37;
+
+test("no frame makes the parsers or services throw, read beside it, or read it many times", {
+  timeout: TIMEOUT,
+}, () => {
+  const services = servicesFor(config());
+  const caches = createAddressCaches();
+  let now = 0;
+  const property = fc.property(mutated(seeds), fc.boolean(), (changed, repairs) => {
+    const bytes = repairs ? repaired(changed) : changed;
+    const memory = new Uint8Array(bytes.length + 2 * AROUND).fill(0xa5);
+    memory.set(bytes, AROUND);
+    const watch: Watch = { reads: 0 };
+    const frame = new Frame(watched(memory, AROUND, AROUND + bytes.length, watch));
+    now += 100;
+    if (parseFrame(frame, AROUND, bytes.length, caches) === 0 && !frame.isFragment) {
+      services.responders.find((service) => service.claims(frame))?.handle(frame, now);
+    }
+    // A name of 255 bytes may be pointed to from each of few places; all else is read once or twice.
+    expect(watch.reads).toBeLessThan(2_000 + 20 * bytes.length);
+  });
+  fc.assert(property, forAWhile);
+});
+
+test("messages that are parsed apart", { timeout: TIMEOUT }, () => {
+  const listeners = LINUX.slice(0, 4);
+  const property = fc.property(mutated([QUERY, DISCOVER, SOLICIT, ...listeners]), (bytes) => {
+    const query = parseDnsQuery(bytes);
+    if (query !== null) answersQuery(bytes, query, 0x1234);
+    parseAssociation(bytes);
+    parseAssociatedAddress(bytes);
+    const asked = parseListenerQuery(bytes);
+    if (asked !== null) parseListeners(bytes, asked, []);
+  });
+  fc.assert(property, forAWhile);
+});
+
+test("any resolv.conf", { timeout: TIMEOUT }, () => {
+  const words = fc.constantFrom(
+    "nameserver",
+    "search",
+    "domain",
+    "options",
+    "#",
+    ";",
+    "::1%lo",
+    ".",
+  );
+  const word = fc.oneof(words, fc.ipV4(), fc.ipV6(), fc.string({ maxLength: 12 }));
+  const line = fc.array(word, { maxLength: 6 }).map((all) => all.join(" "));
+  const text = fc.array(line, { maxLength: 20 }).map((all) => all.join("\n"));
+  const property = fc.property(text, (given) => {
+    const { servers, search } = parseResolvConf(given);
+    expect(servers.every(({ family }) => family === 4 || family === 6)).toBe(true);
+    expect(search.every((name) => name.length > 0)).toBe(true);
+  });
+  fc.assert(property, forAWhile);
+});
