@@ -82,6 +82,11 @@ export class Loop {
   /** Number of the wake-up after which memory is given back; none is while that is waited for. */
   #reclaimAt = 0;
 
+  /** Whether the last wake-ups moved more than requests and answers: others are to give way. */
+  get carriesBulk(): boolean {
+    return this.#smallWakes < SMALL_WAKES;
+  }
+
   /** Runs until stop(). */
   start(): void {
     this.#reclaimWhenQuiet();
@@ -332,7 +337,7 @@ export class Loop {
       }
       if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
     }
-    if (this.#maySpin) this.#adaptSpin(moved);
+    this.#adaptSpin(moved);
     return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
   }
 
@@ -348,11 +353,11 @@ export class Loop {
 
   #adaptSpin(moved: number): void {
     if (moved > SMALL_WAKE) {
-      if (this.#smallWakes >= SMALL_WAKES) native.loopSpin(0);
+      if (this.#maySpin && !this.carriesBulk) native.loopSpin(0);
       this.#smallWakes = 0;
     } else {
       this.#smallWakes += 1;
-      if (this.#smallWakes === SMALL_WAKES) native.loopSpin(SPIN_TIME);
+      if (this.#maySpin && this.#smallWakes === SMALL_WAKES) native.loopSpin(SPIN_TIME);
     }
   }
 }

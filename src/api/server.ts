@@ -18,6 +18,12 @@ const BACKLOG = 4096;
 /** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
 const LOOK = 500;
 
+/** While packets come in bulk, new clients have one part in so many of the processor's time. */
+const SHARE = 10;
+/** What they may have at a stretch, and for how long they wait at most, in ms: timers have whole ones. */
+const STRETCH = 0.1;
+const LONGEST_WAIT = 20;
+
 /**
  * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
  * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
@@ -41,7 +47,9 @@ class ApiServer {
   /** In the order in which they came. */
   readonly #clients = new Set<Client>();
   #timer: NodeJS.Timeout | null = null;
-  #isPaused = false;
+  #resumption: NodeJS.Timeout | null = null;
+  /** Time that clients have had since the last pause, in ms. */
+  #spent = 0;
 
   constructor(listener: number, loop: Loop, subject: Subject) {
     this.#listener = listener;
@@ -52,16 +60,27 @@ class ApiServer {
 
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#resumption !== null) clearTimeout(this.#resumption);
     for (const client of this.#clients) client.close();
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
   }
 
   #accept(): void {
+    const start = performance.now();
+    this.#acceptBatch();
+    if (!this.#loop.carriesBulk) return;
+    this.#spent += performance.now() - start;
+    if (this.#spent < STRETCH) return;
+    this.#pause(Math.min(this.#spent * (SHARE - 1), LONGEST_WAIT));
+    this.#spent = 0;
+  }
+
+  #acceptBatch(): void {
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) {
-        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause();
+        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(LOOK);
         return;
       }
       this.#serve(fd);
@@ -69,11 +88,10 @@ class ApiServer {
   }
 
   #serve(fd: number): void {
-    if (this.#clients.size >= MOST_CLIENTS)
-      for (const oldest of this.#clients.keys()) {
-        oldest.close();
-        break;
-      }
+    if (this.#clients.size >= MOST_CLIENTS) {
+      const [oldest] = this.#clients;
+      oldest.close();
+    }
     const client = new Client(fd, {
       loop: this.#loop,
       subject: this.#subject,
@@ -84,11 +102,14 @@ class ApiServer {
     if (this.#clients.size > 0) this.#lookSoon();
   }
 
-  /** Without a descriptor left the listener would report its clients for ever. */
-  #pause(): void {
-    this.#isPaused = true;
+  /** Who comes meanwhile waits in the kernel. @param ms that pass, at least 1 */
+  #pause(ms: number): void {
+    if (this.#resumption !== null) return;
     this.#loop.rewatch(this.#listener, 0);
-    this.#lookSoon();
+    this.#resumption = setTimeout(() => {
+      this.#resumption = null;
+      this.#loop.rewatch(this.#listener, Epoll.In);
+    }, ms);
   }
 
   #lookSoon(): void {
@@ -99,8 +120,6 @@ class ApiServer {
     this.#timer = null;
     const now = performance.now();
     for (const client of this.#clients) if (client.isLate(now)) client.close();
-    if (this.#isPaused) this.#loop.rewatch(this.#listener, Epoll.In);
-    this.#isPaused = false;
     if (this.#clients.size > 0) this.#lookSoon();
   }
 }

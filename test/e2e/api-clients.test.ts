@@ -1,0 +1,209 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Lab } from "../lab/lab.ts";
+import { isSlipway } from "../lab/product.ts";
+import { type ApiGuest, apiGuest, ask } from "./api-client.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// Clients that are not as they should be, or very many. slirp4netns serves one after the other.
+const test = base.runIf(isSlipway);
+
+const LIST = '{"execute":"list_hostfwd"}';
+const NOTHING = '{"return":{"entries":[]},"entries":[]}';
+
+/** A client in this process, which can do what no program would. */
+async function client(lab: Lab, { socket: path }: ApiGuest): Promise<Socket> {
+  const socket = connect({ path: lab.host.stage.outside(path), allowHalfOpen: true });
+  await once(socket, "connect");
+  return socket;
+}
+
+/** What is answered until the connection ends, also by a reset. */
+async function answerTo(socket: Socket): Promise<string> {
+  let answer = "";
+  socket.on("data", (part) => {
+    answer += part;
+  });
+  socket.on("error", () => {}).on("end", () => socket.destroy());
+  await once(socket, "close");
+  return answer;
+}
+
+async function withApi(lab: Lab, use: (api: ApiGuest) => Promise<void>): Promise<void> {
+  const api = await apiGuest(lab, {});
+  const before = api.guest.helper.openDescriptors();
+  await use(api);
+  // The last client may not have been closed yet.
+  await expect.poll(() => api.guest.helper.openDescriptors(), { timeout: 10_000 }).toBe(before);
+  await api.guest.close();
+}
+
+function range(count: number): object {
+  const ports = { host_addr: "127.0.0.1", host_port: 20_000, guest_port: 20_000 };
+  return { execute: "add_hostfwd", arguments: { proto: "tcp", ...ports, count } };
+}
+
+const gone = {
+  execute: "remove_hostfwd",
+  arguments: { proto: "tcp", host_port: 20_000, count: 4096 },
+};
+
+test("200 clients at once, all connected before the first has asked", async ({ lab }) => {
+  await withApi(lab, async (api) => {
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => client(lab, api)));
+    const answers = sockets.map((socket) => text(socket));
+    for (const socket of sockets) socket.end(LIST);
+    expect(await Promise.all(answers)).toEqual(Array(200).fill(NOTHING));
+  });
+});
+
+test("of too many the oldest goes, unanswered, and the newest is served", async ({ lab }) => {
+  await withApi(lab, async (api) => {
+    const sockets: Socket[] = [];
+    for (let count = 0; count < 257; count += 1) sockets.push(await client(lab, api));
+    const [oldest, next] = sockets;
+    oldest.resume();
+    await once(oldest, "end");
+    const answers = [sockets[256], next].map((socket) => text(socket));
+    sockets[256].end(LIST);
+    next.end(LIST);
+    expect(await Promise.all(answers)).toEqual([NOTHING, NOTHING]);
+    for (const socket of sockets) socket.destroy();
+  });
+});
+
+describe("each of these is answered by an error, and the next client is served", () => {
+  const bad: readonly [string, string | Uint8Array, string][] = [
+    ["nothing at all", "", "cannot parse JSON"],
+    ["half a request", LIST.slice(0, 12), "cannot parse JSON"],
+    ["an array", "[1]", "no execute found"],
+    ["a number as execute", '{"execute":1}', "no execute found"],
+    ["a name of JavaScript's own", '{"execute":"__proto__"}', "unknown execute"],
+    ["bytes that are no text", Uint8Array.of(0xff, 0x00, 0x7d), "cannot parse JSON"],
+    ["deep brackets", `${"[".repeat(2_000)}${"]".repeat(2_000)}`, "no execute found"],
+    [
+      "null arguments",
+      '{"execute":"add_hostfwd","arguments":null}',
+      "add_hostfwd: bad arguments.proto",
+    ],
+    [
+      "arguments in an array",
+      '{"execute":"add_hostfwd","arguments":[]}',
+      "add_hostfwd: bad arguments.proto",
+    ],
+    ["a port beyond", addWith('"host_port":65536'), "add_hostfwd: bad arguments.host_port"],
+    ["half a port", addWith('"host_port":80.5'), "add_hostfwd: bad arguments.host_port"],
+    [
+      "a range beyond",
+      addWith('"host_port":65000,"guest_port":1,"count":600'),
+      "add_hostfwd: bad arguments.count",
+    ],
+    [
+      "too many ports",
+      addWith('"host_port":1,"guest_port":1,"count":4097'),
+      "add_hostfwd: bad arguments.count",
+    ],
+    [
+      "an unknown level",
+      '{"execute":"set_log_level","arguments":{"level":"loud"}}',
+      "set_log_level: bad arguments.level",
+    ],
+    ["4096 bytes", `{"execute":"${"x".repeat(4_096 - 14)}"}`, "too large message"],
+    ["a megabyte", "x".repeat(1_000_000), "too large message"],
+  ];
+
+  function addWith(entries: string): string {
+    return `{"execute":"add_hostfwd","arguments":{"proto":"tcp",${entries}}}`;
+  }
+
+  test("all of them", async ({ lab }) => {
+    await withApi(lab, async (api) => {
+      for (const [name, request, desc] of bad) {
+        const socket = await client(lab, api);
+        const answer = answerTo(socket);
+        socket.end(request);
+        const error = { desc: `bad request: ${desc}` };
+        expect(JSON.parse(await answer), name).toEqual({ error });
+        expect(await ask(lab, api.socket, JSON.parse(LIST)), name).toMatchObject({ entries: [] });
+      }
+    });
+  });
+});
+
+test("a client that does not read its long answer is dropped after a time, and keeps nobody waiting", async ({
+  lab,
+}) => {
+  await withApi(lab, async (api) => {
+    const count = 3_000;
+    expect(await ask(lab, api.socket, range(count))).toMatchObject({ return: { id: 1 } });
+    const slow = await client(lab, api);
+    slow.write(LIST);
+    const { entries } = (await ask(lab, api.socket, JSON.parse(LIST))) as { entries: object[] };
+    expect(entries).toHaveLength(count);
+    await delay(7_000);
+    const answer = await answerTo(slow);
+    expect(() => JSON.parse(answer)).toThrow();
+    expect(answer).toMatch(/^\{"return":\{"entries":\[\{"id":1,/);
+    expect(await ask(lab, api.socket, gone)).toEqual({ return: {} });
+  });
+});
+
+test("a range of which one port is taken, or whose client goes away, is not opened in part", async ({
+  lab,
+}) => {
+  await withApi(lab, async (api) => {
+    const taken = await lab.host.agent.listen("127.0.0.1", 20_150);
+    const error = {
+      desc: "bad request: add_hostfwd: slirp_add_hostfwd failed",
+      reason: "EADDRINUSE",
+    };
+    expect(await ask(lab, api.socket, range(200))).toEqual({ error });
+    await taken.close();
+    const leaving = await client(lab, api);
+    leaving.write(JSON.stringify(range(2_000)), () => leaving.destroy());
+    await once(leaving, "close");
+    await expect.poll(() => ask(lab, api.socket, JSON.parse(LIST))).toMatchObject({ entries: [] });
+    for (const port of [20_000, 20_199, 20_300]) {
+      await (await lab.host.agent.listen("127.0.0.1", port)).close();
+    }
+    const answer = (await ask(lab, api.socket, range(200))) as { return: { ids: number[] } };
+    expect(answer.return.ids).toHaveLength(200);
+    expect(await ask(lab, api.socket, gone)).toEqual({ return: {} });
+  });
+});
+
+test("requests without end do not disturb a transfer", async ({ lab, annotate }) => {
+  await withApi(lab, async (api) => {
+    const bytes = 200_000_000;
+    const sha256 = await lab.world.http.addFile("api-flood", bytes);
+    const fetch = async (): Promise<number> => {
+      const begin = performance.now();
+      const command = "curl -sS http://world.example/api-flood | sha256sum";
+      const { stdout } = await api.guest.run(["sh", "-c", command], { timeoutMs: 60_000 });
+      expect(stdout.slice(0, 64)).toBe(sha256);
+      return performance.now() - begin;
+    };
+    const alone = await fetch();
+    let asked = 0;
+    let isOver = false;
+    const flood = Array.from({ length: 8 }, async () => {
+      while (!isOver) {
+        const socket = await client(lab, api);
+        socket.end(LIST);
+        expect(await text(socket)).toBe(NOTHING);
+        asked += 1;
+      }
+    });
+    const flooded = await fetch();
+    isOver = true;
+    await Promise.all(flood);
+    const rate = Math.round(asked / (flooded / 1000));
+    await annotate(
+      `${(alone / flooded).toFixed(2)} of its rate beside ${rate} requests/s`,
+      "measured",
+    );
+    expect(asked).toBeGreaterThan(0);
+  });
+});
