@@ -32,6 +32,7 @@ nc -w 10 "$1" 80 <&3 | {
   sha256sum
 } | cut -c-64
 END
+    chmod 1777 image/tmp
     chmod 0755 image/www/cgi-bin/who image/bin/fetch
   `);
 }

@@ -83,7 +83,7 @@ log_driver = "k8s-file"
 END
       # The driver that needs nothing of kernel and file system.
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
-      tar -C image -c . | podman import --quiet - ${image}
+      tar -C image --owner=0 --group=0 -c . | podman import --quiet - ${image}
     `);
     return new Podman(account, helper, await worldFile(lab));
   }

@@ -32,7 +32,7 @@ describe.runIf(possible && isSlipway)(possible ? "docs/use-with.md" : why, () =>
       cp -a image bundle/rootfs
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
       printf '[containers]\\nlog_driver = "k8s-file"\\n' > .config/containers/containers.conf
-      tar -C image -c . | podman import --quiet - localhost/box
+      tar -C image --owner=0 --group=0 -c . | podman import --quiet - localhost/box
     `);
   });
 
