@@ -71,8 +71,12 @@ export class ResolvConf implements Upstream {
     this.#interval = interval;
   }
 
-  /** Leaves the looking to somebody else: in the sandbox there are no files. */
+  /**
+   * Leaves the looking to somebody else: in the sandbox there are no files. What there is now is
+   * read before, as somebody else may be late, and no server is worse than an old one.
+   */
   followBy(source: TextSource): void {
+    this.#look();
     this.#source = source;
   }
 

@@ -42,6 +42,19 @@ it("finds nothing in an empty file", () => {
   expect(parseResolvConf("")).toEqual({ servers: [], search: [] });
 });
 
+it("has the file's servers while somebody else, who is to follow it, does not answer", () => {
+  const directory = mkdtempSync(path.join(tmpdir(), "resolvconf-"));
+  const file = path.join(directory, "resolv.conf");
+  writeFileSync(file, "nameserver 192.0.2.1\n");
+  const followed = new ResolvConf(file, 0);
+  let text: string | null = null;
+  followed.followBy({ read: () => text });
+  rmSync(directory, { recursive: true });
+  expect(servers(followed)).toEqual(["192.0.2.1"]);
+  text = "nameserver 192.0.2.2\n";
+  expect(servers(followed)).toEqual(["192.0.2.2"]);
+});
+
 describe("a resolv.conf that is followed", () => {
   let directory: string;
   let file: string;
