@@ -11,7 +11,7 @@ import {
 } from "../protocol/messages.js";
 import { Errno } from "../sys/constants.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
-import { connectLocal } from "../sys/local-socket.js";
+import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/local-socket.js";
 
 interface Pending {
   readonly resolve: (result: never) => void;
@@ -47,6 +47,11 @@ export class Session {
   static open(path: string, watcher: Watcher, onEnd: (how: SessionEnd) => void): Session | null {
     const fd = connectLocal(path);
     if (fd === -Errno.ENOENT || fd === -Errno.ECONNREFUSED) return null;
+    if (fd === -Errno.ENAMETOOLONG) {
+      throw new UserError(
+        `the path ${path} is too long for a socket, ${LONGEST_SOCKET_PATH} bytes at most: set XDG_RUNTIME_DIR to a shorter one`,
+      );
+    }
     if (fd < 0) {
       throw new UserError(
         `cannot speak to the daemon at ${path} (${getSystemErrorName(fd)}): slipway daemon stop, and try again`,

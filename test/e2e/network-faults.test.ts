@@ -1,0 +1,219 @@
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser, eventually } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+const test = base
+  .extend("user", { scope: "file" }, async ({ lab }, { onCleanup }) => {
+    const user = await DaemonUser.create(lab);
+    onCleanup(() => user[Symbol.asyncDispose]());
+    await user.ok("network", "create", "web", "--subnet", "10.90.1.0/24");
+    return user;
+  })
+  .runIf(isSlipway);
+
+const create = ["network", "create"] as const;
+
+describe("a network is refused", () => {
+  test.for([
+    [[...create, "web"], "1 slipway: network web exists: choose another name, or"],
+    [[...create, "my_net"], '1 slipway: "my_net" cannot be a network\'s name: use letters'],
+    [[...create, "host"], '1 slipway: "host" cannot be a network\'s name: use letters'],
+    [[...create, "x", "--subnet", "10.90.1.128/25"], "overlaps network web (10.90.1.0/24)"],
+    [[...create, "x", "--subnet", "198.51.0.0/16"], "overlaps the host's route to 198.51.100.0/24"],
+    [
+      [...create, "x", "--subnet", "2001:db8::/32"],
+      "overlaps the host's route to 2001:db8:0:1::/64",
+    ],
+    [
+      [...create, "x", "--subnet", "10.90.2.0/31"],
+      "is too small: the prefix length must be 30 or less",
+    ],
+    [
+      [...create, "x", "--subnet", "10.90.2.1/24"],
+      "has host bits set; the network is 10.90.2.0/24",
+    ],
+    [[...create, "x", "--subnet", "224.0.0.0/8"], "is not a network for hosts"],
+    [
+      [...create, "x", "--subnet", "nonsense"],
+      '--subnet "nonsense" is not a network; write one like',
+    ],
+    [
+      [...create, "x", "--subnet", "10.90.2.0/24", "--gateway", "10.90.3.1"],
+      "--gateway 10.90.3.1 is not an address in 10.90.2.0/24",
+    ],
+    [
+      [...create, "x", "--subnet", "10.90.2.0/24", "--ip-range", "10.90.3.0/25"],
+      "--ip-range 10.90.3.0/25 is outside of 10.90.2.0/24",
+    ],
+    [
+      [...create, "x", "--ipv6", "--mtu", "1200"],
+      "MTU 1200 is too small for IPv6: give 1280 or more",
+    ],
+    [[...create, "x", "--opt", "icc=false"], "--opt icc=false is unknown"],
+    [["network", "rm", "nope"], "network nope does not exist: slipway network ls shows"],
+    [["network", "inspect", "nope"], "network nope does not exist"],
+    [
+      ["network", "inspect", "web", "--format", "{{.Colour}}"],
+      "--format: there is no field Colour",
+    ],
+  ] as const)("%j", async ([args, sentence], { user }) => {
+    expect(await user.refusal(...args)).toContain(sentence);
+  });
+});
+
+describe("a member is refused, and leaves nothing", () => {
+  test.for([
+    [
+      ["--ip", "10.91.0.5"],
+      "address 10.91.0.5 is outside of network web: choose one in 10.90.1.0/24",
+    ],
+    [["--ip", "10.90.1.1"], "is the gateway's or the network's own: choose another"],
+    [["--ip", "10.90.1.255"], "is the gateway's or the network's own: choose another"],
+    [["--ip", "10.90.1.50"], "is taken by resident: choose another"],
+    [["--ip", "ten"], "--ip ten is not an address: write one like 10.89.1.50"],
+    [["--mac-address", "02:42:0a:5a:01:32"], "is taken by resident: choose another"],
+    [["--mac-address", "01:00:5e:00:00:01"], "is not one of an interface"],
+    [["--name", "resident"], "the name resident is taken by a member of web: choose another"],
+    [["--name", "-x"], '"-x" cannot be a name: use letters, digits and hyphens, 63 at most'],
+    [["--alias", "a.b"], '"a.b" cannot be an alias'],
+    [["--network", "nope"], "network nope does not exist"],
+    [["-p", "8091:80", "-p", "8091:81"], "cannot publish 0.0.0.0:8091: the port is in use"],
+  ] as const)("%j", async ([options, sentence], { user, lab }) => {
+    await resident(user);
+    const before = await user.inspect("web");
+    const said = await user.refusal("run", "--network", "web", ...options, "--", "true");
+    expect(said).toContain(sentence);
+    await eventually(async () => expect(await user.inspect("web")).toEqual(before));
+    expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8091");
+  });
+
+  test("whose process has ended, or is another user's", async ({ user, lab }) => {
+    expect(await user.refusal("network", "connect", "web", "4194304")).toContain(
+      "process 4194304 does not exist, or is another user's",
+    );
+    expect(await user.refusal("network", "connect", "web", `${lab.host.root.pid}`)).toMatch(
+      /another user's|not permitted to enter/,
+    );
+    expect(await user.refusal("network", "connect", "web", "/nowhere")).toContain(
+      "/nowhere does not",
+    );
+    expect(await user.refusal("network", "connect", "web", "/etc/hostname")).toContain(
+      "is not a network namespace",
+    );
+    expect(await user.refusal("network", "disconnect", "web", "nobody")).toContain(
+      "there is no member nobody: slipway ps shows",
+    );
+    await eventually(async () => {
+      expect((await user.members()).map(({ name }) => name)).toEqual(["resident"]);
+    });
+  });
+
+  test("whose namespace has an interface of that name", async ({ user }) => {
+    const { namespace } = await resident(user);
+    await user.ok("network", "create", "second");
+    const said = await user.refusal(
+      ...["network", "connect", "second", `${namespace.pid}`, "--ifname", "eth0"],
+    );
+    expect(said).toContain("TAP eth0 is in use in the namespace of process");
+    expect((await user.members())[0].networks.map(({ network }) => network)).toEqual(["web"]);
+    await user.ok("network", "rm", "second");
+  });
+});
+
+describe("the daemon", () => {
+  test("is one", async ({ user }) => {
+    expect(await user.refusal("daemon", "run")).toBe(
+      "1 slipway: the daemon runs already: slipway daemon status",
+    );
+  });
+
+  test("tells a client of another version what to do", async ({ user, lab }) => {
+    const say = (line: string) =>
+      lab.host.user.output(
+        ["socat", "-t2", "-", `UNIX-CONNECT:${user.directory}/daemon/api.sock`],
+        {
+          input: `${line}\n`,
+        },
+      );
+    expect(await say('{"v":99,"method":"status"}')).toContain(
+      "the daemon speaks version 1 of its protocol, this command 99: slipway daemon stop",
+    );
+    expect(await say("nonsense")).toContain("not a request");
+    expect(await say('{"v":1,"method":"fly"}')).toContain("the daemon knows no method fly");
+    expect(await say('{"v":1,"method":"network.create","params":{}}')).toContain("bad name");
+    expect(
+      await say(
+        '{"v":1,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
+      ),
+    ).toContain("no TAP came along");
+  });
+
+  test("is the user's alone", async ({ user, lab }) => {
+    const modes = await lab.host.user.output([
+      ...["stat", "-c", "%a", user.directory, `${user.directory}/daemon`],
+      ...[`${user.directory}/daemon/api.sock`, `${user.directory}/state.json`],
+    ]);
+    expect(modes).toBe("700\n700\n600\n600\n");
+    const open = `${user.directory}/open`;
+    await lab.host.user.shell(`mkdir -p ${open}/slipway/daemon; chmod 0777 ${open}/slipway/daemon`);
+    const outcome = await lab.host.user.run([lab.host.slipwayPath, "ps"], {
+      env: { ...user.env, XDG_RUNTIME_DIR: open },
+    });
+    expect(outcome.stderr).toContain("is open to other users: chown it to you, and chmod 0700");
+  });
+
+  test("says when its socket's path is too long", async ({ user, lab }) => {
+    const long = `${user.directory}/${"long".repeat(25)}`;
+    await lab.host.user.shell(`mkdir -p ${long}`);
+    const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, "ps"], {
+      env: { XDG_RUNTIME_DIR: long, XDG_STATE_HOME: long },
+    });
+    expect(`${code} ${stderr}`).toMatch(/^1 slipway: .*set XDG_RUNTIME_DIR/);
+  });
+
+  test("changes nothing when the disk is full", async ({ user, lab }) => {
+    const full = `${user.directory}/full`;
+    await lab.host.user.shell(`mkdir -p ${full}`);
+    await lab.host.root.shell(`mount -t tmpfs -o size=64k,mode=0777 tmpfs ${full}`);
+    const env = { XDG_RUNTIME_DIR: full, XDG_STATE_HOME: full };
+    const slipway = (...args: string[]) =>
+      lab.host.user.run([lab.host.slipwayPath, ...args], { env });
+    expect((await slipway("network", "create", "early")).code).toBe(0);
+    await lab.host.user.run(["sh", "-c", `cat /dev/zero > ${full}/filler`]);
+    const { code, stderr } = await slipway("network", "create", "late");
+    expect(`${code} ${stderr}`).toMatch(/^1 slipway: cannot write .*the disk is full: make room/);
+    await lab.host.user.shell(`rm ${full}/filler`);
+    expect((await slipway("network", "ls", "--format", "{{.Name}}")).stdout).toBe("early\n");
+    expect((await slipway("network", "create", "late")).code).toBe(0);
+    expect((await slipway("daemon", "stop")).code).toBe(0);
+    await lab.host.root.shell(`umount ${full}`);
+  });
+
+  // The last, as it loses the networks.
+  test("keeps a damaged state aside, says so, and starts empty", async ({ user, lab }) => {
+    await user.ok("daemon", "stop");
+    expect(await user.refusal("daemon", "status")).toBe(
+      "1 slipway: the daemon does not run: slipway daemon start",
+    );
+    await lab.host.user.shell(`printf '{"version":1,"networks":[{' > ${user.directory}/state.json`);
+    await user.ok("daemon", "start");
+    expect(await user.ok("daemon", "status")).toContain(
+      "the state file was damaged: it is kept as",
+    );
+    expect(await user.ok("network", "ls", "-q")).toBe("");
+    const files = await lab.host.user.output(["ls", user.directory]);
+    expect(files).toMatch(/state\.json\.damaged-\d+/);
+  });
+});
+
+/** A member that has something to lose; made once. */
+async function resident(user: DaemonUser) {
+  const name = "resident";
+  const known = residents.get(user);
+  if (known !== undefined) return known;
+  const member = await user.member("web", name, "--ip", "10.90.1.50");
+  residents.set(user, member);
+  return member;
+}
+
+const residents = new Map<DaemonUser, Awaited<ReturnType<DaemonUser["member"]>>>();
