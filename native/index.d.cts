@@ -236,8 +236,12 @@ declare namespace tuntap2 {
    *
    * @param resolvConf path of the file to tell.
    * @param apiSocket path of the file to remove, unless it is another by then; or `null`.
+   * @returns 0 or an errno when it is asked; {@link confirmKeeper} tells how it went.
    */
   function becomeKeeper(resolvConf: string, apiSocket: string | null): number;
+
+  /** Waits for what {@link becomeKeeper} began. @returns 0, or an errno with {@link lastError} */
+  function confirmKeeper(): number;
 
   /**
    * Asks the keeper for the text of the file. Waits 20 ms at most.

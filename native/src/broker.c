@@ -21,17 +21,22 @@ enum {
 
 /* #syscalls node: sendmsg recvmsg poll ppoll shutdown */
 
-/* Sends a request, which may have a descriptor, and receives its reply, which may have one, too. */
-static int exchange(int broker, const struct broker_request *request, int sent_fd,
-                    struct broker_reply *reply, int *received_fd) {
+static int receive_reply(int broker, struct broker_reply *reply, int *received_fd) {
   int fd = -1;
-  if (process_send_fd(broker, request, sizeof(*request), sent_fd) < 0 ||
-      process_recv_fd(broker, reply, sizeof(*reply), &fd) != sizeof(*reply)) {
+  if (process_recv_fd(broker, reply, sizeof(*reply), &fd) != sizeof(*reply)) {
     *reply = (struct broker_reply){-EPIPE, STEP_BROKER};
   }
   if (received_fd != NULL) *received_fd = fd;
   else if (fd >= 0) close(fd);
   return reply->result;
+}
+
+/* Sends a request, which may have a descriptor, and receives its reply, which may have one, too. */
+static int exchange(int broker, const struct broker_request *request, int sent_fd,
+                    struct broker_reply *reply, int *received_fd) {
+  /* A broker that is gone is found when it does not reply. */
+  process_send_fd(broker, request, sizeof(*request), sent_fd);
+  return receive_reply(broker, reply, received_fd);
 }
 
 int broker_start_agent(int broker, const char *userns, const char *netns, struct agent *agent,
@@ -92,15 +97,21 @@ static napi_value same_namespace(napi_env env, napi_callback_info info) {
 static napi_value become_keeper(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   struct broker_request request = {.operation = BROKER_KEEP};
-  struct broker_reply reply;
   call_string(&call, 0, request.paths[0], BROKER_PATH_CAPACITY);
   if (!call_is_null(&call, 1)) call_string(&call, 1, request.paths[1], BROKER_PATH_CAPACITY);
   if (!call_ok(&call)) return call_end(&call, 0);
-  int broker = call.instance->broker;
-  if (broker < 0) return call_end(&call, -EBADF);
-  int result = exchange(broker, &request, -1, &reply, NULL);
+  if (call.instance->broker < 0) return call_end(&call, -EBADF);
+  call.instance->broker_keeps = true;
+  return call_end_syscall(
+      &call, process_send_fd(call.instance->broker, &request, sizeof(request), -1) < 0 ? -1 : 0);
+}
+
+static napi_value confirm_keeper(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 0);
+  struct broker_reply reply;
+  if (call.instance->broker < 0) return call_end(&call, -EBADF);
+  int result = receive_reply(call.instance->broker, &reply, NULL);
   if (result < 0) failure_set(&call.instance->failure, STEP_KEEPER, "", result);
-  call.instance->broker_keeps = result == 0;
   return call_end(&call, result);
 }
 
@@ -153,6 +164,7 @@ static napi_value end_broker(napi_env env, napi_callback_info info) {
 
 const struct method broker_methods[] = {
     {"useBroker", use_broker},       {"sameNamespace", same_namespace},
-    {"becomeKeeper", become_keeper}, {"keeperText", keeper_text},
-    {"endBroker", end_broker},       {NULL, NULL},
+    {"becomeKeeper", become_keeper}, {"confirmKeeper", confirm_keeper},
+    {"keeperText", keeper_text},     {"endBroker", end_broker},
+    {NULL, NULL},
 };

@@ -44,8 +44,11 @@ export function enterSandbox(needs: SandboxNeeds): void {
     return;
   }
   for (const fd of inheritedDescriptors()) if (!needs.inUse.includes(fd)) closeQuietly(fd);
-  keepOrEnd(needs);
+  const keeps = keepOrEnd(needs);
   lockDown(root, needs);
+  // Both at once: it takes 0.5 ms on either side.
+  const confirmed = keeps ? native.confirmKeeper() : 0;
+  if (confirmed < 0) throw sandboxFailure(confirmed);
 }
 
 /** Leaves the launcher's broker, where there is no sandbox to enter. */
@@ -53,17 +56,18 @@ export function leaveBroker(): void {
   native.endBroker();
 }
 
-/** The broker becomes the keeper, if there is something to keep. */
-function keepOrEnd({ host, apiSocket }: SandboxNeeds): void {
+/** Has the broker become the keeper, if there is something to keep. @returns whether there is */
+function keepOrEnd({ host, apiSocket }: SandboxNeeds): boolean {
   if (host === null && apiSocket === null) {
     native.endBroker();
-    return;
+    return false;
   }
   const result = native.becomeKeeper(RESOLV_CONF, apiSocket);
   if (result < 0) throw sandboxFailure(result);
   host?.followBy({ read: readKept });
   // Whoever waits for our end finds the socket removed.
   if (apiSocket !== null) process.once("exit", () => native.endBroker());
+  return true;
 }
 
 let keeperIsGone = false;
