@@ -158,5 +158,7 @@ function addAtRandom(guest: Guest, ports: Ports, hosts: readonly Address[]): num
 
 function portOf(guest: Guest, { toLoopback, ...ports }: Ports, host: Address): PublishedPort {
   const own = guest.addressFor(host.family);
-  return { ...ports, host, guest: toLoopback ? LOOPBACK[own.family] : own };
+  if (toLoopback) return { ...ports, host, guest: LOOPBACK[own.family] };
+  const otherwise = guest.addressFor(own.family === 4 ? 6 : 4);
+  return { ...ports, host, guest: own, ...(otherwise.equals(own) ? {} : { otherwise }) };
 }

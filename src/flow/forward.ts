@@ -214,21 +214,20 @@ export class PortForwards {
       this.#connect(rule, client, mac, now);
     } else if (now < until && this.#waiting.length < config.limits.halfOpen) {
       this.#waiting.push(each);
+    } else if (now >= until && rule.otherwise !== undefined) {
+      const { otherwise, ...rest } = rule;
+      this.#take({ rule: { ...rest, guest: otherwise }, client, until: now + WAIT_LIMIT }, now);
     } else {
       drops.count(now < until ? DropReason.LimitHalfOpen : DropReason.GuestUnreachable);
       resetSocket(client.fd);
     }
   }
 
-  #connect(
-    { id, guest, guestPort }: PublishedRule,
-    { fd, address, port }: Accepted,
-    mac: number,
-    now: number,
-  ): void {
+  #connect(rule: PublishedRule, { fd, address, port }: Accepted, mac: number, now: number): void {
     const { config, tcp, drops } = this.#context;
+    const { guest, guestPort } = rule;
     const peer = appearanceOf(config, address, guest.family);
-    if (tcp.connect(fd, id, { guest, guestPort, peer, peerPort: port }, mac, now)) return;
+    if (tcp.connect(fd, rule, { guest, guestPort, peer, peerPort: port }, mac, now)) return;
     drops.count(DropReason.LimitHalfOpen);
     resetSocket(fd);
   }

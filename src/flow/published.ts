@@ -9,6 +9,11 @@ export interface PublishedPort {
   readonly hostPort: number;
   readonly guest: Address;
   readonly guestPort: number;
+  /**
+   * Address of the guest's other family, for TCP clients that `guest` refuses: a server may have one
+   * family, and a client that was accepted does not try the other as it would after a refusal.
+   */
+  readonly otherwise?: Address;
 }
 
 /** One that is in force: its host port is known. */

@@ -24,8 +24,8 @@ import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
 import { Occupancy, type Seat } from "./occupancy.js";
 import { openOutbound } from "./outbound.js";
-import { PORT_ATTEMPTS, randomPort } from "./published.js";
-import { isOurDns, translateDestination } from "./translate.js";
+import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
+import { gatewayOf, isOurDns, translateDestination } from "./translate.js";
 
 /** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
 const TURN_BUDGET = 256 * 1024;
@@ -93,6 +93,8 @@ class TcpFlow {
   /** lwIP is done with the connection. */
   stackClosed = false;
   queued = false;
+  /** Where a client of a published port is led that the guest refuses; null: it is reset. */
+  otherwise: Address | null = null;
 
   constructor(fd: number, rule: number, seat: Seat, since: number) {
     this.fd = fd;
@@ -208,7 +210,7 @@ export class TcpRelay {
     this.#occupancy.touch(flow.seat);
     if (events & FlowEvent.Open && !flow.isPublished) this.#newFlows.giveBack();
     if (events & FlowEvent.Reset) {
-      this.#abort(id, flow);
+      if (flow.connected || !this.#leadElsewhere(id, flow)) this.#abort(id, flow);
       return;
     }
     if (events & FlowEvent.Open && !flow.connected) {
@@ -381,12 +383,12 @@ export class TcpRelay {
   /**
    * Connects a client of a published port to the guest; a guest that refuses resets the client.
    * @param fd the client's socket, the relay's from now on
-   * @param rule the port's number, 1 or more
+   * @param rule the port's; a client that is refused is led to its other address once
    * @param tuple with the client as peer; where its port is taken already it gets another
    * @param now in ms
    * @returns false when there is no room: fd is the caller's still
    */
-  connect(fd: number, rule: number, tuple: FlowTuple, mac: Mac, now: number): boolean {
+  connect(fd: number, rule: PublishedRule, tuple: FlowTuple, mac: Mac, now: number): boolean {
     if (this.#opening >= this.#context.config.limits.halfOpen) return false;
     this.#makeRoom(null, false, now);
     const id = this.#openToGuest(tuple, mac);
@@ -399,9 +401,31 @@ export class TcpRelay {
       this.#ended.push(id);
       return false;
     }
-    this.#flows[id] = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false), now);
+    this.#addPublished(id, fd, rule.id, now).otherwise = rule.otherwise ?? null;
+    return true;
+  }
+
+  #addPublished(id: number, fd: number, rule: number, since: number): TcpFlow {
+    const flow = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false), since);
+    this.#flows[id] = flow;
     this.#count += 1;
     this.#opening += 1;
+    return flow;
+  }
+
+  /** Tries the guest's other address for a client that it has refused. @returns whether there is one */
+  #leadElsewhere(id: number, { fd, rule, otherwise, since }: TcpFlow): boolean {
+    if (otherwise === null) return false;
+    const { stack, config, guest } = this.#context;
+    const { guestPort, peerPort } = stack.tuple(id);
+    const peer = gatewayOf(config, otherwise.family);
+    const tuple = { guest: otherwise, guestPort, peer, peerPort };
+    const next = this.#openToGuest(tuple, stack.guestMac(id));
+    if (next < 0) return false;
+    stack.reset(id);
+    this.#end(id);
+    native.rewatch(fd, SOCKET_EVENTS, tokenOf(TokenKind.Tcp, guest, next));
+    this.#addPublished(next, fd, rule, since);
     return true;
   }
 

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { served } from "../lab/addresses.ts";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
 import { type ApiGuest, apiGuest, ask, askText, userDirectory } from "./api-client.ts";
@@ -46,17 +47,18 @@ test("ports are added, listed and removed in slirp4netns's words", async ({ lab 
   });
 });
 
-test("a port that is in use, or not permitted", async ({ lab }) => {
+test("a port that is in use, not permitted, or of a foreign address", async ({ lab }) => {
   await withApi(lab, async ({ socket }) => {
     const taken = await lab.host.agent.listen("0.0.0.0");
     const desc = "bad request: add_hostfwd: slirp_add_hostfwd failed";
-    for (const [host_port, reason] of [
-      [taken.endpoint.port, "EADDRINUSE"],
-      [80, "EACCES"],
+    for (const [changes, reason] of [
+      [{ host_port: taken.endpoint.port }, "EADDRINUSE"],
+      [{ host_port: 80 }, "EACCES"],
+      [{ host_addr: served.http }, "EADDRNOTAVAIL"],
     ] as const) {
       // What slirp4netns does not tell stands beside what it does.
       const error = isSlipway ? { desc, reason } : { desc };
-      expect(await ask(lab, socket, add({ host_port }))).toEqual({ error });
+      expect(await ask(lab, socket, add(changes))).toEqual({ error });
     }
     await taken.close();
   });

@@ -22,10 +22,13 @@ export async function withAttached(
     ["attach", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64", ...args, `${namespace.pid}`],
     { pipes: [3] },
   );
-  await ready(process, 3);
-  await use({ namespace, process, agent });
-  process.kill("SIGTERM");
-  await process.ended(10_000);
-  await agent.close();
-  await namespace.release();
+  try {
+    await ready(process, 3);
+    await use({ namespace, process, agent });
+  } finally {
+    if (process.running) process.kill("SIGTERM");
+    await process.ended(10_000);
+    await agent.close();
+    await namespace.release();
+  }
 }

@@ -4,6 +4,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { addForward, apiGuest, ask, userDirectory } from "./api-client.ts";
+import { withAttached } from "./attached.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
@@ -390,6 +391,42 @@ test("kill ends the connections of its rule, on both sides, and no others", asyn
 });
 
 describe("--publish", () => {
+  test.for([
+    ["0.0.0.0", link.host6, "10.0.2.2"],
+    ["fd00::64", link.host, "fd00::2"],
+  ] as const)("a server at %s alone is reached at %s, too", async ([at, asked, seen], { lab }) => {
+    await withAttached(lab, ["-p", "8141:8141", "-p", "[::]::8142/udp"], async (it) => {
+      expect(it.process.stdout).toMatch(/^published \[::\]:\d+ → 8142\/udp$/m);
+      const server = await it.agent.listen(at, 8141);
+      const to = { address: asked, port: 8141 };
+      const outside = await lab.world.agent.connect(to);
+      const inside = await server.accept();
+      expect(inside.client.address).toBe(seen);
+      await outside.write("the request");
+      await outside.end();
+      expect(await inside.readToEnd()).toBe("the request");
+      await inside.write("the answer");
+      await inside.end();
+      expect(await outside.readToEnd()).toBe("the answer");
+      await server.close();
+      // The reset may come before the client knows that it is connected.
+      const reset = lab.world.agent.connect(to).then((connection) => connection.closed());
+      expect(await reset.catch((error) => error.code)).toBe("ECONNRESET");
+    });
+  });
+
+  test("a guest that has switched IPv6 off is reached by IPv4", async ({ lab }) => {
+    await withAttached(lab, ["-p", "8143:8143"], async ({ agent, namespace }) => {
+      await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+      const server = await agent.listen("0.0.0.0", 8143);
+      const outside = await lab.world.agent.connect({ address: link.host6, port: 8143 });
+      const inside = await server.accept();
+      expect(inside.client.address).toBe("10.0.2.2");
+      await inside.write("hello");
+      expect(await outside.read(5)).toBe("hello");
+    });
+  });
+
   test("on run: a port, a range, and one that is chosen and printed", async ({ lab }) => {
     const ports = ["-p", "8090:80", "-p", "127.0.0.1:8091-8092:81-82", "-p", ":83"];
     const process = lab.host.slipway(["run", ...ports, "--", "sh", "-c", "echo up; exec sleep 60"]);
