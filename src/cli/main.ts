@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { writeFileSync, writeSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
@@ -30,8 +30,18 @@ async function execute(invocation: Invocation): Promise<void> {
   }
 }
 
+/** Puts the program's name where ps, pgrep and killall look; Node writes one of its own there. */
+function takeName(name: string): void {
+  try {
+    writeFileSync("/proc/self/comm", name);
+  } catch {
+    // Without /proc nobody looks.
+  }
+}
+
 async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
+  takeName(name);
   try {
     await execute(parseCommandLine(name, args));
   } catch (error) {

@@ -235,6 +235,12 @@ describe("what wrappers ask for before they use it", () => {
   });
 });
 
+test("is found by its name, as by pgrep and killall", async ({ lab }) => {
+  await using guest = await lab.guest();
+  const name = await lab.host.user.output(["cat", `/proc/${guest.helper.pid}/comm`]);
+  expect(name).toBe("slirp4netns\n");
+});
+
 test.runIf(isSlipway)("nothing is printed once it runs", async ({ lab }) => {
   await using guest = await lab.guest();
   expect(await reachesWorld(guest.namespace)).toBe(true);
