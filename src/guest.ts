@@ -2,6 +2,7 @@ import type { Address, Family } from "./base/address.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import type { Mac } from "./base/mac.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
+import { Admission, Load } from "./flow/admission.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { DnsStreams } from "./flow/dns-streams.js";
@@ -17,7 +18,7 @@ import { REASSEMBLY_TIMEOUT, Reassembly } from "./flow/reassembly.js";
 import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
 import type { SwitchPort } from "./network/switch.js";
-import { type Services, servicesFor } from "./service/index.js";
+import { type Announcer, DNS_SERVICE, type Service, servicesFor } from "./service/index.js";
 import {
   ACK_DELAY,
   type FlowTuple,
@@ -43,6 +44,9 @@ import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } fr
 const TAP_BATCH = 64;
 const TAP_BATCH_BYTES = 512 * 1024;
 
+/** How soon SYNs are looked at that came too fast, in ms. */
+const SYN_WAIT = 1;
+
 /**
  * While frames come one by one, the read that would find the TAP empty is spared: epoll tells, as
  * it is level-triggered here. After so many a whole batch is tried again.
@@ -62,6 +66,12 @@ export interface GuestStatistics extends StackStatistics {
   readonly datagramsToGuest: number;
   readonly datagramBytesFromGuest: number;
   readonly datagramBytesToGuest: number;
+}
+
+/** A service, and how many requests it takes; null for all. */
+interface Responder {
+  readonly service: Service;
+  readonly admission: Admission | null;
 }
 
 /** A guest's TAP, opened. */
@@ -89,7 +99,11 @@ export class Guest {
   readonly #port: SwitchPort | null;
   /** Null when no published port leads to the guest's loopback. */
   #loopback: LoopbackRelay | null = null;
-  readonly #services: Services;
+  readonly #responders: readonly Responder[];
+  readonly #announcers: readonly Announcer[];
+  readonly #reports: LimitReports;
+  readonly #load = new Load();
+  readonly #admissions = new Map<string, Admission>();
   // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
   // when the stack has failed.
   #stack!: Stack;
@@ -150,7 +164,13 @@ export class Guest {
     this.#leastTimeout = Math.min(REASSEMBLY_TIMEOUT, ...Object.values(config.timeouts));
     this.#tap = tap;
     this.#frameHeader = tap.vnetHeader ? VNET_HEADER_LENGTH : 0;
-    this.#services = servicesFor(config);
+    this.#reports = new LimitReports(this.drops, config.limits);
+    const { responders, announcers } = servicesFor(config);
+    this.#responders = responders.map((service) => ({
+      service,
+      admission: service.isLimited ? this.#admissionTo(service.name) : null,
+    }));
+    this.#announcers = announcers;
     this.forwards = new PortForwards(this.#build(captureFile));
     this.watchTap();
   }
@@ -187,7 +207,8 @@ export class Guest {
       stack: this.#stack,
       config,
       drops: this.drops,
-      reports: new LimitReports(this.drops, config.limits),
+      reports: this.#reports,
+      load: this.#load,
       memory: this.#memory,
       guest: this.#index,
     };
@@ -200,7 +221,8 @@ export class Guest {
       const nameServers = new NameServers(dns.upstream);
       this.#dnsStreams = new DnsStreams({ ...common, dns, nameServers });
       const writeFrame = (frame: Uint8Array) => this.#writer.writeFrame(frame);
-      this.#resolver = new Resolver({ ...common, nameServers, writeFrame });
+      const admission = this.#admissionTo(DNS_SERVICE);
+      this.#resolver = new Resolver({ ...common, nameServers, writeFrame, admission });
     }
     this.#tcp = new TcpRelay({
       ...common,
@@ -259,6 +281,15 @@ export class Guest {
     emitEthernet(frame, 0, mac, gatewayMac(this.config.plans), etherType);
     frame.set(packet, ETHERNET_HEADER_LENGTH);
     this.#writer.writeFrame(frame);
+  }
+
+  /** One for all services of that name, of both families. */
+  #admissionTo(name: string): Admission {
+    const known = this.#admissions.get(name);
+    if (known !== undefined) return known;
+    const admission = new Admission(this.config.limits.newMappings, this.#load);
+    this.#admissions.set(name, admission);
+    return admission;
   }
 
   /** Figures for status and tests. */
@@ -385,9 +416,10 @@ export class Guest {
    */
   turn(now: number): number {
     this.#icmpErrors.advance(now);
+    this.#load.note(this.#moved + this.#tcp.received, now);
     this.#drainStack(now);
     this.#forwardAt = this.forwards.turn(now);
-    this.#tcp.turn();
+    this.#tcp.turn(now);
     this.#tick(now);
     this.#announce(now);
     this.#drainStack(now);
@@ -451,7 +483,7 @@ export class Guest {
   }
 
   #announce(now: number): void {
-    for (const announcer of this.#services.announcers) {
+    for (const announcer of this.#announcers) {
       const { announceAt } = announcer;
       if (announceAt >= 0 && now >= announceAt)
         this.#writer.writeFrame(announcer.announcement(now));
@@ -489,9 +521,10 @@ export class Guest {
     if (this.#forwardAt >= 0) next = Math.min(next, this.#forwardAt);
     const sessionsExpireAt = this.#loopback?.expireAt ?? -1;
     if (sessionsExpireAt >= 0) next = Math.min(next, sessionsExpireAt);
+    if (this.#tcp.hasWaiting) next = Math.min(next, now + SYN_WAIT);
     if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
-    for (const { announceAt } of this.#services.announcers) {
+    for (const { announceAt } of this.#announcers) {
       if (announceAt >= 0) next = Math.min(next, announceAt);
     }
     return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil(next - now));
@@ -523,8 +556,12 @@ export class Guest {
 
   #dispatch(frame: Frame): void {
     this.#neighbors.observe(frame, this.#now);
-    for (const service of this.#services.responders) {
+    for (const { service, admission } of this.#responders) {
       if (!service.claims(frame)) continue;
+      if (admission?.take(this.#now) === false) {
+        this.#reports.report(DropReason.LimitMappingRate, this.#now);
+        return;
+      }
       const verdict = service.handle(frame, this.#now);
       switch (verdict.kind) {
         case "reply":

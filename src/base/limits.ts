@@ -10,15 +10,15 @@ export interface Limits {
   /** TCP connections that the host's peer, or the guest, has not answered yet. */
   readonly halfOpen: number;
   /**
-   * TCP connections that may begin in a second and come to nothing; further ones are dropped, and
-   * asked for again.
+   * TCP connections that may begin in a second and come to nothing; further ones wait, as many as may
+   * be half-open. Fewer while there is bulk.
    */
   readonly newFlows: number;
   /** Endpoints of UDP and ping with a host socket. */
   readonly mappings: number;
   /**
-   * Those that may begin in a second without an answer, and as many DNS queries; what is beyond is
-   * dropped.
+   * Those that may begin in a second without an answer, as many DNS queries, and requests to each of
+   * our other services; what is beyond is dropped. Fewer while there is bulk.
    */
   readonly newMappings: number;
   /** Datagrams of which fragments are missing; less where an eighth of the memory is less. */

@@ -16,9 +16,14 @@ export class TokenBucket {
     this.#tokens = burst;
   }
 
-  /** Takes a token. @param now ms, never going back @returns false when there is none */
-  take(now: number): boolean {
-    const tokens = this.#tokens + (now - this.#filledAt) * this.#perMs;
+  /**
+   * Takes a token.
+   * @param now ms, never going back
+   * @param most tokens that may have come since the last call
+   * @returns false when there is none
+   */
+  take(now: number, most = Number.POSITIVE_INFINITY): boolean {
+    const tokens = this.#tokens + Math.min((now - this.#filledAt) * this.#perMs, most);
     this.#filledAt = now;
     this.#tokens = Math.min(tokens, this.#burst);
     if (this.#tokens < 1) return false;

@@ -3,7 +3,6 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
-import type { TokenBucket } from "../base/token-bucket.js";
 import type { Stack } from "../stack/stack.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import type { QueuedError, ReceivedControl } from "../sys/control.js";
@@ -14,7 +13,7 @@ import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
 import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
-import { isOutOfDescriptors, newFlowsBucket } from "./admission.js";
+import { Admission, isOutOfDescriptors, type Load } from "./admission.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import { type FlowRecord, Tally } from "./flow-record.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
@@ -45,6 +44,7 @@ export interface DatagramContext {
   readonly config: GuestConfig;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
+  readonly load: Load;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -68,7 +68,7 @@ export class DatagramRelay {
   readonly toGuest = new Tally();
   readonly #context: DatagramContext;
   readonly #mappings = new MappingTable();
-  readonly #newFlows: TokenBucket;
+  readonly #admission: Admission;
   readonly #queue: SendQueue;
   readonly #udp: UdpProtocol;
   readonly #ping: PingProtocol;
@@ -88,7 +88,7 @@ export class DatagramRelay {
   constructor(context: DatagramContext) {
     const { stack, memory, offload, config } = context;
     this.#context = context;
-    this.#newFlows = newFlowsBucket(config.limits.newMappings);
+    this.#admission = new Admission(config.limits.newMappings, context.load);
     this.#queue = new SendQueue(stack, memory, {
       clearErrors: (mapping) => this.#readErrors(mapping),
       onSendFailure: (mapping, offset, length, errno) =>
@@ -371,7 +371,7 @@ export class DatagramRelay {
   /** Room for one more mapping: the oldest idle goes. @returns false when too many begin */
   #admit(now: number): boolean {
     const { reports, config } = this.#context;
-    if (!this.#newFlows.take(now)) {
+    if (!this.#admission.take(now)) {
       reports.report(DropReason.LimitMappingRate, now);
       return false;
     }
@@ -567,7 +567,7 @@ export class DatagramRelay {
   #onAnswered(mapping: Mapping): void {
     if (mapping.answered) return;
     mapping.answered = true;
-    this.#newFlows.giveBack();
+    this.#admission.giveBack();
   }
 
   #countToGuest(mapping: Mapping, bytes: number, segmentSize: number): void {

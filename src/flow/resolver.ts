@@ -1,7 +1,6 @@
 import type { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
-import type { TokenBucket } from "../base/token-bucket.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
@@ -18,7 +17,7 @@ import {
   fitDnsAnswer,
   setDnsId,
 } from "../wire/dns.js";
-import { newFlowsBucket } from "./admission.js";
+import type { Admission } from "./admission.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound } from "./outbound.js";
@@ -37,6 +36,8 @@ export interface ResolverContext {
   readonly nameServers: NameServers;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
+  /** By which the queries came in. */
+  readonly admission: Admission;
   /** Index of the guest in tokens. */
   readonly guest: number;
   /** Sends an Ethernet frame to the guest. */
@@ -98,40 +99,33 @@ export class Resolver {
   readonly #attempts: (Attempt | undefined)[] = [];
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
-  readonly #newFlows: TokenBucket;
   #expireAt = Number.POSITIVE_INFINITY;
 
   constructor(context: ResolverContext) {
     this.#context = context;
-    this.#newFlows = newFlowsBucket(context.config.limits.newMappings);
   }
 
   /** Asks the first server, unless the client repeats what is under way. */
   resolve(query: DnsQuery, client: LinkEndpoint, server: LinkEndpoint, now: number): void {
     const key = keyOf(query, client);
     if (this.#queries.has(key)) return;
-    if (!this.#admit(now)) return;
+    this.#makeRoom(now);
     const { inOrder } = this.#context.nameServers;
     const pending = new PendingQuery(key, query, { client, server }, inOrder, now);
     this.#queries.set(key, pending);
     this.#askNext(pending, now);
   }
 
-  /** Room for one more query: the oldest fails. @returns false when too many begin */
-  #admit(now: number): boolean {
+  /** Room for one more query: the oldest fails. */
+  #makeRoom(now: number): void {
     const { config, reports } = this.#context;
-    if (!this.#newFlows.take(now)) {
-      reports.report(DropReason.LimitMappingRate, now);
-      return false;
-    }
-    if (this.#queries.size < config.limits.dnsQueries) return true;
+    if (this.#queries.size < config.limits.dnsQueries) return;
     reports.report(DropReason.LimitDnsQueries, now);
     // A map keeps the order in which its entries were made.
     for (const oldest of this.#queries.values()) {
       this.#fail(oldest);
       break;
     }
-    return true;
   }
 
   /** Reads what an attempt's socket has received. */
@@ -222,7 +216,7 @@ export class Resolver {
       return;
     }
     this.#context.nameServers.prefer(server);
-    this.#newFlows.giveBack();
+    this.#context.admission.giveBack();
     this.#finish(pending, answer);
   }
 

@@ -2,7 +2,6 @@ import { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
-import type { TokenBucket } from "../base/token-bucket.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent, StackFault } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -17,7 +16,7 @@ import {
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
-import { isOutOfDescriptors, isOutOfMemory, newFlowsBucket } from "./admission.js";
+import { Admission, isOutOfDescriptors, isOutOfMemory, type Load } from "./admission.js";
 import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
@@ -34,6 +33,9 @@ const TURN_BUDGET = 256 * 1024;
 const SOCKET_EVENTS =
   Epoll.In | Epoll.Priority | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
+/** In ms. */
+const STARVED_WAIT = 10;
+
 /** What the relay needs of its guest. */
 export interface TcpContext {
   readonly stack: Stack;
@@ -42,6 +44,7 @@ export interface TcpContext {
   readonly dnsStreams: DnsStreams | null;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
+  readonly load: Load;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -130,7 +133,11 @@ export class TcpRelay {
   /** Ids that the stack still holds for flows that are gone. */
   readonly #ended: number[] = [];
   readonly #occupancy: Occupancy;
-  readonly #newFlows: TokenBucket;
+  readonly #admission: Admission;
+  /** SYNs that wait to be admitted, in the order in which they came. */
+  readonly #waiting = new Set<number>();
+  /** When those that starve may read again: not at every turn, as they may be many. */
+  #feedAt = 0;
   #count = 0;
   /** Clients of published ports that the guest has not answered. */
   #opening = 0;
@@ -143,7 +150,7 @@ export class TcpRelay {
     const { limits } = context.config;
     this.#context = context;
     this.#occupancy = new Occupancy(limits);
-    this.#newFlows = newFlowsBucket(limits.newFlows);
+    this.#admission = new Admission(limits.newFlows, context.load);
   }
 
   /** Bytes received from host sockets since the last call. */
@@ -194,6 +201,11 @@ export class TcpRelay {
     };
   }
 
+  /** Bytes received from host sockets since the last takeReceived(). */
+  get received(): number {
+    return this.#received;
+  }
+
   /** Flows with a host socket. */
   get count(): number {
     return this.#count;
@@ -203,12 +215,15 @@ export class TcpRelay {
   onStackEvents(id: number, events: number, now: number): void {
     if (events & FlowEvent.Syn) {
       if (this.#flows[id] !== undefined) throw new StackFault(`flow ${id} begins twice`);
-      this.#open(id, now);
+      this.#admit(id, now);
     }
     const flow = this.#flows[id];
-    if (flow === undefined) return;
+    if (flow === undefined) {
+      if (events & FlowEvent.Reset && this.#waiting.delete(id)) this.#ended.push(id);
+      return;
+    }
     this.#occupancy.touch(flow.seat);
-    if (events & FlowEvent.Open && !flow.isPublished) this.#newFlows.giveBack();
+    if (events & FlowEvent.Open && !flow.isPublished) this.#admission.giveBack();
     if (events & FlowEvent.Reset) {
       if (flow.connected || !this.#leadElsewhere(id, flow)) this.#abort(id, flow);
       return;
@@ -248,10 +263,12 @@ export class TcpRelay {
     }
   }
 
-  /** Gives a turn to every flow that had more to read. */
-  turn(): void {
+  /** Gives a turn to every flow that had more to read, and to SYNs that wait. */
+  turn(now: number): void {
+    if (this.#waiting.size > 0) this.#admitWaiting(now);
     if (this.#ready.length > 0) this.#retry(this.#swap());
-    if (this.#starved.length === 0) return;
+    if (this.#starved.length === 0 || now < this.#feedAt) return;
+    this.#feedAt = now + STARVED_WAIT;
     const starved = this.#starved;
     this.#starved = [];
     this.#retry(starved);
@@ -260,6 +277,11 @@ export class TcpRelay {
   /** Whether turn() has work to do at once. */
   get hasReady(): boolean {
     return this.#ready.length > 0;
+  }
+
+  /** Whether SYNs wait to be admitted: soon is soon enough. */
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** Whether flows wait for memory that other flows hold. */
@@ -305,6 +327,7 @@ export class TcpRelay {
   abandon(): void {
     for (const flow of this.#flows) if (flow !== undefined) resetSocket(flow.fd);
     this.#flows.length = 0;
+    this.#waiting.clear();
   }
 
   /** Resets both sides of every connection that came by a published port. */
@@ -336,13 +359,29 @@ export class TcpRelay {
     ids.length = 0;
   }
 
+  /** Opens it now or soon; a SYN that is too many is dropped: who means it repeats it. */
+  #admit(id: number, now: number): void {
+    const { config, reports } = this.#context;
+    if (this.#waiting.size === 0 && this.#admission.take(now)) {
+      this.#open(id, now);
+    } else if (this.#waiting.size < config.limits.halfOpen) {
+      this.#waiting.add(id);
+    } else {
+      reports.report(DropReason.LimitRate, now);
+      this.#ended.push(id);
+    }
+  }
+
+  #admitWaiting(now: number): void {
+    for (const id of this.#waiting) {
+      if (!this.#admission.take(now)) return;
+      this.#waiting.delete(id);
+      this.#open(id, now);
+    }
+  }
+
   #open(id: number, now: number): void {
     const { stack, config, drops, dnsStreams } = this.#context;
-    if (!this.#newFlows.take(now)) {
-      this.#context.reports.report(DropReason.LimitRate, now);
-      this.#ended.push(id);
-      return;
-    }
     const tuple = stack.tuple(id);
     const { peer, peerPort } = tuple;
     const isDns = dnsStreams !== null && isOurDns(config, peer, peerPort);

@@ -14,6 +14,7 @@ import { drop, type Service, type Verdict } from "./service.js";
  */
 export class ArpService implements Service {
   readonly name = "arp";
+  readonly isLimited = false;
   readonly #mac: Mac;
   readonly #ours: readonly Address[];
 

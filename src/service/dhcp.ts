@@ -51,6 +51,7 @@ type Options = Map<number, Uint8Array>;
  */
 export class DhcpService implements Service {
   readonly name = "dhcp";
+  readonly isLimited = true;
   readonly #plan: AddressPlan;
   readonly #config: GuestConfig;
   readonly #mac: Mac;

@@ -58,6 +58,7 @@ const NAMES_SERVER: ReadonlySet<number> = new Set<number>([
  */
 export class Dhcpv6Service implements Service {
   readonly name = "dhcpv6";
+  readonly isLimited = true;
   readonly #plan: AddressPlan;
   readonly #config: GuestConfig;
   readonly #mac: Mac;

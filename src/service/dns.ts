@@ -15,9 +15,12 @@ import type { Frame } from "../wire/frame.js";
 import { IpProtocol } from "../wire/ip.js";
 import { drop, type Service, type Verdict } from "./service.js";
 
+export const DNS_SERVICE = "dns";
+
 /** The DNS server of one address plan: answers the names it knows, has the others resolved. */
 export class DnsService implements Service {
-  readonly name = "dns";
+  readonly name = DNS_SERVICE;
+  readonly isLimited = true;
   readonly #address: Address;
   readonly #config: DnsConfig;
   readonly #mac: Mac;

@@ -18,6 +18,7 @@ import { drop, PASS, type Service, type Verdict } from "./service.js";
 /** Answers ping to the gateway and to the DNS server, of each family. */
 export class EchoService implements Service {
   readonly name = "echo";
+  readonly isLimited = true;
   readonly #ours: readonly Address[];
 
   constructor(plans: readonly AddressPlan[]) {

@@ -7,6 +7,7 @@ import { EchoService } from "./echo.js";
 import { NdpService } from "./ndp.js";
 import type { Announcer, Service } from "./service.js";
 
+export { DNS_SERVICE } from "./dns.js";
 export type { Announcer, Service, Verdict } from "./service.js";
 
 /** What Slipway is on one guest's network. */

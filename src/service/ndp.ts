@@ -40,6 +40,7 @@ const ALL_NODES_MAC: Mac = 0x3333_0000_0001;
  */
 export class NdpService implements Announcer {
   readonly name = "ndp";
+  readonly isLimited = false;
   readonly #plan: AddressPlan;
   readonly #config: GuestConfig;
   readonly #mac: Mac;

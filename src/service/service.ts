@@ -23,6 +23,8 @@ export type Verdict =
 /** Something on the guest's network that Slipway itself is, such as its DNS server. */
 export interface Service {
   readonly name: string;
+  /** Whether a guest may ask only so often (Limits.newMappings): an answer costs some µs. */
+  readonly isLimited: boolean;
   /** Whether a frame that parseFrame accepted is for this service; asked for every such frame. */
   claims(frame: Frame): boolean;
   /**

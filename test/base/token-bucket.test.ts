@@ -16,6 +16,8 @@ test("a bucket gives its burst at once, and then its rate", () => {
   expect(taken(bucket, 3.75)).toBe(0);
   expect(taken(bucket, 4)).toBe(1);
   expect(taken(bucket, 10_000)).toBe(5);
+  expect(bucket.take(10_003, 0.5)).toBe(false);
+  expect(bucket.take(10_004, 0.5)).toBe(true);
 });
 
 test("what is given back can be taken again, up to the burst", () => {

@@ -76,7 +76,8 @@ test.runIf(isSlipway)(
 test.runIf(isSlipway)(
   "what begins in vain too often is dropped; what comes about is not counted",
   async ({ lab }) => {
-    const options = ["--max-new-flows=20", "--max-new-mappings=20", "--stats"];
+    const limits = ["--max-new-flows=20", "--max-new-mappings=20", "--max-half-open=1"];
+    const options = [...limits, "--stats"];
     await using guest = await lab.guest({ options });
     const agent = await guest.agent();
     const echo = await lab.world.agent.echo(served.services);

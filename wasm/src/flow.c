@@ -151,14 +151,39 @@ static void append(struct tcp_pcb **list, struct tcp_pcb *more) {
   }
 }
 
-static void join(void) {
-  bucket_select(0);
-  active_buckets[0] = time_wait_buckets[0] = NULL;
-  for (int bucket = 1; bucket < BUCKETS; bucket++) {
-    append(&tcp_active_pcbs, active_buckets[bucket]);
-    append(&tcp_tw_pcbs, time_wait_buckets[bucket]);
-    active_buckets[bucket] = time_wait_buckets[bucket] = NULL;
+/* An established connection with nothing in flight either way has no timer to run. */
+static bool is_quiet(const struct tcp_pcb *pcb) {
+  const struct flow *flow = pcb->callback_arg;
+  if (!flow || (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length)) return false;
+  return (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) && !pcb->unacked &&
+         !pcb->unsent && !pcb->ooseq && !pcb->refused_data &&
+         !(pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND));
+}
+
+/* Moves those with a timer to run to `busy`; what stays is not looked at again in this tick. */
+static struct tcp_pcb *take_busy(struct tcp_pcb *list, struct tcp_pcb **busy) {
+  struct tcp_pcb *quiet = NULL;
+  while (list) {
+    struct tcp_pcb *next = list->next, **to = is_quiet(list) ? &quiet : busy;
+    list->next = *to;
+    *to = list;
+    list = next;
   }
+  return quiet;
+}
+
+/* One list of each kind for lwIP's timers: thousands of idle connections cost one look each. */
+static void join(void) {
+  struct tcp_pcb *busy = NULL;
+  bucket_select(0);
+  active_buckets[0] = tcp_active_pcbs;
+  time_wait_buckets[0] = NULL;
+  for (int bucket = 0; bucket < BUCKETS; bucket++) {
+    active_buckets[bucket] = take_busy(active_buckets[bucket], &busy);
+    if (bucket > 0) append(&tcp_tw_pcbs, time_wait_buckets[bucket]);
+    time_wait_buckets[bucket] = NULL;
+  }
+  tcp_active_pcbs = busy;
   joined = true;
 }
 
@@ -171,12 +196,6 @@ static void split(struct tcp_pcb *list, struct tcp_pcb *buckets[BUCKETS]) {
     buckets[bucket] = list;
     list = next;
   }
-}
-
-/* An established connection with nothing in flight either way has no timer to run. */
-static bool is_quiet(const struct tcp_pcb *pcb) {
-  return (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) && !pcb->unacked &&
-         !pcb->unsent && !pcb->ooseq && !(pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND));
 }
 
 /* Hands lwIP what it had no memory for, and says whether any connection is not quiet. */

@@ -66,6 +66,8 @@ struct flow {
   uint32_t sent_end, acked_end; /* stream positions handed to lwIP, acknowledged by the guest */
   uint32_t acked_at_tick;       /* acked_end at the last tick */
   bool sends;                   /* has bytes in flight, and the guest acknowledges some */
+  bool reads;                   /* the guest has acknowledged LEAST_PROGRESS between two ticks */
+  bool creeps;                  /* has bytes in flight, of which the guest acknowledged less */
 };
 
 struct tuple {

@@ -8,6 +8,7 @@
 #define NONE 0xffff
 #define WHOLE 0xff
 #define CLASSES 24
+#define LARGE_OBJECT 2048
 
 struct block_info {
   uint16_t next, previous; /* in the list of blocks of its class that have room */
@@ -21,6 +22,8 @@ static const uint16_t class_size[CLASSES] = {
     16,  32,  48,  64,  80,   96,   112,  128,  160,  192,  224,  256,
     320, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192, 16384, 33792,
 };
+
+bool heap_may_copy;
 
 static struct block_info info[MAX_BLOCKS];
 static uint16_t with_room[CLASSES];
@@ -148,6 +151,14 @@ void *heap_alloc(size_t size) {
   ASAN_POISON_MEMORY_REGION(object, sizeof(void *));
   ASAN_UNPOISON_MEMORY_REGION(object, size);
   return object;
+}
+
+void *heap_alloc_for_lwip(size_t size) {
+  if (size > LARGE_OBJECT && heap_is_tight() && !heap_may_copy) {
+    failures++;
+    return NULL;
+  }
+  return heap_alloc(size);
 }
 
 void *heap_calloc(size_t count, size_t size) {

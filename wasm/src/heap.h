@@ -14,6 +14,13 @@
 void heap_init(uint32_t budget_bytes);
 /* NULL when the budget is spent. Objects are 8-byte aligned; at most HEAP_BLOCK_SIZE bytes. */
 void *heap_alloc(size_t size);
+/*
+ * As heap_alloc, but nothing large when memory is tight: to fit a small window lwIP copies all that is
+ * behind it in a segment, once for each byte that a slow reader takes. Where it gets none it waits
+ * for a larger window. While `heap_may_copy` is set the caller has looked at what is left.
+ */
+void *heap_alloc_for_lwip(size_t size);
+extern bool heap_may_copy;
 void *heap_calloc(size_t count, size_t size);
 void heap_free(void *object);
 /* A whole block, last freed first (cache-hot, a measured fact of the design). */

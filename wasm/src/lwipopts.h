@@ -78,10 +78,10 @@
 #define MEM_ALIGNMENT 8
 #define MEM_SIZE 1
 #define MEM_CUSTOM_ALLOCATOR 1
-#define MEM_CUSTOM_MALLOC heap_alloc
+#define MEM_CUSTOM_MALLOC heap_alloc_for_lwip
 #define MEM_CUSTOM_FREE heap_free
 #define MEM_CUSTOM_CALLOC heap_calloc
-void *heap_alloc(size_t size);
+void *heap_alloc_for_lwip(size_t size);
 void *heap_calloc(size_t count, size_t size);
 void heap_free(void *object);
 #define MEMP_MEM_MALLOC 1

@@ -76,6 +76,7 @@ static struct receive_buffer *buffer_of(const uint8_t *frame) {
 }
 
 static void give_back(struct pbuf *pbuf) { heap_free(pbuf); }
+static void keep(struct pbuf *pbuf) { (void)pbuf; }
 
 static struct receive_buffer *new_buffer(void) {
   struct receive_buffer *buffer = heap_block();
@@ -217,11 +218,20 @@ static int32_t hold_syn(const struct segment *segment, uint16_t bucket) {
   return ABI_INPUT_TAKEN;
 }
 
+/* Nothing to keep of a segment that only acknowledges, or resets. */
+static struct pbuf *bare_pbuf(const struct segment *segment) {
+  static struct pbuf_custom bare = {.custom_free_function = keep};
+  return pbuf_alloced_custom(PBUF_RAW, (u16_t)segment->length, PBUF_REF, &bare, segment->tcp,
+                             (u16_t)segment->length);
+}
+
 /*
  * In-order data goes to lwIP in the buffer it was read into. Anything else lwIP may keep for
- * long, so it is copied: out-of-order segments must not hold a block each.
+ * long, so it is copied: out-of-order segments must not hold a block each. What carries nothing to
+ * keep needs no memory, so that what frees some is heard when there is none.
  */
-static struct pbuf *segment_pbuf(const struct segment *segment, bool in_order) {
+static struct pbuf *segment_pbuf(const struct segment *segment, bool in_order, bool has_data) {
+  if (!has_data && !(segment->flags & (TCP_FLAG_SYN | TCP_FLAG_FIN))) return bare_pbuf(segment);
   if (in_order) {
     struct receive_buffer *buffer = current, *next = new_buffer();
     if (next) {
@@ -278,7 +288,7 @@ int32_t packet_input(uint32_t length) {
     return ABI_DROP_OVER_QUOTA;
 
   memcpy(mac_in_hand, segment.source_mac, 6);
-  struct pbuf *pbuf = segment_pbuf(&segment, in_order);
+  struct pbuf *pbuf = segment_pbuf(&segment, in_order, has_data);
   if (!pbuf) return ABI_DROP_NO_MEMORY;
   bucket_select(bucket);
   flow_in_hand = flow;

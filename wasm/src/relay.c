@@ -11,7 +11,7 @@
 /* Segments up to this size are copied; a longer one keeps its receive buffer (trap 3). */
 #define COPY_LIMIT 2048
 /* Data from the host up to this size is copied, so that it does not hold a whole block. */
-#define COPY_DOWN_LIMIT 16384
+#define COPY_DOWN_LIMIT 16128 /* with headers and lwIP's own an object of 16 KiB */
 
 /* In flight to one guest in all, and at least per flow. */
 #define SEND_TOTAL (2 * 1024 * 1024)
@@ -24,6 +24,9 @@
 /* lwIP cuts at its MSS, so a chunk is one superframe; IPv6's header takes 20 bytes more. */
 #define MSS_V4 65495
 #define MSS_V6 65475
+
+/* Bytes that a guest acknowledges between two ticks, or it counts as one that does not read. */
+#define LEAST_PROGRESS 4096
 
 /* Blocks kept for lwIP's own needs (headers, PCBs) when data would take the last ones. */
 #define BLOCKS_IN_RESERVE 16
@@ -291,8 +294,9 @@ bool relay_flush_acks(void) {
 }
 
 bool relay_is_over_quota(const struct flow *flow, bool in_order) {
-  if (!heap_is_tight() || !flow->lags) return false;
-  return !in_order || flow->held > stalled_quota();
+  if (!heap_is_tight()) return false;
+  if (!in_order) return flow->lags || heap_blocks_free() < heap_budget() / HEAP_BLOCK_SIZE / 8;
+  return flow->lags && flow->held > stalled_quota();
 }
 
 /* ---- host → guest ---- */
@@ -305,16 +309,23 @@ static void set_sending(struct flow *flow, bool sends) {
   flow->sends = sends;
 }
 
-/* Has bytes in flight of which the guest acknowledges none. */
+/* Has bytes in flight of which the guest acknowledges none, or so few that it holds them for long. */
 static bool is_stalled(const struct flow *flow) {
   return !flow->sends && flow->sent_end != flow->acked_end;
 }
 
-/* Many flows with a megabyte in flight each leave the cache (design, part 2). */
+/*
+ * Many flows with a megabyte in flight each leave the cache (design, part 2). When memory is tight a
+ * flow has a share of what is left, so that it never ends: a larger one if its guest reads.
+ */
 static uint32_t send_limit(const struct flow *flow) {
   if (is_stalled(flow)) return heap_is_tight() ? stalled_quota() / 2 : SEND_LEAST;
   uint32_t share = SEND_TOTAL / (sending + 1);
-  return share < SEND_LEAST ? SEND_LEAST : share;
+  if (share < SEND_LEAST) share = SEND_LEAST;
+  if (!heap_is_tight()) return share;
+  uint32_t left = flow->reads ? heap_blocks_free() * HEAP_BLOCK_SIZE / 2 / (sending + 1) : 0;
+  if (left < stalled_quota()) left = stalled_quota();
+  return left < share ? left : share;
 }
 
 /* Bytes of the limit that are spent: in flight, or of the blocks they hold where those matter. */
@@ -326,12 +337,16 @@ static uint32_t spent(const struct flow *flow) {
 }
 
 static void count_sent(struct flow *flow, uint32_t length) {
-  set_sending(flow, true);
+  set_sending(flow, !flow->creeps);
   flow->sent_end += length;
 }
 
 void relay_note_progress(struct flow *flow) {
-  if (flow->sends && flow->acked_end == flow->acked_at_tick) set_sending(flow, false);
+  bool in_flight = flow->sent_end != flow->acked_end;
+  bool progressed = flow->acked_end - flow->acked_at_tick >= LEAST_PROGRESS;
+  flow->reads = progressed || (flow->reads && !in_flight);
+  flow->creeps = in_flight && !progressed;
+  if (flow->creeps) set_sending(flow, false);
   flow->acked_at_tick = flow->acked_end;
 }
 
@@ -339,7 +354,7 @@ void relay_note_progress(struct flow *flow) {
 static void count_acknowledged(struct flow *flow, uint32_t length) {
   uint32_t in_flight = flow->sent_end - flow->acked_end;
   if (in_flight == 0) return;
-  set_sending(flow, length < in_flight);
+  set_sending(flow, length < in_flight && !flow->creeps);
   flow->acked_end += length < in_flight ? length : in_flight;
 }
 
@@ -348,13 +363,16 @@ int32_t relay_reserve(struct flow *flow, uint8_t **where) {
   if (!pcb || flow->state != FLOW_OPEN || flow->fin_to_guest) return 0;
   uint32_t used = spent(flow), limit = send_limit(flow);
   if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return 0;
+  /* With nothing in flight nothing would tell when there is room. */
+  if (used == 0 && limit == 0) return -1;
   if (used >= limit || pcb->snd_queuelen > TCP_SND_QUEUELEN - 16) return 0;
-  if (!spare) {
-    if (heap_blocks_free() <= BLOCKS_IN_RESERVE) return -1;
-    spare = heap_block();
-    if (!spare) return -1;
-  }
+  /* Whether there is a spare or not: what is copied from it takes memory, too. */
+  if (heap_blocks_free() <= BLOCKS_IN_RESERVE) return -1;
+  if (!spare) spare = heap_block();
+  if (!spare) return -1;
   uint32_t room = tcp_sndbuf(pcb), capacity = relay_chunk_capacity();
+  /* Small enough for small windows, and a share of less than a block is not to hold one. */
+  if (heap_is_tight()) capacity = COPY_DOWN_LIMIT;
   if (room > capacity) room = capacity;
   if (room > limit - used) room = limit - used;
   *where = spare->data;
@@ -397,8 +415,11 @@ void relay_finish(struct flow *flow) {
 void relay_commit(struct flow *flow, uint32_t length) {
   if (!flow->pcb || !spare || length == 0 || length > relay_chunk_capacity()) return;
   bucket_select(flow->bucket);
-  if (length <= COPY_DOWN_LIMIT &&
-      tcp_write(flow->pcb, spare->data, (uint16_t)length, TCP_WRITE_FLAG_COPY) == ERR_OK) {
+  heap_may_copy = true;
+  bool copied = length <= COPY_DOWN_LIMIT &&
+                tcp_write(flow->pcb, spare->data, (uint16_t)length, TCP_WRITE_FLAG_COPY) == ERR_OK;
+  heap_may_copy = false;
+  if (copied) {
     count_sent(flow, length);
     tcp_output(flow->pcb);
     return;

@@ -1,0 +1,146 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Attacker, type Pace, type Round } from "../../lab/attack.ts";
+import type { Guest, GuestOptions } from "../../lab/guest.ts";
+import type { Lab } from "../../lab/lab.ts";
+import { isSlipway } from "../../lab/product.ts";
+import { finalFigures } from "../../lab/statistics.ts";
+import { test as base, expect } from "../fixture.ts";
+
+export { expect } from "../fixture.ts";
+
+/** What a healthy transfer must keep of its rate. */
+const kept = 0.8;
+/** A machine that is shared is uneven: more rounds until the ratio is as hoped. */
+const mostRounds = 12;
+const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 3 };
+/** Of the process: the budget of a guest, 64 MiB, and what Node has of its own. */
+const mostMemoryMiB = 112;
+/** RFC 8200 §4.5, and a look of the helper. */
+const fragmentTimeout = 62_000;
+/** What a stack holds when nothing is under way: buffers kept for the next datagrams, blocks begun. */
+const idleMemory = 2.25 * 1024 * 1024;
+
+type Annotate = (text: string, type: string) => Promise<unknown>;
+
+/** A guest under attack, and what it was before. */
+interface Besieged {
+  readonly guest: Guest;
+  readonly descriptors: number;
+}
+
+/** The attacks of one file: their guests stay until the last test has seen that all is as before. */
+export class Siege {
+  readonly attacker: Attacker;
+  readonly #lab: Lab;
+  readonly #besieged: Besieged[] = [];
+  #fragmentsEnd = 0;
+
+  private constructor(lab: Lab, attacker: Attacker) {
+    this.#lab = lab;
+    this.attacker = attacker;
+  }
+
+  static async lay(lab: Lab): Promise<Siege> {
+    // The kernel gives a connection to nowhere up after 7 s then, and not after two minutes.
+    await lab.host.root.shell("echo 2 > /proc/sys/net/ipv4/tcp_syn_retries");
+    return new Siege(lab, await Attacker.create(lab));
+  }
+
+  /** @returns a guest that stays until expectBaseline() */
+  async guest(options: GuestOptions = {}): Promise<Guest> {
+    const guest = await this.#lab.guest({
+      ...options,
+      options: ["--stats", ...(options.options ?? [])],
+    });
+    this.#besieged.push({ guest, descriptors: guest.helper.openDescriptors() });
+    return guest;
+  }
+
+  /** Replays frames, and expects that a healthy transfer beside them keeps its rate. */
+  async replay(
+    guest: Guest,
+    frames: readonly Uint8Array[],
+    annotate: Annotate,
+    pace: Partial<Pace> = {},
+  ): Promise<void> {
+    const whole = { ...usualPace, ...pace };
+    const rounds = await this.attacker.replay(guest, frames, whole, (soFar) => {
+      return soFar.length < mostRounds && ratioOf(soFar) < kept;
+    });
+    await annotate(figuresOf(rounds, whole.halfMs), "measured");
+    expect(ratioOf(rounds)).toBeGreaterThanOrEqual(kept);
+    expectSound(guest);
+  }
+
+  /** Fragments were sent of which some wait for others. */
+  noteFragments(): void {
+    this.#fragmentsEnd = performance.now() + fragmentTimeout;
+  }
+
+  /** Expects that a healthy transfer of this guest keeps its rate against that of a plain one. */
+  async compare(guest: Guest, annotate: Annotate): Promise<void> {
+    const plain = await this.guest();
+    const harmless = [new Uint8Array(64)];
+    const pace = { rate: 1_000, halfMs: 200, rounds: 1 };
+    const rounds: Round[] = [];
+    while (rounds.length < 3 || (rounds.length < mostRounds && ratioOf(rounds) < kept)) {
+      const [there] = await this.attacker.replay(guest, harmless, pace);
+      const [here] = await this.attacker.replay(plain, harmless, pace);
+      rounds.push({ ...there, noise: here.attack });
+    }
+    await annotate(figuresOf(rounds, pace.halfMs), "measured");
+    expect(ratioOf(rounds)).toBeGreaterThanOrEqual(kept);
+    expectSound(guest);
+  }
+
+  /** Expects that nothing is left of all the attacks. @returns figures of the worst */
+  async expectBaseline(): Promise<string> {
+    if (this.#fragmentsEnd > 0) await delay(Math.max(0, this.#fragmentsEnd - performance.now()));
+    const peaks = await Promise.all(this.#besieged.map((each) => expectRestored(each)));
+    return `most memory of a stack ${Math.max(...peaks)} bytes`;
+  }
+}
+
+export const test = base.extend("siege", { scope: "file" }, async ({ lab }: { lab: Lab }) =>
+  Siege.lay(lab),
+);
+
+/** Attacks are on Slipway: a peer in its place need not stand them. */
+export const attack = test.runIf(isSlipway);
+
+function expectSound({ helper }: Guest): void {
+  expect(helper.running).toBe(true);
+  expect(helper.memory().privateDirty / 1024).toBeLessThan(mostMemoryMiB);
+}
+
+async function expectRestored({ guest, descriptors }: Besieged): Promise<number> {
+  const open = () => guest.helper.openDescriptors();
+  // UDP waits for half a minute.
+  await expect.poll(open, { timeout: 75_000, interval: 250 }).toBeLessThanOrEqual(descriptors);
+  const figures = await finalFigures(guest);
+  expect(figures.get("tcp-host-sockets")).toBe(0);
+  expect(figures.get("datagram-host-sockets")).toBe(0);
+  expect(figures.get("tcp-connections")).toBe(0);
+  expect(figures.get("memory-in-use")).toBeLessThanOrEqual(idleMemory);
+  await guest.namespace.release();
+  return figures.get("memory-peak") ?? 0;
+}
+
+const median = (values: readonly number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Of the healthy transfer's rates: beside the attack, and beside as much noise. */
+function ratioOf(rounds: readonly Round[]): number {
+  const noise = median(rounds.map((round) => round.noise));
+  return noise === 0 ? 0 : median(rounds.map((round) => round.attack)) / noise;
+}
+
+function figuresOf(rounds: readonly Round[], halfMs: number): string {
+  const rate = (key: "noise" | "attack") =>
+    ((median(rounds.map((round) => round[key])) * 8) / halfMs / 1e6).toFixed(2);
+  const sum = (key: "sent" | "refused") => rounds.reduce((all, round) => all + round[key], 0);
+  return [
+    `${rate("attack")} of ${rate("noise")} Gbit/s (${ratioOf(rounds).toFixed(2)})`,
+    `${rounds.length} rounds, ${sum("sent")} frames, of which the kernel refused ${sum("refused")}`,
+  ].join("; ");
+}
