@@ -76,7 +76,7 @@ test.runIf(isSlipway)(
 test.runIf(isSlipway)(
   "what begins in vain too often is dropped; what comes about is not counted",
   async ({ lab }) => {
-    const limits = ["--max-new-flows=20", "--max-new-mappings=20", "--max-half-open=1"];
+    const limits = ["--max-new-flows=1", "--max-new-mappings=1", "--max-half-open=1"];
     const options = [...limits, "--stats"];
     await using guest = await lab.guest({ options });
     const agent = await guest.agent();
