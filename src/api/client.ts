@@ -4,7 +4,7 @@ import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { type Answer, refusal } from "./answers.js";
 import { answer, parseRequest } from "./requests.js";
-import type { Subject } from "./subject.js";
+import type { ApiFigures, Subject } from "./subject.js";
 
 /** slirp4netns reads 4096 bytes and takes as many for too many. */
 const MOST_REQUEST = 4095;
@@ -21,6 +21,7 @@ const received = Buffer.alloc(MOST_REQUEST + 1);
 export interface ClientContext {
   readonly loop: Loop;
   readonly subject: Subject;
+  readonly figures: ApiFigures;
   readonly onClosed: (client: Client) => void;
 }
 
@@ -107,10 +108,11 @@ export class Client {
       this.#respond([refusal("too large message")]);
       return;
     }
+    const { subject, figures } = this.#context;
     const text = this.#request.toString();
     const request = parseRequest(text, this.#ended);
     if (request === undefined && !this.#ended) this.#await(Epoll.In);
-    else this.#respond(answer(this.#context.subject, request));
+    else this.#respond(answer(subject, figures, request));
   }
 
   #respond(parts: Answer): void {

@@ -5,7 +5,7 @@ import { checked } from "./arguments.js";
 import { listFlows } from "./flows.js";
 import { addForward, listForwards, removeForward } from "./forwards.js";
 import { statusOf } from "./status.js";
-import type { Subject } from "./subject.js";
+import type { ApiFigures, Subject } from "./subject.js";
 
 const logArguments = v.object({ level: v.picklist(LOG_LEVELS) });
 
@@ -28,9 +28,10 @@ export function parseRequest(text: string, isEnded: boolean): unknown {
  * Carries out a request.
  * @param parsed what parseRequest() made of it
  */
-export function answer(subject: Subject, parsed: unknown): Answer {
+export function answer(subject: Subject, figures: ApiFigures, parsed: unknown): Answer {
+  figures.requests += 1;
   try {
-    return execute(subject, parsed);
+    return execute(subject, figures, parsed);
   } catch (error) {
     if (!(error instanceof BadRequest)) throw error;
     log.debug("API: %s", error.message);
@@ -38,10 +39,11 @@ export function answer(subject: Subject, parsed: unknown): Answer {
   }
 }
 
-function execute(subject: Subject, parsed: unknown): Answer {
+function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknown): Answer {
   const { guest } = subject;
   const { execute: command, arguments: raw } = checkedRequest(parsed);
-  log.debug("API: %s", command);
+  // As JSON: what a client sends makes no lines of its own.
+  log.debug("API: %s", JSON.stringify(command));
   switch (command) {
     case "add_hostfwd":
       return addForward(guest, raw);
@@ -54,7 +56,7 @@ function execute(subject: Subject, parsed: unknown): Answer {
     case "set_log_level":
       return changeLogLevel(raw);
     case "query_status":
-      return wholeAnswer(statusOf(subject));
+      return wholeAnswer(statusOf(subject, figures));
     default:
       throw new BadRequest("unknown execute");
   }

@@ -4,10 +4,7 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { Client } from "./client.js";
 import { listenPrivately, removeQuietly } from "./private-socket.js";
-import type { Subject } from "./subject.js";
-
-/** At so many the oldest goes first. */
-const MOST_CLIENTS = 256;
+import type { ApiFigures, Subject } from "./subject.js";
 
 /** Clients taken per wake-up: mostly their requests are there already, and are answered at once. */
 const ACCEPT_BATCH = 16;
@@ -27,12 +24,18 @@ const LONGEST_WAIT = 20;
 /**
  * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
  * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
+ * @param mostClients at a time; the oldest goes for one more
  * @returns what takes the socket away
  * @throws UserError when the path cannot be listened at
  */
-export function serveApi(path: string, loop: Loop, subject: Subject): () => void {
+export function serveApi(
+  path: string,
+  loop: Loop,
+  subject: Subject,
+  mostClients: number,
+): () => void {
   const listener = listenPrivately("API socket", path, Socket.Stream, BACKLOG);
-  const server = new ApiServer(listener, loop, subject);
+  const server = new ApiServer(listener, loop, subject, mostClients);
   return () => {
     server.close();
     removeQuietly(path);
@@ -44,6 +47,8 @@ class ApiServer {
   readonly #listener: number;
   readonly #loop: Loop;
   readonly #subject: Subject;
+  readonly #mostClients: number;
+  readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
   /** In the order in which they came. */
   readonly #clients = new Set<Client>();
   #timer: NodeJS.Timeout | null = null;
@@ -51,10 +56,11 @@ class ApiServer {
   /** Time that clients have had since the last pause, in ms. */
   #spent = 0;
 
-  constructor(listener: number, loop: Loop, subject: Subject) {
+  constructor(listener: number, loop: Loop, subject: Subject, mostClients: number) {
     this.#listener = listener;
     this.#loop = loop;
     this.#subject = subject;
+    this.#mostClients = mostClients;
     loop.watch(listener, Epoll.In, () => this.#accept());
   }
 
@@ -88,18 +94,28 @@ class ApiServer {
   }
 
   #serve(fd: number): void {
-    if (this.#clients.size >= MOST_CLIENTS) {
+    if (this.#clients.size >= this.#mostClients) {
       const [oldest] = this.#clients;
-      oldest.close();
+      this.#drop(oldest);
     }
     const client = new Client(fd, {
       loop: this.#loop,
       subject: this.#subject,
-      onClosed: (closed) => this.#clients.delete(closed),
+      figures: this.#figures,
+      onClosed: (closed) => {
+        this.#clients.delete(closed);
+        this.#figures.clients -= 1;
+      },
     });
     this.#clients.add(client);
+    this.#figures.clients += 1;
     client.start();
     if (this.#clients.size > 0) this.#lookSoon();
+  }
+
+  #drop(client: Client): void {
+    this.#figures.dropped += 1;
+    client.close();
   }
 
   /** Who comes meanwhile waits in the kernel. @param ms that pass, at least 1 */
@@ -119,7 +135,7 @@ class ApiServer {
   #look(): void {
     this.#timer = null;
     const now = performance.now();
-    for (const client of this.#clients) if (client.isLate(now)) client.close();
+    for (const client of this.#clients) if (client.isLate(now)) this.#drop(client);
     if (this.#clients.size > 0) this.#lookSoon();
   }
 }

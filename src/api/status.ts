@@ -1,8 +1,8 @@
 import manifest from "../../package.json" with { type: "json" };
-import type { Subject } from "./subject.js";
+import type { ApiFigures, Subject } from "./subject.js";
 
 /** query_status: what the network is, what it carries and what it has dropped. */
-export function statusOf({ guest, tap, pid }: Subject): object {
+export function statusOf({ guest, tap, pid }: Subject, api: Readonly<ApiFigures>): object {
   const { mtu, plans, hostLoopback } = guest.config;
   return {
     version: manifest.version,
@@ -19,6 +19,7 @@ export function statusOf({ guest, tap, pid }: Subject): object {
       guest: `${own}`,
     })),
     statistics: guest.statistics(),
+    api,
     drops: Object.fromEntries(guest.drops.entries()),
   };
 }

@@ -8,3 +8,13 @@ export interface Subject {
   /** The process with which the network ends, or null. */
   readonly pid: number | null;
 }
+
+/** What the socket itself has had to do. */
+export interface ApiFigures {
+  /** Clients that are there. */
+  clients: number;
+  /** Requests that were answered, errors included. */
+  requests: number;
+  /** Clients that were dropped: too late, or too many. */
+  dropped: number;
+}

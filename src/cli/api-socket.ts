@@ -15,12 +15,13 @@ export async function openApiSocket(
   option: ApiSocketOption,
   loop: Loop,
   subject: Subject,
+  mostClients: number,
 ): Promise<string | null> {
   const path = pathOf(option);
   if (path === null) return null;
   const { serveApi } = await import("../api/server.js");
   try {
-    process.once("exit", serveApi(path, loop, subject));
+    process.once("exit", serveApi(path, loop, subject, mostClients));
     return path;
   } catch (error) {
     if (option !== "own") throw error;

@@ -82,7 +82,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   }
   loop.start();
   const subject = { guest, tap: options.tap, pid: target.pid };
-  const apiSocket = await openApiSocket(options.apiSocket, loop, subject);
+  const apiSocket = await openApiSocket(options.apiSocket, loop, subject, options.maxApiClients);
   const followed = config.dns === null ? null : host;
   const inUse = [readyFd, exitFd, target.kind === "tapfd" ? target.fd : null];
   const opensPorts = apiSocket !== null || options.publish.auto !== null;

@@ -43,6 +43,7 @@ export interface NamespaceTarget {
 
 export interface RunConfig {
   readonly apiSocket: ApiSocketOption;
+  readonly maxApiClients: number;
   readonly log: LogOptions;
   readonly network: NetworkOptions;
   readonly mode: NetworkMode;
@@ -76,6 +77,7 @@ export interface AttachConfig {
   readonly exitWithNetns: boolean;
   readonly exitFd: number | null;
   readonly apiSocket: ApiSocketOption;
+  readonly maxApiClients: number;
   /** Whether figures are printed at the end. */
   readonly stats: boolean;
   /** File that gets every frame; null for none. */
@@ -203,6 +205,7 @@ function runCommand(ask: Ask): Command {
           name: options.name,
           log: logOptions(options),
           apiSocket: apiSocketOption(options.apiSocket),
+          maxApiClients: options.maxApiClients,
         },
       });
     });
@@ -266,6 +269,7 @@ function withCommonOptions(command: Command): Command {
     .addOption(option.logLevel)
     .addOption(option.logFormat)
     .addOption(option.maxLogLines)
+    .addOption(option.maxApiClients)
     .addOption(option.noSandbox);
   for (const each of limitOptions) command.addOption(each);
   return command;
@@ -295,6 +299,7 @@ function attachCommand(ask: Ask): Command {
           exitWithNetns,
           mac: null,
           apiSocket: apiSocketOption(options.apiSocket),
+          maxApiClients: options.maxApiClients,
           publish: publishOptions(options),
           log: logOptions(options),
           stats,
@@ -359,6 +364,7 @@ function slirp4netnsProgram(ask: Ask): Command {
           exitWithNetns,
           mac,
           apiSocket: apiSocket === null ? "none" : { path: apiSocket },
+          maxApiClients: options.maxApiClients,
           publish: { ports: [], auto: null, toLoopback: false },
           log: logOptions(options),
           stats,

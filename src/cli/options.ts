@@ -11,6 +11,8 @@ import { type PortSet, parsePortSet } from "../base/port-set.js";
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
 const DEFAULT_MTU = 1500;
+const DEFAULT_API_CLIENTS = "256";
+const API_CLIENTS_MOST = 4096;
 /** RFC 791: every host forwards 68 bytes; 65521 is what slirp4netns takes. */
 const MTU_RANGE = { least: 68, most: 65521 } as const;
 const MEBIBYTE = 1024 * 1024;
@@ -100,6 +102,10 @@ export const option = {
     "-a, --api-socket <path>",
     "take requests, such as for ports, at this socket",
   ),
+  maxApiClients: new Option(
+    "--max-api-clients <number>",
+    "clients of the API socket; the oldest goes for one more",
+  ).default(DEFAULT_API_CLIENTS, DEFAULT_API_CLIENTS),
   noApiSocket: new Option(
     "--no-api-socket",
     "take no requests; by default at $XDG_RUNTIME_DIR/slipway/PID.sock",
@@ -260,6 +266,7 @@ const limitEntries = {
   maxDnsQueries: wholeNumber("--max-dns-queries", 1, LIMIT_MOST),
 };
 const logEntries = {
+  maxApiClients: wholeNumber("--max-api-clients", 1, API_CLIENTS_MOST),
   logFile: v.nullish(v.string(), null),
   logLevel: v.nullish(oneOf("--log-level", LOG_LEVELS), null),
   logFormat: oneOf("--log-format", ["text", "json"]),

@@ -87,7 +87,12 @@ async function runAlone(options: RunConfig): Promise<void> {
     });
   });
   loop.start();
-  const apiSocket = await openApiSocket(options.apiSocket, loop, { guest, tap, pid: child.pid });
+  const apiSocket = await openApiSocket(
+    options.apiSocket,
+    loop,
+    { guest, tap, pid: child.pid },
+    options.maxApiClients,
+  );
   const missing = isMissing(command[0]);
   const followed = config.dns === null ? null : host;
   const opensPorts = apiSocket !== null || publish.auto !== null;

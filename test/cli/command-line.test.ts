@@ -216,6 +216,7 @@ describe("slirp4netns", () => {
       "--log-format",
       "--log-level",
       "--macaddress",
+      "--max-api-clients",
       "--max-dns-queries",
       "--max-flows",
       "--max-flows-per-destination",

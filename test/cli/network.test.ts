@@ -132,6 +132,7 @@ const attachment: AttachConfig = {
   exitWithNetns: false,
   exitFd: null,
   apiSocket: "none",
+  maxApiClients: 256,
   publish: { ports: [], auto: null, toLoopback: false },
   stats: false,
   pcap: null,

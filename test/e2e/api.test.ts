@@ -125,15 +125,37 @@ ours("a client that sends byte by byte and does not end its side is answered", a
 });
 
 ours("query_status tells what the guest's network is", async ({ lab }) => {
-  await withApi(lab, async ({ socket }) => {
+  await withApi(lab, async ({ guest, socket }) => {
     expect(await ask(lab, socket, { execute: "query_status" })).toMatchObject({
       return: {
         version: expect.stringMatching(/^\d/),
         mtu: 1500,
         networks: [{ network: "10.0.2.0/24", guest: "10.0.2.100", gateway: "10.0.2.2" }],
-        statistics: { tcpFlows: 0 },
+        statistics: { tcpFlows: 0, tcpBytesFromGuest: 0 },
+        api: { clients: 1, requests: 1, dropped: 0 },
+        pid: guest.helper.pid,
+        target: guest.namespace.pid,
       },
     });
+    // Nobody answers for that address.
+    await guest.run(["ping", "-c1", "-W1", "10.0.2.77"]);
+    await guest.run(["curl", "-sS", "-m", "5", "http://world.example/"]);
+    const { return: status } = (await ask(lab, socket, { execute: "query_status" })) as {
+      return: { statistics: { tcpBytesToGuest: number }; drops: Record<string, number> };
+    };
+    expect(status.statistics.tcpBytesToGuest).toBeGreaterThan(0);
+    expect(status.drops["arp-not-for-us"]).toBeGreaterThan(0);
+  });
+});
+
+ours("set_log_level changes what is logged from then on", async ({ lab }) => {
+  await withApi(lab, async ({ guest, socket }) => {
+    await ask(lab, socket, { execute: "list_hostfwd" });
+    expect(guest.helper.stderr).toBe("");
+    const level = { execute: "set_log_level", arguments: { level: "debug" } };
+    expect(await ask(lab, socket, level)).toEqual({ return: {} });
+    await ask(lab, socket, { execute: "list_hostfwd" });
+    await guest.helper.printed(/^slipway: debug: API: "list_hostfwd"$/m, 5_000);
   });
 });
 

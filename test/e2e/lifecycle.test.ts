@@ -219,9 +219,31 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
   expect(messages.map(({ msg }) => msg)).toContainEqual(
     expect.stringMatching(/^\d+ lines could not be written \(ENOSPC\)$/),
   );
-  expect(messages.at(-1)?.msg).toBe("API: list_hostfwd");
+  expect(messages.at(-1)?.msg).toBe('API: "list_hostfwd"');
   await guest.close();
 });
+
+ours(
+  "a stderr that nobody reads costs lines, too, and neither traffic nor answers",
+  async ({ lab }) => {
+    const directory = await userDirectory(lab);
+    const [fifo, socket] = [join(directory, "stderr"), join(directory, "unread.sock")];
+    await lab.host.user.shell(`mkfifo ${fifo}`);
+    // Opened for both ways it has a reader, which never reads.
+    const reader = lab.host.user.spawn(["bash", "-c", `exec sleep 1000 9<>${fifo}`]);
+    const program = lab.host.stage.inside(helper);
+    await using guest = await lab.guest({
+      helper: ["bash", "-c", `exec "$@" 2>${fifo}`, "bash", program],
+      options: ["-a", socket, "--log-level=debug", "--max-log-lines=1000000"],
+    });
+    // Each leaves a line of 3 kB, and a pipe holds 64.
+    const long = { execute: "x".repeat(3_000) };
+    for (let count = 0; count < 40; count += 1) await ask(lab, socket, long);
+    expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
+    expect(await reachesWorld(guest.namespace)).toBe(true);
+    reader.kill("SIGKILL");
+  },
+);
 
 ours("the last line of stderr is the reason, and of the log too", async ({ lab }) => {
   const file = join(await userDirectory(lab), "reason");

@@ -11,6 +11,7 @@ import { forAWhile, TIMEOUT } from "./time.js";
 let namespace: TestNamespace;
 let loop: Loop;
 let subject: Subject;
+const figures = { clients: 0, requests: 0, dropped: 0 };
 
 beforeAll(async () => {
   namespace = await TestNamespace.open();
@@ -58,7 +59,7 @@ test("any request is answered by one JSON object, and nothing is thrown", {
 }, () => {
   const property = fc.property(request, (asked) => {
     const given: unknown = JSON.parse(JSON.stringify(asked) ?? "null");
-    const parts = [...answer(subject, parseRequest(JSON.stringify(given), true))];
+    const parts = [...answer(subject, figures, parseRequest(JSON.stringify(given), true))];
     const answered: unknown = JSON.parse(parts.join(""));
     expect(answered).toBeTypeOf("object");
     expect(Object.keys(answered ?? {}).filter((key) => key !== "entries")).toHaveLength(1);
@@ -70,7 +71,7 @@ test("any text is JSON, or is refused as none", { timeout: TIMEOUT }, () => {
   const json = fc.json().chain((text) => fc.nat(text.length).map((at) => text.slice(0, at)));
   const property = fc.property(fc.oneof(fc.string(), json), fc.boolean(), (text, isEnded) => {
     const parsed = parseRequest(text, isEnded);
-    const whole = answer(subject, parsed);
+    const whole = answer(subject, figures, parsed);
     expect(() => JSON.parse([...whole].join(""))).not.toThrow();
   });
   fc.assert(property, forAWhile);
