@@ -295,13 +295,14 @@ export class Guest {
   /** Figures for status and tests. */
   statistics(): GuestStatistics {
     const { sent, received } = this.#tcp.volume;
+    const spliced = this.#loopback?.volume ?? { sent: 0, received: 0 };
     const { fromGuest, toGuest } = this.#datagrams;
     return {
       ...this.#stack.statistics(),
       tcpFlows: this.#tcp.count,
       mappings: this.#datagrams.count,
-      tcpBytesFromGuest: sent,
-      tcpBytesToGuest: received,
+      tcpBytesFromGuest: sent + spliced.sent,
+      tcpBytesToGuest: received + spliced.received,
       datagramsFromGuest: fromGuest.packets,
       datagramsToGuest: toGuest.packets,
       datagramBytesFromGuest: fromGuest.bytes,
@@ -313,6 +314,7 @@ export class Guest {
   *flows(): Generator<FlowRecord> {
     yield* this.#tcp.records();
     yield* this.#datagrams.records();
+    if (this.#loopback !== null) yield* this.#loopback.records();
   }
 
   /** The guest's own address, of that family where it has one. */
@@ -329,7 +331,13 @@ export class Guest {
 
   /** What the guest has under way to the host by TCP. */
   uploads(): Uploads {
-    return this.#tcp.uploads();
+    const own = this.#tcp.uploads();
+    const other = this.#loopback?.uploads() ?? { open: 0, blocked: false, sent: 0 };
+    return {
+      open: own.open + other.open,
+      blocked: own.blocked || other.blocked,
+      sent: own.sent + other.sent,
+    };
   }
 
   /** Reads a batch of frames from the TAP. @returns 0, or a negative errno: the TAP is gone */

@@ -4,7 +4,7 @@ import type { Endpoint } from "../sys/socket.js";
 export interface Volume {
   /** Of payload; of ping the ICMP header, too. */
   readonly bytes: number;
-  /** Datagrams; frames of TCP as they crossed the TAP, a superframe is one. */
+  /** Datagrams; frames of TCP as they crossed the TAP, a superframe is one; 0 if it is spliced. */
   readonly packets: number;
 }
 

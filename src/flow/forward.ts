@@ -162,7 +162,7 @@ export class PortForwards {
         return;
       }
       const { rule } = listener;
-      if (rule.guest.isLoopback) this.#loopback?.connect(client, rule);
+      if (rule.guest.isLoopback) this.#loopback?.connect(client, rule, now);
       else this.#take({ rule, client, until: now + WAIT_LIMIT }, now);
     }
   }

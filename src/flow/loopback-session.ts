@@ -10,6 +10,7 @@ import {
   sockaddrPort,
   sockaddrScope,
 } from "../sys/socket.js";
+import { Tally } from "./flow-record.js";
 
 /** Datagrams moved by one call, each with room for the longest there is. */
 const BATCH = 16;
@@ -55,9 +56,10 @@ export class DatagramBatch {
     while (this.#receive(fd, Socket.ErrorQueue) > 0);
   }
 
-  /** Sends received datagrams by a connected socket. */
-  send(fd: number, first: number, count: number): void {
+  /** Sends received datagrams by a connected socket, and counts them. */
+  send(fd: number, first: number, count: number, tally: Tally): void {
     for (let index = first; index < first + count; index += 1) {
+      tally.add(this.#table.length(index), 0);
       this.#table.setPiece(index, this.#table.pieceOffset(index), this.#table.length(index));
       this.#table.describe(index, 0, index, 1);
     }
@@ -93,6 +95,9 @@ export class LoopbackSession {
   readonly #batch: DatagramBatch;
   readonly #outside: number;
   readonly #inside: number;
+  readonly since: number;
+  readonly toGuest = new Tally();
+  readonly fromGuest = new Tally();
   #lastUsed: number;
   #isAnswered = false;
 
@@ -102,7 +107,16 @@ export class LoopbackSession {
     this.#batch = batch;
     this.#outside = outside;
     this.#inside = inside;
+    this.since = now;
     this.#lastUsed = now;
+  }
+
+  get fds(): { readonly outside: number; readonly inside: number } {
+    return { outside: this.#outside, inside: this.#inside };
+  }
+
+  get isAnswered(): boolean {
+    return this.#isAnswered;
   }
 
   get expires(): number {
@@ -116,7 +130,7 @@ export class LoopbackSession {
   /** Passes on what was received for it by another socket. */
   deliver(index: number, now: number): void {
     this.#lastUsed = now;
-    this.#batch.send(this.#inside, index, 1);
+    this.#batch.send(this.#inside, index, 1, this.toGuest);
   }
 
   /** Passes on what a socket has, at most a turn's worth. */
@@ -127,7 +141,7 @@ export class LoopbackSession {
       if (received === 0) return;
       this.#lastUsed = now;
       this.#isAnswered ||= isInside;
-      this.#batch.send(to, 0, received);
+      this.#batch.send(to, 0, received, isInside ? this.fromGuest : this.toGuest);
     }
   }
 

@@ -5,14 +5,19 @@ import { native } from "../sys/native.js";
 import {
   type Accepted,
   connectSocket,
+  localAddress,
   openSessionSocket,
+  peerAddress,
   resetSocket,
+  roundTripTime,
   type ScopedEndpoint,
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
+import type { FlowRecord } from "./flow-record.js";
 import { DatagramBatch, LoopbackSession } from "./loopback-session.js";
 import type { PublishedRule } from "./published.js";
 import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
+import type { Uploads } from "./tcp.js";
 
 /** Clients of one guest's loopback at a time: each takes two descriptors. */
 const MOST_CONNECTIONS = 8_192;
@@ -38,6 +43,8 @@ interface Connection {
   readonly rule: PublishedRule;
   readonly spliced: SplicedConnection;
   readonly untried: Address[];
+  /** When it began, in ms of the loop's clock. */
+  readonly since: number;
   queued: boolean;
 }
 
@@ -65,7 +72,10 @@ export class LoopbackRelay {
   #ready: number[] = [];
   #connections = 0;
   #expireAt = -1;
-  #moved = 0;
+  /** Bytes of TCP since the beginning, to the clients and to the guest. */
+  #outwards = 0;
+  #inwards = 0;
+  #told = 0;
 
   constructor(context: LoopbackContext) {
     this.#context = context;
@@ -73,13 +83,36 @@ export class LoopbackRelay {
 
   /** Bytes of TCP moved since the last call. */
   takeMoved(): number {
-    const moved = this.#moved;
-    this.#moved = 0;
+    const { sent, received } = this.volume;
+    const moved = sent + received - this.#told;
+    this.#told += moved;
     return moved;
   }
 
+  /** Bytes of TCP since the beginning, from the guest and to it. */
+  get volume(): { readonly sent: number; readonly received: number } {
+    return { sent: this.#outwards, received: this.#inwards };
+  }
+
+  /** What the guest has under way to clients. */
+  uploads(): Uploads {
+    const uploads = this.#links.flatMap((link) =>
+      link?.kind === "connection" ? [link.spliced.upload] : [],
+    );
+    return {
+      open: uploads.filter(({ isOpen }) => isOpen).length,
+      blocked: uploads.some(({ isBlocked }) => isBlocked),
+      sent: this.#outwards,
+    };
+  }
+
+  /** The clients there are, each as it is when it is asked for. */
+  *records(): Generator<FlowRecord> {
+    for (const link of this.#links) if (link !== undefined) yield recordOf(link);
+  }
+
   /** Joins a client of a published port to the guest; one that is refused there is reset. */
-  connect(client: Accepted, rule: PublishedRule): void {
+  connect(client: Accepted, rule: PublishedRule, now: number): void {
     const untried = addressesFor(rule);
     const inside = this.#connections < MOST_CONNECTIONS ? this.#dial(untried, rule) : -Errno.ENFILE;
     if (inside < 0) {
@@ -91,8 +124,8 @@ export class LoopbackRelay {
     }
     native.setsockopt(client.fd, Socket.LevelTcp, Socket.NoDelay, 1);
     const spliced = new SplicedConnection(this.#pipes, client.fd, inside);
-    const link: Connection = { kind: "connection", rule, spliced, untried, queued: false };
-    const id = this.#add(link);
+    const kind = "connection" as const;
+    const id = this.#add({ kind, rule, spliced, untried, since: now, queued: false });
     this.#connections += 1;
     native.watch(client.fd, SPLICE_EVENTS, this.#token(id, false));
     native.watch(inside, SPLICE_EVENTS, this.#token(id, true));
@@ -181,7 +214,7 @@ export class LoopbackRelay {
 
   close(): void {
     for (const link of this.#links) {
-      if (link?.kind === "connection") link.spliced.reset();
+      if (link?.kind === "connection") link.spliced.close();
       else link?.session.close();
     }
     this.#links.length = 0;
@@ -228,8 +261,11 @@ export class LoopbackRelay {
   }
 
   #transfer(id: number, link: Connection): void {
+    const before = link.spliced.volume;
     const progress = link.spliced.transfer();
-    this.#moved += link.spliced.takeMoved();
+    const { outwards, inwards } = link.spliced.volume;
+    this.#outwards += outwards - before.outwards;
+    this.#inwards += inwards - before.inwards;
     if (progress === "over") {
       this.#end(id);
     } else if (progress === "more" && !link.queued) {
@@ -312,6 +348,29 @@ export class LoopbackRelay {
     this.#links[id] = undefined;
     this.#ended.push(id);
   }
+}
+
+function recordOf(link: Connection | Session): FlowRecord {
+  const { outside, inside } = link.kind === "session" ? link.session.fds : link.spliced.fds;
+  const { guest, guestPort } = link.rule;
+  const common = {
+    direction: "inbound" as const,
+    guest: { own: { address: guest, port: guestPort }, peer: localAddress(inside) },
+    host: { own: localAddress(outside), peer: peerAddress(outside) },
+  };
+  if (link.kind === "session") {
+    const { isAnswered, fromGuest, toGuest, since } = link.session;
+    const state = isAnswered ? ("answered" as const) : ("unanswered" as const);
+    return { ...common, protocol: "udp", state, fromGuest, toGuest, since, roundTripTime: null };
+  }
+  const { spliced, since } = link;
+  const { outwards, inwards } = spliced.volume;
+  return {
+    ...{ ...common, since, protocol: "tcp", state: spliced.state },
+    fromGuest: { bytes: outwards, packets: 0 },
+    toGuest: { bytes: inwards, packets: 0 },
+    roundTripTime: roundTripTime(outside),
+  };
 }
 
 /** Servers for "localhost" often have 127.0.0.1 alone, while its clients try ::1 first. */

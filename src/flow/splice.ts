@@ -1,6 +1,7 @@
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { resetSocket } from "../sys/socket.js";
+import type { FlowState } from "./flow-record.js";
 
 /** One registration for a socket's whole life; edges are remembered. */
 export const SPLICE_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
@@ -57,6 +58,8 @@ class End {
   /** Holds what was read here and not written on the other side yet. */
   pipe: Pipe | null = null;
   held = 0;
+  /** Bytes written to it. */
+  taken = 0;
 
   constructor(fd: number) {
     this.fd = fd;
@@ -75,7 +78,6 @@ export class SplicedConnection {
   readonly #pipes: PipePool;
   readonly #outside: End;
   readonly #inside: End;
-  #moved = 0;
 
   /** @param outside @param inside handles, the connection's from now on; inside may be connecting */
   constructor(pipes: PipePool, outside: number, inside: number) {
@@ -90,8 +92,8 @@ export class SplicedConnection {
     this.#inside.fd = fd;
   }
 
-  get insideFd(): number {
-    return this.#inside.fd;
+  get fds(): { readonly outside: number; readonly inside: number } {
+    return { outside: this.#outside.fd, inside: this.#inside.fd };
   }
 
   /** Whether the inside has answered. */
@@ -99,11 +101,21 @@ export class SplicedConnection {
     return this.#inside.writable || this.#inside.readable;
   }
 
-  /** Bytes moved since the last call. */
-  takeMoved(): number {
-    const moved = this.#moved;
-    this.#moved = 0;
-    return moved;
+  /** Bytes that each side has taken since the beginning. */
+  get volume(): { readonly outwards: number; readonly inwards: number } {
+    return { outwards: this.#outside.taken, inwards: this.#inside.taken };
+  }
+
+  /** Whether the guest may have more to say, and whether that waits for the client to take some. */
+  get upload(): { readonly isOpen: boolean; readonly isBlocked: boolean } {
+    const isOpen = this.isConnected && !this.#outside.shut;
+    return { isOpen, isBlocked: isOpen && !this.#outside.writable };
+  }
+
+  get state(): FlowState {
+    if (!this.isConnected) return "connecting";
+    if (this.#inside.ended) return this.#outside.ended ? "closing" : "guest-ended";
+    return this.#outside.ended ? "host-ended" : "established";
   }
 
   /** Notes an epoll event of a socket; transfer() acts on it. @returns false when it is reset */
@@ -127,6 +139,17 @@ export class SplicedConnection {
       return "over";
     }
     return outwards === "more" || inwards === "more" ? "more" : "idle";
+  }
+
+  /** Ends it: a client to whom all has been sent gets that still, others are reset. */
+  close(): void {
+    if (!this.#outside.shut) {
+      this.reset();
+      return;
+    }
+    native.close(this.#outside.fd);
+    resetSocket(this.#inside.fd);
+    this.#release(this.#outside);
   }
 
   /** Both peers see a reset. */
@@ -182,7 +205,7 @@ export class SplicedConnection {
     const moved = native.splice(from.pipe.readEnd, to.fd, from.held);
     if (moved > 0) {
       from.held -= moved;
-      this.#moved += moved;
+      to.taken += moved;
       return "more";
     }
     if (moved !== -Errno.EAGAIN) return "over";

@@ -1,5 +1,6 @@
 import { link } from "../lab/addresses.ts";
 import { isSlipway } from "../lab/product.ts";
+import { ask, userDirectory } from "./api-client.ts";
 import { withAttached } from "./attached.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
@@ -184,4 +185,59 @@ test("with --publish-auto, what listens on the loopback alone is published, too"
       expect((await server.accept()).client.address).toBe(seen);
     }
   });
+});
+
+test("list_flows tells of clients, TCP and UDP", async ({ lab }) => {
+  const socket = `${await userDirectory(lab)}/loopback.sock`;
+  const ports = ["-p", "8145:8145", "-p", "8145:8145/udp", "--api-socket", socket];
+  await withAttached(lab, ["--publish-to-loopback", ...ports], async ({ agent }) => {
+    const server = await agent.listen("127.0.0.1", 8145);
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8145 });
+    const inside = await server.accept();
+    await outside.write("hello");
+    await inside.read(5);
+    await inside.write("abc");
+    await outside.read(3);
+    const udp = await agent.udp("127.0.0.1", 8145);
+    const client = await lab.world.agent.udp(link.world);
+    await client.send({ address: link.host, port: 8145 }, "datagram");
+    await udp.receive();
+    const ends = (port: number, seen: unknown) => ({
+      guest: { addr: "127.0.0.1", port: 8145, peer_addr: "127.0.0.1", peer_port: seen },
+      host: { addr: link.host, port: 8145, peer_addr: link.world, peer_port: port },
+    });
+    expect(await ask(lab, socket, { execute: "list_flows" })).toMatchObject({
+      return: {
+        flows: [
+          {
+            ...{ proto: "tcp", direction: "inbound", state: "established" },
+            ...ends(outside.client.port, inside.client.port),
+            ...{ from_guest: { bytes: 3 }, to_guest: { bytes: 5 }, rtt_us: expect.any(Number) },
+          },
+          {
+            ...{ proto: "udp", direction: "inbound", state: "unanswered" },
+            ...ends(client.endpoint.port, expect.any(Number)),
+            ...{ from_guest: { bytes: 0, packets: 0 }, to_guest: { bytes: 8, packets: 1 } },
+          },
+        ],
+      },
+    });
+    await inside.end();
+    await outside.end();
+    await expect
+      .poll(async () => JSON.stringify(await ask(lab, socket, { execute: "list_flows" })))
+      .not.toContain('"tcp"');
+  });
+});
+
+test("what COMMAND sent last arrives", async ({ lab }) => {
+  const send = "TCP-LISTEN:8146,bind=127.0.0.1";
+  const command = ["socat", "-u", "OPEN:/dev/zero,readbytes=5000000", send];
+  const options = ["--no-ipv6", "-P", "--publish-to-loopback"];
+  const process = lab.host.slipway(["run", ...options, "--", ...command]);
+  await expect.poll(() => process.stderr, { timeout: 10_000 }).toMatch(/published .*:8146 /);
+  const outside = await lab.world.agent.connect({ address: link.host, port: 8146 });
+  const received = outside.receive(5_000_000, 20);
+  await process.ended(10_000);
+  expect((await received).bytes).toBe(5_000_000);
 });
