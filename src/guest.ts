@@ -36,7 +36,7 @@ import { TokenKind, tokenOf } from "./sys/token.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
 import { IcmpError } from "./wire/icmp.js";
-import { IpProtocol } from "./wire/ip.js";
+import { emitIp, IpProtocol, ipHeaderLength } from "./wire/ip.js";
 import { emitBareAck, TCP_HEADER_LENGTH } from "./wire/tcp.js";
 import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
 
@@ -590,7 +590,30 @@ export class Guest {
     this.#relay(frame);
   }
 
+  /**
+   * TCP behind options or extension headers, or put together of fragments: the stack, which reads
+   * plain headers alone, gets it behind one.
+   */
+  #inputPlain(frame: Frame): void {
+    const { bytes, headroom, buffer } = this.#stack;
+    const { family, source, destination, trafficClass, hopLimit, transportLength } = frame;
+    const ethernet = buffer + headroom;
+    const ip = ethernet + ETHERNET_HEADER_LENGTH;
+    const tcp = ip + ipHeaderLength(family);
+    bytes.copyWithin(ethernet, frame.offset, frame.ipOffset);
+    bytes.copyWithin(tcp, frame.transportOffset, frame.transportOffset + transportLength);
+    const protocol = IpProtocol.Tcp;
+    emitIp(bytes, ip, source, destination, protocol, transportLength, hopLimit, trafficClass);
+    const verdict = this.#stack.input(tcp - buffer + transportLength);
+    if (verdict === Input.Taken) return;
+    this.drops.count(verdict < 0 ? (verdict as DropReason) : DropReason.IpUnknownProtocol);
+  }
+
   #relay(frame: Frame): void {
+    if (frame.protocol === IpProtocol.Tcp) {
+      this.#inputPlain(frame);
+      return;
+    }
     if (!this.#datagrams.carries(frame)) {
       this.drops.count(
         frame.etherType === EtherType.Arp ? DropReason.ArpNotForUs : DropReason.IpUnknownProtocol,

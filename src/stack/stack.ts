@@ -37,16 +37,14 @@ export class StackFault extends Error {}
 
 /** ABI_DROP_… as the drop reasons that everybody counts by, indexed by the negated number. */
 const DROP_REASONS: readonly DropReason[] = [
-  DropReason.IpTruncated, // no reason has number 0
-  DropReason.IpTruncated,
-  DropReason.IpBadHeaderLength,
+  DropReason.IpBadLength, // no reason has number 0
+  DropReason.IpBadLength,
   DropReason.TcpBadHeader,
   DropReason.TcpBadChecksum,
   DropReason.LimitMemory,
   DropReason.LimitFlows,
   DropReason.LimitQuota,
   DropReason.IpBadDestination,
-  DropReason.IpFragment,
 ];
 
 /** What input() made of a frame when it was not dropped. */
@@ -143,7 +141,7 @@ export class Stack {
   /**
    * Processes the frame in the buffer.
    * @param length with the headroom
-   * @returns Input.Taken, Input.Pass (not TCP: it is still in the buffer), or why it was dropped
+   * @returns Input.Taken, Input.Pass (not TCP behind a plain IP header: it is still in the buffer), or why it was dropped
    */
   input(length: number): number {
     const verdict = this.#exports.input(length);

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DropCounters, DropReason, dropReasonName } from "../../src/base/drop.js";
 
@@ -6,6 +7,15 @@ const reasons = Object.values(DropReason);
 describe("DropReason", () => {
   it("numbers the reasons -1, -2, … without a gap", () => {
     expect([...reasons].sort((a, b) => b - a)).toEqual(reasons.map((_, index) => -1 - index));
+  });
+
+  it("has none that nothing counts", () => {
+    const root = new URL("../../src/", import.meta.url);
+    const files = readdirSync(root, { recursive: true, encoding: "utf8" });
+    const sources = files.filter((file) => file.endsWith(".ts") && file !== "base/drop.ts");
+    const text = sources.map((file) => readFileSync(new URL(file, root), "utf8")).join("\n");
+    const used = new Set([...text.matchAll(/DropReason\.(\w+)/g)].map(([, key]) => key));
+    expect(Object.keys(DropReason).filter((key) => !used.has(key))).toEqual([]);
   });
 
   it("has a kebab-case name for each, no two alike", () => {

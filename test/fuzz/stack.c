@@ -385,6 +385,10 @@ static uint32_t put_ip(uint8_t *frame, uint32_t index, uint32_t length) {
 
 static void put_checksum(uint8_t *frame, uint32_t ip_header, uint32_t length, bool leave) {
   uint8_t *ip = frame + VNET + 14, *tcp = ip + ip_header;
+  if (ip_header == 20) {
+    put16(ip + 10, 0);
+    put16(ip + 10, ~sum(0, ip, 20));
+  }
   put16(tcp + 16, 0);
   uint32_t pseudo = pseudo_sum(ip, ip_header == 40, length);
   frame[0] = leave; /* VIRTIO_NET_HDR_F_NEEDS_CSUM */

@@ -1,5 +1,6 @@
 import { Address, type Family } from "../../src/base/address.js";
 import { FlowEvent, TICK_INTERVAL } from "../../src/stack/stack.js";
+import { addToSum, complement } from "../../src/wire/checksum.js";
 import { Endpoint } from "./netsim.js";
 
 export const Flag = { Fin: 1, Syn: 2, Rst: 4, Push: 8, Ack: 16, Urgent: 32 } as const;
@@ -122,6 +123,7 @@ export class HandmadeGuest {
       frame.set([64, 6], ip + 8);
       guest.write(frame, ip + 12);
       peer.write(frame, ip + 16);
+      frame.writeUInt16BE(complement(addToSum(0, frame, ip, 20)), ip + 10);
     } else {
       frame.writeUInt16BE(0x86dd, VNET + 12);
       frame[ip] = 0x60;

@@ -27,15 +27,13 @@
 /* What input() says of a frame. */
 #define ABI_INPUT_TAKEN 0
 #define ABI_INPUT_PASS 1
-#define ABI_DROP_SHORT (-1)
-#define ABI_DROP_IP_HEADER (-2)
-#define ABI_DROP_TCP_HEADER (-3)
-#define ABI_DROP_TCP_CHECKSUM (-4)
-#define ABI_DROP_NO_MEMORY (-5)
-#define ABI_DROP_FLOW_LIMIT (-6)
-#define ABI_DROP_OVER_QUOTA (-7)
-#define ABI_DROP_ADDRESS (-8)
-#define ABI_DROP_FRAGMENT (-9)
+#define ABI_DROP_LENGTH (-1)
+#define ABI_DROP_TCP_HEADER (-2)
+#define ABI_DROP_TCP_CHECKSUM (-3)
+#define ABI_DROP_NO_MEMORY (-4)
+#define ABI_DROP_FLOW_LIMIT (-5)
+#define ABI_DROP_OVER_QUOTA (-6)
+#define ABI_DROP_ADDRESS (-7)
 
 /* Indices of the statistics array. */
 #define ABI_STAT_FLOWS 0

@@ -98,15 +98,18 @@ void packet_buffer_give(uint8_t *frame) { heap_free(buffer_of(frame)); }
 
 /* ---- in ---- */
 
+/*
+ * Plain headers alone are read here, as all but every segment has them. TypeScript looks at what is
+ * wrong, and says why; what has options, extension headers or is a fragment comes again without.
+ */
 static int32_t parse_ipv4(struct segment *segment, uint32_t available) {
   const uint8_t *ip = segment->ip;
-  if (available < IP_HLEN || ip[0] >> 4 != 4) return ABI_DROP_IP_HEADER;
-  uint32_t header = (ip[0] & 15u) * 4, total = load16(ip + 2);
-  if (header < IP_HLEN || total < header || total > available) return ABI_DROP_IP_HEADER;
-  if (ip[9] != IP_PROTO_TCP) return ABI_INPUT_PASS;
-  if (load16(ip + 6) & 0x3fff) return ABI_DROP_FRAGMENT;
-  segment->ip_header = header;
-  segment->length = total - header;
+  if (available < IP_HLEN || ip[0] != 0x45 || ip[9] != IP_PROTO_TCP) return ABI_INPUT_PASS;
+  uint32_t total = load16(ip + 2);
+  if (total < IP_HLEN || total > available || load16(ip + 6) & 0x3fff) return ABI_INPUT_PASS;
+  if (checksum_fold(checksum_add(0, ip, IP_HLEN)) != 0xffff) return ABI_INPUT_PASS;
+  segment->ip_header = IP_HLEN;
+  segment->length = total - IP_HLEN;
   IP_SET_TYPE_VAL(segment->tuple.guest, IPADDR_TYPE_V4);
   IP_SET_TYPE_VAL(segment->tuple.peer, IPADDR_TYPE_V4);
   memcpy(&ip_2_ip4(&segment->tuple.guest)->addr, ip + 12, 4);
@@ -116,10 +119,9 @@ static int32_t parse_ipv4(struct segment *segment, uint32_t available) {
 
 static int32_t parse_ipv6(struct segment *segment, uint32_t available) {
   const uint8_t *ip = segment->ip;
-  if (available < IP6_HLEN || ip[0] >> 4 != 6) return ABI_DROP_IP_HEADER;
+  if (available < IP6_HLEN || ip[0] >> 4 != 6 || ip[6] != IP_PROTO_TCP) return ABI_INPUT_PASS;
   uint32_t payload = load16(ip + 4);
-  if (payload + IP6_HLEN > available) return ABI_DROP_IP_HEADER;
-  if (ip[6] != IP_PROTO_TCP) return ABI_INPUT_PASS;
+  if (payload + IP6_HLEN > available) return ABI_INPUT_PASS;
   segment->ip_header = IP6_HLEN;
   segment->length = payload;
   IP_SET_TYPE_VAL(segment->tuple.guest, IPADDR_TYPE_V6);
@@ -173,7 +175,8 @@ static void end_options(uint8_t *options, uint32_t length, bool is_syn) {
 
 static int32_t parse_segment(struct segment *segment, uint32_t length) {
   uint8_t *frame = current->frame;
-  if (length < FRAME_HEADER || length > ABI_FRAME_CAPACITY) return ABI_DROP_SHORT;
+  if (length > ABI_FRAME_CAPACITY) return ABI_DROP_LENGTH;
+  if (length < FRAME_HEADER) return ABI_INPUT_PASS;
   memset(&segment->tuple, 0, sizeof segment->tuple);
   segment->source_mac = frame + ABI_VNET_HEADER_SIZE + 6;
   segment->ip = frame + FRAME_HEADER;
