@@ -47,26 +47,26 @@ async function answers(lab: Lab, agent: Agent): Promise<void> {
 
 const test = base.runIf(isSlipway);
 
-describe("a trap in WASM", () => {
-  /**
-   * Overwrites the beginning of the stack's memory in the running process: its static data. The memory
-   * of a former stack may still be there.
-   */
-  async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
-    const memories = (await lab.host.root.output(["cat", `/proc/${helper.pid}/maps`]))
-      .split("\n")
-      .map((line) => /^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *$/.exec(line))
-      .map((match) => [Number(`0x${match?.[1]}`), Number(`0x${match?.[2]}`)])
-      .filter(([start, end]) => end - start === 256 * mebibyte);
-    const block = 65_536;
-    for (const [start] of memories) {
-      const to = [`of=/proc/${helper.pid}/mem`, `seek=${start / block}`, "conv=notrunc"];
-      await lab.host.root.shell(
-        `tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none`,
-      );
-    }
+/**
+ * Overwrites the beginning of the stack's memory in the running process: its static data. The memory
+ * of a former stack may still be there.
+ */
+async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
+  const memories = (await lab.host.root.output(["cat", `/proc/${helper.pid}/maps`]))
+    .split("\n")
+    .map((line) => /^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *$/.exec(line))
+    .map((match) => [Number(`0x${match?.[1]}`), Number(`0x${match?.[2]}`)])
+    .filter(([start, end]) => end - start === 256 * mebibyte);
+  const block = 65_536;
+  for (const [start] of memories) {
+    const to = [`of=/proc/${helper.pid}/mem`, `seek=${start / block}`, "conv=notrunc"];
+    await lab.host.root.shell(
+      `tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none`,
+    );
   }
+}
 
+describe("a trap in WASM", () => {
   test("costs the guest its connections; what is published goes on; the fourth ends the process", async ({
     lab,
   }) => {
@@ -218,6 +218,17 @@ test("a guest that comes again with another MAC, by DHCP, is found", async ({ la
   await answers(lab, agent);
   await asksPublished();
   await guest.close();
+});
+
+test("a full disk, or whatever takes no more output, ends nothing", async ({ lab }) => {
+  const program = lab.host.stage.inside(join(root, "bin/slirp4netns"));
+  const helper = ["sh", "-c", 'exec "$@" >/dev/full 2>/dev/full', "sh", program];
+  await using guest = await lab.guest({ helper, options: ["--stats"] });
+  const agent = await guest.agent();
+  await answers(lab, agent);
+  await corrupt(lab, guest);
+  await agent.refusal({ address: served.services, port: 9 });
+  await answers(lab, agent);
 });
 
 describe("with system calls that fail at random", () => {

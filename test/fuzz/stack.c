@@ -62,7 +62,7 @@ FROM_STACK(flow_release) void stack_flow_release(uint32_t id);
 #define BLOCKS_AT_REST 3
 #define TUPLES 16
 #define IDS 64
-#define HELD 4
+#define HELD 64 /* more than there are */
 #define FRAME_MOST (ABI_FRAME_CAPACITY - 512)
 #define VNET ABI_VNET_HEADER_SIZE
 #define FIRST_PORT 40000
@@ -598,10 +598,13 @@ static void turn(const struct step *step) {
   stack_flush_acks();
 }
 
-static void hold_buffer(const struct step *step) {
-  uint32_t *slot = &held[step->tuple % HELD];
-  if (*slot) stack_buffer_give(at(*slot));
-  *slot = step->choice & 1 ? stack_buffer_take() : 0;
+/* Buffers that TypeScript keeps, up to all that there are; or gives back. */
+static void hold_buffers(const struct step *step) {
+  for (uint32_t i = 0; i <= step->length % HELD; i++) {
+    uint32_t *slot = &held[(step->tuple + i) % HELD];
+    if (*slot) stack_buffer_give(at(*slot));
+    *slot = step->choice & 1 ? stack_buffer_take() : 0;
+  }
 }
 
 /* Past the retransmission time-outs with the long ones. */
@@ -619,7 +622,7 @@ static void carry_out(const struct step *step) {
     case 1: patch(step); return;
     case 2: resize(step); return;
     case 3: failures_due = step->choice % 32; break;
-    case 4: hold_buffer(step); break;
+    case 4: hold_buffers(step); break;
     case 5: pass_time(step); break;
     case 6: turn(step); break;
     case 7:
