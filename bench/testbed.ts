@@ -18,7 +18,9 @@ export const HOST_LOOPBACK = "127.0.0.1";
 
 export interface Testbed extends AsyncDisposable {
   readonly programs: Programs;
-  /** Where the guest finds a server of the host's loopback. */
+  /** Where servers for the guest listen. */
+  readonly serverAddress: string;
+  /** Where the guest finds them. */
   readonly hostAddress: string;
   /** Null on plain loopback. */
   readonly helper: HelperMeter | null;
@@ -64,6 +66,7 @@ export async function createTestbed(
   const owned = scope.move();
   return {
     programs,
+    serverAddress: HOST_LOOPBACK,
     hostAddress: GATEWAY,
     helper: new HelperMeter(running),
     startOnHost: (argv) => launcher.start(argv),
@@ -76,6 +79,7 @@ export async function createTestbed(
 export function loopbackTestbed({ launcher, programs }: Workshop): Testbed {
   return {
     programs,
+    serverAddress: HOST_LOOPBACK,
     hostAddress: HOST_LOOPBACK,
     helper: null,
     startOnHost: (argv) => launcher.start(argv),

@@ -66,6 +66,15 @@ export function openTap(namespace: Namespace, name: string, settings: TapSetting
   }
 }
 
+/** Brings up lo, and nothing else. @throws UserError */
+export function setLoopbackUp(namespace: Namespace): void {
+  const agent = native.openAgent(namespace.userns, namespace.netns);
+  if (agent < 0) throw systemFailure(agent, namespace);
+  const result = native.agentNetlink(agent, linkUp(LOOPBACK_IFINDEX, {}));
+  native.closeAgent(agent);
+  if (result < 0) throw settingFailure(result, "bring up lo", namespace);
+}
+
 /** Whether a namespace has an interface of that name. @throws UserError */
 export function hasInterface(namespace: Namespace, name: string): boolean {
   const agent = native.openAgent(namespace.userns, namespace.netns);

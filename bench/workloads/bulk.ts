@@ -19,7 +19,7 @@ export async function measureBulk(bed: Testbed, transfer: Transfer): Promise<Met
 /** The transfer alone, as load for something else. */
 export async function runBulk(bed: Testbed, transfer: Transfer): Promise<TransferResult> {
   const port = await freePort();
-  await using server = bed.startOnHost(serverCommand(port, HOST_LOOPBACK));
+  await using server = bed.startOnHost(serverCommand(port, bed.serverAddress));
   await untilListening(server);
   await using client = bed.startInGuest(clientCommand(bed.hostAddress, port, transfer));
   return await transferResult(client, transfer);

@@ -5,7 +5,7 @@ import type { Workload } from "../cells.ts";
 import type { Transfer } from "../iperf3.ts";
 import type { Program } from "../launch.ts";
 import type { Metrics } from "../metrics.ts";
-import { HOST_LOOPBACK, helperCost, type Testbed } from "../testbed.ts";
+import { helperCost, type Testbed } from "../testbed.ts";
 import { runBulk } from "./bulk.ts";
 
 const resultSchema = v.object({
@@ -111,7 +111,7 @@ async function withLoad<T>(
 ): Promise<T> {
   const { load } = bed.programs;
   const serve = workload.startsWith("datagrams") ? "serve-datagrams" : "serve";
-  await using server = bed.startOnHost([load, serve, HOST_LOOPBACK]);
+  await using server = bed.startOnHost([load, serve, bed.serverAddress]);
   const port = await server.line();
   const numbers = details.map((n) => `${n}`);
   await using client = bed.startInGuest([load, workload, bed.hostAddress, port, ...numbers]);

@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.js";
+import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
 import type { Guest } from "../guest.js";
 import { Loop } from "../loop.js";
@@ -8,7 +9,6 @@ import { places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
-import { openPort } from "./member-taps.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { publishPort } from "./publish.js";
 import { parsePublish } from "./publish-option.js";

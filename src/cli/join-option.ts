@@ -4,7 +4,12 @@ import type { PortSpec } from "../protocol/messages.js";
 /** Where `run` puts its command. */
 export type NetworkMode =
   /** A guest of its own, served by this process. */
-  { readonly kind: "slirp" } | { readonly kind: "networks"; readonly ports: readonly PortSpec[] };
+  | { readonly kind: "slirp" }
+  /** The host's own network; lo and nothing else. */
+  | { readonly kind: "host" | "none" }
+  /** The namespaces of a member or process, or the network namespace of a file. */
+  | { readonly kind: "container"; readonly target: string }
+  | { readonly kind: "networks"; readonly ports: readonly PortSpec[] };
 
 /** What belongs to the first network of several. */
 export interface FirstPort {
@@ -12,6 +17,8 @@ export interface FirstPort {
   readonly macAddress: string | null;
   readonly alias: readonly string[];
 }
+
+const MODES = ["slirp", "host", "none"] as const;
 
 const KEYS = ["ip", "ip6", "mac", "alias", "ifname"] as const;
 type Key = (typeof KEYS)[number];
@@ -21,10 +28,10 @@ type Key = (typeof KEYS)[number];
  * @throws UserError
  */
 export function parseNetworkMode(texts: readonly string[], first: FirstPort): NetworkMode {
-  const isSlirp = texts.length === 0 || (texts.length === 1 && texts[0] === "slirp");
-  if (isSlirp) {
+  const alone = texts.length > 1 ? null : modeOf(texts[0] ?? "slirp");
+  if (alone !== null) {
     const isAsked = first.ip.length > 0 || first.alias.length > 0 || first.macAddress !== null;
-    if (!isAsked) return { kind: "slirp" };
+    if (!isAsked) return alone;
     throw new UserError(
       "--ip, --mac-address and --alias are for a place on a network: give --network NAME, too",
       2,
@@ -41,14 +48,19 @@ export function parseNetworkMode(texts: readonly string[], first: FirstPort): Ne
   return { kind: "networks", ports: [both, ...others] };
 }
 
+/** What is no place on a network; null for a place on one. */
+function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" }> | null {
+  const [, target] = /^container:(.+)$/.exec(text) ?? [];
+  if (target !== undefined) return { kind: "container", target };
+  const kind = MODES.find((each) => each === text);
+  return kind === undefined ? null : { kind };
+}
+
 function parsePort(text: string): PortSpec {
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
-  if (network === "" || network === "slirp") {
-    throw new UserError(`--network ${text}: write it like web or web:ip=10.89.1.5,alias=db`, 2);
-  }
-  if (network === "host" || network === "none" || network === "container") {
+  if (network === "" || modeOf(text) !== null) {
     throw new UserError(
-      `--network ${network} is not there yet: give a network's name, bridge or slirp`,
+      `--network ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: stand alone`,
       2,
     );
   }

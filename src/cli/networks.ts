@@ -1,15 +1,13 @@
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
+import { connect } from "../client/connect.js";
 import { Session } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
-import type { MemberReport, NamespaceRef, NetworkReport, PortSpec } from "../protocol/messages.js";
-import { namespaceRef } from "../protocol/namespaces.js";
+import type { MemberReport, NetworkReport } from "../protocol/messages.js";
 import { type Places, places } from "../protocol/places.js";
-import { native } from "../sys/native.js";
 import { formatAll, type OutputOptions, tableOf } from "./format.js";
-import { openPort } from "./member-taps.js";
 import type { DaemonRequest } from "./network-commands.js";
 
 const STDOUT = 1;
@@ -60,7 +58,7 @@ async function carryOut(request: DaemonRequest, session: Session): Promise<strin
     case "prune":
       return (await session.request("network.prune", {})).map((name) => `${name}\n`).join("");
     case "connect":
-      return connect(session, request.port, request.name, request.target);
+      return connectText(session, request);
     case "disconnect":
       await session.request("member.disconnect", request);
       return "";
@@ -132,54 +130,12 @@ function membersText(members: readonly MemberReport[], output: OutputOptions): s
   );
 }
 
-/** Enters the namespace, opens the TAP there, and gives it to the daemon. */
-async function connect(
+async function connectText(
   session: Session,
-  port: PortSpec,
-  name: string | null,
-  target: string,
+  { port, name, target }: Extract<DaemonRequest, { action: "connect" }>,
 ): Promise<string> {
-  const namespace = await namespaceOfTarget(session, target);
-  const given = await session.request("member.join", {
-    ...{ name, namespace, stays: true, ports: [port] },
-  });
-  const [place] = given.ports;
-  try {
-    const { ifname, tap } = openPort(namespace, place);
-    const attached = { member: given.id, network: place.network, ifname, namespace: null };
-    try {
-      await session.request("member.attach", attached, tap);
-    } finally {
-      native.close(tap);
-    }
-    const addresses = place.addresses.map(({ address }) => address).join(", ");
-    return `${given.name} is on ${place.network} as ${ifname}: ${addresses}\n`;
-  } catch (error) {
-    await session.request("member.disconnect", { network: place.network, member: given.id });
-    throw error;
-  }
-}
-
-async function namespaceOfTarget(session: Session, target: string): Promise<NamespaceRef> {
-  if (target.includes("/")) return refOf(target, target, null);
-  if (/^\d+$/.test(target)) return refOf(target, `/proc/${target}/ns/net`, Number(target));
-  const members = await session.request("member.list", {});
-  const pid = members.find((member) => member.name === target)?.pid ?? null;
-  if (pid !== null) return refOf(target, `/proc/${pid}/ns/net`, pid);
-  throw new UserError(
-    `there is no member ${target}: give a process, a member, or the file of a namespace`,
-  );
-}
-
-function refOf(target: string, netns: string, pid: number | null): NamespaceRef {
-  try {
-    return namespaceRef(netns, null, pid);
-  } catch {
-    const what = pid === null ? target : `process ${pid}`;
-    throw new UserError(
-      `${what} does not exist, or is another user's: give a running process of yours, or a file such as /proc/PID/ns/net`,
-    );
-  }
+  const { member, network, ifname, addresses } = await connect(session, { port, name, target });
+  return `${member} is on ${network} as ${ifname}: ${addresses.join(", ")}\n`;
 }
 
 async function stop(loop: Loop, at: Places): Promise<string> {

@@ -112,7 +112,7 @@ export const option = {
   ),
   network: repeated(
     "--network <network>",
-    "a network's name, with :ip=,mac=,alias=,ifname= behind it, repeatable; bridge; or slirp, the default",
+    "a network's name, with :ip=,mac=,alias=,ifname= behind it, repeatable; bridge; host; none; container:NAME|PID|PATH; or slirp, the default",
   ),
   name: new Option("--name <name>", "by which other members of its networks find it"),
   ip: repeated("--ip <address>", "its address on the first network, one of each family"),

@@ -5,6 +5,7 @@ import { log } from "../base/log.js";
 import type { Session, SessionEnd } from "../client/session.js";
 import { Session as Sessions } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
+import { openPort, type PortTap } from "../client/taps.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, JoinSpec, NamespaceRef } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
@@ -12,7 +13,6 @@ import { type Places, places } from "../protocol/places.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { accompany } from "./jobs.js";
-import { openPort, type PortTap } from "./member-taps.js";
 import { guestResolvConf, RESOLV_CONF } from "./network.js";
 import { spawnHeld } from "./spawn.js";
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
+import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
@@ -15,6 +16,7 @@ import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { accompany } from "./jobs.js";
+import type { NetworkMode } from "./join-option.js";
 import { startLogging } from "./logging.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
@@ -41,7 +43,31 @@ export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
   const { mode } = options;
   if (mode.kind === "slirp") await runAlone(options);
-  else await joinNetworks(options, mode.ports);
+  else if (mode.kind === "networks") await joinNetworks(options, mode.ports);
+  else await runElsewhere(options, mode);
+}
+
+/** Where there is no network of ours. */
+async function runElsewhere(
+  { command, keepId, publish }: RunConfig,
+  mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
+): Promise<void> {
+  if (publish.ports.length > 0 || publish.auto !== null) {
+    throw new UserError(
+      `--publish has nothing to publish with --network ${mode.kind}: leave it out`,
+    );
+  }
+  const { runBeside, runIsolated, runOnHost } = await import("./run-beside.js");
+  switch (mode.kind) {
+    case "host":
+      return runOnHost(command);
+    case "none":
+      return runIsolated(command, keepId, (errno) =>
+        failToExecute(command[0], errno, isMissing(command[0])),
+      );
+    case "container":
+      await runBeside(mode.target, command);
+  }
 }
 
 /** The daemon serves the command; this process accompanies it. */

@@ -1,5 +1,6 @@
+import { join } from "node:path";
 import { link, served } from "../lab/addresses.ts";
-import { isSlipway } from "../lab/product.ts";
+import { isSlipway, node, root } from "../lab/product.ts";
 import { DaemonUser, eventually, type Member } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
@@ -235,6 +236,72 @@ describe("slipway run --network", () => {
     const received = incoming.receive();
     expect((await run.ended(20_000)).code).toBe(7);
     expect((await received).bytes).toBe(3_000_000);
+  });
+});
+
+describe("slipway run --network of other kinds", () => {
+  const net = ["readlink", "/proc/self/ns/net"];
+
+  test("host is the host's network", async ({ user, lab }) => {
+    const inside = await user.ok("run", "--network", "host", "--", ...net);
+    expect(inside).toBe(await lab.host.user.output(net));
+  });
+
+  test("none has lo, up, and nothing else", async ({ user }) => {
+    const list = [
+      "sh",
+      "-c",
+      "ip -brief link; ping -c1 -W1 127.0.0.1 > /dev/null; echo $?; exit 5",
+    ];
+    const { code, stdout } = await user.command("run", "--network", "none", "--", ...list);
+    expect(code).toBe(5);
+    expect(stdout).toMatch(/^lo +UNKNOWN [^\n]*\n0\n$/);
+  });
+
+  test("container: is that of a member, a process, or a file", async ({ user, lab }) => {
+    await user.ok("network", "create", "joint");
+    const { namespace } = await user.member("joint", "joined");
+    const wanted = await namespace.output(net);
+    for (const target of ["joined", `${namespace.pid}`]) {
+      expect(await user.ok("run", "--network", `container:${target}`, "--", ...net)).toBe(wanted);
+    }
+    expect(await user.refusal("run", "--network", "container:nobody", "--", ...net)).toContain(
+      "there is no member nobody",
+    );
+    // A file alone tells no user namespace: root's rights over it are needed.
+    const file = `/proc/${namespace.pid}/ns/net`;
+    const entered = await namespace.run(
+      [lab.host.slipwayPath, "run", "--network", `container:${file}`, "--", ...net],
+      { env: user.env },
+    );
+    expect(entered.stdout).toBe(wanted);
+  });
+});
+
+describe("the library", () => {
+  test("does what the commands do", async ({ user, lab }) => {
+    const { pid } = await lab.host.namespace();
+    const script = `
+      const { Slipway, SlipwayError } = require(process.argv[1]);
+      (async () => {
+        const slipway = await Slipway.open();
+        await slipway.createNetwork({ name: "library" });
+        const place = await slipway.connect({ network: "library", aliases: ["lib"] }, ${pid}, "reader");
+        const [{ Name }] = Object.values((await slipway.inspectNetwork("library")).Containers);
+        const refused = await slipway.removeNetwork("library").catch((error) => error);
+        await slipway.disconnect("library", "reader");
+        await slipway.removeNetwork("library");
+        const names = (await slipway.networks()).map((network) => network.Name);
+        console.log(JSON.stringify({ place, Name, refused: refused instanceof SlipwayError, names }));
+        slipway.close();
+      })();
+    `;
+    const library = lab.host.stage.inside(join(root, "dist/client.cjs"));
+    const argv = [lab.host.stage.inside(node), "-e", script, library];
+    const said = JSON.parse(await lab.host.user.output(argv, { env: user.env }));
+    expect(said).toMatchObject({ Name: "reader", refused: true });
+    expect(said.place).toMatchObject({ member: "reader", network: "library", ifname: "eth0" });
+    expect(said.names).not.toContain("library");
   });
 });
 

@@ -1,0 +1,110 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import path from "node:path";
+import { setLoopbackUp } from "../attach.js";
+import { UserError } from "../base/errors.js";
+import { openOrStart } from "../client/start.js";
+import { Loop } from "../loop.js";
+import { places } from "../protocol/places.js";
+import { native } from "../sys/native.js";
+import { accompany } from "./jobs.js";
+import { guestEnvironment, namespaceOf, spawnHeld } from "./spawn.js";
+
+type Command = readonly [file: string, ...args: string[]];
+
+/** `run --network host`: COMMAND takes the place of this process, in the host's network. */
+export function runOnHost(command: Command): never {
+  const [file] = command;
+  const found = findProgram(file);
+  if (found === null)
+    throw new UserError(`command ${file} not found: check its name, or install it`);
+  return become(found, command);
+}
+
+/** `run --network none`: COMMAND in namespaces of its own, where there is lo, up, and nothing else. */
+export function runIsolated(
+  command: Command,
+  keepId: boolean,
+  onExecuteFailure: (errno: number) => never,
+): void {
+  const child = spawnHeld({ command, keepId, resolvConf: "" });
+  setLoopbackUp(namespaceOf(child));
+  const loop = new Loop();
+  loop.start();
+  accompany(child, (status) => process.exit(status));
+  const result = native.releaseSpawned(child.control);
+  if (result < 0) onExecuteFailure(-result);
+}
+
+/**
+ * `run --network container:TARGET`: COMMAND in the namespaces of a member, a process, or in the network
+ * namespace of a file; takes the place of this process.
+ */
+export async function runBeside(target: string, command: Command): Promise<never> {
+  const nsenter = findProgram("nsenter");
+  if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
+  const where = target.includes("/")
+    ? [`--net=${target}`]
+    : [
+        "--target",
+        `${await pidOf(target)}`,
+        "--user",
+        "--mount",
+        "--net",
+        "--preserve-credentials",
+      ];
+  return become(nsenter, ["nsenter", ...where, "--", ...command]);
+}
+
+async function pidOf(target: string): Promise<number> {
+  if (/^\d+$/.test(target)) return existing(Number(target));
+  const loop = new Loop();
+  loop.start();
+  const session = await openOrStart(places(), loop, () => undefined);
+  const members = await session.request("member.list", {});
+  session.close();
+  loop.stop();
+  const pid = members.find(({ name, id }) => name === target || id.startsWith(target))?.pid ?? null;
+  if (pid !== null) return pid;
+  throw new UserError(`there is no member ${target}: slipway ps shows those that are`);
+}
+
+function existing(pid: number): number {
+  try {
+    readFileSync(`/proc/${pid}/stat`);
+    return pid;
+  } catch {
+    throw new UserError(`process ${pid} does not exist: give the PID of a running process`);
+  }
+}
+
+/** Descriptors 0 to 2 stay; Node has made all others close-on-exec. */
+function become(file: string, argv: readonly string[]): never {
+  const environment = Object.fromEntries(
+    guestEnvironment(process.env).map((text) => {
+      const at = text.indexOf("=");
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+  if (process.execve === undefined) {
+    throw new UserError(`this needs Node.js 22.15 or newer, and runs by ${process.version}`);
+  }
+  return process.execve(file, [...argv], environment);
+}
+
+/** As execvp(3) looks for it. */
+function findProgram(name: string): string | null {
+  const { PATH = "/usr/local/bin:/usr/bin:/bin" } = process.env;
+  const candidates = name.includes("/")
+    ? [name]
+    : PATH.split(path.delimiter).map((directory) => path.join(directory, name));
+  return candidates.find(isExecutable) ?? null;
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,112 @@
+import { Loop } from "../loop.js";
+import type {
+  DaemonStatus,
+  MemberReport,
+  NetworkReport,
+  NetworkSpec,
+  PortSpec,
+} from "../protocol/messages.js";
+import { places } from "../protocol/places.js";
+import { connect, type Place } from "./connect.js";
+import type { Session } from "./session.js";
+import { openOrStart } from "./start.js";
+
+export { UserError as SlipwayError } from "../base/errors.js";
+export type {
+  DaemonStatus,
+  MemberReport,
+  NetworkReport,
+  NetworkSpec,
+  PortSpec,
+} from "../protocol/messages.js";
+export type { Place } from "./connect.js";
+
+/** A process has one loop; it runs while somebody is connected. */
+const shared = { loop: new Loop(), users: 0 };
+
+/**
+ * The networks of this user. Every method rejects with a SlipwayError whose message is one line for
+ * the user, as the commands print it.
+ *
+ *     const slipway = await Slipway.open();
+ *     await slipway.createNetwork({ name: "web", ipv6: true });
+ *     await slipway.connect({ network: "web", aliases: ["api"] }, child.pid, "app");
+ *     slipway.close();
+ */
+export class Slipway {
+  readonly #session: Session;
+
+  private constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Speaks to the daemon, which is started if there is none. The process stays alive until close(). */
+  static async open(): Promise<Slipway> {
+    if (shared.users === 0) shared.loop.start();
+    shared.users += 1;
+    try {
+      return new Slipway(await openOrStart(places(), shared.loop, () => undefined));
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  createNetwork(spec: NetworkSpec): Promise<NetworkReport> {
+    return this.#session.request("network.create", spec);
+  }
+
+  networks(): Promise<readonly NetworkReport[]> {
+    return this.#session.request("network.list", {});
+  }
+
+  /** @param name or the beginning of its id */
+  inspectNetwork(name: string): Promise<NetworkReport> {
+    return this.#session.request("network.inspect", { name });
+  }
+
+  async removeNetwork(name: string): Promise<void> {
+    await this.#session.request("network.remove", { name });
+  }
+
+  /** Removes networks without members; gives their names. */
+  pruneNetworks(): Promise<readonly string[]> {
+    return this.#session.request("network.prune", {});
+  }
+
+  members(): Promise<readonly MemberReport[]> {
+    return this.#session.request("member.list", {});
+  }
+
+  /**
+   * Gives a namespace a place on a network, until it dies or is disconnected.
+   * @param target a process of yours, the name of a member, or the file of a network namespace
+   * @param name by which other members find it; absent: one is made up
+   */
+  connect(port: PortSpec, target: number | string, name: string | null = null): Promise<Place> {
+    return connect(this.#session, { port, name, target: `${target}` });
+  }
+
+  async disconnect(network: string, member: string): Promise<void> {
+    await this.#session.request("member.disconnect", { network, member });
+  }
+
+  /** Publishes ports of a member, as `--publish` writes them; gives a line for each that was chosen. */
+  publish(member: string, ports: readonly string[]): Promise<readonly string[]> {
+    return this.#session.request("member.publish", { member, ports: [...ports] });
+  }
+
+  status(): Promise<DaemonStatus> {
+    return this.#session.request("status", {});
+  }
+
+  close(): void {
+    this.#session.close();
+    release();
+  }
+}
+
+function release(): void {
+  shared.users -= 1;
+  if (shared.users === 0) shared.loop.stop();
+}

@@ -1,0 +1,50 @@
+import { describe, expect, test } from "vitest";
+import { type FirstPort, parseNetworkMode } from "../../src/cli/join-option.ts";
+
+const nothing: FirstPort = { ip: [], macAddress: null, alias: [] };
+
+describe("--network", () => {
+  test.each([
+    [[], { kind: "slirp" }],
+    [["slirp"], { kind: "slirp" }],
+    [["host"], { kind: "host" }],
+    [["none"], { kind: "none" }],
+    [["container:db"], { kind: "container", target: "db" }],
+    [["container:/run/netns/x"], { kind: "container", target: "/run/netns/x" }],
+  ])("%j stands alone", (texts, mode) => {
+    expect(parseNetworkMode(texts, nothing)).toEqual(mode);
+  });
+
+  test("names networks, with what is wanted there", () => {
+    const texts = [
+      "web:ip=10.89.1.5,ip6=fd00::5,alias=api,alias=www,mac=02:00:00:00:00:05",
+      "back:ifname=db0",
+    ];
+    const first = { ip: [], macAddress: null, alias: ["app"] };
+    expect(parseNetworkMode(texts, first)).toEqual({
+      kind: "networks",
+      ports: [
+        {
+          network: "web",
+          addresses: ["10.89.1.5", "fd00::5"],
+          aliases: ["api", "www", "app"],
+          mac: "02:00:00:00:00:05",
+          ifname: null,
+        },
+        { network: "back", addresses: [], aliases: [], mac: null, ifname: "db0" },
+      ],
+    });
+  });
+
+  test.each([
+    [["host", "web"], nothing, "stand alone"],
+    [["web", "container:db"], nothing, "stand alone"],
+    [["web:colour=red"], nothing, '"colour=red" is none of ip=, ip6=, mac=, alias=, ifname='],
+    [["web:ip"], nothing, '"ip" is none of'],
+    [[":ip=10.89.1.5"], nothing, "write it like web"],
+    [[], { ...nothing, ip: ["10.89.1.5"] }, "give --network NAME, too"],
+    [["none"], { ...nothing, alias: ["db"] }, "give --network NAME, too"],
+  ])("%j is refused", (texts, first, sentence) => {
+    expect(() => parseNetworkMode(texts, first)).toThrow(sentence);
+  });
+});
