@@ -325,7 +325,9 @@ export class Guest {
 
   /** From now on published ports may lead to the guest's loopback, by sockets made inside. */
   reachLoopback(makeSocket: MakeSocket): void {
-    this.#loopback = new LoopbackRelay({ drops: this.drops, guest: this.#index, makeSocket });
+    const { limits } = this.config;
+    const { drops } = this;
+    this.#loopback = new LoopbackRelay({ limits, drops, guest: this.#index, makeSocket });
     this.forwards.useLoopback(this.#loopback);
   }
 

@@ -1,5 +1,6 @@
 import { Address, type Family } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import type { Limits } from "../base/limits.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
@@ -19,14 +20,12 @@ import type { PublishedRule } from "./published.js";
 import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
 import type { Uploads } from "./tcp.js";
 
-/** Clients of one guest's loopback at a time: each takes two descriptors. */
-const MOST_CONNECTIONS = 8_192;
-const MOST_SESSIONS = 1_024;
-
 /** As socket(2), inside the guest's namespace. @returns a non-blocking handle or a negative errno */
 export type MakeSocket = (domain: number, type: number, protocol: number) => number;
 
 export interface LoopbackContext {
+  /** Each client takes two descriptors. */
+  readonly limits: Pick<Limits, "flows" | "mappings">;
   readonly drops: DropCounters;
   /** Index of the guest in tokens. */
   readonly guest: number;
@@ -114,11 +113,12 @@ export class LoopbackRelay {
   /** Joins a client of a published port to the guest; one that is refused there is reset. */
   connect(client: Accepted, rule: PublishedRule, now: number): void {
     const untried = addressesFor(rule);
-    const inside = this.#connections < MOST_CONNECTIONS ? this.#dial(untried, rule) : -Errno.ENFILE;
+    const { limits, drops } = this.#context;
+    const hasRoom = this.#connections < limits.flows;
+    const inside = hasRoom ? this.#dial(untried, rule) : -Errno.ENFILE;
     if (inside < 0) {
-      this.#context.drops.count(
-        inside === -Errno.ECONNREFUSED ? DropReason.GuestUnreachable : DropReason.LimitFlows,
-      );
+      const isRefused = inside === -Errno.ECONNREFUSED;
+      drops.count(isRefused ? DropReason.GuestUnreachable : DropReason.LimitFlows);
       resetSocket(client.fd);
       return;
     }
@@ -298,7 +298,7 @@ export class LoopbackRelay {
     const key = `${rule.id} ${address} ${port} ${scope} ${asked}`;
     const known = this.#sessions.get(key);
     if (known !== undefined) return this.#sessionAt(known);
-    if (this.#sessions.size >= MOST_SESSIONS) this.#endOldestSession();
+    if (this.#sessions.size >= this.#context.limits.mappings) this.#endOldestSession();
     const local = { address: asked, port: rule.hostPort, scope };
     return this.#openSession(listener, rule, key, { local, client }, now);
   }
