@@ -13,6 +13,7 @@ import {
   pendingError,
   resetSocket,
   roundTripTime,
+  setTrafficClass,
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
@@ -35,6 +36,9 @@ const SOCKET_EVENTS =
 
 /** In ms. */
 const STARVED_WAIT = 10;
+
+/** The traffic class without its ECN bits. */
+const DSCP = 0xfc;
 
 /** What the relay needs of its guest. */
 export interface TcpContext {
@@ -501,6 +505,9 @@ export class TcpRelay {
       // Without it the host's kernel keeps ICMPv6 errors to itself until the connect times out (m).
       native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveErrors, 1);
     }
+    // ECN is each side's own; the service class is the guest's, as of its SYN.
+    const serviceClass = this.#context.stack.heldTrafficClass(id) & DSCP;
+    if (serviceClass !== 0) setTrafficClass(fd, destination.family, serviceClass);
     const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
     const connected = connectSocket(fd, destination, port);
     const failed = connected < 0 && connected !== -Errno.EINPROGRESS ? connected : 0;

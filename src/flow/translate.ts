@@ -15,8 +15,8 @@ const LOOPBACK: Readonly<Record<Family, Address>> = {
  * |---|---|
  * | the gateway, by its link-local address as well | the host's loopback, if that is allowed |
  * | another address of the guest's network | nowhere |
- * | loopback, unspecified, 0.0.0.0/8, broadcast | nowhere: by no spelling to the host's services |
- * | multicast | nowhere |
+ * | loopback, unspecified, 0.0.0.0/8 | nowhere: by no spelling to the host's services |
+ * | multicast, broadcast | nowhere |
  * | link-local of IPv6, IPv4-compatible | nowhere |
  * | anything else, link-local of IPv4 too | itself |
  *
@@ -32,10 +32,12 @@ export function translateDestination(
     if (plan.gateway.equals(destination) || plan.router.equals(destination)) {
       return config.hostLoopback ? LOOPBACK[destination.family] : DropReason.PolicyHostLoopback;
     }
-    if (plan.prefix.contains(destination)) return DropReason.PolicyDenied;
+    if (!plan.prefix.contains(destination)) continue;
+    const isForAll = destination.family === 4 && destination.equals(plan.prefix.last);
+    return isForAll ? DropReason.PolicyMulticast : DropReason.PolicyDenied;
   }
-  if (isOfThisHost(destination) || destination.isBroadcast) return DropReason.PolicyHostLoopback;
-  if (destination.isMulticast) return DropReason.PolicyMulticast;
+  if (isOfThisHost(destination)) return DropReason.PolicyHostLoopback;
+  if (destination.isMulticast || destination.isBroadcast) return DropReason.PolicyMulticast;
   if (isOfAnotherLink(destination)) return DropReason.PolicyDenied;
   if (config.membership?.mayReach(destination) === false) return DropReason.PolicyDenied;
   return destination;

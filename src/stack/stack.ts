@@ -178,6 +178,16 @@ export class Stack {
     return this.bytes.subarray(this.iov[0], this.iov[0] + this.iov[1]);
   }
 
+  /** DSCP and ECN of the held SYN; 0 when there is none. */
+  heldTrafficClass(id: number): number {
+    if (this.#exports.flow_syn(id) !== 1) return 0;
+    const [at] = this.iov;
+    const first = this.bytes[at];
+    const second = this.bytes[at + 1];
+    // RFC 791 §3.1, RFC 8200 §3: in IPv6 it stands across two bytes.
+    return first >>> 4 === 4 ? second : ((first & 0xf) << 4) | (second >>> 4);
+  }
+
   /** The guest's Ethernet address of a flow. */
   guestMac(id: number): Mac {
     const high = this.#exports.flow_mac_high(id);

@@ -90,6 +90,22 @@ describe("--outbound-addr and --outbound-addr6", () => {
     expect((await datagrams.receive()).from.address).toBe(other[family]);
   });
 
+  test.for([
+    [4, served.services, "icmp[0]=8", "ip.src"],
+    [6, served.services6, "icmp6[0]=128", "ipv6.src"],
+  ] as const)("are the source of ping over IPv%i", async (row, { lab }) => {
+    const [family, server, filter, field] = row;
+    await giveOtherAddresses(lab);
+    const options = [`--outbound-addr=${other[4]}`, `--outbound-addr6=${other[6]}`];
+    await using guest = await lab.guest({ ipv6: true, options });
+    const capture = lab.world.root.spawn([
+      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", filter, "-T", "fields", "-e", field],
+    ]);
+    await capture.printed(/Capturing on/, 10_000);
+    await guest.namespace.output(["ping", "-c", "2", "-i", "0.2", "-W", "2", server]);
+    expect((await capture.ended(10_000)).stdout.trim()).toBe(other[family]);
+  });
+
   test("are the source of DNS queries", async ({ lab }) => {
     await giveOtherAddresses(lab);
     await lab.host.root.shell(`echo 'nameserver ${served.services}' > /etc/resolv.conf`);

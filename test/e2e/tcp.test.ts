@@ -185,6 +185,28 @@ describe.for([
     },
   );
 
+  truthful("the service class of the guest is the host's, too", async ({ lab }) => {
+    await using guest = await guestOf(lab);
+    const listener = await lab.world.agent.listen(services);
+    const { port } = listener.endpoint;
+    const [field, to, option] =
+      family === 4
+        ? ["ip.dsfield", `TCP4:${services}`, "tos=184"]
+        : ["ipv6.tclass", `TCP6:[${services}]`, "ipv6-tclass=184"];
+    const capture = lab.world.root.spawn([
+      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", `tcp dst port ${port}`],
+      ...["-T", "fields", "-e", field],
+    ]);
+    await capture.printed(/Capture started/, 10_000);
+    const client = guest.namespace.shell(`socat -u ${to}:${port},${option} -`);
+    const accepted = await listener.accept();
+    await accepted.end();
+    await client;
+    await listener.close();
+    const { stdout } = await capture.ended(10_000);
+    expect(Number(stdout.trim())).toBe(184);
+  });
+
   test("an idle connection with keep-alive stays", async ({ lab }) => {
     await using guest = await guestOf(lab);
     const listener = await lab.world.agent.listen(services);

@@ -1,7 +1,8 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { addToSum, complement } from "../../src/wire/checksum.js";
-import { emitIp } from "../../src/wire/ip.js";
+import { emitIp, emitIpFragment } from "../../src/wire/ip.js";
 import { linuxFrame } from "./captures.js";
 import { parse, parseOk, patched } from "./parsing.js";
 
@@ -174,5 +175,41 @@ describe("IPv6", () => {
     const bytes = new Uint8Array(40);
     expect(emitIp(bytes, 0, source, destination, 17, 17, hopLimit, trafficClass)).toBe(40);
     expect(bytes).toEqual(ipv6({ 1: 0, 2: 0, 3: 0 }).subarray(IP, IP + 40));
+  });
+});
+
+describe.each([
+  [4, "192.0.2.1", "10.0.2.100", 0xffff],
+  [6, "2001:db8::1", "fd00::64", 0xffff_ffff],
+] as const)("a fragment of IPv%i", (family, from, to, lastIdentification) => {
+  it("gives back what the emitter was given", () => {
+    const source = Address.parse(from) as Address;
+    const destination = Address.parse(to) as Address;
+    const fields = fc.record({
+      identification: fc.integer({ min: 0, max: lastIdentification }),
+      fragmentOffset: fc.integer({ min: 1, max: 8_000 }).map((eighths) => eighths * 8),
+      moreFragments: fc.boolean(),
+      protocol: fc.constantFrom(6, 17, 58),
+      hopLimit: fc.integer({ min: 1, max: 255 }),
+      trafficClass: fc.nat(255),
+      eighths: fc.integer({ min: 1, max: 180 }),
+    });
+    fc.assert(
+      fc.property(fields, ({ eighths, ...expected }) => {
+        const { protocol, hopLimit, trafficClass, identification } = expected;
+        const { fragmentOffset, moreFragments } = expected;
+        const length = 8 * eighths;
+        const bytes = new Uint8Array(IP + 48 + length);
+        bytes.set(family === 4 ? udp4.subarray(0, IP) : udp6.subarray(0, IP));
+        const header = emitIpFragment(
+          ...([bytes, IP, source, destination, protocol, length, hopLimit, trafficClass] as const),
+          ...([identification, fragmentOffset, moreFragments] as const),
+        );
+        const frame = parseOk(bytes.subarray(0, IP + header + length));
+        expect(frame).toMatchObject({ ...expected, transportLength: length, isFragment: true });
+        expect(frame.source.equals(source)).toBe(true);
+        expect(frame.destination.equals(destination)).toBe(true);
+      }),
+    );
   });
 });
