@@ -82,6 +82,11 @@ export class Loop {
   /** Number of the wake-up after which memory is given back; none is while that is waited for. */
   #reclaimAt = 0;
 
+  /** How many wake-ups there have been: one number is one wake-up. */
+  get wakes(): number {
+    return this.#wakes;
+  }
+
   /** Whether the last wake-ups moved more than requests and answers: others are to give way. */
   get carriesBulk(): boolean {
     return this.#smallWakes < SMALL_WAKES;

@@ -4,6 +4,7 @@ import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { type Answer, refusal } from "./answers.js";
 import { answer, parseRequest } from "./requests.js";
+import type { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
 /** slirp4netns reads 4096 bytes and takes as many for too many. */
@@ -22,6 +23,7 @@ export interface ClientContext {
   readonly loop: Loop;
   readonly subject: Subject;
   readonly figures: ApiFigures;
+  readonly share: Share;
   readonly onClosed: (client: Client) => void;
 }
 
@@ -68,6 +70,17 @@ export class Client {
     loop.unwatch(this.#fd);
     native.close(this.#fd);
     onClosed(this);
+  }
+
+  /** Who is put off is told again, as events are level-triggered, and is not late for it. */
+  #onTurn(events: number): void {
+    const { share } = this.#context;
+    if (!share.begin()) {
+      this.#renew();
+      return;
+    }
+    this.#onEvents(events);
+    share.end();
   }
 
   /** A fault of ours costs the client its answer, and nobody the network. */
@@ -159,7 +172,7 @@ export class Client {
   #await(events: number): void {
     const { loop } = this.#context;
     if (this.#isWatched) loop.rewatch(this.#fd, events);
-    else if (loop.watch(this.#fd, events, (seen) => this.#onEvents(seen)) < 0) this.close();
+    else if (loop.watch(this.#fd, events, (seen) => this.#onTurn(seen)) < 0) this.close();
     this.#isWatched = true;
   }
 

@@ -4,6 +4,7 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { Client } from "./client.js";
 import { listenPrivately, removeQuietly } from "./private-socket.js";
+import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
 /** Clients taken per wake-up: mostly their requests are there already, and are answered at once. */
@@ -14,12 +15,6 @@ const BACKLOG = 4096;
 
 /** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
 const LOOK = 500;
-
-/** While packets come in bulk, new clients have one part in so many of the processor's time. */
-const SHARE = 10;
-/** What they may have at a stretch, and for how long they wait at most, in ms: timers have whole ones. */
-const STRETCH = 0.1;
-const LONGEST_WAIT = 20;
 
 /**
  * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
@@ -48,19 +43,19 @@ class ApiServer {
   readonly #loop: Loop;
   readonly #subject: Subject;
   readonly #mostClients: number;
+  readonly #share: Share;
   readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
   /** In the order in which they came. */
   readonly #clients = new Set<Client>();
   #timer: NodeJS.Timeout | null = null;
   #resumption: NodeJS.Timeout | null = null;
-  /** Time that clients have had since the last pause, in ms. */
-  #spent = 0;
 
   constructor(listener: number, loop: Loop, subject: Subject, mostClients: number) {
     this.#listener = listener;
     this.#loop = loop;
     this.#subject = subject;
     this.#mostClients = mostClients;
+    this.#share = new Share(loop);
     loop.watch(listener, Epoll.In, () => this.#accept());
   }
 
@@ -73,17 +68,14 @@ class ApiServer {
   }
 
   #accept(): void {
-    const start = performance.now();
+    if (!this.#share.begin()) return;
     this.#acceptBatch();
-    if (!this.#loop.carriesBulk) return;
-    this.#spent += performance.now() - start;
-    if (this.#spent < STRETCH) return;
-    this.#pause(Math.min(this.#spent * (SHARE - 1), LONGEST_WAIT));
-    this.#spent = 0;
+    const rest = this.#share.end();
+    if (rest > 0) this.#pause(rest);
   }
 
   #acceptBatch(): void {
-    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+    for (let count = 0; count < ACCEPT_BATCH && !this.#share.isOver; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) {
         if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(LOOK);
@@ -102,6 +94,7 @@ class ApiServer {
       loop: this.#loop,
       subject: this.#subject,
       figures: this.#figures,
+      share: this.#share,
       onClosed: (closed) => {
         this.#clients.delete(closed);
         this.#figures.clients -= 1;
