@@ -140,10 +140,10 @@ describe("values", () => {
     expect(outcome.stderr).toContain(cidr);
   });
 
-  test("the same through slirp4netns's command line", async ({ lab }) => {
+  test("the same through slirp4netns's command line, with its status", async ({ lab }) => {
     for (const option of ["--mtu=67", "--cidr=10.0.2.1/24"]) {
       const outcome = await lab.host.helper(["-c", option, "1", "tap0"]).ended(10_000);
-      expectOneLine(outcome, usage, option.slice(0, 5));
+      expectOneLine(outcome, failure, option.slice(0, 5));
     }
   });
 });
