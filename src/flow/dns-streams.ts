@@ -126,6 +126,10 @@ export class DnsStreams {
     const [client, own] = pair;
     const stream = new DnsStream();
     stream.client = this.#add(own, stream, true);
+    if (stream.client === null) {
+      native.close(client);
+      return -Errno.ENOMEM;
+    }
     this.#streams.add(stream);
     return client;
   }
@@ -173,11 +177,17 @@ export class DnsStreams {
     for (const stream of this.#streams) this.#end(stream);
   }
 
-  #add(fd: number, stream: DnsStream, connected: boolean): End {
-    const id = this.#freeIds.pop() ?? this.#ends.length;
+  /** @returns null when the kernel has no memory to tell of its events: the socket is closed */
+  #add(fd: number, stream: DnsStream, connected: boolean): End | null {
+    const id = this.#freeIds.at(-1) ?? this.#ends.length;
+    const token = tokenOf(TokenKind.DnsStream, this.#context.guest, id);
+    if (native.watch(fd, EVENTS, token) < 0) {
+      native.close(fd);
+      return null;
+    }
+    this.#freeIds.pop();
     const end = new End(id, fd, stream, connected);
     this.#ends[id] = end;
-    native.watch(fd, EVENTS, tokenOf(TokenKind.DnsStream, this.#context.guest, id));
     return end;
   }
 
@@ -285,6 +295,7 @@ export class DnsStreams {
     }
     stream.server = server;
     stream.upstream = this.#add(fd, stream, false);
+    if (stream.upstream === null) return;
     for (const message of stream.open) stream.upstream.send(frameDnsMessage(message));
     stream.connectUntil = now + CONNECT_TIMEOUT;
     this.#expireAt = Math.min(this.#expireAt, stream.connectUntil);

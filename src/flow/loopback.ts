@@ -127,8 +127,10 @@ export class LoopbackRelay {
     const kind = "connection" as const;
     const id = this.#add({ kind, rule, spliced, untried, since: now, queued: false });
     this.#connections += 1;
-    native.watch(client.fd, SPLICE_EVENTS, this.#token(id, false));
-    native.watch(inside, SPLICE_EVENTS, this.#token(id, true));
+    const watched = native.watch(client.fd, SPLICE_EVENTS, this.#token(id, false));
+    if (watched >= 0 && this.#watchInside(id, inside)) return;
+    spliced.reset();
+    this.#end(id);
   }
 
   /** Passes on what the socket of a published UDP port has received, and makes sessions for it. */
@@ -257,7 +259,13 @@ export class LoopbackRelay {
       return;
     }
     spliced.replaceInside(inside);
-    native.watch(inside, SPLICE_EVENTS, this.#token(id, true));
+    if (this.#watchInside(id, inside)) return;
+    spliced.reset();
+    this.#end(id);
+  }
+
+  #watchInside(id: number, inside: number): boolean {
+    return native.watch(inside, SPLICE_EVENTS, this.#token(id, true)) >= 0;
   }
 
   #transfer(id: number, link: Connection): void {
