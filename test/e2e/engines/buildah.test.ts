@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { Account } from "../../lab/account.ts";
 import { httpName, served } from "../../lab/addresses.ts";
@@ -15,9 +15,13 @@ class Buildah implements Engine {
   }
 
   static async create(lab: Lab, helper: Helper): Promise<Buildah> {
-    const account = await Account.create(lab, `b${helper.firstPort}`, [dirname(helper.path)]);
+    const name = `b${helper.firstPort}`;
+    const programs = join(lab.directory, `${name}.bin`);
+    const account = await Account.create(lab, name, [programs]);
     await makeImage(account);
     await account.user.shell(`
+      mkdir ${programs}
+      ln -s ${helper.path} ${programs}/slirp4netns
       mkdir -p .config/containers context
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
       printf '[engine]\\ncgroup_manager = "cgroupfs"\\n' > .config/containers/containers.conf

@@ -1,4 +1,6 @@
 import type { Account } from "../../lab/account.ts";
+import { served } from "../../lab/addresses.ts";
+import type { Lab } from "../../lab/lab.ts";
 
 /** Name of the image that {@link makeImage} is for. */
 export const image = "localhost/box";
@@ -39,3 +41,20 @@ END
 
 /** A web server with that program; behind an engine's command line. */
 export const serving = ["httpd", "-f", "-p", "80", "-h", "/www"] as const;
+
+/** A file at the world's web server. */
+const fileName = "file";
+const fileBytes = 300_000;
+
+const worldFiles = new WeakMap<Lab, Promise<string>>();
+
+/** Makes the world's file, once; its sha256. */
+export function worldFile(lab: Lab): Promise<string> {
+  const made = worldFiles.get(lab) ?? lab.world.http.addFile(fileName, fileBytes);
+  worldFiles.set(lab, made);
+  return made;
+}
+
+/** Fetches the world's file in a container, by IPv4 or IPv6, and prints its sha256. */
+export const fetch4 = `fetch ${served.http} /${fileName}`;
+export const fetch6 = `fetch ${served.http6} /${fileName}`;

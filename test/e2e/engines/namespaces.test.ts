@@ -1,24 +1,26 @@
 import { expect } from "vitest";
 import { Account } from "../../lab/account.ts";
-import { served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { compare, type Engine, type Helper } from "./comparison.ts";
-import { makeImage } from "./image.ts";
+import { fetch4, makeImage, worldFile } from "./image.ts";
 
 /** Programs that make namespaces and start no helper: it is started for them. */
 class Namespaces implements Engine {
   readonly #account: Account;
   readonly #helper: Helper;
+  /** of the world's file, in hex */
+  readonly sha256: string;
 
-  private constructor(account: Account, helper: Helper) {
+  private constructor(account: Account, helper: Helper, sha256: string) {
     this.#account = account;
     this.#helper = helper;
+    this.sha256 = sha256;
   }
 
   static async create(lab: Lab, helper: Helper): Promise<Namespaces> {
     const account = await Account.create(lab, `n${helper.firstPort}`);
     await makeImage(account);
-    return new Namespaces(account, helper);
+    return new Namespaces(account, helper, await worldFile(lab));
   }
 
   /** Runs a script in which `$helper` is the helper's path; its stdout. */
@@ -38,18 +40,19 @@ compare("namespaces of", Namespaces.create, (check) => {
       cp -a image bundle/rootfs
       cd bundle
       crun spec --rootless
-      sed -i 's/"terminal": true/"terminal": false/; s/"sh"/"sleep", "1000"/' config.json
+      sed -i 's/"terminal": true/"terminal": false/; s/"readonly": true/"readonly": false/
+              s/"sh"/"sleep", "1000"/' config.json
       crun --cgroup-manager=disabled run --detach --pid-file=pid box
       mkfifo ready
       "$helper" --configure --ready-fd=3 "$(cat pid)" tap0 3> ready > log &
       head -c 1 ready
-      crun exec box sh -c 'ip address show tap0; nc -w 5 ${served.http} 80 < /dev/null && echo open'
+      crun exec box sh -c 'ip address show tap0; ${fetch4}'
       kill $!
       crun delete --force box
       wait
     `);
     expect(text).toContain("inet 10.0.2.100/24");
-    expect(text).toContain("open");
+    expect(text).toContain(namespaces.sha256);
   });
 
   check("bubblewrap", async (namespaces) => {
@@ -57,7 +60,7 @@ compare("namespaces of", Namespaces.create, (check) => {
       mkfifo info go
       bwrap --unshare-user --uid 0 --gid 0 --unshare-net --unshare-pid --die-with-parent \\
         --bind image / --proc /proc --dev /dev --info-fd 3 --block-fd 4 \\
-        sh -c 'ip address show tap0; nc -w 5 ${served.http} 80 < /dev/null && echo open' \\
+        sh -c 'ip address show tap0; ${fetch4}' \\
         3> info 4<> go &
       sandbox=$!
       pid=$(sed -n 's/.*"child-pid": \\([0-9]*\\).*/\\1/p' info)
@@ -67,7 +70,7 @@ compare("namespaces of", Namespaces.create, (check) => {
       wait
     `);
     expect(text).toContain("inet 10.0.2.100/24");
-    expect(text).toContain("open");
+    expect(text).toContain(namespaces.sha256);
   });
 
   check(

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { httpName, link, served } from "../../lab/addresses.ts";
 import { compare } from "./comparison.ts";
-import { serving } from "./image.ts";
-import { fetch4, Podman, seenFromHost, seenFromWorld } from "./podman.ts";
+import { fetch4, serving } from "./image.ts";
+import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
 
 // Rootless bridge networks: netavark and aardvark-dns in one namespace that all of them share, with
 // one helper for that namespace.

@@ -2,8 +2,8 @@ import { expect } from "vitest";
 import { failing, httpName, link, served } from "../../lab/addresses.ts";
 import { Agent, type UdpSocket } from "../../lab/agent/client.ts";
 import { compare } from "./comparison.ts";
-import { image, serving } from "./image.ts";
-import { fetch4, fetch6, Podman, seenFromHost, seenFromWorld } from "./podman.ts";
+import { fetch4, fetch6, image, serving } from "./image.ts";
+import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
 
 /** In the shell, the number of the helper, by its descriptors; brackets keep pgrep's own shell out. */
 const helperPid = "$(pgrep --full -- '-e 3 -r [4] ')";

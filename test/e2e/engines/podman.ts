@@ -1,23 +1,10 @@
 import { Account } from "../../lab/account.ts";
-import { link, served } from "../../lab/addresses.ts";
+import { link } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace, RunOptions } from "../../lab/namespace.ts";
 import type { Outcome } from "../../lab/process.ts";
 import type { Engine, Helper } from "./comparison.ts";
-import { image, makeImage } from "./image.ts";
-
-/** A file at the world's web server. */
-const fileName = "file";
-const fileBytes = 300_000;
-
-const worldFiles = new WeakMap<Lab, Promise<string>>();
-
-/** Makes the world's file, once; its sha256. */
-function worldFile(lab: Lab): Promise<string> {
-  const made = worldFiles.get(lab) ?? lab.world.http.addFile(fileName, fileBytes);
-  worldFiles.set(lab, made);
-  return made;
-}
+import { image, makeImage, worldFile } from "./image.ts";
 
 /** Something of podman's, removed when it is disposed of. */
 export class Removable {
@@ -145,10 +132,6 @@ END
     await this.account.close(/aardvark-dns/);
   }
 }
-
-/** Fetches the world's file in a container, by IPv4 or IPv6, and prints its sha256. */
-export const fetch4 = `fetch ${served.http} /${fileName}`;
-export const fetch6 = `fetch ${served.http6} /${fileName}`;
 
 /** As whom the server of image.ts sees a client of the world, of the host's loopback. */
 export function seenFromWorld(lab: Lab, port: number): Promise<string> {
