@@ -1,4 +1,5 @@
-import { Agent } from "../lab/agent/client.ts";
+import { Agent, SocketError } from "../lab/agent/client.ts";
+import type { Endpoint } from "../lab/agent/protocol.ts";
 import { ready } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
@@ -30,5 +31,15 @@ export async function withAttached(
     await process.ended(10_000);
     await agent.close();
     await namespace.release();
+  }
+}
+
+/** How a connection ends that is accepted and then reset: the client may not know of the first yet. */
+export async function endOf(agent: Agent, to: Endpoint): Promise<string | null> {
+  try {
+    return await (await agent.connect(to)).closed();
+  } catch (error) {
+    if (error instanceof SocketError) return error.code;
+    throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { link } from "../lab/addresses.ts";
 import { isSlipway } from "../lab/product.ts";
 import { ask, userDirectory } from "./api-client.ts";
-import { withAttached } from "./attached.ts";
+import { endOf, withAttached } from "./attached.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
@@ -30,8 +30,8 @@ describe("--publish-to-loopback, TCP", () => {
   test("without it, it is not", async ({ lab }) => {
     await withAttached(lab, ["-p", "8130:8130"], async ({ agent }) => {
       await agent.listen("127.0.0.1", 8130);
-      const outside = await lab.world.agent.connect({ address: link.host, port: 8130 });
-      expect(await outside.closed()).toBe("ECONNRESET");
+      const to = { address: link.host, port: 8130 };
+      expect(await endOf(lab.world.agent, to)).toBe("ECONNRESET");
     });
   });
 
@@ -57,8 +57,8 @@ describe("--publish-to-loopback, TCP", () => {
         await first.reset();
         expect(await second.closed()).toBe("ECONNRESET");
       }
-      const refused = await lab.world.agent.connect({ address: link.host, port: 8133 });
-      expect(await refused.closed()).toBe("ECONNRESET");
+      const nobody = { address: link.host, port: 8133 };
+      expect(await endOf(lab.world.agent, nobody)).toBe("ECONNRESET");
     });
   });
 
