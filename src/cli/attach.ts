@@ -31,68 +31,106 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
   joinBroker();
-  const { exitFd, readyFd, target } = options;
-  const endings: number[] = [];
+  const { readyFd, target } = options;
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
-  if (exitFd !== null) {
-    adoptInherited("--exit-fd", exitFd);
-    endings.push(exitFd);
-  }
-  const exitWith = options.exitWithNetns && target.kind === "namespace" ? target.netns : null;
-  const pid = target.pid ?? (exitWith === null ? null : processOf(exitWith));
-  const pidfd = pid === null ? null : openProcess(pid);
-  if (pidfd !== null) endings.push(pidfd);
-
-  const { pcap } = options;
-  const capture = pcap === null ? null : openCapture(pcap, options.tap);
+  const endings = openEndings(options);
+  const capture = options.pcap === null ? null : openCapture(options.pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
   const link = await openLink(options, config);
-  // What had its number by then may have been another's namespace.
-  if (pid !== null && pidfd !== null && native.pidfdSignal(pidfd, 0) < 0) throw doesNotExist(pid);
+  checkOwner(endings);
   const loop = new Loop();
-  const onGone = (why: string) =>
-    fail(`${options.tap}: ${why}: the network of the namespace is gone`, 1);
-  const guest = loop.addGuest(link.tap, config, onGone, capture);
+  const guest = loop.addGuest(link.tap, config, (why) => failGone(options.tap, why), capture);
   link.start(loop, guest);
-  let published = "";
-  let report = (line: string): void => {
-    published += line;
-  };
+  const report = new Report();
   if (target.kind === "namespace") {
-    startPublishing(guest, target, options.publish, (line) => report(line));
+    startPublishing(guest, target, options.publish, (line) => report.add(line));
   }
-  const end = (why: string): void => {
+  watchEndings(endings, loop, (why) => {
     log.info("%s is down: %s", options.tap, why);
     if (options.stats) printStatistics(guest);
     loop.stop();
     process.exit(0);
-  };
-  for (const fd of endings) {
-    // EPERM: a file that is always ready has no events.
-    const why = fd === exitFd ? "the exit-fd tells" : "its process has ended";
-    if (loop.watchFd(fd, () => end(why)) < 0)
-      throw new UserError(`--exit-fd ${fd} is a file: give a pipe`);
-  }
-  if (exitWith !== null && pidfd === null) {
-    watchNamespaceFile(exitWith, () => end("the file of its namespace is gone"));
-  }
-  for (const signal of END_SIGNALS) {
-    if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
-  }
+  });
   loop.start();
   const subject = { guest, tap: options.tap, pid: target.pid };
   const apiSocket = await openApiSocket(options.apiSocket, loop, subject, options.maxApiClients);
-  const followed = config.dns === null ? null : host;
-  const inUse = [readyFd, exitFd, target.kind === "tapfd" ? target.fd : null];
-  const opensPorts = apiSocket !== null || options.publish.auto !== null;
-  if (options.sandbox)
-    enterSandbox({ host: followed, apiSocket, opensPorts, hasChild: false, inUse });
-  else leaveBroker();
-  announce(announcement(options, config) + published);
-  report = announce;
+  lockDown(options, config.dns === null ? null : host, apiSocket);
+  report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
   if (readyFd !== null) tellReady(readyFd);
+}
+
+/** With what the network ends, beside signals. */
+interface Endings {
+  /** A handle. */
+  readonly exitFd: number | null;
+  /** The process whose namespace it is, and a pidfd of it. */
+  readonly owner: { readonly pid: number; readonly fd: number } | null;
+  /** A file of the namespace that no process stands for. */
+  readonly file: string | null;
+}
+
+function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
+  if (exitFd !== null) adoptInherited("--exit-fd", exitFd);
+  const file = exitWithNetns && target.kind === "namespace" ? target.netns : null;
+  const pid = target.pid ?? (file === null ? null : processOf(file));
+  if (pid === null) return { exitFd, owner: null, file };
+  return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
+}
+
+/** What had the owner's number when its namespace was entered may have been another process. */
+function checkOwner({ owner }: Endings): void {
+  if (owner !== null && native.pidfdSignal(owner.fd, 0) < 0) throw doesNotExist(owner.pid);
+}
+
+function watchEndings(
+  { exitFd, owner, file }: Endings,
+  loop: Loop,
+  end: (why: string) => void,
+): void {
+  // EPERM: a file that is always ready has no events.
+  if (exitFd !== null && loop.watchFd(exitFd, () => end("the exit-fd tells")) < 0) {
+    throw new UserError(`--exit-fd ${exitFd} is a file: give a pipe`);
+  }
+  if (owner !== null) loop.watchFd(owner.fd, () => end("its process has ended"));
+  if (file !== null) watchNamespaceFile(file, () => end("the file of its namespace is gone"));
+  for (const signal of END_SIGNALS) {
+    if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
+  }
+}
+
+function lockDown(
+  { readyFd, exitFd, target, publish, sandbox }: AttachConfig,
+  host: ResolvConf | null,
+  apiSocket: string | null,
+): void {
+  if (!sandbox) {
+    leaveBroker();
+    return;
+  }
+  const inUse = [readyFd, exitFd, target.kind === "tapfd" ? target.fd : null];
+  const opensPorts = apiSocket !== null || publish.auto !== null;
+  enterSandbox({ host, apiSocket, opensPorts, hasChild: false, inUse });
+}
+
+/** What is told on stdout: ports published before the network is up come after its announcement. */
+class Report {
+  #waiting: string | null = "";
+
+  add(line: string): void {
+    if (this.#waiting === null) announce(line);
+    else this.#waiting += line;
+  }
+
+  begin(text: string): void {
+    announce(text + (this.#waiting ?? ""));
+    this.#waiting = null;
+  }
+}
+
+function failGone(tap: string, why: string): never {
+  return fail(`${tap}: ${why}: the network of the namespace is gone`, 1);
 }
 
 /** A pidfd, so that the end of the process is seen and its number is not taken for another's. */
