@@ -238,13 +238,19 @@ static char **node_arguments(const char *node, const char *bundle, int argc, cha
   return (char **)arguments;
 }
 
-/* Those that make no network: they need nobody's help, and show the machine as it is. */
-static bool is_about_itself(char **argv) {
-  static const char *const words[] = {"doctor", "--help", "-h", "--version", "-v"};
-  for (size_t i = 0; argv[1] != NULL && i < sizeof(words) / sizeof(words[0]); i++) {
-    if (strcmp(argv[1], words[i]) == 0) return true;
+static bool is_among(const char *word, const char *const words[]) {
+  for (size_t i = 0; words[i] != NULL; i++) {
+    if (strcmp(word, words[i]) == 0) return true;
   }
   return false;
+}
+
+/* Those that make no network: they need nobody's help, and doctor shows the machine as it is. */
+static bool is_about_itself(char **argv) {
+  static const char *const options[] = {"--help", "-h", "--version", "-v", NULL};
+  static const char *const commands[] = {"doctor", "port", "status", "flows", NULL};
+  if (argv[1] == NULL || is_among(argv[1], options)) return true;
+  return strcmp(last_component(argv[0]), "slirp4netns") != 0 && is_among(argv[1], commands);
 }
 
 /*
@@ -269,6 +275,15 @@ static bool runs_on_network(char **argv) {
   return false;
 }
 
+/* Node would do so; but before that we open descriptors ourselves, and none shall be taken for these. */
+static void open_standard_streams(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 /* Where either fails Node tells, which knows whether a sandbox is wanted. */
 static void prepare_sandbox(char **argv) {
   int broker = broker_start(argv);
@@ -284,6 +299,10 @@ int main(int argc, char **argv) {
   park_environment();
   list_descriptors();
   list_ignored_signals();
+  open_standard_streams();
+  /* Ours alone to say. */
+  unsetenv("SLIPWAY_BROKER");
+  unsetenv("SLIPWAY_ROOT");
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
   bool is_networked = runs_on_network(argv);

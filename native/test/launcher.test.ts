@@ -141,11 +141,28 @@ test("io_uring is denied, and whoever makes a network has a broker and mounts of
   expect(told?.environment.SLIPWAY_BROKER).toMatch(/^\d+$/);
 });
 
-test.each(["doctor", "--help", "--version"])("%s is left where it was started", (word) => {
-  const { told } = start(launcher, [word]);
-  expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
-  expect(told?.ownMounts).toBe(false);
+test("standard streams that are closed are not taken for something else", () => {
+  const { stdout } = start("/bin/sh", ["-c", `exec ${launcher} attach 1 <&- 2>&-`]);
+  const { environment }: Start = JSON.parse(stdout);
+  expect(environment.SLIPWAY_FDS).toMatch(/^1(,|$)/);
+  expect(Number(environment.SLIPWAY_BROKER)).toBeGreaterThan(2);
 });
+
+test("the caller does not say what the launcher has prepared", () => {
+  const forged = { SLIPWAY_BROKER: "0", SLIPWAY_ROOT: "own" };
+  const { told } = start(launcher, ["--version"], forged);
+  expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
+  expect(told?.environment.SLIPWAY_ROOT).toBeUndefined();
+});
+
+test.each(["doctor", "status", "--help", "--version"])(
+  "%s is left where it was started",
+  (word) => {
+    const { told } = start(launcher, [word]);
+    expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
+    expect(told?.ownMounts).toBe(false);
+  },
+);
 
 describe("which Node", () => {
   test("the first in PATH that is new enough; relative folders are none", () => {

@@ -38,8 +38,9 @@ export function joinBroker(): void {
  * @throws UserError when it cannot be done
  */
 export function enterSandbox(needs: SandboxNeeds): void {
-  const { SLIPWAY_BROKER: broker, SLIPWAY_ROOT: root = "" } = process.env;
+  const { SLIPWAY_BROKER: broker, SLIPWAY_ROOT: root = "", SLIPWAY_FDS: launched } = process.env;
   if (broker === undefined) {
+    if (launched !== undefined) throw unprepared();
     log.warn("no sandbox: started without bin/slipway, which prepares it");
     return;
   }
@@ -94,6 +95,13 @@ function lockDown(root: string, { opensPorts: keepsPorts, hasChild }: SandboxNee
   }
   const result = native.lockDown(false, keepsPorts, hasChild);
   if (result < 0) throw sandboxFailure(result);
+}
+
+/** The launcher cannot tell an option of COMMAND's, such as --network, from ours. */
+function unprepared(): UserError {
+  return new UserError(
+    "the sandbox is not prepared: write -- before COMMAND; --no-sandbox goes without",
+  );
 }
 
 /** @param reason a word of the launcher's and an errno */

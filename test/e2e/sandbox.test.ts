@@ -119,6 +119,17 @@ describe.runIf(isSlipway)("from outside", () => {
     expect((await guest.run(fetchPage)).code).toBe(0);
   });
 
+  test("what the launcher takes for a network of the daemon's does not go without it", async ({
+    lab,
+  }) => {
+    const process = lab.host.slipway(["run", "echo", "--network", "x"]);
+    const { code, stdout, stderr } = await process.ended(10_000);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(
+      /^slipway: the sandbox is not prepared: write -- before COMMAND[^\n]*\n$/,
+    );
+  });
+
   test("it may open as many descriptors as it is allowed to, and its command what it was", async ({
     lab,
   }) => {
