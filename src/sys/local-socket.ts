@@ -42,6 +42,8 @@ export function acceptLocal(listener: number): number {
 function writeName(path: string): number {
   const bytes = Buffer.from(path);
   if (bytes.length > LONGEST_SOCKET_PATH) return -Errno.ENAMETOOLONG;
+  // It would be a name without a file, open to everybody (unix(7), abstract).
+  if (bytes.length === 0) return -Errno.ENOENT;
   name.fill(0);
   name[0] = Socket.Local;
   name.set(bytes, PATH_OFFSET);

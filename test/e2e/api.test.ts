@@ -188,6 +188,7 @@ describe("the socket", () => {
     ["in a missing directory", (socket: string) => `${socket}/none/x`, /ENOTDIR|does not exist/],
     ["that is too long", (socket: string) => socket + "x".repeat(100), /too long/],
     ["that is a file", () => "/etc/passwd", /is not a socket/],
+    ["that is empty", () => "", /does not exist/],
   ] as const)("at a path %s is refused", async ([, pathOf, message], { lab }) => {
     await withApi(lab, async ({ socket }) => {
       const namespace = await lab.host.namespace();
