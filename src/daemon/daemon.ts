@@ -161,7 +161,6 @@ export class Daemon implements Methods {
     const given = this.#members.join(spec);
     // What joins a member that is there ends with that member.
     if (!before.has(given.id) && !spec.stays) client.members.add(given.id);
-    this.#saveQuietly();
     return given;
   }
 
@@ -211,16 +210,15 @@ export class Daemon implements Methods {
   }
 
   /** @throws UserError when it cannot be written */
-  #save(): void {
-    if (!this.#isRestoring) {
-      writeState(this.#context.places.state, this.#networks.all, this.#members.all);
-    }
+  #save(isDurable = true): void {
+    if (this.#isRestoring) return;
+    writeState(this.#context.places.state, this.#networks.all, this.#members.all, isDurable);
   }
 
   /** For what has happened already, whether or not the disk is full. */
   #saveQuietly(): void {
     try {
-      this.#save();
+      this.#save(false);
     } catch (error) {
       this.#warn(error instanceof Error ? error.message : String(error));
     }

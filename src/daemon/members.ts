@@ -141,7 +141,7 @@ export class Members {
       throw error;
     }
     port.network.names.add(port.named);
-    if (member.stays) this.#context.onChange();
+    this.#context.onChange();
   }
 
   /** By id, name, or the beginning of its id. @throws UserError */

@@ -65,12 +65,14 @@ export function readState(path: string): { state: State; warning: string | null 
 
 /**
  * Writes the state: whatever happens, the file is the old one or the new one.
+ * @param isDurable whether it must outlive the machine's loss of power: members do not
  * @throws UserError when the disk is full, or the directory cannot be written
  */
 export function writeState(
   path: string,
   networks: readonly Network[],
   members: readonly Member[],
+  isDurable: boolean,
 ): void {
   const text = JSON.stringify({
     version: STATE_VERSION,
@@ -78,7 +80,7 @@ export function writeState(
     members: members.filter(({ stays }) => stays).map(memberText),
   });
   try {
-    writeThrough(`${path}.new`, `${text}\n`);
+    writeFile(`${path}.new`, `${text}\n`, isDurable);
     renameSync(`${path}.new`, path);
   } catch (error) {
     const code = codeOf(error);
@@ -88,11 +90,11 @@ export function writeState(
   }
 }
 
-function writeThrough(path: string, text: string): void {
+function writeFile(path: string, text: string, isDurable: boolean): void {
   const file = openSync(path, "w", PRIVATE);
   try {
     writeFileSync(file, text);
-    fsyncSync(file);
+    if (isDurable) fsyncSync(file);
   } finally {
     closeSync(file);
   }
