@@ -28,7 +28,7 @@ export function sentence(sample: Sample): string {
 }
 
 export function writeDocs(soak: Soak): void {
-  writeFileSync(join(root, "docs/soak.json"), `${JSON.stringify(soak, null, 1)}\n`);
+  writeFileSync(join(root, "docs/soak.json"), `${JSON.stringify(soak, null, 2)}\n`);
   writeFileSync(join(root, "docs/images/soak.svg"), plot(soak));
   const file = join(root, "docs/reliability.md");
   const text = readFileSync(file, "utf8");
