@@ -66,6 +66,7 @@ FROM_STACK(flow_release) void stack_flow_release(uint32_t id);
 #define FRAME_MOST (ABI_FRAME_CAPACITY - 512)
 #define VNET ABI_VNET_HEADER_SIZE
 #define FIRST_PORT 40000
+#define TICKS_MOST 2000
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32 };
 
@@ -105,7 +106,7 @@ static struct patch {
 static uint32_t patch_count;
 static uint32_t resized; /* the next frame's length, 0: as it is */
 static bool tainted;     /* a frame was spoilt: no telling what the streams carry */
-static uint32_t failures_due;
+static uint32_t failures_due, ticks_passed;
 static uint32_t held[HELD];
 static uint32_t last_sequence;
 static bool offload;
@@ -607,10 +608,10 @@ static void hold_buffers(const struct step *step) {
   }
 }
 
-/* Past the retransmission time-outs with the long ones. */
+/* Past the retransmission time-outs with the long ones; no more than TICKS_MOST in a run. */
 static void pass_time(const struct step *step) {
   uint32_t ticks = step->choice < 0xf0 ? step->choice % 16 + 1u : (step->length & 1023u);
-  for (; ticks > 0; ticks--) {
+  for (; ticks > 0 && ticks_passed < TICKS_MOST; ticks--, ticks_passed++) {
     stack_tick();
     drain_events();
   }
@@ -654,7 +655,7 @@ static void end_of_run(void) {
   expect(statistics[ABI_STAT_BLOCKS_IN_USE] <= BLOCKS_AT_REST);
   memset(hosts, 0, sizeof hosts);
   memset(connections, 0, sizeof connections);
-  patch_count = resized = 0;
+  patch_count = resized = ticks_passed = 0;
   tainted = false;
 }
 
