@@ -2,6 +2,7 @@ import { failing, guest6, served } from "../../lab/addresses.ts";
 import { attack, expect } from "./assault.ts";
 import {
   address,
+  arp,
   bytes,
   ethernet,
   flag,
@@ -100,12 +101,6 @@ attack("UDP from every port, of spoofed addresses", async ({ siege, annotate }) 
   );
   await siege.replay(guest, frames, annotate);
 });
-
-/** operation, sender and target, as RFC 826 has them */
-function arp(operation: number, senderMac: ArrayLike<number>, sender: string, target: string) {
-  const addresses = [senderMac, address(sender), zeros(6), address(target)];
-  return bytes(u16(1), u16(0x0800), 6, 4, u16(operation), ...addresses);
-}
 
 function neighbor(type: number, target: string, option: ArrayLike<number>, source = ghost6) {
   const to = type === 135 ? "ff02::1" : guest6.router;

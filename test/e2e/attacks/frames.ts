@@ -227,3 +227,14 @@ export function icmpv6(
   const pseudo = pseudoHeader(source, to, protocol.icmpv6, 4 + rest.length);
   return icmp(type, code, rest, pseudo);
 }
+
+/** operation, sender and target, as RFC 826 has them */
+export function arp(
+  operation: number,
+  senderMac: ArrayLike<number>,
+  sender: string,
+  target: string,
+) {
+  const addresses = [senderMac, address(sender), zeros(6), address(target)];
+  return bytes(u16(1), u16(0x0800), 6, 4, u16(operation), ...addresses);
+}

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as immediate } from "node:timers/promises";
 import { Handles } from "./handles.ts";
 import type { Digest, Endpoint, Parameters, Result } from "./protocol.ts";
 import { Digester, RandomStream } from "./random.ts";
@@ -71,6 +71,8 @@ export async function read(p: Parameters<"read">): Promise<Uint8Array> {
       throw new RangeError(`the stream ended before ${p.bytes} bytes`);
     }
     await Promise.race([once(socket, "readable"), once(socket, "end"), once(socket, "close")]);
+    // Of what there is already it may tell at once, again and again, before more is received.
+    await immediate();
   }
 }
 
