@@ -20,6 +20,8 @@ import {
   u16,
   u32,
   udp,
+  vnet,
+  vnetLength,
   zeros,
 } from "./frames.ts";
 
@@ -291,6 +293,45 @@ attack("spoofed MACs and source addresses", async ({ siege, annotate }) => {
     bytes(packet.subarray(0, 10), mac("ff:ff:ff:ff:ff:ff"), packet.subarray(16)),
   ]);
   await siege.replay(guest, frames, annotate);
+});
+
+attack("hostile virtio headers, as far as the kernel carries them", async ({ siege, annotate }) => {
+  const guest = await siege.guest();
+  const packets = [
+    tcp(served.http, 6_000, 9, flag.ack, { payload: zeros(4_000) }),
+    tcp("10.0.2.2", 6_001, 9, flag.syn),
+    udp(served.http, 6_000, 9, zeros(4_000)),
+    udp("10.0.2.2", 6_000, 9, zeros(10)),
+  ];
+  const numbers = [0, 1, 8, 34, 54, 1_460, 4_000, 65_535];
+  const headers = [0, 1, 3, 4, 5, 0x81, 0xff].flatMap((gsoType) =>
+    [0, 1, 2, 4].flatMap((flags) =>
+      numbers.flatMap((gsoSize) =>
+        numbers.map((checksumStart) =>
+          vnet({
+            gsoType,
+            flags,
+            gsoSize,
+            checksumStart,
+            checksumOffset: gsoSize % 97,
+            headerLength: 54,
+          }),
+        ),
+      ),
+    ),
+  );
+  const frames = packets.flatMap((packet) =>
+    headers.map((header) => bytes(header, packet.subarray(vnetLength))),
+  );
+  await siege.replay(guest, frames, annotate);
+});
+
+attack("frames of every length that the TAP takes", async ({ siege, annotate }) => {
+  const guest = await siege.guest({ mtu: 65_520 });
+  const long = udp(served.http, 6_000, 9, zeros(65_470));
+  const lengths = many(1_500, (i) => 24 + i).concat(many(64, (i) => 1_500 + 1_000 * i));
+  const frames = lengths.map((length) => long.subarray(0, length));
+  await siege.replay(guest, frames, annotate, { rate: 10_000 });
 });
 
 attack("afterwards all is as it was", async ({ siege, annotate }) => {
