@@ -1,0 +1,130 @@
+import { expect } from "vitest";
+import { link } from "../../lab/addresses.ts";
+import { Agent, type UdpSocket } from "../../lab/agent/client.ts";
+import { compare } from "./comparison.ts";
+import { image, serving } from "./image.ts";
+import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
+
+compare("podman run -p", Podman.create, (check) => {
+  const rootlessport: string[] = [];
+  const slirp4netns = ["--network=slirp4netns:port_handler=slirp4netns"];
+
+  check("by rootlesskit's port handler", async (podman) => {
+    const port = podman.port();
+    await using _box = await podman.start([...rootlessport, "-p", `${port}:80`], ...serving);
+    await seenFromHost(podman.lab, port);
+    await seenFromWorld(podman.lab, port);
+  });
+
+  check("by the helper's API, from another host", async (podman) => {
+    const port = podman.port();
+    await using _box = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
+    await seenFromWorld(podman.lab, port);
+  });
+
+  check("by the helper's API, from the host's 127.0.0.1", async (podman) => {
+    const port = podman.port();
+    await using _box = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
+    await seenFromHost(podman.lab, port);
+  });
+
+  check("the client's address is seen", async (podman) => {
+    const port = podman.port();
+    await using _box = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
+    expect(await seenFromWorld(podman.lab, port)).toBe(link.world);
+  });
+
+  check(
+    "by the helper's API, at an IPv6 address",
+    async (podman) => {
+      const port = podman.port();
+      await using _box = await podman.start([...slirp4netns, "-p", `[::1]:${port}:80`], ...serving);
+      await seenFromHost(podman.lab, port, "[::1]");
+    },
+    { slirp4netns: "its API has IPv4 only", error: /bad arguments.host_addr/ },
+  );
+
+  check("UDP from another host", (podman) => asksUdp(podman, "world"));
+
+  check("UDP from 127.0.0.1, host loopback disabled", (podman) => asksUdp(podman, "host"), {
+    slirp4netns: "no answer arrives",
+    error: /no answer within/,
+  });
+
+  check("several ports, TCP and UDP, and a range", async (podman) => {
+    const [a, b, c] = [podman.port(), podman.port(), podman.port()];
+    const ports = ["-p", `${a}:80`, "-p", `${b}-${c}:80-81/tcp`, "-p", `${a}:53/udp`];
+    await using _box = await podman.start([...slirp4netns, ...ports], ...serving);
+    await seenFromWorld(podman.lab, a);
+    await seenFromWorld(podman.lab, b);
+  });
+
+  check(
+    "two UDP ports of the host to one of the container",
+    async (podman) => {
+      const [a, b] = [podman.port(), podman.port()];
+      const ports = ["-p", `${a}:53/udp`, "-p", `${b}:53/udp`];
+      await withUdpServer(podman, [...slirp4netns, ...ports], async (server) => {
+        const client = await podman.lab.world.agent.udp("0.0.0.0");
+        for (const port of [a, b]) {
+          await client.send({ address: link.host, port }, `to ${port}`);
+          const { from, text } = await server.receive();
+          expect(text).toBe(`to ${port}`);
+          await server.send(from, "answer");
+          expect((await client.receive()).from).toEqual({ address: link.host, port });
+        }
+      });
+    },
+    { slirp4netns: "answers of one leave from the other", error: /"port": 9\d+|to deeply equal/ },
+  );
+
+  check("a port in use is refused, and the container does not start", async (podman) => {
+    const taken = await podman.lab.host.agent.listen("0.0.0.0");
+    const { port } = taken.endpoint;
+    const { code, stderr } = await podman.attempt([
+      ...["run", "--rm", ...slirp4netns, "-p", `${port}:80`, image, "true"],
+    ]);
+    expect(code).toBe(126);
+    expect(stderr).toContain("slirp_add_hostfwd failed");
+    await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+  });
+
+  check("the port is free when the container is gone", async (podman) => {
+    const port = podman.port();
+    for (const _ of [1, 2]) {
+      await using web = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
+      await seenFromWorld(podman.lab, port);
+      await podman.do("kill", web.id);
+      await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+    }
+  });
+
+  async function asksUdp(podman: Podman, from: "world" | "host"): Promise<void> {
+    const port = podman.port();
+    await withUdpServer(podman, [...slirp4netns, "-p", `${port}:53/udp`], async (server) => {
+      const { agent } = podman.lab[from];
+      const client = await agent.udp("0.0.0.0");
+      const address = from === "world" ? link.host : "127.0.0.1";
+      await client.send({ address, port }, "question");
+      const question = await server.receive();
+      expect(question.text).toBe("question");
+      await server.send(question.from, "answer");
+      expect((await client.receive(2_000)).text).toBe("answer");
+    });
+  }
+});
+
+/** A socket at port 53 of a container with these options. */
+async function withUdpServer(
+  podman: Podman,
+  options: readonly string[],
+  body: (server: UdpSocket) => Promise<void>,
+): Promise<void> {
+  await using box = await podman.start(options, "sleep", "1000");
+  const agent = await Agent.start(await box.network(), podman.lab.host.stage);
+  try {
+    await body(await agent.udp("0.0.0.0", 53));
+  } finally {
+    await agent.close();
+  }
+}
