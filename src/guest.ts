@@ -35,7 +35,7 @@ import { randomBytes } from "./sys/random.js";
 import { TokenKind, tokenOf } from "./sys/token.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "./wire/frame.js";
-import { IcmpError } from "./wire/icmp.js";
+import { IcmpError, icmpChecksumIsRight, isIcmpError, parseTooBig } from "./wire/icmp.js";
 import { emitIp, IpProtocol, ipHeaderLength } from "./wire/ip.js";
 import { emitBareAck, TCP_HEADER_LENGTH } from "./wire/tcp.js";
 import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "./wire/vnet.js";
@@ -611,11 +611,22 @@ export class Guest {
     this.drops.count(verdict < 0 ? (verdict as DropReason) : DropReason.IpUnknownProtocol);
   }
 
+  /** A router of the guest's has no way for so long a segment of ours. */
+  #narrowPath(frame: Frame): boolean {
+    if (frame.icmpType < 0 || !isIcmpError(frame.family, frame.icmpType)) return false;
+    const tooBig = parseTooBig(frame.bytes, frame, frame);
+    if (tooBig === null || !icmpChecksumIsRight(frame.bytes, frame)) return false;
+    const { source: peer, sourcePort: peerPort, sequence, mtu } = tooBig;
+    const { destination: guest, destinationPort: guestPort } = tooBig;
+    return this.#stack.narrow({ guest, guestPort, peer, peerPort }, sequence, mtu);
+  }
+
   #relay(frame: Frame): void {
     if (frame.protocol === IpProtocol.Tcp) {
       this.#inputPlain(frame);
       return;
     }
+    if (this.#narrowPath(frame)) return;
     if (!this.#datagrams.carries(frame)) {
       this.drops.count(
         frame.etherType === EtherType.Arp ? DropReason.ArpNotForUs : DropReason.IpUnknownProtocol,

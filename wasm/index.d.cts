@@ -24,6 +24,7 @@ export interface LwipExports {
   flow_addresses(id: number): number;
   flow_ports(id: number): number;
   flow_syn(id: number): number;
+  flow_narrow(family: number, ports: number, sequence: number, mtu: number): number;
   flow_mac_high(id: number): number;
   flow_mac_low(id: number): number;
   flow_frames_in(id: number): number;

@@ -224,6 +224,17 @@ export class Stack {
     return id < 0 ? -1 : knownFlow(id);
   }
 
+  /**
+   * A router in front of the guest takes packets of `mtu` bytes at most, and has said so about the
+   * segment at `sequence`. False when no such segment is under way.
+   */
+  narrow(tuple: FlowTuple, sequence: number, mtu: number): boolean {
+    tuple.guest.write(this.bytes, this.#addresses);
+    tuple.peer.write(this.bytes, this.#addresses + 16);
+    const ports = ((tuple.guestPort << 16) | tuple.peerPort) >>> 0;
+    return this.#exports.flow_narrow(tuple.guest.family, ports, sequence, mtu) === 1;
+  }
+
   /** Pieces in the I/O vector of what the guest has sent and the host has not taken. */
   pending(id: number): number {
     const count = this.#exports.flow_pending(id);

@@ -1,8 +1,8 @@
-import type { Address, Family } from "../base/address.js";
+import { Address, type Family } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
-import { readU16, writeU16 } from "./bytes.js";
+import { readU16, readU32, writeU16 } from "./bytes.js";
 import { addToSum, complement, isIntact, pseudoHeaderSum } from "./checksum.js";
-import { type IpHeader, IpProtocol } from "./ip.js";
+import { type IpHeader, IpProtocol, ipHeaderLength } from "./ip.js";
 
 /** Of echo messages and of errors: what stands before the data or the quoted packet. */
 export const ICMP_HEADER_LENGTH = 8;
@@ -78,6 +78,45 @@ export function isEchoRequest(family: Family, type: number): boolean {
 
 export function isEchoReply(family: Family, type: number): boolean {
   return type === ECHO_REPLY[family];
+}
+
+/** A packet that was too long for a link, as the router before it says. */
+export interface TooBig {
+  /** What the link takes. */
+  readonly mtu: number;
+  /** Of the packet, which is TCP. */
+  readonly source: Address;
+  readonly destination: Address;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly sequence: number;
+}
+
+/** Source and destination port, and sequence number: what every error quotes of TCP. */
+const QUOTED_TCP = 8;
+
+/** What a message says of TCP that was too long (RFC 1191 §4, RFC 4443 §3.2); null: it says no such thing. */
+export function parseTooBig(bytes: Uint8Array, ip: IpHeader, message: IcmpHeader): TooBig | null {
+  const { family } = ip;
+  const { type, code } = IcmpError.PacketTooBig[family];
+  if (message.icmpType !== type || message.icmpCode !== code) return null;
+  const { payloadOffset: quoted, payloadLength: length } = message;
+  const isIpv4 = family === 4;
+  if (length < ipHeaderLength(family) || bytes[quoted] >>> 4 !== family) return null;
+  const header = isIpv4 ? (bytes[quoted] & 0xf) * 4 : ipHeaderLength(6);
+  const protocol = bytes[quoted + (isIpv4 ? 9 : 6)];
+  if (protocol !== IpProtocol.Tcp || length < header + QUOTED_TCP) return null;
+  const [from, to] = isIpv4 ? [12, 16] : [8, 24];
+  const tcp = quoted + header;
+  const { transportOffset } = ip;
+  return {
+    mtu: isIpv4 ? readU16(bytes, transportOffset + 6) : readU32(bytes, transportOffset + 4),
+    source: Address.read(bytes, quoted + from, family),
+    destination: Address.read(bytes, quoted + to, family),
+    sourcePort: readU16(bytes, tcp),
+    destinationPort: readU16(bytes, tcp + 2),
+    sequence: readU32(bytes, tcp + 4),
+  };
 }
 
 /** Errors are never answered by errors (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). */

@@ -115,3 +115,27 @@ describe("what the guest forwards", () => {
     },
   );
 });
+
+describe("a narrow link behind the guest", () => {
+  test.for([
+    [4, served.http],
+    [6, `[${served.http6}]`],
+  ] as const)(
+    "is learned from the guest's ICMP, IPv%i",
+    async ([family, http], { lab, sha256 }) => {
+      await using guest = await lab.guest({ ipv6: true });
+      const inner = await behind(guest);
+      // The end of the path tells of 1,500 bytes in its SYN, the guest forwards 1,300.
+      await guest.namespace.shell("ip link set inner mtu 1300");
+      const curl = `curl -gsS -m 20 --fail --resolve ${httpName}:80:${http} http://${httpName}/4MB`;
+      const down = await inner.shell(`${curl} | sha256sum`);
+      expect(down.slice(0, 64)).toBe(sha256);
+      const told = await guest.namespace.shell(
+        family === 4
+          ? "awk '/^Icmp: [0-9]/ { print $20 }' /proc/net/snmp"
+          : "awk '/^Icmp6OutPktTooBigs/ { print $2 }' /proc/net/snmp6",
+      );
+      expect(Number(told)).toBeGreaterThan(0);
+    },
+  );
+});

@@ -209,6 +209,38 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
+  describe("a path of the guest's that is narrower than its MSS", () => {
+    const headers = { 4: 40, 6: 60 }[family];
+
+    test("makes segments smaller, and has what is under way sent again", () => {
+      const guest = connected();
+      guest.end.write(pattern(5_000));
+      guest.end.outbox.length = 0;
+      expect(guest.narrow(0, 1300)).toBe(true);
+      guest.end.write(pattern(5_000));
+      const answers = guest.take();
+      expect(answers[0].sequence).toBe(0);
+      for (const { segmentSize } of answers) expect(segmentSize).toBe(1300 - headers);
+      guest.send({ flags: Flag.Ack });
+      expect(guest.received).toBe(10_000);
+    });
+
+    test.each([
+      ["nothing that is under way", 5_000, 1300, 1500],
+      ["a segment of elsewhere", 0x4000_0000, 1300, 1500],
+      ["less than any link has", 0, 68, { 4: 576, 6: 1280 }[family]],
+      ["more than the MSS", 0, 9000, 1500],
+    ])("is not what is said of %s", (_what, sequence, told, mtu) => {
+      const guest = connected([2, 4, 5, family === 4 ? 180 : 160]);
+      guest.end.write(pattern(5_000));
+      guest.narrow(sequence, told);
+      guest.take();
+      guest.send({ flags: Flag.Ack });
+      guest.end.write(pattern(5_000));
+      expect(guest.take()[0].segmentSize).toBe(mtu - headers);
+    });
+  });
+
   describe("without window scaling", () => {
     test("none is offered, and the guest's window is taken as it is", () => {
       const guest = new HandmadeGuest(family);

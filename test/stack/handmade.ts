@@ -99,6 +99,13 @@ export class HandmadeGuest {
     return answers;
   }
 
+  /** A router of the guest's says that the segment at `sequence`, relative, was too big. */
+  narrow(sequence: number, mtu: number): boolean {
+    const { guest, peer } = ENDS[this.#family];
+    const tuple = { guest, guestPort: this.#port, peer, peerPort: 80 };
+    return this.end.stack.narrow(tuple, (this.#peerFirst + sequence) >>> 0, mtu);
+  }
+
   /** Lets time pass. */
   pass(ms: number): void {
     for (let passed = 0; passed < ms; passed += TICK_INTERVAL) {

@@ -1,13 +1,19 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { Address } from "../../src/base/address.js";
 import {
   emitEchoReply,
+  emitIcmpError,
+  IcmpError,
   icmpChecksumIsRight,
   isEchoReply,
   isEchoRequest,
   isIcmpError,
+  parseTooBig,
   quotedLength,
   writeIcmpChecksum,
 } from "../../src/wire/icmp.js";
+import { emitIp, type IpHeader, IpProtocol, ipHeaderLength } from "../../src/wire/ip.js";
 import { linuxFrame } from "./captures.js";
 import { parse, parseOk, patched } from "./parsing.js";
 
@@ -55,5 +61,47 @@ describe("ICMP", () => {
     expect(quotedLength(4, 100, 20)).toBe(100);
     expect(quotedLength(4, 1500, 20)).toBe(576 - 28);
     expect(quotedLength(6, 1500, 40)).toBe(1280 - 48);
+  });
+});
+
+describe.each([4, 6] as const)("Packet Too Big of IPv%i", (family) => {
+  const [from, to] = (
+    family === 4 ? ["203.0.113.7", "10.0.2.100"] : ["2001:db8::7", "fd00::64"]
+  ).map((text) => Address.parse(text) as Address);
+  const error = IcmpError.PacketTooBig[family];
+  const headers = ipHeaderLength(family);
+
+  /** The message behind an IP header, about a segment, of which so much is quoted. */
+  function parsedOf(mtu: number, tcp: Uint8Array, protocol: number = IpProtocol.Tcp) {
+    const bytes = new Uint8Array(headers + 8 + headers + tcp.length);
+    emitIcmpError(bytes, headers, family, error, mtu);
+    emitIp(bytes, headers + 8, from, to, protocol, tcp.length, 64, 0);
+    bytes.set(tcp, headers + 8 + headers);
+    const ip = { family, transportOffset: headers } as IpHeader;
+    const payloadOffset = headers + 8;
+    const payloadLength = bytes.length - payloadOffset;
+    const rest = { identifier: 0, sequence: 0, payloadOffset, payloadLength };
+    const message = { icmpType: error.type, icmpCode: error.code, ...rest };
+    return parseTooBig(bytes, ip, message);
+  }
+
+  it("tells MTU and segment", () => {
+    const tcp = fc.uint8Array({ minLength: 8, maxLength: 40 });
+    fc.assert(
+      fc.property(fc.integer({ min: 68, max: 65_535 }), tcp, (mtu, bytes) => {
+        const view = new DataView(bytes.buffer, bytes.byteOffset);
+        expect(parsedOf(mtu, bytes)).toEqual({
+          ...{ mtu, source: from, destination: to },
+          sourcePort: view.getUint16(0),
+          destinationPort: view.getUint16(2),
+          sequence: view.getUint32(4),
+        });
+      }),
+    );
+  });
+
+  it("tells nothing of other protocols, or when too little is quoted", () => {
+    expect(parsedOf(1300, new Uint8Array(8), IpProtocol.Udp)).toBeNull();
+    expect(parsedOf(1300, new Uint8Array(7))).toBeNull();
   });
 });

@@ -28,6 +28,10 @@
 /* Bytes that a guest acknowledges between two ticks, or it counts as one that does not read. */
 #define LEAST_PROGRESS 4096
 
+/* What the guest's routers may narrow the path to: RFC 1122 §3.3.3, RFC 8200 §5. */
+#define LEAST_MTU_V4 576
+#define LEAST_MTU_V6 1280
+
 /* Blocks kept for lwIP's own needs (headers, PCBs) when data would take the last ones. */
 #define BLOCKS_IN_RESERVE 16
 
@@ -426,6 +430,21 @@ void relay_commit(struct flow *flow, uint32_t length) {
   }
   lend_spare(flow, length);
   relay_push(flow);
+}
+
+bool relay_narrow(struct flow *flow, uint32_t sequence, uint32_t mtu) {
+  struct tcp_pcb *pcb = flow->pcb;
+  if (!pcb || flow->state != FLOW_OPEN) return false;
+  if (sequence - pcb->lastack >= pcb->snd_nxt - pcb->lastack) return false;
+  bool v6 = IP_IS_V6(&flow->guest);
+  uint32_t least = v6 ? LEAST_MTU_V6 : LEAST_MTU_V4;
+  uint16_t mss = (uint16_t)((mtu < least ? least : mtu) - (v6 ? 60 : 40));
+  if (mss >= flow->guest_mss) return true;
+  flow->guest_mss = mss;
+  if (pcb->mss > mss && !stack_offload()) pcb->mss = mss;
+  bucket_select(flow->bucket);
+  if (tcp_rexmit(pcb) == ERR_OK) tcp_output(pcb);
+  return true;
 }
 
 static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t length) {

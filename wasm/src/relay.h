@@ -53,6 +53,12 @@ void relay_note_progress(struct flow *flow);
 /* The host has sent its last byte: FIN to the guest, after all that was committed. */
 void relay_finish(struct flow *flow);
 
+/*
+ * The guest's path takes packets of `mtu` bytes at most: segments become as small, and what is under
+ * way is sent again (RFC 1191 §6.3). False when nothing at `sequence` is under way (RFC 5927 §4).
+ */
+bool relay_narrow(struct flow *flow, uint32_t sequence, uint32_t mtu);
+
 /* lwIP's accept and connected callback. */
 err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error);
 

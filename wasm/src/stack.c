@@ -142,12 +142,8 @@ EXPORT(flow_refuse) void stack_flow_refuse(uint32_t id) {
   flow_detach(flow);
 }
 
-/*
- * Opens a connection to the guest. The addresses stand in `addresses`: guest, peer. The id, or
- * -1 when the table or the memory is full or the tuple is in use.
- */
-EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports, uint32_t mac_high,
-                                                uint32_t mac_low) {
+/* The two ends whose addresses stand in `addresses`: guest, peer. */
+static struct tuple given_tuple(uint32_t family, uint32_t ports) {
   struct tuple tuple;
   memset(&tuple, 0, sizeof tuple);
   size_t size = family == 6 ? 16 : 4;
@@ -157,6 +153,16 @@ EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports,
   IP_SET_TYPE_VAL(tuple.peer, family == 6 ? IPADDR_TYPE_V6 : IPADDR_TYPE_V4);
   tuple.guest_port = (uint16_t)(ports >> 16);
   tuple.peer_port = (uint16_t)ports;
+  return tuple;
+}
+
+/*
+ * Opens a connection to the guest. The addresses stand in `addresses`: guest, peer. The id, or
+ * -1 when the table or the memory is full or the tuple is in use.
+ */
+EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports, uint32_t mac_high,
+                                                uint32_t mac_low) {
+  struct tuple tuple = given_tuple(family, ports);
   uint16_t bucket = bucket_of(&tuple);
   if (flow_find(bucket, &tuple)) return -1;
   struct flow *flow = flow_create(bucket, &tuple);
@@ -167,6 +173,18 @@ EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports,
   flow_detach(flow);
   flow_release(flow);
   return -1;
+}
+
+/*
+ * A router in front of the guest takes packets of `mtu` bytes at most: it has said so about the
+ * segment at `sequence` of the flow whose addresses stand in `addresses`. 1 when there is such a
+ * segment.
+ */
+EXPORT(flow_narrow) uint32_t stack_flow_narrow(uint32_t family, uint32_t ports, uint32_t sequence,
+                                               uint32_t mtu) {
+  struct tuple tuple = given_tuple(family, ports);
+  struct flow *flow = flow_find(bucket_of(&tuple), &tuple);
+  return flow && relay_narrow(flow, sequence, mtu);
 }
 
 EXPORT(flow_pending) uint32_t stack_flow_pending(uint32_t id) {
