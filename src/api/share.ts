@@ -9,16 +9,19 @@ const SHARE = 10;
 const STRETCH = 0.1;
 const LONGEST_REST = 20;
 
+/** What is to be known of the loop. */
+type LoopState = Pick<Loop, "wakes" | "carriesBulk">;
+
 /** What clients may have of the loop's time. Packets come first; who is put off is asked again. */
 export class Share {
-  readonly #loop: Loop;
+  readonly #loop: LoopState;
   #wake = -1;
   #spentInWake = 0;
   #spent = 0;
   #restsUntil = 0;
   #began = 0;
 
-  constructor(loop: Loop) {
+  constructor(loop: LoopState) {
     this.#loop = loop;
   }
 
