@@ -81,7 +81,8 @@ async function onSlipway({ launcher, programs, directory }: Workshop): Promise<T
     await launcher.run([...program, ...connect]);
     places.push(namespace);
   }
-  const helper = new HelperMeter({ program: daemon, pid: await daemon.pid(), readyMs });
+  const pid = Number(await launcher.run([...program, "daemon", "status", "--format", "{{.pid}}"]));
+  const helper = new HelperMeter({ program: daemon, pid, readyMs });
   return bedOf(launcher, programs, places, helper, scope.move());
 }
 

@@ -36,6 +36,7 @@
 
 #include "broker.h"
 #include "namespaces.h"
+#include "supervisor.h"
 
 #define PARKED_PREFIX "SLIPWAY_PARKED_"
 enum { OLDEST_NODE = 22 };
@@ -284,6 +285,11 @@ static void open_standard_streams(void) {
   if (fd >= 0) close(fd);
 }
 
+static bool is_daemon(char **argv) {
+  return asks_daemon(argv) && strcmp(argv[1], "daemon") == 0 && argv[2] != NULL &&
+         strcmp(argv[2], "run") == 0 && (argv[3] == NULL || strcmp(argv[3], "--help") != 0);
+}
+
 /* Where either fails Node tells, which knows whether a sandbox is wanted. */
 static void prepare_sandbox(char **argv) {
   int broker = broker_start(argv);
@@ -305,6 +311,7 @@ int main(int argc, char **argv) {
   unsetenv("SLIPWAY_ROOT");
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
+  if (is_daemon(argv)) supervise_daemon();
   bool is_networked = runs_on_network(argv);
   if (!is_about_itself(argv) && !asks_daemon(argv) && !is_networked) prepare_sandbox(argv);
   /* Its COMMAND would inherit the filter: it is forked from Node. */

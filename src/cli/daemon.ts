@@ -17,11 +17,14 @@ const READY = Buffer.from("1");
 
 /** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
 export function runDaemon({ readyFd }: DaemonRunConfig): void {
-  if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
+  // Whoever waited was told by the one whose place this takes: native/launcher/supervisor.c.
+  const { SLIPWAY_RESTARTED: restarted } = process.env;
+  const waiting = restarted === undefined ? readyFd : null;
+  if (waiting !== null) adoptInherited("--ready-fd", waiting);
   const tell = (bytes: Uint8Array): void => {
-    if (readyFd === null) return;
-    native.writeBytes(readyFd, bytes);
-    native.close(readyFd);
+    if (waiting === null) return;
+    native.writeBytes(waiting, bytes);
+    native.close(waiting);
   };
   try {
     serve();

@@ -349,6 +349,19 @@ describe("when the daemon is killed", () => {
     await eventually(async () => expect(run.stdout).toContain("hello"));
     run.kill("SIGKILL");
   });
+
+  test("its supervisor starts another, and namespaces are connected again", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "quiet", "--ipv6");
+    const a = await user.member("quiet", "first", "--alias", "one");
+    const b = await user.member("quiet", "second", "--ip", "10.89.0.77");
+    await user.kill();
+    // No command of ours is run that would start it.
+    await eventually(async () => expect(await dig(a, "second", "A")).toBe("10.89.0.77"));
+    await eventually(async () => expect(await dig(b, "one", "A")).toBe(a.addresses.v4));
+    await b.namespace.output(["ping", "-c", "1", "-W", "2", a.addresses.v6]);
+    expect(await user.ok("daemon", "status")).toContain("1 networks, 2 members");
+  });
 });
 
 async function dig(member: Member, ...args: string[]): Promise<string> {

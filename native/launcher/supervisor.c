@@ -1,0 +1,78 @@
+#include "supervisor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+  PAUSE_MS = 20,        /* before the next one starts */
+  AT_WORK_SECONDS = 1,  /* one that has lived so long was at work */
+  MOST_FAILURES = 5,    /* in a row, of those that were not */
+};
+
+static volatile sig_atomic_t daemon_pid;
+
+static void pass_on(int signal) {
+  if (daemon_pid > 0) kill(daemon_pid, signal);
+}
+
+static void pass_signals(void) {
+  struct sigaction action = {.sa_handler = pass_on};
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGINT, &action, NULL);
+}
+
+/* Whoever reads the other end of what the caller left open waits for the daemon, not for us. */
+static void drop_descriptors(void) {
+  syscall(SYS_close_range, 3, UINT_MAX, 0);
+}
+
+static int wait_for_end(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+static time_t seconds_now(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+/* What ends by itself at once has said why; what was told to end has ended. */
+static bool is_final(int status, bool was_at_work) {
+  if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT;
+  return WEXITSTATUS(status) == 0 || !was_at_work;
+}
+
+void supervise_daemon(void) {
+  int failures = 0;
+  for (bool again = false;; again = true) {
+    time_t started = seconds_now();
+    pid_t pid = fork();
+    if (pid < 0) return; /* it goes on without us */
+    if (pid == 0) {
+      /* A service manager that kills us means it. */
+      prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (again) setenv("SLIPWAY_RESTARTED", "1", 1);
+      return;
+    }
+    daemon_pid = pid;
+    pass_signals();
+    drop_descriptors();
+    int status = wait_for_end(pid);
+    bool was_at_work = seconds_now() - started >= AT_WORK_SECONDS;
+    failures = was_at_work ? 0 : failures + 1;
+    if (is_final(status, was_at_work) || failures >= MOST_FAILURES) {
+      _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+    }
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+  }
+}
