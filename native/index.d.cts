@@ -268,6 +268,13 @@ declare namespace tuntap2 {
    */
   function lockDown(emptyRoot: boolean, keepsPorts: boolean, hasChild: boolean): number;
 
+  /**
+   * As {@link lockDown}, for a process that goes on to have files: it keeps its root, and where the
+   * kernel has Landlock it reads below some directories and has plain files below others; elsewhere
+   * all of its user's. It starts no child.
+   */
+  function lockDownDaemon(readable: readonly string[], writable: readonly string[]): number;
+
   // ---------------------------------------------------------------- inherited descriptors
 
   /** Whether `n` is an open descriptor of this process, issued or not. */

@@ -3,8 +3,8 @@
 #
 #     #syscalls PROFILE: ITEM...
 #
-# that stand in comments beside the code that needs the calls. PROFILE is node (the process), run (what
-# `slipway run` needs on top), keeper or agent. ITEM is a call, or a call with conditions on its
+# that stand in comments beside the code that needs the calls. PROFILE is node (the process), run or
+# daemon (what `slipway run` or the daemon needs on top), keeper or agent. ITEM is a call, or a call with conditions on its
 # arguments, all of which must hold: ioctl(1=FIONBIO), socket(0=AF_INET;1&SOCK_TYPE=SOCK_STREAM);
 # @pid is the process's own. Calls without conditions come first.
 set -euo pipefail

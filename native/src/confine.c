@@ -72,8 +72,12 @@ void confine_bounding_set(void) {
   }
 }
 
+static int landlock_abi(void) {
+  return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 int confine_ruleset(void) {
-  int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  int abi = landlock_abi();
   if (abi < 0) return -1;
   struct ruleset_attributes attributes = {.handled_access_fs = FS_RIGHTS_OF_1};
   if (abi >= 2) attributes.handled_access_fs |= FS_REFER;
@@ -84,10 +88,24 @@ int confine_ruleset(void) {
   return (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
 }
 
+/* What is not handled can't be allowed: ABI 3 and later have FS_TRUNCATE. */
+static uint64_t rights_of(enum confine_right right) {
+  switch (right) {
+    case CONFINE_READ_FILE:
+      return LANDLOCK_ACCESS_FS_READ_FILE;
+    case CONFINE_REMOVE_FILE:
+      return LANDLOCK_ACCESS_FS_REMOVE_FILE;
+    case CONFINE_KEEP_FILES:
+      return LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+             LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE |
+             (landlock_abi() >= 3 ? FS_TRUNCATE : 0);
+  }
+  return 0;
+}
+
 int confine_allow(int ruleset, int directory, enum confine_right right) {
   struct landlock_path_beneath_attr rule = {
-      .allowed_access = right == CONFINE_READ_FILE ? LANDLOCK_ACCESS_FS_READ_FILE
-                                                   : LANDLOCK_ACCESS_FS_REMOVE_FILE,
+      .allowed_access = rights_of(right),
       .parent_fd = directory,
   };
   return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);

@@ -31,7 +31,11 @@ void confine_bounding_set(void);
  */
 int confine_ruleset(void);
 
-enum confine_right { CONFINE_READ_FILE, CONFINE_REMOVE_FILE };
+enum confine_right {
+  CONFINE_READ_FILE,
+  CONFINE_REMOVE_FILE,
+  CONFINE_KEEP_FILES, /* make, read, write, rename and remove plain files */
+};
 
 /* Allows one thing below a directory. Returns 0 or -1 with errno. */
 int confine_allow(int ruleset, int directory, enum confine_right right);

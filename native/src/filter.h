@@ -12,6 +12,7 @@ enum filter_profile {
   FILTER_RUN = 2, /* goes with FILTER_NODE */
   FILTER_KEEPER = 4,
   FILTER_AGENT = 8,
+  FILTER_DAEMON = 16, /* goes with FILTER_NODE */
 };
 
 /*

@@ -43,6 +43,7 @@
 /* Not sys/mount.h: see held.c. */
 #include <linux/mount.h>
 
+#include "broker.h"
 #include "call.h"
 #include "confine.h"
 #include "filter.h"
@@ -214,7 +215,7 @@ static int confine_all_threads(DIR *tasks) {
 struct lock_down {
   bool empty_root;
   bool keeps_ports;    /* CAP_NET_BIND_SERVICE, if we have it */
-  bool has_child;      /* the command of `slipway run` */
+  unsigned profiles;   /* of the filter, beside FILTER_NODE */
 };
 
 static int confine_process(struct failure *failure, const struct lock_down *wanted, DIR *tasks,
@@ -238,16 +239,15 @@ static void replace_stdin(void) {
 }
 
 /* /proc is opened first, as it is gone with the old root; where there is no Landlock we do without. */
-static int lock_down(struct failure *failure, const struct lock_down *wanted) {
+static int lock_down(struct failure *failure, const struct lock_down *wanted, int ruleset) {
   DIR *tasks = opendir("/proc/self/task");
   if (tasks == NULL) return failure_set(failure, STEP_THREADS, "/proc/self/task", -errno);
   replace_stdin(); /* there may be no /dev/null, and then there is hardly a terminal */
-  int ruleset = confine_ruleset();
   int error = confine_process(failure, wanted, tasks, ruleset);
   closedir(tasks);
   if (ruleset >= 0) close(ruleset);
   if (error < 0) return error;
-  error = filter_load(FILTER_NODE | (wanted->has_child ? FILTER_RUN : 0), true);
+  error = filter_load(FILTER_NODE | wanted->profiles, true);
   return error < 0 ? failure_set(failure, STEP_SECCOMP, "", error) : 0;
 }
 
@@ -256,13 +256,52 @@ static napi_value lock_down_process(napi_env env, napi_callback_info info) {
   struct lock_down wanted = {
       .empty_root = call_bool(&call, 0),
       .keeps_ports = call_bool(&call, 1),
-      .has_child = call_bool(&call, 2),
+      .profiles = call_bool(&call, 2) ? FILTER_RUN : 0,
   };
   if (!call_ok(&call)) return call_end(&call, 0);
-  return call_end(&call, lock_down(&call.instance->failure, &wanted));
+  return call_end(&call, lock_down(&call.instance->failure, &wanted, confine_ruleset()));
+}
+
+/* A directory that is not there needs no right. */
+static void allow_below(int ruleset, const char *path, enum confine_right right) {
+  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  confine_allow(ruleset, directory, right);
+  close(directory);
+}
+
+static void call_directories(struct call *call, size_t index, int ruleset,
+                             enum confine_right right) {
+  uint32_t count = 0;
+  if (napi_get_array_length(call->env, call->arguments[index], &count) != napi_ok) {
+    call_wrong_type(call, "an array of paths");
+  }
+  for (uint32_t i = 0; i < count && call_ok(call); i++) {
+    char path[BROKER_PATH_CAPACITY];
+    napi_value element = NULL;
+    size_t length = 0;
+    napi_get_element(call->env, call->arguments[index], i, &element);
+    if (napi_get_value_string_utf8(call->env, element, path, sizeof(path), &length) != napi_ok) {
+      call_wrong_type(call, "an array of paths");
+    } else if (ruleset >= 0) {
+      allow_below(ruleset, path, right);
+    }
+  }
+}
+
+static napi_value lock_down_daemon(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  struct lock_down wanted = {.keeps_ports = true, .profiles = FILTER_DAEMON};
+  int ruleset = confine_ruleset();
+  call_directories(&call, 0, ruleset, CONFINE_READ_FILE);
+  call_directories(&call, 1, ruleset, CONFINE_KEEP_FILES);
+  if (call_ok(&call)) call_fail(&call, lock_down(&call.instance->failure, &wanted, ruleset));
+  else if (ruleset >= 0) close(ruleset);
+  return call_end(&call, 0);
 }
 
 const struct method sandbox_methods[] = {
     {"lockDown", lock_down_process},
+    {"lockDownDaemon", lock_down_daemon},
     {NULL, NULL},
 };

@@ -1,3 +1,5 @@
+import path from "node:path";
+import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
 import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
@@ -5,7 +7,7 @@ import type { Guest } from "../guest.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, Params } from "../protocol/messages.js";
 import { isSame } from "../protocol/namespaces.js";
-import { places } from "../protocol/places.js";
+import { type Places, places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
@@ -38,16 +40,28 @@ export function runDaemon({ readyFd }: DaemonRunConfig): void {
 
 function serve(): void {
   const loop = new Loop();
+  const at = places();
   const stop = (): void => {
     daemon.close();
     loop.stop();
     process.exit(0);
   };
-  const daemon = new Daemon({ loop, places: places(), publish, reopen, onStop: stop });
+  const daemon = new Daemon({ loop, places: at, publish, reopen, onStop: stop });
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);
   loop.start();
+  lockDown(at);
+}
+
+/** What the daemon is left with: files of the system to read, and its own. */
+function lockDown({ socket, state }: Places): void {
+  const program = path.dirname(process.argv[1] ?? "");
+  const readable = ["/proc", "/etc", "/run", program];
+  const result = native.lockDownDaemon(readable, [path.dirname(socket), path.dirname(state)]);
+  if (result >= 0) return;
+  const { step } = native.lastError();
+  throw new UserError(`cannot enter the sandbox (${step}, ${getSystemErrorName(result)})`);
 }
 
 function publish(guest: Guest, ports: readonly string[]): readonly string[] {

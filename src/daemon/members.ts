@@ -283,6 +283,7 @@ export class Members {
   #watch(member: Member): void {
     const pid = member.namespace?.pid ?? null;
     if (pid === null || !member.stays || this.#pidfds.has(member)) return;
+    // #syscalls daemon: pidfd_open statx newfstatat readlink
     const pidfd = native.pidfdOpen(pid);
     if (pidfd < 0) {
       this.remove(member);

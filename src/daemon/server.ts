@@ -86,6 +86,7 @@ export class Server {
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) return;
+      // #syscalls daemon: getsockopt(1=SOL_SOCKET;2=SO_PEERCRED)
       if (this.#sockets.size < MOST_CLIENTS && isPermitted(native.peerUid(fd))) this.#serve(fd);
       else native.close(fd);
     }

@@ -90,6 +90,7 @@ export function writeState(
   }
 }
 
+/** #syscalls daemon: openat open fsync rename renameat renameat2 unlink unlinkat lseek pread64 */
 function writeFile(path: string, text: string, isDurable: boolean): void {
   const file = openSync(path, "w", PRIVATE);
   try {

@@ -8,6 +8,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import type { Process } from "../lab/process.ts";
 import { isSlipway, node, root } from "../lab/product.ts";
+import { DaemonUser } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 /** What `/proc/PID/task/TID/status` has of a thread that holds no rights at all. */
@@ -200,6 +201,17 @@ describe.runIf(isSlipway)("as root", () => {
     process.kill("SIGTERM");
     expect((await process.ended(5_000)).code).toBe(0);
     await namespace.release();
+  });
+});
+
+describe.runIf(isSlipway)("the daemon of networks", () => {
+  test("keeps its files, and no other right; it still saves what outlives it", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "kept");
+    const [, pid] = /"pid": *(\d+)/.exec(await user.ok("daemon", "status", "--json")) ?? [];
+    expectConfined(Number(pid), NOTHING, true);
+    const state = await lab.host.user.output(["cat", `${user.directory}/state.json`]);
+    expect(state).toContain('"name":"kept"');
   });
 });
 
