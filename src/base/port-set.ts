@@ -3,9 +3,11 @@ const HIGHEST_PORT = 65_535;
 /** Ports of both protocols. */
 export interface PortSet {
   has(protocol: "tcp" | "udp", port: number): boolean;
+  /** As parsePortSet reads it; empty for no ports. */
+  readonly text: string;
 }
 
-export const NO_PORTS: PortSet = { has: () => false };
+export const NO_PORTS: PortSet = { has: () => false, text: "" };
 
 /** Port, or first and last of a range in a row; null when it is none. */
 export function parsePortRange(text: string): { first: number; last: number } | null {
@@ -27,5 +29,5 @@ export function parsePortSet(text: string): PortSet | null {
       if (protocol !== "tcp") ports.udp.add(port);
     }
   }
-  return { has: (protocol, port) => ports[protocol].has(port) };
+  return { has: (protocol, port) => ports[protocol].has(port), text };
 }

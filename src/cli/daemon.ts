@@ -1,6 +1,8 @@
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import { NO_PORTS, type PortSet, parsePortSet } from "../base/port-set.js";
 import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
 import type { Guest } from "../guest.js";
@@ -12,8 +14,8 @@ import { native } from "../sys/native.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
 import type { DaemonRunConfig } from "./network-commands.js";
-import { publishPort } from "./publish.js";
-import { parsePublish } from "./publish-option.js";
+import { publishListening, publishPort } from "./publish.js";
+import { type PublishOption, parsePublish } from "./publish-option.js";
 
 const READY = Buffer.from("1");
 
@@ -64,21 +66,44 @@ function lockDown({ socket, state }: Places): void {
   throw new UserError(`cannot enter the sandbox (${step}, ${getSystemErrorName(result)})`);
 }
 
-function publish(guest: Guest, ports: readonly string[]): readonly string[] {
-  const options = ports.map((text) => {
-    const option = parsePublish(text);
-    if (option === null) throw new UserError(`--publish ${text}: write it like 8080:80`);
-    return option;
-  });
+/** What was published before stays, whatever fails. */
+function publish(
+  guest: Guest,
+  { ports, auto }: Params<"member.publish">,
+  listening: number | null,
+): readonly string[] {
   const lines: string[] = [];
   const before = new Set(guest.forwards.rules.map(({ id }) => id));
   try {
-    for (const option of options) publishPort(guest, option, false, (line) => lines.push(line));
+    for (const text of ports) {
+      publishPort(guest, parsedPort(text), false, (line) => lines.push(line));
+    }
+    if (auto !== null) publishAll(guest, auto.exclude, listening);
+    else if (listening !== null) native.close(listening);
+    return lines;
   } catch (error) {
     for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
+    if (listening !== null) native.close(listening);
     throw error;
   }
-  return lines;
+}
+
+function publishAll(guest: Guest, excluded: string, listening: number | null): void {
+  if (listening === null) throw new UserError("member.publish: no socket came along for auto");
+  const what = { exclude: parsedExclusion(excluded), toLoopback: false };
+  publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
+}
+
+function parsedPort(text: string): PublishOption {
+  const option = parsePublish(text);
+  if (option !== null) return option;
+  throw new UserError(`--publish ${text}: write it like 8080:80`);
+}
+
+function parsedExclusion(text: string): PortSet {
+  const ports = text === "" ? NO_PORTS : parsePortSet(text);
+  if (ports !== null) return ports;
+  throw new UserError(`--publish-exclude ${text}: write it like 22,8000-8010,53/udp`);
 }
 
 function reopen({ namespace }: Params<"member.join">, given: GivenMember): readonly ReopenedTap[] {

@@ -41,11 +41,29 @@ export function startPublishing(
   if (toLoopback) guest.reachLoopback(openResident(namespace).socket);
   for (const port of ports) publishPort(guest, port, toLoopback, report);
   if (options.auto === null) return;
-  const listeners = openListeners(namespace);
-  const auto = autoPublish(guest, { ...options.auto, toLoopback }, report);
+  const { exclude } = options.auto;
+  publishListening(guest, openListenerSocket(namespace), { exclude, toLoopback }, report);
+}
+
+/**
+ * Publishes what a guest listens on, for as long as it does.
+ * @param socket of openListenerSocket; closed when the guest is
+ * @param report takes a line for each port, now and later
+ */
+export function publishListening(
+  guest: Guest,
+  socket: number,
+  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  report: (line: string) => void,
+): void {
+  const listeners = new GuestListeners(socket);
+  const auto = autoPublish(guest, what, report);
   let hasFailed = false;
   const look = (): void => {
-    if (guest.forwards.isClosed) return;
+    if (guest.forwards.isClosed) {
+      listeners.close();
+      return;
+    }
     const found = listeners.step();
     if (typeof found === "number" && !hasFailed) {
       hasFailed = true;
@@ -62,12 +80,16 @@ function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>)
   return auto.update(found, performance.now());
 }
 
-/** The socket stays in the namespace where it was made; who made it need not. */
-function openListeners(namespace: Namespace): GuestListeners {
+/**
+ * A socket by which a namespace's kernel tells what listens there: it stays in the namespace where it
+ * was made; who made it need not.
+ * @throws UserError
+ */
+export function openListenerSocket(namespace: Namespace): number {
   const resident = openResident(namespace);
   const socket = resident.socket(Socket.Netlink, Socket.Raw, Socket.NetlinkSockDiag);
   resident.close();
-  if (socket >= 0) return new GuestListeners(socket);
+  if (socket >= 0) return socket;
   const name = getSystemErrorName(socket);
   throw new UserError(
     `--publish-auto: the kernel does not tell what listens (${name}): sudo modprobe inet_diag, or publish ports by name`,

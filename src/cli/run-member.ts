@@ -14,6 +14,7 @@ import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { accompany } from "./jobs.js";
 import { guestResolvConf, RESOLV_CONF } from "./network.js";
+import { openListenerSocket } from "./publish.js";
 import { spawnHeld } from "./spawn.js";
 
 /** How soon a daemon that is gone is asked for again, in ms. */
@@ -28,6 +29,8 @@ export interface MemberRun {
   readonly join: JoinSpec;
   /** As --publish writes them. */
   readonly publish: readonly string[];
+  /** What of all that it listens on is not published, as --publish-exclude writes it; null: nothing is. */
+  readonly autoExclude: string | null;
   readonly search: readonly string[];
   readonly resolverOptions: readonly string[];
   /** Called when the command cannot be executed. */
@@ -102,9 +105,17 @@ class Membership {
       const params = { member, network, ifname, namespace: this.#namespace };
       await session.request("member.attach", params, tap);
     }
-    const { publish } = this.#run;
-    if (publish.length === 0) return [];
-    return session.request("member.publish", { member, ports: [...publish] });
+    const { publish, autoExclude } = this.#run;
+    const auto = autoExclude === null ? null : { exclude: autoExclude };
+    if (publish.length === 0 && auto === null) return [];
+    const params = { member, ports: [...publish], auto };
+    if (auto === null || this.#namespace === null) return session.request("member.publish", params);
+    const listening = openListenerSocket(this.#namespace);
+    try {
+      return await session.request("member.publish", params, listening);
+    } finally {
+      native.close(listening);
+    }
   }
 
   #onEnd(how: SessionEnd): void {

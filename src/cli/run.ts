@@ -50,7 +50,6 @@ export async function run(options: RunConfig): Promise<void> {
 /** What the network decides, or the daemon does not do yet: nobody shall believe that it holds. */
 function refuseIneffective({ network, publish, pcap, stats }: RunConfig): void {
   const given: readonly (readonly [option: string, isGiven: boolean])[] = [
-    ["--publish-auto", publish.auto !== null],
     ["--publish-to-loopback", publish.toLoopback],
     ["--pcap", pcap !== null],
     ["--stats", stats],
@@ -100,6 +99,7 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
   const { runMember } = await import("./run-member.js");
   await runMember({
     ...{ command, keepId, search, resolverOptions, publish: publish.ports.map(formatPublish) },
+    autoExclude: publish.auto?.exclude.text ?? null,
     join: { name, ports: [...ports], hosts, dns: servers.map(String), hostLoopback },
     onExecuteFailure: (errno) => failToExecute(command[0], errno, isMissing(command[0])),
   });

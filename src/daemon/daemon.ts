@@ -16,7 +16,7 @@ import type { Places } from "../protocol/places.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { type Member, Members, memberReport } from "./members.js";
+import { Members, memberReport } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { networkReport } from "./report.js";
@@ -31,10 +31,15 @@ export interface DaemonContext {
   readonly places: Places;
   /**
    * Publishes ports of a guest, as `--publish` writes them.
-   * @returns a line for each
+   * @param listening a socket that tells what listens in its namespace, closed with the guest; or null
+   * @returns a line for each that was chosen
    * @throws UserError
    */
-  readonly publish: (guest: Guest, ports: readonly string[]) => readonly string[];
+  readonly publish: (
+    guest: Guest,
+    what: Params<"member.publish">,
+    listening: number | null,
+  ) => readonly string[];
   /**
    * Enters the namespace of a member that stayed and opens its TAPs again.
    * @throws UserError when the namespace is gone
@@ -111,7 +116,7 @@ export class Daemon implements Methods {
     "member.list": () => this.#members.all.map(memberReport),
     "member.join": (spec, client) => this.#join(spec, client),
     "member.attach": (params, _client, passed) => this.#attach(params, passed),
-    "member.publish": ({ member, ports }) => this.#publish(this.#members.get(member), ports),
+    "member.publish": (params, _client, passed) => this.#publish(params, passed),
     "member.disconnect": ({ network, member }) => {
       this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
       return {};
@@ -175,8 +180,9 @@ export class Daemon implements Methods {
     return {};
   }
 
-  #publish(member: Member, ports: readonly string[]): readonly string[] {
-    return this.#context.publish(this.#members.outwardGuest(member), ports);
+  #publish(params: Params<"member.publish">, listening: number | null): readonly string[] {
+    const member = this.#members.get(params.member);
+    return this.#context.publish(this.#members.outwardGuest(member), params, listening);
   }
 
   #report(network: Network): Results["network.inspect"] {

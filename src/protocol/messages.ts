@@ -92,7 +92,15 @@ export const methods = {
     ifname: text,
     namespace: v.nullish(namespaceRef, null),
   }),
-  "member.publish": v.object({ member: text, ports: texts }),
+  "member.publish": v.object({
+    member: text,
+    ports: texts,
+    /**
+     * Whether what it listens on is published, too, and what of that is not; null: it is not. A socket
+     * of its namespace that tells what listens (sock_diag(7)) comes along then.
+     */
+    auto: v.nullish(v.object({ exclude: text }), null),
+  }),
   "member.disconnect": v.object({ network: text, member: text }),
 } as const;
 

@@ -77,7 +77,7 @@ describe("a member is refused, and leaves nothing", () => {
     [["--name", "-x"], '"-x" cannot be a name: use letters, digits and hyphens, 63 at most'],
     [["--alias", "a.b"], '"a.b" cannot be an alias'],
     [["--network", "nope"], "network nope does not exist"],
-    [["-P"], "--publish-auto has no effect on a network: leave it out"],
+    [["--publish-to-loopback"], "--publish-to-loopback has no effect on a network: leave it out"],
     [["-p", "8091:80", "-p", "8091:81"], "cannot publish 0.0.0.0:8091: the port is in use"],
   ] as const)("%j", async ([options, sentence], { user, lab }) => {
     await resident(user);

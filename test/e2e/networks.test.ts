@@ -221,6 +221,21 @@ describe("slipway run --network", () => {
     });
   });
 
+  test("publishes what it listens on, with -P, but for what is excluded", async ({ user, lab }) => {
+    const serve = (port: number) => `socat TCP-LISTEN:${port},fork,reuseaddr SYSTEM:'echo ${port}'`;
+    const script = `${serve(8077)} & a=$!; ${serve(8078)} & b=$!; trap 'kill $a $b' TERM; wait`;
+    const options = ["--network", "bridge", "--name", "open", "-P", "--publish-exclude", "8078"];
+    const run = user.run(...options, "--", "sh", "-c", script);
+    const answer = await eventually(() =>
+      lab.world.root.output(["socat", "-T5", "-", `TCP:${link.host}:8077,connect-timeout=5`]),
+    );
+    expect(answer).toBe("8077\n");
+    expect(await user.ok("ps")).toContain("0.0.0.0:8077->8077/tcp");
+    expect(await user.ok("ps")).not.toContain(":8078->");
+    run.kill("SIGTERM");
+    await run.ended(10_000);
+  });
+
   test("gives the status of the command, and what it sent last arrives", async ({ user, lab }) => {
     const listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
