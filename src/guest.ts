@@ -44,6 +44,12 @@ import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } fr
 const TAP_BATCH = 64;
 const TAP_BATCH_BYTES = 512 * 1024;
 
+/**
+ * Datagrams in one frame: UDP_MAX_SEGMENTS of Linux since 6.9. No kernel sends more, but whoever writes
+ * virtio headers by hand could have one frame cost 65,000 system calls.
+ */
+const MOST_SEGMENTS = 128;
+
 /** How soon SYNs are looked at that came too fast, in ms. */
 const SYN_WAIT = 1;
 
@@ -635,6 +641,10 @@ export class Guest {
     }
     const vnet = this.#vnetOf(frame);
     const segmentSize = vnet.gsoType === VnetGso.UdpL4 ? vnet.gsoSize : 0;
+    if (segmentSize > 0 && frame.payloadLength > segmentSize * MOST_SEGMENTS) {
+      this.drops.count(DropReason.UdpSegments);
+      return;
+    }
     const isTrusted = (vnet.vnetFlags & (VnetFlags.NeedsChecksum | VnetFlags.DataValid)) !== 0;
     this.#datagrams.relay(frame, segmentSize, isTrusted, this.#now);
   }

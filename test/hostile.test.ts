@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Address } from "../src/base/address.js";
+import { DropReason } from "../src/base/drop.js";
 import { Guest } from "../src/guest.js";
 import { Stack } from "../src/stack/stack.js";
 import { Socket } from "../src/sys/constants.js";
@@ -96,6 +97,26 @@ describe("a guest whose TAP says anything", () => {
     expect(memoryInUse).toBeLessThan(3 * 1024 * 1024);
     // It still answers.
     expect(feed([carried[4][1]])).toBe(1);
+  });
+
+  test("cannot have a frame cut into more datagrams than a kernel sends in one", () => {
+    const world = openSocket(4, Socket.Datagram);
+    bindSocket(world, loopback, 0);
+    native.setsockopt(world, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
+    const whole = udp(gateway, 40_000, localAddress(world)?.port ?? 0, zeros(3_000));
+    const rest = whole.subarray(vnetLength);
+    const arrived = (gsoSize: number) => {
+      feed([bytes(vnet({ gsoType: 5, flags: 1, gsoSize, checksumStart: 34 }), rest)]);
+      let count = 0;
+      while (native.readBytes(world, new Uint8Array(4_000)) > 0) count += 1;
+      return count;
+    };
+    expect(arrived(1)).toBe(0);
+    expect(arrived(23)).toBe(0);
+    expect(guest.drops.get(DropReason.UdpSegments)).toBe(2);
+    expect(arrived(24)).toBe(125);
+    expect(arrived(1_000)).toBe(3);
+    native.close(world);
   });
 
   test("in frames of every length", () => {

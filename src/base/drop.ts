@@ -64,6 +64,7 @@ export const DropReason = {
   LimitMappingRate: -59,
   PolicySpoofed: -60,
   LimitIcmpErrors: -61,
+  UdpSegments: -62,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -222,10 +222,19 @@ static uint32_t stalled_quota(void) {
   return (uint32_t)(quota() * left / (heap_budget() / 4));
 }
 
+/*
+ * What a host that keeps up is sent holds memory for the length of a batch only, and of that there is
+ * half a megabyte at most: it may have more than its quota.
+ */
+static uint32_t keeping_up_share(void) {
+  uint32_t left = heap_blocks_free() * HEAP_BLOCK_SIZE / 16;
+  return left > quota() ? left : quota();
+}
+
 static uint32_t window_limit(const struct flow *flow) {
   const struct tcp_pcb *pcb = flow->pcb;
   uint32_t share = heap_blocks_free() * HEAP_BLOCK_SIZE / 4;
-  if (heap_is_tight()) share = flow->lags ? stalled_quota() / 2 : quota();
+  if (heap_is_tight()) share = flow->lags ? stalled_quota() / 2 : keeping_up_share();
   uint32_t limit = TCP_WND_MAX(pcb) < WINDOW_MOST ? TCP_WND_MAX(pcb) : WINDOW_MOST;
   if (share < WINDOW_LEAST) share = WINDOW_LEAST;
   return share < limit ? share : limit;

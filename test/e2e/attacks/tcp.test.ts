@@ -20,7 +20,7 @@ attack("20,000 connections opened and left", async ({ siege, annotate }) => {
   );
   expect(guest.helper.openDescriptors()).toBeLessThan(16_384 + 100);
   await siege.compare(guest, annotate);
-  await ghost.reset(opened);
+  await siege.reset(guest, ghost, opened);
   await ghost.close();
 });
 
@@ -38,7 +38,7 @@ attack("1,000 windows of zero, and readers of a byte at a time", async ({ siege,
   }, 100);
   await siege.compare(guest, annotate);
   clearInterval(reading);
-  await ghost.reset(opened);
+  await siege.reset(guest, ghost, opened);
   await ghost.close();
 });
 
@@ -82,7 +82,7 @@ attack(
     });
     await siege.replay(guest, frames, annotate);
     const steps = Array.from({ length: 131 }, (_, step) => step);
-    await ghost.reset(opened, [...steps, 61_000, 71_000]);
+    await siege.reset(guest, ghost, opened, [...steps, 61_000, 71_000]);
     await ghost.close();
   },
 );
@@ -120,7 +120,9 @@ attack("options: garbage of every length", async ({ siege, annotate }) => {
   const begun = garbage.map(
     (_, i) => new GhostConnection(served.services, sinkPort, 20_000 + i, 1),
   );
-  await ghost.reset(
+  await siege.reset(
+    guest,
+    ghost,
     [...opened, ...begun],
     Array.from({ length: 80 }, (_, step) => step),
   );
@@ -143,7 +145,7 @@ attack("urgent pointers of every kind", async ({ siege, annotate }) => {
     ]),
   );
   await siege.replay(guest, frames, annotate);
-  await ghost.reset(opened, [0, 1, 10, 1_400]);
+  await siege.reset(guest, ghost, opened, [0, 1, 10, 1_400]);
   await ghost.close();
 });
 
