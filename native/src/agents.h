@@ -2,6 +2,7 @@
 #ifndef TUNTAP2_AGENTS_H
 #define TUNTAP2_AGENTS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum { AGENT_MAX = 64 };
@@ -9,6 +10,7 @@ enum { AGENT_MAX = 64 };
 struct agent {
   pid_t pid; /* 0 in a free place */
   int socket;
+  bool lost; /* it was stopped, and is asked nothing more */
 };
 
 struct agents {

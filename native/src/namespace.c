@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -15,10 +16,16 @@
 #include "tap.h"
 #include "targets.h"
 
-static int receive_reply(int socket, struct agent_reply *reply) {
+/* An answer that comes too late would be taken for the next one's: nothing more is asked then. */
+static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   int fd = -1;
-  ssize_t received = process_recv_fd(socket, reply, sizeof(*reply), &fd);
-  if (received != sizeof(*reply)) *reply = (struct agent_reply){-EPIPE, STEP_AGENT};
+  ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), &fd);
+  if (received == sizeof(*reply)) return fd;
+  if (received < 0 && errno == EAGAIN) {
+    agent->lost = true;
+    shutdown(agent->socket, SHUT_RDWR);
+  }
+  *reply = (struct agent_reply){-EPIPE, STEP_AGENT};
   return fd;
 }
 
@@ -36,11 +43,18 @@ static struct agent *free_agent(struct agents *agents) {
   return NULL;
 }
 
+/* Longer than it takes for any request, NETLINK_TIMEOUT_SECONDS of agent.c included. */
+static void limit_waiting(int socket) {
+  struct timeval timeout = {.tv_sec = 6};
+  setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+}
+
 /* shutdown, as close would not end the socket while a child that is held has a copy of it. */
 static int end_agent(struct agent *agent) {
   shutdown(agent->socket, SHUT_RDWR);
   close(agent->socket);
-  int status = process_reap(agent->pid);
+  /* One that is stopped does not end before we do. */
+  int status = agent->lost ? -1 : process_reap(agent->pid);
   *agent = (struct agent){0};
   return status == 0 ? 0 : -EIO;
 }
@@ -68,8 +82,11 @@ static int open_agent_in(struct instance *instance, const char *userns, const ch
   int error = start_agent(instance, userns, netns, agent);
   if (error < 0) return error;
   struct agent_reply reply;
-  receive_reply(agent->socket, &reply);
-  if (reply.result == 0) return (int)(agent - instance->agents.table);
+  receive_reply(agent, &reply);
+  if (reply.result == 0) {
+    limit_waiting(agent->socket);
+    return (int)(agent - instance->agents.table);
+  }
   end_agent(agent);
   return failed_reply(&instance->failure, &reply, targets_subject(reply.step, userns, netns));
 }
@@ -103,7 +120,7 @@ static struct agent *call_agent(struct call *call, size_t index) {
 }
 
 /* Sends a request and receives its reply; the descriptor, if any, becomes a handle. */
-static int exchange(struct call *call, const struct agent *agent,
+static int exchange(struct call *call, struct agent *agent,
                     const struct agent_request *request, const char *subject) {
   struct failure *failure = &call->instance->failure;
   size_t length = offsetof(struct agent_request, payload) + request->length;
@@ -111,7 +128,7 @@ static int exchange(struct call *call, const struct agent *agent,
     return failure_set(failure, STEP_AGENT, subject, -EPIPE);
   }
   struct agent_reply reply;
-  int fd = receive_reply(agent->socket, &reply);
+  int fd = receive_reply(agent, &reply);
   if (fd >= 0) return handles_issue(&call->instance->handles, fd, HANDLE_PLAIN);
   return reply.result < 0 ? failed_reply(failure, &reply, subject) : reply.result;
 }
@@ -130,7 +147,7 @@ static void call_name(struct call *call, size_t index, enum step step,
 static napi_value agent_open_tap(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
   struct agent_request request = {.operation = AGENT_OPEN_TAP};
-  const struct agent *agent = call_agent(&call, 0);
+  struct agent *agent = call_agent(&call, 0);
   call_name(&call, 1, STEP_TUNSETIFF, &request);
   request.numbers[0] = call_bool(&call, 2);
   if (!call_ok(&call)) return call_end(&call, 0);
@@ -146,7 +163,7 @@ static napi_value set_up_tap(napi_env env, napi_callback_info info) {
 static napi_value agent_ifindex(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   struct agent_request request = {.operation = AGENT_IFINDEX};
-  const struct agent *agent = call_agent(&call, 0);
+  struct agent *agent = call_agent(&call, 0);
   call_name(&call, 1, STEP_IFINDEX, &request);
   if (!call_ok(&call)) return call_end(&call, 0);
   return call_end(&call, exchange(&call, agent, &request, (const char *)request.payload));
@@ -154,7 +171,7 @@ static napi_value agent_ifindex(napi_env env, napi_callback_info info) {
 
 static napi_value agent_netlink(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
-  const struct agent *agent = call_agent(&call, 0);
+  struct agent *agent = call_agent(&call, 0);
   struct range bytes = call_bytes(&call, 1);
   if (bytes.length > AGENT_PAYLOAD_MAX) call_fail(&call, -EINVAL);
   if (!call_ok(&call)) return call_end(&call, 0);
@@ -165,7 +182,7 @@ static napi_value agent_netlink(napi_env env, napi_callback_info info) {
 
 static napi_value agent_socket(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 4);
-  const struct agent *agent = call_agent(&call, 0);
+  struct agent *agent = call_agent(&call, 0);
   struct agent_request request = {
       .operation = AGENT_SOCKET,
       .numbers = {call_int(&call, 1), call_int(&call, 2), call_int(&call, 3)},

@@ -1,14 +1,15 @@
 import { getSystemErrorName } from "node:util";
-import { type Namespace, openResident } from "../attach.js";
+import { type Namespace, openResident, type Resident } from "../attach.js";
 import { Address, type Family } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { PortSet } from "../base/port-set.js";
 import { AutoPublish } from "../flow/auto-publish.js";
 import { GuestListeners } from "../flow/guest-listeners.js";
+import type { MakeSocket } from "../flow/loopback.js";
 import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
-import { Socket } from "../sys/constants.js";
+import { Errno, Socket } from "../sys/constants.js";
 import { failureText, placeOf, publishFailure } from "./publish-failure.js";
 import type { PublishOption, PublishOptions } from "./publish-option.js";
 
@@ -38,7 +39,7 @@ export function startPublishing(
   report: (line: string) => void,
 ): void {
   const { ports, toLoopback } = options;
-  if (toLoopback) guest.reachLoopback(openResident(namespace).socket);
+  if (toLoopback) guest.reachLoopback(socketsOf(openResident(namespace)));
   for (const port of ports) publishPort(guest, port, toLoopback, report);
   if (options.auto === null) return;
   const { exclude } = options.auto;
@@ -72,6 +73,19 @@ export function publishListening(
     setTimeout(look, waitAfter(auto, found));
   };
   look();
+}
+
+/** Sockets of the namespace; one warning tells that there are no more. */
+function socketsOf(resident: Resident): MakeSocket {
+  let isTold = false;
+  return (domain, type, protocol) => {
+    const fd = resident.socket(domain, type, protocol);
+    if (fd === -Errno.EPIPE && !isTold) {
+      isTold = true;
+      log.warn("--publish-to-loopback: our process in the namespace is gone: clients are refused");
+    }
+    return fd;
+  };
 }
 
 function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>): number {

@@ -241,3 +241,27 @@ test("what COMMAND sent last arrives", async ({ lab }) => {
   await process.ended(10_000);
   expect((await received).bytes).toBe(5_000_000);
 });
+
+test("when our process in the namespace is gone, clients are refused with one warning", async ({
+  lab,
+}) => {
+  await withAttached(lab, ["--publish-to-loopback", "-p", "8147:8147"], async (it) => {
+    const { process, agent, namespace } = it;
+    const server = await agent.listen("127.0.0.1", 8147);
+    const to = { address: link.host, port: 8147 };
+    const outside = await lab.world.agent.connect(to);
+    const inside = await server.accept();
+    // Its parent is that of the helper's, so it is found by its name and place.
+    await lab.host.root.shell(`
+      for each in $(pgrep slipway-keeper); do
+        [ "$(readlink /proc/$each/ns/net)" = "$(readlink /proc/${namespace.pid}/ns/net)" ] || continue
+        kill -KILL $each
+      done
+    `);
+    for (const _ of [1, 2]) expect(await endOf(lab.world.agent, to)).toBe("ECONNRESET");
+    await outside.write("x");
+    expect(await inside.read(1)).toBe("x");
+    await namespace.output(["ping", "-c1", "-w5", "10.0.2.2"]);
+    expect(process.stderr.match(/our process in the namespace is gone/g)).toHaveLength(1);
+  });
+});
