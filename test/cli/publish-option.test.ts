@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parsePublish } from "../../src/cli/publish-option.js";
+import { formatPublish, parsePublish } from "../../src/cli/publish-option.js";
 
 function parsed(text: string): string | null {
   const option = parsePublish(text);
@@ -45,6 +45,14 @@ describe("docker's syntax", () => {
   ])("%j is none: %s", (text) => {
     expect(parsed(text)).toBeNull();
   });
+
+  test.each(["8080:80/tcp", ":80/udp", "127.0.0.1:8000-8010:9000-9010/tcp", "[::1]::53/udp"])(
+    "%s is written as it is read",
+    (text) => {
+      const option = parsePublish(text);
+      expect(option === null ? null : formatPublish(option)).toBe(text);
+    },
+  );
 
   test("whatever is given, it does not throw", () => {
     fc.assert(
