@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Launcher } from "../launch.ts";
 import { Namespace } from "../namespace.ts";
@@ -36,12 +35,12 @@ export class RootlessKit implements Helper {
         this.path,
         ...[`--state-dir=${state}`, "--net=slirp4netns", `--mtu=${mtu}`],
         ...["--disable-host-loopback", "--port-driver=builtin", `--publish=${port}`],
-        ...["sh", "-c", "echo up; exec sleep infinity"],
+        // In our own PID namespace: its number means the same here.
+        ...["sh", "-c", "echo $$; exec sleep infinity"],
       ]),
     );
-    await program.line();
+    const child = Number(await program.line());
     const readyMs = performance.now() - began;
-    const child = Number(readFileSync(join(state, "child_pid"), "utf8"));
     const own = Namespace.ofProcess(launcher, child);
     const running = { program, pid: await program.pid(), readyMs, namespace: own };
     scope.move();
