@@ -1,4 +1,4 @@
-/** What must be reached: the table of issue 3, in one run on one machine, by medians. */
+/** What must be reached: the tables of issues 3 and 5, in one run on one machine, by medians. */
 import type { Cell } from "./cells.ts";
 import type { MetricName } from "./metrics.ts";
 
@@ -46,6 +46,18 @@ export const TARGETS: readonly Target[] = [
     metric: "throughput",
     applies: (cell) => /^tcp-(8-)?down-65520/.test(cell.id),
     bound: { kind: "best-peer", factor: 1 },
+  },
+  {
+    title: "published port, MTU 1500",
+    metric: "throughput",
+    applies: named("published-1500"),
+    bound: { kind: "helper", helper: "slirp4netns", factor: 8 },
+  },
+  {
+    title: "published port, MTU 65520",
+    metric: "throughput",
+    applies: named("published-65520"),
+    bound: { kind: "helper", helper: "slirp4netns", factor: 1.5 },
   },
   {
     title: "bulk, CPU",
