@@ -5,6 +5,9 @@ import { attack, expect, type Siege } from "./assault.ts";
 import { bytes, flag, ghostMac, tcp, zeros } from "./frames.ts";
 import { Ghost, GhostConnection } from "./ghost.ts";
 
+/** Each of these segments is one that TCP answers with an acknowledgment (RFC 9293 §3.10.7.4). */
+const answered = { rate: 15_000 };
+
 const ghostIn = async (siege: Siege, guest: Guest) =>
   new Ghost(await siege.attacker.handmade(guest, ghostMac));
 
@@ -80,7 +83,7 @@ attack(
         each.segment(flag.syn | flag.fin | flag.rst | flag.psh | flag.ack | flag.urg, at(1, 1)),
       ];
     });
-    await siege.replay(guest, frames, annotate);
+    await siege.replay(guest, frames, annotate, answered);
     const steps = Array.from({ length: 131 }, (_, step) => step);
     await siege.reset(guest, ghost, opened, [...steps, 61_000, 71_000]);
     await ghost.close();
@@ -144,7 +147,7 @@ attack("urgent pointers of every kind", async ({ siege, annotate }) => {
       each.segment(flag.ack, { urgent, payload: zeros(1) }),
     ]),
   );
-  await siege.replay(guest, frames, annotate);
+  await siege.replay(guest, frames, annotate, answered);
   await siege.reset(guest, ghost, opened, [0, 1, 10, 1_400]);
   await ghost.close();
 });
