@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -80,11 +81,14 @@ static int place_resolv_conf(const struct held_plan *plan) {
 }
 
 static enum step set_up(const struct held_plan *plan) {
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0) return STEP_UNSHARE;
+  bool is_named = plan->hostname[0] != '\0';
+  int namespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | (is_named ? CLONE_NEWUTS : 0);
+  if (unshare(namespaces) < 0) return STEP_UNSHARE;
   /* After unshare, which clears it. A parent that died before ends the socket. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   enum step step = map_ids(plan);
   if (step != STEP_NONE) return step;
+  if (is_named && sethostname(plan->hostname, strlen(plan->hostname)) < 0) return STEP_UNSHARE;
   if (syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return STEP_MOUNT;
   if (plan->resolv_conf != NULL && place_resolv_conf(plan) < 0) return STEP_RESOLV_CONF;
   return STEP_NONE;

@@ -24,6 +24,7 @@ struct held_plan {
   char **env;
   char uid_map[48]; /* lines as in user_namespaces(7) */
   char gid_map[48];
+  char hostname[65];       /* "": the host's, and no UTS namespace */
   const char *resolv_conf; /* NULL: leave it */
   size_t resolv_conf_length;
   /* Lists that end with -1: descriptors that stay open over exec, and signals that stay ignored. */

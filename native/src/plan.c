@@ -17,6 +17,7 @@ struct header {
   uint32_t has_resolv_conf;
   char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
   char gid_map[sizeof(((struct held_plan *)0)->gid_map)];
+  char hostname[sizeof(((struct held_plan *)0)->hostname)];
 };
 
 static bool put(int fd, const void *bytes, size_t length) {
@@ -63,6 +64,7 @@ static bool put_plan(int fd, const struct held_plan *plan) {
   };
   memcpy(header.uid_map, plan->uid_map, sizeof(header.uid_map));
   memcpy(header.gid_map, plan->gid_map, sizeof(header.gid_map));
+  memcpy(header.hostname, plan->hostname, sizeof(header.hostname));
   return put(fd, &header, sizeof(header)) &&
          put(fd, plan->keep, header.keep_count * sizeof(*plan->keep)) &&
          put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
@@ -119,6 +121,7 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
   memcpy(&header, bytes, sizeof(header));
   memcpy(plan->uid_map, header.uid_map, sizeof(plan->uid_map));
   memcpy(plan->gid_map, header.gid_map, sizeof(plan->gid_map));
+  memcpy(plan->hostname, header.hostname, sizeof(plan->hostname));
   plan->keep = take_numbers(rest, header.keep_count);
   plan->ignore = take_numbers(rest, header.ignore_count);
   plan->file = take_string(rest);

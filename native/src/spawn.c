@@ -126,6 +126,21 @@ static void write_map(struct call *call, const char *inside, const char *outside
   snprintf(map, capacity, "%u %u 1", id_property(call, inside), id_property(call, outside));
 }
 
+static void read_hostname(struct call *call, struct held_plan *plan) {
+  napi_valuetype type = napi_undefined;
+  size_t length = 0;
+  napi_value value = property(call, "hostname");
+  if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return;
+  if (type == napi_undefined || type == napi_null) return;
+  if (napi_get_value_string_utf8(call->env, value, NULL, 0, &length) != napi_ok) {
+    call_wrong_type(call, "a string");
+  } else if (length >= sizeof(plan->hostname)) {
+    call_fail(call, -ENAMETOOLONG);
+  } else {
+    napi_get_value_string_utf8(call->env, value, plan->hostname, sizeof(plan->hostname), NULL);
+  }
+}
+
 static void read_plan(struct call *call, struct held_plan *plan) {
   plan->file = string_property(call, "file");
   plan->argv = strings_property(call, "argv");
@@ -134,6 +149,7 @@ static void read_plan(struct call *call, struct held_plan *plan) {
   write_map(call, "insideGid", "gid", plan->gid_map, sizeof(plan->gid_map));
   plan->keep = numbers_property(call, "keep");
   plan->ignore = numbers_property(call, "ignore");
+  read_hostname(call, plan);
   plan->resolv_conf = nullable_property(call, "resolvConf");
   if (plan->resolv_conf == NULL) return;
   plan->resolv_conf_length = strlen(plan->resolv_conf);

@@ -49,6 +49,8 @@ export interface RunConfig {
   readonly mode: NetworkMode;
   /** By which other members of its networks find it; null: it is given one. */
   readonly name: string | null;
+  /** null: on networks its name, elsewhere the host's. */
+  readonly hostname: string | null;
   readonly tap: string;
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
@@ -189,6 +191,7 @@ function runCommand(ask: Ask): Command {
     .addOption(option.dnsOption)
     .addOption(option.network)
     .addOption(option.name)
+    .addOption(option.hostname)
     .addOption(option.ip)
     .addOption(option.macAddress)
     .addOption(option.alias)
@@ -203,6 +206,7 @@ function runCommand(ask: Ask): Command {
           ...{ network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command },
           mode: parseNetworkMode(options.network, options),
           name: options.name,
+          hostname: options.hostname,
           log: logOptions(options),
           apiSocket: apiSocketOption(options.apiSocket),
           maxApiClients: options.maxApiClients,

@@ -115,6 +115,7 @@ export const option = {
     "a network's name, with :ip=,mac=,alias=,ifname= behind it, repeatable; bridge; host; none; container:NAME|PID|PATH; or slirp, the default",
   ),
   name: new Option("--name <name>", "by which other members of its networks find it"),
+  hostname: new Option("--hostname <name>", "hostname inside; on networks the name is, otherwise"),
   ip: repeated("--ip <address>", "its address on the first network, one of each family"),
   macAddress: new Option("--mac-address <mac>", "its Ethernet address on the first network"),
   alias: repeated("--alias <name>", "another name on the first network; several may share one"),
@@ -338,7 +339,16 @@ const descriptorEntries = {
 const joinEntries = {
   network: v.optional(v.array(v.string()), []),
   name: v.nullish(v.string(), null),
-  hostname: v.nullish(v.string(), null),
+  hostname: v.nullish(
+    v.pipe(
+      v.string(),
+      v.regex(
+        /^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/i,
+        ({ input }) => `--hostname "${input}": use letters, digits, hyphens and dots, 64 at most`,
+      ),
+    ),
+    null,
+  ),
   ip: v.optional(v.array(v.string()), []),
   macAddress: v.nullish(v.string(), null),
   alias: v.optional(v.array(v.string()), []),

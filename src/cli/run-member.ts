@@ -48,7 +48,14 @@ export async function runMember(run: MemberRun): Promise<void> {
   loop.start();
   const membership = new Membership(loop, places(), run);
   const given = await membership.join();
-  const child = spawnHeld({ command, keepId, resolvConf: resolvConfFor(run, given) });
+  const resolvConf = resolvConfFor(run, given);
+  // As docker has it: a container knows itself by the name by which others find it.
+  const child = spawnHeld({
+    command,
+    keepId,
+    resolvConf,
+    hostname: run.join.hostname ?? given.name,
+  });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   accompany(child, (status) => process.exit(status));
   const result = native.releaseSpawned(child.control);

@@ -100,7 +100,14 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
   await runMember({
     ...{ command, keepId, search, resolverOptions, publish: publish.ports.map(formatPublish) },
     autoExclude: publish.auto?.exclude.text ?? null,
-    join: { name, ports: [...ports], hosts, dns: servers.map(String), hostLoopback },
+    join: {
+      name,
+      hostname: options.hostname,
+      ports: [...ports],
+      hosts,
+      dns: servers.map(String),
+      hostLoopback,
+    },
     onExecuteFailure: (errno) => failToExecute(command[0], errno, isMissing(command[0])),
   });
 }
@@ -110,11 +117,11 @@ async function runAlone(options: RunConfig): Promise<void> {
   const { network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
-  const config = guestConfig(network, host, hostname());
+  const config = guestConfig(network, host, options.hostname ?? hostname());
   const servers = serversFor(config, host);
   const search = network.dns?.search ?? [];
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
-  const child = spawnHeld({ command, keepId, resolvConf });
+  const child = spawnHeld({ command, keepId, resolvConf, hostname: options.hostname });
   const loop = new Loop();
   const namespace = namespaceOf(child);
   const handle = openTap(namespace, tap, tapSettings(config));

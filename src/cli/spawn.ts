@@ -18,6 +18,8 @@ export interface SpawnRequest {
   readonly keepId: boolean;
   /** Text of its /etc/resolv.conf. */
   readonly resolvConf: string;
+  /** Its hostname; absent or null: the host's. */
+  readonly hostname?: string | null;
 }
 
 /** A child in new namespaces that has not executed its command yet. */
@@ -27,7 +29,12 @@ export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number>;
  * Starts a child in new user, network and mount namespaces and holds it before exec.
  * @throws UserError
  */
-export function spawnHeld({ command, keepId, resolvConf }: SpawnRequest): HeldChild {
+export function spawnHeld({
+  command,
+  keepId,
+  resolvConf,
+  hostname = null,
+}: SpawnRequest): HeldChild {
   const { uid, gid } = effectiveIds();
   const child = native.spawnHeld({
     file: command[0],
@@ -38,6 +45,7 @@ export function spawnHeld({ command, keepId, resolvConf }: SpawnRequest): HeldCh
     insideUid: keepId ? uid : 0,
     insideGid: keepId ? gid : 0,
     resolvConf,
+    hostname,
     keep: inheritedDescriptors(),
     ignore: ignoredSignals(),
   });

@@ -236,6 +236,13 @@ describe("slipway run --network", () => {
     await run.ended(10_000);
   });
 
+  test("has the hostname that was asked for, or its name", async ({ user }) => {
+    const inside = (...options: string[]) => user.ok("run", ...options, "--", "hostname");
+    expect(await inside("--network", "bridge", "--name", "named")).toBe("named\n");
+    expect(await inside("--network", "bridge", "--hostname", "box.example")).toBe("box.example\n");
+    expect(await inside("--hostname", "alone")).toBe("alone\n");
+  });
+
   test("gives the status of the command, and what it sent last arrives", async ({ user, lab }) => {
     const listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
