@@ -25,6 +25,8 @@ interface Driver {
   run(data: number, size: number): void;
   input_at(): number;
   transmit(pieces: number, count: number): number;
+  /** The line of the expectation that was not met, 0: none. */
+  failed_at(): number;
 }
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -48,7 +50,7 @@ export function corpus(directory = here("corpus/stack")): Map<string, Uint8Array
 
 /**
  * @param offload whether the TAP has a virtio header
- * @throws WebAssembly.RuntimeError when the stack traps, or the driver finds that it did wrong
+ * @throws when the stack traps, or the driver finds that it did wrong
  */
 export function replay(input: Uint8Array, offload: boolean, onFrame: OnFrame): Replayed {
   compiled ??= compile();
@@ -79,7 +81,12 @@ export function replay(input: Uint8Array, offload: boolean, onFrame: OnFrame): R
   const driver = exports as unknown as Driver;
   driver.start(offload ? 1 : 0);
   new Uint8Array(stack.memory.buffer).set(input, driver.input_at());
-  driver.run(driver.input_at(), input.length);
+  try {
+    driver.run(driver.input_at(), input.length);
+  } catch (error) {
+    const line = driver.failed_at();
+    throw line === 0 ? error : new Error(`what stack.c expects in line ${line} is not so`);
+  }
   const statistics = new Uint32Array(stack.memory.buffer, stack.stats(), abi.STAT_COUNT);
   return {
     ...counts,

@@ -49,6 +49,8 @@ FROM_STACK(flow_pending) uint32_t stack_flow_pending(uint32_t id);
 FROM_STACK(flow_reserve) int32_t stack_flow_reserve(uint32_t id);
 FROM_STACK(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports,
                                                     uint32_t high, uint32_t low);
+FROM_STACK(flow_narrow) uint32_t stack_flow_narrow(uint32_t family, uint32_t ports,
+                                                   uint32_t sequence, uint32_t mtu);
 FROM_STACK(flow_refuse) void stack_flow_refuse(uint32_t id);
 FROM_STACK(flow_consumed) void stack_flow_consumed(uint32_t id, uint32_t length);
 FROM_STACK(flow_commit) void stack_flow_commit(uint32_t id, uint32_t length);
@@ -112,12 +114,18 @@ static uint32_t last_sequence;
 static bool offload;
 static uint64_t frames_in, frames_out;
 
+#ifdef __wasm__
+static int failed_line;
+EXPORT(failed_at) int failed_at(void) { return failed_line; }
+#endif
 #define expect(holds) ((holds) ? (void)0 : failed(__LINE__, #holds))
 _Noreturn static void failed(int line, const char *what) {
-#ifndef __wasm__
+#ifdef __wasm__
+  (void)what;
+  failed_line = line;
+#else
   fprintf(stderr, "stack.c:%d: not so: %s\n", line, what);
 #endif
-  (void)line, (void)what;
   __builtin_trap();
 }
 
@@ -534,17 +542,29 @@ static void receive(uint32_t id, const struct step *step) {
   host->committed += length;
 }
 
-static void connect_to_guest(const struct step *step) {
-  uint32_t index = step->tuple % TUPLES;
+static void put_addresses(uint32_t index) {
   uint8_t *addresses = at(stack_addresses_at()), frame[VNET + 14 + 40];
   uint32_t size = index & 1 ? 16 : 4, from = index & 1 ? 8 : 12;
   memset(frame, 0, sizeof frame);
   put_ip(frame, index, 20);
   memcpy(addresses, frame + VNET + 14 + from, size);
   memcpy(addresses + 16, frame + VNET + 14 + from + size, size);
+}
+
+static void connect_to_guest(const struct step *step) {
+  uint32_t index = step->tuple % TUPLES;
+  put_addresses(index);
   int32_t id = stack_flow_connect(index & 1 ? 6 : 4, (FIRST_PORT + index) << 16 | 80, 1, 2);
   if (id >= IDS) stack_flow_release((uint32_t)id);
   else if (id >= 0) hosts[id] = (struct host){.state = LIVE};
+}
+
+/* A router in the guest tells of a narrow path, about what is under way or about anything. */
+static void narrow(const struct step *step) {
+  uint32_t index = step->tuple % TUPLES;
+  put_addresses(index);
+  uint32_t sequence = connections[index].answered + (uint32_t)(int32_t)step->skew;
+  stack_flow_narrow(index & 1 ? 6 : 4, (FIRST_PORT + index) << 16 | 80, sequence, step->length);
 }
 
 static void accept_flow(uint32_t id) {
@@ -559,7 +579,7 @@ static void release(uint32_t id) {
 
 static void host_step(const struct step *step) {
   uint32_t id = step->tuple % IDS;
-  switch (step->flags % 12) {
+  switch (step->flags % 13) {
     case 0: accept_flow(id); break;
     case 1:
       if (hosts[id].state != SYN_HELD) break;
@@ -577,6 +597,7 @@ static void host_step(const struct step *step) {
       if (hosts[id].state == ENDED) release(id);
       break;
     case 10: connect_to_guest(step); break;
+    case 12: narrow(step); break;
     case 11: /* what ended, and ids that never were */
       for (uint32_t each = 0; each < IDS; each++) {
         if (hosts[each].state == ENDED) release(each);

@@ -521,9 +521,21 @@ void relay_bind(struct flow *flow, struct tcp_pcb *pcb) {
   tcp_err(pcb, on_error);
 }
 
+/*
+ * What came with the last FIN while memory was short: lwIP has acknowledged it, and forgets it with
+ * the connection, memory and all. False when there is still no room.
+ */
+static bool take_refused(struct flow *flow) {
+  struct pbuf *refused = flow->pcb->refused_data;
+  flow->pcb->refused_data = NULL;
+  if (!refused || take_segment(flow, refused) == ERR_OK) return true;
+  pbuf_free(refused);
+  return false;
+}
+
 void relay_settle(struct flow *flow) {
   if (!flow->pcb || flow->pcb->state != TIME_WAIT) return;
-  flow_notify(flow, ABI_EVENT_CLOSED);
+  flow_notify(flow, take_refused(flow) ? ABI_EVENT_CLOSED : ABI_EVENT_RESET);
   flow_detach(flow);
 }
 

@@ -231,9 +231,11 @@ EXPORT(flow_reset) void stack_flow_reset(uint32_t id) {
   flow_detach(flow);
 }
 
+/* One that has not ended is reset: lwIP would send again from blocks that are given back here. */
 EXPORT(flow_release) void stack_flow_release(uint32_t id) {
   struct flow *flow = flow_get(id);
   if (!flow) return;
+  stack_flow_reset(id);
   flow_detach(flow);
   flow_release(flow);
 }
