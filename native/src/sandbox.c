@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
+#include <linux/futex.h>
 /* Not sys/mount.h: see held.c. */
 #include <linux/mount.h>
 
@@ -98,7 +99,7 @@ static int empty_root(void) {
  * setuid(2), and by the same signal: it is the one that no thread can block, as the library leaves
  * it out of every mask (V8 has a thread that blocks all others). The library's handler is put back.
  */
-enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, YIELDS = 1000, PATIENCE_MS = 2000 };
+enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, PAUSE_MS = 1, PATIENCE_MS = 2000 };
 
 /* struct kernel_sigaction of the C library; ours has no mask to speak of. */
 struct kernel_sigaction {
@@ -135,6 +136,7 @@ static void on_signal(int signal) {
   int error = errno;
   confine_this_thread();
   atomic_fetch_add(&order.done, 1);
+  syscall(SYS_futex, &order.done, FUTEX_WAKE_PRIVATE, 1);
   errno = error;
 }
 
@@ -153,13 +155,13 @@ static struct kernel_sigaction our_action(void) {
 
 /* Waits until as many threads have done as told. */
 static int wait_for_done(int count) {
-  const struct timespec pause = {.tv_nsec = 1000 * 1000};
-  for (int turns = 0; atomic_load(&order.done) < count; turns++) {
-    if (turns >= YIELDS + PATIENCE_MS) return -ETIMEDOUT;
-    if (turns < YIELDS) sched_yield();
-    else nanosleep(&pause, NULL);
+  const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
+  for (int waited = 0;; waited += PAUSE_MS) {
+    int done = atomic_load(&order.done);
+    if (done >= count) return -atomic_load(&order.error);
+    if (waited >= PATIENCE_MS) return -ETIMEDOUT;
+    syscall(SYS_futex, &order.done, FUTEX_WAIT_PRIVATE, done, &pause);
   }
-  return -atomic_load(&order.error);
 }
 
 struct threads {
