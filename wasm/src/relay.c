@@ -25,6 +25,9 @@
 #define MSS_V4 65495
 #define MSS_V6 65475
 
+/* The least window, memory permitting, of a flow whose host takes everything at once. */
+#define KEEPING_UP_LEAST (128 * 1024)
+
 /* Bytes that a guest acknowledges between two ticks, or it counts as one that does not read. */
 #define LEAST_PROGRESS 4096
 
@@ -223,12 +226,12 @@ static uint32_t stalled_quota(void) {
 }
 
 /*
- * What a host that keeps up is sent holds memory for the length of a batch only, and of that there is
- * half a megabyte at most: it may have more than its quota.
+ * What a host that keeps up is sent holds memory for the length of a batch only: it may have more than
+ * its quota where that is tiny. Not much more: once the host falls behind, what is held beyond the
+ * quota of a flow that lags is dropped, and 640 KB of it cost nine tenths of the rate.
  */
 static uint32_t keeping_up_share(void) {
-  uint32_t left = heap_blocks_free() * HEAP_BLOCK_SIZE / 16;
-  return left > quota() ? left : quota();
+  return quota() > KEEPING_UP_LEAST ? quota() : KEEPING_UP_LEAST;
 }
 
 static uint32_t window_limit(const struct flow *flow) {
@@ -385,7 +388,7 @@ int32_t relay_reserve(struct flow *flow, uint8_t **where) {
   if (!spare) return -1;
   uint32_t room = tcp_sndbuf(pcb), capacity = relay_chunk_capacity();
   /* Small enough for small windows, and a share of less than a block is not to hold one. */
-  if (heap_is_tight()) capacity = COPY_DOWN_LIMIT;
+  if (heap_is_tight() && !flow->reads) capacity = COPY_DOWN_LIMIT;
   if (room > capacity) room = capacity;
   if (room > limit - used) room = limit - used;
   *where = spare->data;
