@@ -202,7 +202,9 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
     mount -t tmpfs -o size=64k,mode=1777 tmpfs ${directory}
   `);
   const file = join(directory, "log");
-  const options = ["--log-file", file, "--log-level", "debug", "--log-format", "json"];
+  const unlimited = ["--max-log-lines", "1000000"];
+  const form = ["--log-level", "debug", "--log-format", "json"];
+  const options = ["--log-file", file, ...form, ...unlimited];
   const { guest, socket } = await apiGuest(lab, { options });
   await lab.host.user.shell(`cat /dev/zero > ${directory}/filler 2>/dev/null || true`);
   const list = { execute: "list_hostfwd" };

@@ -90,10 +90,10 @@ test.runIf(isSlipway)(
       guest.spawn(["socat", "-u", "OPEN:/dev/null", `TCP:${failing.blackHole}:${1000 + i}`]),
     );
     await expect.poll(() => guest.helper.stderr).toContain("TCP connections in a second");
+    for (const attempt of attempts) attempt.kill("SIGKILL");
     const late = await agent.connect(echo);
     await late.write("x");
     expect(await late.read(1)).toBe("x");
-    for (const attempt of attempts) attempt.kill("SIGKILL");
     const sockets = await Promise.all(Array.from({ length: 8 }, () => agent.udp("0.0.0.0")));
     const nobody = { address: failing.blackHole, port: 9 };
     await Promise.all(sockets.map((socket) => socket.send(nobody, "x")));
