@@ -16,6 +16,7 @@
 #include <linux/nsfs.h>
 
 #include "../src/confine.h"
+#include "../src/process.h"
 
 /* glibc's sys/mount.h declares what linux/mount.h declares. */
 enum { PRIVATE_RECURSIVE = 1 << 18 | 1 << 14 }; /* MS_PRIVATE | MS_REC */
@@ -27,16 +28,6 @@ static int read_file(const char *path, char *text, size_t capacity) {
   close(fd);
   text[length > 0 ? length : 0] = '\0';
   return length < 0 ? -1 : 0;
-}
-
-static int write_file(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  ssize_t written = write(fd, text, strlen(text));
-  int error = errno;
-  close(fd);
-  errno = error;
-  return written < 0 ? -1 : 0;
 }
 
 /*
@@ -58,9 +49,9 @@ static int map_ids(uid_t uid, gid_t gid) {
   char gid_map[48];
   snprintf(uid_map, sizeof(uid_map), "%u %u 1", uid, uid);
   snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
-  if (write_file("/proc/self/setgroups", "deny") < 0) return -1;
-  if (write_file("/proc/self/gid_map", gid_map) < 0) return -1;
-  return write_file("/proc/self/uid_map", uid_map);
+  if (process_write_file("/proc/self/setgroups", "deny") < 0) return -1;
+  if (process_write_file("/proc/self/gid_map", gid_map) < 0) return -1;
+  return process_write_file("/proc/self/uid_map", uid_map);
 }
 
 /* Whether CAP_NET_BIND_SERVICE in our user namespace counts for the network namespace we are in. */

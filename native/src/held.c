@@ -18,24 +18,14 @@
 #include "failure.h"
 #include "process.h"
 
-static int write_file(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  ssize_t written = write(fd, text, strlen(text));
-  int error = errno;
-  close(fd);
-  errno = error;
-  return written < 0 ? -1 : 0;
-}
-
 /*
  * Who may not set groups in the parent namespace may map a group only after giving that up here
  * (user_namespaces(7)).
  */
 static enum step map_ids(const struct held_plan *plan) {
-  if (write_file("/proc/self/setgroups", "deny") < 0) return STEP_SETGROUPS;
-  if (write_file("/proc/self/gid_map", plan->gid_map) < 0) return STEP_GID_MAP;
-  if (write_file("/proc/self/uid_map", plan->uid_map) < 0) return STEP_UID_MAP;
+  if (process_write_file("/proc/self/setgroups", "deny") < 0) return STEP_SETGROUPS;
+  if (process_write_file("/proc/self/gid_map", plan->gid_map) < 0) return STEP_GID_MAP;
+  if (process_write_file("/proc/self/uid_map", plan->uid_map) < 0) return STEP_UID_MAP;
   return STEP_NONE;
 }
 

@@ -29,6 +29,9 @@ ssize_t process_send(int socket, const void *message, size_t length);
 ssize_t process_recv_fd(int socket, void *message, size_t length, int *fd);
 ssize_t process_send_fd(int socket, const void *message, size_t length, int fd);
 
+/* Writes a text to a file that exists, by one write, as those of /proc want it. -1 with errno. */
+int process_write_file(const char *path, const char *text);
+
 /* Waits for the end of a child; returns its raw wait status, or -errno. */
 int process_reap(pid_t pid);
 
