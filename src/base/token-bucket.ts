@@ -23,16 +23,30 @@ export class TokenBucket {
    * @returns false when there is none
    */
   take(now: number, most = Number.POSITIVE_INFINITY): boolean {
-    const tokens = this.#tokens + Math.min((now - this.#filledAt) * this.#perMs, most);
-    this.#filledAt = now;
-    this.#tokens = Math.min(tokens, this.#burst);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
+    this.#fill(now, most);
+    return this.#spend(1);
+  }
+
+  /** Takes so many tokens, or none. @param now as for take() @returns false when there are fewer */
+  takeMany(now: number, count: number): boolean {
+    this.#fill(now, Number.POSITIVE_INFINITY);
+    return this.#spend(count);
   }
 
   /** Returns a token that was taken. */
   giveBack(): void {
     this.#tokens = Math.min(this.#tokens + 1, this.#burst);
+  }
+
+  #fill(now: number, most: number): void {
+    const tokens = this.#tokens + Math.min((now - this.#filledAt) * this.#perMs, most);
+    this.#filledAt = now;
+    this.#tokens = Math.min(tokens, this.#burst);
+  }
+
+  #spend(count: number): boolean {
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
   }
 }

@@ -1,6 +1,7 @@
 import { Address } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
+import { TokenBucket } from "../base/token-bucket.js";
 import { native } from "../sys/native.js";
 import { ArpOperation } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
@@ -61,8 +62,7 @@ export class Switch {
   readonly #gatewayMac: Mac;
   readonly #ports = new Map<Mac, SwitchPort>();
   readonly #owners = new Map<string, SwitchPort>();
-  #copies = FLOOD_BURST;
-  #countedAt = 0;
+  readonly #copies = new TokenBucket(FLOOD_RATE, FLOOD_BURST);
   /** Counts changes of the table, so that what ports remember of it is forgotten. */
   #generation = 0;
 
@@ -107,11 +107,7 @@ export class Switch {
 
   /** Writes a frame to all ports but the one it came from. @returns whether it was within the limit */
   flood(from: SwitchPort, offset: number, length: number, now: number): boolean {
-    const elapsed = now - this.#countedAt;
-    this.#countedAt = now;
-    this.#copies = Math.min(FLOOD_BURST, this.#copies + (elapsed * FLOOD_RATE) / 1000);
-    if (this.#copies < this.#ports.size) return false;
-    this.#copies -= this.#ports.size;
+    if (!this.#copies.takeMany(now, this.#ports.size)) return false;
     for (const port of this.#ports.values()) if (port !== from) from.send(port, offset, length);
     return true;
   }

@@ -28,3 +28,12 @@ test("what is given back can be taken again, up to the burst", () => {
   for (let count = 0; count < 9; count += 1) bucket.giveBack();
   expect(taken(bucket, 0)).toBe(5);
 });
+
+test("many are taken together, or none of them", () => {
+  const bucket = new TokenBucket(1000, 5);
+  expect(bucket.takeMany(0, 6)).toBe(false);
+  expect(bucket.takeMany(0, 4)).toBe(true);
+  expect(bucket.takeMany(0, 2)).toBe(false);
+  expect(bucket.takeMany(1, 2)).toBe(true);
+  expect(taken(bucket, 1)).toBe(0);
+});
