@@ -2,6 +2,7 @@ import { link } from "../lab/addresses.ts";
 import { isSlipway } from "../lab/product.ts";
 import { ask, userDirectory } from "./api-client.ts";
 import { endOf, withAttached } from "./attached.ts";
+import { expectExchange } from "./exchange.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
@@ -18,12 +19,7 @@ describe("--publish-to-loopback, TCP", () => {
       const outside = await lab.world.agent.connect({ address: asked, port: 8130 });
       const inside = await server.accept();
       expect(inside.client.address).toBe(seen);
-      await outside.write("the request");
-      await outside.end();
-      expect(await inside.readToEnd()).toBe("the request");
-      await inside.write("the answer");
-      await inside.end();
-      expect(await outside.readToEnd()).toBe("the answer");
+      await expectExchange(outside, inside);
     });
   });
 

@@ -5,6 +5,7 @@ import type { Namespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { addForward, apiGuest, ask, userDirectory } from "./api-client.ts";
 import { endOf, withAttached } from "./attached.ts";
+import { expectExchange } from "./exchange.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
@@ -38,12 +39,7 @@ describe("a published TCP port", () => {
     const inside = await server.accept();
     expect(inside.client.address).toBe(client.seen);
     if (client.from === "world") expect(inside.client.port).toBe(outside.client.port);
-    await outside.write("the request");
-    await outside.end();
-    expect(await inside.readToEnd()).toBe("the request");
-    await inside.write("the answer");
-    await inside.end();
-    expect(await outside.readToEnd()).toBe("the answer");
+    await expectExchange(outside, inside);
     await guest.close();
   });
 
@@ -402,12 +398,7 @@ describe("--publish", () => {
       const outside = await lab.world.agent.connect(to);
       const inside = await server.accept();
       expect(inside.client.address).toBe(seen);
-      await outside.write("the request");
-      await outside.end();
-      expect(await inside.readToEnd()).toBe("the request");
-      await inside.write("the answer");
-      await inside.end();
-      expect(await outside.readToEnd()).toBe("the answer");
+      await expectExchange(outside, inside);
       await server.close();
       expect(await endOf(lab.world.agent, to)).toBe("ECONNRESET");
     });
