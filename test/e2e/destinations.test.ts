@@ -1,6 +1,7 @@
 import { guest6, link, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
+import { startTshark } from "../lab/tshark.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 // Where a destination leads (docs/behaviour.md): both families side by side.
@@ -98,10 +99,9 @@ describe("--outbound-addr and --outbound-addr6", () => {
     await giveOtherAddresses(lab);
     const options = [`--outbound-addr=${other[4]}`, `--outbound-addr6=${other[6]}`];
     await using guest = await lab.guest({ ipv6: true, options });
-    const capture = lab.world.root.spawn([
-      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", filter, "-T", "fields", "-e", field],
+    const capture = await startTshark(lab.world.root, [
+      ...["-i", "host", "-c", "1", "-f", filter, "-T", "fields", "-e", field],
     ]);
-    await capture.printed(/Capturing on/, 10_000);
     await guest.namespace.output(["ping", "-c", "2", "-i", "0.2", "-W", "2", server]);
     expect((await capture.ended(10_000)).stdout.trim()).toBe(other[family]);
   });

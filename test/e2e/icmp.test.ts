@@ -5,6 +5,7 @@ import { Lab } from "../lab/lab.ts";
 import { hops, makePath } from "../lab/path.ts";
 import { isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
+import { startTshark } from "../lab/tshark.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 /** A lab with three hops behind the host, the last over a link with an MTU of 1,280. */
@@ -81,11 +82,10 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
       6: ["icmp6[0]=128", "ipv6.tclass", "ipv6.hlim"],
     } as const;
     const [filter, trafficClass, hopLimit] = fields[family];
-    const capture = lab.world.root.spawn([
-      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", filter],
+    const capture = await startTshark(lab.world.root, [
+      ...["-i", "host", "-c", "1", "-f", filter],
       ...["-T", "fields", "-e", trafficClass, "-e", hopLimit],
     ]);
-    await capture.printed(/Capturing on/, 10_000);
     await guest.run(["ping", "-c", "3", "-i", "0.3", "-Q", "0xb9", "-t", "50", http[family]]);
     const { stdout } = await capture.ended(10_000);
     expect(stdout.trim().split("\t").map(Number)).toEqual([0xb9, 49]);

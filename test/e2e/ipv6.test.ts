@@ -1,5 +1,6 @@
 import { failing, guest6, httpName, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
+import { startTshark } from "../lab/tshark.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 const IPV6 = { ipv6: true };
@@ -71,9 +72,8 @@ describe("router advertisements", () => {
   test("tell prefix, DNS server and search list, as tshark reads them", async ({ lab }) => {
     await lab.host.root.shell("echo 'search lab.example' >> /etc/resolv.conf");
     await using guest = await lab.guest(IPV6);
-    const filter = ["-f", "icmp6 and ip6[40] == 134"];
-    const tshark = guest.spawn(["tshark", "-l", "-V", "-i", "tap0", ...filter]);
-    await tshark.printed(/Capturing on/, 10_000);
+    const filter = "icmp6 and ip6[40] == 134";
+    const tshark = await startTshark(guest.namespace, ["-V", "-i", "tap0", "-f", filter]);
     await guest.namespace.shell("ip link set tap0 down; ip link set tap0 up");
     await tshark.printed(/DNS Search List/, 20_000);
     await tshark.printed(/Domain Names|\n\n/, 5_000);

@@ -4,6 +4,7 @@ import type { Endpoint } from "../lab/agent/protocol.ts";
 import type { Guest, GuestOptions } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
+import { startTshark } from "../lab/tshark.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 // Where slirp4netns is known to do worse (peers.md): run against it, these tests say nothing.
@@ -193,11 +194,9 @@ describe.for([
       family === 4
         ? ["ip.dsfield", `TCP4:${services}`, "tos=184"]
         : ["ipv6.tclass", `TCP6:[${services}]`, "ipv6-tclass=184"];
-    const capture = lab.world.root.spawn([
-      ...["tshark", "-n", "-l", "-i", "host", "-c", "1", "-f", `tcp dst port ${port}`],
-      ...["-T", "fields", "-e", field],
+    const capture = await startTshark(lab.world.root, [
+      ...["-i", "host", "-c", "1", "-f", `tcp dst port ${port}`, "-T", "fields", "-e", field],
     ]);
-    await capture.printed(/Capture started/, 10_000);
     const client = guest.namespace.shell(`socat -u ${to}:${port},${option} -`);
     const accepted = await listener.accept();
     await accepted.end();
