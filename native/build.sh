@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, ../bin/slirp4netns), each
+# Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, by three names), each
 # only when a source is newer. --sanitize builds build/tuntap2-asan.node, with ASan and UBSan,
 # instead; --faults builds build/tuntap2-faults.node, whose system calls fail when they are told to
 # (faults/faults.c), for tests alone. CC chooses the compiler.
@@ -59,7 +59,10 @@ shared=(agent.c confine.c filter.c held.c plan.c process.c tap.c targets.c)
 build_launcher() {
   local target=../bin/slipway
   mkdir -p ../bin
-  [ -L ../bin/slirp4netns ] || ln -sf slipway ../bin/slirp4netns
+  local name
+  for name in slirp4netns slipway-cni; do
+    [ -L "../bin/$name" ] || ln -sf slipway "../bin/$name"
+  done
   outdated "$target" launcher src build/syscalls.inc || return 0
   echo "native: bin/slipway"
   "$compiler" "${warnings[@]}" -O2 -D_GNU_SOURCE -static -o "$target.new" launcher/*.c \

@@ -43,6 +43,7 @@ async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
   takeName(name);
   try {
+    if (name === "slipway-cni") return await (await import("./cni/index.js")).cni();
     await execute(parseCommandLine(name, args));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

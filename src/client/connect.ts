@@ -1,5 +1,6 @@
+import type { Namespace } from "../attach.js";
 import { UserError } from "../base/errors.js";
-import type { NamespaceRef, PortSpec } from "../protocol/messages.js";
+import type { GivenPort, JoinSpec, NamespaceRef, PortSpec } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Session } from "./session.js";
@@ -32,20 +33,51 @@ export async function connect(
   { port, name, target }: Connection,
 ): Promise<Place> {
   const namespace = await namespaceOfTarget(session, target);
-  const spec = { name, namespace, stays: true, ports: [port] };
+  const { member, given, ifname } = await join(session, { name, namespace, ports: [port] });
+  const addresses = given.addresses.map(({ address }) => address);
+  return { member, network: given.network, ifname, addresses };
+}
+
+/** Who joins, and at which place. */
+export interface Joining extends JoinSpec {
+  readonly namespace: NamespaceRef;
+  readonly ports: [PortSpec];
+}
+
+/** A place as it was given, with its interface. */
+export interface JoinedPlace {
+  /** Its name. */
+  readonly member: string;
+  readonly id: string;
+  readonly given: GivenPort;
+  readonly ifname: string;
+}
+
+/**
+ * As connect(), for who knows the namespace; it stays a member when the session ends.
+ * @param entrance where this process finds the namespace, if it is not where the daemon finds it
+ * @throws UserError
+ */
+export async function join(
+  session: Session,
+  joining: Joining,
+  entrance: Namespace = joining.namespace,
+): Promise<JoinedPlace> {
+  const spec = { ...joining, stays: true };
   const { id, name: member, ports } = await session.request("member.join", spec);
-  const [place] = ports;
-  const { network } = place;
+  const [given] = ports;
+  const { network } = given;
   try {
-    const { ifname, tap } = openPort(namespace, place);
+    const { ifname, tap } = openPort(entrance, given);
     try {
       await session.request("member.attach", { member: id, network, ifname }, tap);
     } finally {
       native.close(tap);
     }
-    return { member, network, ifname, addresses: place.addresses.map(({ address }) => address) };
+    return { member, id, given, ifname };
   } catch (error) {
-    await session.request("member.disconnect", { network, member: id });
+    // It may be gone already, with its process: the first reason is the one to tell.
+    await session.request("member.disconnect", { network, member: id }).catch(() => undefined);
     throw error;
   }
 }

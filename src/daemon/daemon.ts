@@ -21,7 +21,7 @@ import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { networkReport } from "./report.js";
 import { type Client, type Methods, Server } from "./server.js";
-import { readState, type State, writeState } from "./state.js";
+import { type MemberState, readState, type State, writeState } from "./state.js";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 
@@ -182,7 +182,10 @@ export class Daemon implements Methods {
 
   #publish(params: Params<"member.publish">, listening: number | null): readonly string[] {
     const member = this.#members.get(params.member);
-    return this.#context.publish(this.#members.outwardGuest(member), params, listening);
+    const lines = this.#context.publish(this.#members.outwardGuest(member), params, listening);
+    member.publishing.push(...params.ports);
+    if (member.stays) this.#saveQuietly();
+    return lines;
   }
 
   #report(network: Network): Results["network.inspect"] {
@@ -201,7 +204,7 @@ export class Daemon implements Methods {
     }
   }
 
-  #rejoin(spec: Params<"member.join">): void {
+  #rejoin({ published, ...spec }: MemberState): void {
     const given = this.#members.join(spec);
     const { id } = given;
     try {
@@ -212,6 +215,16 @@ export class Daemon implements Methods {
     } catch (error) {
       this.#members.remove(this.#members.get(id));
       throw error;
+    }
+    if (published.length > 0) this.#publishAgain(id, published);
+  }
+
+  #publishAgain(member: string, ports: readonly string[]): void {
+    try {
+      this.#publish({ member, ports: [...ports], auto: null }, null);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      this.#warn(error.message);
     }
   }
 

@@ -62,6 +62,9 @@ export interface Member {
   readonly hosts: ReadonlyMap<string, readonly Address[]>;
   readonly dns: readonly Address[];
   readonly hostLoopback: boolean;
+  labels: Readonly<Record<string, string>>;
+  /** As --publish wrote them; of a member that stays they are published again by the next daemon. */
+  readonly publishing: string[];
 }
 
 /** What the members need of the daemon. */
@@ -109,6 +112,7 @@ export class Members {
       throw error;
     }
     this.#members.set(member.id, member);
+    member.labels = { ...member.labels, ...spec.labels };
     this.#watch(member);
     return { id: member.id, name: member.name, ports: member.ports.slice(before).map(givenPort) };
   }
@@ -224,7 +228,7 @@ export class Members {
       ...{ namespace: spec.namespace, stays: spec.stays, ports: [] },
       hosts: parseHosts(spec.hosts),
       dns: spec.dns.map((text) => parseAddress("--dns", text)),
-      hostLoopback: spec.hostLoopback,
+      ...{ hostLoopback: spec.hostLoopback, labels: {}, publishing: [] },
     };
   }
 
@@ -382,6 +386,7 @@ export function givenPort({ network, identity, named, ifname }: Port): GivenPort
 export function memberReport(member: Member): MemberReport {
   return {
     ...{ id: member.id, name: member.name, pid: member.namespace?.pid ?? null },
+    ...{ netns: member.namespace?.netns ?? null, labels: member.labels },
     since: Math.floor(member.since / 1000),
     networks: member.ports.map(portReport),
     published: member.ports.flatMap(({ guest }) => guest?.forwards.rules.map(ruleText) ?? []),

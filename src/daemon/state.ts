@@ -27,10 +27,15 @@ const networkState = v.object({
   last: v.array(v.number()),
 });
 
+const memberState = v.object({
+  ...joinSpec.entries,
+  published: v.optional(v.array(v.string()), []),
+});
+
 const stateSchema = v.object({
   version: v.literal(STATE_VERSION),
   networks: v.array(networkState),
-  members: v.array(joinSpec),
+  members: v.array(memberState),
 });
 
 /** What outlives the process: networks, and members that stay. */
@@ -39,8 +44,11 @@ export interface State {
     readonly definition: NetworkDefinition;
     readonly last: readonly number[];
   }[];
-  readonly members: readonly v.InferOutput<typeof joinSpec>[];
+  readonly members: readonly MemberState[];
 }
+
+/** A member as it asks for what it has, and its published ports. */
+export type MemberState = v.InferOutput<typeof memberState>;
 
 /**
  * Reads the state. A file that is damaged is kept aside.
@@ -123,10 +131,11 @@ function networkText({ definition, last }: Network): object {
 
 /** As the member would ask for what it has. */
 function memberText(member: Member): object {
-  const { id, name, hostname, namespace, hosts, dns, hostLoopback, ports } = member;
+  const { id, name, hostname, namespace, hosts, dns, hostLoopback, labels, ports } = member;
   const ownId = id.slice(0, 12);
   return {
-    ...{ id, name, hostname, namespace, stays: true, hostLoopback },
+    ...{ id, name, hostname, namespace, stays: true, hostLoopback, labels },
+    published: member.publishing,
     hosts: [...hosts].flatMap(([host, addresses]) => addresses.map((each) => `${host}=${each}`)),
     dns: dns.map(String),
     ports: ports.map(({ network, identity, named, ifname }) => ({

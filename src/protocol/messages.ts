@@ -68,6 +68,8 @@ export const joinSpec = v.object({
   /** DNS servers in the place of the host's. */
   dns: v.optional(texts, []),
   hostLoopback: flag,
+  /** What the client wants to remember of it; added to those that it has. */
+  labels: v.optional(pairs, {}),
 });
 export type JoinSpec = v.InferInput<typeof joinSpec>;
 
@@ -148,6 +150,9 @@ export interface MemberReport {
   readonly id: string;
   readonly name: string;
   readonly pid: number | null;
+  /** The file of its network namespace; null before it has one. */
+  readonly netns: string | null;
+  readonly labels: Readonly<Record<string, string>>;
   /** Seconds since 1970. */
   readonly since: number;
   readonly networks: readonly PortReport[];

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../base/errors.js";
@@ -22,25 +22,51 @@ export interface Places {
  * @throws UserError when a directory is another user's, or cannot be made
  */
 export function places(environment: NodeJS.ProcessEnv = process.env): Places {
-  const { XDG_RUNTIME_DIR, XDG_STATE_HOME } = environment;
-  // Beside the sockets of networks that have no daemon: slipway status asks all of those.
-  const runtime = privateDirectory(path.join(runtimeDirectory(XDG_RUNTIME_DIR), "daemon"));
+  const { XDG_STATE_HOME } = environment;
+  const socket = daemonSocket(environment);
+  const runtime = privateDirectory(path.dirname(socket));
   const stateHome = absolute(XDG_STATE_HOME) ?? path.join(homedir(), ".local/state");
   const state = privateDirectory(path.join(stateHome, "slipway"));
   return {
-    socket: path.join(runtime, "api.sock"),
+    socket,
     lock: path.join(runtime, "daemon.lock"),
     state: path.join(state, "state.json"),
     log: path.join(state, "daemon.log"),
   };
 }
 
+/**
+ * Where a daemon of this user listens, if there is one. Makes nothing.
+ */
+export function daemonSocket({ XDG_RUNTIME_DIR }: NodeJS.ProcessEnv = process.env): string {
+  // Beside the sockets of networks that have no daemon: slipway status asks all of those.
+  return path.join(runtimeDirectory(XDG_RUNTIME_DIR), "daemon/api.sock");
+}
+
 function runtimeDirectory(given: string | undefined): string {
   const named = absolute(given);
   if (named !== null) return path.join(named, "slipway");
-  const usual = `/run/user/${process.geteuid?.()}`;
+  const uid = outerUid();
+  const usual = `/run/user/${uid}`;
   if (isDirectory(usual)) return path.join(usual, "slipway");
-  return path.join(tmpdir(), `slipway-${process.geteuid?.()}`);
+  return path.join(tmpdir(), `slipway-${uid}`);
+}
+
+/**
+ * Who we are outside of our user namespace: container engines start hooks as root of theirs, and
+ * with an empty environment.
+ */
+function outerUid(): number {
+  const own = process.geteuid?.() ?? 0;
+  // Inside, outside, count: user_namespaces(7).
+  const ranges = readFileSync("/proc/self/uid_map", "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  for (const [inside = 0, outside = 0, count = 0] of ranges) {
+    if (own >= inside && own < inside + count) return outside + own - inside;
+  }
+  return own;
 }
 
 /** The specification has paths that are not absolute ignored. */

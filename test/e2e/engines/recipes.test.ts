@@ -15,6 +15,8 @@ const recipes = [...document.matchAll(/^```sh\n# recipe: (\S+)\n(.*?)^```$/gms)]
 const prints: Readonly<Record<string, RegExp>> = {
   // A client of the host's loopback is seen as the gateway.
   "podman-ports": /^\S*10\.0\.2\.2\]?$/m,
+  // slipway run finds the container, so does a container, and DEL has left nothing.
+  "podman-cni": /^10\.89\.7\.50 +STREAM db$.*^Address: 10\.89\.7\.50$.*^removed$/ms,
 };
 
 const { possible, why } = accountsPossible();
@@ -38,6 +40,7 @@ describe.runIf(possible && isSlipway)(possible ? "docs/use-with.md" : why, () =>
 
   afterAll(async () => {
     await account.user.output(["podman", "system", "migrate"]);
+    await account.user.output(["slipway", "daemon", "stop"]);
     await account.close();
     await lab.close();
   });

@@ -1,0 +1,44 @@
+import { readFileSync, writeSync } from "node:fs";
+import { UserError } from "../../base/errors.js";
+import { CniFailure, Code } from "./failure.js";
+import { carryOut } from "./plugin.js";
+import { parseRequest, versionForFailure } from "./request.js";
+
+const STDIN = 0;
+const STDOUT = 1;
+
+/** `slipway-cni`: one verb of the Container Network Interface. */
+export async function cni(): Promise<void> {
+  let input = "";
+  try {
+    input = readInput();
+    const result = await carryOut(parseRequest(process.env, input));
+    if (result !== null) print(result);
+  } catch (error) {
+    print({ cniVersion: versionForFailure(input), ...failureOf(error) });
+    process.exitCode = 1;
+  }
+}
+
+function readInput(): string {
+  try {
+    return readFileSync(STDIN, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new CniFailure(Code.Io, `cannot read the configuration on stdin (${code})`);
+  }
+}
+
+/** Errors that are nobody's fault but ours are thrown again. */
+function failureOf(error: unknown): object {
+  if (error instanceof CniFailure) {
+    const { code, message: msg, details } = error;
+    return { code, msg, ...(details === "" ? {} : { details }) };
+  }
+  if (error instanceof UserError) return { code: Code.Refused, msg: error.message };
+  throw error;
+}
+
+function print(result: object): void {
+  writeSync(STDOUT, `${JSON.stringify(result, null, 4)}\n`);
+}

@@ -1,0 +1,191 @@
+import { hasInterface } from "../../attach.js";
+import { UserError } from "../../base/errors.js";
+import { join } from "../../client/connect.js";
+import { Session } from "../../client/session.js";
+import { Loop } from "../../loop.js";
+import type { MemberReport, PortReport } from "../../protocol/messages.js";
+import { namespaceRef } from "../../protocol/namespaces.js";
+import { daemonSocket } from "../../protocol/places.js";
+import { CniFailure, Code } from "./failure.js";
+import {
+  type Attachment,
+  type Configured,
+  namesOf,
+  type PluginRequest,
+  portOf,
+  publishOf,
+  VERSIONS,
+} from "./request.js";
+import { resultOf } from "./result.js";
+
+const FULL_ID = /^[0-9a-f]{64}$/;
+
+/**
+ * Carries out a verb.
+ * @returns what is to be printed; null: nothing
+ * @throws CniFailure or UserError
+ */
+export async function carryOut(request: PluginRequest): Promise<object | null> {
+  if (request.verb === "VERSION") {
+    const cniVersion = VERSIONS.find((each) => each === request.version) ?? VERSIONS.at(-1);
+    return { cniVersion, supportedVersions: VERSIONS };
+  }
+  const loop = new Loop();
+  loop.start();
+  // It is not started: we stand in the namespaces, and end with the service, of whoever calls.
+  const session = Session.open(daemonSocket(), loop, () => undefined);
+  try {
+    return session === null ? withoutDaemon(request.verb) : await ask(request, session);
+  } finally {
+    session?.close();
+    loop.stop();
+  }
+}
+
+/** What had been attached has lost its interface with the daemon, so that DEL and GC are done. */
+function withoutDaemon(verb: PluginRequest["verb"]): null {
+  if (verb === "DEL" || verb === "GC") return null;
+  throw new CniFailure(
+    verb === "STATUS" ? Code.NotAvailableAndLimited : Code.TryAgainLater,
+    "the daemon of Slipway does not run",
+    "slipway daemon start, or its systemd unit",
+  );
+}
+
+async function ask(
+  request: Exclude<PluginRequest, { readonly verb: "VERSION" }>,
+  session: Session,
+): Promise<object | null> {
+  switch (request.verb) {
+    case "ADD":
+      return add(request, session);
+    case "DEL":
+      await remove(session, request, (id, ifname) =>
+        ifname === request.ifname ? id === request.containerId : false,
+      );
+      return null;
+    case "CHECK":
+      await check(request, session);
+      return null;
+    case "GC": {
+      const valid = new Set(request.valid.map(keyOf));
+      await remove(session, request, (containerId, ifname) => {
+        return !valid.has(keyOf({ containerId, ifname }));
+      });
+      return null;
+    }
+    case "STATUS":
+      await session.request("network.inspect", { name: request.network }).catch((error) => {
+        throw error instanceof UserError ? new CniFailure(Code.NotAvailable, error.message) : error;
+      });
+      return null;
+  }
+}
+
+async function add(
+  request: Extract<PluginRequest, { verb: "ADD" | "CHECK" }>,
+  session: Session,
+): Promise<object> {
+  const { conf, containerId, ifname, netns } = request;
+  const namespace = namespaceOf(netns);
+  const taken = (await session.request("member.list", {})).map(({ name }) => name);
+  const names = namesOf(request, request);
+  const { id, given } = await join(session, {
+    ...{ namespace, ports: [portOf(request, ifname)] },
+    id: FULL_ID.test(containerId) ? containerId : null,
+    name: names.find((each) => !taken.includes(each.toLowerCase())) ?? null,
+    dns: conf.runtimeConfig.dns?.servers ?? [],
+    labels: { [labelOf(request, ifname)]: containerId },
+  });
+  const ports = (conf.runtimeConfig.portMappings ?? []).map(publishOf);
+  try {
+    if (ports.length > 0) await session.request("member.publish", { member: id, ports });
+  } catch (error) {
+    const { network } = given;
+    await session.request("member.disconnect", { network, member: id }).catch(() => undefined);
+    throw error;
+  }
+  return resultOf(request, { name: ifname, sandbox: netns }, given);
+}
+
+/** Takes what this configuration attached off its network. */
+async function remove(
+  session: Session,
+  request: Configured,
+  isUnwanted: (containerId: string, ifname: string) => boolean,
+): Promise<void> {
+  for (const { member, port, containerId } of await attachments(session, request)) {
+    if (!isUnwanted(containerId, port.ifname ?? "")) continue;
+    const { network } = port;
+    try {
+      await session.request("member.disconnect", { network, member: member.id });
+    } catch (error) {
+      const left = await attachments(session, request);
+      // Its process may have ended meanwhile.
+      if (left.some((each) => each.member.id === member.id)) throw error;
+    }
+  }
+}
+
+async function check(
+  request: Extract<PluginRequest, { verb: "ADD" | "CHECK" }>,
+  session: Session,
+): Promise<void> {
+  const { conf, containerId, ifname, netns, network } = request;
+  const { prevResult } = conf;
+  if (prevResult === undefined || prevResult === null) {
+    throw new CniFailure(Code.InvalidConfig, "in the network configuration prevResult is missing");
+  }
+  const found = (await attachments(session, request)).find(
+    (each) => each.containerId === containerId && each.port.ifname === ifname,
+  );
+  if (found === undefined) throw mismatch(`${containerId} is not on ${network} as ${ifname}`);
+  const index = prevResult.interfaces.findIndex((each) => each.name === ifname);
+  const wanted = prevResult.ips.filter((each) => each.interface === index);
+  const given = found.port.addresses.map(({ address }) => address);
+  for (const { address } of wanted) {
+    const [bare = ""] = address.split("/");
+    if (!given.includes(bare)) throw mismatch(`${ifname} has ${given.join(", ")}, not ${bare}`);
+  }
+  if (!hasInterface(namespaceOf(netns), ifname)) throw mismatch(`${netns} has no ${ifname}`);
+}
+
+interface Attached {
+  readonly member: MemberReport;
+  readonly port: PortReport;
+  readonly containerId: string;
+}
+
+/** What ADD has made by this configuration. */
+async function attachments(session: Session, request: Configured): Promise<readonly Attached[]> {
+  const members = await session.request("member.list", {});
+  return members.flatMap((member) =>
+    member.networks.flatMap((port) => {
+      const containerId = member.labels[labelOf(request, port.ifname ?? "")];
+      const isOurs = port.network === request.network && containerId !== undefined;
+      return isOurs ? [{ member, port, containerId }] : [];
+    }),
+  );
+}
+
+/** A member's label of that name has the container's id. */
+function labelOf({ name }: Configured, ifname: string): string {
+  return `io.slipway.cni/${name}/${ifname}`;
+}
+
+function keyOf({ containerId, ifname }: Attachment): string {
+  return `${containerId} ${ifname}`;
+}
+
+function namespaceOf(netns: string) {
+  try {
+    return namespaceRef(netns, null, null);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : error;
+    throw new CniFailure(Code.InvalidEnvironment, `CNI_NETNS: cannot open ${netns} (${code})`);
+  }
+}
+
+function mismatch(what: string): CniFailure {
+  return new CniFailure(Code.Mismatch, what);
+}
