@@ -137,8 +137,10 @@ export class Guest {
   readonly #caches = createAddressCaches();
   /** Bytes of the virtio header in each frame. */
   readonly #frameHeader: number;
-  /** Bytes read from the TAP since takeMoved(). */
+  /** Bytes read from the TAP for the gateway since takeMoved(). */
   #moved = 0;
+  /** Bytes that were for other members alone since takeSwitched(). */
+  #switched = 0;
   #acksWait = false;
   /** Wake-ups for which one frame is read of the TAP; then a batch tells whether there is more. */
   #singleReads = 0;
@@ -348,13 +350,19 @@ export class Guest {
     };
   }
 
-  /** Reads a batch of frames from the TAP. @returns 0, or a negative errno: the TAP is gone */
+  /**
+   * Reads a batch of frames from the TAP.
+   * @returns 1 when the guest wants its turn, 0 when all was for other members and it does not, or a
+   * negative errno of the TAP
+   */
   onTap(now: number): number {
     this.#now = now;
     this.#icmpErrors.advance(now);
+    const before = this.#moved;
     const result = this.#readTap();
+    if (this.#moved === before) return Math.min(result, 0);
     this.#datagrams.flush();
-    return result;
+    return result < 0 && result !== -Errno.EAGAIN ? result : 1;
   }
 
   #readTap(): number {
@@ -369,10 +377,14 @@ export class Guest {
         return this.#onNoFrame(length);
       }
       bytes += length;
-      this.#moved += length;
       this.#capture?.received(buffer, length);
       const port = this.#port;
-      if (port === null || port.take(buffer, length, this.#now)) this.#onFrame(start + length);
+      if (port !== null && !port.take(buffer, length, this.#now)) {
+        this.#switched += length;
+      } else {
+        this.#moved += length;
+        this.#onFrame(start + length);
+      }
       this.#capture?.settle();
     }
     if (this.#singleReads > 0) this.#singleReads -= 1;
@@ -392,12 +404,19 @@ export class Guest {
     return written;
   }
 
-  /** Bytes from the guest and from the host since the last call. */
+  /** Bytes from the guest, but for other members, and from the host since the last call. */
   takeMoved(): number {
     const spliced = this.#loopback?.takeMoved() ?? 0;
     const moved = this.#moved + this.#tcp.takeReceived() + spliced;
     this.#moved = 0;
     return moved;
+  }
+
+  /** Bytes that crossed to other members since the last call, or were refused. */
+  takeSwitched(): number {
+    const switched = this.#switched;
+    this.#switched = 0;
+    return switched;
   }
 
   onTcp(id: number, events: number): void {

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
+import { PollingTrial } from "./base/polling-trial.js";
 import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
@@ -77,7 +78,14 @@ export class Loop {
   readonly #endedWatcherIds: number[] = [];
   /** Whether another processor is there for those whom we would keep from this one. */
   readonly #maySpin = availableParallelism() > 1;
+  /** The same while frames cross between members. */
+  readonly #betweenMembers = new PollingTrial();
+  #isSpinning = false;
   #smallWakes = 0;
+  /** Wake-ups since a frame crossed from one member to another. */
+  #wakesSinceSwitched = 0;
+  /** Bytes that crossed so in this wake-up. */
+  #switched = 0;
   #wakes = 0;
   /** Number of the wake-up after which memory is given back; none is while that is waited for. */
   #reclaimAt = 0;
@@ -236,8 +244,12 @@ export class Loop {
     }
     const served = this.#served[guestOf(token)];
     if (served === undefined || served.fault !== null) return;
-    served.dueAt = now;
     try {
+      if (kind === TokenKind.Tap) {
+        this.#onTap(served, now);
+        return;
+      }
+      served.dueAt = now;
       this.#onGuestEvent(served, kind, token, events, now);
     } catch (error) {
       this.#onFault(served, error, now);
@@ -246,16 +258,13 @@ export class Loop {
 
   #onGuestEvent(
     served: Served,
-    kind: Exclude<TokenKind, typeof TokenKind.Watcher>,
+    kind: Exclude<TokenKind, typeof TokenKind.Watcher | typeof TokenKind.Tap>,
     token: number,
     events: number,
     now: number,
   ): void {
     const { guest } = served;
     switch (kind) {
-      case TokenKind.Tap:
-        this.#onTap(served, now);
-        return;
       case TokenKind.Tcp:
         guest.onTcp(idOf(token), events);
         return;
@@ -277,9 +286,15 @@ export class Loop {
     }
   }
 
-  /** A deleted TAP reports an error for ever: the guest ends. */
-  #onTap({ guest, onGone }: Served, now: number): void {
+  /**
+   * What was for other members alone asks nothing of the guest itself: its turn would be a third of
+   * what a frame costs (measured). A deleted TAP reports an error for ever: the guest ends.
+   */
+  #onTap(served: Served, now: number): void {
+    const { guest, onGone } = served;
     const result = guest.onTap(now);
+    this.#switched += guest.takeSwitched();
+    if (result > 0) served.dueAt = now;
     if (result >= 0 || !isGone(-result)) return;
     this.removeGuest(guest);
     setImmediate(onGone, "the TAP was deleted", false);
@@ -342,7 +357,8 @@ export class Loop {
       }
       if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
     }
-    this.#adaptSpin(moved);
+    this.#adaptSpin(moved, this.#switched, now);
+    this.#switched = 0;
     return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
   }
 
@@ -356,13 +372,15 @@ export class Loop {
     }
   }
 
-  #adaptSpin(moved: number): void {
-    if (moved > SMALL_WAKE) {
-      if (this.#maySpin && !this.carriesBulk) native.loopSpin(0);
-      this.#smallWakes = 0;
-    } else {
-      this.#smallWakes += 1;
-      if (this.#maySpin && this.#smallWakes === SMALL_WAKES) native.loopSpin(SPIN_TIME);
-    }
+  #adaptSpin(moved: number, switched: number, now: number): void {
+    this.#smallWakes = moved + switched > SMALL_WAKE ? 0 : this.#smallWakes + 1;
+    this.#wakesSinceSwitched = switched > 0 ? 0 : this.#wakesSinceSwitched + 1;
+    if (switched > 0) this.#betweenMembers.note(now);
+    const isBetween = this.#wakesSinceSwitched < SMALL_WAKES;
+    const pays = !isBetween || this.#betweenMembers.isPolling;
+    const spins = this.#maySpin && pays && !this.carriesBulk;
+    if (spins === this.#isSpinning) return;
+    this.#isSpinning = spins;
+    native.loopSpin(spins ? SPIN_TIME : 0);
   }
 }
