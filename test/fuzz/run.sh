@@ -42,7 +42,7 @@ report() {
     return 1
   fi
   echo "fuzz: $name:$(sed -n 's/.*DONE *\(cov: [0-9]*\).*/ \1;/p' "build/$name/log")" \
-    "$(sed -n 's/^stat::\(number_of_executed_units\|frames_in\|frames_out\): */\1 /p; s/.*↳ *//p; s/^ *\(Tests .*\)/\1/p' \
+    "$(sed -n 's/^stat::\(inputs\|frames_in\|frames_out\): */\1 /p; s/.*↳ *//p; s/^ *\(Tests .*\)/\1/p' \
       "build/$name/log" | paste -sd ';')"
 }
 

@@ -21,8 +21,11 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 #define OTHER_TRANSMIT __attribute__((export_name("transmit")))
 #else
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #define FROM_STACK(name)
 #define EXPORT(name)
 #endif
@@ -112,7 +115,13 @@ static uint32_t failures_due, ticks_passed;
 static uint32_t held[HELD];
 static uint32_t last_sequence;
 static bool offload;
-static uint64_t frames_in, frames_out;
+
+/* How much was done: this process's own, or in FUZZ_TALLY, a file that all processes and runs share. */
+struct tally {
+  uint64_t inputs, frames_in, frames_out;
+};
+static struct tally own_tally, *tally = &own_tally;
+static void add_one(uint64_t *counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
 
 #ifdef __wasm__
 static int failed_line;
@@ -245,7 +254,7 @@ transmit
     memcpy(frame + length, at(pieces[i].base), pieces[i].length);
     length += pieces[i].length;
   }
-  frames_out++;
+  add_one(&tally->frames_out);
   uint32_t header = offload ? VNET : 0;
   struct sent sent = parse(frame + header, length - header);
   if (offload) {
@@ -270,7 +279,7 @@ static void input(uint8_t *frame, uint32_t length) {
   }
   if (resized) length = resized;
   patch_count = resized = 0;
-  frames_in++;
+  add_one(&tally->frames_in);
   stack_input(length);
 }
 
@@ -701,13 +710,30 @@ EXPORT(input_at) uint8_t *input_at(void) {
 }
 #else
 static void report(void) {
-  fprintf(stderr, "stat::frames_in:                %llu\n", (unsigned long long)frames_in);
-  fprintf(stderr, "stat::frames_out:               %llu\n", (unsigned long long)frames_out);
+  fprintf(stderr, "stat::inputs:                   %llu\n", (unsigned long long)tally->inputs);
+  fprintf(stderr, "stat::frames_in:                %llu\n", (unsigned long long)tally->frames_in);
+  fprintf(stderr, "stat::frames_out:               %llu\n", (unsigned long long)tally->frames_out);
+}
+
+/* Mapped and counted in place: exact also when a process is killed. */
+static void share_tally(const char *path) {
+  int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  void *mapped = MAP_FAILED;
+  if (file >= 0 && ftruncate(file, sizeof *tally) == 0)
+    mapped = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (mapped == MAP_FAILED) {
+    perror(path);
+    exit(1);
+  }
+  close(file);
+  tally = mapped;
 }
 
 /* FUZZ_PLAIN: a TAP without virtio header, so that the glue makes all checksums. */
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc, (void)argv;
+  const char *path = getenv("FUZZ_TALLY");
+  if (path) share_tally(path);
   atexit(report);
   start(getenv("FUZZ_PLAIN") == NULL);
   return 0;
@@ -715,6 +741,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   random_seed(1); /* a finding is to be found again */
+  add_one(&tally->inputs);
   run(data, (uint32_t)size);
   return 0;
 }
