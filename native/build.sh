@@ -82,7 +82,7 @@ case ${1:-} in
       -ffile-prefix-map=src/=node-tuntap2/src/
     ;;
   --faults)
-    wrapped="-Wl,--wrap=epoll_ctl $(sed -n 's/^WRAP(\([a-z0-9_]*\),.*/-Wl,--wrap=\1/p' faults/faults.c)"
+    wrapped="-Wl,--wrap=connect,--wrap=epoll_ctl $(sed -n 's/^WRAP(\([a-z0-9_]*\),.*/-Wl,--wrap=\1/p' faults/faults.c)"
     # shellcheck disable=SC2086 # the options are words
     build_addon build/tuntap2-faults.node -O2 faults/faults.c $wrapped
     ;;

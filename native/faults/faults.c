@@ -75,8 +75,6 @@ static bool fails(int fd, const int *errnos) {
 
 WRAP(socket, int, (int domain, int type, int protocol), (domain, type, protocol), -1, EMFILE,
      ENFILE, ENOBUFS, ENOMEM)
-WRAP(connect, int, (int fd, const struct sockaddr *name, socklen_t length), (fd, name, length), -1,
-     ENOBUFS, EAGAIN)
 WRAP(bind, int, (int fd, const struct sockaddr *name, socklen_t length), (fd, name, length), -1,
      ENOBUFS, ENOMEM)
 WRAP(listen, int, (int fd, int backlog), (fd, backlog), -1, ENOBUFS)
@@ -106,6 +104,15 @@ WRAP(recvmmsg, int,
      (fd, messages, count, flags, timeout), fd, EAGAIN, ENOBUFS, ENOMEM)
 WRAP(shutdown, int, (int fd, int how), (fd, how), -1, ENOBUFS)
 WRAP(getrandom, ssize_t, (void *to, size_t length, unsigned flags), (to, length, flags), -1, EAGAIN)
+
+int __real_connect(int fd, const struct sockaddr *name, socklen_t length);
+
+/* Its own, as dissolving a connection needs no memory: what is to end by RST must not end by FIN. */
+int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length);
+int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length) {
+  if (name->sa_family != AF_UNSPEC && fails(-1, ERRNOS(ENOBUFS, EAGAIN))) return -1;
+  return __real_connect(fd, name, length);
+}
 
 static void remember(int epoll, int operation, int fd, const struct epoll_event *event) {
   if (fd < 0 || fd >= FDS) return;

@@ -146,9 +146,11 @@ export async function closed(p: Parameters<"closed">): Promise<Result<"closed">>
   return { code: error?.code ?? null };
 }
 
-/** Closes the listener or connection `id`, if there is one. */
+/** Closes the listener or connection `id`, if there is one; resets whom nobody has asked for. */
 export function close(id: number): void {
-  listeners.take(id)?.server.close();
+  const listener = listeners.take(id);
+  listener?.server.close();
+  for (const socket of listener?.waiting ?? []) socket.resetAndDestroy();
   connections.take(id)?.destroy();
 }
 
