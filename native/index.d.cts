@@ -292,6 +292,14 @@ declare namespace tuntap2 {
   function adoptFd(n: number): number;
 
   /**
+   * A handle, close-on-exec, to what the open descriptor `n` leads to, issued or not; `n` stays as it
+   * is, and both have one blocking mode.
+   *
+   * @returns an fd; `-EBADF` not open.
+   */
+  function copyFd(n: number): number;
+
+  /**
    * Makes a TAP that somebody else has opened, an `fd` by {@link adoptFd}, as {@link agentOpenTap}
    * makes its own: header length, offloads, non-blocking (for all who share it). Whether frames have
    * a virtio header was decided when it was opened.
@@ -338,6 +346,18 @@ declare namespace tuntap2 {
    * @returns 0, or `-EINVAL`: out of range, or no loop runs.
    */
   function loopSpin(microseconds: number): number;
+
+  /**
+   * Limits how long `onWake`, or anything else that the thread does between two waits, may take: a
+   * loop without an end, also one in WebAssembly, ends the process with status 1 at the limit, or at
+   * twice that at the latest. What counts is the thread's processor time; the counting costs
+   * nothing. To be called before a seccomp filter is entered, where timers are not made any more.
+   *
+   * @param seconds whole, 1 to 3600.
+   * @param lastWords what is written to stderr then, at most 255 bytes; left out when that would block.
+   * @returns 0, `-EINVAL`: out of range, or no loop runs; or why there is no timer.
+   */
+  function loopLimit(seconds: number, lastWords: Uint8Array): number;
 
   /** Stops calling `onWake`; may be called from within it. Watches stay. */
   function loopStop(): void;

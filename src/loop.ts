@@ -31,6 +31,12 @@ const RECLAIM_WAKES = 10_000;
 /** … once no traffic has come for so long, in ms. */
 const RECLAIM_QUIET = 1_000;
 
+/** Seconds of processor time after which a wake-up does not end any more: the longest takes ms. */
+const WAKE_LIMIT = 5;
+const LAST_WORDS = Buffer.from(
+  `slipway: nothing has been relayed for ${WAKE_LIMIT} s of processor time, a fault of ours: ended\n`,
+);
+
 /** So often within so many ms a guest's stack may fail and is made anew. */
 const FAULTS_MOST = 3;
 const FAULT_MEMORY = 60_000;
@@ -104,6 +110,8 @@ export class Loop {
   start(): void {
     this.#reclaimWhenQuiet();
     native.loopStart((count, now) => this.#onWake(count, now), this.#events);
+    // Where the user has no timer left there is no limit, and all else is as always.
+    native.loopLimit(WAKE_LIMIT, LAST_WORDS);
   }
 
   /** Ends all guests; nothing of the loop keeps the process alive afterwards. */

@@ -19,6 +19,7 @@ static void destroy_instance(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   struct instance *instance = data;
+  limit_disarm(&instance->limit);
   agents_close_all(&instance->agents);
   handles_close_all(&instance->handles);
   handles_free(&instance->handles);

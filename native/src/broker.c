@@ -118,8 +118,9 @@ static napi_value confirm_keeper(napi_env env, napi_callback_info info) {
 static int wait_readable(int fd, int ms) {
   struct pollfd readable = {.fd = fd, .events = POLLIN};
   int count = poll(&readable, 1, ms);
-  if (count < 0) return -errno;
-  return count == 0 ? -EAGAIN : 0;
+  /* poll(2) goes on after no signal: as if it had been late. */
+  if (count < 0 && errno != EINTR) return -errno;
+  return count > 0 ? 0 : -EAGAIN;
 }
 
 /* The length of the text; -EAGAIN when it has not changed, or the answer is late. */

@@ -6,7 +6,7 @@
 
 #include "instance.h"
 
-struct call call_begin(napi_env env, napi_callback_info info, size_t count) {
+struct call call_begin_checked(napi_env env, napi_callback_info info, size_t count) {
   struct call call = {.env = env};
   void *data = NULL;
   /* Arguments that were not given are filled in as undefined, which no reader accepts. */

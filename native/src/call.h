@@ -36,7 +36,14 @@ struct range {
   size_t length;
 };
 
-struct call call_begin(napi_env env, napi_callback_info info, size_t count);
+/* What `struct call` has no room for does not compile. */
+#define call_begin(env, info, count)                                                            \
+  call_begin_checked(env, info,                                                                 \
+                     (count) + 0 * sizeof(struct {                                              \
+                       _Static_assert((count) <= CALL_MAX_ARGUMENTS, "too many arguments");     \
+                       char room;                                                               \
+                     }))
+struct call call_begin_checked(napi_env env, napi_callback_info info, size_t count);
 
 static inline bool call_ok(const struct call *call) {
   return call->wrong_type == NULL && call->error == 0;

@@ -68,8 +68,17 @@ static napi_value adopt_fd(napi_env env, napi_callback_info info) {
   return call_end(&call, call_ok(&call) ? adopt(&call.instance->handles, fd) : 0);
 }
 
+static napi_value copy_fd(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int fd = call_number(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return call_end(&call, handles_issue(&call.instance->handles, copy, HANDLE_PLAIN));
+}
+
 const struct method handle_methods[] = {
     {"isOpenFd", is_open_fd},
     {"adoptFd", adopt_fd},
+    {"copyFd", copy_fd},
     {NULL, NULL},
 };

@@ -12,6 +12,7 @@
 #include "agents.h"
 #include "failure.h"
 #include "handles.h"
+#include "limit.h"
 #include "memory.h"
 #include "messages.h"
 
@@ -26,6 +27,7 @@ struct instance {
   struct agents agents;
   struct failure failure;
   struct scratch scratch;
+  struct limit limit;   /* of a turn of the loop */
   int broker;           /* -1: there is none; the keeper when it has become that */
   bool broker_keeps;    /* it has become the keeper, and starts nothing any more */
   bool keeper_owes;     /* an answer that did not come in time */

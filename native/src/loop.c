@@ -18,6 +18,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 
 #include <uv.h>
@@ -26,7 +27,7 @@
 #include "instance.h"
 #include "watch.h"
 
-enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000 };
+enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };
 
 /* Deadlines in milliseconds of uv_now, which every wake-up reads once for everybody. */
 #define DEADLINE_NEVER UINT64_MAX
@@ -200,6 +201,7 @@ static int spin_for(struct loop *loop) {
 }
 
 static void wait_and_wake(struct loop *loop) {
+  limit_turn(&loop->instance->limit);
   int ms = blocking_time(loop);
   int count = ms != 0 && may_spin(&loop->spin) ? spin_for(loop) : 0;
   /* On a signal count is -1; libuv finds what Node's handler wrote into its pipe. */
@@ -238,6 +240,7 @@ static void on_closed(uv_handle_t *handle) {
 /* May run within on_wake: the memory lives until libuv's closing phase. */
 static void stop(struct loop *loop) {
   loop->instance->loop = NULL;
+  limit_disarm(&loop->instance->limit);
   epoll_ctl(loop->instance->epoll, EPOLL_CTL_DEL, uv_backend_fd(loop->uv), NULL);
   uv_close((uv_handle_t *)&loop->prepare, on_closed);
   uv_close((uv_handle_t *)&loop->awake, on_closed);
@@ -336,9 +339,25 @@ static napi_value loop_spin(napi_env env, napi_callback_info info) {
   return call_end(&call, 0);
 }
 
+static napi_value loop_limit(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  uint32_t seconds = call_size(&call, 0);
+  struct range words = call_bytes(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  if (call.instance->loop == NULL || seconds == 0 || seconds > LIMIT_SECONDS_MAX ||
+      words.length > LIMIT_WORDS_MAX)
+    return call_end(&call, -EINVAL);
+  struct limit *limit = &call.instance->limit;
+  limit_disarm(limit); /* before its words change */
+  memcpy(limit->last_words, words.base, words.length);
+  limit->length = words.length;
+  return call_end(&call, limit_arm(limit, seconds));
+}
+
 const struct method loop_methods[] = {
     {"loopStart", loop_start},
     {"loopStop", loop_stop},
     {"loopSpin", loop_spin},
+    {"loopLimit", loop_limit},
     {NULL, NULL},
 };

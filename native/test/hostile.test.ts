@@ -19,7 +19,15 @@ test("hostile arguments are answered by an errno or a TypeError, and nothing els
   const seed = Math.floor(Math.random() * 2 ** 32);
   const result = await subject.run(
     ({ native, memory, require }, seed: number, milliseconds: number) => {
-      const left = ["adoptFd", "pidfdOpen", "loopStart", "loopStop", "lockDown", "becomeKeeper"];
+      const left = [
+        "adoptFd",
+        "copyFd",
+        "pidfdOpen",
+        "loopStart",
+        "loopStop",
+        "lockDown",
+        "becomeKeeper",
+      ];
       left.push("useBroker", "endBroker", "keeperText", "spawnHeld", "openAgent");
       let state = seed;
       const below = (limit: number) => {

@@ -461,3 +461,69 @@ describe("start and stop", () => {
     expect(seen).toEqual({ foreign: -9 /* EBADF */, left: 0 });
   });
 });
+
+/** What Node's types leave out of it. */
+interface Compiler {
+  readonly Module: new (code: Uint8Array) => object;
+  readonly Instance: new (module: object) => { readonly exports: { spin(): void } };
+}
+
+describe("a limit for one turn", () => {
+  const words = "that was too long\n";
+
+  test("ends a process whose WebAssembly never returns, in a seccomp filter, too", async () => {
+    const { code, signal } = await subject.runToEnd(async ({ native }, words: string) => {
+      // (module (func (export "spin") (loop br 0)))
+      const code = Uint8Array.from([
+        ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0],
+        ...[7, 8, 1, 4, 115, 112, 105, 110, 0, 0, 10, 9, 1, 7, 0, 3, 64, 12, 0, 11, 11],
+      ]);
+      const { Module, Instance } = Reflect.get(globalThis, "WebAssembly") as Compiler;
+      const { spin } = new Instance(new Module(code)).exports;
+      const onWake = () => {
+        spin();
+        return -1;
+      };
+      native.loopStart(onWake, new Int32Array(2));
+      native.loopLimit(1, new TextEncoder().encode(words));
+      native.lockDown(false, false, false);
+    }, words);
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(subject.output).toBe(words);
+  });
+
+  test("leaves those alone who are busy, but come back", async () => {
+    const turns = await subject.run(async ({ native, sleep }, words: string) => {
+      let turns = 0;
+      const onWake = () => {
+        turns += 1;
+        for (const end = performance.now() + 100; performance.now() < end; );
+        return 0;
+      };
+      native.loopStart(onWake, new Int32Array(2));
+      const limited = native.loopLimit(1, new TextEncoder().encode(words));
+      await sleep(2_500);
+      native.loopStop();
+      return limited === 0 ? turns : limited;
+    }, words);
+    expect(turns).toBeGreaterThan(4);
+  });
+
+  test("is one of whole seconds, and of a loop that runs", async () => {
+    const results = await subject.run(({ native }) => {
+      const none = native.loopLimit(1, new Uint8Array(1));
+      native.loopStart(() => -1, new Int32Array(2));
+      const limits: [number, number][] = [
+        [0, 1],
+        [0.5, 1],
+        [3_601, 1],
+        [1, 256],
+        [3_600, 255],
+      ];
+      const results = limits.map(([s, length]) => native.loopLimit(s, new Uint8Array(length)));
+      native.loopStop();
+      return [none, ...results];
+    });
+    expect(results).toEqual([-22, -22, -22, -22, -22, 0]);
+  });
+});
