@@ -10,10 +10,18 @@ export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error"] as cons
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/**
+ * Writes text, without waiting for a reader.
+ * @returns how many bytes were taken
+ * @throws Error whose `code` tells why none were
+ */
+export type Write = (text: string) => number;
+
 export interface LogSettings {
-  /** Where lines go; writing to it must not block. */
-  readonly fd: number;
-  /** Whether that is a file, and not stderr. */
+  readonly write: Write;
+  /** Where the process's last line goes in any case. */
+  readonly writeStderr: Write;
+  /** Whether lines go to a file, and not to stderr. */
   readonly isFile: boolean;
   readonly level: LogLevel;
   /** `plain`: `slipway: LEVEL: message`; `text`: that with the time; `json`: an object a line. */
@@ -47,8 +55,10 @@ interface LogRecord {
   readonly time: number;
 }
 
+const writeStderr: Write = (text) => writeSync(STDERR, text);
+
 let settings: LogSettings = {
-  ...{ fd: STDERR, isFile: false, level: "warning", format: "plain" },
+  ...{ write: writeStderr, writeStderr, isFile: false, level: "warning", format: "plain" },
   linesPerSecond: DEFAULT_LINES_PER_SECOND,
 };
 
@@ -69,8 +79,13 @@ export function logEnd(message: string): void {
   const { isFile, format } = settings;
   if (isFile || format === "json") writeRecord(recordOf(FATAL, message));
   if (!isFile && format === "json") return;
+  tellStderr(`slipway: ${message}\n`);
+}
+
+/** Writes whole lines to stderr that are no log; where nobody reads them they are left out. */
+export function tellStderr(text: string): void {
   try {
-    writeSync(STDERR, `slipway: ${message}\n`);
+    settings.writeStderr(text);
   } catch {
     // Nobody reads stderr; the exit status still tells.
   }
@@ -126,7 +141,7 @@ function writeRecord(record: LogRecord): void {
 function writeLine(line: string): boolean {
   const text = isTorn ? `\n${line}` : line;
   try {
-    const written = writeSync(settings.fd, text);
+    const written = settings.write(text);
     isTorn = written < Buffer.byteLength(text);
     return !isTorn;
   } catch (error) {

@@ -1,6 +1,7 @@
-import { constants, fstatSync, openSync } from "node:fs";
+import { constants, openSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { type LogLevel, startLog } from "../base/log.js";
+import { fileWriter, unblockedWriter } from "../sys/output.js";
 
 const STDERR = 2;
 const { O_WRONLY, O_CREAT, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
@@ -21,8 +22,10 @@ export interface LogOptions {
  */
 export function startLogging({ file, level, format, linesPerSecond }: LogOptions): void {
   const isPlain = file === null && format === "text";
+  const writeStderr = unblockedWriter(STDERR);
   startLog({
-    fd: file === null ? unblockedStderr() : openFile(file),
+    write: file === null ? writeStderr : fileWriter(openFile(file)),
+    writeStderr,
     isFile: file !== null,
     level: level ?? (file === null ? "warning" : "info"),
     format: isPlain ? "plain" : format,
@@ -37,19 +40,5 @@ function openFile(file: string): number {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : error;
     throw new UserError(`--log-file ${file} cannot be written (${code}): choose another file`);
-  }
-}
-
-/**
- * A pipe whose reader does not read would stop all networking at the first line too many. Its mode
- * belongs to everybody who has it, so it is opened once more, for us.
- */
-function unblockedStderr(): number {
-  try {
-    if (!fstatSync(STDERR).isFIFO()) return STDERR;
-    return openSync(`/proc/self/fd/${STDERR}`, O_WRONLY | O_APPEND | O_NONBLOCK);
-  } catch {
-    // Closed, or nobody reads it: writing tells.
-    return STDERR;
   }
 }

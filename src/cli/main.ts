@@ -1,10 +1,10 @@
 import { writeFileSync, writeSync } from "node:fs";
 import { UserError } from "../base/errors.js";
+import { tellStderr } from "../base/log.js";
 import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
 
 const STDOUT = 1;
-const STDERR = 2;
 
 /** Each command is loaded when it is asked for, and doctor also where the addon does not load. */
 async function execute(invocation: Invocation): Promise<void> {
@@ -53,11 +53,7 @@ async function main(): Promise<void> {
 
 /** The last line is the reason here, too: podman shows all there is. */
 process.on("uncaughtException", (error) => {
-  try {
-    writeSync(STDERR, `${error.stack ?? error}\n`);
-  } catch {
-    // Nobody reads stderr.
-  }
+  tellStderr(`${error.stack ?? error}\n`);
   fail(`internal error: ${error.message}: please report it, with the lines above`, 1);
 });
 

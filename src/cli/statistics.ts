@@ -1,7 +1,5 @@
-import { writeSync } from "node:fs";
+import { tellStderr } from "../base/log.js";
 import type { Guest, GuestStatistics } from "../guest.js";
-
-const STDERR = 2;
 
 /** How each figure is called; sizes are in bytes. */
 const NAMES: Readonly<Record<keyof GuestStatistics, string>> = {
@@ -30,9 +28,5 @@ export function printStatistics(guest: Guest): void {
   const figures = keys.map((key) => `${NAMES[key]} ${statistics[key]}`);
   const drops = guest.drops.entries().map(([reason, count]) => `dropped ${reason} ${count}`);
   const lines = [...figures, ...drops].map((line) => `slipway: ${line}\n`);
-  try {
-    writeSync(STDERR, lines.join(""));
-  } catch {
-    // Nobody reads stderr.
-  }
+  tellStderr(lines.join(""));
 }

@@ -64,8 +64,8 @@ describe("by default", () => {
 
 describe("in a file", () => {
   const settings = (format: string, linesPerSecond: number): string => `startLog({
-    fd: fs.openSync(process.argv[1], "a"), isFile: true, level: "info",
-    format: "${format}", linesPerSecond: ${linesPerSecond} });`;
+    write: fs.writeSync.bind(fs, fs.openSync(process.argv[1], "a")),
+    writeStderr: fs.writeSync.bind(fs, 2), isFile: true, level: "info", format: "${format}", linesPerSecond: ${linesPerSecond} });`;
 
   it("each line is an object in JSON, and the end is told on stderr, too", async () => {
     const file = join(scratch, "json");

@@ -227,27 +227,47 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
   await guest.close();
 });
 
-ours(
-  "a stderr that nobody reads costs lines, too, and neither traffic nor answers",
-  async ({ lab }) => {
+describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody reads", (kind) => {
+  ours("costs lines, and neither traffic nor answers; how many is told later", async ({ lab }) => {
     const directory = await userDirectory(lab);
-    const [fifo, socket] = [join(directory, "stderr"), join(directory, "unread.sock")];
-    await lab.host.user.shell(`mkfifo ${fifo}`);
+    const [fifo, socket] = [join(directory, "stderr"), join(directory, `unread-${kind}.sock`)];
     // Opened for both ways it has a reader, which never reads.
-    const reader = lab.host.user.spawn(["bash", "-c", `exec sleep 1000 9<>${fifo}`]);
+    const reader = lab.host.user.spawn([
+      "bash",
+      "-c",
+      `mkfifo ${fifo}; exec sleep 1000 9<>${fifo}`,
+    ]);
+    await expect.poll(() => lab.host.user.shell(`test -p ${fifo}`).then(() => true)).toBe(true);
     const program = lab.host.stage.inside(helper);
+    const piped = ["bash", "-c", `exec "$@" 2>${fifo}`, "bash", program];
     await using guest = await lab.guest({
-      helper: ["bash", "-c", `exec "$@" 2>${fifo}`, "bash", program],
+      helper: kind === "pipe" ? piped : [program],
       options: ["-a", socket, "--log-level=debug", "--max-log-lines=1000000"],
     });
-    // Each leaves a line of 3 kB, and a pipe holds 64.
+    // What the lab gives a process to write to is a socket.
+    const { stderr } = guest.helper.child;
+    stderr?.pause();
+    // Each leaves a line of 3 kB; a pipe holds 64, a socket 208 with what it needs for itself.
     const long = { execute: "x".repeat(3_000) };
-    for (let count = 0; count < 40; count += 1) await ask(lab, socket, long);
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(Array.from({ length: 10 }, () => ask(lab, socket, long)));
+    }
     expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
     expect(await reachesWorld(guest.namespace)).toBe(true);
+    stderr?.resume();
+    if (kind === "socket") {
+      const told = async () => {
+        await ask(lab, socket, { execute: "list_hostfwd" });
+        return guest.helper.stderr;
+      };
+      await expect
+        .poll(told, { timeout: 20_000 })
+        .toMatch(/ lines could not be written \(EAGAIN\)/);
+    }
     reader.kill("SIGKILL");
-  },
-);
+    await lab.host.user.shell(`rm ${fifo}`);
+  });
+});
 
 ours("the last line of stderr is the reason, and of the log too", async ({ lab }) => {
   const file = join(await userDirectory(lab), "reason");

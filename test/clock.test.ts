@@ -1,0 +1,78 @@
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, expect, test, vi } from "vitest";
+import { log, startLog } from "../src/base/log.js";
+import { ResolvConf } from "../src/service/resolvconf.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Who may read the clock on the wall, and for what: it is told, and nothing waits by it. */
+const WALL_CLOCK: Readonly<Record<string, string>> = {
+  "src/base/log.ts": "the time of a line",
+  "src/daemon/members.ts": "since when a member is there",
+  "src/daemon/networks.ts": "when a network was created",
+  "src/daemon/state.ts": "the name of a file put aside",
+  "src/flow/capture.ts": "the time of a packet, from the start on by the other clock",
+};
+
+afterEach(() => vi.restoreAllMocks());
+
+function filesWith(pattern: RegExp, glob: string): string[] {
+  const files = globSync(glob, { cwd: root }).sort();
+  expect(files.length).toBeGreaterThan(20);
+  return files.filter((file) => pattern.test(readFileSync(join(root, file), "utf8")));
+}
+
+test("nothing but what is told is by the clock on the wall", () => {
+  const wall = /\bDate\.now\b|\bnew Date\(\)|\bperformance\.timeOrigin\b/;
+  expect(filesWith(wall, "src/**/*.ts")).toEqual(Object.keys(WALL_CLOCK));
+});
+
+test("C reads no clock that somebody may set", () => {
+  const settable = /CLOCK_REALTIME|\bgettimeofday *\(|[^a-z_]time *\((NULL|&)|CLOCK_TAI/;
+  expect(filesWith(settable, "native/{src,launcher}/*.c")).toEqual([]);
+  expect(filesWith(/CLOCK_MONOTONIC|CLOCK_THREAD_CPUTIME_ID/, "native/{src,launcher}/*.c")).toEqual(
+    ["native/launcher/supervisor.c", "native/src/limit.c"],
+  );
+});
+
+/** The clock on the wall is set a year back or forward at every look at it. */
+function leapingClock(): void {
+  const year = 365 * 24 * 3600 * 1000;
+  let back = false;
+  vi.spyOn(Date, "now").mockImplementation(() => {
+    back = !back;
+    return 1.8e12 + (back ? -year : year);
+  });
+}
+
+test("a clock that is set makes no difference to how often resolv.conf is looked at", () => {
+  leapingClock();
+  const monotonic = vi.spyOn(performance, "now").mockReturnValue(1_000);
+  const read = vi.fn(() => "nameserver 192.0.2.1\n");
+  const resolvConf = new ResolvConf("/nonexistent");
+  resolvConf.followBy({ read });
+  for (let query = 0; query < 50; query += 1) resolvConf.servers;
+  expect(read).toHaveBeenCalledTimes(0);
+  monotonic.mockReturnValue(2_001);
+  for (let query = 0; query < 50; query += 1) resolvConf.servers;
+  expect(read).toHaveBeenCalledTimes(1);
+});
+
+test("a clock that is set makes no difference to how many lines a second has", () => {
+  leapingClock();
+  const monotonic = vi.spyOn(performance, "now").mockReturnValue(10_000);
+  const lines: string[] = [];
+  const write = (text: string) => lines.push(text) && text.length;
+  const settings = { write, writeStderr: write, isFile: true, format: "plain" } as const;
+  startLog({ ...settings, level: "info", linesPerSecond: 3 });
+  for (let line = 0; line < 10; line += 1) log.info("line %d", line);
+  expect(lines).toHaveLength(3);
+  monotonic.mockReturnValue(11_001);
+  log.info("later");
+  expect(lines.slice(3)).toEqual([
+    "slipway: warning: 7 lines left out: more than 3 in a second\n",
+    "slipway: info: later\n",
+  ]);
+});
