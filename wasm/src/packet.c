@@ -259,12 +259,16 @@ static void feed(struct pbuf *pbuf, uint8_t *ip, uint32_t ip_header, const struc
   tcp_input(pbuf, &interface);
 }
 
-/* lwIP keeps what is out of order beyond its window, and its window then falls below zero. */
-static bool is_beyond_window(const struct segment *segment, const struct tcp_pcb *pcb) {
+/*
+ * lwIP keeps what is out of order beyond its window, and its window then falls below zero. Also in the
+ * segment that opens the connection, before which lwIP believes in a larger window than was promised.
+ */
+static bool is_beyond_window(const struct segment *segment, const struct flow *flow) {
+  const struct tcp_pcb *pcb = flow->pcb;
   uint32_t payload = segment->length - (segment->tcp[12] >> 4) * 4u;
   uint32_t taken = payload + ((segment->flags & TCP_FLAG_FIN) != 0);
   return taken > 0 && TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt) &&
-         TCP_SEQ_GT(segment->sequence + taken, pcb->rcv_nxt + pcb->rcv_wnd);
+         TCP_SEQ_GT(segment->sequence + taken, pcb->rcv_nxt + relay_window(flow));
 }
 
 int32_t packet_input(uint32_t length) {
@@ -287,7 +291,7 @@ int32_t packet_input(uint32_t length) {
   bool has_data = segment.length > (segment.tcp[12] >> 4) * 4u;
   if (flow && has_data && relay_is_over_quota(flow, in_order))
     return ABI_DROP_OVER_QUOTA;
-  if (flow && flow->pcb && is_beyond_window(&segment, flow->pcb))
+  if (flow && flow->pcb && is_beyond_window(&segment, flow))
     return ABI_DROP_OVER_QUOTA;
 
   memcpy(mac_in_hand, segment.source_mac, 6);

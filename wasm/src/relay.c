@@ -515,6 +515,11 @@ err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error) {
   return ERR_OK;
 }
 
+uint32_t relay_window(const struct flow *flow) {
+  uint32_t window = flow->pcb->rcv_wnd;
+  return flow->state == FLOW_OPEN || window < WINDOW_START ? window : WINDOW_START;
+}
+
 void relay_bind(struct flow *flow, struct tcp_pcb *pcb) {
   flow->pcb = pcb;
   flow->state = FLOW_OPENING;

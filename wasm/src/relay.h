@@ -37,6 +37,9 @@ bool relay_flush_acks(void);
 /* Memory is tight and the flow lags and holds more than its share: what it sends now is not taken. */
 bool relay_is_over_quota(const struct flow *flow, bool in_order);
 
+/* Bytes that the guest may send from the next one on; those of a flow with a connection. */
+uint32_t relay_window(const struct flow *flow);
+
 /*
  * Where to receive from the host, and at most how many bytes. 0 when the guest's window or the
  * send buffer is full: an event SPACE follows. -1 when the memory is: nothing follows, ask again.
