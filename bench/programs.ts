@@ -8,7 +8,7 @@ export interface Programs {
 }
 
 const SOURCES = join(import.meta.dirname, "programs");
-const LOAD_SOURCES = ["client.c", "server.c", "datagrams.c", "net.c", "samples.c"];
+const LOAD_SOURCES = ["client.c", "server.c", "datagrams.c", "net.c", "requests.c", "samples.c"];
 const CFLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Werror"];
 
 /**

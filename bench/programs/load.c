@@ -10,9 +10,11 @@
  *   load serve-datagrams ADDRESS
  *   load datagrams-up   ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
  *   load datagrams-down ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
+ *   load requests PATH SECONDS RATE DEPTH
  */
 #include "client.h"
 #include "datagrams.h"
+#include "requests.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -42,6 +44,10 @@ int main(int argc, char **argv)
     }
     if (is("serve-datagrams", argc, argv, 1)) {
         serve_datagrams(argv[2]);
+        return 0;
+    }
+    if (is("requests", argc, argv, 4)) {
+        run_requests(argv[2], number(argv[3]), number(argv[4]), (int)number(argv[5]));
         return 0;
     }
     if (argc < 5) {
