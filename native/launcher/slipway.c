@@ -259,7 +259,7 @@ static bool is_about_itself(char **argv) {
  * `run` does on networks. COMMAND comes after "--", if that is there.
  */
 static bool asks_daemon(char **argv) {
-  static const char *const words[] = {"network", "ps", "daemon"};
+  static const char *const words[] = {"network", "ps", "daemon", "oci-hook"};
   if (argv[1] == NULL || strcmp(last_component(argv[0]), "slipway") != 0) return false;
   for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
     if (strcmp(argv[1], words[i]) == 0) return true;

@@ -97,6 +97,7 @@ export type Invocation =
   | { readonly kind: "run"; readonly config: RunConfig }
   | { readonly kind: "attach"; readonly config: AttachConfig }
   | { readonly kind: "doctor" }
+  | { readonly kind: "oci hook" }
   | {
       readonly kind: "control";
       readonly options: ControlOptions;
@@ -168,6 +169,10 @@ function slipwayProgram(ask: Ask, first = ""): Command {
     .description("check whether this machine is fit for Slipway, and say how to mend it")
     .action(() => ask({ kind: "doctor" }));
   if (first === "run" || first === "attach") return program;
+  program
+    .command("oci-hook")
+    .description("be a hook of an OCI runtime: the container's state comes on stdin")
+    .action(() => ask({ kind: "oci hook" }));
   const commands = controlCommands((options, request) => {
     ask({ kind: "control", options, request });
   });

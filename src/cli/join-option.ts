@@ -37,7 +37,7 @@ export function parseNetworkMode(texts: readonly string[], first: FirstPort): Ne
       2,
     );
   }
-  const ports = texts.map(parsePort);
+  const ports = texts.map((text) => parsePlace("--network", text));
   const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = ports;
   const both = {
     ...rest,
@@ -56,15 +56,21 @@ function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" 
   return kind === undefined ? null : { kind };
 }
 
-function parsePort(text: string): PortSpec {
+/**
+ * Reads a network's name with what is wanted there: web:ip=10.89.1.5,alias=db.
+ * @param option where it was written
+ * @throws UserError
+ */
+export function parsePlace(option: string, text: string): PortSpec {
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
   if (network === "" || modeOf(text) !== null) {
     throw new UserError(
-      `--network ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: stand alone`,
+      `${option} ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: stand alone`,
       2,
     );
   }
-  const pairs = list === "" ? [] : list.split(",").map((pair) => parsePair(text, pair));
+  const pairs =
+    list === "" ? [] : list.split(",").map((pair) => parsePair(`${option} ${text}`, pair));
   const values = (key: Key): string[] =>
     pairs.filter(([name]) => name === key).map(([, value]) => value);
   return {
@@ -76,9 +82,9 @@ function parsePort(text: string): PortSpec {
   };
 }
 
-function parsePair(text: string, pair: string): readonly [Key, string] {
+function parsePair(where: string, pair: string): readonly [Key, string] {
   const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/.exec(pair) ?? [];
   const key = KEYS.find((each) => each === name);
   if (key !== undefined) return [key, value];
-  throw new UserError(`--network ${text}: "${pair}" is none of ${KEYS.join("=, ")}=`, 2);
+  throw new UserError(`${where}: "${pair}" is none of ${KEYS.join("=, ")}=`, 2);
 }

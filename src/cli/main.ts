@@ -24,6 +24,8 @@ async function execute(invocation: Invocation): Promise<void> {
       return (await import("./networks.js")).askDaemon(invocation.request);
     case "run daemon":
       return (await import("./daemon.js")).runDaemon(invocation.config);
+    case "oci hook":
+      return (await import("./oci/hook.js")).ociHook();
     case "doctor":
       process.exitCode = await (await import("./doctor.js")).doctor();
       return;

@@ -1,0 +1,149 @@
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser, eventually } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// With runtimes: engines/oci-hook.test.ts.
+
+const test = base
+  .extend("user", { scope: "file" }, async ({ lab }, { onCleanup }) => {
+    const user = await DaemonUser.create(lab);
+    onCleanup(() => user[Symbol.asyncDispose]());
+    await user.ok("network", "create", "web", "--subnet", "10.90.6.0/24");
+    return user;
+  })
+  .runIf(isSlipway);
+
+interface State {
+  readonly id: string;
+  readonly status: string;
+  readonly pid?: number;
+  readonly bundle?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+/** Calls the hook as a runtime does; its status and what it says. */
+async function hook(user: DaemonUser, state: State | string): Promise<string> {
+  const { code, stdout, stderr } = await user.lab.host.user.run(
+    [user.lab.host.slipwayPath, "oci-hook"],
+    { env: user.env, input: typeof state === "string" ? state : JSON.stringify(state) },
+  );
+  expect(stdout).toBe("");
+  return `${code} ${stderr}`.trim();
+}
+
+/** A bundle; `mounts` are files outside of the container that are seen in it. */
+async function makeBundle(user: DaemonUser, name: string, mounts: object[] = []) {
+  const bundle = `${user.lab.directory}/${name}`;
+  const config = JSON.stringify({ root: { path: "rootfs" }, mounts });
+  await user.lab.host.user.shell(`
+    mkdir -p ${bundle}/rootfs
+    echo '${config}' > ${bundle}/config.json
+  `);
+  return bundle;
+}
+
+const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "box" };
+
+describe("slipway oci-hook", () => {
+  test("connects at createRuntime, and disconnects at poststop", async ({ user, lab }) => {
+    const { pid } = await lab.host.namespace();
+    const bundle = await makeBundle(user, "plain");
+    const state = { ociVersion: "1.0.2", id: "plain", pid, bundle, annotations };
+    expect(await hook(user, { ...state, status: "creating" })).toBe("0");
+    expect(await user.members()).toMatchObject([
+      { name: "box", pid, labels: { "io.slipway.oci": "plain" } },
+    ]);
+    const file = `${bundle}/rootfs/etc/resolv.conf`;
+    expect(await lab.host.user.output(["cat", file])).toBe(
+      "# Made by slipway oci-hook.\nnameserver 10.90.6.1\noptions ndots:0\n",
+    );
+    expect(await hook(user, { ...state, pid: 0, status: "stopped" })).toBe("0");
+    expect(await user.members()).toEqual([]);
+    // Once more, and of one that never was.
+    expect(await hook(user, { ...state, pid: 0, status: "stopped" })).toBe("0");
+    // What it has made it may replace.
+    const again = { "io.slipway.network": "bridge" };
+    expect(await hook(user, { ...state, status: "creating", annotations: again })).toBe("0");
+    expect(await lab.host.user.output(["cat", file])).not.toContain("10.90.6.1");
+    expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
+  });
+
+  test("leaves files alone that are not the container's", async ({ user, lab }) => {
+    const host = `${lab.directory}/hosts-own`;
+    await lab.host.user.shell(`echo mine > ${host}`);
+    const mounts = ["resolv.conf", "hosts"].map((name) => ({
+      ...{ destination: `/etc/${name}`, source: host },
+    }));
+    const bundle = await makeBundle(user, "foreign", mounts);
+    const linked = await makeBundle(user, "linked");
+    await lab.host.user.shell(`mkdir ${linked}/outside; ln -s ../outside ${linked}/rootfs/etc`);
+    const kept = await makeBundle(user, "kept");
+    await lab.host.user.shell(
+      `mkdir ${kept}/rootfs/etc; echo mine > ${kept}/rootfs/etc/resolv.conf`,
+    );
+    for (const each of [bundle, linked, kept]) {
+      const { pid } = await lab.host.namespace();
+      const state = { id: "other", status: "created", pid, bundle: each, annotations };
+      expect(await hook(user, state)).toBe("0");
+      expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
+    }
+    expect(await lab.host.user.output(["cat", host, `${kept}/rootfs/etc/resolv.conf`])).toBe(
+      "mine\nmine\n",
+    );
+    expect(await lab.host.user.output(["ls", `${linked}/outside`])).toBe("");
+  });
+
+  test("a container that dies without poststop leaves nothing", async ({ user, lab }) => {
+    const namespace = await lab.host.namespace();
+    const bundle = await makeBundle(user, "dead");
+    const { pid } = namespace;
+    expect(await hook(user, { id: "dead", status: "created", pid, bundle, annotations })).toBe("0");
+    await namespace.release();
+    await eventually(async () => expect(await user.members()).toEqual([]));
+  });
+
+  test.for([
+    ["nonsense", "2 slipway: oci-hook: stdin has no state of a container"],
+    ["{}", "2 slipway: oci-hook: stdin has no state of a container (id: "],
+    [
+      { annotations: {} },
+      "1 slipway: oci-hook: container bad has no annotation io.slipway.network",
+    ],
+    [
+      { annotations: { "io.slipway.network": "web:colour=red" } },
+      'web:colour=red: "colour=red" is none of',
+    ],
+    [
+      { annotations: { "io.slipway.network": "host" } },
+      "2 slipway: io.slipway.network host: write it like",
+    ],
+    [
+      { annotations: { "io.slipway.network": "web nope" } },
+      "1 slipway: network nope does not exist",
+    ],
+    [
+      { annotations: { ...annotations, "io.slipway.publish": "8100:80 nonsense" } },
+      "1 slipway: --publish nonsense: write it like 8080:80",
+    ],
+    [{ annotations, bundle: "/nowhere" }, "1 slipway: oci-hook: cannot read /nowhere/config.json"],
+    [{ annotations, pid: 1 }, "1 slipway: oci-hook: the container's process 1 is closed to you"],
+  ] as const)("refuses %j, and leaves nothing", async ([given, sentence], { user, lab }) => {
+    const { pid } = await lab.host.namespace();
+    const bundle = await makeBundle(user, "bad");
+    const state = { id: "bad", status: "created", pid, bundle };
+    const said = await hook(user, typeof given === "string" ? given : { ...state, ...given });
+    expect(said).toContain(sentence);
+    expect(await user.members()).toEqual([]);
+    expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8100");
+  });
+
+  test("says that the daemon does not run", async ({ lab }) => {
+    await using nobody = await DaemonUser.create(lab);
+    const { pid } = await lab.host.namespace();
+    const state = { id: "x", pid, bundle: "/nowhere", annotations };
+    expect(await hook(nobody, { ...state, status: "created" })).toBe(
+      "1 slipway: the daemon does not run: slipway daemon start",
+    );
+    expect(await hook(nobody, { ...state, status: "stopped" })).toBe("0");
+  });
+});
