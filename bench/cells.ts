@@ -19,6 +19,8 @@ export type Workload =
       readonly kind: "transactions-under-bulk";
       readonly direction: Direction;
       readonly streams: number;
+      /** Bits per second of each stream; as fast as it goes when not given. */
+      readonly pace?: number;
     }
   /** Connections made and closed one after the other, with a byte there and back or without. */
   | { readonly kind: "connections"; readonly exchange: boolean }
@@ -122,6 +124,16 @@ export function allCells(allowed: readonly string[]): Cell[] {
         id: `rr-bulk-${direction}`,
         title: `request/response beside 4 streams ${DIRECTION_TITLES[direction]}`,
         workload: { kind: "transactions-under-bulk", direction, streams: 4 },
+      }),
+    ),
+    // Beside streams without a limit, whoever moves ten times the data is compared with whoever
+    // leaves the processors idle; here all carry the same.
+    ...(["up", "down"] as const).map(
+      (direction): Cell => ({
+        ...base,
+        id: `rr-paced-${direction}`,
+        title: `request/response beside 4 streams of 0.5 Gbit/s ${DIRECTION_TITLES[direction]}`,
+        workload: { kind: "transactions-under-bulk", direction, streams: 4, pace: 5e8 },
       }),
     ),
     {

@@ -9,6 +9,8 @@ export interface Transfer {
   readonly streams: number;
   /** Bytes per write, without Nagle; iperf3's own 128 KiB when not given. */
   readonly writeSize?: number | undefined;
+  /** Bits per second of each stream; as fast as it goes when not given. */
+  readonly pace?: number | undefined;
 }
 
 export interface TransferResult {
@@ -34,11 +36,12 @@ export function serverCommand(port: number, address: string | null): string[] {
 }
 
 export function clientCommand(address: string, port: number, transfer: Transfer): string[] {
-  const { seconds, direction, streams, writeSize } = transfer;
+  const { seconds, direction, streams, writeSize, pace } = transfer;
   return [
     ...["iperf3", "--json", "--interval", "0", "--client", address, "--port", `${port}`],
     ...["--time", `${seconds}`, "--parallel", `${streams}`, ...DIRECTION_OPTIONS[direction]],
     ...(writeSize === undefined ? [] : ["--length", `${writeSize}`, "--no-delay"]),
+    ...(pace === undefined ? [] : ["--bitrate", `${pace}`]),
   ];
 }
 

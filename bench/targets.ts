@@ -80,7 +80,7 @@ export const TARGETS: readonly Target[] = [
   {
     title: "request/response under bulk",
     metric: "p99",
-    applies: named("rr-bulk-up", "rr-bulk-down"),
+    applies: named("rr-bulk-up", "rr-bulk-down", "rr-paced-up", "rr-paced-down"),
     bound: { kind: "best-peer", factor: 1 },
   },
   {

@@ -51,7 +51,7 @@ export function measureFlows(
 export async function measureTransactionsUnderBulk(
   bed: Testbed,
   seconds: number,
-  bulk: Pick<Transfer, "direction" | "streams">,
+  bulk: Pick<Transfer, "direction" | "streams" | "pace">,
 ): Promise<Metrics> {
   const transfer = { ...bulk, seconds: Math.ceil(seconds + RAMP_UP_MS / 1000) + 1 };
   const background = runBulk(bed, transfer);
