@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { monotonicMs } from "./base/clock.js";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
 import { PollingTrial } from "./base/polling-trial.js";
@@ -128,11 +129,11 @@ export class Loop {
    * @param only the guest that it is about; null: all
    */
   drain(limit: number, onDrained: () => void, only: Guest | null = null): void {
-    const start = performance.now();
+    const start = monotonicMs();
     let sent = -1;
     let changedAt = start;
     const look = (): void => {
-      const now = performance.now();
+      const now = monotonicMs();
       const uploads = this.#uploads(only);
       if (uploads.sent !== sent) changedAt = now;
       sent = uploads.sent;

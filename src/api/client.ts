@@ -1,3 +1,4 @@
+import { monotonicMs } from "../base/clock.js";
 import { log } from "../base/log.js";
 import type { Loop } from "../loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -177,6 +178,6 @@ export class Client {
   }
 
   #renew(): void {
-    this.#deadline = performance.now() + TIME_LIMIT;
+    this.#deadline = monotonicMs() + TIME_LIMIT;
   }
 }

@@ -1,3 +1,4 @@
+import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { acceptLocal } from "../sys/local-socket.js";
@@ -127,7 +128,7 @@ class ApiServer {
 
   #look(): void {
     this.#timer = null;
-    const now = performance.now();
+    const now = monotonicMs();
     for (const client of this.#clients) if (client.isLate(now)) this.#drop(client);
     if (this.#clients.size > 0) this.#lookSoon();
   }

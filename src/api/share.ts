@@ -1,3 +1,4 @@
+import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop.js";
 
 /** What one wake-up may be kept by clients, in ms, give or take one part of an answer. */
@@ -27,7 +28,7 @@ export class Share {
 
   /** Whether a client may be served now; to be followed by end(). */
   begin(): boolean {
-    const now = performance.now();
+    const now = monotonicMs();
     if (now < this.#restsUntil) return false;
     if (this.#wake !== this.#loop.wakes) {
       this.#wake = this.#loop.wakes;
@@ -39,12 +40,12 @@ export class Share {
 
   /** Whether the time of this wake-up is over, since begin(). */
   get isOver(): boolean {
-    return this.#spentInWake + performance.now() - this.#began >= MOST_IN_WAKE;
+    return this.#spentInWake + monotonicMs() - this.#began >= MOST_IN_WAKE;
   }
 
   /** @returns for how many ms nobody is to be served from now on */
   end(): number {
-    const now = performance.now();
+    const now = monotonicMs();
     const time = now - this.#began;
     this.#spentInWake += time;
     if (!this.#loop.carriesBulk) return 0;

@@ -2,6 +2,7 @@ import { writeSync } from "node:fs";
 // pino's entry for browsers is the same logger without worker threads and streams: it loads in
 // 1.3 ms where the other takes 7–11 (bundled, Node 26), and exec → ready is to stay under 40.
 import pino from "pino/browser.js";
+import { monotonicMs } from "./clock.js";
 
 const STDERR = 2;
 
@@ -102,7 +103,7 @@ let lossCode = "";
 let isTorn = false;
 
 function onRecord(record: object): void {
-  const now = performance.now();
+  const now = monotonicMs();
   if (now - secondBegan >= SECOND) beginSecond(now);
   lines += 1;
   if (lines > settings.linesPerSecond) suppress();
@@ -112,8 +113,8 @@ function onRecord(record: object): void {
 function suppress(): void {
   suppressed += 1;
   if (suppressed > 1) return;
-  const rest = SECOND - (performance.now() - secondBegan);
-  setTimeout(() => beginSecond(performance.now()), rest).unref();
+  const rest = SECOND - (monotonicMs() - secondBegan);
+  setTimeout(() => beginSecond(monotonicMs()), rest).unref();
 }
 
 function beginSecond(now: number): void {

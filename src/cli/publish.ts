@@ -1,6 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import { type Namespace, openResident, type Resident } from "../attach.js";
 import { Address, type Family } from "../base/address.js";
+import { monotonicMs } from "../base/clock.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { PortSet } from "../base/port-set.js";
@@ -91,7 +92,7 @@ function socketsOf(resident: Resident): MakeSocket {
 function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>): number {
   if (found === null) return STEP_WAIT;
   if (typeof found === "number") return FAILURE_WAIT;
-  return auto.update(found, performance.now());
+  return auto.update(found, monotonicMs());
 }
 
 /**

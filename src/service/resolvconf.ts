@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { Address } from "../base/address.js";
+import { monotonicMs } from "../base/clock.js";
 import type { Upstream } from "../base/plan.js";
 
 /** How often a file that is in use is looked at, in ms; one that is not in use never is. */
@@ -96,7 +97,7 @@ export class ResolvConf implements Upstream {
   }
 
   #look(): void {
-    const now = performance.now();
+    const now = monotonicMs();
     if (now < this.#lookAt) return;
     this.#lookAt = now + this.#interval;
     const text = this.#source.read();

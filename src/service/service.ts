@@ -29,14 +29,14 @@ export interface Service {
   claims(frame: Frame): boolean;
   /**
    * Decides about a frame that it claims. The verdict holds nothing of the frame's memory.
-   * @param now in ms of performance.now()
+   * @param now in ms of the loop
    */
   handle(frame: Frame, now: number): Verdict;
 }
 
 /** A service that also speaks unasked. */
 export interface Announcer extends Service {
-  /** When it wants to, in ms of performance.now(); -1 for not before it is asked. */
+  /** When it wants to, in ms of the loop; -1 for not before it is asked. */
   readonly announceAt: number;
   /** The Ethernet frame that is due, its checksums complete. */
   announcement(now: number): Uint8Array;
