@@ -26,12 +26,12 @@ for source in mem memp pbuf tcp tcp_in tcp_out; do
   "$clang" $target -w -c -o $objects/$source.o "$lwip/core/$source.c"
 done
 
-# 256 MiB of address space that never grows, so that the memory's base never moves; untouched
-# pages cost nothing, and the heap's budget bounds what is touched.
+# 256 MiB of address space at most, which index.cjs takes at once. Untouched pages cost nothing, and
+# the heap's budget bounds what is touched.
 # shellcheck disable=SC2086
 "$clang" $target -Wall -Wextra -Werror \
   -Wl,--no-entry -Wl,--lto-O3 -Wl,-z,stack-size=131072 \
-  -Wl,--initial-memory=268435456 -Wl,--max-memory=268435456 \
+  -Wl,--max-memory=268435456 \
   -o $out.new src/*.c src/libc/*.c $objects/*.o
 
 mkdir -p ../src/stack

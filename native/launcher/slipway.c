@@ -45,13 +45,13 @@ enum { OLDEST_NODE = 22 };
 static const char *const parked[] = {"NODE_", "UV_", "OPENSSL_CONF=", "OPENSSL_MODULES="};
 
 /*
- * Four V8 worker threads compile and collect for programs larger than this one, and a young
- * generation above 1 MB is for programs that allocate: with 4,000 idle flows it saves 1.6 MB. The
- * collector is called when traffic pauses (src/sys/reclaim.ts); V8's own way to do that would wake an
- * idle process ten seconds later.
+ * Four V8 worker threads compile and collect for programs larger than this one. A young generation of
+ * 2 MB is just enough for a start without a collection, which takes 1 ms; a larger one is for programs
+ * that allocate. The collector is called when traffic pauses (src/sys/reclaim.ts); V8's own way to do
+ * that would wake an idle process ten seconds later.
  */
-static const char *const node_flags[] = {"--v8-pool-size=1", "--max-semi-space-size=1",
-                                         "--expose-gc", "--no-memory-reducer"};
+static const char *const node_flags[] = {"--v8-pool-size=1", "--min-semi-space-size=2",
+                                         "--max-semi-space-size=2", "--no-memory-reducer"};
 enum { FLAG_COUNT = sizeof(node_flags) / sizeof(node_flags[0]) };
 
 __attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *format, ...) {
