@@ -4,7 +4,13 @@ import { UserError } from "./base/errors.js";
 import type { Mac } from "./base/mac.js";
 import type { AddressPlan } from "./base/plan.js";
 import { native } from "./sys/native.js";
-import { addAddress, addDefaultRoute, LOOPBACK_IFINDEX, linkUp } from "./wire/rtnetlink.js";
+import {
+  addAddress,
+  addDefaultRoute,
+  LOOPBACK_IFINDEX,
+  linkUp,
+  setLink,
+} from "./wire/rtnetlink.js";
 
 const { EACCES, EAFNOSUPPORT, EBUSY, EINVAL, EMFILE, ENOENT, ENOSPC, EOPNOTSUPP, EPERM } =
   constants.errno;
@@ -70,7 +76,7 @@ export function openTap(namespace: Namespace, name: string, settings: TapSetting
 export function setLoopbackUp(namespace: Namespace): void {
   const agent = native.openAgent(namespace.userns, namespace.netns);
   if (agent < 0) throw systemFailure(agent, namespace);
-  const result = native.agentNetlink(agent, linkUp(LOOPBACK_IFINDEX, {}));
+  const result = native.agentNetlink(agent, linkUp(LOOPBACK_IFINDEX));
   native.closeAgent(agent);
   if (result < 0) throw settingFailure(result, "bring up lo", namespace);
 }
@@ -111,28 +117,60 @@ export function openResident(namespace: Namespace): Resident {
 }
 
 function configure(agent: number, namespace: Namespace, name: string, settings: TapSettings): void {
-  const { plans, metric, ...link } = settings;
-  const { mtu } = link;
   const tap = native.agentIfindex(agent, name);
   if (tap < 0) throw systemFailure(tap, namespace);
-  const request = (
-    purpose: string,
-    message: Uint8Array,
-    bearable: readonly number[] = [],
-  ): number => {
+  let leftOut = 0;
+  for (const { purpose, message, optional } of tapRequests(tap, name, settings)) {
+    if (leftOut > 0) {
+      leftOut -= 1;
+      continue;
+    }
     const result = native.agentNetlink(agent, message);
-    if (result >= 0 || bearable.includes(-result)) return result;
-    throw settingFailure(result, purpose, namespace);
-  };
-  request("bring up lo", linkUp(LOOPBACK_IFINDEX, {}));
-  request(`bring up ${name} with MTU ${mtu}`, linkUp(tap, link));
-  for (const { guest, prefix, router } of plans) {
-    const address = addAddress(tap, guest, prefix.length);
-    const bearable = guest.family === 6 ? NO_IPV6 : [];
-    if (request(`give ${name} the address ${guest}`, address, bearable) < 0) continue;
-    if (metric === null) continue;
-    request(`make ${router} the default gateway`, addDefaultRoute(tap, router, metric));
+    if (result >= 0) continue;
+    if (optional === 0 || !NO_IPV6.includes(-result)) {
+      throw settingFailure(result, purpose, namespace);
+    }
+    leftOut = optional - 1;
   }
+}
+
+/** One request of netlink. */
+export interface TapRequest {
+  /** For the words of a failure. */
+  readonly purpose: string;
+  readonly message: Uint8Array;
+  /** So many from here on are left out where the namespace has no IPv6; 0: it must succeed. */
+  readonly optional: number;
+}
+
+/**
+ * What brings up lo and a TAP with its addresses and default routes, in order.
+ * @param tap its index
+ */
+export function tapRequests(
+  tap: number,
+  name: string,
+  settings: TapSettings,
+): readonly TapRequest[] {
+  const { plans, metric, ...link } = settings;
+  const { mtu } = link;
+  const request = (purpose: string, message: Uint8Array, optional = 0): TapRequest => ({
+    ...{ purpose, message, optional },
+  });
+  const routes = metric === null ? 0 : 1;
+  return [
+    request("bring up lo", linkUp(LOOPBACK_IFINDEX)),
+    request(`set ${name} to MTU ${mtu}`, setLink(tap, link)),
+    request(`bring up ${name}`, linkUp(tap)),
+    ...plans.flatMap(({ guest, prefix, router }) => {
+      const address = addAddress(tap, guest, prefix.length);
+      const optional = guest.family === 6 ? 1 + routes : 0;
+      const given = request(`give ${name} the address ${guest}`, address, optional);
+      if (metric === null) return [given];
+      const route = addDefaultRoute(tap, router, metric);
+      return [given, request(`make ${router} the default gateway`, route)];
+    }),
+  ];
 }
 
 function settingFailure(result: number, purpose: string, { netns }: Namespace): UserError {

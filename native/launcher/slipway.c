@@ -36,6 +36,7 @@
 
 #include "broker.h"
 #include "namespaces.h"
+#include "shared.h"
 #include "supervisor.h"
 
 #define PARKED_PREFIX "SLIPWAY_PARKED_"
@@ -309,6 +310,8 @@ int main(int argc, char **argv) {
   /* Ours alone to say. */
   unsetenv("SLIPWAY_BROKER");
   unsetenv("SLIPWAY_ROOT");
+  unsetenv("SLIPWAY_TAKEN");
+  if (shared_is_wanted(argv)) shared_serve(argv);
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
   if (is_daemon(argv)) supervise_daemon();

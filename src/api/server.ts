@@ -31,11 +31,26 @@ export function serveApi(
   mostClients: number,
 ): () => void {
   const listener = listenPrivately("API socket", path, Socket.Stream, BACKLOG);
-  const server = new ApiServer(listener, loop, subject, mostClients);
+  const close = serveApiOf(listener, loop, subject, mostClients);
   return () => {
-    server.close();
+    close();
     removeQuietly(path);
   };
+}
+
+/**
+ * The same on a socket that listens already.
+ * @param listener becomes the server's
+ * @returns what closes it
+ */
+export function serveApiOf(
+  listener: number,
+  loop: Loop,
+  subject: Subject,
+  mostClients: number,
+): () => void {
+  const server = new ApiServer(listener, loop, subject, mostClients);
+  return () => server.close();
 }
 
 /** The clients of one socket. */

@@ -8,6 +8,7 @@ export type ApiSocketOption = { readonly path: string } | "own" | "none";
 
 /**
  * Takes requests about a guest until the process ends, however it does; then the socket is removed.
+ * @param listener the socket of that path, where it listens already; null: it is made
  * @returns its path, or null when there is none
  * @throws UserError when they cannot be taken where the user wants it; without our own socket it goes
  */
@@ -16,10 +17,15 @@ export async function openApiSocket(
   loop: Loop,
   subject: Subject,
   mostClients: number,
+  listener: number | null = null,
 ): Promise<string | null> {
   const path = pathOf(option);
   if (path === null) return null;
-  const { serveApi } = await import("../api/server.js");
+  const { serveApi, serveApiOf } = await import("../api/server.js");
+  if (listener !== null) {
+    serveApiOf(listener, loop, subject, mostClients);
+    return path;
+  }
   try {
     process.once("exit", serveApi(path, loop, subject, mostClients));
     return path;

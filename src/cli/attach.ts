@@ -4,6 +4,7 @@ import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
+import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
 import { openApiSocket } from "./api-socket.js";
@@ -18,6 +19,7 @@ import { guestConfig, hostnameOf, RESOLV_CONF } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
+import type { Taken } from "./taken.js";
 
 const STDOUT = 1;
 const READY = Buffer.from("1");
@@ -31,19 +33,22 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
   joinBroker();
-  const { readyFd, target } = options;
+  const taken = await takenOver();
+  const { target } = options;
+  // Whoever waited was told by the daemon whose place this takes.
+  const readyFd = taken === null ? options.readyFd : null;
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
   const endings = openEndings(options);
   const capture = options.pcap === null ? null : openCapture(options.pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
-  const link = await openLink(options, config);
+  const link = taken ?? (await openLink(options, config));
   checkOwner(endings);
   const loop = new Loop();
   const guest = loop.addGuest(link.tap, config, (why) => failGone(options.tap, why), capture);
   link.start(loop, guest);
   const report = new Report();
-  if (target.kind === "namespace") {
+  if (target.kind === "namespace" && taken === null) {
     startPublishing(guest, target, options.publish, (line) => report.add(line));
   }
   watchEndings(endings, loop, (why) => {
@@ -54,11 +59,19 @@ export async function attach(options: AttachConfig): Promise<void> {
   });
   loop.start();
   const subject = { guest, tap: options.tap, pid: target.pid };
-  const apiSocket = await openApiSocket(options.apiSocket, loop, subject, options.maxApiClients);
+  const { apiSocket: where, maxApiClients } = options;
+  const listener = taken?.apiSocket ?? null;
+  const apiSocket = await openApiSocket(where, loop, subject, maxApiClients, listener);
   lockDown(options, config.dns === null ? null : host, apiSocket);
-  report.begin(announcement(options, config));
+  if (taken === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
   if (readyFd !== null) tellReady(readyFd);
+}
+
+/** What is left of a guest whose daemon has died; null: this process begins with it. */
+async function takenOver(): Promise<Taken | null> {
+  const { SLIPWAY_TAKEN: descriptors } = process.env;
+  return descriptors === undefined ? null : (await import("./taken.js")).takeOver(descriptors);
 }
 
 /** With what the network ends, beside signals. */
@@ -79,9 +92,14 @@ function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
   return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
 }
 
-/** What had the owner's number when its namespace was entered may have been another process. */
+/**
+ * What had the owner's number when its namespace was entered may have been another process. EPERM is of
+ * one that lives: root has given up CAP_KILL by now.
+ */
 function checkOwner({ owner }: Endings): void {
-  if (owner !== null && native.pidfdSignal(owner.fd, 0) < 0) throw doesNotExist(owner.pid);
+  if (owner !== null && native.pidfdSignal(owner.fd, 0) === -Errno.ESRCH) {
+    throw doesNotExist(owner.pid);
+  }
 }
 
 function watchEndings(

@@ -123,30 +123,51 @@ libseccomp: none`;
  * @throws UserError with exit status 2, or 1 as slirp4netns has it
  */
 export function parseCommandLine(name: string, args: readonly string[]): Invocation {
-  const isSlirp4netns = name === "slirp4netns";
-  let invocation: Invocation | undefined;
-  let text = "";
-  const ask: Ask = (asked) => {
-    invocation = asked;
-  };
-  const program = isSlirp4netns ? slirp4netnsProgram(ask) : slipwayProgram(ask, args[0]);
-  for (const command of withSubcommands(program)) {
-    command.exitOverride().configureOutput({
-      writeOut: (part) => {
-        text += part;
-      },
-      writeErr: () => {},
-    });
+  return new CommandLine(name, args[0]).parse(args);
+}
+
+/** The command line of a program, for one who reads many: to build it takes longer than to read. */
+export class CommandLine {
+  readonly #isSlirp4netns: boolean;
+  readonly #program: Command;
+  #invocation: Invocation | undefined;
+  #text = "";
+
+  /**
+   * @param name by which the program was called
+   * @param first the first argument: for command lines that begin with that one alone
+   */
+  constructor(name: string, first: string | undefined) {
+    const ask: Ask = (asked) => {
+      this.#invocation = asked;
+    };
+    this.#isSlirp4netns = name === "slirp4netns";
+    this.#program = this.#isSlirp4netns ? slirp4netnsProgram(ask) : slipwayProgram(ask, first);
+    for (const command of withSubcommands(this.#program)) {
+      command.exitOverride().configureOutput({
+        writeOut: (part) => {
+          this.#text += part;
+        },
+        writeErr: () => {},
+      });
+    }
   }
-  try {
-    program.parse(args, { from: "user" });
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return { kind: "print", text };
-    const message = messageOf(error, isSlirp4netns ? "slirp4netns" : "slipway");
-    throw new UserError(message, isSlirp4netns ? 1 : 2);
+
+  /** As parseCommandLine(). */
+  parse(args: readonly string[]): Invocation {
+    this.#text = "";
+    try {
+      this.#program.parse(args, { from: "user" });
+    } catch (error) {
+      if (error instanceof CommanderError && error.exitCode === 0) {
+        return { kind: "print", text: this.#text };
+      }
+      const message = messageOf(error, this.#isSlirp4netns ? "slirp4netns" : "slipway");
+      throw new UserError(message, this.#isSlirp4netns ? 1 : 2);
+    }
+    // Every command has an action, and commander throws when none is named.
+    return this.#invocation as Invocation;
   }
-  // Every command has an action, and commander throws when none is named.
-  return invocation as Invocation;
 }
 
 type Ask = (invocation: Invocation) => void;
@@ -293,6 +314,7 @@ function attachCommand(ask: Ask): Command {
     .addOption(option.readyFd)
     .addOption(option.exitFd)
     .addOption(option.exitWithNetns)
+    .addOption(option.shared)
     .action((target: string, tapName: string, raw: object) => {
       const options = check(attachOptions, { ...raw, tap: tapName });
       const { tap, readyFd, exitFd, exitWithNetns, stats, pcap, sandbox } = options;
@@ -345,6 +367,7 @@ function slirp4netnsProgram(ask: Ask): Command {
     .addOption(option.targetType)
     .addOption(option.usernsPath)
     .addOption(option.macaddress)
+    .addOption(option.shared)
     .addOption(option.enableSandbox)
     .addOption(option.enableSeccomp)
     .action((argument: string, tapName: string | undefined, raw: object) => {

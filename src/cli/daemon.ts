@@ -16,6 +16,7 @@ import { adoptInherited } from "./inherited.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { publishListening, publishPort } from "./publish.js";
 import { type PublishOption, parsePublish } from "./publish-option.js";
+import { SharedGuests } from "./shared-guests.js";
 
 const READY = Buffer.from("1");
 
@@ -45,10 +46,12 @@ function serve(): void {
   const at = places();
   const stop = (): void => {
     daemon.close();
+    shared.close();
     loop.stop();
     process.exit(0);
   };
   const daemon = new Daemon({ loop, places: at, publish, reopen, onStop: stop });
+  const shared = new SharedGuests(at.launchers, loop);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);

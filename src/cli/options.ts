@@ -149,6 +149,7 @@ export const option = {
     "--exit-with-netns",
     "end when the file of the namespace is removed, where it is named by a path",
   ),
+  shared: new Option("--shared", "have the user's daemon serve the network, if it runs and can"),
   macaddress: new Option("--macaddress <mac>", "Ethernet address of the TAP, with --configure"),
   enableSandbox: new Option("--enable-sandbox", "as by default; for callers of slirp4netns"),
   enableSeccomp: new Option("--enable-seccomp", "as by default; for callers of slirp4netns"),

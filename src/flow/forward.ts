@@ -66,6 +66,8 @@ export class PortForwards {
   #loopback: LoopbackRelay | null = null;
   /** When clients are taken again; -1: they are. */
   #resumeAt = -1;
+  /** Called when a rule has come or gone; null: nobody is told. */
+  onChange: (() => void) | null = null;
 
   constructor(context: ForwardContext) {
     this.#context = context;
@@ -92,10 +94,11 @@ export class PortForwards {
   }
 
   /**
+   * @param id of a rule that was in force before, in another process; otherwise it gets the next
    * @returns the rule's number, 1 or more, or a negative errno as bind(2) has it; ENOSPC: there are
    * as many as may be; ENETUNREACH: it leads to the guest's loopback without useLoopback()
    */
-  add(port: PublishedPort): number {
+  add(port: PublishedPort, id = this.#lastId + 1): number {
     if (this.#isClosed) return -Errno.ENETDOWN;
     if (port.guest.isLoopback && this.#loopback === null) return -Errno.ENETUNREACH;
     const { config, drops } = this.#context;
@@ -107,15 +110,15 @@ export class PortForwards {
     const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
     const hostPort = localAddress(fd)?.port ?? port.hostPort;
-    const id = this.#lastId + 1;
     const token = tokenOf(TokenKind.Published, this.#context.guest, id);
     const watched = native.watch(fd, Epoll.In, token);
     if (watched < 0) {
       native.close(fd);
       return watched;
     }
-    this.#lastId = id;
+    this.#lastId = Math.max(this.#lastId, id);
     this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: -1 });
+    this.onChange?.();
     return id;
   }
 
@@ -132,6 +135,7 @@ export class PortForwards {
     this.#loopback?.endSessions(id);
     this.#listeners.delete(id);
     if (kill) this.#endConnections(id);
+    this.onChange?.();
     return true;
   }
 

@@ -10,6 +10,8 @@ const PRIVATE = 0o700;
 export interface Places {
   /** UNIX socket. */
   readonly socket: string;
+  /** UNIX socket for launchers in shared mode; native/launcher/shared.c finds it by itself. */
+  readonly launchers: string;
   /** Held by the daemon while it lives. */
   readonly lock: string;
   readonly state: string;
@@ -29,6 +31,7 @@ export function places(environment: NodeJS.ProcessEnv = process.env): Places {
   const state = privateDirectory(path.join(stateHome, "slipway"));
   return {
     socket,
+    launchers: path.join(runtime, "launchers.sock"),
     lock: path.join(runtime, "daemon.lock"),
     state: path.join(state, "state.json"),
     log: path.join(state, "daemon.log"),

@@ -54,20 +54,33 @@ const IPV6_DEFAULT_METRIC = 2048;
 
 const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
-/** RTM_NEWLINK: sets the link and brings it up. */
-export function linkUp(ifindex: number, settings: LinkSettings): Uint8Array {
-  const body = new Uint8Array(IFINFO_LENGTH);
-  const view = new DataView(body.buffer);
-  view.setInt32(4, ifindex, true);
-  view.setUint32(8, IFF_UP, true);
-  view.setUint32(12, IFF_UP, true);
+/** RTM_NEWLINK: brings the link up. */
+export function linkUp(ifindex: number): Uint8Array {
+  return request(RTM_NEWLINK, 0, [linkBody(ifindex, IFF_UP)]);
+}
+
+/**
+ * RTM_NEWLINK: sets the link. To be done while it is down: the length of its queue is set last, after
+ * the flags (net/core/rtnetlink.c, do_setlink), and where the link is up by then the kernel waits for
+ * all processors to have left the old queue, 2 ms and more (m).
+ */
+export function setLink(ifindex: number, settings: LinkSettings): Uint8Array {
   const attributes: Uint8Array[] = [];
   if (settings.mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, macBytes(settings.mac)));
   if (settings.mtu !== undefined) attributes.push(attribute(IFLA_MTU, wordBytes(settings.mtu)));
   if (settings.txqueuelen !== undefined) {
     attributes.push(attribute(IFLA_TXQLEN, wordBytes(settings.txqueuelen)));
   }
-  return request(RTM_NEWLINK, 0, [body, ...attributes]);
+  return request(RTM_NEWLINK, 0, [linkBody(ifindex, 0), ...attributes]);
+}
+
+function linkBody(ifindex: number, flags: number): Uint8Array {
+  const body = new Uint8Array(IFINFO_LENGTH);
+  const view = new DataView(body.buffer);
+  view.setInt32(4, ifindex, true);
+  view.setUint32(8, flags, true);
+  view.setUint32(12, flags, true);
+  return body;
 }
 
 /** RTM_NEWADDR: gives the link an address on a network of `prefixLength` bits. */

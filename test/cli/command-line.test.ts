@@ -235,6 +235,7 @@ describe("slirp4netns", () => {
       "--outbound-addr6",
       "--pcap",
       "--ready-fd",
+      "--shared",
       "--stats",
       "--target-type",
       "--timeout",

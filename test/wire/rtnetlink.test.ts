@@ -2,7 +2,13 @@ import { constants } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { parseMac } from "../../src/base/mac.js";
-import { addAddress, addDefaultRoute, LOOPBACK_IFINDEX, linkUp } from "../../src/wire/rtnetlink.js";
+import {
+  addAddress,
+  addDefaultRoute,
+  LOOPBACK_IFINDEX,
+  linkUp,
+  setLink,
+} from "../../src/wire/rtnetlink.js";
 import { TestNamespace } from "./netns.js";
 
 const TAP = "tap7";
@@ -35,18 +41,18 @@ interface Configuration {
 }
 
 describe("the kernel understands", () => {
-  it("linkUp with every setting", () => {
+  it("setLink with every setting", () => {
     const mac = parseMac("02:00:5e:10:00:07") ?? 0;
-    const message = linkUp(ifindex, { mtu: 65520, txqueuelen: 10_000, mac });
+    const message = setLink(ifindex, { mtu: 65520, txqueuelen: 10_000, mac });
     expect(namespace.send(message)).toEqual([0]);
     const link = namespace.link(TAP);
     expect(link).toMatchObject({ mtu: 65520, txqlen: 10_000, address: "02:00:5e:10:00:07" });
-    expect(link.flags).toContain("UP");
+    expect(link.flags).not.toContain("UP");
   });
 
-  it("linkUp with nothing to set leaves the rest as it is", () => {
+  it("linkUp leaves the rest as it is", () => {
     const before = namespace.link(TAP);
-    expect(namespace.send(linkUp(ifindex, {}))).toEqual([0]);
+    expect(namespace.send(linkUp(ifindex))).toEqual([0]);
     const after = namespace.link(TAP);
     const { mtu, txqlen, address } = before;
     expect(after).toMatchObject({ mtu, txqlen, address });
@@ -55,7 +61,7 @@ describe("the kernel understands", () => {
   });
 
   it("linkUp of the loopback interface", () => {
-    expect(namespace.send(linkUp(LOOPBACK_IFINDEX, {}))).toEqual([0]);
+    expect(namespace.send(linkUp(LOOPBACK_IFINDEX))).toEqual([0]);
     const lo = namespace.link("lo");
     expect(lo.flags).toContain("UP");
     expect(lo.addr_info).toContainEqual(expect.objectContaining({ local: "127.0.0.1" }));
@@ -74,11 +80,12 @@ describe("the kernel understands", () => {
     "addAddress and addDefaultRoute, ip $family",
     ({ family, address, length, gateway, extra }) => {
       const messages = [
-        linkUp(ifindex, { mtu: 1500 }),
+        setLink(ifindex, { mtu: 1500 }),
+        linkUp(ifindex),
         addAddress(ifindex, parsed(address), length),
         addDefaultRoute(ifindex, parsed(gateway)),
       ];
-      expect(namespace.send(...messages)).toEqual([0, 0, 0]);
+      expect(namespace.send(...messages)).toEqual([0, 0, 0, 0]);
       const link = namespace.link(TAP, family);
       expect(link.addr_info).toContainEqual(
         expect.objectContaining({ local: address, prefixlen: length, scope: "global", ...extra }),
@@ -91,7 +98,7 @@ describe("the kernel understands", () => {
 
   it("the same twice", () => {
     const messages = [
-      linkUp(ifindex, {}),
+      linkUp(ifindex),
       addAddress(ifindex, parsed("10.0.2.100"), 24),
       addDefaultRoute(ifindex, parsed("10.0.2.2")),
     ];
@@ -100,5 +107,5 @@ describe("the kernel understands", () => {
 });
 
 it("the kernel refuses a link that is not there", () => {
-  expect(namespace.send(linkUp(4711, {}))).toEqual([-constants.errno.ENODEV]);
+  expect(namespace.send(linkUp(4711))).toEqual([-constants.errno.ENODEV]);
 });

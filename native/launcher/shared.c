@@ -1,0 +1,592 @@
+#include "shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../src/agent.h"
+#include "../src/process.h"
+
+enum {
+  MESSAGE_MAX = 192 * 1024, /* below the usual net.core.wmem_default */
+  REQUEST_MAX = 32 * 1024,
+  PATIENCE_SECONDS = 2, /* for each answer until the network is up */
+  API_UMASK = 0177,
+  API_BACKLOG = 4096,
+};
+
+/* Where the TAP is opened. */
+struct place {
+  const char *netns;
+  const char *userns; /* "": the owner of netns */
+  const char *tap;
+  int pid; /* -1: the namespace is not that of a process */
+};
+
+/* All that is open, and all that was done that has to be undone; descriptors are -1 where there is none. */
+static struct {
+  char **argv;
+  const char *name; /* by which we were called */
+  int daemon;
+  int tap;
+  int api;
+  int kept; /* a memfd */
+  int process;
+  struct shared_plan plan;
+  struct place place;
+  const char *api_path;
+  struct stat api_file;
+} shared = {.daemon = -1, .tap = -1, .api = -1, .kept = -1, .process = -1};
+
+static char message[MESSAGE_MAX + 1];
+static char plan_texts[REQUEST_MAX];
+
+/* ---- who asks, and whom ----------------------------------------------------------------------- */
+
+static bool has_argument(char **argv, const char *word) {
+  for (char **argument = argv + 1; *argument != NULL && strcmp(*argument, "--") != 0; argument++) {
+    if (strcmp(*argument, word) == 0) return true;
+  }
+  return false;
+}
+
+bool shared_is_wanted(char **argv) {
+  const char *slash = strrchr(argv[0], '/');
+  const char *name = slash == NULL ? argv[0] : slash + 1;
+  if (argv[1] == NULL) return false;
+  if (strcmp(name, "slirp4netns") != 0 && strcmp(argv[1], "attach") != 0) return false;
+  const char *variable = getenv("SLIPWAY_SHARED");
+  return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
+}
+
+/* As src/protocol/places.ts has it. */
+static bool find_daemon(struct sockaddr_un *address) {
+  char *path = address->sun_path;
+  size_t capacity = sizeof(address->sun_path);
+  const char *runtime = getenv("XDG_RUNTIME_DIR");
+  const char *temporary = getenv("TMPDIR");
+  struct stat status;
+  char usual[32];
+  snprintf(usual, sizeof(usual), "/run/user/%u", geteuid());
+  int length;
+  if (runtime != NULL && runtime[0] == '/') {
+    length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", runtime);
+  } else if (lstat(usual, &status) == 0 && S_ISDIR(status.st_mode)) {
+    length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", usual);
+  } else {
+    length = snprintf(path, capacity, "%s/slipway-%u/daemon/launchers.sock",
+                      temporary == NULL ? "/tmp" : temporary, geteuid());
+  }
+  return length > 0 && (size_t)length < capacity;
+}
+
+/* Root may serve nobody else's network here: its host is not ours. */
+static bool is_ours(int socket) {
+  struct ucred peer;
+  socklen_t length = sizeof(peer);
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
+         peer.uid == geteuid();
+}
+
+static void limit_waiting(int seconds) {
+  struct timeval limit = {.tv_sec = seconds};
+  setsockopt(shared.daemon, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  setsockopt(shared.daemon, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+static bool connect_daemon(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (!find_daemon(&address)) return false;
+  shared.daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (shared.daemon < 0) return false;
+  limit_waiting(PATIENCE_SECONDS);
+  return connect(shared.daemon, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+         is_ours(shared.daemon);
+}
+
+/* ---- what is asked for ------------------------------------------------------------------------ */
+
+static bool put_text(size_t *length, const char *text) {
+  size_t size = strlen(text) + 1;
+  if (size > REQUEST_MAX - *length) return false;
+  memcpy(message + *length, text, size);
+  *length += size;
+  return true;
+}
+
+static bool put_identity(size_t *length, const char *path) {
+  struct stat status = {0};
+  char text[64];
+  if (stat(path, &status) < 0 && errno != ENOENT) return false;
+  snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)status.st_dev,
+           (unsigned long long)status.st_ino);
+  return put_text(length, text);
+}
+
+static bool send_request(void) {
+  struct shared_message head = {.kind = SHARED_REQUEST, .number = SHARED_VERSION};
+  size_t length = sizeof(head);
+  memcpy(message, &head, sizeof(head));
+  if (!put_identity(&length, "/proc/self/ns/net") || !put_identity(&length, "/etc/resolv.conf")) {
+    return false;
+  }
+  char pid[16];
+  snprintf(pid, sizeof(pid), "%d", getpid());
+  if (!put_text(&length, pid) || !put_text(&length, shared.name)) return false;
+  for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
+    if (!put_text(&length, *argument)) return false;
+  }
+  return process_send(shared.daemon, message, length) == (ssize_t)length;
+}
+
+/* The length of a message of that kind, with a NUL behind it; 0: it is another, or there is none. */
+static size_t receive(enum shared_from_daemon kind, size_t least) {
+  ssize_t length = process_recv(shared.daemon, message, MESSAGE_MAX);
+  uint32_t received;
+  if (length < (ssize_t)least || length < (ssize_t)sizeof(received)) return 0;
+  memcpy(&received, message, sizeof(received));
+  message[length] = '\0';
+  return received == kind ? (size_t)length : 0;
+}
+
+static const char *take_text(const char **rest, const char *end) {
+  const char *text = *rest;
+  size_t length = strnlen(text, (size_t)(end - text));
+  if (text + length == end) return NULL;
+  *rest = text + length + 1;
+  return text;
+}
+
+static bool receive_plan(void) {
+  size_t length = receive(SHARED_PLAN, sizeof(shared.plan));
+  if (length == 0 || length - sizeof(shared.plan) > sizeof(plan_texts)) return false;
+  memcpy(&shared.plan, message, sizeof(shared.plan));
+  size_t size = length - sizeof(shared.plan);
+  memcpy(plan_texts, message + sizeof(shared.plan), size);
+  const char *rest = plan_texts;
+  const char *end = plan_texts + size;
+  shared.place.pid = shared.plan.pid;
+  return (shared.place.netns = take_text(&rest, end)) != NULL &&
+         (shared.place.userns = take_text(&rest, end)) != NULL &&
+         (shared.place.tap = take_text(&rest, end)) != NULL &&
+         (shared.api_path = take_text(&rest, end)) != NULL;
+}
+
+/*
+ * The daemon reads guests' packets, and we may have rights that it has not. So what it says we do only
+ * if our caller said it, too: each name is an argument, or the value of one.
+ */
+static bool is_given(const char *text) {
+  for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
+    const char *value = strchr(*argument, '=');
+    if (strcmp(*argument, text) == 0 || (value != NULL && strcmp(value + 1, text) == 0)) return true;
+  }
+  return false;
+}
+
+static bool is_given_number(int number) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", number);
+  return number < 0 || is_given(text);
+}
+
+/* The digits of /proc/PID/ns/net, or "" for another path. */
+static const char *pid_of(const char *netns) {
+  static char digits[16];
+  int length = 0;
+  if (sscanf(netns, "/proc/%15[0-9]/ns/net%n", digits, &length) != 1 || length == 0) return "";
+  return netns[length] == '\0' ? digits : "";
+}
+
+static bool is_given_namespace(const char *netns) {
+  return is_given(netns) || is_given(pid_of(netns));
+}
+
+/* `attach` has one that is called by our pid, beside the daemon's. */
+static bool is_own_api(const char *path) {
+  char name[48];
+  snprintf(name, sizeof(name), "/slipway/%d.sock", getpid());
+  size_t length = strlen(path);
+  return length > strlen(name) && strcmp(path + length - strlen(name), name) == 0;
+}
+
+static bool plan_is_given(void) {
+  const char *tap = shared.place.tap;
+  const char *userns = shared.place.userns;
+  const char *api = shared.api_path;
+  return is_given_namespace(shared.place.netns) && (userns[0] == '\0' || is_given(userns)) &&
+         (is_given(tap) || strcmp(tap, "tap0") == 0) &&
+         (api[0] == '\0' || is_given(api) || is_own_api(api)) &&
+         is_given_number(shared.plan.ready_fd) && is_given_number(shared.plan.exit_fd);
+}
+
+/* ---- what it most likely means ----------------------------------------------------------------- */
+
+static bool is_number(const char *text) {
+  return text[0] != '\0' && strspn(text, "0123456789") == strlen(text);
+}
+
+/*
+ * While the daemon reads the command line we open the TAP where callers of slirp4netns say it: their
+ * last arguments are a process, or a path, and the TAP's name. The plan tells whether that was right;
+ * if it was not, this TAP is closed.
+ */
+static bool guess(struct place *place) {
+  size_t count = 0;
+  bool is_path = false;
+  for (char **argument = shared.argv; *argument != NULL; argument++, count++) {
+    if (strncmp(*argument, "--target-type", strlen("--target-type")) == 0) return false;
+    if (strncmp(*argument, "--userns-path", strlen("--userns-path")) == 0) return false;
+    if (strncmp(*argument, "--netns-type", strlen("--netns-type")) != 0) continue;
+    if (strcmp(*argument, "--netns-type=path") != 0) return false;
+    is_path = true;
+  }
+  static char netns[PATH_MAX];
+  if (count < 3 || strcmp(shared.name, "slirp4netns") != 0) return false;
+  const char *target = shared.argv[count - 2];
+  const char *tap = shared.argv[count - 1];
+  if (target[0] == '-' || tap[0] == '-' || (!is_path && !is_number(target))) return false;
+  snprintf(netns, sizeof(netns), is_path ? "%s" : "/proc/%s/ns/net", target);
+  *place = (struct place){netns, "", tap, is_path ? -1 : atoi(target)};
+  return true;
+}
+
+static bool is_same_place(const struct place *a, const struct place *b) {
+  return strcmp(a->netns, b->netns) == 0 && strcmp(a->userns, b->userns) == 0 &&
+         strcmp(a->tap, b->tap) == 0 && a->pid == b->pid;
+}
+
+/* ---- what it ends with ------------------------------------------------------------------------ */
+
+static bool is_open(int fd) {
+  return fd < 0 || fcntl(fd, F_GETFD) >= 0;
+}
+
+/* What had its number when its namespace was entered may have been another one. */
+static bool process_lives(void) {
+  return shared.process < 0 || syscall(SYS_pidfd_send_signal, shared.process, 0, NULL, 0) == 0 ||
+         errno == EPERM;
+}
+
+static bool open_process(int pid) {
+  shared.process = (int)syscall(SYS_pidfd_open, pid, 0);
+  return shared.process >= 0;
+}
+
+/* ---- the API's socket ------------------------------------------------------------------------- */
+
+static int bind_api(const struct sockaddr_un *address) {
+  mode_t before = umask(API_UMASK);
+  int result = bind(shared.api, (const struct sockaddr *)address, sizeof(*address));
+  umask(before);
+  return result;
+}
+
+/* A socket on which nobody listens is what a killed process has left. */
+static bool remove_stale(const struct sockaddr_un *address) {
+  struct stat status;
+  if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode)) return false;
+  int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int result = connect(probe, (const struct sockaddr *)address, sizeof(*address));
+  bool is_stale = result < 0 && errno == ECONNREFUSED;
+  close(probe);
+  return is_stale && unlink(address->sun_path) == 0;
+}
+
+static bool listen_at(const struct sockaddr_un *address) {
+  shared.api = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (shared.api < 0) return false;
+  if (bind_api(address) < 0 &&
+      (errno != EADDRINUSE || !remove_stale(address) || bind_api(address) < 0)) {
+    return false;
+  }
+  return lstat(address->sun_path, &shared.api_file) == 0 && listen(shared.api, API_BACKLOG) == 0;
+}
+
+static bool send_api(void) {
+  if (shared.api_path[0] == '\0') return true;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  if (strlen(shared.api_path) >= sizeof(address.sun_path)) return false;
+  strcpy(address.sun_path, shared.api_path);
+  struct shared_message head = {.kind = SHARED_API};
+  return listen_at(&address) &&
+         process_send_fd(shared.daemon, &head, sizeof(head), shared.api) == sizeof(head);
+}
+
+static void remove_api(void) {
+  struct stat now;
+  if (shared.api_file.st_ino == 0 || lstat(shared.api_path, &now) < 0) return;
+  if (now.st_dev != shared.api_file.st_dev || now.st_ino != shared.api_file.st_ino) return;
+  unlink(shared.api_path);
+}
+
+/* ---- in the namespace ------------------------------------------------------------------------- */
+
+static int ask_agent(const struct agent *agent, struct agent_request *request, const void *payload,
+                     size_t length, int *fd) {
+  struct agent_reply reply;
+  request->length = (uint32_t)length;
+  memcpy(request->payload, payload, length);
+  size_t size = offsetof(struct agent_request, payload) + length;
+  *fd = -1;
+  if (process_send(agent->socket, request, size) < 0) return -EPIPE;
+  if (process_recv_fd(agent->socket, &reply, sizeof(reply), fd) != sizeof(reply)) return -EPIPE;
+  return reply.result;
+}
+
+static bool enter(struct agent *agent, const struct place *place) {
+  enum step step;
+  if (agent_start(place->userns, place->netns, process_fork, agent, &step) < 0) return false;
+  struct agent_reply entered;
+  return process_recv(agent->socket, &entered, sizeof(entered)) == sizeof(entered) &&
+         entered.result == 0;
+}
+
+static bool send_tap(const struct agent *agent, const char *name) {
+  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
+  size_t size = strlen(name) + 1;
+  if (size > IFNAMSIZ) return false;
+  if (ask_agent(agent, &request, name, size, &shared.tap) < 0) return false;
+  int none;
+  request.operation = AGENT_IFINDEX;
+  int index = ask_agent(agent, &request, name, size, &none);
+  struct shared_message head = {.kind = SHARED_TAP, .number = index};
+  return index > 0 &&
+         process_send_fd(shared.daemon, &head, sizeof(head), shared.tap) == sizeof(head);
+}
+
+/* The process is opened before its namespace, so that it can be told whether it was still the same. */
+static bool open_tap(struct agent *agent, const struct place *place) {
+  return (place->pid < 0 || open_process(place->pid)) && enter(agent, place) &&
+         send_tap(agent, place->tap);
+}
+
+/* disable_ipv6 gives EACCES, a kernel without it does not know the family: src/attach.ts. */
+static bool has_no_ipv6(int result) {
+  return result == -EACCES || result == -EAFNOSUPPORT || result == -EOPNOTSUPP;
+}
+
+/* How many further settings are left out after this one, or -1: it failed. */
+static int set(const struct agent *agent, const struct shared_setting *setting,
+               const char *request_bytes) {
+  struct agent_request request = {.operation = AGENT_NETLINK};
+  int none;
+  if (setting->length > sizeof(request.payload)) return -1;
+  int result = ask_agent(agent, &request, request_bytes, setting->length, &none);
+  if (result >= 0) return 0;
+  return has_no_ipv6(result) ? (int)setting->optional - 1 : -1;
+}
+
+/* Carries out the settings of an UP. Where the words begin behind them, or 0: one failed. */
+static size_t configure(const struct agent *agent, size_t length) {
+  struct shared_message head;
+  struct shared_setting setting;
+  size_t at = sizeof(head);
+  int left_out = 0;
+  memcpy(&head, message, sizeof(head));
+  for (int32_t count = 0; count < head.number; count++) {
+    if (length - at < sizeof(setting)) return 0;
+    memcpy(&setting, message + at, sizeof(setting));
+    at += sizeof(setting);
+    if (setting.length > length - at) return 0;
+    if (left_out > 0) left_out--;
+    else left_out = set(agent, &setting, message + at);
+    if (left_out < 0) return 0;
+    at += setting.length;
+  }
+  return at;
+}
+
+static void end_agent(const struct agent *agent) {
+  if (agent->socket < 0) return;
+  close(agent->socket);
+  process_reap(agent->pid);
+}
+
+/* ---- up, and to the end ----------------------------------------------------------------------- */
+
+static void say(int fd, const char *text, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(fd, text, length);
+    if (written <= 0) return; /* nobody reads it */
+    text += written;
+    length -= (size_t)written;
+  }
+}
+
+static void tell_ready(const char *words) {
+  say(STDOUT_FILENO, words, strlen(words));
+  if (shared.plan.ready_fd < 0) return;
+  say(shared.plan.ready_fd, "1", 1);
+  close(shared.plan.ready_fd);
+}
+
+/*
+ * Whoever waits for our end finds ports and socket free: so the daemon has its turn first. It also has
+ * its copy of the TAP closed first, as the last one to go has to wait while the kernel takes the
+ * interface away, 20 ms.
+ */
+static _Noreturn void end(int status) {
+  remove_api();
+  limit_waiting(PATIENCE_SECONDS);
+  shutdown(shared.daemon, SHUT_WR);
+  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0) continue;
+  _exit(status);
+}
+
+/* What is ignored stays so, as `nohup` wants it. */
+static sigset_t end_signals(void) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    struct sigaction action;
+    sigaction(numbers[i], NULL, &action);
+    if (action.sa_handler != SIG_IGN) sigaddset(&set, numbers[i]);
+  }
+  return set;
+}
+
+static bool watch(int epoll, int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  return fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* A set of all that we wait for, or -1: EPERM, the exit-fd is a file. */
+static int watch_all(int signals) {
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return -1;
+  if (watch(epoll, signals) && watch(epoll, shared.daemon) && watch(epoll, shared.plan.exit_fd) &&
+      watch(epoll, shared.process)) {
+    return epoll;
+  }
+  close(epoll);
+  return -1;
+}
+
+static void keep(size_t length) {
+  if (shared.kept < 0) shared.kept = memfd_create("kept", MFD_CLOEXEC);
+  if (shared.kept < 0 || ftruncate(shared.kept, 0) < 0) return;
+  lseek(shared.kept, 0, SEEK_SET);
+  say(shared.kept, message + sizeof(uint32_t), length - sizeof(uint32_t));
+}
+
+/* False: the daemon is gone. */
+static bool hear_daemon(void) {
+  ssize_t length = process_recv(shared.daemon, message, MESSAGE_MAX);
+  struct shared_message head = {0};
+  if (length < (ssize_t)sizeof(head.kind)) return false;
+  memcpy(&head, message, (size_t)length < sizeof(head) ? (size_t)length : sizeof(head));
+  message[length] = '\0';
+  if (head.kind == SHARED_KEEP) keep((size_t)length);
+  if (head.kind != SHARED_END) return true;
+  if (length > (ssize_t)sizeof(head)) fprintf(stderr, "slipway: %s\n", message + sizeof(head));
+  end(head.number);
+}
+
+/* Returns when the daemon is gone. */
+static void stay(int epoll) {
+  struct epoll_event event;
+  for (;;) {
+    int count = epoll_wait(epoll, &event, 1, -1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 || event.data.fd != shared.daemon) end(count < 0 ? 1 : 0);
+    if (!hear_daemon()) return;
+  }
+}
+
+static int passed_on(int fd) {
+  if (fd >= 0) fcntl(fd, F_SETFD, 0);
+  return fd;
+}
+
+static void hand_over(void) {
+  char text[64];
+  if (shared.kept >= 0) lseek(shared.kept, 0, SEEK_SET);
+  snprintf(text, sizeof(text), "%d,%d,%d", passed_on(shared.tap), passed_on(shared.api),
+           passed_on(shared.kept));
+  setenv("SLIPWAY_TAKEN", text, 1);
+  close(shared.daemon);
+  if (shared.process >= 0) close(shared.process);
+}
+
+static void serve_to_the_end(int signals, const struct agent *agent, const char *words) {
+  int epoll = watch_all(signals);
+  if (epoll >= 0) {
+    limit_waiting(0);
+    tell_ready(words);
+  }
+  end_agent(agent); /* nobody waits for that */
+  if (epoll < 0) return;
+  stay(epoll);
+  close(epoll);
+  hand_over();
+}
+
+/* From here on signals end us in our own way; the process that is started instead gets them back. */
+static void run(const struct agent *agent, const char *words) {
+  sigset_t set = end_signals();
+  sigset_t before;
+  sigprocmask(SIG_BLOCK, &set, &before);
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  struct sigaction pipe_before;
+  sigaction(SIGPIPE, &ignore, &pipe_before);
+  int signals = signalfd(-1, &set, SFD_CLOEXEC);
+  if (signals >= 0) serve_to_the_end(signals, agent, words);
+  if (signals >= 0) close(signals);
+  sigaction(SIGPIPE, &pipe_before, NULL);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
+static void undo(void) {
+  int *fds[] = {&shared.daemon, &shared.tap, &shared.api, &shared.process};
+  remove_api();
+  for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+    if (*fds[i] >= 0) close(*fds[i]);
+  }
+}
+
+/* All until it is known what the caller wants. */
+static bool prepare(struct agent *agent) {
+  struct place guessed;
+  if (!connect_daemon() || !send_request()) return false;
+  bool is_guessed = guess(&guessed);
+  if (is_guessed && !open_tap(agent, &guessed)) return false;
+  if (!receive_plan() || !plan_is_given()) return false;
+  return is_guessed ? is_same_place(&guessed, &shared.place) : open_tap(agent, &shared.place);
+}
+
+/* What is to be said when the network is up, in `message`; NULL: it could not be. */
+static const char *begin(struct agent *agent) {
+  if (!prepare(agent) || !send_api()) return NULL;
+  if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
+  size_t length = receive(SHARED_UP, sizeof(struct shared_message));
+  size_t words = length == 0 ? 0 : configure(agent, length);
+  return words > 0 && process_lives() ? message + words : NULL;
+}
+
+void shared_serve(char **argv) {
+  const char *slash = strrchr(argv[0], '/');
+  shared.argv = argv;
+  shared.name = slash == NULL ? argv[0] : slash + 1;
+  struct agent agent = {.socket = -1};
+  const char *words = begin(&agent);
+  if (words != NULL) run(&agent, words);
+  else end_agent(&agent);
+  if (getenv("SLIPWAY_TAKEN") == NULL) undo();
+}

@@ -1,0 +1,282 @@
+import { statSync } from "node:fs";
+import { listenPrivately } from "../api/private-socket.js";
+import { tapRequests } from "../attach.js";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { GuestConfig, Upstream } from "../base/plan.js";
+import type { PublishedRule } from "../flow/published.js";
+import type { Loop } from "../loop.js";
+import {
+  endMessage,
+  keepMessage,
+  LAUNCHER_VERSION,
+  type LauncherMessage,
+  type LauncherRequest,
+  LONGEST_LAUNCHER_MESSAGE,
+  parseLauncherMessage,
+  planMessage,
+  upMessage,
+} from "../protocol/launcher.js";
+import { namespaceId } from "../protocol/namespaces.js";
+import { ResolvConf } from "../service/resolvconf.js";
+import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { acceptLocal } from "../sys/local-socket.js";
+import { native } from "../sys/native.js";
+import { announcement } from "./announcement.js";
+import { socketDirectory, socketPathOf } from "./api-path.js";
+import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
+import { keptText } from "./kept-ports.js";
+import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
+import { type SharedGuest, serveSharedGuest } from "./shared-guest.js";
+
+const MOST_LAUNCHERS = 1024;
+const ACCEPT_BATCH = 16;
+const BACKLOG = 4096;
+
+/** Those of the programs that launchers are called by. */
+const slirp4netns = new CommandLine("slirp4netns", undefined);
+const slipway = new CommandLine("slipway", "attach");
+
+const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
+
+/**
+ * Guests of launchers in shared mode (native/launcher/shared.h): each is what a process of its own
+ * would serve, and ends with its launcher.
+ */
+export class SharedGuests {
+  readonly #loop: Loop;
+  readonly #listener: number;
+  readonly #upstream = new ResolvConf(RESOLV_CONF);
+  readonly #launchers = new Set<Launcher>();
+
+  /** @throws UserError when it cannot be listened at `path` */
+  constructor(path: string, loop: Loop) {
+    this.#loop = loop;
+    this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
+    loop.watch(this.#listener, Epoll.In, () => this.#accept());
+  }
+
+  /** Launchers start processes of their own. */
+  close(): void {
+    this.#loop.unwatch(this.#listener);
+    native.close(this.#listener);
+    for (const launcher of this.#launchers) launcher.close();
+  }
+
+  #accept(): void {
+    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+      const fd = acceptLocal(this.#listener);
+      if (fd < 0) return;
+      const isOurs = native.peerUid(fd) === process.geteuid?.();
+      if (isOurs && this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
+      else native.close(fd);
+    }
+  }
+
+  #serve(fd: number): void {
+    const launcher = new Launcher(fd, this.#loop, this.#upstream, () =>
+      this.#launchers.delete(launcher),
+    );
+    this.#launchers.add(launcher);
+  }
+}
+
+/** What a launcher asked for, understood. */
+interface Planned {
+  readonly options: AttachConfig & { readonly target: NamespaceTarget };
+  readonly config: GuestConfig;
+  /** Path of the API's socket. */
+  readonly apiSocket: string | null;
+}
+
+/** The connection of one launcher, and its guest. */
+class Launcher {
+  readonly #fd: number;
+  readonly #loop: Loop;
+  readonly #upstream: Upstream;
+  readonly #onClosed: () => void;
+  #planned: Planned | null = null;
+  #hasApi = false;
+  #guest: SharedGuest | null = null;
+  /** What is to be told of the ports; null: all has been. */
+  #untold: readonly PublishedRule[] | null = null;
+  #isClosed = false;
+
+  /** @param fd becomes the launcher's */
+  constructor(fd: number, loop: Loop, upstream: Upstream, onClosed: () => void) {
+    this.#fd = fd;
+    this.#loop = loop;
+    this.#upstream = upstream;
+    this.#onClosed = onClosed;
+    loop.watch(fd, Epoll.In, (events) => this.#onEvents(events));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#guest?.close();
+    this.#loop.unwatch(this.#fd);
+    native.close(this.#fd);
+    this.#onClosed();
+  }
+
+  #onEvents(events: number): void {
+    if ((events & Epoll.Out) !== 0) this.#tellPorts();
+    const came = native.receivePassed(this.#fd, chunk);
+    if (came === -Errno.EAGAIN) return;
+    if (typeof came === "number" || came.length === 0) {
+      this.close();
+      return;
+    }
+    const passed = came.passed < 0 ? null : came.passed;
+    const message = parseLauncherMessage(chunk.subarray(0, came.length));
+    try {
+      this.#onMessage(message, passed);
+    } catch (error) {
+      // The process that the launcher starts instead says it to whoever asked.
+      if (!(error instanceof UserError || error instanceof RangeError)) {
+        log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
+      }
+      this.close();
+    }
+  }
+
+  #onMessage(message: LauncherMessage | null, passed: number | null): void {
+    const guest = this.#guest;
+    if (message?.kind === "request" && this.#planned === null && passed === null) {
+      this.#plan(message.request);
+    } else if (message?.kind === "tap" && guest === null && passed !== null) {
+      this.#serve(message.ifindex, passed);
+    } else if (message?.kind === "api" && guest !== null && !this.#hasApi && passed !== null) {
+      this.#hasApi = true;
+      guest.serveApi(passed);
+    } else {
+      if (passed !== null) native.close(passed);
+      this.close();
+    }
+  }
+
+  #plan(request: LauncherRequest): void {
+    const planned = isOnOurHost(request) ? planOf(request, this.#upstream) : null;
+    if (planned === null) {
+      this.close();
+      return;
+    }
+    this.#planned = planned;
+    const { options, apiSocket } = planned;
+    const { readyFd, exitFd, tap, target } = options;
+    const { netns, userns, pid } = target;
+    this.#send(planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket }));
+  }
+
+  #serve(ifindex: number, tap: number): void {
+    const planned = this.#planned;
+    if (planned === null) {
+      native.close(tap);
+      this.close();
+      return;
+    }
+    const { options, config } = planned;
+    const { configure, mac, tap: name, publish, target, maxApiClients } = options;
+    const settings = configure ? tapRequests(ifindex, name, tapSettings(config, mac)) : [];
+    const text = announcement(options, config);
+    // What comes before the guest is there waits in the TAP and in the API's socket. If it can't be
+    // made the launcher hears that we are gone, and goes on by itself.
+    const isUp = publish.ports.length === 0;
+    if (isUp) this.#send(upMessage(settings, text));
+    const guest = serveSharedGuest(
+      this.#loop,
+      {
+        ...{ tap, config, tapName: name, pid: target.pid },
+        ...{ mostApiClients: maxApiClients, ports: publish.ports },
+      },
+      {
+        onGone: (why) => this.#onGone(name, why),
+        onPorts: (rules) => this.#onPorts(rules),
+      },
+    );
+    this.#guest = guest;
+    if (!isUp) this.#send(upMessage(settings, text + guest.report));
+  }
+
+  /** In the words of attach.ts. */
+  #onGone(tap: string, why: string): void {
+    if (this.#isClosed) return;
+    this.#send(endMessage(1, `${tap}: ${why}: the network of the namespace is gone`));
+    this.close();
+  }
+
+  /** Once for what one request changes. */
+  #onPorts(rules: readonly PublishedRule[]): void {
+    const isWaiting = this.#untold !== null;
+    this.#untold = rules;
+    if (!isWaiting) setImmediate(() => this.#tellPorts());
+  }
+
+  #tellPorts(): void {
+    if (this.#untold === null || this.#isClosed) return;
+    const sent = native.sendPassing(this.#fd, keepMessage(keptText(this.#untold)), null);
+    if (sent === -Errno.EAGAIN) {
+      this.#loop.rewatch(this.#fd, Epoll.In | Epoll.Out);
+      return;
+    }
+    if (sent === -Errno.EMSGSIZE) log.warn("too many ports are published to outlive the daemon");
+    this.#untold = null;
+    this.#loop.rewatch(this.#fd, Epoll.In);
+  }
+
+  /** What the launcher does not take it can't need: its end shows by itself. */
+  #send(message: Uint8Array): void {
+    native.sendPassing(this.#fd, message, null);
+  }
+}
+
+/** The network namespace that this process stands in. */
+let ourNamespace: string | null = null;
+
+/** Whether what leaves from here is what would leave from there, and names are resolved as there. */
+function isOnOurHost({ version, namespace, resolvConf }: LauncherRequest): boolean {
+  ourNamespace ??= namespaceId("/proc/self/ns/net");
+  return (
+    version === LAUNCHER_VERSION &&
+    namespace === ourNamespace &&
+    resolvConf === identityOf(RESOLV_CONF)
+  );
+}
+
+function identityOf(file: string): string {
+  const { dev = 0, ino = 0 } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  return `${dev}:${ino}`;
+}
+
+/**
+ * @returns null for what only a process of its own can do
+ * @throws UserError when the command line is wrong
+ */
+function planOf({ name, args, pid }: LauncherRequest, upstream: Upstream): Planned | null {
+  const invocation = (name === "slirp4netns" ? slirp4netns : slipway).parse(args);
+  if (invocation.kind !== "attach") return null;
+  const { config: options } = invocation;
+  const { target } = options;
+  if (target.kind !== "namespace" || !isShareable(options)) return null;
+  return {
+    options: { ...options, target },
+    config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
+    apiSocket: apiSocketOf(options, pid),
+  };
+}
+
+/** What is written to files or to stderr, and what needs to be in the namespace later, is not. */
+function isShareable(options: AttachConfig): boolean {
+  const { log: logged, pcap, stats, sandbox, exitWithNetns, publish, network } = options;
+  const isPlain = logged.file === null && logged.level === null && logged.format === "text";
+  if (!isPlain || pcap !== null || stats || !sandbox || exitWithNetns) return false;
+  if (publish.auto !== null || publish.toLoopback) return false;
+  return network.outbound[4] === null && network.outbound[6] === null;
+}
+
+function apiSocketOf({ apiSocket }: AttachConfig, pid: string): string | null {
+  if (typeof apiSocket === "object") return apiSocket.path;
+  const directory = apiSocket === "own" ? socketDirectory() : null;
+  return directory === null ? null : socketPathOf(directory, pid);
+}

@@ -1,0 +1,42 @@
+import { closeSync, readFileSync } from "node:fs";
+import { log } from "../base/log.js";
+import type { PublishedRule } from "../flow/published.js";
+import type { Guest } from "../guest.js";
+import { native } from "../sys/native.js";
+import { parseKept } from "./kept-ports.js";
+import type { Link } from "./link.js";
+import { failureText } from "./publish-failure.js";
+
+/** What a daemon that died has left of a guest: native/launcher/shared.h. */
+export interface Taken extends Link {
+  /** The API's socket, which listens; null when there is none. */
+  readonly apiSocket: number | null;
+}
+
+/** @param descriptors SLIPWAY_TAKEN: of the TAP, of the API's socket, and of what was kept; -1 for none */
+export function takeOver(descriptors: string): Taken {
+  const [tap = -1, api = -1, kept = -1] = descriptors.split(",").map(Number);
+  native.adoptFd(tap);
+  const vnetHeader = native.setUpTap(tap) === 1;
+  if (api >= 0) native.adoptFd(api);
+  const ports = kept < 0 ? [] : readKept(kept);
+  return {
+    tap: { fd: tap, vnetHeader },
+    apiSocket: api < 0 ? null : api,
+    start: (_loop, guest) => publishAgain(guest, ports),
+  };
+}
+
+/** A port that cannot be had is told, and the others are. */
+function publishAgain(guest: Guest, ports: readonly PublishedRule[]): void {
+  for (const rule of ports) {
+    const result = guest.forwards.add(rule, rule.id);
+    if (result < 0) log.warn(failureText(rule.host, rule.hostPort, -result));
+  }
+}
+
+function readKept(fd: number): readonly PublishedRule[] {
+  const text = readFileSync(fd, "utf8");
+  closeSync(fd);
+  return parseKept(text);
+}

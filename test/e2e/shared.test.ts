@@ -1,0 +1,313 @@
+import { readFileSync } from "node:fs";
+import { link, served } from "../lab/addresses.ts";
+import { Agent } from "../lab/agent/client.ts";
+import { type Guest, ready, readyText } from "../lab/guest.ts";
+import type { Lab } from "../lab/lab.ts";
+import { helper, isSlipway } from "../lab/product.ts";
+import { addForward, ask, userDirectory } from "./api-client.ts";
+import { DaemonUser, eventually } from "./daemon-user.ts";
+import { expectExchange } from "./exchange.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// Shared mode: the launcher opens the TAP, and the user's daemon serves it.
+
+const test = base
+  .extend("user", { scope: "file" }, async ({ lab }, { onCleanup }) => {
+    const user = await DaemonUser.create(lab);
+    await user.ok("daemon", "start");
+    onCleanup(() => user[Symbol.asyncDispose]());
+    return user;
+  })
+  .runIf(isSlipway);
+
+let serial = 0;
+
+interface Served {
+  readonly guest: Guest;
+  readonly socket: string;
+}
+
+/** The environment of whoever wants shared mode, with the user's daemon. */
+function wanting(user: DaemonUser): readonly string[] {
+  const env = Object.entries({ ...user.env, SLIPWAY_SHARED: "1" });
+  return ["env", ...env.map(([name, value]) => `${name}=${value}`)];
+}
+
+/** A guest of the user's daemon, if that serves it, with an API socket. */
+async function guestOf(user: DaemonUser, ...options: string[]): Promise<Served> {
+  serial += 1;
+  const socket = `${await userDirectory(user.lab)}/shared${serial}.sock`;
+  const guest = await user.lab.guest({
+    ipv6: true,
+    options: ["--api-socket", socket, ...options],
+    helper: [...wanting(user), user.lab.host.stage.inside(helper)],
+  });
+  return { guest, socket };
+}
+
+/** What the process has become: the launcher that it was, or a Node of its own. */
+function programOf(pid: number): "launcher" | "node" {
+  const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  return program.endsWith("/node") ? "node" : "launcher";
+}
+
+async function reachesWorld({ namespace }: Pick<Guest, "namespace">): Promise<boolean> {
+  const outcome = await namespace.run(["curl", "-sS", "-m", "5", `http://${served.http}/`]);
+  return outcome.code === 0;
+}
+
+/** A port of the host that leads to a server of the guest's. */
+async function publish(lab: Lab, { guest, socket }: Served, hostPort: number) {
+  const server = await (await guest.agent()).listen("0.0.0.0");
+  const id = await addForward(lab, socket, {
+    ...{ proto: "tcp", host_addr: "0.0.0.0", host_port: hostPort },
+    guestPort: server.endpoint.port,
+  });
+  return { server, id };
+}
+
+async function isFree(lab: Lab, port: number): Promise<boolean> {
+  const { code } = await lab.host.user.run(["socat", "-u", `TCP:127.0.0.1:${port}`, "STDOUT"]);
+  return code !== 0;
+}
+
+describe("a guest of the daemon", () => {
+  test("has TCP, UDP, DNS and ping of both families", async ({ user }) => {
+    const { lab } = user;
+    const { guest } = await guestOf(user);
+    expect(programOf(guest.helper.pid)).toBe("launcher");
+    for (const server of [served.http, `[${served.http6}]`, "world.example"]) {
+      await guest.namespace.output(["curl", "-sS", "-m", "5", `http://${server}/`]);
+    }
+    await guest.namespace.output(["ping", "-c", "1", "-W", "2", "10.0.2.2"]);
+    const echo = await lab.world.agent.udp(served.services);
+    const inside = await (await guest.agent()).udp("0.0.0.0");
+    await inside.send(echo.endpoint, "there");
+    const { from, text } = await echo.receive();
+    expect(text).toBe("there");
+    await echo.send(from, "and back");
+    expect((await inside.receive()).text).toBe("and back");
+    await guest.close();
+  });
+
+  test("is announced, configured and told as by a process of its own", async ({ user }) => {
+    const own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
+    const shared = await user.lab.guest({
+      ...{ ipv6: true, mtu: 4_000 },
+      helper: [...wanting(user), user.lab.host.stage.inside(helper)],
+    });
+    expect(programOf(own.helper.pid)).toBe("node");
+    expect(programOf(shared.helper.pid)).toBe("launcher");
+    expect(shared.helper.stdout).toBe(own.helper.stdout);
+    for (const what of [["address"], ["route"], ["-6", "route"], ["link"]]) {
+      expect(await shown(shared, what)).toBe(await shown(own, what));
+    }
+    await own.close();
+    await shared.close();
+  });
+
+  test("has ports by its API socket, which go with SIGTERM", async ({ user }) => {
+    const { lab } = user;
+    const one = await guestOf(user);
+    const { server } = await publish(lab, one, 8201);
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8201 });
+    const inside = await server.accept();
+    expect(inside.client.address).toBe(link.world);
+    await expectExchange(outside, inside);
+    one.guest.helper.kill("SIGTERM");
+    expect((await one.guest.helper.ended(10_000)).code).toBe(0);
+    // At once: whoever waited for the end may have them.
+    expect(await isFree(lab, 8201)).toBe(true);
+    expect((await lab.host.user.run(["test", "-e", one.socket])).code).toBe(1);
+    await one.guest.close();
+  });
+
+  test("ends with the exit-fd, with its process, and with a launcher that is killed", async ({
+    user,
+  }) => {
+    const { lab } = user;
+    const env = { ...user.env, SLIPWAY_SHARED: "1" };
+    const first = await lab.host.namespace();
+    const args = ["-c", "-e", "4", "-r", "3", `${first.pid}`, "tap0"];
+    const byFd = lab.host.helper(args, { env, pipes: [3, 4] });
+    expect(await readyText(byFd, 3)).toBe("1");
+    expect(programOf(byFd.pid)).toBe("launcher");
+    byFd.pipe(4).destroy();
+    expect((await byFd.ended(10_000)).code).toBe(0);
+    const byProcess = lab.host.helper(["-c", "-r", "3", `${first.pid}`, "tap0"], {
+      ...{ env, pipes: [3] },
+    });
+    await ready(byProcess, 3);
+    expect(programOf(byProcess.pid)).toBe("launcher");
+    await first.release();
+    expect((await byProcess.ended(10_000)).code).toBe(0);
+    const two = await guestOf(user);
+    await publish(lab, two, 8202);
+    two.guest.helper.kill("SIGKILL");
+    await two.guest.helper.ended(10_000);
+    await eventually(async () => {
+      if (!(await isFree(lab, 8202))) throw new Error("its port is still there");
+    });
+    await two.guest.close();
+  });
+
+  test("whose TAP is deleted ends with a sentence", async ({ user }) => {
+    const { guest } = await guestOf(user);
+    await guest.namespace.output(["ip", "link", "delete", "tap0"]);
+    const { code, stderr } = await guest.helper.ended(10_000);
+    expect(stderr).toBe(
+      "slipway: tap0: the TAP was deleted: the network of the namespace is gone\n",
+    );
+    expect(code).toBe(1);
+    await guest.close();
+  });
+
+  test("may be of `slipway attach`, by path, with published ports", async ({ user }) => {
+    const { lab } = user;
+    const namespace = await lab.host.namespace();
+    const agent = await Agent.start(namespace, lab.host.stage);
+    const server = await agent.listen("0.0.0.0");
+    const process = lab.host.slipway(
+      [
+        ...["attach", "--shared", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64"],
+        ...["-p", `8203:${server.endpoint.port}`, `/proc/${namespace.pid}/ns/net`, "eth5"],
+      ],
+      { env: user.env, pipes: [3] },
+    );
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("launcher");
+    expect(process.stdout).toMatch(/^eth5 is up: 10\.0\.2\.100\/24, gateway 10\.0\.2\.2/);
+    expect(await reachesWorld({ namespace })).toBe(true);
+    const outside = await lab.world.agent.connect({ address: link.host, port: 8203 });
+    await expectExchange(outside, await server.accept());
+    process.kill("SIGTERM");
+    expect((await process.ended(10_000)).code).toBe(0);
+    await agent.close();
+    await namespace.release();
+  });
+});
+
+describe("when the daemon ends", () => {
+  test.for(["is killed", "is stopped"])(
+    "because it %s its launcher goes on",
+    async (how, { lab }) => {
+      const user = await DaemonUser.create(lab);
+      await user.ok("daemon", "start");
+      const one = await guestOf(user);
+      const { guest, socket } = one;
+      const gone = await publish(lab, one, 8204);
+      const { server, id } = await publish(lab, one, 8205);
+      await ask(lab, socket, { execute: "remove_hostfwd", arguments: { id: gone.id } });
+      const before = await guest.namespace.output(["ip", "-oneline", "address"]);
+      if (how === "is killed") await user.kill();
+      else await user.ok("daemon", "stop");
+      await eventually(async () => {
+        if (programOf(guest.helper.pid) !== "node") throw new Error("it is the launcher still");
+      });
+      expect(await eventually(() => listed(lab, socket))).toMatchObject([{ id, host_port: 8205 }]);
+      expect(await guest.namespace.output(["ip", "-oneline", "address"])).toBe(before);
+      expect(await reachesWorld(guest)).toBe(true);
+      const outside = await lab.world.agent.connect({ address: link.host, port: 8205 });
+      const inside = await server.accept();
+      expect(inside.client.address).toBe(link.world);
+      await expectExchange(outside, inside);
+      expect(guest.helper.stdout.match(/Starting slirp/g)).toHaveLength(1);
+      guest.helper.kill("SIGTERM");
+      expect((await guest.helper.ended(10_000)).code).toBe(0);
+      expect((await lab.host.user.run(["test", "-e", socket])).code).toBe(1);
+      await guest.close();
+      await user[Symbol.asyncDispose]();
+    },
+  );
+});
+
+describe("a process of its own is started", () => {
+  test("where no daemon runs", async ({ lab }) => {
+    const { guest } = await guestOf(await DaemonUser.create(lab));
+    expect(programOf(guest.helper.pid)).toBe("node");
+    expect(await reachesWorld(guest)).toBe(true);
+    await guest.close();
+  });
+
+  test("for what only that can do", async ({ user }) => {
+    const { guest } = await guestOf(user, "--stats");
+    expect(programOf(guest.helper.pid)).toBe("node");
+    await guest.close();
+    expect(guest.helper.stderr).toContain("tcp-connections 0");
+  });
+
+  test("where the host is not the daemon's", async ({ user }) => {
+    const { lab } = user;
+    const elsewhere = await lab.host.user.unshare(["user", "net"], ["--map-root-user"]);
+    const namespace = await elsewhere.unshare(["user", "net"], ["--map-root-user"]);
+    const process = elsewhere.spawn(
+      [lab.host.stage.inside(helper), "-c", "-r", "3", `${namespace.pid}`, "tap0"],
+      { env: { ...user.env, SLIPWAY_SHARED: "1" }, pipes: [3] },
+    );
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("node");
+    process.kill("SIGTERM");
+    await process.ended(10_000);
+    await namespace.release();
+    await elsewhere.release();
+  });
+
+  test("for another user, whom the daemon refuses", async ({ user, skip }) => {
+    const { lab } = user;
+    if (!lab.host.stage.privileged) skip("only root has another uid");
+    const namespace = await lab.host.namespace();
+    const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0"];
+    const program = [lab.host.stage.inside(helper), ...args];
+    const process = lab.host.root.spawn(program, {
+      ...{ env: { ...user.env, SLIPWAY_SHARED: "1" }, pipes: [3] },
+    });
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("node");
+    process.kill("SIGTERM");
+    await process.ended(10_000);
+    // EOF at once, and no answer, where the user himself is waited for.
+    const at = `UNIX-CONNECT:${user.directory}/daemon/launchers.sock,socktype=5`;
+    const asked = ["timeout", "1", "socat", "-u", at, "STDOUT"];
+    expect((await lab.host.root.run(asked)).code).toBe(0);
+    expect((await lab.host.user.run(asked)).code).toBe(124);
+    await namespace.release();
+  });
+
+  test.for([
+    ["a wrong option", ["--mtu=1"]],
+    ["an unknown option", ["--nonsense"]],
+    ["a descriptor that is closed", ["--exit-fd=77"]],
+    ["an API socket in a directory that is not there", ["--api-socket=/nowhere/at/all"]],
+  ] as const)("and tells of %s", async ([, wrong], { user }) => {
+    const { lab } = user;
+    const namespace = await lab.host.namespace();
+    const args = [...wrong, "-c", "-r", "3", `${namespace.pid}`, "tap0"];
+    const own = lab.host.helper(args, { pipes: [3] });
+    const env = { ...user.env, SLIPWAY_SHARED: "1" };
+    const shared = lab.host.helper(args, { env, pipes: [3] });
+    const [expected, found] = [await own.ended(10_000), await shared.ended(10_000)];
+    expect(expected.stderr).toMatch(/^slipway: .+\n$/);
+    expect(found.stderr).toBe(expected.stderr);
+    expect(found.code).toBe(expected.code);
+    // Nothing is left that was begun.
+    expect(await namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
+    await namespace.release();
+  });
+});
+
+async function listed(lab: Lab, socket: string): Promise<unknown> {
+  const answer = (await ask(lab, socket, { execute: "list_hostfwd" })) as { entries: unknown };
+  return answer.entries;
+}
+
+/** Without what the kernel chooses by chance. */
+async function shown({ namespace }: Guest, what: readonly string[]): Promise<string> {
+  const text = await namespace.output(["ip", "-oneline", ...what]);
+  return text
+    .split("\n")
+    .filter((line) => !/ fe80:|multicast/.test(line))
+    .join("\n")
+    .replaceAll(/ (link\/ether|permaddr) \S+/g, "")
+    .replaceAll(/^(\d+: tap0)/gm, "N: tap0")
+    .replaceAll(/\s+valid_lft.*$/gm, "");
+}
