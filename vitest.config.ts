@@ -14,6 +14,8 @@ const LAB = {
   pool: "forks",
   testTimeout: 120_000,
   hookTimeout: 60_000,
+  // States are waited for, not times: how long is for what never comes, on the slowest machine.
+  expect: { poll: { timeout: 30_000 } },
 } as const;
 
 export default defineConfig({

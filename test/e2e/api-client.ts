@@ -30,7 +30,9 @@ export async function userDirectory({ host }: Lab): Promise<string> {
 
 /** Sends text to the socket, ends the sending side and returns what is answered. */
 export async function askText(lab: Lab, socket: string, text: string): Promise<string> {
-  return lab.host.user.output(["socat", "-t5", "STDIO", `UNIX-CONNECT:${socket}`], { input: text });
+  return lab.host.user.output(["socat", "-t30", "STDIO", `UNIX-CONNECT:${socket}`], {
+    input: text,
+  });
 }
 
 export async function ask(lab: Lab, socket: string, request: object): Promise<unknown> {

@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
 import { type ApiGuest, apiGuest, ask } from "./api-client.ts";
@@ -36,7 +35,7 @@ async function withApi(lab: Lab, use: (api: ApiGuest) => Promise<void>): Promise
   const before = api.guest.helper.openDescriptors();
   await use(api);
   // The last client may not have been closed yet.
-  await expect.poll(() => api.guest.helper.openDescriptors(), { timeout: 10_000 }).toBe(before);
+  await expect.poll(() => api.guest.helper.openDescriptors()).toBe(before);
   await api.guest.close();
 }
 
@@ -142,7 +141,11 @@ test("a client that does not read its long answer is dropped after a time, and k
     slow.write(LIST);
     const { entries } = (await ask(lab, api.socket, JSON.parse(LIST))) as { entries: object[] };
     expect(entries).toHaveLength(count);
-    await delay(7_000);
+    const dropped = async () => {
+      const status = await ask(lab, api.socket, { execute: "query_status" });
+      return (status as { return: { api: { dropped: number } } }).return.api.dropped;
+    };
+    await expect.poll(dropped, { interval: 500 }).toBe(1);
     const answer = await answerTo(slow);
     expect(() => JSON.parse(answer)).toThrow();
     expect(answer).toMatch(/^\{"return":\{"entries":\[\{"id":1,/);

@@ -119,8 +119,8 @@ ours("a client that sends byte by byte and does not end its side is answered", a
       client.child.stdin?.write(byte);
       await delay(1);
     }
-    await client.printed(/"entries":\[\]/, 5_000);
-    await client.ended(5_000);
+    await client.printed(/"entries":\[\]/);
+    await client.ended(10_000);
   });
 });
 
@@ -139,7 +139,7 @@ ours("query_status tells what the guest's network is", async ({ lab }) => {
     });
     // Nobody answers for that address.
     await guest.run(["ping", "-c1", "-W1", "10.0.2.77"]);
-    await guest.run(["curl", "-sS", "-m", "5", "http://world.example/"]);
+    await guest.run(["curl", "-sS", "-m", "20", "http://world.example/"]);
     const { return: status } = (await ask(lab, socket, { execute: "query_status" })) as {
       return: { statistics: { tcpBytesToGuest: number }; drops: Record<string, number> };
     };
@@ -155,7 +155,7 @@ ours("set_log_level changes what is logged from then on", async ({ lab }) => {
     const level = { execute: "set_log_level", arguments: { level: "debug" } };
     expect(await ask(lab, socket, level)).toEqual({ return: {} });
     await ask(lab, socket, { execute: "list_hostfwd" });
-    await guest.helper.printed(/^slipway: debug: API: "list_hostfwd"$/m, 5_000);
+    await guest.helper.printed(/^slipway: debug: API: "list_hostfwd"$/m);
   });
 });
 
@@ -175,7 +175,7 @@ describe("the socket", () => {
     const process = lab.host.helper(["-c", "-r3", "-a", socket, `${namespace.pid}`, "tap0"], {
       pipes: [3],
     });
-    await process.printed(/API Socket: {6}\//, 10_000);
+    await process.printed(/API Socket: {6}\//);
     expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
     process.kill("SIGTERM");
     await process.ended(10_000);
@@ -210,7 +210,7 @@ ours("many clients at once are served while a transfer runs", async ({ lab }) =>
     const directory = await userDirectory(lab);
     const answers = await lab.host.user.shell(`
       for i in $(seq 100); do
-        echo '{"execute":"list_hostfwd"}' | socat -t5 STDIO UNIX-CONNECT:${socket} > ${directory}/answer.$i &
+        echo '{"execute":"list_hostfwd"}' | socat -t30 STDIO UNIX-CONNECT:${socket} > ${directory}/answer.$i &
       done
       wait
       cat ${directory}/answer.*

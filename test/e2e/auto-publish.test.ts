@@ -9,8 +9,8 @@ describe("--publish-auto", () => {
   test("publishes TCP while the guest listens, of the families it listens on", async ({ lab }) => {
     await withAttached(lab, ["-P"], async ({ process, agent }) => {
       const both = await agent.listen("::", 8110);
-      await process.printed(/^published \[::\]:8110 → 8110\/tcp\n/m, 10_000);
-      await process.printed(/^published 0\.0\.0\.0:8110 → 8110\/tcp\n/m, 10_000);
+      await process.printed(/^published \[::\]:8110 → 8110\/tcp\n/m);
+      await process.printed(/^published 0\.0\.0\.0:8110 → 8110\/tcp\n/m);
       for (const [address, seen] of [
         [link.host, link.world],
         [link.host6, link.world6],
@@ -22,9 +22,9 @@ describe("--publish-auto", () => {
         expect(await outside.read(5)).toBe("hello");
       }
       const only4 = await agent.listen("0.0.0.0", 8111);
-      await process.printed(/^published 0\.0\.0\.0:8111 /m, 10_000);
+      await process.printed(/^published 0\.0\.0\.0:8111 /m);
       await both.close();
-      await process.printed(/^no longer published 0\.0\.0\.0:8110 → 8110\/tcp\n/m, 10_000);
+      await process.printed(/^no longer published 0\.0\.0\.0:8110 → 8110\/tcp\n/m);
       expect(process.stdout).not.toContain("[::]:8111");
       for (const address of [link.host, link.host6]) {
         const { code } = await lab.world.agent.refusal({ address, port: 8110 });
@@ -40,8 +40,8 @@ describe("--publish-auto", () => {
       const client = await agent.udp("0.0.0.0", 45_678);
       const server = await agent.udp("0.0.0.0", 8112);
       const server6 = await agent.udp("fd00::64", 8113);
-      await process.printed(/^published 0\.0\.0\.0:8112 → 8112\/udp\n/m, 10_000);
-      await process.printed(/^published \[::\]:8113 → 8113\/udp\n/m, 10_000);
+      await process.printed(/^published 0\.0\.0\.0:8112 → 8112\/udp\n/m);
+      await process.printed(/^published \[::\]:8113 → 8113\/udp\n/m);
       for (const [inside, own, address, port] of [
         [server, link.world, link.host, 8112],
         [server6, link.world6, link.host6, 8113],
@@ -67,7 +67,7 @@ describe("--publish-auto", () => {
       await agent.listen("127.0.0.1", 8116);
       await agent.listen("0.0.0.0", 8117);
       await agent.listen("10.0.2.100", 8118);
-      await process.printed(/^published 0\.0\.0\.0:8118 /m, 10_000);
+      await process.printed(/^published 0\.0\.0\.0:8118 /m);
       expect(process.stdout.match(/^published .*$/gm)).toEqual([
         "published 0.0.0.0:8118 → 8118/tcp",
       ]);
@@ -82,9 +82,9 @@ describe("--publish-auto", () => {
       await agent.listen("0.0.0.0", 8119);
       await agent.listen("0.0.0.0", 80);
       const lines = /cannot publish 0\.0\.0\.0:(8119: the port is in use|80: not permitted)/g;
-      await expect.poll(() => process.stderr.match(lines)?.length, { timeout: 10_000 }).toBe(2);
+      await expect.poll(() => process.stderr.match(lines)?.length).toBe(2);
       await taken.close();
-      await process.printed(/^published 0\.0\.0\.0:8119 → 8119\/tcp\n/m, 15_000);
+      await process.printed(/^published 0\.0\.0\.0:8119 → 8119\/tcp\n/m);
       await lab.world.agent.connect({ address: link.host, port: 8119 });
       expect(process.stderr.match(lines)).toHaveLength(2);
     });
@@ -93,9 +93,9 @@ describe("--publish-auto", () => {
   test("on run, with what COMMAND starts", async ({ lab }) => {
     const script = "busybox nc -l -p 8120 > /dev/null & echo up; wait";
     const process = lab.host.slipway(["run", "-P", "--no-ipv6", "--", "sh", "-c", script]);
-    await process.printed(/up/, 10_000);
+    await process.printed(/up/);
     await expect
-      .poll(() => process.stderr, { timeout: 10_000 })
+      .poll(() => process.stderr)
       .toMatch(/^slipway: published 0\.0\.0\.0:8120 → 8120\/tcp$/m);
     const outside = await lab.world.agent.connect({ address: link.host, port: 8120 });
     await outside.end();

@@ -207,5 +207,5 @@ describe("usage", () => {
 
 test("nothing was left behind by all these", async ({ lab }) => {
   const left = () => markedProcesses(lab.id).filter((it) => /slipway|node.*dist/.test(it.command));
-  await expect.poll(left, { timeout: 5_000 }).toEqual([]);
+  await expect.poll(left).toEqual([]);
 });

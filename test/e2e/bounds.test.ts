@@ -74,7 +74,7 @@ test("every descriptor is closed when its connection has ended, however it ended
     await endInTurn(await connections(lab, agent, 10));
     await agent.refusal({ address: served.services, port: 9 });
   }
-  await expect.poll(() => guest.helper.openDescriptors(), { timeout: 20_000 }).toBe(baseline);
+  await expect.poll(() => guest.helper.openDescriptors()).toBe(baseline);
 });
 
 /** Ends connections in each of the ways there are. */

@@ -122,7 +122,7 @@ test("ports are added, listed and removed while slipway run goes on", async ({ l
     ],
     { stdin: "pipe" },
   );
-  await run.printed(/9000-9002\/udp\n/, 10_000);
+  await run.printed(/9000-9002\/udp\n/);
   const lines = (await login.output("port", "ls")).trimEnd().split("\n");
   expect(lines[0]).toMatch(/^ID +PROTO +HOST +GUEST$/);
   expect(lines.slice(1).map((line) => line.trim().split(/ +/).slice(1, 3))).toEqual([
@@ -181,7 +181,7 @@ test("flows are listed as a table, as JSON, and again and again", async ({ lab }
   const place = `${server.address}:${server.port}`;
   const client = namespace.spawn(["socat", "STDIO", `TCP:${place}`], { stdin: "pipe" });
   client.child.stdin?.write("hello");
-  await client.printed(/hello/, 10_000);
+  await client.printed(/hello/);
   const [heads, line] = (await login.output("flows")).split("\n");
   expect(heads).toMatch(/^PROTO +STATE +GUEST +PEER +BY +SENT +RECEIVED +AGE +RTT$/);
   expect(line).toMatch(

@@ -20,7 +20,7 @@ class Bare implements AsyncDisposable {
   static async create(lab: Lab, options: readonly string[] = []): Promise<Bare> {
     const namespace = await lab.host.namespace();
     const helper = lab.host.helper([...options, `${namespace.pid}`, "tap0"]);
-    await helper.printed(/Starting/, 10_000);
+    await helper.printed(/Starting/);
     await namespace.shell("ip link set lo up; ip link set tap0 up");
     const directory = `${lab.directory}/dhcp.${namespace.pid}`;
     await namespace.shell(`mkdir ${directory}`);
@@ -90,7 +90,7 @@ describe("DHCPv4", () => {
     expect(lease).toContain("search=a.example b.example");
     expect(lease).toContain("mtu=4000");
     expect(lease).toContain("lease=86400");
-    await bare.namespace.output(["curl", "-sS", "-m", "5", `http://${served.http}/`]);
+    await bare.namespace.output(["curl", "-sS", "-m", "20", `http://${served.http}/`]);
     const command = ["dig", "+short", "@10.0.2.3", httpName, "A"];
     expect((await bare.namespace.output(command)).trim()).toBe(served.http);
   });
@@ -154,9 +154,7 @@ describe("DHCPv6", () => {
       "fd00::f",
       `http://[${served.http6}]/`,
     ];
-    await expect
-      .poll(async () => (await bare.namespace.run(command)).code, { timeout: 10_000 })
-      .toBe(0);
+    await expect.poll(async () => (await bare.namespace.run(command)).code).toBe(0);
   });
 
   test("dhclient gets information alone", async ({ lab }) => {
@@ -170,7 +168,5 @@ describe("DHCPv6", () => {
 /** Detection of duplicates takes a second or two; dhclient does not wait for it. */
 async function linkLocalIsReady(namespace: HeldNamespace): Promise<void> {
   const show = ["ip", "-6", "address", "show", "dev", "tap0", "scope", "link"];
-  await expect
-    .poll(() => namespace.output(show), { timeout: 10_000 })
-    .toMatch(/^(?!.*tentative).*fe80:/s);
+  await expect.poll(() => namespace.output(show)).toMatch(/^(?!.*tentative).*fe80:/s);
 }

@@ -330,8 +330,6 @@ describe("with system calls that fail at random", () => {
     await annotate(JSON.stringify(Object.entries(tally).map(([it, all]) => [it, all?.length])));
     expect(outcomes).toContain("whole");
     for (let index = 0; index < 4; index += 1) await answers(lab, agent);
-    await expect
-      .poll(() => guest.helper.openDescriptors(), { timeout: 20_000 })
-      .toBeLessThanOrEqual(baseline);
+    await expect.poll(() => guest.helper.openDescriptors()).toBeLessThanOrEqual(baseline);
   });
 });

@@ -10,7 +10,7 @@ async function addresses(guest: Guest): Promise<string> {
 }
 
 async function reaches(guest: Guest, destination: string): Promise<boolean> {
-  const outcome = await guest.run(["curl", "-sS", "-m", "5", destination]);
+  const outcome = await guest.run(["curl", "-sS", "-m", "20", destination]);
   return outcome.code === 0;
 }
 
@@ -36,7 +36,7 @@ describe("with -c, when ready is signalled", () => {
     const written: Buffer[] = [];
     for await (const chunk of process.pipe(3)) written.push(chunk);
     expect(Buffer.concat(written).toString()).toBe("1");
-    await namespace.output(["curl", "-sS", "-m", "5", `http://${served.http}/`]);
+    await namespace.output(["curl", "-sS", "-m", "20", `http://${served.http}/`]);
     process.kill("SIGTERM");
     await process.ended(10_000);
     await namespace.release();
@@ -48,7 +48,7 @@ describe("router advertisements", () => {
     await using guest = await lab.guest({ ...IPV6, mtu: 4000 });
     // 64 bits from the interface, the flags of stateless configuration (RFC 4862).
     await expect
-      .poll(() => addresses(guest), { timeout: 10_000 })
+      .poll(() => addresses(guest))
       .toMatch(/inet6 fd00::[0-9a-f:]{8,}\/64 scope global dynamic/);
     const routes = await guest.namespace.output(["ip", "-6", "route"]);
     expect(routes).toMatch(/^default via fe80::2 dev tap0 proto ra .*expires \d+sec/m);
@@ -60,10 +60,10 @@ describe("router advertisements", () => {
   test("configure a guest that was only attached", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const process = lab.host.helper(["-6", "-r", "3", `${namespace.pid}`, "tap0"], { pipes: [3] });
-    await process.printed(/Starting/, 10_000);
+    await process.printed(/Starting/);
     await namespace.shell("ip link set lo up; ip link set tap0 up");
-    const curl = ["curl", "-sS", "-m", "5", `http://[${served.http6}]/`];
-    await expect.poll(async () => (await namespace.run(curl)).code, { timeout: 20_000 }).toBe(0);
+    const curl = ["curl", "-sS", "-m", "20", `http://[${served.http6}]/`];
+    await expect.poll(async () => (await namespace.run(curl)).code).toBe(0);
     process.kill("SIGTERM");
     await process.ended(10_000);
     await namespace.release();
@@ -75,8 +75,8 @@ describe("router advertisements", () => {
     const filter = "icmp6 and ip6[40] == 134";
     const tshark = await startTshark(guest.namespace, ["-V", "-i", "tap0", "-f", filter]);
     await guest.namespace.shell("ip link set tap0 down; ip link set tap0 up");
-    await tshark.printed(/DNS Search List/, 20_000);
-    await tshark.printed(/Domain Names|\n\n/, 5_000);
+    await tshark.printed(/DNS Search List/);
+    await tshark.printed(/Domain Names|\n\n/);
     tshark.kill("SIGTERM");
     const { stdout: text } = await tshark.ended(10_000);
     expect(text).toContain("Recursive DNS Servers: fd00::3");
@@ -90,7 +90,7 @@ describe("duplicate address detection", () => {
   test("finds no duplicate of an address of the guest", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     await guest.namespace.shell("ip address add fd00::1234/64 dev tap0");
-    await expect.poll(() => addresses(guest), { timeout: 10_000 }).not.toContain("tentative");
+    await expect.poll(() => addresses(guest)).not.toContain("tentative");
     expect(await addresses(guest)).toContain("fd00::1234/64");
     expect(await addresses(guest)).not.toContain("dadfailed");
   });
@@ -98,9 +98,7 @@ describe("duplicate address detection", () => {
   test("finds the gateway's address taken", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     await guest.namespace.shell(`ip address add ${guest6.gateway}/64 dev tap0`);
-    await expect
-      .poll(() => addresses(guest), { timeout: 10_000 })
-      .toMatch(/fd00::2\/64 .*dadfailed/);
+    await expect.poll(() => addresses(guest)).toMatch(/fd00::2\/64 .*dadfailed/);
   });
 });
 

@@ -20,7 +20,7 @@ test("the host's user has no capabilities", async ({ lab }) => {
 describe("the host", () => {
   test("reaches the world by name, in both families", async ({ lab }) => {
     for (const family of ["-4", "-6"]) {
-      await lab.host.user.output(["curl", family, "-sS", "-m", "5", `http://${httpName}/`]);
+      await lab.host.user.output(["curl", family, "-sS", "-m", "20", `http://${httpName}/`]);
     }
   });
 
@@ -56,6 +56,6 @@ test("a killed test leaves nothing behind", async () => {
   const living = () => markedProcesses(String(id).trim());
   expect(living().length).toBeGreaterThan(5);
   child.kill("SIGKILL");
-  await expect.poll(living, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(living).toEqual([]);
   expect(readFileSync("/proc/self/mountinfo", "utf8")).toBe(mounts);
 });

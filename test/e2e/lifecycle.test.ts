@@ -13,7 +13,7 @@ import { describe, expect, test } from "./fixture.ts";
 const ours = test.runIf(isSlipway);
 
 async function reachesWorld(namespace: HeldNamespace): Promise<boolean> {
-  const outcome = await namespace.run(["curl", "-sS", "-m", "5", `http://${httpName}/`]);
+  const outcome = await namespace.run(["curl", "-sS", "-m", "20", `http://${httpName}/`]);
   return outcome.code === 0;
 }
 
@@ -123,10 +123,10 @@ describe("the parent", () => {
         ...["bash", "-c", 'setpriv --pdeathsig KILL "$@" & wait', "bash"],
         ...command,
       ]);
-      await parent.printed(/Starting slirp/, 10_000);
+      await parent.printed(/Starting slirp/);
       await expect.poll(() => tapIn(namespace)).toBe(true);
       parent.kill("SIGKILL");
-      await expect.poll(() => tapIn(namespace), { timeout: 10_000 }).toBe(false);
+      await expect.poll(() => tapIn(namespace)).toBe(false);
       await namespace.release();
     },
   );
@@ -140,9 +140,9 @@ describe("the parent", () => {
       ...command,
     ]);
     expect((await parent.ended(10_000)).code).toBe(0);
-    await expect.poll(() => reachesWorld(namespace), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => reachesWorld(namespace)).toBe(true);
     await namespace.release();
-    await expect.poll(() => tapHolders(lab, namespace.pid), { timeout: 10_000 }).toBe("");
+    await expect.poll(() => tapHolders(lab, namespace.pid)).toBe("");
   });
 });
 
@@ -260,9 +260,7 @@ describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody re
         await ask(lab, socket, { execute: "list_hostfwd" });
         return guest.helper.stderr;
       };
-      await expect
-        .poll(told, { timeout: 20_000 })
-        .toMatch(/ lines could not be written \(EAGAIN\)/);
+      await expect.poll(told).toMatch(/ lines could not be written \(EAGAIN\)/);
     }
     reader.kill("SIGKILL");
     await lab.host.user.shell(`rm ${fifo}`);
@@ -289,7 +287,7 @@ ours("--macaddress is the TAP's Ethernet address, and is announced", async ({ la
   const mac = "02:00:5e:10:00:01";
   await using guest = await lab.guest({ options: [`--macaddress=${mac}`] });
   expect(await guest.namespace.output(["ip", "link", "show", "tap0"])).toContain(`ether ${mac}`);
-  await guest.helper.printed(/^\* MAC address: {5}02:00:5e:10:00:01$/m, 5_000);
+  await guest.helper.printed(/^\* MAC address: {5}02:00:5e:10:00:01$/m);
   expect(await reachesWorld(guest.namespace)).toBe(true);
 });
 

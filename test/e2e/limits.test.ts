@@ -148,7 +148,7 @@ test.runIf(isSlipway)("further published ports are refused", async ({ lab }) => 
 test.runIf(isSlipway)("of DNS queries under way the oldest fails", async ({ lab }) => {
   await lab.host.root.shell(`echo nameserver ${failing.blackHole} > /etc/resolv.conf`);
   await using guest = await lab.guest({ options: ["--max-dns-queries=1", "--stats"] });
-  const dig = (name: string) => guest.run(["dig", "+tries=1", "+time=2", "@10.0.2.3", name]);
+  const dig = (name: string) => guest.run(["dig", "+tries=1", "+time=5", "@10.0.2.3", name]);
   const [first, second] = await Promise.all([dig("first.example"), dig("second.example")]);
   expect([first.stdout, second.stdout].filter((out) => out.includes("SERVFAIL"))).toHaveLength(1);
   expect((await finalFigures(guest)).get("dropped limit-dns-queries")).toBe(1);
@@ -186,7 +186,7 @@ describe.runIf(isSlipway)("file descriptors", () => {
     expect((await agent.refusal(listener.endpoint)).code).toBe("ECONNREFUSED");
     const udp = await agent.udp("0.0.0.0");
     await udp.send(echo, "x");
-    const { stdout } = await guest.run(["sh", "-c", "dig +tries=1 +time=3 @10.0.2.3 a.example"]);
+    const { stdout } = await guest.run(["sh", "-c", "dig +tries=1 +time=20 @10.0.2.3 a.example"]);
     expect(stdout).toContain("SERVFAIL");
     for (const [i, connection] of inside.entries())
       await use({ inside: connection, outside: outside[i] });

@@ -131,7 +131,7 @@ describe("the daemon", () => {
   test("tells a client of another version what to do", async ({ user, lab }) => {
     const say = (line: string) =>
       lab.host.user.output(
-        ["socat", "-t2", "-", `UNIX-CONNECT:${user.directory}/daemon/api.sock`],
+        ["socat", "-t30", "-", `UNIX-CONNECT:${user.directory}/daemon/api.sock`],
         {
           input: `${line}\n`,
         },

@@ -203,7 +203,7 @@ describe("slipway run --network", () => {
       "--",
       ...serve,
     );
-    await server.printed(/up/, 10_000);
+    await server.printed(/up/);
     const client = await user.member("shop", "buyer");
     const ask = (from: { output(argv: readonly string[]): Promise<string> }, at: string) =>
       eventually(() => from.output(["socat", "-T5", "-", `TCP:${at},connect-timeout=5`]));
@@ -343,7 +343,7 @@ describe("when the daemon is killed", () => {
       "-c",
       loop,
     );
-    await run.printed(/up/, 10_000);
+    await run.printed(/up/);
     const connected = await user
       .member("lasting", "guest", "--ip", "10.89.200.77")
       .catch(() => null);

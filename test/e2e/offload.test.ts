@@ -69,7 +69,7 @@ async function captured(
   work: () => Promise<void>,
 ): Promise<string[]> {
   const capture = place.spawn(["dumpcap", "-i", "eth0", "-w", file]);
-  await capture.printed(/File:/, 10_000);
+  await capture.printed(/File:/);
   await work();
   capture.kill("SIGINT");
   await capture.ended(10_000);

@@ -111,7 +111,7 @@ const programs: Readonly<Record<string, (place: Place) => Promise<void>>> = {
       ...["gtlsserver", services[family], `${port}`, `${directory}/key`],
       ...[`${directory}/certificate`, "-d", `${directory}/files`, "-q"],
     ]);
-    await server.printed(/document root/, 10_000);
+    await server.printed(/document root/);
     // The change of port is a migration of the connection (RFC 9000 §9): the server asks for a sign
     // of life from the new path, and it goes on there.
     const client = await guest.namespace.shell(`
@@ -123,7 +123,7 @@ const programs: Readonly<Record<string, (place: Place) => Promise<void>>> = {
     expect(client).toMatch(/Changing local address.*path has been validated/s);
     await guest.namespace.output(["cmp", `${directory}.got/large`, `${directory}/files/large`]);
     server.kill("SIGTERM");
-    await server.ended(5_000);
+    await server.ended(10_000);
   },
 };
 

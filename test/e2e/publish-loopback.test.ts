@@ -111,9 +111,7 @@ describe("--publish-to-loopback, TCP", () => {
         Array.from({ length: 200 }, (_, index) => `${index}`),
       );
       // A few pipes are kept for the next.
-      await expect
-        .poll(() => process.openDescriptors(), { timeout: 10_000 })
-        .toBeLessThan(before + 20);
+      await expect.poll(() => process.openDescriptors()).toBeLessThan(before + 20);
     });
   });
 });
@@ -171,8 +169,8 @@ test("with --publish-auto, what listens on the loopback alone is published, too"
   await withAttached(lab, ["-P", "--publish-to-loopback"], async ({ process, agent }) => {
     const hidden = await agent.listen("127.0.0.1", 8139);
     const open = await agent.listen("0.0.0.0", 8140);
-    await process.printed(/^published 0\.0\.0\.0:8139 /m, 10_000);
-    await process.printed(/^published 0\.0\.0\.0:8140 /m, 10_000);
+    await process.printed(/^published 0\.0\.0\.0:8139 /m);
+    await process.printed(/^published 0\.0\.0\.0:8140 /m);
     for (const [server, port, seen] of [
       [hidden, 8139, "127.0.0.1"],
       [open, 8140, link.world],
@@ -231,7 +229,7 @@ test("what COMMAND sent last arrives", async ({ lab }) => {
   const command = ["socat", "-u", "OPEN:/dev/zero,readbytes=5000000", send];
   const options = ["--no-ipv6", "-P", "--publish-to-loopback"];
   const process = lab.host.slipway(["run", ...options, "--", ...command]);
-  await expect.poll(() => process.stderr, { timeout: 10_000 }).toMatch(/published .*:8146 /);
+  await expect.poll(() => process.stderr).toMatch(/published .*:8146 /);
   const outside = await lab.world.agent.connect({ address: link.host, port: 8146 });
   const received = outside.receive(5_000_000, 20);
   await process.ended(10_000);
@@ -257,7 +255,7 @@ test("when our process in the namespace is gone, clients are refused with one wa
     for (const _ of [1, 2]) expect(await endOf(lab.world.agent, to)).toBe("ECONNRESET");
     await outside.write("x");
     expect(await inside.read(1)).toBe("x");
-    await namespace.output(["ping", "-c1", "-w5", "10.0.2.2"]);
+    await namespace.output(["ping", "-c1", "-w20", "10.0.2.2"]);
     expect(process.stderr.match(/our process in the namespace is gone/g)).toHaveLength(1);
   });
 });

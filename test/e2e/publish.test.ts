@@ -116,13 +116,11 @@ describe("a published TCP port", () => {
     // Those beyond the bound are reset, some while they connect.
     const attempts = Array.from({ length: 1_200 }, () => lab.world.agent.connect(endpoint));
     const outcomes = await Promise.allSettled(attempts);
-    await expect
-      .poll(() => guest.helper.openDescriptors(), { timeout: 10_000 })
-      .toBeLessThan(1_100);
+    await expect.poll(() => guest.helper.openDescriptors()).toBeLessThan(1_100);
     await annotate(`${guest.helper.openDescriptors()} descriptors`, "measured");
     const clients = outcomes.filter((outcome) => outcome.status === "fulfilled");
     await Promise.all(clients.map(({ value }) => value.reset()));
-    await expect.poll(() => guest.helper.openDescriptors(), { timeout: 10_000 }).toBeLessThan(100);
+    await expect.poll(() => guest.helper.openDescriptors()).toBeLessThan(100);
     await guest.namespace.shell(`ip route delete blackhole ${link.world}/32`);
     const outside = await lab.world.agent.connect(endpoint);
     await outside.write("x");
@@ -333,9 +331,7 @@ async function nginx(lab: Lab, guest: Guest): Promise<string> {
     `mkdir -p ${directory}; echo '${config.replaceAll("'", `'\\''`)}' > ${directory}/conf`,
   );
   guest.spawn(["nginx", "-e", "stderr", "-c", `${directory}/conf`]);
-  await expect
-    .poll(() => guest.namespace.output(["ss", "-ltn"]), { timeout: 10_000 })
-    .toMatch(/:8000 /);
+  await expect.poll(() => guest.namespace.output(["ss", "-ltn"])).toMatch(/:8000 /);
   return `${directory}/log`;
 }
 
@@ -419,7 +415,7 @@ describe("--publish", () => {
   test("on run: a port, a range, and one that is chosen and printed", async ({ lab }) => {
     const ports = ["-p", "8090:80", "-p", "127.0.0.1:8091-8092:81-82", "-p", ":83"];
     const process = lab.host.slipway(["run", ...ports, "--", "sh", "-c", "echo up; exec sleep 60"]);
-    await process.printed(/up/, 10_000);
+    await process.printed(/up/);
     const [, chosen] = /published 0\.0\.0\.0:(\d+) → 83\/tcp/.exec(process.stderr) ?? [];
     const listening = await lab.host.user.output(["ss", "-Hltn"]);
     for (const at of ["0.0.0.0:8090", "127.0.0.1:8091", "127.0.0.1:8092", `0.0.0.0:${chosen}`]) {

@@ -129,7 +129,7 @@ describe("signals", () => {
       const name = signal.slice(3);
       const script = `trap 'echo got ${name}; exit 3' ${name}; echo ready; while :; do sleep 0.1; done`;
       const process = lab.host.slipway(["run", "--", "sh", "-c", script]);
-      await process.printed(/ready/, 10_000);
+      await process.printed(/ready/);
       process.kill(signal);
       expect(await process.ended(10_000)).toMatchObject({
         code: 3,
@@ -141,10 +141,10 @@ describe("signals", () => {
   test("the command does not outlive Slipway", async ({ lab }) => {
     const sleepers = () => markedProcesses(lab.id).filter((p) => p.command === "sleep 4321 ");
     const process = lab.host.slipway(["run", "--", "sleep", "4321"]);
-    await expect.poll(sleepers, { timeout: 10_000 }).toHaveLength(1);
+    await expect.poll(sleepers).toHaveLength(1);
     process.kill("SIGKILL");
     await process.exit;
-    await expect.poll(sleepers, { timeout: 10_000 }).toHaveLength(0);
+    await expect.poll(sleepers).toHaveLength(0);
   });
 });
 
@@ -156,7 +156,7 @@ describe("on a terminal", () => {
       { stdin: "pipe", env: { slipway: lab.host.slipwayPath } },
     );
     type(process, "echo shell-$((1+1))\n");
-    await process.printed(/shell-2/, 10_000);
+    await process.printed(/shell-2/);
     return process;
   }
 
@@ -179,12 +179,12 @@ describe("on a terminal", () => {
     const process = await terminal(lab, `"$slipway" run -- ${shell}`);
     // The terminal forgets what was typed before ^Z and not read yet: wait for it to be.
     type(process, "echo sleeping-$((1+1)); sleep 100\n");
-    await process.printed(/sleeping-2/, 5_000);
+    await process.printed(/sleeping-2/);
     await suspend(process);
     type(process, "jobs\n");
-    await process.printed(/\[1\]\+\s+Stopped\s+sleep 100/, 5_000);
+    await process.printed(/\[1\]\+\s+Stopped\s+sleep 100/);
     type(process, "fg\n");
-    await process.printed(/fg\s+sleep 100/, 5_000);
+    await process.printed(/fg\s+sleep 100/);
     type(process, "\x03");
     type(process, "exit 7\n");
     expect((await process.ended(10_000)).code).toBe(7);
@@ -194,12 +194,12 @@ describe("on a terminal", () => {
   test("the shell outside can stop it, continue it and interrupt it", async ({ lab }) => {
     const process = await terminal(lab, shell);
     type(process, `"$slipway" run -- sh -c 'echo inside-$((1+1)); exec sleep 100'\n`);
-    await process.printed(/inside-2/, 10_000);
+    await process.printed(/inside-2/);
     await suspend(process);
     type(process, "fg; echo status-$((0+$?))\n");
     await delay(500);
     type(process, "\x03");
-    await process.printed(/status-130/, 5_000);
+    await process.printed(/status-130/);
     type(process, "exit 0\n");
     await process.ended(10_000);
   });
@@ -207,7 +207,7 @@ describe("on a terminal", () => {
   test("the command sees the terminal's size", async ({ lab }) => {
     const process = await terminal(lab, shell);
     type(process, `stty rows 33 columns 77; "$slipway" run -- stty size\n`);
-    await process.printed(/33 77/, 10_000);
+    await process.printed(/33 77/);
     type(process, "exit 0\n");
     await process.ended(10_000);
   });
@@ -239,13 +239,14 @@ test("a signal ends the wait for a peer that does not read what the command sent
     ...["run", "--", "bash", "-c", `exec 7<>/dev/tcp/${address}/${port}; ${fill}`],
   ]);
   const connection = await listener.accept();
-  await process.printed(/done/, 20_000);
+  await process.printed(/done/);
   await delay(500);
   expect(process.running).toBe(true);
   process.kill("SIGTERM");
-  const { code, elapsedMs } = await process.ended(4_000);
+  const { code, elapsedMs } = await process.ended(10_000);
   expect(code).toBe(0);
-  expect(elapsedMs).toBeLessThan(3_000);
+  // By itself it waits for 5 s (DRAIN_LIMIT), of which half a second has passed.
+  expect(elapsedMs).toBeLessThan(4_000);
   await connection.close();
   await listener.close();
 });

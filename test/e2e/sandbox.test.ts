@@ -80,7 +80,7 @@ describe.runIf(isSlipway)("from outside", () => {
     expect(descriptors.get(0)).toBe("/dev/null");
     expect([...descriptors.values()].filter((what) => !inside.has(what))).toEqual([]);
     expect(readFileSync(`/proc/${pid}/maps`, "utf8")).not.toMatch(/io_uring|\/etc|\.ts|\.cjs/);
-    expect((await guest.run(["ping", "-c1", "-W2", served.services])).code).toBe(0);
+    expect((await guest.run(["ping", "-c1", "-W20", served.services])).code).toBe(0);
   });
 
   test("the keeper has two descriptors at most, and nothing else", async ({ lab }) => {
@@ -98,7 +98,7 @@ describe.runIf(isSlipway)("from outside", () => {
     const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
       stdin: "pipe",
     });
-    await process.printed(/here/, 10_000);
+    await process.printed(/here/);
     expectConfined(process.pid);
     expectEmptyRoot(process.pid);
     const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
@@ -142,7 +142,7 @@ describe.runIf(isSlipway)("from outside", () => {
       ],
       { stdin: "pipe" },
     );
-    await process.printed(/soft 300\n/, 10_000);
+    await process.printed(/soft 300\n/);
     const limits = readFileSync(`/proc/${process.pid}/limits`, "utf8");
     expect(limits).toMatch(/^Max open files +5000 +5000 /m);
     process.child.stdin?.end("\n");
@@ -155,10 +155,10 @@ describe.runIf(isSlipway)("from outside", () => {
       ["sh", "-c", 'exec "$@" 7</etc', "sh", lab.host.slipwayPath, "attach", `${namespace.pid}`],
       {},
     );
-    await process.printed(/is up/, 10_000);
+    await process.printed(/is up/);
     expect([...descriptorsOf(process.pid).values()]).not.toContain("/etc");
     process.kill("SIGTERM");
-    expect((await process.ended(5_000)).code).toBe(0);
+    expect((await process.ended(10_000)).code).toBe(0);
     await namespace.release();
   });
 });
@@ -174,7 +174,7 @@ describe.runIf(isSlipway)("as root", () => {
     const process = lab.host.root.spawn([
       ...[lab.host.slipwayPath, "attach", ...options, `${namespace.pid}`],
     ]);
-    await process.printed(/is up/, 10_000);
+    await process.printed(/is up/);
     return [process, namespace];
   }
 
@@ -184,7 +184,7 @@ describe.runIf(isSlipway)("as root", () => {
     expectEmptyRoot(process.pid);
     expect((await namespace.run(fetchPage)).code).toBe(0);
     process.kill("SIGTERM");
-    expect((await process.ended(5_000)).code).toBe(0);
+    expect((await process.ended(10_000)).code).toBe(0);
     await namespace.release();
   });
 
@@ -194,12 +194,15 @@ describe.runIf(isSlipway)("as root", () => {
     const bindService = 1n << 10n;
     expectConfined(process.pid, bindService.toString(16).padStart(16, "0"));
     const low = { proto: "tcp", host_addr: "127.0.0.1", host_port: 81, guest_port: 80 };
-    const answer = await lab.host.root.output(["socat", "-t5", "STDIO", `UNIX-CONNECT:${socket}`], {
-      input: JSON.stringify({ execute: "add_hostfwd", arguments: low }),
-    });
+    const answer = await lab.host.root.output(
+      ["socat", "-t30", "STDIO", `UNIX-CONNECT:${socket}`],
+      {
+        input: JSON.stringify({ execute: "add_hostfwd", arguments: low }),
+      },
+    );
     expect(JSON.parse(answer)).toEqual({ return: { id: 1 } });
     process.kill("SIGTERM");
-    expect((await process.ended(5_000)).code).toBe(0);
+    expect((await process.ended(10_000)).code).toBe(0);
     await namespace.release();
   });
 });
@@ -241,7 +244,7 @@ describe.runIf(isSlipway)("the API's socket", () => {
     expect(there()).toBe(true);
     guest.helper.kill("SIGKILL");
     await guest.helper.exit;
-    await expect.poll(there, { timeout: 5_000 }).toBe(false);
+    await expect.poll(there).toBe(false);
     await guest.namespace.release();
   });
 
@@ -267,14 +270,14 @@ describe.runIf(isSlipway)("where there are no user namespaces", () => {
       ...["unshare", "--user", "--map-root-user", "--mount", "--", "sh", "-euc", script],
       lab.host.slipwayPath,
     ]);
-    await process.printed(/is up/, 10_000);
+    await process.printed(/is up/);
     expectConfined(process.pid);
     expect(process.stderr).toMatch(
       /^slipway: warning: the sandbox has no empty root \(userns, ENOSPC\)[^\n]*doctor[^\n]*\n$/,
     );
     expect(readdirSync(`/proc/${process.pid}/root/`)).toContain("etc");
     process.kill("SIGTERM");
-    expect((await process.ended(5_000)).code).toBe(0);
+    expect((await process.ended(10_000)).code).toBe(0);
   });
 });
 
@@ -312,7 +315,7 @@ describe.runIf(isSlipway)("from inside", () => {
     const threads = readdirSync(`/proc/${pid}/task`).map(Number);
     const pages = Promise.all([1, 2, 3].map(() => guest.run(fetchPage)));
     guest.helper.kill("SIGUSR2");
-    await guest.helper.printed(/attacks: .*\n/, 30_000);
+    await guest.helper.printed(/attacks: .*\n/);
     const [, json = ""] = /attacks: (.*)\n/.exec(guest.helper.stderr) ?? [];
     const results: Record<string, Record<string, number>> = JSON.parse(json);
     expect(Object.keys(results).map(Number).sort()).toEqual(threads.sort());
@@ -328,7 +331,7 @@ describe.runIf(isSlipway)("from inside", () => {
     expect(victim.running).toBe(true);
     // What a trap has spoilt is made anew, in the sandbox, too.
     guest.helper.kill("SIGWINCH");
-    await expect.poll(async () => (await guest.run(fetchPage)).code, { timeout: 20_000 }).toBe(0);
+    await expect.poll(async () => (await guest.run(fetchPage)).code).toBe(0);
     expect(guest.helper.stderr).toMatch(/the stack failed .*: made anew, connections are reset/);
     victim.kill("SIGKILL");
   });

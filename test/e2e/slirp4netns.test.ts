@@ -26,7 +26,7 @@ async function ended(process: Process, namespace: HeldNamespace): Promise<void> 
 }
 
 async function reachesWorld(namespace: HeldNamespace): Promise<boolean> {
-  const outcome = await namespace.run(["curl", "-sS", "-m", "5", `http://${served.http}/`]);
+  const outcome = await namespace.run(["curl", "-sS", "-m", "20", `http://${served.http}/`]);
   return outcome.code === 0;
 }
 
@@ -97,7 +97,7 @@ describe("the ready-fd", () => {
     await dead.exit;
     const process = lab.host.helper(["-c", "-r", "3", `${dead.pid}`, "tap0"], { pipes: [3] });
     expect(await readyText(process, 3)).toBe("");
-    expect((await process.ended(5_000)).code).toBe(1);
+    expect((await process.ended(10_000)).code).toBe(1);
   });
 });
 
@@ -130,9 +130,7 @@ describe("signals end the helper, and the TAP with it", () => {
     process.kill(signal);
     const { elapsedMs } = await process.ended(10_000);
     await annotate(`${Math.round(elapsedMs)} ms`, "measured");
-    await expect
-      .poll(() => namespace.output(["ip", "-oneline", "link"]), { timeout: 5_000 })
-      .not.toContain("tap0");
+    await expect.poll(() => namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
     await namespace.release();
   });
 });
@@ -221,7 +219,7 @@ describe("the host's loopback, through the gateway", () => {
 
 describe("what wrappers ask for before they use it", () => {
   test("--help names the options they look for", async ({ lab }) => {
-    const outcome = await lab.host.helper(["--help"]).ended(5_000);
+    const outcome = await lab.host.helper(["--help"]).ended(10_000);
     expect(outcome.code).toBe(0);
     const text = outcome.stdout + outcome.stderr;
     const options = ["--disable-host-loopback", "--mtu", "--cidr", "--netns-type"];
@@ -229,7 +227,7 @@ describe("what wrappers ask for before they use it", () => {
   });
 
   test("--version", async ({ lab }) => {
-    const outcome = await lab.host.helper(["--version"]).ended(5_000);
+    const outcome = await lab.host.helper(["--version"]).ended(10_000);
     expect(outcome.code).toBe(0);
     expect(outcome.stdout).toMatch(/^slirp4netns version \d/);
   });

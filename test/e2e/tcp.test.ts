@@ -174,7 +174,7 @@ describe.for([
       for my $round (1 .. 20) { send($s, "abc", 0); send($s, "D", MSG_OOB); send($s, "efg" x 5000, 0); }
       shutdown($s, 1); sysread($s, my $end, 1);`;
       const server = lab.world.root.spawn(["perl", "-e", script]);
-      await server.printed(/port \d+/, 10_000);
+      await server.printed(/port \d+/);
       const port = Number(/port (\d+)/.exec(server.stdout)?.[1]);
       const inside = await (await guest.agent()).connect({ address: services, port });
       const text = await inside.readToEnd();

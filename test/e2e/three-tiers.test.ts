@@ -48,7 +48,7 @@ class Shop {
       for (const part of this.#parts.values()) {
         if (!part.running) throw new Error(part.describe());
       }
-      const argv = ["curl", "-sS", "--fail", "-m", "5", `http://${at}/`];
+      const argv = ["curl", "-sS", "--fail", "-m", "20", `http://${at}/`];
       const text = await this.#user.lab.world.root.output(argv);
       return Number(/^asked (\d+) times$/m.exec(text)?.[1]);
     });

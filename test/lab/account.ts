@@ -69,7 +69,7 @@ export class Account {
       ...["unshare", ...kinds, "--kill-child=KILL", "--"],
       ...["sh", "-euc", `${script}\necho here; exec catatonit -P`],
     ]);
-    await init.printed(/here/, 10_000);
+    await init.printed(/here/);
     const of = (kind: string) => `/proc/${init.pid}/ns/${kind}`;
     const enter = [`--mount=${of("mnt")}`, `--cgroup=${of("cgroup")}`];
     const ids = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups", "--inh-caps=-all"];

@@ -47,7 +47,7 @@ export class Attacker {
     const flags = ["-std=gnu17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
     await stage.namespace.output(["gcc", ...flags, "-o", program, source]);
     for (const [role, port] of Object.entries({ sink: sinkPort, source: sourcePort })) {
-      await lab.world.root.spawn([program, role, `${port}`]).printed(/ready/, 10_000);
+      await lab.world.root.spawn([program, role, `${port}`]).printed(/ready/);
     }
     return new Attacker(lab, program);
   }
@@ -81,7 +81,7 @@ export class Attacker {
   /** Sends and receives frames by hand, as the host of that MAC beside the guest's kernel. */
   async handmade(guest: Guest, mac: string): Promise<FramePipe> {
     const process = guest.spawn([this.#program, "pipe", "tap0", mac], { pipes: [3, 4] });
-    await process.printed(/ready/, 10_000);
+    await process.printed(/ready/);
     return new FramePipe(process);
   }
 

@@ -20,5 +20,5 @@ export async function startDns(root: Namespace): Promise<void> {
     `--txt-record=large.example,${Array(10).fill("7".repeat(200)).join(",")}`,
     "--local=/#/",
   ]);
-  await server.printed(/started/, 10_000);
+  await server.printed(/started/);
 }

@@ -110,9 +110,9 @@ export async function ready(process: Process, fd: number): Promise<void> {
   if ((await readyText(process, fd)) !== "1") throw new Error(`not ready: ${process.describe()}`);
 }
 
-/** What a helper writes to its ready-fd until it closes it, at most 10 s long. */
+/** What a helper writes to its ready-fd until it closes it, at most 30 s long. */
 export function readyText(process: Process, fd: number): Promise<string> {
-  return text(addAbortSignal(AbortSignal.timeout(10_000), process.pipe(fd)));
+  return text(addAbortSignal(AbortSignal.timeout(30_000), process.pipe(fd)));
 }
 
 /** By slirp4netns's convention: network + 2, + 3 and + 100. */

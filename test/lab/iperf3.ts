@@ -14,7 +14,7 @@ export async function startIperf3(world: Namespace, address: string): Promise<En
     `${port}`,
     "--forceflush",
   ]);
-  await server.printed(/Server listening/, 10_000);
+  await server.printed(/Server listening/);
   return { address, port };
 }
 

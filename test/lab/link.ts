@@ -51,7 +51,7 @@ async function makeWire(stage: Stage, host: HeldNamespace, to: Impairment): Prom
   const figures = [to.delayMs * 1_000, to.lossPercent * 10_000].map((it) => `${Math.round(it)}`);
   const peer = [`/proc/${host.pid}/ns/net`, "eth0"];
   const wire = stage.namespace.spawn([program, "host", ...peer, ...figures]);
-  await wire.printed(/ready/, 10_000);
+  await wire.printed(/ready/);
   // Bursts wait in the queues of the TAPs, a thousand frames each by default.
   await stage.namespace.shell("ip link set host txqueuelen 20000");
   await host.shell("ip link set eth0 txqueuelen 20000");

@@ -90,7 +90,7 @@ export class Namespace {
     const command = ["unshare", ...flags, ...options, "--", ...dieWithParent, "cat"];
     const holder = this.spawn(command, { stdin: "pipe" });
     holder.child.stdin?.write("here\n");
-    await holder.printed(/here/, 10_000);
+    await holder.printed(/here/);
     const credentials = kinds.includes("user") ? ["--preserve-credentials"] : [];
     const entry = ["nsenter", `--target=${holder.pid}`, ...flags, ...credentials, "--"];
     return new HeldNamespace(this.#census, this.#enter, entry, holder);

@@ -123,8 +123,8 @@ export class Process {
     };
   }
 
-  /** Waits until the output so far, of both streams, matches. */
-  async printed(pattern: RegExp, withinMs: number): Promise<void> {
+  /** Waits until the output so far, of both streams, matches; how long matters to what never comes. */
+  async printed(pattern: RegExp, withinMs = 30_000): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!pattern.test(this.#stdout) && !pattern.test(this.#stderr)) {
       if (!this.running) throw new Error(`ended before it printed ${pattern}: ${this.describe()}`);

@@ -10,6 +10,6 @@ import type { Process } from "./process.ts";
  */
 export async function startTshark(place: Namespace, options: readonly string[]): Promise<Process> {
   const tshark = place.spawn(["tshark", "-n", "-l", ...options]);
-  await tshark.printed(/Capture started/, 10_000);
+  await tshark.printed(/Capture started/);
   return tshark;
 }

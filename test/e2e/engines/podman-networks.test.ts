@@ -51,6 +51,6 @@ compare("podman run --network=BRIDGE", Podman.create, (check) => {
     expect(await second.exec("sh", "-c", fetch4)).toBe(podman.sha256);
     expect(await podman.helpers()).toHaveLength(1);
     await podman.do("kill", second.id);
-    await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => podman.helpers()).toEqual([]);
   });
 });

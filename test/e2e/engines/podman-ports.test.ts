@@ -86,7 +86,7 @@ compare("podman run -p", Podman.create, (check) => {
     ]);
     expect(code).toBe(126);
     expect(stderr).toContain("slirp_add_hostfwd failed");
-    await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => podman.helpers()).toEqual([]);
   });
 
   check("the port is free when the container is gone", async (podman) => {
@@ -95,7 +95,7 @@ compare("podman run -p", Podman.create, (check) => {
       await using web = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
       await seenFromWorld(podman.lab, port);
       await podman.do("kill", web.id);
-      await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => podman.helpers()).toEqual([]);
     }
   });
 

@@ -61,7 +61,7 @@ compare("podman run", Podman.create, (check) => {
     expect(await podman.helpers()).toHaveLength(1);
     await podman.do("kill", box.id);
     await podman.do("wait", box.id);
-    await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => podman.helpers()).toEqual([]);
   });
 
   check("the helper has a filter of system calls", async (podman) => {
@@ -97,7 +97,7 @@ compare("podman run", Podman.create, (check) => {
   check("ten containers at once", async (podman) => {
     const ten = Array.from({ length: 10 }, () => podman.run([], "sh", "-c", fetch4));
     for (const output of await Promise.all(ten)) expect(output).toBe(podman.sha256);
-    await expect.poll(() => podman.helpers(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => podman.helpers()).toEqual([]);
   });
 
   check("--userns=keep-id", async (podman) => {

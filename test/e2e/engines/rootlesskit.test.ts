@@ -30,9 +30,7 @@ compare("rootlesskit", RootlessKit.create, (check) => {
   check("--ipv6", async (kit) => {
     await using session = await kit.start("--ipv6");
     const addresses = () => session.inside.output(["ip", "-6", "address", "show", "tap0"]);
-    await expect
-      .poll(addresses, { timeout: 10_000 })
-      .toMatch(/inet6 fd00::\S+ scope global (?!tent)/);
+    await expect.poll(addresses).toMatch(/inet6 fd00::\S+ scope global (?!tent)/);
     expect(await status(session, `[${served.http6}]`)).toBe("403");
   });
 
@@ -89,6 +87,6 @@ compare("rootlesskit", RootlessKit.create, (check) => {
     const session = await kit.start("--port-driver=slirp4netns");
     expect(await kit.helpers()).toHaveLength(1);
     await session.killParent("KILL");
-    await expect.poll(() => kit.helpers(), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => kit.helpers()).toEqual([]);
   });
 });

@@ -43,7 +43,7 @@ export class RootlessKit implements Engine {
       ...["rootlesskit", `--state-dir=${state}`, ...network, "--copy-up=/etc", ...options],
       ...["sh", "-c", serve],
     ]);
-    await process.printed(/started/, 10_000);
+    await process.printed(/started/);
     const child = await this.account.user.output(["cat", `${state}/child_pid`]);
     return new Session(this.account, state, Number(child));
   }

@@ -241,7 +241,7 @@ export class UdpSocket extends Handle {
     return this.agent.ask("sendUdp", { id: this.id, address, port, data: Buffer.from(text) });
   }
 
-  async receive(withinMs = 5_000): Promise<{ text: string; from: Endpoint }> {
+  async receive(withinMs = 30_000): Promise<{ text: string; from: Endpoint }> {
     const { data, from } = await this.agent.ask("receiveUdp", { id: this.id }, withinMs);
     return { text: Buffer.from(data).toString(), from };
   }
