@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -13,7 +14,8 @@
 
 enum {
   PAUSE_MS = 20,        /* before the next one starts */
-  AT_WORK_SECONDS = 1,  /* one that has lived so long was at work */
+  START_MS = 10000,     /* what ends by itself sooner could not start, however slow the machine */
+  AT_WORK_MS = 1000,    /* one that was killed after so long was at work */
   MOST_FAILURES = 5,    /* in a row, of those that were not */
 };
 
@@ -40,22 +42,22 @@ static int wait_for_end(pid_t pid) {
   return status;
 }
 
-static time_t seconds_now(void) {
+static int64_t now_ms(void) {
   struct timespec now = {0};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
+  return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 /* What ends by itself at once has said why; what was told to end has ended. */
-static bool is_final(int status, bool was_at_work) {
+static bool is_final(int status, int64_t lived_ms) {
   if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT;
-  return WEXITSTATUS(status) == 0 || !was_at_work;
+  return WEXITSTATUS(status) == 0 || lived_ms < START_MS;
 }
 
 void supervise_daemon(void) {
   int failures = 0;
   for (bool again = false;; again = true) {
-    time_t started = seconds_now();
+    int64_t started = now_ms();
     pid_t pid = fork();
     if (pid < 0) return; /* it goes on without us */
     if (pid == 0) {
@@ -68,9 +70,9 @@ void supervise_daemon(void) {
     pass_signals();
     drop_descriptors();
     int status = wait_for_end(pid);
-    bool was_at_work = seconds_now() - started >= AT_WORK_SECONDS;
-    failures = was_at_work ? 0 : failures + 1;
-    if (is_final(status, was_at_work) || failures >= MOST_FAILURES) {
+    int64_t lived_ms = now_ms() - started;
+    failures = lived_ms >= AT_WORK_MS ? 0 : failures + 1;
+    if (is_final(status, lived_ms) || failures >= MOST_FAILURES) {
       _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
     }
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
