@@ -26,6 +26,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts", "native/test/**/*.test.ts", "wasm/test/**/*.test.ts"],
           exclude: ["test/e2e/**"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },
