@@ -64,6 +64,8 @@ class PendingQuery {
   readonly servers: Address[];
   readonly attempts: Attempt[] = [];
   nextAt: number;
+  /** When something was last sent. */
+  askedAt: number;
   /** The answer of a server that could not help, kept for when no other can. */
   refusal: Uint8Array | null = null;
 
@@ -81,6 +83,7 @@ class PendingQuery {
     this.servers = [...servers];
     this.deadline = now + QUERY_TIMEOUT;
     this.nextAt = now;
+    this.askedAt = now;
   }
 }
 
@@ -105,15 +108,25 @@ export class Resolver {
     this.#context = context;
   }
 
-  /** Asks the first server, unless the client repeats what is under way. */
+  /** Asks the first server; again those that were asked, when the client repeats what is under way. */
   resolve(query: DnsQuery, client: LinkEndpoint, server: LinkEndpoint, now: number): void {
     const key = keyOf(query, client);
-    if (this.#queries.has(key)) return;
+    const known = this.#queries.get(key);
+    if (known !== undefined) {
+      this.#repeat(known, now);
+      return;
+    }
     this.#makeRoom(now);
     const { inOrder } = this.#context.nameServers;
     const pending = new PendingQuery(key, query, { client, server }, inOrder, now);
     this.#queries.set(key, pending);
     this.#askNext(pending, now);
+  }
+
+  /** A client that asks again has waited for long: what we sent, each server twice, may be lost. */
+  #repeat(pending: PendingQuery, now: number): void {
+    const isDone = pending.servers.length === 0 && pending.nextAt === pending.deadline;
+    if (isDone && now - pending.askedAt >= NEXT_SERVER_AFTER) this.#askAgain(pending, now);
   }
 
   /** Room for one more query: the oldest fails. */
@@ -171,9 +184,10 @@ export class Resolver {
     pending.nextAt = server === undefined ? pending.deadline : now + NEXT_SERVER_AFTER;
     this.#expireAt = Math.min(this.#expireAt, pending.nextAt);
     if (server === undefined) {
-      for (const { fd, message } of pending.attempts) native.writeBytes(fd, message);
+      this.#askAgain(pending, now);
       return;
     }
+    pending.askedAt = now;
     const attempt = this.#open(pending, server);
     if (attempt === null) {
       this.#askOthers(pending, now);
@@ -181,6 +195,11 @@ export class Resolver {
     }
     // What fails here is told by the socket, or the next server is asked in time.
     native.writeBytes(attempt.fd, attempt.message);
+  }
+
+  #askAgain(pending: PendingQuery, now: number): void {
+    pending.askedAt = now;
+    for (const { fd, message } of pending.attempts) native.writeBytes(fd, message);
   }
 
   #open(query: PendingQuery, server: Address): Attempt | null {

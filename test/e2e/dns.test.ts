@@ -34,6 +34,7 @@ async function oddServer(lab: Lab): Promise<Process> {
 
 const ODD_SERVER = `
   const socket = require("node:dgram").createSocket("udp4");
+  let losses = 2;
   socket.on("message", (query, { port, address }) => {
     const label = query.toString("latin1", 13, 13 + query[12]);
     console.log(label, port, query.readUInt16BE(0));
@@ -45,6 +46,7 @@ const ODD_SERVER = `
     if (label === "slow") setTimeout(send, 3000, answer);
     else if (label === "large") send(Buffer.concat([answer, Buffer.alloc(3000)]));
     else if (label === "forged") { send(forged); setTimeout(send, 300, answer); }
+    else if (label === "lossy") { if ((losses -= 1) < 0) send(answer); }
     else if (label !== "silent") send(answer);
   });
   socket.bind(53, ${JSON.stringify(served.services)}, () => console.log("ready"));
@@ -61,6 +63,16 @@ const IMPATIENT_CLIENT = `
   socket.once("message", () => {
     setTimeout(() => { console.log(answers, "answers"); socket.close(); }, 1500);
   });
+`;
+
+/** Asks again after a while, with one port and one id, and tells that there is an answer. */
+const PATIENT_CLIENT = `
+  const socket = require("node:dgram").createSocket("udp4");
+  const query = Buffer.from("12340100000100000000000005" + "6c6f737379076578616d706c650000010001", "hex");
+  const ask = () => socket.send(query, 53, "10.0.2.3");
+  socket.on("message", () => { console.log("answered"); clearInterval(timer); socket.close(); });
+  const timer = setInterval(ask, 2500);
+  ask();
 `;
 
 /** Asks 300 queries in one stream, cut anywhere, and counts answers as they come in any order. */
@@ -272,6 +284,8 @@ describe("upstream", () => {
     // The client's three are one, and Slipway asks once more for one that may have been lost.
     expect(server.stdout.match(/^slow /gm)?.length).toBe(2);
     expect(guest.helper.openDescriptors()).toBeLessThan(40);
+    // Two queries are lost; the client's repetition makes a third.
+    expect(await guest.namespace.output([inside, "--eval", PATIENT_CLIENT])).toBe("answered\n");
 
     expect(await dig(guest, "@10.0.2.3", "forged.example")).toContain("status: NOERROR");
     const large = await dig(guest, "+ignore", "+bufsize=4096", "@10.0.2.3", "large.example");
