@@ -82,9 +82,11 @@ async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
   const block = 65_536;
   for (const [start] of memories) {
     const to = [`of=/proc/${helper.pid}/mem`, `seek=${start / block}`, "conv=notrunc"];
-    await lab.host.root.shell(
-      `tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none`,
-    );
+    // It may end as soon as it meets the first of them.
+    await lab.host.root.shell(`
+      tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none ||
+        ! test -e /proc/${helper.pid}/fd/0
+    `);
   }
 }
 
