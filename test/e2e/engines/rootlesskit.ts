@@ -8,19 +8,22 @@ import { makeImage } from "./image.ts";
 export class RootlessKit implements Engine {
   readonly account: Account;
   readonly helper: Helper;
+  readonly #env: readonly string[];
   #nextPort: number;
   #sessions = 0;
 
-  private constructor(account: Account, helper: Helper) {
+  private constructor(account: Account, helper: Helper, env: readonly string[]) {
     this.account = account;
     this.helper = helper;
+    this.#env = env;
     this.#nextPort = helper.firstPort;
   }
 
-  static async create(lab: Lab, helper: Helper): Promise<RootlessKit> {
+  /** @param env NAME=VALUE, of RootlessKit and its helper */
+  static async create(lab: Lab, helper: Helper, env: readonly string[] = []): Promise<RootlessKit> {
     const account = await Account.create(lab, `r${helper.firstPort}`);
     await makeImage(account);
-    return new RootlessKit(account, helper);
+    return new RootlessKit(account, helper, env);
   }
 
   get lab(): Lab {
@@ -40,7 +43,15 @@ export class RootlessKit implements Engine {
     const network = ["--net=slirp4netns", `--slirp4netns-binary=${this.helper.path}`];
     const serve = "echo started; exec busybox httpd -f -p 80 -h image/www";
     const process = this.account.user.spawn([
-      ...["rootlesskit", `--state-dir=${state}`, ...network, "--copy-up=/etc", ...options],
+      ...[
+        "env",
+        ...this.#env,
+        "rootlesskit",
+        `--state-dir=${state}`,
+        ...network,
+        "--copy-up=/etc",
+        ...options,
+      ],
       ...["sh", "-c", serve],
     ]);
     await process.printed(/started/);
