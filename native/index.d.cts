@@ -168,6 +168,9 @@ declare namespace tuntap2 {
     readonly insideGid: number;
     /** Text placed over /etc/resolv.conf, at most 64 KiB, or `null` to leave it. */
     readonly resolvConf: string | null;
+    /** Likewise over /etc/hosts and /etc/hostname, where the machine has them; or nothing. */
+    readonly hosts?: string | null;
+    readonly hostnameFile?: string | null;
     /** Its hostname, in a UTS namespace of its own, at most 64 bytes; or nothing: the host's. */
     readonly hostname?: string | null;
     /** Descriptors above 2 that the child keeps over `exec`; those that are not open do not count. */

@@ -17,6 +17,9 @@ struct held_report {
   uint32_t step; /* enum step */
 };
 
+/* Files of /etc that the child has for itself. */
+enum held_file { HELD_RESOLV_CONF, HELD_HOSTS, HELD_HOSTNAME, HELD_FILE_COUNT };
+
 /* Made before the fork: the child can't allocate. */
 struct held_plan {
   const char *file;
@@ -24,9 +27,8 @@ struct held_plan {
   char **env;
   char uid_map[48]; /* lines as in user_namespaces(7) */
   char gid_map[48];
-  char hostname[65];       /* "": the host's, and no UTS namespace */
-  const char *resolv_conf; /* NULL: leave it */
-  size_t resolv_conf_length;
+  char hostname[65]; /* "": the host's, and no UTS namespace */
+  const char *files[HELD_FILE_COUNT]; /* their text; NULL: leave it */
   /* Lists that end with -1: descriptors that stay open over exec, and signals that stay ignored. */
   int *keep;
   int *ignore;

@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers first, then strings with their NULs: file, argv, env, resolv.conf. */
+/* Numbers first, then strings with their NULs: file, argv, env, files. */
 struct header {
   uint32_t argument_count;
   uint32_t variable_count;
   uint32_t keep_count; /* these two with their -1 */
   uint32_t ignore_count;
-  uint32_t has_resolv_conf;
+  uint32_t has_file[HELD_FILE_COUNT];
   char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
   char gid_map[sizeof(((struct held_plan *)0)->gid_map)];
   char hostname[sizeof(((struct held_plan *)0)->hostname)];
@@ -54,14 +54,21 @@ static uint32_t count_numbers(const int *numbers) {
   return count;
 }
 
+static bool put_files(int fd, const struct held_plan *plan) {
+  for (int i = 0; i < HELD_FILE_COUNT; i++) {
+    if (plan->files[i] != NULL && !put_string(fd, plan->files[i])) return false;
+  }
+  return true;
+}
+
 static bool put_plan(int fd, const struct held_plan *plan) {
   struct header header = {
       .argument_count = count_strings(plan->argv),
       .variable_count = count_strings(plan->env),
       .keep_count = count_numbers(plan->keep),
       .ignore_count = count_numbers(plan->ignore),
-      .has_resolv_conf = plan->resolv_conf != NULL,
   };
+  for (int i = 0; i < HELD_FILE_COUNT; i++) header.has_file[i] = plan->files[i] != NULL;
   memcpy(header.uid_map, plan->uid_map, sizeof(header.uid_map));
   memcpy(header.gid_map, plan->gid_map, sizeof(header.gid_map));
   memcpy(header.hostname, plan->hostname, sizeof(header.hostname));
@@ -69,7 +76,7 @@ static bool put_plan(int fd, const struct held_plan *plan) {
          put(fd, plan->keep, header.keep_count * sizeof(*plan->keep)) &&
          put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
          put_string(fd, plan->file) && put_strings(fd, plan->argv) && put_strings(fd, plan->env) &&
-         (plan->resolv_conf == NULL || put_string(fd, plan->resolv_conf));
+         put_files(fd, plan);
 }
 
 int plan_write(const struct held_plan *plan) {
@@ -114,6 +121,16 @@ static int *take_numbers(struct rest *rest, uint32_t count) {
   return numbers != NULL && count > 0 && numbers[count - 1] == -1 ? numbers : NULL;
 }
 
+static bool take_files(struct rest *rest, const uint32_t has_file[HELD_FILE_COUNT],
+                       struct held_plan *plan) {
+  for (int i = 0; i < HELD_FILE_COUNT; i++) {
+    if (has_file[i] == 0) continue;
+    plan->files[i] = take_string(rest);
+    if (plan->files[i] == NULL) return false;
+  }
+  return true;
+}
+
 static bool read_plan(struct rest *rest, struct held_plan *plan) {
   struct header header;
   const void *bytes = take(rest, sizeof(header));
@@ -127,9 +144,7 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
   plan->file = take_string(rest);
   plan->argv = take_strings(rest, header.argument_count);
   plan->env = take_strings(rest, header.variable_count);
-  plan->resolv_conf = header.has_resolv_conf != 0 ? take_string(rest) : NULL;
-  bool complete = plan->resolv_conf != NULL || header.has_resolv_conf == 0;
-  if (plan->resolv_conf != NULL) plan->resolv_conf_length = strlen(plan->resolv_conf);
+  bool complete = take_files(rest, header.has_file, plan);
   return complete && plan->keep != NULL && plan->ignore != NULL && plan->file != NULL &&
          plan->argv != NULL && plan->env != NULL;
 }

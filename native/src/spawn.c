@@ -14,7 +14,7 @@
 #include "instance.h"
 #include "process.h"
 
-enum { RESOLV_CONF_MAX = 65536 };
+enum { FILE_MAX = 65536 };
 
 static void free_strings(char **strings) {
   if (strings == NULL) return;
@@ -105,11 +105,12 @@ static int *numbers_property(struct call *call, const char *name) {
   return numbers;
 }
 
+/* NULL for null, and for what is not there. */
 static char *nullable_property(struct call *call, const char *name) {
   napi_valuetype type = napi_undefined;
   napi_value value = property(call, name);
   if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return NULL;
-  return type == napi_null ? NULL : copy_string(call, value);
+  return type == napi_null || type == napi_undefined ? NULL : copy_string(call, value);
 }
 
 static uint32_t id_property(struct call *call, const char *name) {
@@ -141,6 +142,12 @@ static void read_hostname(struct call *call, struct held_plan *plan) {
   }
 }
 
+static char *file_property(struct call *call, const char *name) {
+  char *text = nullable_property(call, name);
+  if (text != NULL && strlen(text) > FILE_MAX) call_fail(call, -E2BIG);
+  return text;
+}
+
 static void read_plan(struct call *call, struct held_plan *plan) {
   plan->file = string_property(call, "file");
   plan->argv = strings_property(call, "argv");
@@ -150,15 +157,14 @@ static void read_plan(struct call *call, struct held_plan *plan) {
   plan->keep = numbers_property(call, "keep");
   plan->ignore = numbers_property(call, "ignore");
   read_hostname(call, plan);
-  plan->resolv_conf = nullable_property(call, "resolvConf");
-  if (plan->resolv_conf == NULL) return;
-  plan->resolv_conf_length = strlen(plan->resolv_conf);
-  if (plan->resolv_conf_length > RESOLV_CONF_MAX) call_fail(call, -E2BIG);
+  plan->files[HELD_RESOLV_CONF] = file_property(call, "resolvConf");
+  plan->files[HELD_HOSTS] = file_property(call, "hosts");
+  plan->files[HELD_HOSTNAME] = file_property(call, "hostnameFile");
 }
 
 static void free_plan(struct held_plan *plan) {
   free((char *)plan->file);
-  free((char *)plan->resolv_conf);
+  for (int i = 0; i < HELD_FILE_COUNT; i++) free((char *)plan->files[i]);
   free_strings(plan->argv);
   free_strings(plan->env);
   free(plan->keep);

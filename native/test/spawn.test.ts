@@ -85,6 +85,17 @@ test("it has a resolv.conf of its own, and only it", async () => {
   expect(still).toBe(before);
 });
 
+test("it has hosts and hostname of its own, each only if it was given", async () => {
+  const files = { resolvConf: "resolv\n", hosts: "hosts\n", hostnameFile: "name\n" };
+  const script = "cat /etc/resolv.conf /etc/hosts /etc/hostname; pwd";
+  expect(await outcome(script, files)).toMatchObject({ text: "resolv\nhosts\nname\n/\n" });
+  const [host] = await subject.run(({ require }) => [
+    (require("node:fs") as typeof import("node:fs")).readFileSync("/etc/hosts", "utf8"),
+  ]);
+  const one = await outcome("cat /etc/resolv.conf /etc/hosts", { resolvConf: "resolv\n" });
+  expect(one).toMatchObject({ text: `resolv\n${host}` });
+});
+
 test("a resolv.conf can cover a symbolic link, and its length is bounded", async () => {
   const linked = Subject.start({
     inside: `mount -t tmpfs none /etc; mkdir /etc/run

@@ -8,6 +8,7 @@ import type { ApiSocketOption } from "./api-socket.js";
 import { type ControlOptions, type ControlRequest, controlCommands } from "./control-commands.js";
 import { type NetworkMode, parseNetworkMode } from "./join-option.js";
 import type { LogOptions } from "./logging.js";
+import { refuseIneffective } from "./mode-options.js";
 import { type DaemonRequest, type DaemonRunConfig, networkCommands } from "./network-commands.js";
 import { type NetworkOptions, slipwayNetwork, slirp4netnsNetwork } from "./network-options.js";
 import {
@@ -221,16 +222,18 @@ function runCommand(ask: Ask): Command {
     .addOption(option.ip)
     .addOption(option.macAddress)
     .addOption(option.alias)
-    .action((command: [string, ...string[]], raw: unknown) => {
+    .action((command: [string, ...string[]], raw: unknown, self: Command) => {
       const options = check(runOptions, raw);
       const { tap, keepId, stats, pcap, sandbox, dnsOption: resolverOptions } = options;
       const publish = publishOptions(options);
       const network = slipwayNetwork(options);
+      const mode = parseNetworkMode(options.network, options);
+      refuseIneffective(mode.kind, self);
       ask({
         kind: "run",
         config: {
           ...{ network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command },
-          mode: parseNetworkMode(options.network, options),
+          mode,
           name: options.name,
           hostname: options.hostname,
           log: logOptions(options),

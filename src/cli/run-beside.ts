@@ -1,13 +1,14 @@
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setLoopbackUp } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
+import { namespaceId } from "../protocol/namespaces.js";
 import { places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { accompany } from "./jobs.js";
-import { guestEnvironment, namespaceOf, spawnHeld } from "./spawn.js";
+import { guestEnvironment, namespaceOf, type SpawnRequest, spawnHeld } from "./spawn.js";
 
 type Command = readonly [file: string, ...args: string[]];
 
@@ -22,11 +23,10 @@ export function runOnHost(command: Command): never {
 
 /** `run --network none`: COMMAND in namespaces of its own, where there is lo, up, and nothing else. */
 export function runIsolated(
-  command: Command,
-  keepId: boolean,
+  what: Omit<SpawnRequest, "resolvConf">,
   onExecuteFailure: (errno: number) => never,
 ): void {
-  const child = spawnHeld({ command, keepId, resolvConf: "" });
+  const child = spawnHeld({ ...what, resolvConf: "" });
   setLoopbackUp(namespaceOf(child));
   const loop = new Loop();
   loop.start();
@@ -42,20 +42,17 @@ export function runIsolated(
 export async function runBeside(target: string, command: Command): Promise<never> {
   const nsenter = findProgram("nsenter");
   if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
-  const where = target.includes("/")
-    ? [`--net=${target}`]
-    : [
-        "--target",
-        `${await pidOf(target)}`,
-        "--user",
-        "--mount",
-        "--net",
-        "--preserve-credentials",
-      ];
+  const place = await placeOf(target);
+  const where =
+    typeof place === "string"
+      ? [`--net=${place}`]
+      : ["--target", `${place}`, "--user", "--mount", "--net", "--preserve-credentials"];
   return become(nsenter, ["nsenter", ...where, "--", ...command]);
 }
 
-async function pidOf(target: string): Promise<number> {
+/** A process whose namespaces are meant; or the file of a network namespace that has none. */
+async function placeOf(target: string): Promise<number | string> {
+  if (target.includes("/")) return target;
   if (/^\d+$/.test(target)) return existing(Number(target));
   const loop = new Loop();
   loop.start();
@@ -63,9 +60,38 @@ async function pidOf(target: string): Promise<number> {
   const members = await session.request("member.list", {});
   session.close();
   loop.stop();
-  const pid = members.find(({ name, id }) => name === target || id.startsWith(target))?.pid ?? null;
+  const member = members.find(({ name, id }) => name === target || id.startsWith(target));
+  if (member === undefined) {
+    throw new UserError(`there is no member ${target}: slipway ps shows those that are`);
+  }
+  const { pid, netns } = member;
   if (pid !== null) return pid;
-  throw new UserError(`there is no member ${target}: slipway ps shows those that are`);
+  if (netns !== null) return processIn(netns) ?? netns;
+  throw new UserError(`member ${target} has no namespace yet: try again`);
+}
+
+/** A process of a namespace, so that its other namespaces are known, too; null when there is none. */
+function processIn(netns: string): number | null {
+  const wanted = idOf(netns);
+  const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && isIn(name, wanted));
+  return pid === undefined ? null : Number(pid);
+}
+
+function idOf(netns: string): string {
+  try {
+    return namespaceId(netns);
+  } catch {
+    throw new UserError(`${netns} is not seen from here: name a process of that namespace`);
+  }
+}
+
+function isIn(pid: string, wanted: string): boolean {
+  try {
+    return namespaceId(`/proc/${pid}/ns/net`) === wanted;
+  } catch {
+    // It is another user's, or has ended.
+    return false;
+  }
 }
 
 function existing(pid: number): number {

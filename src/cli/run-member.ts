@@ -12,6 +12,7 @@ import { namespaceRef } from "../protocol/namespaces.js";
 import { type Places, places } from "../protocol/places.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
+import { hostsFile } from "./hosts-file.js";
 import { accompany } from "./jobs.js";
 import { guestResolvConf, RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
@@ -50,12 +51,9 @@ export async function runMember(run: MemberRun): Promise<void> {
   const given = await membership.join();
   const resolvConf = resolvConfFor(run, given);
   // As docker has it: a container knows itself by the name by which others find it.
-  const child = spawnHeld({
-    command,
-    keepId,
-    resolvConf,
-    hostname: run.join.hostname ?? given.name,
-  });
+  const hostname = run.join.hostname ?? given.name;
+  const hosts = hostsFor(run, given, hostname);
+  const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   accompany(child, (status) => process.exit(status));
   const result = native.releaseSpawned(child.control);
@@ -185,6 +183,19 @@ function resolvConfFor(run: MemberRun, { ports }: GivenMember): string {
     "ndots:0",
     ...run.resolverOptions,
   ]);
+}
+
+/** As docker's: what was given by --add-host, then the member itself, by its hostname and its name. */
+function hostsFor(run: MemberRun, { name, ports }: GivenMember, hostname: string): string {
+  const given = (run.join.hosts ?? []).map((record) => {
+    const [host = "", address = ""] = record.split("=");
+    return { address, names: [host] };
+  });
+  const names = [...new Set([hostname, name])];
+  const own = ports.flatMap(({ addresses }) =>
+    addresses.map(({ address }) => ({ address, names })),
+  );
+  return hostsFile([...given, ...own]);
 }
 
 /** MAXNS of resolv.h. */

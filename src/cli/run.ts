@@ -4,9 +4,8 @@ import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
-import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import { DEFAULT_PREFIX, type GuestConfig } from "../base/plan.js";
+import type { GuestConfig } from "../base/plan.js";
 import { Loop } from "../loop.js";
 import type { PortSpec } from "../protocol/messages.js";
 import { ResolvConf } from "../service/resolvconf.js";
@@ -47,41 +46,17 @@ export async function run(options: RunConfig): Promise<void> {
   else await runElsewhere(options, mode);
 }
 
-/** What the network decides, or the daemon does not do yet: nobody shall believe that it holds. */
-function refuseIneffective({ network, publish, pcap, stats }: RunConfig): void {
-  const given: readonly (readonly [option: string, isGiven: boolean])[] = [
-    ["--publish-to-loopback", publish.toLoopback],
-    ["--pcap", pcap !== null],
-    ["--stats", stats],
-    ["--disable-dns", network.dns === null],
-    ["--outbound-addr", network.outbound[4] !== null || network.outbound[6] !== null],
-    ["--udp-filtering", network.udpFiltering !== "endpoint"],
-    ["--cidr", !network.ipv4.prefix.address.equals(DEFAULT_PREFIX[4].address)],
-    ["--ipv6-cidr", network.ipv6.when === "always"],
-  ];
-  const [found] = given.filter(([, isGiven]) => isGiven).map(([option]) => option);
-  if (found === undefined) return;
-  throw new UserError(
-    `${found} has no effect on a network: leave it out, or see slipway network create`,
-  );
-}
-
 /** Where there is no network of ours. */
 async function runElsewhere(
-  { command, keepId, publish }: RunConfig,
+  { command, keepId, hostname }: RunConfig,
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
 ): Promise<void> {
-  if (publish.ports.length > 0 || publish.auto !== null) {
-    throw new UserError(
-      `--publish has nothing to publish with --network ${mode.kind}: leave it out`,
-    );
-  }
   const { runBeside, runIsolated, runOnHost } = await import("./run-beside.js");
   switch (mode.kind) {
     case "host":
       return runOnHost(command);
     case "none":
-      return runIsolated(command, keepId, (errno) =>
+      return runIsolated({ command, keepId, hostname }, (errno) =>
         failToExecute(command[0], errno, isMissing(command[0])),
       );
     case "container":
@@ -92,7 +67,6 @@ async function runElsewhere(
 /** The daemon serves the command; this process accompanies it. */
 async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Promise<void> {
   const { network, name, keepId, publish, resolverOptions, command } = options;
-  refuseIneffective(options);
   const { servers = [], search = [], records = [] } = network.dns ?? {};
   const hosts = records.map((record) => `${record.name}=${record.address}`);
   const { hostLoopback } = network;

@@ -18,6 +18,8 @@ export interface SpawnRequest {
   readonly keepId: boolean;
   /** Text of its /etc/resolv.conf. */
   readonly resolvConf: string;
+  /** Text of its /etc/hosts; absent or null: the host's. */
+  readonly hosts?: string | null;
   /** Its hostname; absent or null: the host's. */
   readonly hostname?: string | null;
 }
@@ -33,6 +35,7 @@ export function spawnHeld({
   command,
   keepId,
   resolvConf,
+  hosts = null,
   hostname = null,
 }: SpawnRequest): HeldChild {
   const { uid, gid } = effectiveIds();
@@ -45,7 +48,9 @@ export function spawnHeld({
     insideUid: keepId ? uid : 0,
     insideGid: keepId ? gid : 0,
     resolvConf,
+    hosts,
     hostname,
+    hostnameFile: hostname === null ? null : `${hostname}\n`,
     keep: inheritedDescriptors(),
     ignore: ignoredSignals(),
   });

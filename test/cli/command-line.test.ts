@@ -323,3 +323,42 @@ describe("what is refused, in one line with the mend", () => {
     expect(error.exitStatus).toBe(name === "slirp4netns" ? 1 : 2);
   });
 });
+
+describe("slipway run --network refuses what means nothing there", () => {
+  const elsewhere = "leave it out";
+  const network = "leave it out, or see slipway network create";
+  test.for([
+    ["web", ["--memory", "32M"], `--memory has no effect on a network: ${network}`],
+    // As much as the default: it was asked for, and would not hold.
+    ["web", ["--mtu", "1500"], `--mtu has no effect on a network: ${network}`],
+    ["web", ["--max-flows", "5"], `--max-flows has no effect on a network: ${network}`],
+    ["web", ["--no-ipv6"], `--no-ipv6 has no effect on a network: ${network}`],
+    ["web", ["--no-api-socket"], `--no-api-socket has no effect on a network: ${network}`],
+    ["web", ["--api-socket", "x"], `--api-socket has no effect on a network: ${network}`],
+    ["web", ["--tap", "tap7"], `--tap has no effect on a network: ${network}`],
+    ["host", ["--publish", "8080:80"], `--publish has no effect with --network host: ${elsewhere}`],
+    [
+      "none",
+      ["--add-host", "a=192.0.2.1"],
+      `--add-host has no effect with --network none: ${elsewhere}`,
+    ],
+    [
+      "container:x",
+      ["--hostname", "h"],
+      `--hostname has no effect with --network container: ${elsewhere}`,
+    ],
+    ["slirp", ["--name", "db"], `--name has no effect with --network slirp: ${elsewhere}`],
+  ] as const)("%s %j", ([mode, options, sentence]) => {
+    const error = refusal("slipway", "run", "--network", mode, ...options, "--", "true");
+    expect([error.exitStatus, error.message]).toEqual([2, sentence]);
+  });
+
+  test("and takes the rest", () => {
+    const { mode, hostname } = parseRun(
+      ...["--network", "web", "--name", "db", "--hostname", "box", "--dns", "192.0.2.1", "-P"],
+      ...["--keep-id", "--host-loopback", "--log-level", "info", "--", "true", "--memory", "1"],
+    );
+    expect([mode.kind, hostname]).toEqual(["networks", "box"]);
+    expect(parseRun("--network", "none", "--hostname", "box", "--", "true").hostname).toBe("box");
+  });
+});

@@ -243,6 +243,28 @@ describe("slipway run --network", () => {
     expect(await inside("--hostname", "alone")).toBe("alone\n");
   });
 
+  test("has hosts and hostname as docker writes them", async ({ user, lab }) => {
+    await user.ok("network", "create", "files", "--subnet", "10.90.8.0/24", "--ipv6");
+    const before = await lab.host.user.output(["cat", "/etc/hosts"]);
+    const options = ["--name", "me", "--hostname", "box.example", "--ip", "10.90.8.9"];
+    const text = await user.ok(
+      ...["run", "--network", "files", "--network", "bridge", ...options],
+      ...["--add-host", "peer=192.0.2.7", "--", "sh", "-c"],
+      "cat /etc/hosts /etc/hostname; ip -o address show scope global | grep -o 'inet6* [^/]*'",
+    );
+    const own = [...text.matchAll(/inet6? (\S+)/g)].map(([, address]) => address);
+    expect(own).toHaveLength(4);
+    const [hosts, rest] = text.split("box.example\ninet");
+    expect(rest).toBeDefined();
+    const lines = hosts.trim().split("\n");
+    expect(lines).toContain("127.0.0.1\tlocalhost");
+    expect(lines).toContain("::1\tlocalhost ip6-localhost ip6-loopback");
+    expect(lines).toContain("192.0.2.7\tpeer");
+    for (const address of own) expect(lines).toContain(`${address}\tbox.example me`);
+    expect(lines).toHaveLength(6 + 1 + own.length);
+    expect(await lab.host.user.output(["cat", "/etc/hosts"])).toBe(before);
+  });
+
   test("gives the status of the command, and what it sent last arrives", async ({ user, lab }) => {
     const listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
@@ -289,6 +311,13 @@ describe("slipway run --network of other kinds", () => {
     }
     expect(await user.refusal("run", "--network", "container:nobody", "--", ...net)).toContain(
       "there is no member nobody",
+    );
+    // One that was connected by a file is found by a process in it.
+    const other = await lab.host.namespace();
+    const path = `/proc/${other.pid}/ns/net`;
+    await user.ok("network", "connect", "joint", path, "--name", "by-file");
+    expect(await user.ok("run", "--network", "container:by-file", "--", ...net)).toBe(
+      await other.output(net),
     );
     // A file alone tells no user namespace: root's rights over it are needed.
     const file = `/proc/${namespace.pid}/ns/net`;
