@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -17,6 +18,8 @@ enum {
   START_MS = 10000,     /* what ends by itself sooner could not start, however slow the machine */
   AT_WORK_MS = 1000,    /* one that was killed after so long was at work */
   MOST_FAILURES = 5,    /* in a row, of those that were not */
+  LISTEN_FDS_START = 3,
+  MOST_LISTENERS = 1024,
 };
 
 static volatile sig_atomic_t daemon_pid;
@@ -31,9 +34,28 @@ static void pass_signals(void) {
   sigaction(SIGINT, &action, NULL);
 }
 
-/* Whoever reads the other end of what the caller left open waits for the daemon, not for us. */
-static void drop_descriptors(void) {
-  syscall(SYS_close_range, 3, UINT_MAX, 0);
+/* How many sockets a service manager has handed us, from LISTEN_FDS_START on: sd_listen_fds(3). */
+static unsigned listener_count(void) {
+  const char *pid = getenv("LISTEN_PID");
+  const char *count = getenv("LISTEN_FDS");
+  if (pid == NULL || count == NULL || atoi(pid) != getpid()) return 0;
+  int number = atoi(count);
+  return number > 0 && number <= MOST_LISTENERS ? (unsigned)number : 0;
+}
+
+/* They are for the daemon, which looks whether it is meant. */
+static void hand_listeners_on(void) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", getpid());
+  setenv("LISTEN_PID", text, 1);
+}
+
+/*
+ * Whoever reads the other end of what the caller left open waits for the daemon, not for us. Sockets that
+ * listen stay: the next daemon is to have them, and until then clients wait.
+ */
+static void drop_descriptors(unsigned listeners) {
+  syscall(SYS_close_range, LISTEN_FDS_START + listeners, UINT_MAX, 0);
 }
 
 static int wait_for_end(pid_t pid) {
@@ -56,6 +78,7 @@ static bool is_final(int status, int64_t lived_ms) {
 
 void supervise_daemon(void) {
   int failures = 0;
+  unsigned listeners = listener_count();
   for (bool again = false;; again = true) {
     int64_t started = now_ms();
     pid_t pid = fork();
@@ -63,12 +86,13 @@ void supervise_daemon(void) {
     if (pid == 0) {
       /* A service manager that kills us means it. */
       prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (listeners > 0) hand_listeners_on();
       if (again) setenv("SLIPWAY_RESTARTED", "1", 1);
       return;
     }
     daemon_pid = pid;
     pass_signals();
-    drop_descriptors();
+    drop_descriptors(listeners);
     int status = wait_for_end(pid);
     int64_t lived_ms = now_ms() - started;
     failures = lived_ms >= AT_WORK_MS ? 0 : failures + 1;

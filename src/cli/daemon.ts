@@ -16,6 +16,7 @@ import { adoptInherited } from "./inherited.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { publishListening, publishPort } from "./publish.js";
 import { type PublishOption, parsePublish } from "./publish-option.js";
+import { inheritedListener, ServiceManager } from "./service-manager.js";
 import { SharedGuests } from "./shared-guests.js";
 
 const READY = Buffer.from("1");
@@ -44,19 +45,23 @@ export function runDaemon({ readyFd }: DaemonRunConfig): void {
 function serve(): void {
   const loop = new Loop();
   const at = places();
+  const manager = new ServiceManager(process.env);
   const stop = (): void => {
+    manager.tell("STOPPING=1");
     daemon.close();
     shared.close();
     loop.stop();
     process.exit(0);
   };
-  const daemon = new Daemon({ loop, places: at, publish, reopen, onStop: stop });
+  const listener = inheritedListener(process.env);
+  const daemon = new Daemon({ loop, places: at, listener, publish, reopen, onStop: stop });
   const shared = new SharedGuests(at.launchers, loop);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);
   loop.start();
   lockDown(at);
+  manager.tell("READY=1");
 }
 
 /** What the daemon is left with: files of the system to read, and its own. */

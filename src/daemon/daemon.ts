@@ -29,6 +29,8 @@ const RESOLV_CONF = "/etc/resolv.conf";
 export interface DaemonContext {
   readonly loop: Loop;
   readonly places: Places;
+  /** A socket that listens already, the service manager's; null: at its place. */
+  readonly listener: number | null;
   /**
    * Publishes ports of a guest, as `--publish` writes them.
    * @param listening a socket that tells what listens in its namespace, closed with the guest; or null
@@ -78,7 +80,7 @@ export class Daemon implements Methods {
     });
     this.#restore(state);
     this.#isRestoring = false;
-    this.#server = new Server(places.socket, loop, this);
+    this.#server = new Server(places.socket, context.listener, loop, this);
   }
 
   close(): void {

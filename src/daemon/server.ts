@@ -50,30 +50,31 @@ export interface Methods {
 
 /** Takes requests at a socket for as long as the process runs. */
 export class Server {
-  readonly #path: string;
+  /** Of the socket that is ours to remove; null: it is the service manager's. */
+  readonly #path: string | null;
   readonly #listener: number;
+  /** One that we have not made may block: as many clients are taken as it was told that there are. */
+  readonly #acceptBatch: number;
   readonly #watcher: Watcher;
   readonly #methods: Methods;
   readonly #sockets = new Set<LineSocket>();
 
   /**
    * Whoever has the lock may remove a socket that is there: nobody listens on it.
+   * @param listener one that listens already, and becomes ours; null: one is made at `path`
    * @throws UserError
    */
-  constructor(path: string, watcher: Watcher, methods: Methods) {
-    this.#path = path;
+  constructor(path: string, listener: number | null, watcher: Watcher, methods: Methods) {
+    this.#path = listener === null ? path : null;
     this.#watcher = watcher;
     this.#methods = methods;
-    removeQuietly(path);
-    const before = process.umask(UMASK);
-    this.#listener = listenLocal(path, Socket.Stream, BACKLOG);
-    process.umask(before);
-    if (this.#listener < 0) throw new UserError(`socket ${path}: ${sentenceOf(-this.#listener)}`);
+    this.#listener = listener ?? listenAt(path);
+    this.#acceptBatch = listener === null ? ACCEPT_BATCH : 1;
     watcher.watch(this.#listener, Epoll.In, () => this.#accept());
   }
 
   close(): void {
-    removeQuietly(this.#path);
+    if (this.#path !== null) removeQuietly(this.#path);
     this.#watcher.unwatch(this.#listener);
     native.close(this.#listener);
     for (const socket of this.#sockets) {
@@ -83,7 +84,7 @@ export class Server {
   }
 
   #accept(): void {
-    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+    for (let count = 0; count < this.#acceptBatch; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) return;
       // #syscalls daemon: getsockopt(1=SOL_SOCKET;2=SO_PEERCRED)
@@ -136,6 +137,15 @@ export class Server {
       if (!isPassed && passed !== null) native.close(passed);
     }
   }
+}
+
+function listenAt(path: string): number {
+  removeQuietly(path);
+  const before = process.umask(UMASK);
+  const listener = listenLocal(path, Socket.Stream, BACKLOG);
+  process.umask(before);
+  if (listener >= 0) return listener;
+  throw new UserError(`socket ${path}: ${sentenceOf(-listener)}`);
 }
 
 /** The user himself, and root, who may do anything in his name. */

@@ -34,6 +34,21 @@ export function connectLocal(path: string): number {
   return closedOnError(fd, native.connect(fd, nameMemory, 0, length));
 }
 
+/**
+ * A datagram socket connected to that of a service manager (sd_notify(3)).
+ * @param path of its file; or, after an @, its name in the abstract namespace (unix(7))
+ * @returns the socket, or a negative errno
+ */
+export function connectNotifier(path: string): number {
+  const length = writeName(path);
+  if (length < 0) return length;
+  const isAbstract = path.startsWith("@");
+  if (isAbstract) name[PATH_OFFSET] = 0;
+  const fd = native.socket(Socket.Local, Socket.Datagram, 0);
+  if (fd < 0) return fd;
+  return closedOnError(fd, native.connect(fd, nameMemory, 0, isAbstract ? length - 1 : length));
+}
+
 /** The next client of a listening socket. @returns a negative errno when there is none */
 export function acceptLocal(listener: number): number {
   return native.accept(listener, nameMemory, 0, name.length);
