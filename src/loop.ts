@@ -38,6 +38,9 @@ const LAST_WORDS = Buffer.from(
   `slipway: nothing has been relayed for ${WAKE_LIMIT} s of processor time, a fault of ours: ended\n`,
 );
 
+/** For so long after another guest has wanted something guests share the loop, in ms. */
+const SHARED = 100;
+
 /** So often within so many ms a guest's stack may fail and is made anew. */
 const FAULTS_MOST = 3;
 const FAULT_MEMORY = 60_000;
@@ -91,6 +94,11 @@ export class Loop {
   #smallWakes = 0;
   /** Wake-ups since a frame crossed from one member to another. */
   #wakesSinceSwitched = 0;
+  /** The index of the last event's guest, and when that was another one than the time before, in ms. */
+  #lastGuest = -1;
+  #sharedAt = Number.NEGATIVE_INFINITY;
+  /** Guests whose TAPs are read when the others have had theirs. */
+  readonly #heavy: Served[] = [];
   /** Bytes that crossed so in this wake-up. */
   #switched = 0;
   #wakes = 0;
@@ -237,10 +245,19 @@ export class Loop {
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
+    this.#readHeavy(now);
     const next = this.#turn(now);
     for (const id of this.#endedWatcherIds) this.#freeWatcherIds.push(id);
     this.#endedWatcherIds.length = 0;
     return next;
+  }
+
+  #readHeavy(now: number): void {
+    for (const served of this.#heavy) {
+      // An event of this wake-up may have ended it.
+      if (served.fault === null && this.#served.includes(served)) this.#onTap(served, now);
+    }
+    this.#heavy.length = 0;
   }
 
   #onEvent(token: number, events: number, now: number): void {
@@ -253,12 +270,15 @@ export class Loop {
     }
     const served = this.#served[guestOf(token)];
     if (served === undefined || served.fault !== null) return;
+    if (guestOf(token) !== this.#lastGuest) this.#sharedAt = now;
+    this.#lastGuest = guestOf(token);
+    if (kind === TokenKind.Tap) {
+      if (served.guest.isHeavy) this.#heavy.push(served);
+      else this.#onTap(served, now);
+      return;
+    }
+    served.dueAt = now;
     try {
-      if (kind === TokenKind.Tap) {
-        this.#onTap(served, now);
-        return;
-      }
-      served.dueAt = now;
       this.#onGuestEvent(served, kind, token, events, now);
     } catch (error) {
       this.#onFault(served, error, now);
@@ -296,12 +316,20 @@ export class Loop {
   }
 
   /**
-   * What was for other members alone asks nothing of the guest itself: its turn would be a third of
-   * what a frame costs (measured). A deleted TAP reports an error for ever: the guest ends.
+   * What was for other members alone asks nothing of the guest itself. A deleted TAP reports an error
+   * for ever: the guest ends.
    */
   #onTap(served: Served, now: number): void {
+    try {
+      this.#readTap(served, now);
+    } catch (error) {
+      this.#onFault(served, error, now);
+    }
+  }
+
+  #readTap(served: Served, now: number): void {
     const { guest, onGone } = served;
-    const result = guest.onTap(now);
+    const result = guest.onTap(now, now - this.#sharedAt < SHARED);
     this.#switched += guest.takeSwitched();
     if (result > 0) served.dueAt = now;
     if (result >= 0 || !isGone(-result)) return;

@@ -62,7 +62,7 @@ describe("a guest whose TAP says anything", () => {
     for (const each of frames) {
       expect(native.writeBytes(far, each)).toBe(each.length);
       now += 1;
-      guest.onTap(now);
+      guest.onTap(now, false);
       guest.turn(now);
       while (native.readBytes(far, answer) > 0) answers += 1;
     }
