@@ -1,3 +1,4 @@
+import type { Namespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
@@ -109,6 +110,41 @@ describe("a member is refused, and leaves nothing", () => {
     });
   });
 
+  test("whose process ends while it is being connected", async ({ user, lab }) => {
+    await resident(user);
+    const before = await user.inspect("web");
+    const join = (pid: number) =>
+      say(user, "member.join", {
+        namespace: { netns: `/proc/${pid}/ns/net`, id: `gone ${pid}`, pid },
+        ...{ stays: true, name: "brief", ports: [{ network: "web" }] },
+      });
+    // Before the daemon has looked at it.
+    const dead = await lab.host.namespace();
+    await dead.release();
+    expect(await join(dead.pid)).toContain(
+      `process ${dead.pid} has ended while it was being connected`,
+    );
+    expect(await user.inspect("web")).toEqual(before);
+    // Between its place and its interface.
+    const dying = await lab.host.namespace();
+    expect(await join(dying.pid)).toContain('"name":"brief"');
+    expect(await user.inspect("web")).not.toEqual(before);
+    await dying.release();
+    await eventually(async () => expect(await user.inspect("web")).toEqual(before));
+    const late = { member: "brief", network: "web", ifname: "eth0" };
+    expect(await say(user, "member.attach", late)).toMatch(/no TAP came along|no member brief/);
+    // At any time, by the command.
+    for (let delayMs = 0; delayMs < 200; delayMs += 40) {
+      const namespace = await lab.host.namespace();
+      const connecting = user.command("network", "connect", "web", `${namespace.pid}`);
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await namespace.release();
+      const { code, stderr } = await connecting;
+      expect(`${code} ${stderr}`).toMatch(/^(0 |1 slipway: (?!internal error)[^\n]+\n)$/);
+      await eventually(async () => expect(await user.inspect("web")).toEqual(before));
+    }
+  });
+
   test("whose namespace has an interface of that name", async ({ user }) => {
     const { namespace } = await resident(user);
     await user.ok("network", "create", "second");
@@ -129,13 +165,7 @@ describe("the daemon", () => {
   });
 
   test("tells a client of another version what to do", async ({ user, lab }) => {
-    const say = (line: string) =>
-      lab.host.user.output(
-        ["socat", "-t30", "-", `UNIX-CONNECT:${user.directory}/daemon/api.sock`],
-        {
-          input: `${line}\n`,
-        },
-      );
+    const say = (line: string) => sayLine(lab.host.user, user, line);
     expect(await say('{"v":99,"method":"status"}')).toContain(
       "the daemon speaks version 1 of its protocol, this command 99: slipway daemon stop",
     );
@@ -161,6 +191,38 @@ describe("the daemon", () => {
       env: { ...user.env, XDG_RUNTIME_DIR: open },
     });
     expect(outcome.stderr).toContain("is open to other users: chown it to you, and chmod 0700");
+  });
+
+  test("speaks to no other user, nor do commands to another's", async ({ user, lab }) => {
+    // Root would be permitted.
+    const stranger = lab.host.root.behind(
+      lab.host.stage.privileged ? ["setpriv", "--reuid=61002", "--clear-groups", "--"] : [],
+    );
+    const socket = `${user.directory}/daemon/api.sock`;
+    const status = '{"v":1,"method":"status"}';
+    const open = [user.directory, `${user.directory}/daemon`, `${user.directory}/..`].join(" ");
+    await lab.host.user.shell(`chmod 0666 ${socket}; chmod 0711 ${open}`);
+    expect(await sayLine(lab.host.user, user, status)).toContain('"result"');
+    const { stdout } = await stranger.run(["socat", "-t30", "-", `UNIX-CONNECT:${socket}`], {
+      input: `${status}\n`,
+    });
+    expect(stdout).toBe("");
+    await lab.host.user.shell(`chmod 0600 ${socket}; chmod 0700 ${open}`);
+
+    const home = `${user.directory}/trap`;
+    const trap = `${lab.directory}/trap.sock`;
+    stranger.spawn(["socat", `UNIX-LISTEN:${trap},mode=0666,fork`, "SYSTEM:cat > /dev/null"]);
+    await eventually(() => lab.host.user.output(["test", "-S", trap]));
+    await lab.host.user.shell(`
+      mkdir -m 0700 ${home} ${home}/slipway ${home}/slipway/daemon
+      ln -s ${trap} ${home}/slipway/daemon/api.sock
+    `);
+    const outcome = await lab.host.user.run([lab.host.slipwayPath, "ps"], {
+      env: { XDG_RUNTIME_DIR: home, XDG_STATE_HOME: home },
+    });
+    expect(`${outcome.code} ${outcome.stderr}`).toContain(
+      "is another user's: set XDG_RUNTIME_DIR to a directory of yours",
+    );
   });
 
   test("says when its socket's path is too long", async ({ user, lab }) => {
@@ -206,6 +268,16 @@ describe("the daemon", () => {
     expect(files).toMatch(/state\.json\.damaged-\d+/);
   });
 });
+
+/** Sends a line to the daemon; its answer. */
+function sayLine(from: Namespace, user: DaemonUser, line: string): Promise<string> {
+  const socket = `UNIX-CONNECT:${user.directory}/daemon/api.sock`;
+  return from.output(["socat", "-t30", "-", socket], { input: `${line}\n` });
+}
+
+function say(user: DaemonUser, method: string, params: object): Promise<string> {
+  return sayLine(user.lab.host.user, user, JSON.stringify({ v: 1, method, params }));
+}
 
 /** A member that has something to lose; made once. */
 async function resident(user: DaemonUser) {
