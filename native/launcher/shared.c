@@ -436,16 +436,20 @@ static void tell_ready(const char *words) {
   close(shared.plan.ready_fd);
 }
 
+/* Waits until the daemon has given back what it had of ours. */
+static void take_leave(void) {
+  limit_waiting(PATIENCE_SECONDS);
+  if (shutdown(shared.daemon, SHUT_WR) < 0) return;
+  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0) continue;
+}
+
 /*
- * Whoever waits for our end finds ports and socket free: so the daemon has its turn first. It also has
- * its copy of the TAP closed first, as the last one to go has to wait while the kernel takes the
- * interface away, 20 ms.
+ * Whoever waits for our end finds ports and socket free. And the daemon's copy of the TAP is not the
+ * last one: that one's close waits while the kernel takes the interface away, 20 ms.
  */
 static _Noreturn void end(int status) {
   remove_api();
-  limit_waiting(PATIENCE_SECONDS);
-  shutdown(shared.daemon, SHUT_WR);
-  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0) continue;
+  take_leave();
   _exit(status);
 }
 
@@ -553,9 +557,11 @@ static void run(const struct agent *agent, const char *words) {
   sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
+/* The process that is started instead will open a TAP of that name. */
 static void undo(void) {
   int *fds[] = {&shared.daemon, &shared.tap, &shared.api, &shared.process};
   remove_api();
+  take_leave();
   for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
     if (*fds[i] >= 0) close(*fds[i]);
   }
