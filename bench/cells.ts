@@ -14,6 +14,8 @@ export type Workload =
   | { readonly kind: "published"; readonly streams: number }
   /** One byte there and back on one connection. */
   | { readonly kind: "transactions" }
+  /** One of these between two members of a network. */
+  | { readonly kind: "members"; readonly load: "bulk" | "transactions" }
   /** The same beside so many bulk streams. */
   | {
       readonly kind: "transactions-under-bulk";
@@ -149,6 +151,15 @@ export function allCells(allowed: readonly string[]): Cell[] {
       title: "connect + close",
       workload: { kind: "connections", exchange: false },
     },
+    ...(["bulk", "transactions"] as const).map(
+      (load): Cell => ({
+        ...base,
+        id: load === "bulk" ? "members-bulk" : "members-rr",
+        title: `member to member, MTU 1500, ${load === "bulk" ? "one stream" : "request/response"}`,
+        workload: { kind: "members", load },
+        mtu: 1500,
+      }),
+    ),
     ...[10, 1000, 5000].map(
       (flows): Cell => ({
         ...base,
@@ -259,6 +270,7 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
       return workload.exchange ? workload : null;
     case "published":
       return { kind: "bulk", direction: "up", streams: workload.streams };
+    case "members":
     case "ready":
     case "idle":
     case "idle-flows":

@@ -1,6 +1,7 @@
 /** One measurement: a cell's workload through one helper, in a fresh namespace. */
 import type { Cell, LoopbackWorkload, Workload } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
+import { createMembers } from "./members.ts";
 import type { Metrics } from "./metrics.ts";
 import { median } from "./stats.ts";
 import {
@@ -47,6 +48,12 @@ export async function measureHelper(
   if (workload.kind === "ready") {
     return await measureReady(workshop, helper, setting, workload.starts);
   }
+  if (workload.kind === "members") {
+    await using bed = await createMembers(workshop, helper, cell);
+    const { load: kind } = workload;
+    const stream = { kind: "bulk", direction: "up", streams: 1 } as const;
+    return await measureIn(bed, kind === "bulk" ? stream : { kind }, durations);
+  }
   if (workload.kind === "published") {
     const publish = { hostPort: await freePort(), guestPort: GUEST_PORT };
     await using bed = await createTestbed(workshop, helper, { ...setting, publish });
@@ -85,7 +92,7 @@ async function measureReady(
 }
 
 /** What needs no more than a testbed of the usual kind. */
-type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" }>;
+type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" | "members" }>;
 
 function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations): Promise<Metrics> {
   switch (workload.kind) {

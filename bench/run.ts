@@ -1,7 +1,7 @@
 /** Alternating rounds: every cell of a round through every helper before the next round begins. */
 import { type Cell, loopbackWorkload } from "./cells.ts";
 import { type Helper, NotAvailable } from "./helpers/helper.ts";
-import { LOOPBACK } from "./helpers/index.ts";
+import { LOOPBACK, SUBJECT } from "./helpers/index.ts";
 import { type Durations, measureHelper, measureLoopback } from "./measure.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outcome, Sample } from "./record.ts";
@@ -60,7 +60,7 @@ function* schedule(workshop: Workshop, plan: Plan): Generator<Measurement> {
     const loopback = oncePerWorkload(workshop, durations);
     for (const cell of cells) {
       for (const helper of helpers) {
-        if (helper.onlyPublished === true && cell.workload.kind !== "published") continue;
+        if (!hasPart(helper, cell)) continue;
         const measure = () => measureHelper(workshop, helper, cell, durations);
         yield { cell, helper: helper.name, round, measure };
       }
@@ -68,6 +68,11 @@ function* schedule(workshop: Workshop, plan: Plan): Generator<Measurement> {
       if (measure !== null) yield { cell, helper: LOOPBACK, round, measure };
     }
   }
+}
+
+function hasPart({ name, part }: Helper, { workload: { kind } }: Cell): boolean {
+  if (kind === "members") return name === SUBJECT || part === "members";
+  return part === undefined || part === kind;
 }
 
 /** Cells with the same reference share one measurement of it in a round. */

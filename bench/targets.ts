@@ -1,4 +1,4 @@
-/** What must be reached: the tables of issues 3 and 5, in one run on one machine, by medians. */
+/** What must be reached: the tables of issues 3, 5 and 7, in one run on one machine, by medians. */
 import type { Cell } from "./cells.ts";
 import type { MetricName } from "./metrics.ts";
 
@@ -70,6 +70,24 @@ export const TARGETS: readonly Target[] = [
     metric: "rate",
     applies: named("rr"),
     bound: { kind: "helper", helper: "slirp4netns", factor: 1 },
+  },
+  {
+    title: "member to member, MTU 1500",
+    metric: "throughput",
+    applies: named("members-bulk"),
+    bound: { kind: "absolute", limit: 8 },
+  },
+  {
+    title: "member to member, MTU 1500",
+    metric: "throughput",
+    applies: named("members-bulk"),
+    bound: { kind: "helper", helper: "veth-plain", factor: 1 },
+  },
+  {
+    title: "member to member, request/response",
+    metric: "rate",
+    applies: named("members-rr"),
+    bound: { kind: "helper", helper: "veth", factor: 0.5 },
   },
   {
     title: "connect + byte + close",

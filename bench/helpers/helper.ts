@@ -29,8 +29,8 @@ export class NotAvailable extends Error {}
 export interface Helper {
   readonly name: string;
   readonly path: string;
-  /** Whether it has a part in cells of published ports alone. */
-  readonly onlyPublished?: boolean;
+  /** The only kind of cell that it has a part in; absent: all but those of members. */
+  readonly part?: "published" | "members";
   /** @throws NotAvailable when it lacks what the options ask for. */
   start(launcher: Launcher, namespace: Namespace, options: HelperOptions): Promise<RunningHelper>;
 }

@@ -6,6 +6,7 @@ import type { Helper } from "./helper.ts";
 import { Pasta } from "./pasta.ts";
 import { RootlessKit } from "./rootlesskit.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
+import { Veth } from "./veth.ts";
 
 /** The one that is measured against the others. */
 export const SUBJECT = "slipway";
@@ -30,6 +31,8 @@ export function findHelpers(
     ["slirp4netns", findProgram("slirp4netns")],
     ["pasta", findProgram("pasta")],
     ["rootlesskit", findProgram("rootlesskit")],
+    [Veth.OFFLOADED, findProgram("ethtool")],
+    [Veth.PLAIN, findProgram("ethtool")],
     ...peers,
   ]);
   const helpers: Helper[] = [];
@@ -43,6 +46,7 @@ export function findHelpers(
 
 /** The program's file name says which command line it takes. */
 function makeHelper(name: string, path: string, socketDirectory: string): Helper {
+  if (basename(path) === "ethtool") return new Veth(name, path);
   if (basename(path).startsWith("pasta")) return new Pasta(name, path);
   if (basename(path).startsWith("rootlesskit")) return new RootlessKit(name, path, socketDirectory);
   return new Slirp4netns(name, path, socketDirectory);

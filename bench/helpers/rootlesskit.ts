@@ -10,7 +10,7 @@ import { type Helper, type HelperOptions, NotAvailable, type RunningHelper } fro
 export class RootlessKit implements Helper {
   readonly name: string;
   readonly path: string;
-  readonly onlyPublished = true;
+  readonly part = "published";
   readonly #directory: string;
 
   /** @param directory where the unprivileged user may make files. */
