@@ -306,7 +306,7 @@ async function shown({ namespace }: Guest, what: readonly string[]): Promise<str
   const text = await namespace.output(["ip", "-oneline", ...what]);
   return text
     .split("\n")
-    .filter((line) => !/ fe80:|multicast|mngtmpaddr|proto ra| expires /.test(line))
+    .filter((line) => !/ fe80:|multicast|mngtmpaddr|proto ra| expires |^fd00::/.test(line))
     .join("\n")
     .replaceAll(/ (link\/ether|permaddr) \S+/g, "")
     .replaceAll(/^(\d+: tap0)/gm, "N: tap0")
