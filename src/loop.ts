@@ -104,6 +104,8 @@ export class Loop {
   #wakes = 0;
   /** Number of the wake-up after which memory is given back; none is while that is waited for. */
   #reclaimAt = 0;
+  /** While a pause is waited for. */
+  #reclaimTimer: NodeJS.Timeout | null = null;
 
   /** How many wake-ups there have been: one number is one wake-up. */
   get wakes(): number {
@@ -182,6 +184,8 @@ export class Loop {
     if (index < 0) return;
     this.#served[index] = undefined;
     guest.close();
+    // V8 does not see how much of it there is, and would not look for it soon: wasm/index.cjs.
+    this.#reclaimWhenQuiet();
   }
 
   /** Calls back on any poll event of a handle: exit-fd, pidfd. @returns 0 or a negative errno */
@@ -228,15 +232,18 @@ export class Loop {
   }
 
   #reclaimWhenQuiet(): void {
+    if (this.#reclaimTimer !== null) return;
     const before = this.#wakes;
-    setTimeout(() => {
+    this.#reclaimTimer = setTimeout(() => {
+      this.#reclaimTimer = null;
       if (this.#wakes !== before) {
         this.#reclaimWhenQuiet();
         return;
       }
       reclaimMemory();
       this.#reclaimAt = before + RECLAIM_WAKES;
-    }, RECLAIM_QUIET).unref();
+    }, RECLAIM_QUIET);
+    this.#reclaimTimer.unref();
   }
 
   #onWake(count: number, now: number): number {
