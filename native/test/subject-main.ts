@@ -33,7 +33,9 @@ const { TUNTAP2_ADDON = "../build/tuntap2.node" } = process.env;
 const addon = require.resolve(TUNTAP2_ADDON);
 const native: Native = require(addon);
 const errno = constants.errno;
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+/** By then what has happened has been told, also when the timer was late: libuv looks at timers first. */
+const sleep = (ms: number) =>
+  new Promise<void>((resolve) => setTimeout(() => setImmediate(resolve), ms));
 
 function memory(size: number) {
   const buffer = new ArrayBuffer(size);
