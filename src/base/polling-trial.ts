@@ -8,7 +8,7 @@ type Phase = "polling" | "sleeping" | "settled";
  * Whether to poll before blocking while frames cross between members. A request wakes two processes
  * beside ours, and what is best hangs on where the scheduler has put them: each on a processor that
  * would fall asleep, polling brings 18 thousand requests a second for 11; all on one, where whoever
- * polls keeps the others from it, 35 for 80 (measured, 2 processors). That cannot be asked, so both
+ * polls keeps the others from it, 30–40 for 55 (measured, 2 processors). That cannot be asked, so both
  * ways are tried in turn, and the one in which wake-ups follow faster stays for a while.
  */
 export class PollingTrial {
