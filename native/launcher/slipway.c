@@ -1,5 +1,5 @@
 /*
- * bin/slipway, and bin/slirp4netns: becomes Node with the bundle. Same pid, same descriptors, no
+ * bin/slipway, bin/slirp4netns and bin/slipway-cni: becomes Node with the bundle. Same pid, same descriptors, no
  * second process: podman and RootlessKit watch, signal and bind to the pid that they started.
  *
  * It does what can't be done once Node runs:
