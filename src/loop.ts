@@ -280,7 +280,7 @@ export class Loop {
     if (guestOf(token) !== this.#lastGuest) this.#sharedAt = now;
     this.#lastGuest = guestOf(token);
     if (kind === TokenKind.Tap) {
-      if (served.guest.isHeavy) this.#heavy.push(served);
+      if (served.guest.isHeavy && this.#isShared(now)) this.#heavy.push(served);
       else this.#onTap(served, now);
       return;
     }
@@ -334,9 +334,13 @@ export class Loop {
     }
   }
 
+  #isShared(now: number): boolean {
+    return now - this.#sharedAt < SHARED;
+  }
+
   #readTap(served: Served, now: number): void {
     const { guest, onGone } = served;
-    const result = guest.onTap(now, now - this.#sharedAt < SHARED);
+    const result = guest.onTap(now, this.#isShared(now));
     this.#switched += guest.takeSwitched();
     if (result > 0) served.dueAt = now;
     if (result >= 0 || !isGone(-result)) return;
