@@ -51,8 +51,8 @@ const median = (values: readonly number[]) =>
 const within = 0.95;
 
 /**
- * The guest's rates against the host's: medians of runs in turn, five, and up to fifteen while they
- * are not within the bound.
+ * The guest's rates against the host's: medians of runs in turn, five, and up to 45 while they are not
+ * within the bound: that of fifteen is off by 4 % one time in three.
  */
 async function alternating(lab: Lab, guest: Agent) {
   const runs = { guest: [] as Rates[], host: [] as Rates[] };
@@ -68,7 +68,7 @@ async function alternating(lab: Lab, guest: Agent) {
     runs.guest.push(await roundTrip(lab, guest));
     const result = { up: compare("up"), down: compare("down") };
     const reached = result.up.ratio >= within && result.down.ratio >= within;
-    if (run >= 15 || (run >= 5 && reached)) return result;
+    if (run >= 45 || (run >= 5 && reached)) return result;
   }
 }
 
