@@ -1,17 +1,7 @@
 import * as v from "valibot";
-import { Address } from "../base/address.js";
+import { address, port } from "../api/arguments.js";
 import type { PublishedRule } from "../flow/published.js";
 
-const address = v.pipe(
-  v.string(),
-  v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
-    const parsed = Address.parse(dataset.value);
-    if (parsed !== null) return parsed;
-    addIssue({ message: `${dataset.value} is not an address` });
-    return NEVER;
-  }),
-);
-const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const rules = v.array(
   v.object({
     id: v.pipe(v.number(), v.integer(), v.minValue(1)),
