@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { Session, SessionEnd } from "../client/session.js";
@@ -14,7 +13,8 @@ import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { hostsFile } from "./hosts-file.js";
 import { accompany } from "./jobs.js";
-import { guestResolvConf, RESOLV_CONF } from "./network.js";
+import { memberResolvConf } from "./member-resolv-conf.js";
+import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
 import { spawnHeld } from "./spawn.js";
 
@@ -174,15 +174,9 @@ class Membership {
   }
 }
 
-/** The gateways are the name servers; names have one label, and are asked for as they are. */
 function resolvConfFor(run: MemberRun, { ports }: GivenMember): string {
   const host = new ResolvConf(RESOLV_CONF);
-  const gateways = ports.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
-  const servers = gateways.map((text) => Address.parse(text)).filter((each) => each !== null);
-  return guestResolvConf(host.text, servers.slice(0, MOST_SERVERS), run.search, [
-    "ndots:0",
-    ...run.resolverOptions,
-  ]);
+  return memberResolvConf(host.text, ports, run.search, run.resolverOptions);
 }
 
 /** As docker's: what was given by --add-host, then the member itself, by its hostname and its name. */
@@ -197,6 +191,3 @@ function hostsFor(run: MemberRun, { name, ports }: GivenMember, hostname: string
   );
   return hostsFile([...given, ...own]);
 }
-
-/** MAXNS of resolv.h. */
-const MOST_SERVERS = 3;

@@ -9,15 +9,11 @@ import {
 } from "node:fs";
 import path from "node:path";
 import * as v from "valibot";
-import { Address } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import type { GivenPort } from "../../protocol/messages.js";
 import { hostsLines } from "../hosts-file.js";
-import { guestResolvConf } from "../network.js";
+import { memberResolvConf } from "../member-resolv-conf.js";
 import type { ContainerState } from "./state.js";
-
-/** MAXNS of resolv.h. */
-const MOST_SERVERS = 3;
 
 const configSchema = v.object({
   root: v.object({ path: v.string() }),
@@ -43,14 +39,12 @@ export function writeNames(
 ): void {
   const { root, mounts } = readConfig(bundle);
   const addresses = ports.flatMap((port) => port.addresses);
-  const gateways = addresses.flatMap(({ gateway }) => Address.parse(gateway) ?? []);
-  const servers = gateways.slice(0, MOST_SERVERS);
   const resolvConf = mounts.find(({ destination }) => destination === "/etc/resolv.conf");
   if (resolvConf === undefined) {
-    writeInRoot(path.resolve(bundle, root.path), resolvConfText("", servers));
+    writeInRoot(path.resolve(bundle, root.path), resolvConfText("", ports));
   } else if (isOwn(resolvConf.source, id, bundle)) {
     const file = path.resolve(bundle, resolvConf.source);
-    writeFileSync(file, resolvConfText(textOf(file), servers));
+    writeFileSync(file, resolvConfText(textOf(file), ports));
   }
   const hosts = mounts.find(({ destination }) => destination === "/etc/hosts");
   if (hosts === undefined || !isOwn(hosts.source, id, bundle)) return;
@@ -58,8 +52,8 @@ export function writeNames(
   appendFileSync(path.resolve(bundle, hosts.source), lines);
 }
 
-function resolvConfText(before: string, servers: readonly Address[]): string {
-  return guestResolvConf(before, servers, [], ["ndots:0"]);
+function resolvConfText(before: string, ports: readonly GivenPort[]): string {
+  return memberResolvConf(before, ports, [], []);
 }
 
 /** Whether what is mounted is the container's own. */

@@ -1,0 +1,23 @@
+import { Address } from "../base/address.js";
+import type { GivenPort } from "../protocol/messages.js";
+import { guestResolvConf } from "./network.js";
+
+/** MAXNS of resolv.h. */
+const MOST_SERVERS = 3;
+
+/**
+ * The resolv.conf of a network's member: its gateways are the name servers, and names have one label and
+ * are asked for as they are.
+ * @param before what it is made from, as guestResolvConf() has it
+ * @param options further lines of options
+ */
+export function memberResolvConf(
+  before: string,
+  ports: readonly GivenPort[],
+  search: readonly string[],
+  options: readonly string[],
+): string {
+  const gateways = ports.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
+  const servers = gateways.flatMap((gateway) => Address.parse(gateway) ?? []);
+  return guestResolvConf(before, servers.slice(0, MOST_SERVERS), search, ["ndots:0", ...options]);
+}
