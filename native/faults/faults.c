@@ -6,6 +6,9 @@
  * so that a test turns faults on and off while the process runs. Each call has its own errnos, those
  * that a kernel short of memory, buffers or descriptors returns, in turn.
  *
+ * TUNTAP2_CONNECT_DELAY is for how many ms each datagram socket waits before it is connected: what
+ * comes between bind and connect comes for certain.
+ *
  * A kernel that says EAGAIN tells when to come again. So a socket that is told a lie has its watch
  * renewed, which reports at once what it is ready for.
  */
@@ -24,6 +27,7 @@
 enum { FDS = 1 << 16 };
 
 static const volatile uint32_t *rate;
+static unsigned connect_delay; /* us */
 
 static struct watched {
   int epoll;
@@ -37,6 +41,8 @@ __attribute__((constructor)) static void map_rate(void) {
   void *mapped = fd < 0 ? MAP_FAILED : mmap(NULL, 4, PROT_READ, MAP_SHARED, fd, 0);
   if (fd >= 0) close(fd);
   if (mapped != MAP_FAILED) rate = mapped;
+  const char *delay = getenv("TUNTAP2_CONNECT_DELAY");
+  if (delay) connect_delay = (unsigned)atoi(delay) * 1000;
 }
 
 static uint32_t next_random(void) {
@@ -105,12 +111,19 @@ WRAP(recvmmsg, int,
 WRAP(shutdown, int, (int fd, int how), (fd, how), -1, ENOBUFS)
 WRAP(getrandom, ssize_t, (void *to, size_t length, unsigned flags), (to, length, flags), -1, EAGAIN)
 
+static bool is_datagram(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
+}
+
 int __real_connect(int fd, const struct sockaddr *name, socklen_t length);
 
 /* Its own, as dissolving a connection needs no memory: what is to end by RST must not end by FIN. */
 int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length);
 int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length) {
   if (name->sa_family != AF_UNSPEC && fails(-1, ERRNOS(ENOBUFS, EAGAIN))) return -1;
+  if (connect_delay > 0 && is_datagram(fd)) usleep(connect_delay);
   return __real_connect(fd, name, length);
 }
 

@@ -55,6 +55,9 @@ export interface DatagramContext {
   readonly errors: IcmpErrors;
 }
 
+/** A published port, as one client asked it. */
+type Port = Pick<Session, "rule" | "asked" | "listener">;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
@@ -179,17 +182,24 @@ export class DatagramRelay {
     const receiver = this.#receiver;
     const received = receiver.receive(fd, RECEIVE_BATCH);
     for (let index = 0; index < received; index += 1) {
-      const mapping = mac === null ? null : this.#sessionFor(fd, rule, receiver, index, mac, now);
-      if (mapping?.session == null) {
-        this.#context.drops.count(
-          mac === null ? DropReason.GuestUnreachable : DropReason.LimitFlows,
-        );
+      if (mac === null) {
+        this.#context.drops.count(DropReason.GuestUnreachable);
         continue;
       }
-      this.#mappings.touch(mapping, now);
-      this.#deliverFrom(mapping, receiver, mapping.session.seen, index, index + 1);
+      const asked = receiver.destinationOf(index) ?? rule.host;
+      this.#deliverPublished({ rule, asked, listener: fd }, receiver, index, mac, now);
     }
     receiver.release();
+  }
+
+  #deliverPublished(port: Port, receiver: Receiver, index: number, mac: Mac, now: number): void {
+    const mapping = this.#sessionFor(port, receiver, index, mac, now);
+    if (mapping?.session == null) {
+      this.#context.drops.count(DropReason.LimitFlows);
+      return;
+    }
+    this.#mappings.touch(mapping, now);
+    this.#deliverFrom(mapping, receiver, mapping.session.seen, index, index + 1);
   }
 
   /** Ends what the clients of a published port have. */
@@ -213,8 +223,9 @@ export class DatagramRelay {
       const most = round === 0 ? KEPT_BUFFERS : RECEIVE_BATCH;
       const received = receiver.receive(mapping.fd, most);
       if (received > 0) this.#deliver(mapping, receiver, received, now);
-      // A pending error is told once and cleared by this very call.
-      if (received < most) break;
+      // A pending error is told once and cleared by this very call. Somebody's stray datagram may have
+      // ended the mapping, to have room for its own.
+      if (received < most || this.#mappings.get(id) !== mapping) break;
     }
     receiver.release();
   }
@@ -292,8 +303,7 @@ export class DatagramRelay {
   }
 
   #sessionFor(
-    listener: number,
-    rule: PublishedRule,
+    { rule, asked, listener }: Port,
     receiver: Receiver,
     index: number,
     mac: Mac,
@@ -303,7 +313,6 @@ export class DatagramRelay {
     const client = receiver.peerOf(index);
     const clientPort = receiver.portOf(index);
     const scope = receiver.scopeOf(index);
-    const asked = receiver.destinationOf(index) ?? rule.host;
     const known = sessions.ofClient({ rule, client, clientPort, scope, asked });
     if (known !== null) return known;
     const local = { address: asked, port: rule.hostPort, scope };
@@ -311,7 +320,7 @@ export class DatagramRelay {
     const fd = openSessionSocket(listener, local, { address: client, port: clientPort, scope });
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
-    const session = this.#sessionOf({ rule, client, clientPort, scope, asked });
+    const session = this.#sessionOf({ rule, client, clientPort, scope, asked, listener });
     return this.#addSession(fd, session, mac, now);
   }
 
@@ -472,8 +481,7 @@ export class DatagramRelay {
   /** As whom a peer appears to the guest; null when it may not be heard. */
   #appearance(mapping: Mapping, peer: Address): Address | null {
     const { route, session } = mapping;
-    // Between bind and connect the session's socket may have heard others.
-    if (session !== null) return peer.equals(session.client) ? session.seen : null;
+    if (session !== null) return session.seen;
     if (route.as === null) return peer.isLoopback || !mapping.admits(peer) ? null : peer;
     return peer.equals(route.to) ? route.as : null;
   }
@@ -481,6 +489,12 @@ export class DatagramRelay {
   #deliver(mapping: Mapping, receiver: Receiver, count: number, now: number): void {
     const { drops } = this.#context;
     for (let index = 0; index < count; ) {
+      const { session } = mapping;
+      if (session !== null && isStray(session, receiver, index)) {
+        this.#deliverPublished(session, receiver, index, mapping.mac, now);
+        index += 1;
+        continue;
+      }
       const source = this.#appearance(mapping, receiver.peerOf(index));
       if (source === null) {
         drops.count(DropReason.PolicyFiltered);
@@ -594,6 +608,14 @@ export class DatagramRelay {
       segmentSize === 0 && trafficClass === control.trafficClass && hopLimit === control.hopLimit
     );
   }
+}
+
+/**
+ * Whether a datagram is of another client than the session's: its socket had the port for itself
+ * before it was connected (openSessionSocket), and what came then is in it.
+ */
+function isStray({ client, clientPort }: Session, receiver: Receiver, index: number): boolean {
+  return receiver.portOf(index) !== clientPort || !receiver.peerOf(index).equals(client);
 }
 
 /** What the guest is told of a send that failed; null for nothing: lost, as on any network. */

@@ -16,7 +16,7 @@ import { Tally } from "./flow-record.js";
 const BATCH = 16;
 const DATAGRAM_SPACE = 65_536;
 /** Calls per turn, so that no session starves another. */
-const ROUNDS = 4;
+export const ROUNDS = 4;
 
 const LAYOUT = { messages: BATCH, pieces: BATCH, control: RECEIVED_CONTROL_SPACE } as const;
 
@@ -72,10 +72,18 @@ export class DatagramBatch {
 
   clientOf(index: number): ScopedEndpoint {
     const name = this.#table.nameAt(index);
-    const family = sockaddrFamily(this.#bytes, name);
-    const address = this.#peers.at(this.#bytes, name + sockaddrAddressOffset(family), family);
     const scope = sockaddrScope(this.#bytes, name);
-    return { address, port: sockaddrPort(this.#bytes, name), scope };
+    return { address: this.#addressAt(name), port: sockaddrPort(this.#bytes, name), scope };
+  }
+
+  isFrom(index: number, { address, port }: ScopedEndpoint): boolean {
+    const name = this.#table.nameAt(index);
+    return sockaddrPort(this.#bytes, name) === port && this.#addressAt(name).equals(address);
+  }
+
+  #addressAt(name: number): Address {
+    const family = sockaddrFamily(this.#bytes, name);
+    return this.#peers.at(this.#bytes, name + sockaddrAddressOffset(family), family);
   }
 
   /** Where the datagram was sent to. */
@@ -89,30 +97,47 @@ export class DatagramBatch {
   }
 }
 
+/** Whose session it is, and which address of the host was asked. */
+interface Ask {
+  readonly client: ScopedEndpoint;
+  readonly asked: Address;
+}
+
+/** Two sockets, the session's from now on. */
+interface Sockets {
+  /** Connected to the client. */
+  readonly outside: number;
+  /** Connected to the guest's server. */
+  readonly inside: number;
+}
+
 /** A client of a published UDP port and the socket that stands for it in the guest. */
 export class LoopbackSession {
   readonly key: string;
-  readonly #batch: DatagramBatch;
-  readonly #outside: number;
-  readonly #inside: number;
+  readonly batch: DatagramBatch;
+  readonly fds: Sockets;
+  readonly asked: Address;
+  readonly #client: ScopedEndpoint;
   readonly since: number;
   readonly toGuest = new Tally();
   readonly fromGuest = new Tally();
   #lastUsed: number;
   #isAnswered = false;
 
-  /** @param outside @param inside connected sockets, the session's from now on */
-  constructor(batch: DatagramBatch, key: string, outside: number, inside: number, now: number) {
+  constructor(
+    batch: DatagramBatch,
+    key: string,
+    fds: Sockets,
+    { client, asked }: Ask,
+    now: number,
+  ) {
     this.key = key;
-    this.#batch = batch;
-    this.#outside = outside;
-    this.#inside = inside;
+    this.batch = batch;
+    this.fds = fds;
+    this.asked = asked;
+    this.#client = client;
     this.since = now;
     this.#lastUsed = now;
-  }
-
-  get fds(): { readonly outside: number; readonly inside: number } {
-    return { outside: this.#outside, inside: this.#inside };
   }
 
   get isAnswered(): boolean {
@@ -127,31 +152,37 @@ export class LoopbackSession {
     return this.#lastUsed;
   }
 
-  /** Passes on what was received for it by another socket. */
-  deliver(index: number, now: number): void {
-    this.#lastUsed = now;
-    this.#batch.send(this.#inside, index, 1, this.toGuest);
+  /** How many of the first datagrams of the batch, out of `received`, are its client's. */
+  countOwn(received: number): number {
+    let own = 0;
+    while (own < received && this.batch.isFrom(own, this.#client)) own += 1;
+    return own;
   }
 
-  /** Passes on what a socket has, at most a turn's worth. */
-  transfer(isInside: boolean, now: number): void {
-    const [from, to] = isInside ? [this.#inside, this.#outside] : [this.#outside, this.#inside];
+  /** Passes on datagrams of the batch to the guest. */
+  deliver(first: number, count: number, now: number): void {
+    this.#lastUsed = now;
+    this.batch.send(this.fds.inside, first, count, this.toGuest);
+  }
+
+  /** Passes on what the guest's server has answered, at most a turn's worth. */
+  answer(now: number): void {
     for (let round = 0; round < ROUNDS; round += 1) {
-      const received = this.#batch.receive(from);
+      const received = this.batch.receive(this.fds.inside);
       if (received === 0) return;
       this.#lastUsed = now;
-      this.#isAnswered ||= isInside;
-      this.#batch.send(to, 0, received, isInside ? this.fromGuest : this.toGuest);
+      this.#isAnswered = true;
+      this.batch.send(this.fds.outside, 0, received, this.fromGuest);
     }
   }
 
   /** What went wrong with datagrams to the client: nobody is told. */
   dropErrors(): void {
-    this.#batch.dropErrors(this.#outside);
+    this.batch.dropErrors(this.fds.outside);
   }
 
   close(): void {
-    native.close(this.#outside);
-    native.close(this.#inside);
+    native.close(this.fds.outside);
+    native.close(this.fds.inside);
   }
 }

@@ -15,7 +15,7 @@ import {
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import type { FlowRecord } from "./flow-record.js";
-import { DatagramBatch, LoopbackSession } from "./loopback-session.js";
+import { DatagramBatch, LoopbackSession, ROUNDS } from "./loopback-session.js";
 import type { PublishedRule } from "./published.js";
 import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
 import type { Uploads } from "./tcp.js";
@@ -50,6 +50,8 @@ interface Connection {
 interface Session {
   readonly kind: "session";
   readonly rule: PublishedRule;
+  /** The port's socket, from which it was taken. */
+  readonly listener: number;
   readonly session: LoopbackSession;
 }
 
@@ -139,9 +141,8 @@ export class LoopbackRelay {
     const batch = this.#batch;
     const received = batch.receive(listener);
     for (let index = 0; index < received; index += 1) {
-      const session = this.#sessionFor(listener, rule, batch, index, now);
-      if (session === null) this.#context.drops.count(DropReason.LimitFlows);
-      else session.deliver(index, now);
+      const asked = batch.destinationOf(index) ?? rule.host;
+      this.#deliver(listener, rule, asked, batch, index, now);
     }
   }
 
@@ -151,7 +152,8 @@ export class LoopbackRelay {
     if (link === undefined) return;
     if (link.kind === "session") {
       if (events & Epoll.Error && !isInside) link.session.dropErrors();
-      link.session.transfer(isInside, now);
+      if (isInside) link.session.answer(now);
+      else this.#ask(link, now);
     } else if (link.spliced.note(isInside, events)) {
       this.#transfer(id >>> 1, link);
     } else if (isInside && !link.spliced.isConnected) {
@@ -293,15 +295,44 @@ export class LoopbackRelay {
     return link?.kind === "session" ? link.session : null;
   }
 
+  /** Passes on what a client's socket has: the first may be other clients' (openSessionSocket). */
+  #ask({ rule, listener, session }: Session, now: number): void {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { batch } = session;
+      const received = batch.receive(session.fds.outside);
+      if (received === 0) return;
+      const own = session.countOwn(received);
+      session.deliver(0, own, now);
+      for (let index = own; index < received; index += 1) {
+        this.#deliver(listener, rule, session.asked, batch, index, now);
+      }
+      // They may have ended this one, to have room for theirs.
+      if (own < received) return;
+    }
+  }
+
+  #deliver(
+    listener: number,
+    rule: PublishedRule,
+    asked: Address,
+    batch: DatagramBatch,
+    index: number,
+    now: number,
+  ): void {
+    const session = this.#sessionFor(listener, rule, asked, batch, index, now);
+    if (session === null) this.#context.drops.count(DropReason.LimitFlows);
+    else session.deliver(index, 1, now);
+  }
+
   #sessionFor(
     listener: number,
     rule: PublishedRule,
+    asked: Address,
     batch: DatagramBatch,
     index: number,
     now: number,
   ): LoopbackSession | null {
     const client = batch.clientOf(index);
-    const asked = batch.destinationOf(index) ?? rule.host;
     const { address, port, scope } = client;
     const key = `${rule.id} ${address} ${port} ${scope} ${asked}`;
     const known = this.#sessions.get(key);
@@ -327,8 +358,15 @@ export class LoopbackRelay {
       if (outside >= 0) native.close(outside);
       return null;
     }
-    const session = new LoopbackSession(this.#batch, key, outside, inside, now);
-    const id = this.#add({ kind: "session", rule, session });
+    const fds = { outside, inside };
+    const session = new LoopbackSession(
+      this.#batch,
+      key,
+      fds,
+      { client, asked: local.address },
+      now,
+    );
+    const id = this.#add({ kind: "session", rule, listener, session });
     this.#sessions.set(key, id);
     this.#expireAt = this.#expireAt < 0 ? session.expires : this.#expireAt;
     native.watch(outside, Epoll.In, this.#token(id, false));

@@ -11,6 +11,8 @@ export interface Session {
   readonly scope: number;
   /** The host's address that it asked: a rule may be for all of them. */
   readonly asked: Address;
+  /** The port's socket, from which it was taken. */
+  readonly listener: number;
   /** As whom and from which port the guest sees it. */
   readonly seen: Address;
   readonly seenPort: number;

@@ -233,7 +233,8 @@ export function bindDatagramPort(address: Address, port: number): number {
 
 /**
  * A socket for one client of a published UDP port: the kernel gives it what that client sends, and
- * what it sends leaves from the address and port that the client asked.
+ * what it sends leaves from the address and port that the client asked. Between bind and connect it
+ * has what any client sends to that address and port: its first datagrams may be somebody else's.
  * @param listener the port's socket. Only for this moment does it let others have its port: who
  * sets SO_REUSEADDR, too, would take clients from it.
  * @returns the socket, or a negative errno

@@ -1,13 +1,13 @@
-import { execFileSync } from "node:child_process";
-import { cp, open, writeFile } from "node:fs/promises";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { link, served } from "../lab/addresses.ts";
 import { type Agent, type Connection, SocketError } from "../lab/agent/client.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
-import { isSlipway, node, root } from "../lab/product.ts";
+import { isSlipway, root } from "../lab/product.ts";
 import { type ApiGuest, addForward, apiGuest } from "./api-client.ts";
+import { faultyHelper } from "./faulty-helper.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const mebibyte = 1024 * 1024;
@@ -268,26 +268,22 @@ describe("with system calls that fail at random", () => {
   /** Of 65536 calls, so many fail. */
   const rate = 2_000;
 
-  /** The product, with the addon of native/build.sh --faults in it. */
-  async function faultyHelper(
-    lab: Lab,
-  ): Promise<{ program: string[]; set: (rate: number) => Promise<void> }> {
-    execFileSync(join(root, "native/build.sh"), ["--faults"], { stdio: "ignore" });
-    const directory = join(lab.directory, "faults");
-    const outside = lab.host.stage.outside(directory);
-    await cp(join(root, "dist"), outside, { recursive: true });
-    await cp(join(root, "native/build/tuntap2-faults.node"), join(outside, "build/tuntap2.node"));
-    const control = join(outside, "rate");
+  interface FaultyHelper {
+    readonly program: readonly string[];
+    readonly set: (rate: number) => Promise<void>;
+  }
+
+  async function failingHelper(lab: Lab): Promise<FaultyHelper> {
+    const control = join(lab.directory, "rate");
+    const outside = lab.host.stage.outside(control);
     const set = async (value: number) => {
       // In place: the file is mapped.
-      const file = await open(control, "r+");
+      const file = await open(outside, "r+");
       await file.write(new Uint8Array(Uint32Array.of(value).buffer), 0, 4, 0);
       await file.close();
     };
-    await writeFile(control, new Uint8Array(4), { mode: 0o644 });
-    const program = ["env", `TUNTAP2_FAULTS=${join(directory, "rate")}`];
-    program.push(lab.host.stage.inside(node), join(directory, "slipway.cjs"), "slirp4netns");
-    return { program, set };
+    await writeFile(outside, new Uint8Array(4), { mode: 0o644 });
+    return { program: await faultyHelper(lab, { TUNTAP2_FAULTS: control }), set };
   }
 
   /** "whole", or the errors that both ends saw; anything else is a loss that nobody was told of. */
@@ -310,7 +306,7 @@ describe("with system calls that fail at random", () => {
     lab,
     annotate,
   }) => {
-    const { program, set } = await faultyHelper(lab);
+    const { program, set } = await failingHelper(lab);
     await using guest = await lab.guest({ helper: program });
     const agent = await guest.agent();
     await answers(lab, agent);

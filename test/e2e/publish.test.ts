@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { link, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -6,6 +7,7 @@ import { isSlipway } from "../lab/product.ts";
 import { addForward, apiGuest, ask, userDirectory } from "./api-client.ts";
 import { endOf, withAttached } from "./attached.ts";
 import { expectExchange } from "./exchange.ts";
+import { faultyHelper } from "./faulty-helper.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
@@ -252,6 +254,26 @@ describe("a published UDP port", () => {
       return (await each.receive()).text;
     });
     expect(await Promise.all(answers)).toEqual(sockets.map((_, index) => `${index}`));
+    await guest.close();
+  });
+
+  test("clients that come while another's socket is made have their own answers", async ({
+    lab,
+  }) => {
+    const helper = await faultyHelper(lab, { TUNTAP2_CONNECT_DELAY: "100" });
+    const { guest, socket } = await apiGuest(lab, { helper });
+    const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
+    const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8067, guestPort } as const;
+    await addForward(lab, socket, forward);
+    const clients = [lab.world.agent, lab.host.agent, lab.world.agent, lab.host.agent];
+    const answers = clients.map(async (agent, index) => {
+      const from = agent === lab.world.agent ? link.world : link.host;
+      const each = await agent.udp(from);
+      await delay(30 * index);
+      await each.send({ address: link.host, port: 8067 }, `${index}`);
+      return (await each.receive()).text;
+    });
+    expect(await Promise.all(answers)).toEqual(clients.map((_, index) => `${index}`));
     await guest.close();
   });
 
