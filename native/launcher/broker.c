@@ -94,7 +94,7 @@ static _Noreturn void serve(int socket) {
 }
 
 /* The arguments lie one behind the other (proc_pid_cmdline(5)). */
-static void rename_process(char **argv, const char *name) {
+void broker_rename(char **argv, const char *name) {
   prctl(PR_SET_NAME, name);
   char *start = argv[0];
   char *end = start;
@@ -113,7 +113,7 @@ int broker_start(char **argv) {
   pid_t pid = process_fork();
   if (pid == 0) {
     close(pair[0]);
-    rename_process(argv, "slipway-keeper");
+    broker_rename(argv, "slipway-keeper");
     serve(pair[1]);
   }
   close(pair[1]);

@@ -21,11 +21,14 @@
 
 #include "../src/agent.h"
 #include "../src/process.h"
+#include "broker.h"
 
 enum {
   MESSAGE_MAX = 192 * 1024, /* below the usual net.core.wmem_default */
   REQUEST_MAX = 32 * 1024,
   PATIENCE_SECONDS = 2, /* for each answer until the network is up */
+  ENDLESS = 0,
+  MOST_INTERFACES = 1000, /* that are tried for a name */
   API_UMASK = 0177,
   API_BACKLOG = 4096,
 };
@@ -47,6 +50,7 @@ static struct {
   int api;
   int kept; /* a memfd */
   int process;
+  pid_t keeper; /* 0: there is none */
   struct shared_plan plan;
   struct place place;
   const char *api_path;
@@ -65,13 +69,40 @@ static bool has_argument(char **argv, const char *word) {
   return false;
 }
 
-bool shared_is_wanted(char **argv) {
+static const char *name_of(char **argv) {
   const char *slash = strrchr(argv[0], '/');
-  const char *name = slash == NULL ? argv[0] : slash + 1;
+  return slash == NULL ? argv[0] : slash + 1;
+}
+
+bool shared_is_wanted(char **argv) {
+  const char *name = name_of(argv);
   if (argv[1] == NULL) return false;
   if (strcmp(name, "slirp4netns") != 0 && strcmp(argv[1], "attach") != 0) return false;
   const char *variable = getenv("SLIPWAY_SHARED");
   return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
+}
+
+/* Outside of our user namespace: engines start us as root of theirs. */
+static uid_t outer_uid(void) {
+  uid_t own = geteuid();
+  uid_t result = own;
+  FILE *map = fopen("/proc/self/uid_map", "re");
+  if (map == NULL) return own;
+  for (unsigned inside, outside, count; fscanf(map, "%u %u %u", &inside, &outside, &count) == 3;) {
+    if (own - inside < count) result = outside + (own - inside);
+  }
+  fclose(map);
+  return result;
+}
+
+/* As Node's os.tmpdir() has it. */
+static const char *temporary_directory(void) {
+  static const char *const variables[] = {"TMPDIR", "TMP", "TEMP"};
+  for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+    const char *value = getenv(variables[i]);
+    if (value != NULL && value[0] != '\0') return value;
+  }
+  return "/tmp";
 }
 
 /* As src/protocol/places.ts has it. */
@@ -79,18 +110,18 @@ static bool find_daemon(struct sockaddr_un *address) {
   char *path = address->sun_path;
   size_t capacity = sizeof(address->sun_path);
   const char *runtime = getenv("XDG_RUNTIME_DIR");
-  const char *temporary = getenv("TMPDIR");
   struct stat status;
   char usual[32];
-  snprintf(usual, sizeof(usual), "/run/user/%u", geteuid());
+  uid_t uid = outer_uid();
+  snprintf(usual, sizeof(usual), "/run/user/%u", uid);
   int length;
   if (runtime != NULL && runtime[0] == '/') {
     length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", runtime);
   } else if (lstat(usual, &status) == 0 && S_ISDIR(status.st_mode)) {
     length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", usual);
   } else {
-    length = snprintf(path, capacity, "%s/slipway-%u/daemon/launchers.sock",
-                      temporary == NULL ? "/tmp" : temporary, geteuid());
+    length = snprintf(path, capacity, "%s/slipway-%u/daemon/launchers.sock", temporary_directory(),
+                      uid);
   }
   return length > 0 && (size_t)length < capacity;
 }
@@ -109,12 +140,13 @@ static void limit_waiting(int seconds) {
   setsockopt(shared.daemon, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
-static bool connect_daemon(void) {
+/* An answer is waited for so many seconds, or ENDLESS. */
+static bool connect_daemon(int seconds) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (!find_daemon(&address)) return false;
   shared.daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (shared.daemon < 0) return false;
-  limit_waiting(PATIENCE_SECONDS);
+  limit_waiting(seconds);
   return connect(shared.daemon, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
          is_ours(shared.daemon);
 }
@@ -154,14 +186,25 @@ static bool send_request(void) {
   return process_send(shared.daemon, message, length) == (ssize_t)length;
 }
 
-/* The length of a message of that kind, with a NUL behind it; 0: it is another, or there is none. */
-static size_t receive(enum shared_from_daemon kind, size_t least) {
+/* The length of the next message, with a NUL behind it; 0: there is none. */
+static size_t receive_any(void) {
   ssize_t length = process_recv(shared.daemon, message, MESSAGE_MAX);
-  uint32_t received;
-  if (length < (ssize_t)least || length < (ssize_t)sizeof(received)) return 0;
-  memcpy(&received, message, sizeof(received));
+  if (length < (ssize_t)sizeof(struct shared_message)) return 0;
   message[length] = '\0';
-  return received == kind ? (size_t)length : 0;
+  return (size_t)length;
+}
+
+/* Whether `message`, of that length, is one of that kind. */
+static bool is_message(size_t length, enum shared_from_daemon kind) {
+  uint32_t received;
+  memcpy(&received, message, sizeof(received));
+  return length > 0 && received == kind;
+}
+
+/* The length of a message of that kind; 0: it is another, or there is none. */
+static size_t receive(enum shared_from_daemon kind) {
+  size_t length = receive_any();
+  return is_message(length, kind) ? length : 0;
 }
 
 static const char *take_text(const char **rest, const char *end) {
@@ -172,9 +215,9 @@ static const char *take_text(const char **rest, const char *end) {
   return text;
 }
 
-static bool receive_plan(void) {
-  size_t length = receive(SHARED_PLAN, sizeof(shared.plan));
-  if (length == 0 || length - sizeof(shared.plan) > sizeof(plan_texts)) return false;
+static bool take_plan(size_t length) {
+  if (!is_message(length, SHARED_PLAN) || length < sizeof(shared.plan)) return false;
+  if (length - sizeof(shared.plan) > sizeof(plan_texts)) return false;
   memcpy(&shared.plan, message, sizeof(shared.plan));
   size_t size = length - sizeof(shared.plan);
   memcpy(plan_texts, message + sizeof(shared.plan), size);
@@ -230,7 +273,7 @@ static bool plan_is_given(void) {
   const char *userns = shared.place.userns;
   const char *api = shared.api_path;
   return is_given_namespace(shared.place.netns) && (userns[0] == '\0' || is_given(userns)) &&
-         (is_given(tap) || strcmp(tap, "tap0") == 0) &&
+         (is_given(tap) || tap[0] == '\0' || strcmp(tap, "tap0") == 0) &&
          (api[0] == '\0' || is_given(api) || is_own_api(api)) &&
          is_given_number(shared.plan.ready_fd) && is_given_number(shared.plan.exit_fd);
 }
@@ -335,6 +378,28 @@ static void remove_api(void) {
   unlink(shared.api_path);
 }
 
+/* Removes the file of the API's socket when we are killed: broker.h. */
+static void start_keeper(void) {
+  int pair[2];
+  if (shared.api_file.st_ino == 0 || process_socketpair(pair) < 0) return;
+  pid_t pid = process_fork();
+  if (pid == 0) {
+    close(pair[0]);
+    broker_rename(shared.argv, "slipway-keeper");
+    keeper_run(pair[1], "/etc/resolv.conf", shared.api_path);
+  }
+  close(pair[1]);
+  if (pid < 0) close(pair[0]);
+  else shared.keeper = pid;
+}
+
+/* The process that we become has one of its own. */
+static void end_keeper(void) {
+  if (shared.keeper == 0) return;
+  kill(shared.keeper, SIGKILL);
+  process_reap(shared.keeper);
+}
+
 /* ---- in the namespace ------------------------------------------------------------------------- */
 
 static int ask_agent(const struct agent *agent, struct agent_request *request, const void *payload,
@@ -357,23 +422,60 @@ static bool enter(struct agent *agent, const struct place *place) {
          entered.result == 0;
 }
 
-static bool send_tap(const struct agent *agent, const char *name) {
-  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
-  size_t size = strlen(name) + 1;
-  if (size > IFNAMSIZ) return false;
-  if (ask_agent(agent, &request, name, size, &shared.tap) < 0) return false;
+static int find_interface(const struct agent *agent, const char *name) {
+  struct agent_request request = {.operation = AGENT_IFINDEX};
   int none;
-  request.operation = AGENT_IFINDEX;
-  int index = ask_agent(agent, &request, name, size, &none);
-  struct shared_message head = {.kind = SHARED_TAP, .number = index};
-  return index > 0 &&
-         process_send_fd(shared.daemon, &head, sizeof(head), shared.tap) == sizeof(head);
+  return ask_agent(agent, &request, name, strlen(name) + 1, &none);
+}
+
+/* The first of eth0, eth1 and so on that is free; NULL: none is. */
+static const char *choose_name(const struct agent *agent) {
+  static char name[IFNAMSIZ];
+  for (int i = 0; i < MOST_INTERFACES; i++) {
+    snprintf(name, sizeof(name), "eth%d", i);
+    int index = find_interface(agent, name);
+    if (index < 0) return index == -ENODEV ? name : NULL;
+  }
+  return NULL;
+}
+
+/* When a process was started, in clock ticks since the boot: proc_pid_stat(5), field 22. */
+static bool put_start(size_t *length, int pid) {
+  char path[32];
+  char text[1024];
+  enum { FIELDS_BEHIND_NAME = 20 };
+  if (pid < 0) return put_text(length, "");
+  snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+  if (fd >= 0) close(fd);
+  if (size < 0) return false;
+  text[size] = '\0';
+  char *rest = strrchr(text, ')'); /* the name may have any characters */
+  for (int i = 0; rest != NULL && i < FIELDS_BEHIND_NAME; i++) rest = strchr(rest + 1, ' ');
+  if (rest == NULL) return false;
+  char *start = rest + 1;
+  start[strcspn(start, " ")] = '\0';
+  return put_text(length, start);
+}
+
+static bool send_tap(const struct agent *agent, const struct place *place) {
+  const char *name = place->tap[0] == '\0' ? choose_name(agent) : place->tap;
+  if (name == NULL || strlen(name) >= IFNAMSIZ) return false;
+  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
+  if (ask_agent(agent, &request, name, strlen(name) + 1, &shared.tap) < 0) return false;
+  struct shared_message head = {.kind = SHARED_TAP, .number = find_interface(agent, name)};
+  size_t length = sizeof(head);
+  memcpy(message, &head, sizeof(head));
+  return head.number > 0 && put_text(&length, name) && put_identity(&length, place->netns) &&
+         put_start(&length, place->pid) &&
+         process_send_fd(shared.daemon, message, length, shared.tap) == (ssize_t)length;
 }
 
 /* The process is opened before its namespace, so that it can be told whether it was still the same. */
 static bool open_tap(struct agent *agent, const struct place *place) {
   return (place->pid < 0 || open_process(place->pid)) && enter(agent, place) &&
-         send_tap(agent, place->tap);
+         send_tap(agent, place);
 }
 
 /* disable_ipv6 gives EACCES, a kernel without it does not know the family: src/attach.ts. */
@@ -521,6 +623,7 @@ static int passed_on(int fd) {
 
 static void hand_over(void) {
   char text[64];
+  end_keeper();
   if (shared.kept >= 0) lseek(shared.kept, 0, SEEK_SET);
   snprintf(text, sizeof(text), "%d,%d,%d", passed_on(shared.tap), passed_on(shared.api),
            passed_on(shared.kept));
@@ -532,11 +635,12 @@ static void hand_over(void) {
 static void serve_to_the_end(int signals, const struct agent *agent, const char *words) {
   int epoll = watch_all(signals);
   if (epoll >= 0) {
-    limit_waiting(0);
+    limit_waiting(ENDLESS);
     tell_ready(words);
   }
   end_agent(agent); /* nobody waits for that */
   if (epoll < 0) return;
+  start_keeper();
   stay(epoll);
   close(epoll);
   hand_over();
@@ -570,10 +674,10 @@ static void undo(void) {
 /* All until it is known what the caller wants. */
 static bool prepare(struct agent *agent) {
   struct place guessed;
-  if (!connect_daemon() || !send_request()) return false;
+  if (!connect_daemon(PATIENCE_SECONDS) || !send_request()) return false;
   bool is_guessed = guess(&guessed);
   if (is_guessed && !open_tap(agent, &guessed)) return false;
-  if (!receive_plan() || !plan_is_given()) return false;
+  if (!take_plan(receive_any()) || !plan_is_given()) return false;
   return is_guessed ? is_same_place(&guessed, &shared.place) : open_tap(agent, &shared.place);
 }
 
@@ -581,18 +685,49 @@ static bool prepare(struct agent *agent) {
 static const char *begin(struct agent *agent) {
   if (!prepare(agent) || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
-  size_t length = receive(SHARED_UP, sizeof(struct shared_message));
+  size_t length = receive(SHARED_UP);
   size_t words = length == 0 ? 0 : configure(agent, length);
   return words > 0 && process_lives() ? message + words : NULL;
 }
 
 void shared_serve(char **argv) {
-  const char *slash = strrchr(argv[0], '/');
   shared.argv = argv;
-  shared.name = slash == NULL ? argv[0] : slash + 1;
+  shared.name = name_of(argv);
   struct agent agent = {.socket = -1};
   const char *words = begin(&agent);
   if (words != NULL) run(&agent, words);
   else end_agent(&agent);
   if (getenv("SLIPWAY_TAKEN") == NULL) undo();
+}
+
+/* ---- commands that ask the daemon -------------------------------------------------------------- */
+
+/* The length of the answer, after what has to be done for it; 0: there is none. */
+static size_t ask(struct agent *agent) {
+  size_t length = receive_any();
+  if (!is_message(length, SHARED_PLAN)) return length;
+  if (!take_plan(length) || !plan_is_given() || !open_tap(agent, &shared.place)) return 0;
+  length = receive(SHARED_UP);
+  if (length == 0 || configure(agent, length) == 0 || !process_lives()) return 0;
+  struct shared_message done = {.kind = SHARED_DONE};
+  return process_send(shared.daemon, &done, sizeof(done)) == sizeof(done) ? receive_any() : 0;
+}
+
+static _Noreturn void tell_answer(size_t length) {
+  struct shared_message head;
+  memcpy(&head, message, sizeof(head));
+  say(STDOUT_FILENO, message + sizeof(head), length - sizeof(head));
+  _exit(head.number);
+}
+
+/* It is waited without end, as the process that is started instead would: what the daemon has begun must
+ * not be asked for again. */
+void shared_ask(char **argv) {
+  shared.argv = argv;
+  shared.name = name_of(argv);
+  struct agent agent = {.socket = -1};
+  size_t length = connect_daemon(ENDLESS) && send_request() ? ask(&agent) : 0;
+  if (is_message(length, SHARED_ANSWER)) tell_answer(length);
+  end_agent(&agent);
+  undo();
 }

@@ -18,6 +18,10 @@
  * The daemon parses the command line, as there is one parser of it. It closes the connection when it
  * does not serve such a network, or when the command line is wrong; we do when anything fails. Then a
  * process is started as without shared mode, and says what is to be said.
+ *
+ * Commands that only ask the daemon go the same way, as a Node that does nothing else takes longer to
+ * start than all the rest. Their REQUEST is followed by the ANSWER at once, or, if a namespace is to be
+ * connected to a network, by PLAN, TAP, UP, and DONE when the settings are made; then by the ANSWER.
  */
 #ifndef SLIPWAY_SHARED_H
 #define SLIPWAY_SHARED_H
@@ -26,21 +30,23 @@
 #include <stdint.h>
 
 /* Changes with every message that an older side would not understand. */
-enum { SHARED_VERSION = 1 };
+enum { SHARED_VERSION = 2 };
 
-enum shared_from_launcher { SHARED_REQUEST = 1, SHARED_TAP, SHARED_API };
-enum shared_from_daemon { SHARED_PLAN = 1, SHARED_UP, SHARED_KEEP, SHARED_END };
+enum shared_from_launcher { SHARED_REQUEST = 1, SHARED_TAP, SHARED_API, SHARED_DONE };
+enum shared_from_daemon { SHARED_PLAN = 1, SHARED_UP, SHARED_KEEP, SHARED_END, SHARED_ANSWER };
 
 /* A REQUEST's number is SHARED_VERSION, then texts: the host's network namespace and resolv.conf by
- * device and inode, our pid, our name, the arguments. A TAP's is its index, an API's 0. An UP's is how
- * many settings follow, and then the words; an END's is the exit status, and words follow. */
+ * device and inode, our pid, our name, the arguments. A TAP's is its index, then texts: its name, the
+ * namespace by device and inode, when the process was started ("" for none). An API's and a DONE's is
+ * 0. An UP's is how many settings follow, and then the words; an END's and an ANSWER's is the exit
+ * status, and words follow, of an END for stderr. */
 struct shared_message {
   uint32_t kind;
   int32_t number;
 };
 
-/* Then texts: netns, userns ("" for its owner), name of the TAP, path of the API's socket ("" for
- * none). Descriptors and the process whose network it is are -1 where there is none. */
+/* Then texts: netns, userns ("" for its owner), name of the TAP ("": the first of eth0, eth1 and so on
+ * that is free), path of the API's socket ("" for none). Descriptors and the process whose network it is are -1 where there is none. */
 struct shared_plan {
   uint32_t kind;
   int32_t ready_fd;
@@ -64,5 +70,9 @@ bool shared_is_wanted(char **argv);
  * process that is started goes on with them.
  */
 void shared_serve(char **argv);
+
+/* Has the daemon answer a command that asks it, and exits. Returns when there is none that would, and
+ * nothing was done then. */
+void shared_ask(char **argv);
 
 #endif

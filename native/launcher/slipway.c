@@ -268,6 +268,11 @@ static bool asks_daemon(char **argv) {
   return false;
 }
 
+/* Those that need no process of Node if the daemon runs. */
+static bool is_question(char **argv) {
+  return asks_daemon(argv) && (strcmp(argv[1], "network") == 0 || strcmp(argv[1], "ps") == 0);
+}
+
 static bool runs_on_network(char **argv) {
   if (argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
   for (char **argument = argv + 2; *argument != NULL; argument++) {
@@ -312,6 +317,7 @@ int main(int argc, char **argv) {
   unsetenv("SLIPWAY_ROOT");
   unsetenv("SLIPWAY_TAKEN");
   if (shared_is_wanted(argv)) shared_serve(argv);
+  if (is_question(argv)) shared_ask(argv);
   const char *bundle = find_bundle(root);
   const char *node = find_node(root);
   if (is_daemon(argv)) supervise_daemon();

@@ -11,6 +11,7 @@ import type { GivenMember, Params } from "../protocol/messages.js";
 import { isSame } from "../protocol/namespaces.js";
 import { type Places, places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
+import { requestsTo } from "./asked.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
 import type { DaemonRunConfig } from "./network-commands.js";
@@ -55,7 +56,7 @@ function serve(): void {
   };
   const listener = inheritedListener(process.env);
   const daemon = new Daemon({ loop, places: at, listener, publish, reopen, onStop: stop });
-  const shared = new SharedGuests(at.launchers, loop);
+  const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon));
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
-import { connect } from "../client/connect.js";
+import { type Connection, connect, type Place, type Requests } from "../client/connect.js";
 import { Session } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
@@ -36,13 +36,23 @@ async function answer(request: DaemonRequest, loop: Loop, at: Places): Promise<s
   if (request.action === "status") return status(loop, at, request.output);
   const session = await openOrStart(at, loop, () => undefined);
   try {
-    return await carryOut(request, session);
+    return await carryOut(request, session, (connection) => connect(session, connection));
   } finally {
     session.close();
   }
 }
 
-async function carryOut(request: DaemonRequest, session: Session): Promise<string> {
+/**
+ * Carries out what is asked of a daemon that runs.
+ * @param connectPlace connects a namespace
+ * @returns what is printed
+ * @throws UserError
+ */
+export async function carryOut(
+  request: DaemonRequest,
+  session: Requests,
+  connectPlace: (connection: Connection) => Promise<Place>,
+): Promise<string> {
   switch (request.action) {
     case "create":
       return `${(await session.request("network.create", request.spec)).Id}\n`;
@@ -58,7 +68,7 @@ async function carryOut(request: DaemonRequest, session: Session): Promise<strin
     case "prune":
       return (await session.request("network.prune", {})).map((name) => `${name}\n`).join("");
     case "connect":
-      return connectText(session, request);
+      return connectText(await connectPlace(request));
     case "disconnect":
       await session.request("member.disconnect", request);
       return "";
@@ -90,7 +100,7 @@ async function eachName(
 }
 
 async function inspect(
-  session: Session,
+  session: Requests,
   names: readonly string[],
   output: OutputOptions,
 ): Promise<string> {
@@ -130,11 +140,7 @@ function membersText(members: readonly MemberReport[], output: OutputOptions): s
   );
 }
 
-async function connectText(
-  session: Session,
-  { port, name, target }: Extract<DaemonRequest, { action: "connect" }>,
-): Promise<string> {
-  const { member, network, ifname, addresses } = await connect(session, { port, name, target });
+function connectText({ member, network, ifname, addresses }: Place): string {
   return `${member} is on ${network} as ${ifname}: ${addresses.join(", ")}\n`;
 }
 

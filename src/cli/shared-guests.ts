@@ -4,6 +4,7 @@ import { tapRequests } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig, Upstream } from "../base/plan.js";
+import type { Requests } from "../client/connect.js";
 import type { PublishedRule } from "../flow/published.js";
 import type { Loop } from "../loop.js";
 import {
@@ -12,6 +13,7 @@ import {
   LAUNCHER_VERSION,
   type LauncherMessage,
   type LauncherRequest,
+  type LauncherTap,
   LONGEST_LAUNCHER_MESSAGE,
   parseLauncherMessage,
   planMessage,
@@ -24,9 +26,11 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
 import { socketDirectory, socketPathOf } from "./api-path.js";
+import { Asked, isAnswered } from "./asked.js";
 import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
 import { keptText } from "./kept-ports.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
+import type { DaemonRequest } from "./network-commands.js";
 import { type SharedGuest, serveSharedGuest } from "./shared-guest.js";
 
 const MOST_LAUNCHERS = 1024;
@@ -35,23 +39,29 @@ const BACKLOG = 4096;
 
 /** Those of the programs that launchers are called by. */
 const slirp4netns = new CommandLine("slirp4netns", undefined);
-const slipway = new CommandLine("slipway", "attach");
+const attach = new CommandLine("slipway", "attach");
+const network = new CommandLine("slipway", "network");
 
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
 
 /**
  * Guests of launchers in shared mode (native/launcher/shared.h): each is what a process of its own
- * would serve, and ends with its launcher.
+ * would serve, and ends with its launcher. And launchers of commands that ask the daemon.
  */
 export class SharedGuests {
   readonly #loop: Loop;
+  readonly #requests: Requests;
   readonly #listener: number;
   readonly #upstream = new ResolvConf(RESOLV_CONF);
   readonly #launchers = new Set<Launcher>();
 
-  /** @throws UserError when it cannot be listened at `path` */
-  constructor(path: string, loop: Loop) {
+  /**
+   * @param requests to the daemon
+   * @throws UserError when it cannot be listened at `path`
+   */
+  constructor(path: string, loop: Loop, requests: Requests) {
     this.#loop = loop;
+    this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
   }
@@ -74,9 +84,8 @@ export class SharedGuests {
   }
 
   #serve(fd: number): void {
-    const launcher = new Launcher(fd, this.#loop, this.#upstream, () =>
-      this.#launchers.delete(launcher),
-    );
+    const context = { loop: this.#loop, upstream: this.#upstream, requests: this.#requests };
+    const launcher = new Launcher(fd, context, () => this.#launchers.delete(launcher));
     this.#launchers.add(launcher);
   }
 }
@@ -89,12 +98,20 @@ interface Planned {
   readonly apiSocket: string | null;
 }
 
+interface Context {
+  readonly loop: Loop;
+  readonly upstream: Upstream;
+  readonly requests: Requests;
+}
+
 /** The connection of one launcher, and its guest. */
 class Launcher {
   readonly #fd: number;
   readonly #loop: Loop;
-  readonly #upstream: Upstream;
+  readonly #context: Context;
   readonly #onClosed: () => void;
+  /** null: it wants a guest. */
+  #asked: Asked | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
   #guest: SharedGuest | null = null;
@@ -103,10 +120,11 @@ class Launcher {
   #isClosed = false;
 
   /** @param fd becomes the launcher's */
-  constructor(fd: number, loop: Loop, upstream: Upstream, onClosed: () => void) {
+  constructor(fd: number, context: Context, onClosed: () => void) {
+    const { loop } = context;
     this.#fd = fd;
     this.#loop = loop;
-    this.#upstream = upstream;
+    this.#context = context;
     this.#onClosed = onClosed;
     loop.watch(fd, Epoll.In, (events) => this.#onEvents(events));
   }
@@ -125,7 +143,7 @@ class Launcher {
     const came = native.receivePassed(this.#fd, chunk);
     if (came === -Errno.EAGAIN) return;
     if (typeof came === "number" || came.length === 0) {
-      this.close();
+      this.#end();
       return;
     }
     const passed = came.passed < 0 ? null : came.passed;
@@ -143,10 +161,14 @@ class Launcher {
 
   #onMessage(message: LauncherMessage | null, passed: number | null): void {
     const guest = this.#guest;
-    if (message?.kind === "request" && this.#planned === null && passed === null) {
-      this.#plan(message.request);
+    if (this.#asked !== null) {
+      if (this.#asked.onMessage(message, passed)) return;
+      if (passed !== null) native.close(passed);
+      this.#end();
+    } else if (message?.kind === "request" && this.#planned === null && passed === null) {
+      this.#begin(message.request);
     } else if (message?.kind === "tap" && guest === null && passed !== null) {
-      this.#serve(message.ifindex, passed);
+      this.#serve(message.tap, passed);
     } else if (message?.kind === "api" && guest !== null && !this.#hasApi && passed !== null) {
       this.#hasApi = true;
       guest.serveApi(passed);
@@ -156,20 +178,43 @@ class Launcher {
     }
   }
 
-  #plan(request: LauncherRequest): void {
-    const planned = isOnOurHost(request) ? planOf(request, this.#upstream) : null;
+  /** It says no more. What it asked for is undone before it hears that. */
+  #end(): void {
+    if (this.#asked === null) this.close();
+    else this.#loop.unwatch(this.#fd);
+    this.#asked?.onGone();
+  }
+
+  /** @throws UserError when the command line is wrong */
+  #begin(request: LauncherRequest): void {
+    const invocation = isOnOurHost(request) ? parserOf(request).parse(request.args) : null;
+    if (invocation?.kind === "attach") this.#plan(invocation.config, request.pid);
+    else if (invocation?.kind === "ask daemon" && isAnswered(invocation.request)) {
+      this.#answer(invocation.request);
+    } else this.close();
+  }
+
+  #answer(request: DaemonRequest): void {
+    const asked = new Asked(this.#context.requests, (message) => this.#send(message));
+    this.#asked = asked;
+    // Outside of the wake-up, where promises are served.
+    setImmediate(() => void asked.answer(request).then(() => this.close()));
+  }
+
+  #plan(options: AttachConfig, launcher: string): void {
+    const planned = planOf(options, launcher, this.#context.upstream);
     if (planned === null) {
       this.close();
       return;
     }
     this.#planned = planned;
-    const { options, apiSocket } = planned;
-    const { readyFd, exitFd, tap, target } = options;
+    const { apiSocket } = planned;
+    const { readyFd, exitFd, tap, target } = planned.options;
     const { netns, userns, pid } = target;
     this.#send(planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket }));
   }
 
-  #serve(ifindex: number, tap: number): void {
+  #serve({ ifindex }: LauncherTap, tap: number): void {
     const planned = this.#planned;
     if (planned === null) {
       native.close(tap);
@@ -227,7 +272,7 @@ class Launcher {
 
   /** What the launcher does not take it can't need: its end shows by itself. */
   #send(message: Uint8Array): void {
-    native.sendPassing(this.#fd, message, null);
+    if (!this.#isClosed) native.sendPassing(this.#fd, message, null);
   }
 }
 
@@ -249,20 +294,23 @@ function identityOf(file: string): string {
   return `${dev}:${ino}`;
 }
 
+function parserOf({ name, args }: LauncherRequest): CommandLine {
+  if (name === "slirp4netns") return slirp4netns;
+  return args[0] === "attach" ? attach : network;
+}
+
 /**
+ * @param launcher its pid
  * @returns null for what only a process of its own can do
  * @throws UserError when the command line is wrong
  */
-function planOf({ name, args, pid }: LauncherRequest, upstream: Upstream): Planned | null {
-  const invocation = (name === "slirp4netns" ? slirp4netns : slipway).parse(args);
-  if (invocation.kind !== "attach") return null;
-  const { config: options } = invocation;
+function planOf(options: AttachConfig, launcher: string, upstream: Upstream): Planned | null {
   const { target } = options;
   if (target.kind !== "namespace" || !isShareable(options)) return null;
   return {
     options: { ...options, target },
     config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
-    apiSocket: apiSocketOf(options, pid),
+    apiSocket: apiSocketOf(options, launcher),
   };
 }
 

@@ -1,10 +1,12 @@
-import type { Namespace } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import type { GivenPort, JoinSpec, NamespaceRef, PortSpec } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Session } from "./session.js";
-import { openPort } from "./taps.js";
+import { openPort, type PortTap } from "./taps.js";
+
+/** Whom requests are made to: the daemon. */
+export type Requests = Pick<Session, "request">;
 
 /** What is to be connected, and where. */
 export interface Connection {
@@ -29,11 +31,15 @@ export interface Place {
  * @throws UserError
  */
 export async function connect(
-  session: Session,
+  session: Requests,
   { port, name, target }: Connection,
 ): Promise<Place> {
   const namespace = await namespaceOfTarget(session, target);
-  const { member, given, ifname } = await join(session, { name, namespace, ports: [port] });
+  return placeOf(await join(session, { name, namespace, ports: [port] }));
+}
+
+/** What is told of a place. */
+export function placeOf({ member, given, ifname }: JoinedPlace): Place {
   const addresses = given.addresses.map(({ address }) => address);
   return { member, network: given.network, ifname, addresses };
 }
@@ -55,20 +61,21 @@ export interface JoinedPlace {
 
 /**
  * As connect(), for who knows the namespace; it stays a member when the session ends.
- * @param entrance where this process finds the namespace, if it is not where the daemon finds it
+ * @param open makes its interface, in another way than by the namespace's files as the daemon finds them
  * @throws UserError
  */
 export async function join(
-  session: Session,
+  session: Requests,
   joining: Joining,
-  entrance: Namespace = joining.namespace,
+  open: (given: GivenPort) => PortTap | Promise<PortTap> = (given) =>
+    openPort(joining.namespace, given),
 ): Promise<JoinedPlace> {
   const spec = { ...joining, stays: true };
   const { id, name: member, ports } = await session.request("member.join", spec);
   const [given] = ports;
   const { network } = given;
   try {
-    const { ifname, tap } = openPort(entrance, given);
+    const { ifname, tap } = await open(given);
     try {
       await session.request("member.attach", { member: id, network, ifname }, tap);
     } finally {
@@ -82,9 +89,16 @@ export async function join(
   }
 }
 
-async function namespaceOfTarget(session: Session, target: string): Promise<NamespaceRef> {
-  if (target.includes("/")) return refOf(target, target, null);
-  if (/^\d+$/.test(target)) return refOf(target, `/proc/${target}/ns/net`, Number(target));
+/** The namespace that a target names by itself; null: it must be the name of a member. */
+export function namedNamespace(target: string): { netns: string; pid: number | null } | null {
+  if (target.includes("/")) return { netns: target, pid: null };
+  if (/^\d+$/.test(target)) return { netns: `/proc/${target}/ns/net`, pid: Number(target) };
+  return null;
+}
+
+async function namespaceOfTarget(session: Requests, target: string): Promise<NamespaceRef> {
+  const named = namedNamespace(target);
+  if (named !== null) return refOf(target, named.netns, named.pid);
   const members = await session.request("member.list", {});
   const pid = members.find((member) => member.name === target)?.pid ?? null;
   if (pid !== null) return refOf(target, `/proc/${pid}/ns/net`, pid);

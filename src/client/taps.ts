@@ -1,4 +1,4 @@
-import { hasInterface, type Namespace, openTap } from "../attach.js";
+import { hasInterface, type Namespace, openTap, type TapSettings } from "../attach.js";
 import { Address, Prefix } from "../base/address.js";
 import { parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
@@ -26,15 +26,20 @@ export interface PortTap {
  */
 export function openPort(namespace: Namespace, port: GivenPort): PortTap {
   const ifname = port.ifname ?? freeName(namespace);
+  const { fd: tap } = openTap(namespace, ifname, portSettings(port, ifname));
+  return { ifname, tap };
+}
+
+/** What is set for a place on a network. */
+export function portSettings(port: GivenPort, ifname: string): TapSettings {
   const mac = parseMac(port.mac);
-  const { fd: tap } = openTap(namespace, ifname, {
+  return {
     plans: port.addresses.map(planOf),
     mtu: port.mtu,
     txqueuelen: TXQUEUELEN,
     ...(mac === null ? {} : { mac }),
     metric: port.internal ? null : metricOf(ifname),
-  });
-  return { ifname, tap };
+  };
 }
 
 function freeName(namespace: Namespace): string {

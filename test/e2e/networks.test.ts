@@ -329,6 +329,39 @@ describe("slipway run --network of other kinds", () => {
   });
 });
 
+describe("commands that ask the daemon", () => {
+  test("start no process of Node while it runs", async ({ user, lab }) => {
+    await user.ok("daemon", "start");
+    const env = { ...user.env, SLIPWAY_NODE: "/bin/false" };
+    const ask = async (...args: string[]): Promise<string> =>
+      lab.host.user.output([lab.host.slipwayPath, ...args], { env });
+    const { pid } = await lab.host.namespace();
+    expect(await ask("network", "create", "quick", "--subnet", "10.97.1.0/24")).toMatch(
+      /^[0-9a-f]{64}\n$/,
+    );
+    await ask("network", "create", "slick", "--subnet", "10.97.2.0/24");
+    expect(await ask("network", "connect", "quick", `${pid}`, "--name", "fast")).toBe(
+      "fast is on quick as eth0: 10.97.1.2\n",
+    );
+    expect(await ask("network", "connect", "slick", `/proc/${pid}/ns/net`)).toBe(
+      "fast is on slick as eth1: 10.97.2.2\n",
+    );
+    expect(await ask("ps", "--format", "{{.name}} {{.pid}}")).toContain(`fast ${pid}\n`);
+    expect(await ask("network", "inspect", "slick")).toContain('"IPv4Address": "10.97.2.2/24"');
+    expect(await ask("network", "disconnect", "quick", "fast")).toBe("");
+    expect(await ask("network", "disconnect", "slick", "fast")).toBe("");
+    expect(await ask("network", "prune")).toContain("quick\n");
+    // What it is about is told by a process: here there is none.
+    const refused = await lab.host.user.run([lab.host.slipwayPath, "network", "inspect", "quick"], {
+      env,
+    });
+    expect(refused).toMatchObject({ code: 1, stdout: "", stderr: "" });
+    expect(await user.refusal("network", "inspect", "quick")).toBe(
+      "1 slipway: network quick does not exist: slipway network ls shows those that do",
+    );
+  });
+});
+
 describe("the library", () => {
   test("does what the commands do", async ({ user, lab }) => {
     const { pid } = await lab.host.namespace();

@@ -3,6 +3,7 @@ import type { Namespace } from "../../attach.js";
 import { UserError } from "../../base/errors.js";
 import { type JoinedPlace, join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
+import { openPort } from "../../client/taps.js";
 import { Loop } from "../../loop.js";
 import type { NamespaceRef } from "../../protocol/messages.js";
 import { namespaceId, namespaceRef } from "../../protocol/namespaces.js";
@@ -42,7 +43,7 @@ async function enter(session: Session, state: ContainerState): Promise<void> {
   try {
     for (const port of ports) {
       const spec = { name, namespace, ports: [port] as [typeof port], labels: { [LABEL]: id } };
-      joined.push(await join(session, spec, entrance));
+      joined.push(await join(session, spec, (given) => openPort(entrance, given)));
     }
     const [first] = joined;
     if (first === undefined) return;

@@ -1,0 +1,165 @@
+import { tapRequests } from "../attach.js";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import {
+  type Connection,
+  join,
+  namedNamespace,
+  type Place,
+  placeOf,
+  type Requests,
+} from "../client/connect.js";
+import { type PortTap, portSettings } from "../client/taps.js";
+import type { Methods } from "../daemon/server.js";
+import {
+  answerMessage,
+  type LauncherMessage,
+  type LauncherTap,
+  planMessage,
+  upMessage,
+} from "../protocol/launcher.js";
+import { checkParams, type GivenPort } from "../protocol/messages.js";
+import { native } from "../sys/native.js";
+import type { DaemonRequest } from "./network-commands.js";
+import { carryOut } from "./networks.js";
+
+/**
+ * Whether the daemon may answer a launcher itself. When it refuses, the process that is started instead
+ * asks again and tells the reason: so none whose parts may succeed one by one, and none that needs more
+ * of the launcher than its command line names.
+ */
+export function isAnswered(request: DaemonRequest): boolean {
+  switch (request.action) {
+    case "connect":
+      return namedNamespace(request.target) !== null;
+    case "create":
+    case "disconnect":
+    case "inspect":
+    case "list":
+    case "members":
+    case "prune":
+      return true;
+    case "remove":
+    case "start":
+    case "stop":
+    case "status":
+      return false;
+  }
+}
+
+/** Requests to the daemon that this process is. */
+export function requestsTo(methods: Methods): Requests {
+  const client = { members: new Set<string>() };
+  return {
+    request: async (method, params, passed = null) => {
+      const checked = checkParams(method, params);
+      if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
+      return methods.call(method, checked, client, passed === null ? null : copyOf(passed));
+    },
+  };
+}
+
+/** What is awaited of the launcher. */
+interface Awaited {
+  readonly kind: LauncherMessage["kind"];
+  readonly resolve: (came: Came) => void;
+  readonly reject: (error: UserError) => void;
+}
+
+interface Came {
+  readonly message: LauncherMessage;
+  /** A handle. */
+  readonly passed: number | null;
+}
+
+/** A command that asks the daemon, by way of its launcher. */
+export class Asked {
+  readonly #requests: Requests;
+  readonly #send: (message: Uint8Array) => void;
+  #awaited: Awaited | null = null;
+  #isGone = false;
+
+  /** @param send sends to the launcher */
+  constructor(requests: Requests, send: (message: Uint8Array) => void) {
+    this.#requests = requests;
+    this.#send = send;
+  }
+
+  /** Answers, unless it cannot be; when it settles all that was begun is done, or undone. */
+  async answer(request: DaemonRequest): Promise<void> {
+    try {
+      const text = await carryOut(request, this.#requests, (what) => this.#connect(what));
+      this.#send(answerMessage(text));
+    } catch (error) {
+      if (error instanceof UserError) return;
+      log.error("a command failed: %s", error instanceof Error ? error.stack : error);
+    }
+  }
+
+  /** @returns false: it is not what is awaited; `passed` stays the caller's then */
+  onMessage(message: LauncherMessage | null, passed: number | null): boolean {
+    const awaited = this.#awaited;
+    if (message === null || message.kind !== awaited?.kind) return false;
+    if ((message.kind === "tap") !== (passed !== null)) return false;
+    this.#awaited = null;
+    // Outside of the wake-up, where promises are served.
+    setImmediate(() => awaited.resolve({ message, passed }));
+    return true;
+  }
+
+  /** The launcher will say no more. */
+  onGone(): void {
+    this.#isGone = true;
+    const awaited = this.#awaited;
+    this.#awaited = null;
+    setImmediate(() => awaited?.reject(gone()));
+  }
+
+  #next(kind: Awaited["kind"]): Promise<Came> {
+    return new Promise((resolve, reject) => {
+      if (this.#isGone) reject(gone());
+      else this.#awaited = { kind, resolve, reject };
+    });
+  }
+
+  async #connect({ port, name, target }: Connection): Promise<Place> {
+    const { netns, pid } = namedNamespace(target) ?? { netns: target, pid: null };
+    const tap = port.ifname ?? null;
+    this.#send(
+      planMessage({ readyFd: null, exitFd: null, pid, netns, userns: null, tap, apiSocket: null }),
+    );
+    const { message, passed } = await this.#next("tap");
+    if (message.kind !== "tap" || passed === null) throw gone();
+    const { namespace: id, started } = message.tap;
+    const namespace = { netns, userns: null, id, pid, started };
+    try {
+      const joined = await join(this.#requests, { name, namespace, ports: [port] }, (given) =>
+        this.#configure(given, message.tap, passed),
+      );
+      return placeOf(joined);
+    } finally {
+      native.close(passed);
+    }
+  }
+
+  /** Has the launcher make the settings of a place. @returns with a handle of its own */
+  async #configure(
+    given: GivenPort,
+    { ifindex, name }: LauncherTap,
+    tap: number,
+  ): Promise<PortTap> {
+    this.#send(upMessage(tapRequests(ifindex, name, portSettings(given, name)), ""));
+    await this.#next("done");
+    return { ifname: name, tap: copyOf(tap) };
+  }
+}
+
+function copyOf(fd: number): number {
+  const copy = native.copyFd(fd);
+  if (copy < 0) throw new UserError("the daemon has no descriptor left");
+  return copy;
+}
+
+function gone(): UserError {
+  return new UserError("the command has ended");
+}
