@@ -16,9 +16,17 @@ function cacheIfAny() {
   }
 }
 
+/** Gives its memory back at once: V8 may keep it for minutes, 1.3 MB of them both. */
+function free(buffer) {
+  buffer?.buffer.transfer(0);
+}
+
 // A function as Node wraps modules, by scripts/build. esbuild writes ASCII: Latin-1 is quickest.
-const text = readFileSync(bundle, "latin1");
-const script = new Script(text, { filename: bundle, cachedData: cacheIfAny() });
+const text = readFileSync(bundle);
+const cachedData = cacheIfAny();
+const script = new Script(text.latin1Slice(), { filename: bundle, cachedData });
+free(text);
+free(cachedData);
 // For scripts/record-cache.cjs.
 module.exports = script;
 script.runInThisContext().call({}, {}, require, {}, bundle, __dirname);

@@ -12,6 +12,12 @@ import { holdingFlows } from "./load.ts";
  */
 const SETTLE_MS = 5000;
 
+/**
+ * What there is before the flows that count: with the first, a helper's own code comes into memory (5 MB
+ * of Node's, once, whether one flow follows or all).
+ */
+const FIRST_FLOWS = 100;
+
 export async function measureIdle(helper: HelperMeter, seconds: number): Promise<Metrics> {
   await delay(SETTLE_MS);
   const before = helper.contextSwitches();
@@ -25,12 +31,14 @@ export async function measureIdleFlows(
   helper: HelperMeter,
   flows: number,
 ): Promise<Metrics> {
-  const before = helper.memory();
-  const after = await holdingFlows(bed, flows, async () => {
-    await delay(SETTLE_MS);
-    return helper.memory();
-  });
-  const memoryPerFlow = (after.resident - before.resident) / flows / 1e3;
+  const holding = (count: number): Promise<Memory> =>
+    holdingFlows(bed, count, async () => {
+      await delay(SETTLE_MS);
+      return helper.memory();
+    });
+  const before = await holding(FIRST_FLOWS);
+  const after = await holding(flows);
+  const memoryPerFlow = (after.resident - before.resident) / (flows - FIRST_FLOWS) / 1e3;
   return { ...memoryMetrics(after), memoryPerFlow };
 }
 
