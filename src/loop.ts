@@ -107,6 +107,9 @@ export class Loop {
   /** While a pause is waited for. */
   #reclaimTimer: NodeJS.Timeout | null = null;
 
+  /** Called when memory has been given back, in a pause: what was compiled may have gone with it. */
+  onReclaimed: (() => void) | null = null;
+
   /** How many wake-ups there have been: one number is one wake-up. */
   get wakes(): number {
     return this.#wakes;
@@ -242,6 +245,7 @@ export class Loop {
       }
       reclaimMemory();
       this.#reclaimAt = before + RECLAIM_WAKES;
+      this.onReclaimed?.();
     }, RECLAIM_QUIET);
     this.#reclaimTimer.unref();
   }

@@ -29,6 +29,7 @@ enum {
   PATIENCE_SECONDS = 2, /* for each answer until the network is up */
   ENDLESS = 0,
   MOST_INTERFACES = 1000, /* that are tried for a name */
+  MOST_SETTINGS = 64,     /* their answers wait in a socket's buffer */
   API_UMASK = 0177,
   API_BACKLOG = 4096,
 };
@@ -402,38 +403,43 @@ static void end_keeper(void) {
 
 /* ---- in the namespace ------------------------------------------------------------------------- */
 
-static int ask_agent(const struct agent *agent, struct agent_request *request, const void *payload,
-                     size_t length, int *fd) {
-  struct agent_reply reply;
+/*
+ * The agent is told all that is known already, and heard afterwards: each time that one waits for the
+ * other may cost the wake-up of a processor. Where it cannot be told it is gone, and is not heard either.
+ */
+static void tell_agent(const struct agent *agent, struct agent_request *request, const void *payload,
+                       size_t length) {
   request->length = (uint32_t)length;
   memcpy(request->payload, payload, length);
-  size_t size = offsetof(struct agent_request, payload) + length;
-  *fd = -1;
-  if (process_send(agent->socket, request, size) < 0) return -EPIPE;
-  if (process_recv_fd(agent->socket, &reply, sizeof(reply), fd) != sizeof(reply)) return -EPIPE;
-  return reply.result;
+  process_send(agent->socket, request, offsetof(struct agent_request, payload) + length);
 }
 
-static bool enter(struct agent *agent, const struct place *place) {
-  enum step step;
-  if (agent_start(place->userns, place->netns, process_fork, agent, &step) < 0) return false;
-  struct agent_reply entered;
-  return process_recv(agent->socket, &entered, sizeof(entered)) == sizeof(entered) &&
-         entered.result == 0;
+/* The result of what it was told first, a negative errno when it failed; a descriptor or -1 in `fd`. */
+static int hear_agent(const struct agent *agent, int *fd) {
+  struct agent_reply reply;
+  ssize_t length = process_recv_fd(agent->socket, &reply, sizeof(reply), fd);
+  return length == sizeof(reply) ? reply.result : -EPIPE;
 }
 
-static int find_interface(const struct agent *agent, const char *name) {
+static void tell_to_find(const struct agent *agent, const char *name) {
   struct agent_request request = {.operation = AGENT_IFINDEX};
-  int none;
-  return ask_agent(agent, &request, name, strlen(name) + 1, &none);
+  tell_agent(agent, &request, name, strlen(name) + 1);
+}
+
+static void tell_to_open(const struct agent *agent, const char *name) {
+  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
+  tell_agent(agent, &request, name, strlen(name) + 1);
+  tell_to_find(agent, name);
 }
 
 /* The first of eth0, eth1 and so on that is free; NULL: none is. */
 static const char *choose_name(const struct agent *agent) {
   static char name[IFNAMSIZ];
+  int none;
   for (int i = 0; i < MOST_INTERFACES; i++) {
     snprintf(name, sizeof(name), "eth%d", i);
-    int index = find_interface(agent, name);
+    tell_to_find(agent, name);
+    int index = hear_agent(agent, &none);
     if (index < 0) return index == -ENODEV ? name : NULL;
   }
   return NULL;
@@ -459,23 +465,30 @@ static bool put_start(size_t *length, int pid) {
   return put_text(length, start);
 }
 
-static bool send_tap(const struct agent *agent, const struct place *place) {
-  const char *name = place->tap[0] == '\0' ? choose_name(agent) : place->tap;
-  if (name == NULL || strlen(name) >= IFNAMSIZ) return false;
-  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
-  if (ask_agent(agent, &request, name, strlen(name) + 1, &shared.tap) < 0) return false;
-  struct shared_message head = {.kind = SHARED_TAP, .number = find_interface(agent, name)};
+static bool send_tap(const struct place *place, const char *name, int index) {
+  struct shared_message head = {.kind = SHARED_TAP, .number = index};
   size_t length = sizeof(head);
   memcpy(message, &head, sizeof(head));
-  return head.number > 0 && put_text(&length, name) && put_identity(&length, place->netns) &&
+  return put_text(&length, name) && put_identity(&length, place->netns) &&
          put_start(&length, place->pid) &&
          process_send_fd(shared.daemon, message, length, shared.tap) == (ssize_t)length;
 }
 
 /* The process is opened before its namespace, so that it can be told whether it was still the same. */
 static bool open_tap(struct agent *agent, const struct place *place) {
-  return (place->pid < 0 || open_process(place->pid)) && enter(agent, place) &&
-         send_tap(agent, place);
+  enum step step;
+  int none;
+  const char *name = place->tap;
+  bool is_named = name[0] != '\0';
+  if (strlen(name) >= IFNAMSIZ || (place->pid >= 0 && !open_process(place->pid))) return false;
+  if (agent_start(place->userns, place->netns, process_fork, agent, &step) < 0) return false;
+  if (is_named) tell_to_open(agent, name);
+  if (hear_agent(agent, &none) < 0) return false; /* it has not entered */
+  if (!is_named && (name = choose_name(agent)) == NULL) return false;
+  if (!is_named) tell_to_open(agent, name);
+  if (hear_agent(agent, &shared.tap) < 0) return false;
+  int index = hear_agent(agent, &none);
+  return index > 0 && send_tap(place, name, index);
 }
 
 /* disable_ipv6 gives EACCES, a kernel without it does not know the family: src/attach.ts. */
@@ -483,35 +496,46 @@ static bool has_no_ipv6(int result) {
   return result == -EACCES || result == -EAFNOSUPPORT || result == -EOPNOTSUPP;
 }
 
-/* How many further settings are left out after this one, or -1: it failed. */
-static int set(const struct agent *agent, const struct shared_setting *setting,
-               const char *request_bytes) {
+/* Tells the agent the settings of an UP. Where the words begin behind them, or 0: they are none. */
+static size_t tell_settings(const struct agent *agent, size_t length, int32_t count,
+                            struct shared_setting settings[]) {
   struct agent_request request = {.operation = AGENT_NETLINK};
+  size_t at = sizeof(struct shared_message);
+  for (int32_t i = 0; i < count; i++) {
+    if (length - at < sizeof(settings[i])) return 0;
+    memcpy(&settings[i], message + at, sizeof(settings[i]));
+    at += sizeof(settings[i]);
+    size_t size = settings[i].length;
+    if (size > length - at || size > sizeof(request.payload)) return 0;
+    tell_agent(agent, &request, message + at, size);
+    at += size;
+  }
+  return at;
+}
+
+/* Whether all were made that must be. */
+static bool hear_settings(const struct agent *agent, int32_t count,
+                          const struct shared_setting settings[]) {
   int none;
-  if (setting->length > sizeof(request.payload)) return -1;
-  int result = ask_agent(agent, &request, request_bytes, setting->length, &none);
-  if (result >= 0) return 0;
-  return has_no_ipv6(result) ? (int)setting->optional - 1 : -1;
+  uint32_t left_out = 0;
+  for (int32_t i = 0; i < count; i++) {
+    int result = hear_agent(agent, &none);
+    if (left_out > 0) left_out--; /* it could not succeed */
+    else if (result < 0 && has_no_ipv6(result) && settings[i].optional > 0) {
+      left_out = settings[i].optional - 1;
+    } else if (result < 0) return false;
+  }
+  return true;
 }
 
 /* Carries out the settings of an UP. Where the words begin behind them, or 0: one failed. */
 static size_t configure(const struct agent *agent, size_t length) {
   struct shared_message head;
-  struct shared_setting setting;
-  size_t at = sizeof(head);
-  int left_out = 0;
+  struct shared_setting settings[MOST_SETTINGS];
   memcpy(&head, message, sizeof(head));
-  for (int32_t count = 0; count < head.number; count++) {
-    if (length - at < sizeof(setting)) return 0;
-    memcpy(&setting, message + at, sizeof(setting));
-    at += sizeof(setting);
-    if (setting.length > length - at) return 0;
-    if (left_out > 0) left_out--;
-    else left_out = set(agent, &setting, message + at);
-    if (left_out < 0) return 0;
-    at += setting.length;
-  }
-  return at;
+  if (head.number < 0 || head.number > MOST_SETTINGS) return 0;
+  size_t words = tell_settings(agent, length, head.number, settings);
+  return words > 0 && hear_settings(agent, head.number, settings) ? words : 0;
 }
 
 static void end_agent(const struct agent *agent) {

@@ -42,6 +42,13 @@ const slirp4netns = new CommandLine("slirp4netns", undefined);
 const attach = new CommandLine("slipway", "attach");
 const network = new CommandLine("slipway", "network");
 
+/** As podman writes it. */
+const REHEARSED = [
+  ...["--disable-host-loopback", "--mtu=65520", "--enable-sandbox", "--enable-seccomp"],
+  ...["--enable-ipv6", "-c", "-r", "4", `${process.pid}`, "tap0"],
+];
+const REHEARSALS = 20;
+
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
 
 /**
@@ -64,6 +71,7 @@ export class SharedGuests {
     this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
+    loop.onReclaimed = () => rehearse(this.#upstream);
   }
 
   /** Launchers start processes of their own. */
@@ -208,10 +216,7 @@ class Launcher {
       return;
     }
     this.#planned = planned;
-    const { apiSocket } = planned;
-    const { readyFd, exitFd, tap, target } = planned.options;
-    const { netns, userns, pid } = target;
-    this.#send(planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket }));
+    this.#send(planMessageOf(planned));
   }
 
   #serve({ ifindex }: LauncherTap, tap: number): void {
@@ -222,13 +227,11 @@ class Launcher {
       return;
     }
     const { options, config } = planned;
-    const { configure, mac, tap: name, publish, target, maxApiClients } = options;
-    const settings = configure ? tapRequests(ifindex, name, tapSettings(config, mac)) : [];
-    const text = announcement(options, config);
+    const { tap: name, publish, target, maxApiClients } = options;
     // What comes before the guest is there waits in the TAP and in the API's socket. If it can't be
     // made the launcher hears that we are gone, and goes on by itself.
     const isUp = publish.ports.length === 0;
-    if (isUp) this.#send(upMessage(settings, text));
+    if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
     const guest = serveSharedGuest(
       this.#loop,
       {
@@ -241,7 +244,7 @@ class Launcher {
       },
     );
     this.#guest = guest;
-    if (!isUp) this.#send(upMessage(settings, text + guest.report));
+    if (!isUp) this.#send(upMessageOf(planned, ifindex, guest.report));
   }
 
   /** In the words of attach.ts. */
@@ -312,6 +315,34 @@ function planOf(options: AttachConfig, launcher: string, upstream: Upstream): Pl
     config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
     apiSocket: apiSocketOf(options, launcher),
   };
+}
+
+function planMessageOf({ options, apiSocket }: Planned): Uint8Array {
+  const { readyFd, exitFd, tap, target } = options;
+  const { netns, userns, pid } = target;
+  return planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket });
+}
+
+/** @param report what is said of ports that we chose */
+function upMessageOf({ options, config }: Planned, ifindex: number, report: string): Uint8Array {
+  const { configure, mac, tap } = options;
+  const settings = configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : [];
+  return upMessage(settings, announcement(options, config) + report);
+}
+
+/**
+ * Does what the next launcher waits for, for nobody. After a collection of garbage the code of it is
+ * slow, and a command line takes 2.2 ms; after this it takes 0.7.
+ */
+function rehearse(upstream: Upstream): void {
+  for (let count = 0; count < REHEARSALS; count += 1) {
+    const invocation = slirp4netns.parse(REHEARSED);
+    if (invocation.kind !== "attach") return;
+    const planned = planOf(invocation.config, "", upstream);
+    if (planned === null) return;
+    planMessageOf(planned);
+    upMessageOf(planned, 1, "");
+  }
 }
 
 /** What is written to files or to stderr, and what needs to be in the namespace later, is not. */
