@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { LOG_LEVELS, log, setLogLevel } from "../base/log.js";
+import { LOG_LEVELS, type Log, setLogLevel } from "../base/log.js";
 import { type Answer, BadRequest, refusal, wholeAnswer } from "./answers.js";
 import { checked } from "./arguments.js";
 import { listFlows } from "./flows.js";
@@ -34,13 +34,13 @@ export function answer(subject: Subject, figures: ApiFigures, parsed: unknown): 
     return execute(subject, figures, parsed);
   } catch (error) {
     if (!(error instanceof BadRequest)) throw error;
-    log.debug("API: %s", error.message);
+    subject.log.debug("API: %s", error.message);
     return [refusal(error.message, error.reason)];
   }
 }
 
 function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknown): Answer {
-  const { guest } = subject;
+  const { guest, log } = subject;
   const { execute: command, arguments: raw } = checkedRequest(parsed);
   // As JSON: what a client sends makes no lines of its own.
   log.debug("API: %s", JSON.stringify(command));
@@ -54,7 +54,7 @@ function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknow
     case "list_flows":
       return listFlows(guest);
     case "set_log_level":
-      return changeLogLevel(raw);
+      return changeLogLevel(log, raw);
     case "query_status":
       return wholeAnswer(statusOf(subject, figures));
     default:
@@ -62,10 +62,10 @@ function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknow
   }
 }
 
-function changeLogLevel(raw: unknown): Answer {
+function changeLogLevel(log: Log, raw: unknown): Answer {
   const { level } = checked("set_log_level", logArguments, raw);
   log.info("API: log level %s", level);
-  setLogLevel(level);
+  setLogLevel(level, log);
   return wholeAnswer({});
 }
 

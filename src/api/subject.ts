@@ -1,3 +1,4 @@
+import type { Log } from "../base/log.js";
 import type { Guest } from "../guest.js";
 
 /** What requests are about: one guest, and what its user knows it by. */
@@ -7,6 +8,8 @@ export interface Subject {
   readonly tap: string;
   /** The process with which the network ends, or null. */
   readonly pid: number | null;
+  /** Where requests are told, and whose level they may change. */
+  readonly log: Log;
 }
 
 /** What the socket itself has had to do. */

@@ -66,13 +66,22 @@ let settings: LogSettings = {
 /** The process's log; by default lines `slipway: LEVEL: message` on stderr, from warnings on. */
 export const log = pino({ level: pinoLevel(settings.level), browser: { write: onRecord } });
 
+/** Where lines go from whatever is told: the process's log, or a part of it with a level of its own. */
+export type Log = Pick<typeof log, "debug" | "info" | "warn" | "error" | "level">;
+
+/** A part of the process's log for what is told about one guest of several. */
+export function partOfLog(): Log {
+  return log.child({});
+}
+
 export function startLog(wanted: LogSettings): void {
   settings = wanted;
   setLogLevel(wanted.level);
 }
 
-export function setLogLevel(level: LogLevel): void {
-  log.level = pinoLevel(level);
+/** @param of that or a part of it */
+export function setLogLevel(level: LogLevel, of: Log = log): void {
+  of.level = pinoLevel(level);
 }
 
 /** Tells why the process ends: in the log, and as the last line of stderr. */

@@ -58,7 +58,7 @@ export async function attach(options: AttachConfig): Promise<void> {
     process.exit(0);
   });
   loop.start();
-  const subject = { guest, tap: options.tap, pid: target.pid };
+  const subject = { guest, tap: options.tap, pid: target.pid, log };
   const { apiSocket: where, maxApiClients } = options;
   const listener = taken?.apiSocket ?? null;
   const apiSocket = await openApiSocket(where, loop, subject, maxApiClients, listener);

@@ -118,7 +118,7 @@ async function runAlone(options: RunConfig): Promise<void> {
   const apiSocket = await openApiSocket(
     options.apiSocket,
     loop,
-    { guest, tap, pid: child.pid },
+    { guest, tap, pid: child.pid, log },
     options.maxApiClients,
   );
   const missing = isMissing(command[0]);

@@ -1,4 +1,5 @@
 import { serveApiOf } from "../api/server.js";
+import { partOfLog } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { PublishedRule } from "../flow/published.js";
 import type { Loop } from "../loop.js";
@@ -47,7 +48,7 @@ export function serveSharedGuest(
   const { tap, config, tapName, pid } = spec;
   const handle = { fd: tap, vnetHeader: true };
   const guest = loop.addGuest(handle, config, handlers.onGone);
-  const subject = { guest, tap: tapName, pid };
+  const subject = { guest, tap: tapName, pid, log: partOfLog() };
   let closeApi: (() => void) | null = null;
   const close = (): void => {
     guest.forwards.onChange = null;

@@ -147,8 +147,28 @@ describe("a guest of the daemon", () => {
     await two.guest.helper.ended(10_000);
     await eventually(async () => {
       if (!(await isFree(lab, 8202))) throw new Error("its port is still there");
+      const { code } = await lab.host.user.run(["test", "-e", two.socket]);
+      if (code === 0) throw new Error("its socket is still there");
     });
     await two.guest.close();
+  });
+
+  test("sets the level of its own log, not of others'", async ({ user }) => {
+    const { lab } = user;
+    const log = `${user.directory}/daemon.log`;
+    const [one, other] = [await guestOf(user), await guestOf(user)];
+    const level = { execute: "set_log_level", arguments: { level: "debug" } };
+    expect(await ask(lab, one.socket, level)).toEqual({ return: {} });
+    await ask(lab, other.socket, { execute: "query_status" });
+    await ask(lab, one.socket, { execute: "list_hostfwd" });
+    const told = await eventually(async () => {
+      const text = await lab.host.user.output(["cat", log]);
+      if (!text.includes('debug: API: "list_hostfwd"')) throw new Error("nothing is told");
+      return text;
+    });
+    expect(told).not.toContain("query_status");
+    await one.guest.close();
+    await other.guest.close();
   });
 
   test("whose TAP is deleted ends with a sentence", async ({ user }) => {
@@ -293,6 +313,34 @@ describe("a process of its own is started", () => {
     // Nothing is left that was begun.
     expect(await namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
     await namespace.release();
+  });
+});
+
+describe("the launcher finds the daemon where Node does", () => {
+  test.for([
+    ["by XDG_RUNTIME_DIR", { XDG_RUNTIME_DIR: "@" }],
+    ["by XDG_RUNTIME_DIR with a slash at its end", { XDG_RUNTIME_DIR: "@/" }],
+    ["by TMPDIR, as XDG_RUNTIME_DIR is not absolute", { XDG_RUNTIME_DIR: "x", TMPDIR: "@" }],
+    ["by TMP, as TMPDIR is empty", { TMP: "@", TEMP: "/nowhere" }],
+    ["by TEMP", { TEMP: "@" }],
+  ] as const)("%s", async ([how, given], { lab, skip }) => {
+    const { user } = lab.host;
+    // It would be the real daemon of whoever runs the tests.
+    const hasUsual = (await user.run(["sh", "-c", "ls -d /run/user/*"])).code === 0;
+    if (hasUsual && !("XDG_RUNTIME_DIR" in given && how.startsWith("by XDG"))) {
+      skip("this machine has the usual directories");
+    }
+    const directory = (await user.output(["mktemp", "-d", "/tmp/slipway-XXXXXX"])).trim();
+    const none = { XDG_RUNTIME_DIR: "", TMPDIR: "", TMP: "", TEMP: "" };
+    const variables = Object.entries(given).map(([name, at]) => [name, at.replace("@", directory)]);
+    const env = { ...none, ...Object.fromEntries(variables), XDG_STATE_HOME: directory };
+    const slipway = (...args: string[]) => [lab.host.slipwayPath, ...args];
+    await user.output(slipway("daemon", "start"), { env });
+    // Without Node it is the launcher that asks.
+    const found = await user.run(slipway("ps"), { env: { ...env, SLIPWAY_NODE: "/bin/false" } });
+    await user.output(slipway("daemon", "stop"), { env });
+    await user.output(["rm", "-r", directory]);
+    expect(found).toMatchObject({ code: 0, stdout: expect.stringContaining("PORTS") });
   });
 });
 

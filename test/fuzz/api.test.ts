@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { answer, parseRequest } from "../../src/api/requests.js";
 import type { Subject } from "../../src/api/subject.js";
 import { openTap } from "../../src/attach.js";
+import { log } from "../../src/base/log.js";
 import { Loop } from "../../src/loop.js";
 import { config } from "../service/frames.js";
 import { TestNamespace } from "../wire/netns.js";
@@ -20,7 +21,7 @@ beforeAll(async () => {
   const tap = openTap({ netns, userns: null }, "tap0", settings);
   loop = new Loop();
   const guest = loop.addGuest(tap, config(), () => {});
-  subject = { guest, tap: "tap0", pid: null };
+  subject = { guest, tap: "tap0", pid: null, log };
 });
 afterAll(() => {
   loop.stop();
