@@ -125,6 +125,19 @@ describe("slipway-cni", () => {
     await succeed(user, "DEL", config, { ...env, CNI_CONTAINERID: "never", CNI_NETNS: "" });
   });
 
+  test("takes a network by its id, for all verbs", async ({ user }) => {
+    const [{ Id }] = await user.inspect("pods");
+    for (const network of [Id, Id.slice(0, 12)]) {
+      const { env } = await container(user);
+      const byId = { ...config, name: `id${network.length}`, network };
+      const prevResult = await succeed(user, "ADD", byId, env);
+      await succeed(user, "CHECK", { ...byId, prevResult }, env);
+      expect(await membersOf(user, "pods")).toHaveLength(1);
+      await succeed(user, "DEL", byId, env);
+      expect(await membersOf(user, "pods")).toEqual([]);
+    }
+  });
+
   test("CHECK sees another address, and an interface that is gone", async ({ user }) => {
     const { namespace, env } = await container(user);
     const result = await succeed(user, "ADD", config, env);

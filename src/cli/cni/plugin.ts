@@ -159,13 +159,22 @@ interface Attached {
 /** What ADD has made by this configuration. */
 async function attachments(session: Session, request: Configured): Promise<readonly Attached[]> {
   const members = await session.request("member.list", {});
-  return members.flatMap((member) =>
+  const labelled = members.flatMap((member) =>
     member.networks.flatMap((port) => {
       const containerId = member.labels[labelOf(request, port.ifname ?? "")];
-      const isOurs = port.network === request.network && containerId !== undefined;
-      return isOurs ? [{ member, port, containerId }] : [];
+      return containerId === undefined ? [] : [{ member, port, containerId }];
     }),
   );
+  const isNamed = labelled.every(({ port }) => port.network === request.network);
+  const name = isNamed ? request.network : await nameOf(session, request.network);
+  return labelled.filter(({ port }) => port.network === name);
+}
+
+/** A network's name; a configuration may have its id. */
+async function nameOf(session: Session, network: string): Promise<string> {
+  const networks = await session.request("network.list", {});
+  const named = networks.find(({ Name }) => Name === network);
+  return (named ?? networks.find(({ Id }) => Id.startsWith(network)))?.Name ?? network;
 }
 
 /** A member's label of that name has the container's id. */
