@@ -1,19 +1,7 @@
 import * as v from "valibot";
-import { Address } from "../base/address.js";
 import { BadRequest } from "./answers.js";
 
 export const HIGHEST_PORT = 65_535;
-
-/** An IPv4 or IPv6 address. */
-export const address = v.pipe(
-  v.string(),
-  v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
-    const parsed = Address.parse(dataset.value);
-    if (parsed !== null) return parsed;
-    addIssue({ message: "not an address" });
-    return NEVER;
-  }),
-);
 
 export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT));
 

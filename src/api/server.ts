@@ -3,8 +3,8 @@ import type { Loop } from "../loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
+import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 import { Client } from "./client.js";
-import { listenPrivately, removeQuietly } from "./private-socket.js";
 import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
 

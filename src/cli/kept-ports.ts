@@ -1,6 +1,7 @@
 import * as v from "valibot";
-import { address, port } from "../api/arguments.js";
+import { port } from "../api/arguments.js";
 import type { PublishedRule } from "../flow/published.js";
+import { address } from "../protocol/address.js";
 
 const rules = v.array(
   v.object({

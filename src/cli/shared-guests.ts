@@ -1,5 +1,4 @@
 import { statSync } from "node:fs";
-import { listenPrivately } from "../api/private-socket.js";
 import { tapRequests } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
@@ -24,6 +23,7 @@ import { ResolvConf } from "../service/resolvconf.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
+import { listenPrivately } from "../sys/private-socket.js";
 import { announcement } from "./announcement.js";
 import { socketDirectory, socketPathOf } from "./api-path.js";
 import { Asked, isAnswered } from "./asked.js";

@@ -1,5 +1,3 @@
-import { unlinkSync } from "node:fs";
-import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import {
@@ -14,18 +12,16 @@ import {
   type Results,
   STOPPING,
 } from "../protocol/messages.js";
-import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Epoll, Socket } from "../sys/constants.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
-import { acceptLocal, LONGEST_SOCKET_PATH, listenLocal } from "../sys/local-socket.js";
+import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
+import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 
 /** Each run has a connection for as long as it lasts. */
 const MOST_CLIENTS = 1024;
 const ACCEPT_BATCH = 16;
 const BACKLOG = 4096;
-
-/** 0600 for the socket. */
-const UMASK = 0o177;
 
 /** Who asks: what it took ends with it. */
 export interface Client {
@@ -68,7 +64,7 @@ export class Server {
     this.#path = listener === null ? path : null;
     this.#watcher = watcher;
     this.#methods = methods;
-    this.#listener = listener ?? listenAt(path);
+    this.#listener = listener ?? listenPrivately("socket", path, Socket.Stream, BACKLOG);
     this.#acceptBatch = listener === null ? ACCEPT_BATCH : 1;
     watcher.watch(this.#listener, Epoll.In, () => this.#accept());
   }
@@ -139,31 +135,7 @@ export class Server {
   }
 }
 
-function listenAt(path: string): number {
-  removeQuietly(path);
-  const before = process.umask(UMASK);
-  const listener = listenLocal(path, Socket.Stream, BACKLOG);
-  process.umask(before);
-  if (listener >= 0) return listener;
-  throw new UserError(`socket ${path}: ${sentenceOf(-listener)}`);
-}
-
 /** The user himself, and root, who may do anything in his name. */
 function isPermitted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
-}
-
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // It is gone, or listening tells.
-  }
-}
-
-function sentenceOf(errno: number): string {
-  if (errno === Errno.ENAMETOOLONG) {
-    return `the path is too long, ${LONGEST_SOCKET_PATH} bytes at most: set XDG_RUNTIME_DIR to a shorter one`;
-  }
-  return `cannot listen (${getSystemErrorName(-errno)}): see its directory`;
 }

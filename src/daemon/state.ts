@@ -1,8 +1,9 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import * as v from "valibot";
-import { Address, Prefix } from "../base/address.js";
+import { Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac } from "../base/mac.js";
+import { address } from "../protocol/address.js";
 import { joinSpec } from "../protocol/messages.js";
 import type { Member } from "./members.js";
 import type { Network, NetworkDefinition } from "./network.js";
@@ -12,7 +13,6 @@ const STATE_VERSION = 1;
 
 const PRIVATE = 0o600;
 
-const address = v.pipe(v.string(), v.transform(Address.parse), v.nonNullable(v.any()));
 const prefix = v.pipe(v.string(), v.transform(Prefix.parse));
 
 const networkState = v.object({

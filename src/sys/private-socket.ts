@@ -1,9 +1,9 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
-import { Errno } from "../sys/constants.js";
-import { connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "../sys/local-socket.js";
-import { native } from "../sys/native.js";
+import { Errno } from "./constants.js";
+import { connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "./local-socket.js";
+import { native } from "./native.js";
 
 /** 0600: whoever may speak there may open ports as this user, or is its network. */
 const UMASK = 0o177;
@@ -59,6 +59,7 @@ function isLive(path: string): boolean {
   return true;
 }
 
+/** Removes a file, if that can be. */
 export function removeQuietly(path: string): void {
   try {
     unlinkSync(path);

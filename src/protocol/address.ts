@@ -1,0 +1,13 @@
+import * as v from "valibot";
+import { Address } from "../base/address.js";
+
+/** An IPv4 or IPv6 address, in all that is said in JSON. */
+export const address = v.pipe(
+  v.string(),
+  v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
+    const parsed = Address.parse(dataset.value);
+    if (parsed !== null) return parsed;
+    addIssue({ message: "not an address" });
+    return NEVER;
+  }),
+);
