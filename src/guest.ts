@@ -43,6 +43,8 @@ import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } fr
 /** Frames, and bytes, read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;
 const TAP_BATCH_BYTES = 512 * 1024;
+/** The same while requests and answers pass beside. */
+const SHORT_TAP_BATCH_BYTES = 128 * 1024;
 
 /**
  * What a frame for other members costs of a batch while several guests want something: it is written
@@ -384,8 +386,9 @@ export class Guest {
     const stack = this.#stack;
     const start = stack.headroom - this.#frameHeader;
     const limit = this.#singleReads > 0 ? 1 : TAP_BATCH;
+    const most = this.#tcp.hasConversations ? SHORT_TAP_BATCH_BYTES : TAP_BATCH_BYTES;
     this.#isHeavy = false;
-    for (let count = 0, cost = 0, bytes = 0; cost < limit && bytes < TAP_BATCH_BYTES; count += 1) {
+    for (let count = 0, cost = 0, bytes = 0; cost < limit && bytes < most; count += 1) {
       const buffer = stack.buffer + start;
       const length = native.read(this.#tap.fd, this.#memory, buffer, stack.bufferCapacity - start);
       if (length <= 0) {

@@ -27,8 +27,16 @@ import { openOutbound } from "./outbound.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { gatewayOf, isOurDns, translateDestination } from "./translate.js";
 
-/** Bytes that one flow may receive from the host per turn, so that no flow starves another. */
-const TURN_BUDGET = 256 * 1024;
+/** Bytes that one flow may receive from the host before it is others' turn: a superframe. */
+const QUANTUM = 64 * 1024;
+/** Bytes that all flows together receive in one wake-up; more is left for the next. */
+const WAKE_BUDGET = 1024 * 1024;
+/** The same while somebody waits for requests and answers: some 0.3 ms, of which each waits for two. */
+const SHORT_WAKE_BUDGET = 256 * 1024;
+/** A host that says so few bytes at a time, twice in a row, carries on a conversation. */
+const SMALL = 4096;
+/** For so many wake-ups after that they are short. */
+const SHORT_WAKES = 1024;
 
 /** One registration for a socket's whole life; edges are remembered in the flow. */
 const SOCKET_EVENTS =
@@ -99,7 +107,10 @@ class TcpFlow {
   writeShut = false;
   /** lwIP is done with the connection. */
   stackClosed = false;
-  queued = false;
+  /** Whether the host said little the last time. */
+  saidLittle = false;
+  /** Where it waits for its turn. */
+  queued: "ready" | "starved" | null = null;
   /** Where a client of a published port is led that the guest refuses; null: it is reset. */
   otherwise: Address | null = null;
 
@@ -149,6 +160,10 @@ export class TcpRelay {
   #sent = 0;
   /** Of #received, what takeReceived() has told. */
   #told = 0;
+  /** Bytes that may be received in this wake-up still. */
+  #left = WAKE_BUDGET;
+  /** Wake-ups that are to be short. */
+  #shortWakes = 0;
 
   constructor(context: TcpContext) {
     const { limits } = context.config;
@@ -239,7 +254,7 @@ export class TcpRelay {
     if (events & FlowEvent.Closed) flow.stackClosed = true;
     if (events & FlowEvent.Fin) flow.guestEnded = true;
     if (events & (FlowEvent.Data | FlowEvent.Fin | FlowEvent.Closed)) this.#forward(id, flow);
-    if (events & FlowEvent.Space && this.#flows[id] === flow) this.#pump(id, flow);
+    if (events & FlowEvent.Space && this.#flows[id] === flow) this.#onReadable(id, flow);
   }
 
   /** Handles an epoll event of a flow's host socket. */
@@ -263,19 +278,19 @@ export class TcpRelay {
     }
     if (events & (Epoll.In | Epoll.ReadHangUp | Epoll.HangUp | Epoll.Error)) {
       flow.readable = true;
-      if (this.#flows[id] === flow) this.#pump(id, flow);
+      if (this.#flows[id] === flow) this.#onReadable(id, flow);
     }
   }
 
   /** Gives a turn to every flow that had more to read, and to SYNs that wait. */
   turn(now: number): void {
     if (this.#waiting.size > 0) this.#admitWaiting(now);
-    if (this.#ready.length > 0) this.#retry(this.#swap());
+    this.#serveReady();
     if (this.#starved.length === 0 || now < this.#feedAt) return;
     this.#feedAt = now + STARVED_WAIT;
     const starved = this.#starved;
     this.#starved = [];
-    this.#retry(starved);
+    this.#retry("starved", starved);
   }
 
   /** Whether turn() has work to do at once. */
@@ -341,6 +356,28 @@ export class TcpRelay {
     });
   }
 
+  /** In turn, a quantum each, until the wake-up's budget is used or nobody has anything. */
+  #serveReady(): void {
+    for (let before = -1; this.#ready.length > 0 && this.#left > 0 && before !== this.#left; ) {
+      before = this.#left;
+      this.#retry("ready", this.#swap());
+    }
+    if (this.#shortWakes > 0) this.#shortWakes -= 1;
+    this.#left = this.hasConversations ? SHORT_WAKE_BUDGET : WAKE_BUDGET;
+  }
+
+  /** Whether requests and answers pass, for which bulk is to make room. */
+  get hasConversations(): boolean {
+    return this.#shortWakes > 0;
+  }
+
+  #noteVolume(flow: TcpFlow, taken: number): void {
+    if (taken === 0) return;
+    const isLittle = taken < SMALL;
+    if (isLittle && flow.saidLittle) this.#shortWakes = SHORT_WAKES;
+    flow.saidLittle = isLittle;
+  }
+
   /** The ready list, to work on while flows queue up for the next turn. */
   #swap(): number[] {
     const ready = this.#ready;
@@ -349,11 +386,12 @@ export class TcpRelay {
     return ready;
   }
 
-  #retry(ids: number[]): void {
+  /** @param list where they waited; who has moved on meanwhile is left out */
+  #retry(list: "ready" | "starved", ids: number[]): void {
     for (const id of ids) {
       const flow = this.#flows[id];
-      if (flow === undefined) continue;
-      flow.queued = false;
+      if (flow?.queued !== list) continue;
+      flow.queued = null;
       if (flow.sendsAgain) {
         flow.sendsAgain = false;
         this.#forward(id, flow);
@@ -617,7 +655,7 @@ export class TcpRelay {
   #onSendError(id: number, flow: TcpFlow, errno: number): void {
     if (isOutOfMemory(errno)) {
       flow.sendsAgain = true;
-      this.#queue(this.#starved, id, flow);
+      this.#queue("starved", id, flow);
     } else if (errno === Errno.EAGAIN) {
       flow.writable = false;
     } else {
@@ -643,14 +681,14 @@ export class TcpRelay {
     return result >= 0 || result === -Errno.ENOTCONN;
   }
 
-  /** Host → guest: at most a turn's budget. */
+  /** Host → guest: at most a quantum. */
   #pump(id: number, flow: TcpFlow): void {
     const { stack, memory } = this.#context;
-    let budget = TURN_BUDGET;
-    while (flow.readable && !flow.hostEnded && budget > 0) {
+    let quantum = QUANTUM;
+    while (flow.readable && !flow.hostEnded && quantum > 0) {
       const room = stack.reserve(id);
       if (room <= 0) {
-        if (room < 0) this.#queue(this.#starved, id, flow);
+        if (room < 0) this.#queue("starved", id, flow);
         return;
       }
       const received = native.recv(flow.fd, memory, stack.reservedAt, room, 0);
@@ -658,7 +696,8 @@ export class TcpRelay {
         stack.commit(id, received);
         this.#received += received;
         flow.received += received;
-        budget -= received;
+        quantum -= received;
+        this.#left -= received;
         if (received < room && !flow.hungUp && !flow.urgent) flow.readable = false;
       } else if (received === 0) {
         flow.hostEnded = true;
@@ -666,21 +705,30 @@ export class TcpRelay {
       } else if (received === -Errno.EAGAIN) {
         flow.readable = false;
       } else if (isOutOfMemory(-received)) {
-        this.#queue(this.#starved, id, flow);
+        this.#queue("starved", id, flow);
         return;
       } else {
         this.#abort(id, flow);
         return;
       }
     }
+    this.#noteVolume(flow, QUANTUM - quantum);
     if (flow.hostEnded) this.#finishIfDone(id, flow);
-    else if (flow.readable) this.#queue(this.#ready, id, flow);
+    else if (flow.readable) this.#queue("ready", id, flow);
   }
 
-  #queue(list: number[], id: number, flow: TcpFlow): void {
-    if (flow.queued) return;
-    flow.queued = true;
-    list.push(id);
+  /** A flow that waits for its turn keeps its place; where the wake-up's budget is used it gets one. */
+  #onReadable(id: number, flow: TcpFlow): void {
+    if (flow.queued === "ready") return;
+    if (this.#left > 0 || !flow.readable) this.#pump(id, flow);
+    else this.#queue("ready", id, flow);
+  }
+
+  #queue(list: "ready" | "starved", id: number, flow: TcpFlow): void {
+    if (flow.queued === "ready" || flow.queued === list) return;
+    flow.queued = list;
+    if (list === "ready") this.#ready.push(id);
+    else this.#starved.push(id);
   }
 
   #finishIfDone(id: number, flow: TcpFlow): void {
