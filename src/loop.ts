@@ -122,7 +122,7 @@ export class Loop {
 
   /** Runs until stop(). */
   start(): void {
-    this.#reclaimWhenQuiet();
+    this.reclaimWhenQuiet();
     native.loopStart((count, now) => this.#onWake(count, now), this.#events);
     // Where the user has no timer left there is no limit, and all else is as always.
     native.loopLimit(WAKE_LIMIT, LAST_WORDS);
@@ -188,7 +188,7 @@ export class Loop {
     this.#served[index] = undefined;
     guest.close();
     // V8 does not see how much of it there is, and would not look for it soon: wasm/index.cjs.
-    this.#reclaimWhenQuiet();
+    this.reclaimWhenQuiet();
   }
 
   /** Calls back on any poll event of a handle: exit-fd, pidfd. @returns 0 or a negative errno */
@@ -234,13 +234,14 @@ export class Loop {
     this.#endedWatcherIds.push(id);
   }
 
-  #reclaimWhenQuiet(): void {
+  /** Gives back memory that nobody uses any more, once no traffic comes. */
+  reclaimWhenQuiet(): void {
     if (this.#reclaimTimer !== null) return;
     const before = this.#wakes;
     this.#reclaimTimer = setTimeout(() => {
       this.#reclaimTimer = null;
       if (this.#wakes !== before) {
-        this.#reclaimWhenQuiet();
+        this.reclaimWhenQuiet();
         return;
       }
       reclaimMemory();
@@ -252,7 +253,7 @@ export class Loop {
 
   #onWake(count: number, now: number): number {
     this.#wakes += 1;
-    if (this.#wakes === this.#reclaimAt) this.#reclaimWhenQuiet();
+    if (this.#wakes === this.#reclaimAt) this.reclaimWhenQuiet();
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }

@@ -8,6 +8,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["flow", "service", "network"],
   ["guest.ts", "attach.ts"],
   ["loop.ts"],
+  ["dataplane"],
   ["api", "daemon", "client"],
   ["cli"],
 ];

@@ -111,6 +111,47 @@ test("an inherited descriptor becomes a handle, close-on-exec, once", async () =
   });
 });
 
+test("a thread takes a copy of another's by its number, and each closes its own", async () => {
+  const results = await subject.run(async ({ native, addon, memory, require }) => {
+    const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
+    const fs = require("node:fs") as typeof import("node:fs");
+    const count = () => fs.readdirSync("/proc/self/fd").length;
+    const { mem, view } = memory(16);
+    view.setUint16(0, 1, true); // AF_UNIX: the kernel chooses a name
+    const worker = new Worker(
+      `const native = require(${JSON.stringify(addon)});
+       const { parentPort } = require("node:worker_threads");
+       parentPort.on("message", (fd) => {
+         const foreign = native.close(fd);
+         const copy = native.copyFd(fd);
+         const type = native.getsockopt(copy, 1, 3);
+         parentPort.postMessage({ foreign, isOther: copy !== fd, type, missing: native.copyFd(1_000_000) });
+       });`,
+      { eval: true },
+    );
+    const ask = (fd: number) =>
+      new Promise((resolve) => {
+        worker.once("message", resolve);
+        worker.postMessage(fd);
+      });
+    const own = native.socket(1, 2, 0);
+    native.bind(own, mem, 0, 2);
+    const answer = await ask(own);
+    const left = count();
+    const isOpen = native.getsockopt(own, 1, 3);
+    native.close(own);
+    // The copy is the thread's, and goes with it.
+    await worker.terminate();
+    native.unregisterMemory(mem);
+    return { answer, isOpen, ended: count() < left - 1 };
+  });
+  expect(results).toEqual({
+    answer: { foreign: EBADF, isOther: true, type: 2, missing: EBADF },
+    isOpen: 2,
+    ended: true,
+  });
+});
+
 test("every descriptor is close-on-exec, and nothing is left open", async () => {
   const { kept, before, after } = await subject.run(
     async ({ native, memory, hold, enter, reap, closeOnExec, require }) => {

@@ -1,11 +1,10 @@
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
-import { log } from "../base/log.js";
-import { NO_PORTS, type PortSet, parsePortSet } from "../base/port-set.js";
 import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
-import type { Guest } from "../guest.js";
+import { DataPlane } from "../dataplane/plane.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, Params } from "../protocol/messages.js";
 import { isSame } from "../protocol/namespaces.js";
@@ -15,15 +14,17 @@ import { requestsTo } from "./asked.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
 import type { DaemonRunConfig } from "./network-commands.js";
-import { publishListening, publishPort } from "./publish.js";
-import { type PublishOption, parsePublish } from "./publish-option.js";
 import { inheritedListener, ServiceManager } from "./service-manager.js";
 import { SharedGuests } from "./shared-guests.js";
+import { workerStarter } from "./start-worker.js";
 
 const READY = Buffer.from("1");
 
+/** Threads that serve networks, where there are more processors than that: each has some MB. */
+const MOST_WORKERS = 4;
+
 /** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
-export function runDaemon({ readyFd }: DaemonRunConfig): void {
+export async function runDaemon({ readyFd }: DaemonRunConfig): Promise<void> {
   // Whoever waited was told by the one whose place this takes: native/launcher/supervisor.c.
   const { SLIPWAY_RESTARTED: restarted } = process.env;
   const waiting = restarted === undefined ? readyFd : null;
@@ -34,7 +35,7 @@ export function runDaemon({ readyFd }: DaemonRunConfig): void {
     native.close(waiting);
   };
   try {
-    serve();
+    await serve();
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     tell(Buffer.from(error.message));
@@ -43,25 +44,30 @@ export function runDaemon({ readyFd }: DaemonRunConfig): void {
   tell(READY);
 }
 
-function serve(): void {
+async function serve(): Promise<void> {
   const loop = new Loop();
+  const startWorker = workerStarter(() => loop.reclaimWhenQuiet());
+  const plane = new DataPlane(startWorker, Math.min(availableParallelism(), MOST_WORKERS));
   const at = places();
   const manager = new ServiceManager(process.env);
-  const stop = (): void => {
+  const stop = async (): Promise<void> => {
     manager.tell("STOPPING=1");
     daemon.close();
     shared.close();
     loop.stop();
+    await plane.close();
     process.exit(0);
   };
+  const onStop = (): void => void stop();
   const listener = inheritedListener(process.env);
-  const daemon = new Daemon({ loop, places: at, listener, publish, reopen, onStop: stop });
+  const daemon = new Daemon({ loop, plane, places: at, listener, reopen, onStop });
   const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon));
-  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, stop);
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);
   loop.start();
   lockDown(at);
+  await daemon.restored;
   manager.tell("READY=1");
 }
 
@@ -73,46 +79,6 @@ function lockDown({ socket, state }: Places): void {
   if (result >= 0) return;
   const { step } = native.lastError();
   throw new UserError(`cannot enter the sandbox (${step}, ${getSystemErrorName(result)})`);
-}
-
-/** What was published before stays, whatever fails. */
-function publish(
-  guest: Guest,
-  { ports, auto }: Params<"member.publish">,
-  listening: number | null,
-): readonly string[] {
-  const lines: string[] = [];
-  const before = new Set(guest.forwards.rules.map(({ id }) => id));
-  try {
-    for (const text of ports) {
-      publishPort(guest, parsedPort(text), false, (line) => lines.push(line));
-    }
-    if (auto !== null) publishAll(guest, auto.exclude, listening);
-    else if (listening !== null) native.close(listening);
-    return lines;
-  } catch (error) {
-    for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
-    if (listening !== null) native.close(listening);
-    throw error;
-  }
-}
-
-function publishAll(guest: Guest, excluded: string, listening: number | null): void {
-  if (listening === null) throw new UserError("member.publish: no socket came along for auto");
-  const what = { exclude: parsedExclusion(excluded), toLoopback: false };
-  publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
-}
-
-function parsedPort(text: string): PublishOption {
-  const option = parsePublish(text);
-  if (option !== null) return option;
-  throw new UserError(`--publish ${text}: write it like 8080:80`);
-}
-
-function parsedExclusion(text: string): PortSet {
-  const ports = text === "" ? NO_PORTS : parsePortSet(text);
-  if (ports !== null) return ports;
-  throw new UserError(`--publish-exclude ${text}: write it like 22,8000-8010,53/udp`);
 }
 
 function reopen({ namespace }: Params<"member.join">, given: GivenMember): readonly ReopenedTap[] {

@@ -3,6 +3,7 @@ import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
+import { WORKER_NAME } from "./worker-name.js";
 
 const STDOUT = 1;
 
@@ -43,6 +44,8 @@ function takeName(name: string): void {
 
 async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
+  if (name === WORKER_NAME) return (await import("./worker.js")).serveNetworks();
+  process.on("uncaughtException", onUncaught);
   takeName(name);
   try {
     if (name === "slipway-cni") return await (await import("./cni/index.js")).cni();
@@ -54,9 +57,9 @@ async function main(): Promise<void> {
 }
 
 /** The last line is the reason here, too: podman shows all there is. */
-process.on("uncaughtException", (error) => {
+function onUncaught(error: Error): void {
   tellStderr(`${error.stack ?? error}\n`);
   fail(`internal error: ${error.message}: please report it, with the lines above`, 1);
-});
+}
 
 void main();

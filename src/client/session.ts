@@ -31,11 +31,13 @@ export class Session {
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
       // Outside of the wake-up, where promises are served.
       onLine: (line) => setImmediate(() => this.#onLine(line)),
-      onEnd: () =>
+      onEnd: () => {
+        this.#socket.close();
         setImmediate(() => {
           this.#rejectAll();
           onEnd(this.#isStopping ? "stopped" : "lost");
-        }),
+        });
+      },
     });
   }
 

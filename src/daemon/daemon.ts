@@ -1,7 +1,7 @@
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import type { Guest } from "../guest.js";
+import type { DataPlane } from "../dataplane/plane.js";
 import type { Loop } from "../loop.js";
 import {
   type DaemonStatus,
@@ -13,35 +13,23 @@ import {
 } from "../protocol/messages.js";
 import { namespaceId } from "../protocol/namespaces.js";
 import type { Places } from "../protocol/places.js";
-import { ResolvConf } from "../service/resolvconf.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { Members, memberReport } from "./members.js";
+import { type Member, Members, memberReport } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { networkReport } from "./report.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { type MemberState, readState, type State, writeState } from "./state.js";
 
-const RESOLV_CONF = "/etc/resolv.conf";
-
 /** What the daemon needs of those above it. */
 export interface DaemonContext {
   readonly loop: Loop;
+  /** Where the networks are served. */
+  readonly plane: DataPlane;
   readonly places: Places;
   /** A socket that listens already, the service manager's; null: at its place. */
   readonly listener: number | null;
-  /**
-   * Publishes ports of a guest, as `--publish` writes them.
-   * @param listening a socket that tells what listens in its namespace, closed with the guest; or null
-   * @returns a line for each that was chosen
-   * @throws UserError
-   */
-  readonly publish: (
-    guest: Guest,
-    what: Params<"member.publish">,
-    listening: number | null,
-  ) => readonly string[];
   /**
    * Enters the namespace of a member that stayed and opens its TAPs again.
    * @throws UserError when the namespace is gone
@@ -60,26 +48,28 @@ export interface ReopenedTap {
 /** All that a daemon is. */
 export class Daemon implements Methods {
   readonly #context: DaemonContext;
-  readonly #networks = new Networks();
+  readonly #networks: Networks;
   readonly #members: Members;
   readonly #server: Server;
   readonly #warnings: string[] = [];
   /** While the state of before is taken up it is not written. */
   #isRestoring = true;
+  /** Resolves when it has been taken up: nothing is answered before. */
+  readonly restored: Promise<void>;
 
   /** @throws UserError when another daemon runs, or the socket cannot be made */
   constructor(context: DaemonContext) {
     this.#context = context;
-    const { loop, places } = context;
+    const { loop, plane, places } = context;
     takeLock(places.lock);
     const { state, warning } = readState(places.state);
     if (warning !== null) this.#warn(warning);
+    this.#networks = new Networks(plane);
     this.#members = new Members({
-      ...{ loop, networks: this.#networks, upstream: new ResolvConf(RESOLV_CONF) },
+      ...{ loop, plane, networks: this.#networks },
       onChange: () => this.#saveQuietly(),
     });
-    this.#restore(state);
-    this.#isRestoring = false;
+    this.restored = this.#restore(state);
     this.#server = new Server(places.socket, context.listener, loop, this);
   }
 
@@ -87,14 +77,22 @@ export class Daemon implements Methods {
     this.#server.close();
   }
 
-  call<M extends Method>(
+  async call<M extends Method>(
     method: M,
     params: Params<M>,
     client: Client,
     passed: number | null,
-  ): Results[M] {
-    const carryOut: Handlers[M] = this.#handlers[method];
-    return carryOut(params, client, passed);
+  ): Promise<Results[M]> {
+    try {
+      await this.restored;
+      const carryOut: Handlers[M] = this.#handlers[method];
+      const result = await carryOut(params, client, passed);
+      // What has changed holds for every frame that comes from now on.
+      await this.#context.plane.settled();
+      return result;
+    } finally {
+      if (passed !== null) native.close(passed);
+    }
   }
 
   onClientGone(client: Client): void {
@@ -107,7 +105,9 @@ export class Daemon implements Methods {
   readonly #handlers: Handlers = {
     status: () => this.#status(),
     stop: () => {
-      setImmediate(this.#context.onStop);
+      const { plane, onStop } = this.#context;
+      // When this has been answered.
+      void plane.settled().then(() => setImmediate(onStop));
       return {};
     },
     "network.create": (spec) => this.#createNetwork(spec),
@@ -115,7 +115,7 @@ export class Daemon implements Methods {
     "network.inspect": ({ name }) => this.#report(this.#networks.getOrDefault(name)),
     "network.remove": ({ name }) => this.#removeNetwork(this.#networks.get(name)),
     "network.prune": () => this.#prune(),
-    "member.list": () => this.#members.all.map(memberReport),
+    "member.list": () => this.#listMembers(),
     "member.join": (spec, client) => this.#join(spec, client),
     "member.attach": (params, _client, passed) => this.#attach(params, passed),
     "member.publish": (params, _client, passed) => this.#publish(params, passed),
@@ -171,20 +171,29 @@ export class Daemon implements Methods {
     return given;
   }
 
-  #attach(params: Params<"member.attach">, passed: number | null): Record<string, never> {
+  async #listMembers(): Promise<Results["member.list"]> {
+    const states = await this.#context.plane.states();
+    return this.#members.all.map((member) => memberReport(member, states));
+  }
+
+  async #attach(
+    params: Params<"member.attach">,
+    passed: number | null,
+  ): Promise<Record<string, never>> {
     if (passed === null) throw new UserError("member.attach: no TAP came along");
-    try {
-      this.#members.attach(params, passed);
-    } catch (error) {
-      native.close(passed);
-      throw error;
-    }
+    await this.#members.attach(params, passed);
     return {};
   }
 
-  #publish(params: Params<"member.publish">, listening: number | null): readonly string[] {
+  async #publish(
+    params: Params<"member.publish">,
+    listening: number | null,
+  ): Promise<readonly string[]> {
     const member = this.#members.get(params.member);
-    const lines = this.#context.publish(this.#members.outwardGuest(member), params, listening);
+    const port = this.#members.outwardPort(member);
+    // Ports of members that have gone are free by then.
+    await this.#context.plane.settled();
+    const lines = await port.publish({ ports: params.ports, auto: params.auto, listening });
     member.publishing.push(...params.ports);
     if (member.stays) this.#saveQuietly();
     return lines;
@@ -194,36 +203,57 @@ export class Daemon implements Methods {
     return networkReport(network, this.#members.on(network));
   }
 
-  #restore({ networks, members }: State): void {
+  /** Namespaces are entered at once, as that is not possible later; the rest comes when it has come. */
+  async #restore({ networks, members }: State): Promise<void> {
     for (const { definition, last } of networks) this.#networks.restore(definition, last);
-    for (const spec of members) {
-      try {
-        this.#rejoin(spec);
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        log.warn(`${spec.name} is not joined again: ${error.message}`);
-      }
-    }
+    const reopened = members.map((spec) => ({ spec, taps: this.#reopen(spec) }));
+    for (const { spec, taps } of reopened) if (taps !== null) await this.#rejoin(spec, taps);
+    this.#isRestoring = false;
   }
 
-  #rejoin({ published, ...spec }: MemberState): void {
-    const given = this.#members.join(spec);
-    const { id } = given;
+  /** @returns null when it is not joined again */
+  #reopen({ published, ...spec }: MemberState): readonly OwnTap[] | null {
     try {
-      const taps = this.#context.reopen(spec, given);
-      for (const { network, ifname, tap } of taps) {
-        this.#attach({ member: id, network, ifname, namespace: null }, tap);
+      const given = this.#members.join(spec);
+      const member = this.#members.get(given.id);
+      try {
+        const taps = this.#context.reopen(spec, given);
+        return taps.map(({ network, ifname, tap }) => ({ member, network, ifname, tap }));
+      } catch (error) {
+        this.#members.remove(member);
+        throw error;
       }
     } catch (error) {
-      this.#members.remove(this.#members.get(id));
-      throw error;
+      this.#onNotJoined(spec.name, error);
+      return null;
     }
-    if (published.length > 0) this.#publishAgain(id, published);
   }
 
-  #publishAgain(member: string, ports: readonly string[]): void {
+  /** @throws what is no UserError */
+  #onNotJoined(name: string | null, error: unknown): void {
+    if (!(error instanceof UserError)) throw error;
+    log.warn(`${name} is not joined again: ${error.message}`);
+  }
+
+  async #rejoin({ name, published }: MemberState, taps: readonly OwnTap[]): Promise<void> {
+    const [first] = taps;
+    const attached = taps.map(({ member, network, ifname, tap }) =>
+      this.#members
+        .attach({ member: member.id, network, ifname, namespace: null }, tap)
+        .finally(() => native.close(tap)),
+    );
     try {
-      this.#publish({ member, ports: [...ports], auto: null }, null);
+      await Promise.all(attached);
+      if (published.length > 0) await this.#publishAgain(first.member.id, published);
+    } catch (error) {
+      this.#members.remove(first.member);
+      this.#onNotJoined(name, error);
+    }
+  }
+
+  async #publishAgain(member: string, ports: readonly string[]): Promise<void> {
+    try {
+      await this.#publish({ member, ports: [...ports], auto: null }, null);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#warn(error.message);
@@ -251,8 +281,18 @@ export class Daemon implements Methods {
   }
 }
 
+/** One of a member that is joined again. */
+interface OwnTap extends ReopenedTap {
+  readonly member: Member;
+}
+
 type Handlers = {
-  readonly [M in Method]: (params: Params<M>, client: Client, passed: number | null) => Results[M];
+  /** @param passed is closed when it is done */
+  readonly [M in Method]: (
+    params: Params<M>,
+    client: Client,
+    passed: number | null,
+  ) => Results[M] | Promise<Results[M]>;
 };
 
 /** The descriptor stays open, and with it the lock, until the process ends. */

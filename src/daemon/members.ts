@@ -1,52 +1,32 @@
 import { type Address, Address as Addresses } from "../base/address.js";
 import { UserError } from "../base/errors.js";
-import { DEFAULT_LIMITS } from "../base/limits.js";
 import { log } from "../base/log.js";
 import { formatMac } from "../base/mac.js";
-import {
-  DEFAULT_TIMEOUTS,
-  type DnsConfig,
-  type GuestConfig,
-  type NameTable,
-  type Upstream,
-} from "../base/plan.js";
-import type { PublishedPort } from "../flow/published.js";
-import type { Guest } from "../guest.js";
+import type { PortConfig, PortState } from "../dataplane/messages.js";
+import type { DataPlane, PlacedPort } from "../dataplane/plane.js";
 import type { Loop } from "../loop.js";
 import type { PortIdentity } from "../network/guard.js";
 import { isLabel, type NamedMember } from "../network/names.js";
-import type { SwitchPort } from "../network/switch.js";
 import type {
   GivenMember,
   GivenPort,
   MemberReport,
   NamespaceRef,
   Params,
-  PortReport,
 } from "../protocol/messages.js";
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
 import { type Network, parseMemberMac } from "./network.js";
 import { type Networks, parseAddress } from "./networks.js";
 
-/** As the command line's default. */
-const MEMORY_BUDGET = 64 * 1024 * 1024;
-
-/** For how long a place may outlive its member, in ms. */
-const DRAIN_LIMIT = 5_000;
-
-/** What podman and Docker call the host; answered with the gateway's addresses. */
-const HOST_NAMES: readonly string[] = ["host.containers.internal", "host.docker.internal"];
-
 /** A member's place on one network. */
 export interface Port {
   readonly network: Network;
   readonly identity: PortIdentity;
   readonly named: NamedMember;
-  readonly switchPort: SwitchPort;
   ifname: string | null;
   /** null before its TAP has come. */
-  guest: Guest | null;
+  placed: PlacedPort | null;
 }
 
 /** A namespace with a place on one network or several. */
@@ -71,8 +51,8 @@ export interface Member {
 export interface MembersContext {
   readonly loop: Loop;
   readonly networks: Networks;
-  /** The host's resolvers. */
-  readonly upstream: Upstream;
+  /** Where they are served. */
+  readonly plane: DataPlane;
   /** Called when members that stay, or networks, have come or gone. */
   readonly onChange: () => void;
 }
@@ -108,10 +88,12 @@ export class Members {
     try {
       for (const port of spec.ports) this.#addPort(member, port);
     } catch (error) {
-      for (const port of member.ports.splice(before)) endPort(port);
+      for (const port of member.ports.splice(before)) giveBack(port);
       throw error;
     }
     this.#members.set(member.id, member);
+    this.#tellNetworks(member);
+    for (const { network } of member.ports) this.#context.plane.prepare(network.definition.id);
     member.labels = { ...member.labels, ...spec.labels };
     this.#watch(member);
     return { id: member.id, name: member.name, ports: member.ports.slice(before).map(givenPort) };
@@ -119,33 +101,36 @@ export class Members {
 
   /**
    * Serves a place from now on.
-   * @param tap becomes the member's
+   * @param tap stays the caller's; it may be closed when this has told
    * @throws UserError
    */
-  attach(
+  async attach(
     { member: id, network: name, ifname, namespace }: Params<"member.attach">,
     tap: number,
-  ): void {
+  ): Promise<void> {
     const member = this.get(id);
     const port = portOn(member, name);
-    if (port.guest !== null) throw new UserError(`${member.name} is on network ${name} already`);
+    if (port.placed !== null) throw new UserError(`${member.name} is on network ${name} already`);
     if (namespace !== null) member.namespace = namespace;
     port.ifname = ifname;
-    const { loop } = this.#context;
-    const onGone = (why: string): void => {
+    const { plane, onChange } = this.#context;
+    const placed = plane.add(portConfig(member, port, tap), (why) => {
       log.info(`${member.name} has left ${name}: ${why}`);
       this.#drop(member, port);
-    };
-    const handle = { fd: tap, vnetHeader: true };
-    const config = this.#configOf(member, port);
+    });
+    port.placed = placed;
+    const { names, addresses } = port.named;
+    const network = port.network.definition.id;
+    const texts = addresses.map((address) => `${address}`);
+    plane.learn(nameKey(placed), { kind: "name", network, names, addresses: texts });
     try {
-      port.guest = loop.addGuest(handle, config, onGone, null, port.switchPort);
+      await placed.isUp;
     } catch (error) {
-      if (error instanceof RangeError) throw new UserError(error.message);
+      plane.forget(nameKey(placed));
+      port.placed = null;
       throw error;
     }
-    port.network.names.add(port.named);
-    this.#context.onChange();
+    onChange();
   }
 
   /** By id, name, or the beginning of its id. @throws UserError */
@@ -166,18 +151,16 @@ export class Members {
   /** @param isFinished its command has ended: what it sent last is passed on */
   remove(member: Member, isFinished = false): void {
     if (!this.#members.delete(member.id)) return;
-    for (const port of member.ports.splice(0)) {
-      if (isFinished && port.guest !== null) this.#endWhenDrained(port, port.guest);
-      else this.#end(port);
-    }
+    for (const port of member.ports.splice(0)) this.#end(port, isFinished);
+    this.#context.plane.forget(member.id);
     this.#unwatch(member);
     if (member.stays) this.#context.onChange();
   }
 
   /** The place whose gateway leads outside. @throws UserError when none does */
-  outwardGuest(member: Member): Guest {
+  outwardPort(member: Member): PlacedPort {
     const port = member.ports.find(({ network }) => !network.definition.internal);
-    if (port?.guest !== null && port?.guest !== undefined) return port.guest;
+    if (port?.placed !== null && port?.placed !== undefined) return port.placed;
     throw new UserError(
       `${member.name} is on internal networks alone: ports are published on networks that lead outside`,
     );
@@ -187,20 +170,33 @@ export class Members {
     const index = member.ports.indexOf(port);
     if (index < 0) return;
     member.ports.splice(index, 1);
-    this.#end(port);
-    if (member.ports.length === 0) this.remove(member);
-    else if (member.stays) this.#context.onChange();
+    this.#end(port, false);
+    if (member.ports.length === 0) {
+      this.remove(member);
+      return;
+    }
+    this.#tellNetworks(member);
+    if (member.stays) this.#context.onChange();
   }
 
-  /** Its names are free at once, its addresses when nothing goes to the host any more. */
-  #endWhenDrained(port: Port, guest: Guest): void {
-    port.network.names.remove(port.named);
-    this.#context.loop.drain(DRAIN_LIMIT, () => this.#end(port), guest);
+  /** Its names are free at once; its addresses, too, unless it is drained. */
+  #end(port: Port, isDrained: boolean): void {
+    const { placed } = port;
+    if (placed === null) {
+      giveBack(port);
+      return;
+    }
+    this.#context.plane.forget(nameKey(placed));
+    const removed = placed.remove(isDrained);
+    // What takes them next comes after this.
+    if (isDrained) void removed.then(() => giveBack(port));
+    else giveBack(port);
   }
 
-  #end(port: Port): void {
-    if (port.guest !== null) this.#context.loop.removeGuest(port.guest);
-    endPort(port);
+  /** Whose names it may know. */
+  #tellNetworks({ id, ports }: Member): void {
+    const networks = ports.map(({ network }) => network.definition.id);
+    this.#context.plane.learn(id, { kind: "member", id, networks });
   }
 
   #inNamespace(namespace: NamespaceRef | null): Member | undefined {
@@ -252,35 +248,7 @@ export class Members {
       each.toLowerCase(),
     );
     const named = { names: [...new Set(names)], addresses: identity.addresses };
-    const switchPort = network.switch.addPort(identity);
-    member.ports.push({ network, identity, named, switchPort, ifname: spec.ifname, guest: null });
-  }
-
-  #configOf(member: Member, { network, identity }: Port): GuestConfig {
-    const { internal, mtu } = network.definition;
-    const { networks } = this.#context;
-    return {
-      ...{ mtu, plans: network.plansFor(identity), hostLoopback: member.hostLoopback && !internal },
-      ...{ dns: this.#dnsOf(member, network), hostname: member.hostname },
-      ...{ outbound: { 4: null, 6: null }, udpFiltering: "endpoint" as const },
-      ...{ memoryBudget: MEMORY_BUDGET, limits: DEFAULT_LIMITS, timeouts: DEFAULT_TIMEOUTS },
-      membership: { mayReach: (address) => !internal && !networks.contains(address) },
-    };
-  }
-
-  #dnsOf(member: Member, network: Network): DnsConfig {
-    const { upstream } = this.#context;
-    const none: readonly Address[] = [];
-    return {
-      upstream: {
-        get servers() {
-          if (network.definition.internal) return none;
-          return member.dns.length > 0 ? member.dns : upstream.servers;
-        },
-        search: [],
-      },
-      records: new MemberNames(member, network),
-    };
+    member.ports.push({ network, identity, named, ifname: spec.ifname, placed: null });
   }
 
   /** A member that was named by a process ends with it. */
@@ -306,40 +274,24 @@ export class Members {
   }
 }
 
-/** The names that one member can resolve: those of all networks that it is on, and no others. */
-class MemberNames implements NameTable {
-  readonly #member: Member;
-  readonly #network: Network;
-
-  constructor(member: Member, network: Network) {
-    this.#member = member;
-    this.#network = network;
-  }
-
-  get(name: string, type: string): readonly Address[] | undefined {
-    const given = this.#member.hosts.get(name);
-    if (given !== undefined) return given;
-    for (const { network } of this.#member.ports) {
-      const found = network.names.addressesOf(name, type);
-      if (found !== undefined) return found;
-    }
-    if (!HOST_NAMES.includes(name)) return undefined;
-    return this.#network.definition.subnets.map(({ gateway }) => gateway);
-  }
-
-  namesOf(address: Address): readonly string[] | undefined {
-    for (const { network } of this.#member.ports) {
-      const found = network.names.namesOf(address);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
+function giveBack({ network, identity }: Port): void {
+  network.give(identity);
 }
 
-function endPort({ network, identity, named, switchPort }: Port): void {
-  network.names.remove(named);
-  network.switch.removePort(switchPort);
-  network.give(identity);
+/** Under which those who serve know the names of a place. */
+function nameKey({ number }: PlacedPort): string {
+  return `name ${number}`;
+}
+
+function portConfig(member: Member, { network, identity }: Port, tap: number): PortConfig {
+  const { id, hostname, hosts, dns, hostLoopback } = member;
+  const textsOf = (addresses: readonly Address[]) => addresses.map((address) => `${address}`);
+  return {
+    ...{ network: network.definition.id, member: id, mac: identity.mac },
+    ...{ addresses: textsOf(identity.addresses), hostname, hostLoopback },
+    hosts: [...hosts].map(([name, addresses]) => [name, textsOf(addresses)] as const),
+    ...{ dns: textsOf(dns), tap },
+  };
 }
 
 /** Docker answers for a container's id, too. */
@@ -383,26 +335,28 @@ export function givenPort({ network, identity, named, ifname }: Port): GivenPort
   return { network: name, ifname, mac, mtu, internal, aliases: named.names.slice(1), addresses };
 }
 
-export function memberReport(member: Member): MemberReport {
+/** @param states of all ports that are served, by number */
+export function memberReport(member: Member, states: ReadonlyMap<number, PortState>): MemberReport {
+  const own = member.ports.map((port) => ({ port, state: stateOf(port, states) }));
   return {
     ...{ id: member.id, name: member.name, pid: member.namespace?.pid ?? null },
     ...{ netns: member.namespace?.netns ?? null, labels: member.labels },
     since: Math.floor(member.since / 1000),
-    networks: member.ports.map(portReport),
-    published: member.ports.flatMap(({ guest }) => guest?.forwards.rules.map(ruleText) ?? []),
+    networks: own.map(({ port, state: { counters, drops } }) => ({
+      ...{ ...givenPort(port), counters, drops },
+    })),
+    published: own.flatMap(({ state }) => state.published),
   };
 }
 
-/** As docker ps has it. */
-function ruleText({ host, hostPort, guestPort, protocol }: PublishedPort): string {
-  const place = host.family === 4 ? `${host}` : `[${host}]`;
-  return `${place}:${hostPort}->${guestPort}/${protocol}`;
-}
+const NOTHING_YET: Omit<PortState, "port"> = {
+  counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
+  ...{ drops: {}, published: [] },
+};
 
-function portReport(port: Port): PortReport {
-  const { counters, drops } = port.switchPort;
-  const all = [...drops.entries(), ...(port.guest?.drops.entries() ?? [])];
-  const sum: Record<string, number> = {};
-  for (const [reason, count] of all) sum[reason] = (sum[reason] ?? 0) + count;
-  return { ...givenPort(port), counters, drops: sum };
+function stateOf(
+  { placed }: Port,
+  states: ReadonlyMap<number, PortState>,
+): Omit<PortState, "port"> {
+  return (placed === null ? undefined : states.get(placed.number)) ?? NOTHING_YET;
 }

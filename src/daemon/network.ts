@@ -1,11 +1,11 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac } from "../base/plan.js";
+import type { AddressPlan } from "../base/plan.js";
+import type { NetworkFact } from "../dataplane/messages.js";
 import type { PortIdentity } from "../network/guard.js";
-import { NetworkNames } from "../network/names.js";
+import { memberPlans, networkMac } from "../network/plans.js";
 import { AddressPool, type Refusal } from "../network/pool.js";
-import { Switch } from "../network/switch.js";
 
 /** One family of a network. */
 export interface Subnet {
@@ -31,11 +31,9 @@ export interface NetworkDefinition {
 /** 02:42 as Docker has it: locally administered; then the IPv4 address. */
 const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 
-/** One network: what is given out of it, and what connects its members. */
+/** One network: what is given out of it. What connects its members is in src/dataplane. */
 export class Network {
   readonly definition: NetworkDefinition;
-  readonly names = new NetworkNames();
-  readonly switch: Switch;
   readonly #pools: readonly AddressPool[];
   readonly #macs = new Map<Mac, string>();
   /** Who has each address. */
@@ -45,9 +43,6 @@ export class Network {
     this.definition = definition;
     this.#pools = definition.subnets.map(
       ({ prefix, gateway, range }) => new AddressPool(prefix, gateway, range),
-    );
-    this.switch = new Switch(
-      gatewayMac(definition.subnets.map((subnet) => planOf(subnet, subnet.gateway))),
     );
   }
 
@@ -102,10 +97,16 @@ export class Network {
   }
 
   plansFor({ addresses }: PortIdentity): readonly AddressPlan[] {
-    return this.definition.subnets.flatMap((subnet) => {
-      const guest = addresses.find((address) => subnet.prefix.contains(address));
-      return guest === undefined ? [] : [planOf(subnet, guest)];
-    });
+    return memberPlans(this.definition.subnets, addresses);
+  }
+
+  /** As those who serve it know it. */
+  get fact(): NetworkFact {
+    const { id, internal, mtu, subnets } = this.definition;
+    const texts = subnets.map(({ prefix, gateway }) => ({
+      ...{ prefix: `${prefix}`, gateway: `${gateway}` },
+    }));
+    return { kind: "network", id, subnets: texts, internal, mtu };
   }
 
   #takeOf(pool: AddressPool, wanted: readonly Address[]): Address {
@@ -125,7 +126,7 @@ export class Network {
   #takeMac(mac: Mac | null, addresses: readonly Address[]): Mac {
     const chosen = mac ?? MEMBER_MAC_PREFIX + addresses[0].w3;
     const owner = this.#macs.get(chosen);
-    const isOurs = chosen === gatewayMac(this.definition.subnets.map((s) => planOf(s, s.gateway)));
+    const isOurs = chosen === networkMac(this.definition.subnets);
     if (owner === undefined && !isOurs) return chosen;
     throw new UserError(
       `MAC ${formatMac(chosen)} on network ${this.name} is taken by ${owner ?? "the gateway"}: choose another`,
@@ -155,22 +156,6 @@ export class Network {
     this.#owners.delete(`${address}`);
     for (const pool of this.#pools) pool.release(address);
   }
-}
-
-/**
- * Who is who, as one member sees it: the gateway is router and DNS server, and DHCP has nothing to
- * hand out but the address that the member has anyhow.
- */
-function planOf({ prefix, gateway }: Subnet, guest: Address): AddressPlan {
-  return {
-    prefix,
-    gateway,
-    router: gateway,
-    dns: gateway,
-    guest,
-    dhcpBegin: guest,
-    dhcpEnd: guest,
-  };
 }
 
 /** @throws UserError */

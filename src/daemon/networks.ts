@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Address, type Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { IPV6_LEAST_MTU } from "../base/plan.js";
+import type { NetworkFact } from "../dataplane/messages.js";
 import { isLabel } from "../network/names.js";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
 import type { Params } from "../protocol/messages.js";
@@ -30,9 +31,20 @@ const MTU_RANGE = { least: 68, most: 65_521 } as const;
 
 type Spec = Params<"network.create">;
 
+/** Who has to know which networks there are: what serves them. */
+export interface NetworkObserver {
+  learn(key: string, fact: NetworkFact): void;
+  forget(key: string): void;
+}
+
 /** The networks of this daemon. */
 export class Networks {
+  readonly #observer: NetworkObserver;
   readonly #byName = new Map<string, Network>();
+
+  constructor(observer: NetworkObserver) {
+    this.#observer = observer;
+  }
 
   get all(): readonly Network[] {
     return [...this.#byName.values()];
@@ -80,17 +92,13 @@ export class Networks {
       );
     }
     this.#byName.delete(network.name);
-  }
-
-  /** Whether an address is on some network of ours, so that no other reaches it. */
-  contains(address: Address): boolean {
-    for (const network of this.#byName.values()) if (network.contains(address)) return true;
-    return false;
+    this.#observer.forget(network.definition.id);
   }
 
   #add(definition: NetworkDefinition): Network {
     const network = new Network(definition);
     this.#byName.set(definition.name, network);
+    this.#observer.learn(definition.id, network.fact);
     return network;
   }
 

@@ -29,6 +29,12 @@ export interface Client {
   readonly members: Set<string>;
 }
 
+/** One that asks at the socket. */
+interface Asking extends Client {
+  /** Resolves when all that it has asked for so far is done. */
+  done: Promise<void>;
+}
+
 /** What carries requests out. A UserError is the client's answer. */
 export interface Methods {
   /**
@@ -40,7 +46,7 @@ export interface Methods {
     params: Params<M>,
     client: Client,
     passed: number | null,
-  ): Results[M];
+  ): Promise<Results[M]>;
   onClientGone(client: Client): void;
 }
 
@@ -90,20 +96,25 @@ export class Server {
   }
 
   #serve(fd: number): void {
-    const client: Client = { members: new Set() };
+    const client: Asking = { members: new Set(), done: Promise.resolve() };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {
-      onLine: (line, passed) => socket.send(this.#answer(line, client, passed)),
+      onLine: (line, passed) => {
+        doInTurn(client, async () => socket.send(await this.#answer(line, client, passed)));
+      },
       onEnd: () => {
-        this.#sockets.delete(socket);
-        this.#methods.onClientGone(client);
+        doInTurn(client, () => {
+          this.#sockets.delete(socket);
+          socket.close();
+          this.#methods.onClientGone(client);
+        });
       },
     });
     this.#sockets.add(socket);
   }
 
-  #answer(line: string, client: Client, passed: number | null): string {
+  async #answer(line: string, client: Client, passed: number | null): Promise<string> {
     try {
-      return JSON.stringify({ result: this.#call(parseRequest(line), client, passed) });
+      return JSON.stringify({ result: await this.#call(parseRequest(line), client, passed) });
     } catch (error) {
       if (error instanceof UserError) return JSON.stringify({ error: { message: error.message } });
       log.error("a request failed: %s", error instanceof Error ? error.stack : error);
@@ -113,7 +124,7 @@ export class Server {
     }
   }
 
-  #call(request: Request | null, client: Client, passed: number | null): unknown {
+  #call(request: Request | null, client: Client, passed: number | null): Promise<unknown> {
     let isPassed = false;
     try {
       if (request === null)
@@ -133,6 +144,13 @@ export class Server {
       if (!isPassed && passed !== null) native.close(passed);
     }
   }
+}
+
+/** After all that the client has asked for before, and outside of the wake-up, as promises are not served in it. */
+function doInTurn(client: Asking, task: () => void | Promise<void>): void {
+  setImmediate(() => {
+    client.done = client.done.then(task);
+  });
 }
 
 /** The user himself, and root, who may do anything in his name. */

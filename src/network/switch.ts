@@ -75,6 +75,10 @@ export class Switch {
     return this.#generation;
   }
 
+  get isEmpty(): boolean {
+    return this.#ports.size === 0;
+  }
+
   /** @throws RangeError when the MAC is taken: the caller has chosen it */
   addPort(identity: PortIdentity): SwitchPort {
     const { mac, addresses } = identity;

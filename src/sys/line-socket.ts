@@ -18,7 +18,10 @@ export interface Watcher {
 export interface LineHandlers {
   /** @param passed the descriptor that came along, the receiver's from now on; null without one */
   onLine(line: string, passed: number | null): void;
-  /** The other side is gone, or sent a line that was too long. Called once, not after close(). */
+  /**
+   * The other side says no more, or sent a line that was too long: it may still hear, so that closing is the
+   * callee's. Called once, not after close().
+   */
   onEnd(): void;
 }
 
@@ -32,6 +35,7 @@ export class LineSocket {
   #passed: number | null = null;
   /** What the other side has not taken yet. */
   #unsent: Buffer = Buffer.alloc(0);
+  #hasEnded = false;
   #isClosed = false;
 
   /**
@@ -71,20 +75,22 @@ export class LineSocket {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#watcher.unwatch(this.#fd);
+    if (!this.#hasEnded) this.#watcher.unwatch(this.#fd);
     native.close(this.#fd);
     if (this.#passed !== null) native.close(this.#passed);
   }
 
   #keep(rest: Buffer): void {
     if (rest.length === 0) return;
+    // A side that says no more gets what its socket has room for.
+    if (this.#hasEnded) return;
     this.#unsent = Buffer.from(rest);
     this.#watcher.rewatch(this.#fd, Epoll.In | Epoll.Out);
   }
 
   #onEvents(events: number): void {
     if ((events & Epoll.Out) !== 0) this.#flush();
-    if (!this.#isClosed) this.#receive();
+    if (!this.#isClosed && !this.#hasEnded) this.#receive();
   }
 
   #flush(): void {
@@ -113,7 +119,7 @@ export class LineSocket {
   #tell(): void {
     for (;;) {
       const end = this.#received.indexOf(NEWLINE);
-      if (end < 0 || this.#isClosed) return;
+      if (end < 0 || this.#isClosed || this.#hasEnded) return;
       const line = this.#received.toString("utf8", 0, end);
       this.#received = this.#received.subarray(end + 1);
       const passed = this.#passed;
@@ -128,8 +134,9 @@ export class LineSocket {
   }
 
   #end(): void {
-    if (this.#isClosed) return;
-    this.close();
+    if (this.#isClosed || this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#watcher.unwatch(this.#fd);
     this.#handlers.onEnd();
   }
 }

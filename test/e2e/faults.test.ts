@@ -7,6 +7,7 @@ import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway, root } from "../lab/product.ts";
 import { type ApiGuest, addForward, apiGuest } from "./api-client.ts";
+import { corruptStacks, stackMemories } from "./corrupt.ts";
 import { faultyHelper } from "./faulty-helper.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
@@ -69,25 +70,9 @@ async function answers(lab: Lab, agent: Agent): Promise<void> {
 
 const test = base.runIf(isSlipway);
 
-/**
- * Overwrites the beginning of the stack's memory in the running process: its static data. The memory
- * of a former stack may still be there.
- */
+/** The memory of a former stack may still be there. */
 async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
-  const memories = (await lab.host.root.output(["cat", `/proc/${helper.pid}/maps`]))
-    .split("\n")
-    .map((line) => /^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *$/.exec(line))
-    .map((match) => [Number(`0x${match?.[1]}`), Number(`0x${match?.[2]}`)])
-    .filter(([start, end]) => end - start === 256 * mebibyte);
-  const block = 65_536;
-  for (const [start] of memories) {
-    const to = [`of=/proc/${helper.pid}/mem`, `seek=${start / block}`, "conv=notrunc"];
-    // It may end as soon as it meets the first of them.
-    await lab.host.root.shell(`
-      tr '\\0' '\\377' </dev/zero | dd bs=${block} count=12 iflag=fullblock ${to.join(" ")} status=none ||
-        ! test -e /proc/${helper.pid}/fd/0
-    `);
-  }
+  await corruptStacks(lab, helper.pid, await stackMemories(lab, helper.pid));
 }
 
 describe("a trap in WASM", () => {

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { httpName, served } from "../lab/addresses.ts";
@@ -210,8 +211,17 @@ describe.runIf(isSlipway)("as root", () => {
 describe.runIf(isSlipway)("the daemon of networks", () => {
   test("keeps its files, and no other right; it still saves what outlives it", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
-    await user.ok("network", "create", "kept");
+    for (const name of ["kept", "other"]) await user.ok("network", "create", name);
     const [, pid] = /"pid": *(\d+)/.exec(await user.ok("daemon", "status", "--json")) ?? [];
+    expectConfined(Number(pid), NOTHING, true);
+    // Threads that are started later inherit it.
+    await user.member("kept", "first");
+    await user.member("other", "second");
+    const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
+      statusOf(`/proc/${pid}/task/${thread}/status`).get("Name"),
+    );
+    const wanted = Math.min(2, availableParallelism());
+    expect(threads.filter((name) => name === "slipway-network")).toHaveLength(wanted);
     expectConfined(Number(pid), NOTHING, true);
     const state = await lab.host.user.output(["cat", `${user.directory}/state.json`]);
     expect(state).toContain('"name":"kept"');

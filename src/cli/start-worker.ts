@@ -1,0 +1,89 @@
+import { fstatSync, openSync, readSync } from "node:fs";
+import path from "node:path";
+import { Worker } from "node:worker_threads";
+import type { StartWorker } from "../dataplane/plane.js";
+import { WORKER_NAME } from "./worker-name.js";
+
+/**
+ * As scripts/entry.cjs, but that the program was read before, and its `require` looks for nothing: Node's
+ * own reads the package.json of every directory above, which the sandbox refuses.
+ */
+const ENTRY = `
+  const { Script } = process.getBuiltinModule("node:vm");
+  const { workerData } = process.getBuiltinModule("node:worker_threads");
+  const { directory, bundle, text, cache } = workerData;
+  const load = (name) => {
+    if (!name.startsWith("/")) return process.getBuiltinModule(name);
+    const module = { exports: {} };
+    process.dlopen(module, name);
+    return module.exports;
+  };
+  const script = new Script(Buffer.from(text.buffer).latin1Slice(), {
+    filename: bundle,
+    cachedData: cache ?? undefined,
+  });
+  text.buffer.transfer(0);
+  cache?.buffer.transfer(0);
+  script.runInThisContext().call({}, {}, load, {}, bundle, directory);
+`;
+
+/**
+ * What starts threads that serve networks: `serveNetworks` of worker.ts. The program is opened now, so that
+ * each is of this version whatever is installed by then.
+ * @param onEnded called when one has ended: what it had of the heap that all share can be given back
+ *
+ * A thread that is started in the sandbox inherits its rules. It is made by clone(2) with the flags that the
+ * C library has for threads; clone3(2), whose flags no filter sees, is answered as by a kernel that lacks it.
+ *
+ * #syscalls daemon: clone(0=THREAD_FLAGS) getcwd epoll_create1 timer_create timer_settime
+ */
+export function workerStarter(onEnded: () => void): StartWorker {
+  const directory = path.dirname(process.argv[1] ?? "");
+  const bundle = path.join(directory, "bundle.cjs");
+  const program = openSync(bundle, "r");
+  const cached = openIfAny(path.join(directory, "bundle.cache"));
+  return ({ onMessage, onEnd }) => {
+    const text = read(program);
+    const cache = cached === null ? null : read(cached);
+    const worker = new Worker(ENTRY, {
+      ...{ eval: true, argv: [WORKER_NAME], name: WORKER_NAME },
+      workerData: { directory, bundle, text, cache },
+      transferList: cache === null ? [text.buffer] : [text.buffer, cache.buffer],
+    });
+    let why: string | null = null;
+    let isTold = false;
+    worker.on("message", onMessage);
+    worker.on("error", (error) => {
+      why = error instanceof Error ? error.message : String(error);
+    });
+    worker.on("exit", (code) => {
+      onEnd(isTold ? null : (why ?? `it ended with ${code}`));
+      onEnded();
+    });
+    return {
+      post: (message) => worker.postMessage(message),
+      end: () => {
+        isTold = true;
+        void worker.terminate();
+      },
+    };
+  };
+}
+
+function openIfAny(file: string): number | null {
+  try {
+    return openSync(file, "r");
+  } catch {
+    return null;
+  }
+}
+
+function read(fd: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(fstatSync(fd).size);
+  for (let at = 0; at < bytes.length; ) {
+    const count = readSync(fd, bytes, at, bytes.length - at, at);
+    if (count === 0) break;
+    at += count;
+  }
+  return bytes;
+}

@@ -1,0 +1,141 @@
+import { Worker } from "node:worker_threads";
+import { afterEach, expect, test } from "vitest";
+import type { FromWorker, PortConfig, ToWorker } from "../../src/dataplane/messages.ts";
+import { DataPlane, type StartWorker } from "../../src/dataplane/plane.ts";
+
+/**
+ * A thread that answers every call, with what it has learnt, and fails at a member's name: "die" ends it by
+ * an exception, "never" is not answered, "refused" is refused.
+ */
+const THREAD = `
+  const { parentPort } = require("node:worker_threads");
+  const learnt = new Map();
+  parentPort.on("message", (message) => {
+    if (message.kind === "learn") learnt.set(message.key, message.fact);
+    if (message.kind === "forget") learnt.delete(message.key);
+    if (message.kind !== "call") return;
+    const { number, call } = message;
+    const member = call.params?.config?.member;
+    if (member === "die") throw new Error("a fault of a test");
+    if (member === "never") return;
+    if (member === "refused") {
+      parentPort.postMessage({ kind: "failure", number, message: "not today", isUsers: true });
+      return;
+    }
+    const result = call.name === "publish" ? [...learnt.keys()] : call.name === "states" ? [] : null;
+    parentPort.postMessage({ kind: "result", number, result });
+  });
+`;
+
+const workers: Worker[] = [];
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.terminate()));
+});
+
+/** Real threads, with the text above in the place of the program. */
+const start: StartWorker = ({ onMessage, onEnd }) => {
+  const worker = new Worker(THREAD, { eval: true });
+  workers.push(worker);
+  let why: string | null = null;
+  worker.on("message", (message: FromWorker) => onMessage(message));
+  worker.on("error", (error: Error) => {
+    why = error.message;
+  });
+  worker.on("exit", () => onEnd(why));
+  return {
+    post: (message: ToWorker) => worker.postMessage(message),
+    end: () => void worker.terminate(),
+  };
+};
+
+function port(network: string, member = "m"): PortConfig {
+  return {
+    ...{ network, member, mac: 1, addresses: [], hostname: "h", hosts: [], dns: [] },
+    ...{ hostLoopback: false, tap: 0 },
+  };
+}
+
+const nobody = () => undefined;
+
+test("no thread is there before a network needs one; then one for each, up to the limit", async () => {
+  const plane = new DataPlane(start, 2);
+  plane.learn("a", { kind: "member", id: "a", networks: [] });
+  expect(workers).toHaveLength(0);
+  plane.prepare("one");
+  expect(workers).toHaveLength(1);
+  await plane.add(port("one"), nobody).isUp;
+  await plane.add(port("one"), nobody).isUp;
+  expect(workers).toHaveLength(1);
+  await plane.add(port("two"), nobody).isUp;
+  expect(workers).toHaveLength(2);
+  await plane.add(port("three"), nobody).isUp;
+  expect(workers).toHaveLength(2);
+  await plane.close();
+});
+
+test("a network goes where fewest members are, and stays there", async () => {
+  const posted: string[][] = [];
+  const recorded: StartWorker = (events) => {
+    const link = start(events);
+    const networks: string[] = [];
+    posted.push(networks);
+    return {
+      ...link,
+      post: (message) => {
+        if (message.kind === "call" && message.call.name === "add")
+          networks.push(message.call.params.config.network);
+        link.post(message);
+      },
+    };
+  };
+  const plane = new DataPlane(recorded, 2);
+  for (const network of ["one", "one", "two", "three", "one", "two"]) {
+    await plane.add(port(network), nobody).isUp;
+  }
+  expect(posted).toEqual([
+    ["one", "one", "one"],
+    ["two", "three", "two"],
+  ]);
+  await plane.close();
+});
+
+test("what was learnt before a thread was started is known in it, what was forgotten is not", async () => {
+  const plane = new DataPlane(start, 1);
+  plane.learn("a", { kind: "member", id: "a", networks: [] });
+  plane.learn("b", { kind: "member", id: "b", networks: [] });
+  plane.forget("a");
+  const placed = plane.add(port("one"), nobody);
+  plane.learn("c", { kind: "member", id: "c", networks: [] });
+  expect(await placed.publish({ ports: [], auto: null, listening: null })).toEqual(["b", "c"]);
+  plane.forget("b");
+  await plane.settled();
+  expect(await placed.publish({ ports: [], auto: null, listening: null })).toEqual(["c"]);
+  await plane.close();
+});
+
+test("a refusal is told to who asked, and the port is none", async () => {
+  const plane = new DataPlane(start, 1);
+  await expect(plane.add(port("one", "refused"), nobody).isUp).rejects.toThrow("not today");
+  await plane.close();
+});
+
+test("a thread that dies ends its own ports and calls, and no others", async () => {
+  const plane = new DataPlane(start, 2);
+  const gone: string[] = [];
+  const other = plane.add(port("other"), () => gone.push("other"));
+  await other.isUp;
+  const first = plane.add(port("one"), (why) => gone.push(why));
+  await first.isUp;
+  const unanswered = plane.add(port("one", "never"), nobody);
+  const dying = plane.add(port("one", "die"), nobody);
+  await expect(unanswered.isUp).rejects.toThrow("has ended: a fault of a test");
+  await expect(dying.isUp).rejects.toThrow("has ended: a fault of a test");
+  expect(gone).toEqual(["its thread has ended (a fault of a test)"]);
+  // Nobody waits for it, and the network can be served again.
+  await plane.settled();
+  await first.remove(true);
+  await plane.add(port("one"), nobody).isUp;
+  expect(workers).toHaveLength(3);
+  expect(await other.publish({ ports: [], auto: null, listening: null })).toEqual([]);
+  await plane.close();
+});
