@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, by three names), each
-# only when a source is newer. --sanitize builds build/tuntap2-asan.node, with ASan and UBSan,
-# instead; --faults builds build/tuntap2-faults.node, whose system calls fail when they are told to
+# only when a source is newer. --sanitize builds build/tuntap2-asan.node and build/slipway-asan, with ASan
+# and UBSan, instead; --faults builds build/tuntap2-faults.node, whose system calls fail when they are told to
 # (faults/faults.c), for tests alone. CC chooses the compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -57,29 +57,35 @@ gather_syscalls() {
 shared=(agent.c confine.c filter.c held.c plan.c process.c tap.c targets.c)
 
 build_launcher() {
-  local target=../bin/slipway
+  local target=$1
+  shift
+  outdated "$target" launcher src build/syscalls.inc || return 0
+  echo "native: $target"
+  "$compiler" "${warnings[@]}" -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]/#/src/}" "$@"
+  mv "$target.new" "$target"
+}
+
+link_names() {
   mkdir -p ../bin
   local name
   for name in slirp4netns slipway-cni; do
     [ -L "../bin/$name" ] || ln -sf slipway "../bin/$name"
   done
-  outdated "$target" launcher src build/syscalls.inc || return 0
-  echo "native: bin/slipway"
-  "$compiler" "${warnings[@]}" -O2 -D_GNU_SOURCE -static -o "$target.new" launcher/*.c \
-    "${shared[@]/#/src/}"
-  mv "$target.new" "$target"
 }
+
+sanitizers=(-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+  -ffile-prefix-map=src/=node-tuntap2/src/ -ffile-prefix-map=launcher/=node-tuntap2/launcher/)
 
 gather_syscalls
 case ${1:-} in
   "")
     build_addon build/tuntap2.node -O2
-    build_launcher
+    link_names
+    build_launcher ../bin/slipway -O2 -static
     ;;
   --sanitize)
-    build_addon build/tuntap2-asan.node -O1 -g -fno-omit-frame-pointer \
-      -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-      -ffile-prefix-map=src/=node-tuntap2/src/
+    build_addon build/tuntap2-asan.node "${sanitizers[@]}"
+    build_launcher build/slipway-asan "${sanitizers[@]}"
     ;;
   --faults)
     wrapped="-Wl,--wrap=connect,--wrap=epoll_ctl $(sed -n 's/^WRAP(\([a-z0-9_]*\),.*/-Wl,--wrap=\1/p' faults/faults.c)"

@@ -11,13 +11,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
 
 /** The mount namespace of this process. */
 const mounts = readlinkSync("/proc/self/ns/mnt");
-
-const built = fileURLToPath(new URL("../../bin/slipway", import.meta.url));
 
 /** An installation whose bundle tells how it was started. */
 let root: string;
@@ -26,7 +24,7 @@ beforeAll(() => {
   root = mkdtempSync(join(tmpdir(), "launcher-"));
   launcher = join(root, "bin/slipway");
   for (const folder of ["bin", "dist", "other"]) mkdirSync(join(root, folder));
-  copyFileSync(built, launcher);
+  copyFileSync(launcherFile, launcher);
   symlinkSync("slipway", join(root, "bin/slirp4netns"));
   symlinkSync("../bin/slirp4netns", join(root, "other/link"));
   writeFileSync(
@@ -68,7 +66,7 @@ interface Start {
 function start(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
   const result = spawnSync(file, args, {
     cwd: "/",
-    env: { SLIPWAY_NODE: process.execPath, ...env },
+    env: { SLIPWAY_NODE: process.execPath, ...sanitizerEnvironment, ...env },
     encoding: "utf8",
   });
   const told = result.status === 0 ? (JSON.parse(result.stdout) as Start) : null;
@@ -121,7 +119,7 @@ test("variables that change Node are parked, others stay", () => {
     NODE: "plain",
   });
   const environment = Object.entries(told?.environment ?? {}).filter(
-    ([name]) => !/^SLIPWAY_(NODE|FDS|IGNORED|BROKER|ROOT)$/.test(name),
+    ([name]) => !/^(SLIPWAY_(NODE|FDS|IGNORED|BROKER|ROOT)|(AS|UBS)AN_OPTIONS)$/.test(name),
   );
   expect(Object.fromEntries(environment)).toEqual({
     SLIPWAY_PARKED_NODE_OPTIONS: "--no-such-option",
@@ -217,7 +215,7 @@ describe("which Node", () => {
 test("a bundle that is missing: one line, and 1", () => {
   const alone = join(root, "alone/bin");
   mkdirSync(alone, { recursive: true });
-  copyFileSync(built, join(alone, "slipway"));
+  copyFileSync(launcherFile, join(alone, "slipway"));
   const { status, stderr } = start(join(alone, "slipway"), []);
   expect(status).toBe(1);
   expect(stderr).toMatch(

@@ -1,0 +1,391 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
+import type { Native } from "./subject-main.js";
+
+// The launcher's side of shared mode (launcher/shared.h), against a daemon that may say anything.
+
+/** Not that of TUNTAP2_ADDON, which cannot be loaded here: only sockets are wanted of it. */
+const native: Native = createRequire(import.meta.url)("../build/tuntap2.node");
+
+const Local = 1;
+const SequencedPackets = 5;
+
+const ToDaemon = { Request: 1, Tap: 2, Api: 3, Done: 4 };
+const Plan = 1;
+const Up = 2;
+const Keep = 3;
+const End = 4;
+const Answer = 5;
+
+/** An installation whose bundle tells that it was started, and with what. */
+let root: string;
+let listener: number;
+/** A process in namespaces of its own. */
+let held: ChildProcess;
+
+const mem = new Uint8Array(new ArrayBuffer(256));
+const memory = native.registerMemory(mem.buffer);
+const chunk = new Uint8Array(64 * 1024);
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "shared-"));
+  for (const folder of ["bin", "dist", "slipway/daemon"]) {
+    mkdirSync(join(root, folder), { recursive: true });
+  }
+  copyFileSync(launcherFile, join(root, "bin/slipway"));
+  symlinkSync("slipway", join(root, "bin/slirp4netns"));
+  writeFileSync(
+    join(root, "dist/slipway.cjs"),
+    `
+    const { SLIPWAY_TAKEN: taken } = process.env;
+    const kept = taken?.split(",")[2];
+    const text = kept > 0 ? require("fs").readFileSync("/proc/self/fd/" + kept, "utf8") : null;
+    console.log(JSON.stringify({ isTaken: taken !== undefined, kept: text }));
+  `,
+  );
+  listener = native.socket(Local, SequencedPackets, 0);
+  const path = Buffer.from(join(root, "slipway/daemon/launchers.sock"));
+  mem[0] = Local;
+  mem.set(path, 2);
+  expect(native.bind(listener, memory, 0, 2 + path.length + 1)).toBe(0);
+  expect(native.listen(listener, 16)).toBe(0);
+  held = spawn("unshare", ["-Urn", "sh", "-c", "echo; exec sleep 1000"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  if (held.stdout !== null) await once(held.stdout, "data");
+});
+afterAll(() => {
+  held.kill();
+  native.close(listener);
+  native.unregisterMemory(memory);
+  rmSync(root, { recursive: true });
+});
+
+/** Asks again until there is something; the test's own limit is the limit. */
+async function eventually<T>(look: () => T | null): Promise<T> {
+  for (;;) {
+    const found = look();
+    if (found !== null) return found;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+interface Received {
+  /** 0 at the end. */
+  readonly kind: number;
+  readonly number: number;
+  readonly texts: readonly string[];
+  readonly passed: number;
+}
+
+/** The daemon's end of a launcher's connection. */
+class Peer {
+  readonly #fd: number;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  static async accept(): Promise<Peer> {
+    const fd = await eventually(() => {
+      const accepted = native.accept(listener, memory, 128, 110);
+      return accepted < 0 ? null : accepted;
+    });
+    return new Peer(fd);
+  }
+
+  async receive(): Promise<Received> {
+    const came = await eventually(() => {
+      const result = native.receivePassed(this.#fd, chunk);
+      return typeof result === "number" ? null : result;
+    });
+    const bytes = Buffer.from(chunk.subarray(0, came.length));
+    if (bytes.length < 8) return { kind: 0, number: 0, texts: [], passed: came.passed };
+    const texts = bytes.subarray(8).toString().split("\0").slice(0, -1);
+    return {
+      kind: bytes.readUInt32LE(0),
+      number: bytes.readInt32LE(4),
+      texts,
+      passed: came.passed,
+    };
+  }
+
+  send(message: Uint8Array): void {
+    native.sendPassing(this.#fd, message, null);
+  }
+
+  close(): void {
+    native.close(this.#fd);
+  }
+
+  /** Waits for the launcher's last word, and gives back what came with those before. */
+  async end(): Promise<void> {
+    for (;;) {
+      const { kind, passed } = await this.receive();
+      if (passed >= 0) native.close(passed);
+      if (kind === 0) break;
+    }
+    this.close();
+  }
+}
+
+function words(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(4 * values.length);
+  for (const [index, value] of values.entries()) bytes.writeInt32LE(value, 4 * index);
+  return bytes;
+}
+
+function message(kind: number, number: number, ...parts: readonly (Uint8Array | string)[]): Buffer {
+  return Buffer.concat([words(kind, number), ...parts.map((part) => Buffer.from(part))]);
+}
+
+interface PlanFields {
+  readonly ready: number;
+  readonly exit: number;
+  readonly pid: number;
+  readonly netns: string;
+  readonly userns: string;
+  readonly tap: string;
+  readonly api: string;
+}
+
+function usual(tap: string): PlanFields {
+  const pid = held.pid ?? 0;
+  return { ready: 3, exit: -1, pid, netns: `/proc/${pid}/ns/net`, userns: "", tap, api: "" };
+}
+
+function plan({ ready, exit, pid, netns, userns, tap, api }: PlanFields): Buffer {
+  return Buffer.concat([
+    words(Plan, ready, exit, pid),
+    Buffer.from([netns, userns, tap, api].map((text) => `${text}\0`).join("")),
+  ]);
+}
+
+/** RTM_NEWLINK for lo: up. rtnetlink(7) */
+const loopbackUp = Buffer.concat([
+  Buffer.from([32, 0, 0, 0, 16, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+  words(0, 1, 1, 1),
+]);
+
+function setting(request: Uint8Array, length = request.length): Buffer {
+  return Buffer.concat([words(length, 0), request]);
+}
+
+interface Started {
+  readonly process: ChildProcess;
+  readonly pid: number;
+  /** How it ended, with what it wrote; to its ready-fd, too. */
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string; ready: string }>;
+}
+
+function start(name: string, args: readonly string[]): Started {
+  const env = { XDG_RUNTIME_DIR: root, SLIPWAY_SHARED: "1", SLIPWAY_NODE: process.execPath };
+  const child = spawn(join(root, "bin", name), args, {
+    env: { ...env, ...sanitizerEnvironment },
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const outputs = ["", "", ""];
+  for (const [index, stream] of [child.stdout, child.stderr, child.stdio[3]].entries()) {
+    stream?.on("data", (part: Buffer) => {
+      outputs[index] += part.toString();
+    });
+  }
+  const ended = once(child, "close").then(([code]) => {
+    const [stdout = "", stderr = "", ready = ""] = outputs;
+    return { code, stdout, stderr, ready };
+  });
+  return { process: child, pid: child.pid ?? 0, ended };
+}
+
+let serial = 0;
+
+/** A launcher that wants a guest, and has sent its TAP. */
+async function startGuest(...options: readonly string[]) {
+  serial += 1;
+  const tap = `tap${serial}`;
+  const launcher = start("slirp4netns", [...options, "-c", "-r", "3", `${held.pid}`, tap]);
+  const peer = await Peer.accept();
+  const request = await peer.receive();
+  expect(request).toMatchObject({ kind: ToDaemon.Request, number: 2, passed: -1 });
+  expect(request.texts.slice(2)).toEqual([
+    `${launcher.pid}`,
+    "slirp4netns",
+    ...options,
+    ...["-c", "-r", "3", `${held.pid}`, tap],
+  ]);
+  return { launcher, peer, tap };
+}
+
+async function receiveTap(peer: Peer, name: string): Promise<void> {
+  const came = await peer.receive();
+  expect(came).toMatchObject({ kind: ToDaemon.Tap });
+  expect(came.texts).toEqual([
+    ...[name, expect.stringMatching(/^\d+:\d+$/), expect.stringMatching(/^\d+$/)],
+  ]);
+  expect(came.passed).toBeGreaterThan(2);
+  native.close(came.passed);
+}
+
+describe("a guest", () => {
+  test("is served until the daemon says its end", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(plan(usual(tap)));
+    peer.send(message(Up, 2, setting(loopbackUp), setting(loopbackUp), "all is up\n"));
+    peer.send(Buffer.concat([words(Keep), Buffer.from("kept")]));
+    peer.send(message(End, 3, "that was it"));
+    await peer.end();
+    expect(await launcher.ended).toEqual({
+      ...{ code: 3, stdout: "all is up\n", stderr: "slipway: that was it\n", ready: "1" },
+    });
+  });
+
+  test("is taken over by a process when the daemon dies", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(plan(usual(tap)));
+    peer.send(message(Up, 0));
+    for (const text of ["much too old", "kept"]) {
+      peer.send(Buffer.concat([words(Keep), Buffer.from(text)]));
+    }
+    peer.close();
+    expect(await launcher.ended).toMatchObject({
+      ...{ code: 0, ready: "1", stdout: '{"isTaken":true,"kept":"kept"}\n' },
+    });
+  });
+
+  test("has an API socket, whose file goes also when it is killed", async () => {
+    const api = join(root, "api.sock");
+    const { launcher, peer, tap } = await startGuest("-a", api);
+    await receiveTap(peer, tap);
+    peer.send(plan({ ...usual(tap), api }));
+    const socket = await peer.receive();
+    expect(socket).toMatchObject({ kind: ToDaemon.Api });
+    expect(socket.passed).toBeGreaterThan(2);
+    peer.send(message(Up, 0));
+    // Its keeper is there.
+    await eventually(() => (children(launcher.pid).includes("slipway-keeper") ? true : null));
+    expect(existsSync(api)).toBe(true);
+    launcher.process.kill("SIGKILL");
+    await eventually(() => (existsSync(api) ? null : true));
+    native.close(socket.passed);
+    await peer.end();
+    await launcher.ended;
+  });
+
+  const others: readonly (readonly [string, (tap: string) => Uint8Array])[] = [
+    ["another namespace", (tap) => plan({ ...usual(tap), netns: "/proc/1/ns/net" })],
+    ["another process", (tap) => plan({ ...usual(tap), pid: 1 })],
+    ["another user namespace", (tap) => plan({ ...usual(tap), userns: "/proc/1/ns/user" })],
+    ["another TAP", (tap) => plan({ ...usual(tap), tap: "tap999" })],
+    ["another API socket", (tap) => plan({ ...usual(tap), api: "/tmp/other.sock" })],
+    ["another ready-fd", (tap) => plan({ ...usual(tap), ready: 2 })],
+    ["another exit-fd", (tap) => plan({ ...usual(tap), exit: 1 })],
+    ["no text at all", () => words(Plan, 3, -1, -1)],
+    ["half a head", () => words(Plan, 3, -1)],
+    ["a byte", () => Buffer.from([Plan])],
+    ["a text without an end", (tap) => plan(usual(tap)).subarray(0, -1)],
+    ["texts that are too long", (tap) => plan({ ...usual(tap), api: "x".repeat(40_000) })],
+    ["another kind", () => message(9, 0)],
+  ];
+  test.for(others)("is not served by a plan of %s", async ([, lie]) => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(lie(tap));
+    await peer.end();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+
+  const settings: readonly (readonly [string, () => Uint8Array])[] = [
+    ["fewer than none", () => message(Up, -1)],
+    ["more than are", () => message(Up, 2, setting(loopbackUp))],
+    ["too many", () => message(Up, 65, ...Array.from({ length: 65 }, () => setting(loopbackUp)))],
+    ["one with half a head", () => message(Up, 1, words(32))],
+    ["one that ends behind the message", () => message(Up, 1, setting(loopbackUp, 33))],
+    ["one of 4 GiB", () => message(Up, 1, setting(loopbackUp, -1))],
+    ["one that is too long", () => message(Up, 1, setting(Buffer.alloc(20_000)))],
+    ["an empty one", () => message(Up, 1, setting(Buffer.alloc(0)))],
+    ["one that asks for no answer", () => message(Up, 1, setting(Buffer.alloc(16, 16)))],
+  ];
+  test.for(settings)("is not served with settings: %s", async ([, lie]) => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(plan(usual(tap)));
+    peer.send(lie());
+    await peer.end();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+});
+
+describe("a command that asks the daemon", () => {
+  test("prints the answer", async () => {
+    const launcher = start("slipway", ["ps"]);
+    const peer = await Peer.accept();
+    expect((await peer.receive()).texts.slice(3)).toEqual(["slipway", "ps"]);
+    peer.send(message(Answer, 0, "x".repeat(100_000)));
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 0, stdout: "x".repeat(100_000) });
+  });
+
+  test("connects a namespace in between, by the first name that is free", async () => {
+    const launcher = start("slipway", ["network", "connect", "web", `${held.pid}`]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    peer.send(plan({ ...usual(""), ready: -1 }));
+    const { kind, texts, passed } = await peer.receive();
+    expect({ kind, name: texts[0] }).toEqual({ kind: ToDaemon.Tap, name: "eth0" });
+    expect(texts[2]).toBe(readFileSync(`/proc/${held.pid}/stat`, "utf8").split(" ")[21]);
+    peer.send(message(Up, 1, setting(loopbackUp)));
+    expect(await peer.receive()).toMatchObject({ kind: ToDaemon.Done });
+    native.close(passed);
+    peer.send(message(Answer, 0, "it is\n"));
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 0, stdout: "it is\n" });
+  });
+
+  test.for([
+    ["nothing", () => Buffer.alloc(0)],
+    ["of another namespace", () => plan({ ...usual(""), ready: -1, netns: "/proc/1/ns/net" })],
+    ["a message of a guest's", () => message(Up, 0)],
+  ] as const)("is asked by a process instead when it hears %s", async ([, lie]) => {
+    const launcher = start("slipway", ["network", "connect", "web", "1234567"]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    const said = lie();
+    if (said.length === 0) peer.close();
+    else {
+      peer.send(said);
+      await peer.end();
+    }
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+});
+
+/** The command lines of a process's children, of those that have not ended meanwhile. */
+function children(pid: number): string {
+  const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").match(/\d+/g) ?? [];
+  return pids.map(commandLine).join();
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
