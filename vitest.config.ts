@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 const MEASURING = [
   "test/e2e/pressure.test.ts",
   "test/e2e/fairness.test.ts",
+  "test/e2e/isolation.test.ts",
   "test/e2e/impaired.test.ts",
   "test/e2e/attacks/**/*.test.ts",
 ];

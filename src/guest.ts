@@ -49,10 +49,17 @@ const SHORT_TAP_BATCH_BYTES = 128 * 1024;
 /**
  * What a frame for other members costs of a batch while several guests want something: it is written
  * at once, which takes some 5 µs and 5 more for each 16 KiB (measured), so nothing is gained by many
- * in a row, and others wait meanwhile. Frames for the gateway are collected and cost 1.
+ * in a row, and others wait meanwhile.
  */
 const SWITCHED_COST = 8;
 const SWITCHED_BYTES_SHIFT = 11;
+
+/** What one for the gateway costs then: few come in a row, as each may have to open a socket. */
+const GATEWAY_COST = 16;
+
+/** A guest that sends more bytes in so many ms moves bulk, whether or not its TAP is empty in between. */
+const BULK_BYTES = 256 * 1024;
+const BULK_TIME = 4;
 
 /**
  * Datagrams in one frame: UDP_MAX_SEGMENTS of Linux since 6.9. No kernel sends more, but whoever writes
@@ -150,6 +157,12 @@ export class Guest {
   /** Bytes read from the TAP for the gateway since takeMoved(). */
   #moved = 0;
   #isHeavy = false;
+  #heavyAt = Number.NEGATIVE_INFINITY;
+  /** Bytes read since #countedSince, in ms, and whether they were bulk the time before. */
+  #counted = 0;
+  #countedSince = 0;
+  #movesBulk = false;
+  #isShared = false;
   /** Bytes that were for other members alone since takeSwitched(). */
   #switched = 0;
   #acksWait = false;
@@ -197,6 +210,11 @@ export class Guest {
   /** To be called when another descriptor stands behind that of the TAP. */
   watchTap(): void {
     native.watch(this.#tap.fd, Epoll.In, tokenOf(TokenKind.Tap, this.#index, 0));
+  }
+
+  /** @param wanted whether to be told that there are frames; that the TAP is gone is told always */
+  setTapWanted(wanted: boolean): void {
+    native.rewatch(this.#tap.fd, wanted ? Epoll.In : 0, tokenOf(TokenKind.Tap, this.#index, 0));
   }
 
   #build(captureFile: CaptureFile | null): ForwardContext {
@@ -361,9 +379,14 @@ export class Guest {
     };
   }
 
-  /** Whether the last batch ended before the TAP was empty. */
+  /** Whether it moves bulk, or the last batch ended before the TAP was empty. */
   get isHeavy(): boolean {
-    return this.#isHeavy;
+    return this.#isHeavy || this.#movesBulk;
+  }
+
+  /** Whether neither it nor the member that it sends to has been heavy since then, in ms. */
+  isModest(since: number): boolean {
+    return this.#heavyAt < since && (this.#port === null || this.#port.partnerHeavyAt < since);
   }
 
   /**
@@ -374,9 +397,12 @@ export class Guest {
    */
   onTap(now: number, isShared: boolean): number {
     this.#now = now;
+    this.#isShared = isShared;
     this.#icmpErrors.advance(now);
     const before = this.#moved;
     const result = this.#readTap(isShared);
+    if (now - this.#countedSince >= BULK_TIME) this.#countBulk(now);
+    if (this.isHeavy) this.#noteHeavy();
     if (this.#moved === before) return Math.min(result, 0);
     this.#datagrams.flush();
     return result < 0 && result !== -Errno.EAGAIN ? result : 1;
@@ -396,13 +422,14 @@ export class Guest {
         return this.#onNoFrame(length);
       }
       bytes += length;
+      this.#counted += length;
       this.#capture?.received(buffer, length);
       const port = this.#port;
       if (port !== null && !port.take(buffer, length, this.#now)) {
         this.#switched += length;
         cost += isShared ? SWITCHED_COST + (length >> SWITCHED_BYTES_SHIFT) : 1;
       } else {
-        cost += 1;
+        cost += isShared ? GATEWAY_COST : 1;
         this.#moved += length;
         this.#onFrame(start + length);
       }
@@ -411,6 +438,17 @@ export class Guest {
     if (this.#singleReads > 0) this.#singleReads -= 1;
     else this.#isHeavy = true;
     return 0;
+  }
+
+  #countBulk(now: number): void {
+    this.#movesBulk = this.#counted > BULK_BYTES && now - this.#countedSince < 2 * BULK_TIME;
+    this.#counted = 0;
+    this.#countedSince = now;
+  }
+
+  #noteHeavy(): void {
+    this.#heavyAt = this.#now;
+    if (this.#port !== null) this.#port.heavyAt = this.#now;
   }
 
   /** @param result of a read: 0 or a negative errno */
@@ -476,7 +514,7 @@ export class Guest {
     this.#load.note(this.#moved + this.#tcp.received, now);
     this.#drainStack(now);
     this.#forwardAt = this.forwards.turn(now);
-    this.#tcp.turn(now);
+    this.#tcp.turn(now, this.#isShared);
     this.#tick(now);
     this.#announce(now);
     this.#drainStack(now);

@@ -41,6 +41,17 @@ const LAST_WORDS = Buffer.from(
 /** For so long after another guest has wanted something guests share the loop, in ms. */
 const SHARED = 100;
 
+/**
+ * For so long after a guest that sends little has sent something, in ms, those that send much have a part
+ * of the time only, at a stretch of so many ms. Without a rest the process never sleeps, and then who
+ * waits for a frame waits for the processor, too: whole ticks of the scheduler.
+ */
+const CROWDED = 5;
+const HEAVY_SHARE = 0.3;
+const STRETCH = 0.03;
+/** A longer stretch was somebody else's, who had the processor. */
+const LONGEST_STRETCH = 1;
+
 /** So often within so many ms a guest's stack may fail and is made anew. */
 const FAULTS_MOST = 3;
 const FAULT_MEMORY = 60_000;
@@ -99,6 +110,16 @@ export class Loop {
   #sharedAt = Number.NEGATIVE_INFINITY;
   /** Guests whose TAPs are read when the others have had theirs. */
   readonly #heavy: Served[] = [];
+  /** Those whose TAPs are not watched until #restsUntil, in ms of the process. */
+  readonly #resting: Served[] = [];
+  #restsUntil = 0;
+  /** For so long heavy guests have been served since they rested last, in ms. */
+  #stretch = 0;
+  /** When those of this wake-up were begun with, in ms of the process. */
+  #heavyBegan = 0;
+  /** When a heavy guest sent something last, and when one did beside it that is none, in ms. */
+  #heavyAt = Number.NEGATIVE_INFINITY;
+  #modestAt = Number.NEGATIVE_INFINITY;
   /** Bytes that crossed so in this wake-up. */
   #switched = 0;
   #wakes = 0;
@@ -254,6 +275,7 @@ export class Loop {
   #onWake(count: number, now: number): number {
     this.#wakes += 1;
     if (this.#wakes === this.#reclaimAt) this.reclaimWhenQuiet();
+    if (this.#resting.length > 0 && monotonicMs() >= this.#restsUntil) this.#endRest();
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
@@ -265,11 +287,48 @@ export class Loop {
   }
 
   #readHeavy(now: number): void {
+    if (this.#heavy.length === 0) return;
+    this.#heavyAt = now;
+    this.#heavyBegan = monotonicMs();
     for (const served of this.#heavy) {
       // An event of this wake-up may have ended it.
       if (served.fault === null && this.#served.includes(served)) this.#onTap(served, now);
     }
+  }
+
+  /** Reads a TAP beside heavy guests. What is sent to one of them, such as ACKs of bulk, is of its time. */
+  #readBeside(served: Served, now: number): void {
+    const began = monotonicMs();
+    this.#onTap(served, now);
+    if (served.guest.isModest(now - CROWDED)) this.#modestAt = now;
+    else this.#stretch += monotonicMs() - began;
+  }
+
+  /** After a stretch all heavy guests that are at it rest, if another waits for them. */
+  #endHeavy(now: number): void {
+    if (now - this.#modestAt < CROWDED) this.#takeTime();
+    else this.#stretch = 0;
     this.#heavy.length = 0;
+  }
+
+  #takeTime(): void {
+    const ended = monotonicMs();
+    this.#stretch += ended - this.#heavyBegan;
+    if (this.#stretch < STRETCH) return;
+    const stretch = Math.min(this.#stretch, LONGEST_STRETCH);
+    this.#restsUntil = ended + stretch * (1 / HEAVY_SHARE - 1);
+    this.#stretch = 0;
+    for (const served of this.#heavy) {
+      // That a TAP was deleted is told even when it is not watched.
+      if (!this.#resting.includes(served)) this.#resting.push(served);
+      served.guest.setTapWanted(false);
+    }
+  }
+
+  #endRest(): void {
+    for (const served of this.#resting)
+      if (this.#served.includes(served)) served.guest.setTapWanted(true);
+    this.#resting.length = 0;
   }
 
   #onEvent(token: number, events: number, now: number): void {
@@ -285,7 +344,11 @@ export class Loop {
     if (guestOf(token) !== this.#lastGuest) this.#sharedAt = now;
     this.#lastGuest = guestOf(token);
     if (kind === TokenKind.Tap) {
-      if (served.guest.isHeavy && this.#isShared(now)) this.#heavy.push(served);
+      if (served.guest.isHeavy && this.#isShared(now)) {
+        this.#heavy.push(served);
+        return;
+      }
+      if (now - this.#heavyAt < CROWDED) this.#readBeside(served, now);
       else this.#onTap(served, now);
       return;
     }
@@ -410,9 +473,13 @@ export class Loop {
       }
       if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
     }
+    if (this.#heavy.length > 0) this.#endHeavy(now);
     this.#adaptSpin(moved, this.#switched, now);
     this.#switched = 0;
-    return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
+    const wait = next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
+    if (this.#resting.length === 0 || wait === 0) return wait;
+    const rest = Math.max(0, this.#restsUntil - monotonicMs());
+    return wait < 0 ? rest : Math.min(wait, rest);
   }
 
   #turnOf(served: Served, now: number): number {
@@ -431,7 +498,8 @@ export class Loop {
     if (switched > 0) this.#betweenMembers.note(now);
     const isBetween = this.#wakesSinceSwitched < SMALL_WAKES;
     const pays = !isBetween || this.#betweenMembers.isPolling;
-    const spins = this.#maySpin && pays && !this.carriesBulk;
+    const isFlooded = now - this.#heavyAt < CROWDED;
+    const spins = this.#maySpin && pays && !this.carriesBulk && !isFlooded;
     if (spins === this.#isSpinning) return;
     this.#isSpinning = spins;
     native.loopSpin(spins ? SPIN_TIME : 0);

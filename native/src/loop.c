@@ -11,7 +11,7 @@
  * - We neither block nor stay while libuv has an event, a timer that is due, an immediate, a handle
  *   to close, or watchers that it has not yet told its own epoll about.
  *
- * #syscalls node: epoll_wait epoll_pwait epoll_ctl
+ * #syscalls node: epoll_wait epoll_pwait epoll_pwait2 epoll_ctl
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,6 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -32,6 +35,7 @@ enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };
 /* Deadlines in milliseconds of uv_now, which every wake-up reads once for everybody. */
 #define DEADLINE_NEVER UINT64_MAX
 #define DEADLINE_NOW 0
+#define NS_PER_MS 1e6
 
 /* Where events go, and for how many pairs there is room. */
 struct events {
@@ -61,6 +65,7 @@ struct loop {
   napi_ref events_array;
   struct events events;
   uint64_t deadline;
+  uint64_t nap_until; /* of uv_hrtime, in place of a deadline within a millisecond; 0: none */
   bool libuv_has_event;
   struct spin spin;
   struct epoll_event ready[PAIRS_MAX];
@@ -120,7 +125,7 @@ static void raise_uncaught(napi_env env) {
 }
 
 /* A result that can't be used, or an exception somebody chose to survive, asks for a call at once. */
-static uint64_t deadline_from(const struct loop *loop, napi_value result) {
+static uint64_t deadline_from(struct loop *loop, napi_value result) {
   napi_env env = loop->instance->env;
   double ms = 0;
   if (napi_get_value_double(env, result, &ms) != napi_ok || isnan(ms)) {
@@ -129,6 +134,10 @@ static uint64_t deadline_from(const struct loop *loop, napi_value result) {
     return DEADLINE_NOW;
   }
   if (ms < 0 || ms > INT_MAX) return DEADLINE_NEVER;
+  if (ms > 0 && ms < 1) {
+    loop->nap_until = uv_hrtime() + (uint64_t)(ms * NS_PER_MS);
+    return DEADLINE_NEVER;
+  }
   return ms == 0 ? DEADLINE_NOW : uv_now(loop->uv) + (uint64_t)ceil(ms);
 }
 
@@ -157,6 +166,7 @@ static void wake(struct loop *loop, int pairs) {
   napi_env env = loop->instance->env;
   napi_handle_scope handles = NULL;
   napi_open_handle_scope(env, &handles);
+  loop->nap_until = 0;
   loop->deadline = call_on_wake(loop, pairs);
   napi_close_handle_scope(env, handles);
 }
@@ -171,6 +181,24 @@ static bool libuv_is_idle(const struct loop *loop) {
 
 static int wait_for(struct loop *loop, int ms) {
   return epoll_wait(loop->instance->epoll, loop->ready, loop->events.capacity, ms);
+}
+
+/*
+ * A part of a millisecond, which epoll_wait does not know. Linux has the call since 5.11, libcs since later;
+ * without it the wait is a whole one.
+ */
+static int nap(struct loop *loop) {
+  uint64_t now = uv_hrtime();
+  if (now >= loop->nap_until) return wait_for(loop, 0);
+  struct timespec rest = {.tv_nsec = (long)(loop->nap_until - now)};
+  int count = (int)syscall(SYS_epoll_pwait2, loop->instance->epoll, loop->ready, loop->events.capacity,
+                           &rest, NULL, (size_t)0);
+  return count < 0 && errno != EINTR ? wait_for(loop, 1) : count;
+}
+
+static bool is_due(const struct loop *loop) {
+  if (loop->nap_until > 0) return uv_hrtime() >= loop->nap_until;
+  return ms_until_deadline(loop) == 0;
 }
 
 static bool may_spin(struct spin *spin) {
@@ -205,10 +233,10 @@ static void wait_and_wake(struct loop *loop) {
   int ms = blocking_time(loop);
   int count = ms != 0 && may_spin(&loop->spin) ? spin_for(loop) : 0;
   /* On a signal count is -1; libuv finds what Node's handler wrote into its pipe. */
-  if (count == 0) count = wait_for(loop, ms);
+  if (count == 0) count = ms != 0 && loop->nap_until > 0 ? nap(loop) : wait_for(loop, ms);
   uv_update_time(loop->uv);
   int pairs = report_events(loop, count);
-  if (pairs > 0 || ms_until_deadline(loop) == 0) wake(loop, pairs);
+  if (pairs > 0 || is_due(loop)) wake(loop, pairs);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {

@@ -99,6 +99,25 @@ describe("onWake says when it wants to be called", () => {
     expect(early).toEqual([0, 0, 0, 0, 0, 0]); // the first call, and one for each time until -1
   });
 
+  test("after parts of a millisecond, sooner than after as many whole ones", async () => {
+    const [parts, wholes] = await subject.run(async ({ native }) => {
+      const took = (wait: number) =>
+        new Promise<number>((resolve) => {
+          let left = 50;
+          const began = performance.now();
+          native.loopStart(() => {
+            left -= 1;
+            if (left > 0) return wait;
+            native.loopStop();
+            resolve(performance.now() - began);
+            return -1;
+          }, new Int32Array(2));
+        });
+      return [await took(0.1), await took(1)];
+    });
+    expect(parts).toBeLessThan(wholes / 1.5);
+  });
+
   test("at once, and others have their turn", async () => {
     const turns = await subject.run(async ({ native }) => {
       let calls = 0;

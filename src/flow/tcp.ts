@@ -45,6 +45,9 @@ const SOCKET_EVENTS =
 /** In ms. */
 const STARVED_WAIT = 10;
 
+/** SYNs that waited and begin in one turn while there are other guests: each costs a socket. */
+const MOST_ADMITTED = 4;
+
 /** The traffic class without its ECN bits. */
 const DSCP = 0xfc;
 
@@ -282,9 +285,13 @@ export class TcpRelay {
     }
   }
 
-  /** Gives a turn to every flow that had more to read, and to SYNs that wait. */
-  turn(now: number): void {
-    if (this.#waiting.size > 0) this.#admitWaiting(now);
+  /**
+   * Gives a turn to every flow that had more to read, and to SYNs that wait.
+   * @param isShared other guests want something, too
+   */
+  turn(now: number, isShared: boolean): void {
+    const most = isShared ? MOST_ADMITTED : Number.POSITIVE_INFINITY;
+    if (this.#waiting.size > 0) this.#admitWaiting(now, most);
     this.#serveReady();
     if (this.#starved.length === 0 || now < this.#feedAt) return;
     this.#feedAt = now + STARVED_WAIT;
@@ -414,9 +421,11 @@ export class TcpRelay {
     }
   }
 
-  #admitWaiting(now: number): void {
+  #admitWaiting(now: number, most: number): void {
+    let left = most;
     for (const id of this.#waiting) {
-      if (!this.#admission.take(now)) return;
+      if (left === 0 || !this.#admission.take(now)) return;
+      left -= 1;
       this.#waiting.delete(id);
       this.#open(id, now);
     }

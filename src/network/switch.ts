@@ -121,6 +121,8 @@ export class Switch {
 export class SwitchPort {
   readonly identity: PortIdentity;
   readonly drops = new DropCounters();
+  /** When its member sent more than is read at once last, in ms. */
+  heavyAt = Number.NEGATIVE_INFINITY;
   readonly #switch: Switch;
   readonly #guard: Guard;
   #link: PortLink | null = null;
@@ -141,6 +143,12 @@ export class SwitchPort {
   get counters(): PortCounters {
     const [framesIn, bytesIn, framesOut, bytesOut] = this.#counters;
     return { framesIn, bytesIn, framesOut, bytesOut };
+  }
+
+  /** When the member to which its last frame went was heavy last, in ms. */
+  get partnerHeavyAt(): number {
+    const partner = this.#lastPort;
+    return partner instanceof SwitchPort ? partner.heavyAt : Number.NEGATIVE_INFINITY;
   }
 
   open(link: PortLink): void {

@@ -5,6 +5,10 @@
  *     attack sink|source PORT
  *     attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS
  *     attack pipe DEVICE MAC
+ *     attack echo ADDRESS PORT
+ *     attack ask ADDRESS PORT
+ *     attack flood FRAMES
+ *     attack pour
  *
  * sink: takes connections on all addresses and throws away what they bring. source: sends on all of
  * them as much as they take.
@@ -21,6 +25,12 @@
  * those that have not been sent once.
  *
  * pipe: records from descriptor 3 are sent; frames that arrive for MAC are records at descriptor 4.
+ *
+ * echo: gives back each byte that it gets. ask: for each line "MS" of stdin it sends a byte, waits for the
+ * answer, and so on for MS milliseconds; prints the median and the 99th percentile of the waits in
+ * nanoseconds, and how many there were. flood: for each line "DEVICE MS" the frames are sent over and over
+ * for MS milliseconds, as fast as the kernel takes them. pour: for each line "ADDRESS PORT MS" a connection
+ * sends as fast as it can for MS milliseconds. Both print how much they sent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -325,6 +335,108 @@ static int carry(const char *device, const char *mac) {
   }
 }
 
+/* ---- one that waits for answers, and those beside it ---- */
+
+static int open_tcp(const char *address, uint16_t port, struct sockaddr_in *name) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+  if (inet_pton(AF_INET, address, &name->sin_addr) != 1) fail(address);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  return fd;
+}
+
+static int connect_tcp(const char *address, uint16_t port) {
+  struct sockaddr_in to;
+  int fd = open_tcp(address, port, &to);
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0) fail("connect");
+  return fd;
+}
+
+static int echo(char **argv) {
+  struct sockaddr_in at;
+  int listener = open_tcp(argv[0], (uint16_t)atoi(argv[1]), &at);
+  if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0) fail("bind");
+  if (listen(listener, 1) < 0) fail("listen");
+  puts("ready");
+  fflush(stdout);
+  int fd = accept(listener, NULL, NULL), on = 1;
+  if (fd < 0) fail("accept");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  for (char byte; recv(fd, &byte, 1, 0) == 1;) {
+    if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1) break;
+  }
+  return 0;
+}
+
+static int by_size(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static int ask(char **argv) {
+  enum { MOST = 1 << 20 };
+  static int64_t waits[MOST];
+  char line[32], byte = 'a';
+  int fd = connect_tcp(argv[0], (uint16_t)atoi(argv[1]));
+  puts("ready");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin)) {
+    int64_t end = now() + atoi(line) * INT64_C(1000000), count = 0;
+    for (int64_t begin = now(); begin < end && count < MOST; count++) {
+      if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1) fail("ask");
+      int64_t answered = now();
+      waits[count] = answered - begin;
+      begin = answered;
+    }
+    qsort(waits, (size_t)count, sizeof *waits, by_size);
+    printf("waited %lld %lld %lld\n", (long long)waits[count / 2],
+           (long long)waits[count * 99 / 100], (long long)count);
+    fflush(stdout);
+  }
+  return 0;
+}
+
+static int flood(char **argv) {
+  struct frames frames = load(argv[0]);
+  char line[64], device[32];
+  int ms;
+  puts("ready");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s %d", device, &ms) == 2) {
+    int raw = open_raw(device, 0);
+    uint64_t sent = 0, refused = 0;
+    for (int64_t end = now() + ms * INT64_C(1000000); now() < end; sent += BATCH)
+      refused += send_some(raw, &frames, BATCH);
+    close(raw);
+    printf("sent %llu %llu\n", (unsigned long long)sent, (unsigned long long)refused);
+    fflush(stdout);
+  }
+  return 0;
+}
+
+static int pour_on_demand(void) {
+  char line[80], address[32];
+  int port, ms;
+  puts("ready");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s %d %d", address, &port, &ms) == 3) {
+    int fd = connect_tcp(address, (uint16_t)port);
+    uint64_t sent = 0;
+    for (int64_t end = now() + ms * INT64_C(1000000); now() < end;) {
+      ssize_t part = send(fd, zeros, sizeof zeros, MSG_NOSIGNAL);
+      if (part < 0) fail("send");
+      sent += (uint64_t)part;
+    }
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd);
+    printf("sent %llu 0\n", (unsigned long long)sent);
+    fflush(stdout);
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc == 3) {
     uint16_t port = (uint16_t)atoi(argv[2]);
@@ -333,8 +445,15 @@ int main(int argc, char **argv) {
   }
   if (argc == 9 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
   if (argc == 4 && strcmp(argv[1], "pipe") == 0) return carry(argv[2], argv[3]);
+  if (argc == 4 && strcmp(argv[1], "echo") == 0) return echo(argv + 2);
+  if (argc == 4 && strcmp(argv[1], "ask") == 0) return ask(argv + 2);
+  if (argc == 3 && strcmp(argv[1], "flood") == 0) return flood(argv + 2);
+  if (argc == 2 && strcmp(argv[1], "pour") == 0) return pour_on_demand();
   fprintf(stderr, "usage: attack sink|source PORT\n"
                   "       attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS\n"
-                  "       attack pipe DEVICE MAC\n");
+                  "       attack pipe DEVICE MAC\n"
+                  "       attack echo|ask ADDRESS PORT\n"
+                  "       attack flood FRAMES\n"
+                  "       attack pour\n");
   return 2;
 }

@@ -1,14 +1,17 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { served } from "./addresses.ts";
 import type { Guest } from "./guest.ts";
 import type { Lab } from "./lab.ts";
+import type { Namespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
 import { root } from "./product.ts";
 
 /** In the world, at every address. */
 export const sinkPort = 9001;
 export const sourcePort = 9002;
+const echoPort = 9003;
 
 /** How an attack is measured; see attack.c. */
 export interface Pace {
@@ -85,12 +88,105 @@ export class Attacker {
     return new FramePipe(process);
   }
 
+  /** What waits for answers, from one namespace to another. */
+  async asker(from: Namespace, to: Namespace, address: string): Promise<Asker> {
+    const place = [address, `${echoPort}`];
+    await to.spawn([this.#program, "echo", ...place]).printed(/ready/);
+    const process = from.spawn([this.#program, "ask", ...place], { stdin: "pipe" });
+    await process.printed(/ready/);
+    return new Asker(process);
+  }
+
+  /** What sends frames as fast as the kernel takes them, told devices. */
+  flooder(from: Namespace, frames: readonly Uint8Array[]): Promise<Torrent> {
+    return this.#torrent(from, ["flood", this.#write(frames)]);
+  }
+
+  /** What sends as fast as TCP takes it, told an address and a port. */
+  pourer(from: Namespace): Promise<Torrent> {
+    return this.#torrent(from, ["pour"]);
+  }
+
+  /** Throws away what connections to {@link sinkPort} bring. */
+  async sink(at: Namespace): Promise<void> {
+    await at.spawn([this.#program, "sink", `${sinkPort}`]).printed(/ready/);
+  }
+
+  async #torrent(from: Namespace, argv: readonly string[]): Promise<Torrent> {
+    const process = from.spawn([this.#program, ...argv], { stdin: "pipe" });
+    await process.printed(/ready/);
+    return new Torrent(process);
+  }
+
   #write(frames: readonly Uint8Array[]): string {
     this.#files += 1;
     const path = join(this.#lab.directory, `frames.${this.#files}`);
     writeFileSync(this.#lab.host.stage.outside(path), recordsOf(frames));
     return path;
   }
+}
+
+/** How long answers took, in ns. */
+export interface Waits {
+  readonly median: number;
+  /** 99th percentile */
+  readonly late: number;
+  readonly count: number;
+}
+
+/** Sends a byte, waits for the answer, and so on; see attack.c. */
+export class Asker {
+  readonly #process: Process;
+  #turns = 0;
+
+  constructor(process: Process) {
+    this.#process = process;
+  }
+
+  async ask(ms: number): Promise<Waits> {
+    this.#turns += 1;
+    const [median = 0, late = 0, count = 0] = await told(this.#process, `${ms}`, ms, this.#turns);
+    return { median, late, count };
+  }
+}
+
+/** Sends as much as it can when it is told to; see attack.c. */
+export class Torrent {
+  readonly #process: Process;
+  #turns = 0;
+
+  constructor(process: Process) {
+    this.#process = process;
+  }
+
+  /** @returns frames or bytes, and frames that the kernel refused */
+  async run(to: string, ms: number): Promise<{ readonly sent: number; readonly refused: number }> {
+    this.#turns += 1;
+    const line = `${to} ${ms}`;
+    const [sent = 0, refused = 0] = await told(this.#process, line, ms, this.#turns);
+    return { sent, refused };
+  }
+
+  async close(): Promise<void> {
+    this.#process.child.stdin?.end();
+    await this.#process.ended(10_000);
+  }
+}
+
+/** Tells a process something; gives the figures of its answer, the line whose turn it is. */
+async function told(
+  process: Process,
+  line: string,
+  ms: number,
+  turn: number,
+): Promise<readonly number[]> {
+  process.child.stdin?.write(`${line}\n`);
+  // To look for the answer takes from the processors what is measured.
+  await delay(ms);
+  // The first line says that it is ready.
+  await process.printed(new RegExp(`^(.*\\n){${turn + 1}}`));
+  const [, ...figures] = process.stdout.split("\n")[turn]?.split(" ") ?? [];
+  return figures.map(Number);
 }
 
 /** Frames to and from a guest's TAP, each behind a virtio_net_hdr of 10 bytes. */
