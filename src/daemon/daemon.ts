@@ -51,6 +51,8 @@ export class Daemon implements Methods {
   readonly #networks: Networks;
   readonly #members: Members;
   readonly #server: Server;
+  /** Those that members end with, by the members' ids. */
+  readonly #clients = new Map<string, Client>();
   readonly #warnings: string[] = [];
   /** While the state of before is taken up it is not written. */
   #isRestoring = true;
@@ -68,6 +70,9 @@ export class Daemon implements Methods {
     this.#members = new Members({
       ...{ loop, plane, networks: this.#networks },
       onChange: () => this.#saveQuietly(),
+      // It comes again, as after the end of a daemon.
+      onLost: ({ id }) => this.#clients.get(id)?.drop(),
+      onServedAgain: (member) => this.#publishAgain(member.id, member.publishing.splice(0)),
     });
     this.restored = this.#restore(state);
     this.#server = new Server(places.socket, context.listener, loop, this);
@@ -97,6 +102,7 @@ export class Daemon implements Methods {
 
   onClientGone(client: Client): void {
     for (const id of client.members) {
+      this.#clients.delete(id);
       const member = this.#members.all.find((each) => each.id === id);
       if (member !== undefined) this.#members.remove(member, true);
     }
@@ -167,7 +173,10 @@ export class Daemon implements Methods {
     const before = new Set(this.#members.all.map(({ id }) => id));
     const given = this.#members.join(spec);
     // What joins a member that is there ends with that member.
-    if (!before.has(given.id) && !spec.stays) client.members.add(given.id);
+    if (!before.has(given.id) && !spec.stays) {
+      client.members.add(given.id);
+      this.#clients.set(given.id, client);
+    }
     return given;
   }
 

@@ -19,6 +19,9 @@ import { randomBytes } from "../sys/random.js";
 import { type Network, parseMemberMac } from "./network.js";
 import { type Networks, parseAddress } from "./networks.js";
 
+/** A place that has lost its thread so often may be what kills it. */
+const MOST_LOSSES = 3;
+
 /** A member's place on one network. */
 export interface Port {
   readonly network: Network;
@@ -27,6 +30,10 @@ export interface Port {
   ifname: string | null;
   /** null before its TAP has come. */
   placed: PlacedPort | null;
+  /** The TAP of a member that stays, to serve it again by; null: it is its client's. */
+  tap: number | null;
+  /** How often the thread that served it has died. */
+  losses: number;
 }
 
 /** A namespace with a place on one network or several. */
@@ -55,6 +62,10 @@ export interface MembersContext {
   readonly plane: DataPlane;
   /** Called when members that stay, or networks, have come or gone. */
   readonly onChange: () => void;
+  /** Called when a member whose client has its TAPs has lost a place with the thread that served it. */
+  readonly onLost: (member: Member) => void;
+  /** Called when a place whose gateway leads outside is served again: publishes its ports. */
+  readonly onServedAgain: (member: Member) => Promise<void>;
 }
 
 /** The members of all networks. */
@@ -113,11 +124,18 @@ export class Members {
     if (port.placed !== null) throw new UserError(`${member.name} is on network ${name} already`);
     if (namespace !== null) member.namespace = namespace;
     port.ifname = ifname;
-    const { plane, onChange } = this.#context;
-    const placed = plane.add(portConfig(member, port, tap), (why) => {
-      log.info(`${member.name} has left ${name}: ${why}`);
-      this.#drop(member, port);
-    });
+    closeTap(port);
+    if (member.stays) port.tap = copyOf(tap);
+    await this.#place(member, port, tap);
+    this.#context.onChange();
+  }
+
+  /** @throws UserError */
+  async #place(member: Member, port: Port, tap: number): Promise<void> {
+    const { plane } = this.#context;
+    const placed = plane.add(portConfig(member, port, tap), (why, isLost) =>
+      this.#onGone(member, port, why, isLost),
+    );
     port.placed = placed;
     const { names, addresses } = port.named;
     const network = port.network.definition.id;
@@ -127,10 +145,31 @@ export class Members {
       await placed.isUp;
     } catch (error) {
       plane.forget(nameKey(placed));
-      port.placed = null;
+      if (port.placed === placed) port.placed = null;
       throw error;
     }
-    onChange();
+  }
+
+  #onGone(member: Member, port: Port, why: string, isLost: boolean): void {
+    log.info(`${member.name} has left ${port.network.name}: ${why}`);
+    if (isLost && port.tap !== null && port.losses < MOST_LOSSES) {
+      void this.#placeAgain(member, port, port.tap);
+      return;
+    }
+    this.#drop(member, port);
+    if (isLost && !member.stays) this.#context.onLost(member);
+  }
+
+  async #placeAgain(member: Member, port: Port, tap: number): Promise<void> {
+    port.losses += 1;
+    if (port.placed !== null) this.#context.plane.forget(nameKey(port.placed));
+    try {
+      await this.#place(member, port, tap);
+      if (port === outwardPortOf(member)) await this.#context.onServedAgain(member);
+    } catch (error) {
+      log.error(`${member.name} is not served again: ${String(error)}`);
+      if (port.placed === null) this.#drop(member, port);
+    }
   }
 
   /** By id, name, or the beginning of its id. @throws UserError */
@@ -159,7 +198,7 @@ export class Members {
 
   /** The place whose gateway leads outside. @throws UserError when none does */
   outwardPort(member: Member): PlacedPort {
-    const port = member.ports.find(({ network }) => !network.definition.internal);
+    const port = outwardPortOf(member);
     if (port?.placed !== null && port?.placed !== undefined) return port.placed;
     throw new UserError(
       `${member.name} is on internal networks alone: ports are published on networks that lead outside`,
@@ -248,7 +287,7 @@ export class Members {
       each.toLowerCase(),
     );
     const named = { names: [...new Set(names)], addresses: identity.addresses };
-    member.ports.push({ network, identity, named, ifname: spec.ifname, placed: null });
+    member.ports.push({ network, identity, named, ifname: spec.ifname, ...UNPLACED });
   }
 
   /** A member that was named by a process ends with it. */
@@ -274,8 +313,28 @@ export class Members {
   }
 }
 
-function giveBack({ network, identity }: Port): void {
-  network.give(identity);
+const UNPLACED = { placed: null, tap: null, losses: 0 } as const;
+
+function giveBack(port: Port): void {
+  port.network.give(port.identity);
+  closeTap(port);
+}
+
+function closeTap(port: Port): void {
+  if (port.tap !== null) native.close(port.tap);
+  port.tap = null;
+}
+
+/** @throws UserError when there is no descriptor left */
+function copyOf(fd: number): number {
+  const copy = native.copyFd(fd);
+  if (copy < 0) throw new UserError("the daemon has no descriptor left: ulimit -n");
+  return copy;
+}
+
+/** The one whose gateway leads outside. */
+function outwardPortOf({ ports }: Member): Port | undefined {
+  return ports.find(({ network }) => !network.definition.internal);
 }
 
 /** Under which those who serve know the names of a place. */

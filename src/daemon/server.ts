@@ -27,6 +27,8 @@ const BACKLOG = 4096;
 export interface Client {
   /** Ids of members that end with this client. */
   readonly members: Set<string>;
+  /** Ends the conversation: a client that wants something still asks again. */
+  readonly drop: () => void;
 }
 
 /** One that asks at the socket. */
@@ -96,19 +98,21 @@ export class Server {
   }
 
   #serve(fd: number): void {
-    const client: Asking = { members: new Set(), done: Promise.resolve() };
+    const client: Asking = {
+      ...{ members: new Set(), done: Promise.resolve() },
+      drop: () => doInTurn(client, end),
+    };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {
       onLine: (line, passed) => {
         doInTurn(client, async () => socket.send(await this.#answer(line, client, passed)));
       },
-      onEnd: () => {
-        doInTurn(client, () => {
-          this.#sockets.delete(socket);
-          socket.close();
-          this.#methods.onClientGone(client);
-        });
-      },
+      onEnd: () => doInTurn(client, end),
     });
+    const end = (): void => {
+      if (!this.#sockets.delete(socket)) return;
+      socket.close();
+      this.#methods.onClientGone(client);
+    };
     this.#sockets.add(socket);
   }
 

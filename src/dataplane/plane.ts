@@ -35,8 +35,11 @@ export interface PlacedPort {
   remove(isDrained: boolean): Promise<void>;
 }
 
-/** Called when a port has ended by itself. */
-export type OnPortGone = (why: string) => void;
+/**
+ * Called when a port has ended by itself.
+ * @param isLost with its thread: it may be served again
+ */
+export type OnPortGone = (why: string, isLost: boolean) => void;
 
 /** A thread, and what is in it. */
 interface NetworkWorker {
@@ -169,7 +172,7 @@ export class DataPlane {
     }
     const gone = worker.ports.get(message.port);
     this.#forget(worker, message.port);
-    gone?.onGone(message.why);
+    gone?.onGone(message.why, false);
   }
 
   /** A network without a port may be elsewhere the next time. */
@@ -190,7 +193,7 @@ export class DataPlane {
     worker.calls.abandon(new UserError(`the thread that serves the network has ended: ${reason}`));
     const ended = [...worker.ports.values()];
     worker.ports.clear();
-    for (const { onGone } of ended) onGone(`its thread has ended (${reason})`);
+    for (const { onGone } of ended) onGone(`its thread has ended (${reason})`, true);
   }
 
   #keep(worker: NetworkWorker): void {

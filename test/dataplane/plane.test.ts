@@ -124,13 +124,13 @@ test("a thread that dies ends its own ports and calls, and no others", async () 
   const gone: string[] = [];
   const other = plane.add(port("other"), () => gone.push("other"));
   await other.isUp;
-  const first = plane.add(port("one"), (why) => gone.push(why));
+  const first = plane.add(port("one"), (why, isLost) => gone.push(`${why} ${isLost}`));
   await first.isUp;
   const unanswered = plane.add(port("one", "never"), nobody);
   const dying = plane.add(port("one", "die"), nobody);
   await expect(unanswered.isUp).rejects.toThrow("has ended: a fault of a test");
   await expect(dying.isUp).rejects.toThrow("has ended: a fault of a test");
-  expect(gone).toEqual(["its thread has ended (a fault of a test)"]);
+  expect(gone).toEqual(["its thread has ended (a fault of a test) true"]);
   // Nobody waits for it, and the network can be served again.
   await plane.settled();
   await first.remove(true);

@@ -1,16 +1,19 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { served } from "../lab/addresses.ts";
+import { join } from "node:path";
+import { link, served } from "../lab/addresses.ts";
 import type { Connection } from "../lab/agent/client.ts";
 import type { Lab } from "../lab/lab.ts";
-import { isSlipway } from "../lab/product.ts";
+import { isSlipway, node, root } from "../lab/product.ts";
 import { corruptStacks, stackMemories } from "./corrupt.ts";
-import { DaemonUser, type Member } from "./daemon-user.ts";
+import { DaemonUser, eventually, type Member } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway && availableParallelism() > 1);
 
 const MEBIBYTE = 1024 * 1024;
+
+const SERVE = ["sh", "-c", "echo up; exec socat TCP-LISTEN:93,fork,reuseaddr SYSTEM:'echo here'"];
 
 async function daemonPid(user: DaemonUser): Promise<number> {
   return Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
@@ -19,9 +22,14 @@ async function daemonPid(user: DaemonUser): Promise<number> {
 /** The threads of a daemon that serve networks. */
 function threadsOf(pid: number): number[] {
   const threads = readdirSync(`/proc/${pid}/task`).map(Number);
-  return threads.filter(
-    (thread) => readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8") === "slipway-network\n",
-  );
+  return threads.filter((thread) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8") === "slipway-network\n";
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  });
 }
 
 /** Processor time of each, in ticks: utime and stime of proc_pid_stat(5). */
@@ -57,7 +65,67 @@ async function expectAnswer([inside, outside]: readonly [Connection, Connection]
   expect(await inside.read(6)).toBe("answer");
 }
 
+/** A copy of the product whose threads fail when they find a file of their number; and where those go. */
+function installFault(lab: Lab): { slipway: string; kill: (thread: number) => void } {
+  const copy = join(lab.directory, "faulty");
+  const outside = lab.host.stage.outside(copy);
+  mkdirSync(join(outside, "bin"), { recursive: true });
+  cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
+  cpSync(join(root, "dist"), join(outside, "dist"), { recursive: true });
+  const bundle = join(outside, "dist/bundle.cjs");
+  writeFileSync(bundle, readFileSync(bundle, "latin1").replace("{", `{${FAULT}`), "latin1");
+  const kill = (thread: number) => writeFileSync(join(outside, `dist/die-${thread}`), "");
+  return { slipway: join(copy, "bin/slipway"), kill };
+}
+
+const FAULT = `
+  const { isMainThread, threadId } = process.getBuiltinModule("node:worker_threads");
+  if (!isMainThread) setInterval(() => {
+    try {
+      process.getBuiltinModule("node:fs").readFileSync(__dirname + "/die-" + threadId);
+    } catch {
+      return;
+    }
+    throw new Error("a fault of a test");
+  }, 20);
+`;
+
 describe("networks with members", () => {
+  test("are served by another thread when theirs has died, and no others notice", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    const { slipway, kill } = installFault(lab);
+    const env = { ...user.env, SLIPWAY_NODE: lab.host.stage.inside(node) };
+    await lab.host.user.output([slipway, "daemon", "start"], { env });
+    for (const name of ["struck", "spared"]) await user.ok("network", "create", name);
+    const pid = await daemonPid(user);
+    const stays = await user.member("struck", "stays");
+    const [struck] = threadsOf(pid);
+    const run = user.run("--network", "struck", "--name", "runs", "-p", "8093:93", "--", ...SERVE);
+    await run.printed(/up/);
+    const spared = await outward(lab, await user.member("spared", "bystander"));
+    const [other] = threadsOf(pid).filter((thread) => thread !== struck);
+    kill(1);
+    await expect.poll(() => threadsOf(pid), { timeout: 30_000 }).not.toContain(struck);
+    // The command comes again by itself.
+    await eventually(async () => {
+      const [, runs] = [
+        await user.addressesOf("stays", "struck"),
+        await user.addressesOf("runs", "struck"),
+      ];
+      const ask = ["socat", "-T5", "-"];
+      expect(await stays.namespace.output([...ask, `TCP:${runs.v4}:93`])).toBe("here\n");
+      expect(await stays.namespace.output([...ask, "TCP:runs:93"])).toBe("here\n");
+      expect(await lab.world.root.output([...ask, `TCP:${link.host}:8093`])).toBe("here\n");
+    });
+    await expectAnswer(spared);
+    expect(threadsOf(pid)).toContain(other);
+    expect(await daemonPid(user)).toBe(pid);
+    run.kill("SIGTERM");
+    await run.ended(10_000);
+  });
+
   test("have a thread each, which does their work and ends when they are empty", async ({
     lab,
   }) => {
