@@ -49,7 +49,7 @@ export function isAnswered(request: DaemonRequest): boolean {
 
 /** Requests to the daemon that this process is. */
 export function requestsTo(methods: Methods): Requests {
-  const client = { members: new Set<string>(), drop: () => undefined };
+  const client = { members: new Set<string>(), pending: new Map(), drop: () => undefined };
   return {
     request: async (method, params, passed = null) => {
       const checked = checkParams(method, params);

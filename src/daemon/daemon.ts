@@ -101,6 +101,9 @@ export class Daemon implements Methods {
   }
 
   onClientGone(client: Client): void {
+    for (const { member, network } of client.pending.values()) {
+      this.#members.abandon(member, network);
+    }
     for (const id of client.members) {
       this.#clients.delete(id);
       const member = this.#members.all.find((each) => each.id === id);
@@ -123,7 +126,7 @@ export class Daemon implements Methods {
     "network.prune": () => this.#prune(),
     "member.list": () => this.#listMembers(),
     "member.join": (spec, client) => this.#join(spec, client),
-    "member.attach": (params, _client, passed) => this.#attach(params, passed),
+    "member.attach": (params, client, passed) => this.#attach(params, client, passed),
     "member.publish": (params, _client, passed) => this.#publish(params, passed),
     "member.disconnect": ({ network, member }) => {
       this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
@@ -172,6 +175,10 @@ export class Daemon implements Methods {
   #join(spec: Params<"member.join">, client: Client): GivenMember {
     const before = new Set(this.#members.all.map(({ id }) => id));
     const given = this.#members.join(spec);
+    const member = given.id;
+    for (const { network } of given.ports) {
+      client.pending.set(`${member} ${network}`, { member, network });
+    }
     // What joins a member that is there ends with that member.
     if (!before.has(given.id) && !spec.stays) {
       client.members.add(given.id);
@@ -187,10 +194,12 @@ export class Daemon implements Methods {
 
   async #attach(
     params: Params<"member.attach">,
+    client: Client,
     passed: number | null,
   ): Promise<Record<string, never>> {
     if (passed === null) throw new UserError("member.attach: no TAP came along");
     await this.#members.attach(params, passed);
+    client.pending.delete(`${params.member} ${params.network}`);
     return {};
   }
 

@@ -187,6 +187,16 @@ export class Members {
     this.#drop(member, portOn(member, network.name));
   }
 
+  /**
+   * Gives a place back whose TAP has not come. It would be kept for a namespace that may be gone, and
+   * whichever gets the number of that next would be taken for this member.
+   */
+  abandon(id: string, network: string): void {
+    const member = this.#members.get(id);
+    const port = member?.ports.find((each) => each.network.name === network);
+    if (member !== undefined && port?.placed === null) this.#drop(member, port);
+  }
+
   /** @param isFinished its command has ended: what it sent last is passed on */
   remove(member: Member, isFinished = false): void {
     if (!this.#members.delete(member.id)) return;

@@ -27,8 +27,17 @@ const BACKLOG = 4096;
 export interface Client {
   /** Ids of members that end with this client. */
   readonly members: Set<string>;
+  /** Places that it took and whose TAPs have not come: they end with it, too. By member and network. */
+  readonly pending: Map<string, PendingPlace>;
   /** Ends the conversation: a client that wants something still asks again. */
   readonly drop: () => void;
+}
+
+/** A place on a network that nobody serves yet. */
+export interface PendingPlace {
+  /** The member's id. */
+  readonly member: string;
+  readonly network: string;
 }
 
 /** One that asks at the socket. */
@@ -99,7 +108,7 @@ export class Server {
 
   #serve(fd: number): void {
     const client: Asking = {
-      ...{ members: new Set(), done: Promise.resolve() },
+      ...{ members: new Set(), pending: new Map(), done: Promise.resolve() },
       drop: () => doInTurn(client, end),
     };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {

@@ -110,6 +110,19 @@ describe("a member is refused, and leaves nothing", () => {
     });
   });
 
+  test("whose command ends before the interface has come", async ({ user, lab }) => {
+    await resident(user);
+    const before = await user.inspect("web");
+    const { pid } = await lab.host.namespace();
+    const netns = `/proc/${pid}/ns/net`;
+    const ports = [{ network: "web" }];
+    // By a file, whose end nobody would tell.
+    const spec = { namespace: { netns, id: "a file's" }, stays: true, name: "halfway", ports };
+    expect(await say(user, "member.join", spec)).toContain('"name":"halfway"');
+    await eventually(async () => expect(await user.inspect("web")).toEqual(before));
+    expect((await user.members()).map(({ name }) => name)).not.toContain("halfway");
+  });
+
   test("whose process ends while it is being connected", async ({ user, lab }) => {
     await resident(user);
     const before = await user.inspect("web");
@@ -128,7 +141,6 @@ describe("a member is refused, and leaves nothing", () => {
     // Between its place and its interface.
     const dying = await lab.host.namespace();
     expect(await join(dying.pid)).toContain('"name":"brief"');
-    expect(await user.inspect("web")).not.toEqual(before);
     await dying.release();
     await eventually(async () => expect(await user.inspect("web")).toEqual(before));
     const late = { member: "brief", network: "web", ifname: "eth0" };

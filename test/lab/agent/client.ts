@@ -73,14 +73,18 @@ export class Agent {
 
   /** The error of a connection attempt that must fail. */
   async refusal(endpoint: Endpoint): Promise<SocketError> {
+    let own: Endpoint;
     try {
       const connection = await this.connect(endpoint);
+      own = connection.client;
       await connection.close();
     } catch (error) {
       if (error instanceof SocketError) return error;
       throw error;
     }
-    throw new Error(`connected to ${endpoint.address} port ${endpoint.port}`);
+    // From where tells which way it took.
+    const { address, port } = endpoint;
+    throw new Error(`connected to ${address} port ${port} from ${own.address} port ${own.port}`);
   }
 
   /** A UDP socket. */
