@@ -160,32 +160,59 @@ const LIMIT_MOST = 65_535;
 const NEW_FLOWS_MOST = 1_000_000;
 const LOG_LINES_MOST = 1_000_000;
 
-/** The limits of a guest, as `--help` has them. */
-export const limitOptions: readonly Option[] = [
-  limitOption("--max-flows", "flows", "TCP connections"),
-  limitOption(
-    "--max-flows-per-destination",
-    "flowsPerDestination",
-    "TCP connections to one address and port",
-  ),
-  limitOption("--max-half-open", "halfOpen", "TCP connections that wait for an answer"),
-  limitOption("--max-new-flows", "newFlows", "TCP connections that begin in a second in vain"),
-  limitOption("--max-mappings", "mappings", "UDP and ping flows"),
-  limitOption(
-    "--max-new-mappings",
-    "newMappings",
-    "UDP and ping flows, and DNS queries, that begin in a second in vain",
-  ),
-  limitOption("--max-reassemblies", "reassemblies", "datagrams that wait for fragments"),
-  limitOption("--max-listeners", "listeners", "published ports"),
-  limitOption("--max-dns-queries", "dnsQueries", "DNS queries under way"),
-];
+/** A limit of a guest: what it counts, and the range of its option. */
+interface LimitOption {
+  readonly what: string;
+  readonly least: number;
+  readonly most: number;
+}
 
-function limitOption(name: string, limit: keyof Limits, what: string): Option {
-  const value = String(DEFAULT_LIMITS[limit]);
-  return new Option(`${name} <number>`, what)
+/** In the order of `--help`. That of `halfOpen` is `--max-half-open`, and so on. */
+const LIMITS: Readonly<Record<keyof Limits, LimitOption>> = {
+  flows: { what: "TCP connections", least: 1, most: LIMIT_MOST },
+  flowsPerDestination: {
+    ...{ what: "TCP connections to one address and port", least: 1, most: LIMIT_MOST },
+  },
+  halfOpen: { what: "TCP connections that wait for an answer", least: 1, most: LIMIT_MOST },
+  newFlows: {
+    ...{ what: "TCP connections that begin in a second in vain", least: 1, most: NEW_FLOWS_MOST },
+  },
+  mappings: { what: "UDP and ping flows", least: 1, most: LIMIT_MOST },
+  newMappings: {
+    what: "UDP and ping flows, and DNS queries, that begin in a second in vain",
+    ...{ least: 1, most: NEW_FLOWS_MOST },
+  },
+  reassemblies: { what: "datagrams that wait for fragments", least: 1, most: LIMIT_MOST },
+  listeners: { what: "published ports", least: 0, most: LIMIT_MOST },
+  dnsQueries: { what: "DNS queries under way", least: 1, most: LIMIT_MOST },
+};
+const LIMIT_KEYS = Object.keys(LIMITS) as readonly (keyof Limits)[];
+
+/** As commander has an option of that name. */
+type LimitEntries = {
+  readonly [Key in keyof Limits as `max${Capitalize<Key>}`]: ReturnType<typeof wholeNumber>;
+};
+
+export const limitOptions: readonly Option[] = LIMIT_KEYS.map((key) => {
+  const value = String(DEFAULT_LIMITS[key]);
+  return new Option(`${limitFlag(key)} <number>`, LIMITS[key].what)
     .default(value, value)
     .helpGroup("Limits (what has been idle for longest ends first):");
+});
+
+// The keys are those of the type: an option's name and its key are made of the same words.
+const limitEntries = Object.fromEntries(
+  LIMIT_KEYS.map((key) => {
+    const { least, most } = LIMITS[key];
+    return [
+      `max${key.charAt(0).toUpperCase()}${key.slice(1)}`,
+      wholeNumber(limitFlag(key), least, most),
+    ];
+  }),
+) as LimitEntries;
+
+function limitFlag(key: keyof Limits): string {
+  return `--max-${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 const flag = v.optional(v.boolean(), false);
@@ -256,17 +283,6 @@ const interfaceName = v.pipe(
   ),
 );
 
-const limitEntries = {
-  maxFlows: wholeNumber("--max-flows", 1, LIMIT_MOST),
-  maxFlowsPerDestination: wholeNumber("--max-flows-per-destination", 1, LIMIT_MOST),
-  maxHalfOpen: wholeNumber("--max-half-open", 1, LIMIT_MOST),
-  maxNewFlows: wholeNumber("--max-new-flows", 1, NEW_FLOWS_MOST),
-  maxNewMappings: wholeNumber("--max-new-mappings", 1, NEW_FLOWS_MOST),
-  maxMappings: wholeNumber("--max-mappings", 1, LIMIT_MOST),
-  maxReassemblies: wholeNumber("--max-reassemblies", 1, LIMIT_MOST),
-  maxListeners: wholeNumber("--max-listeners", 0, LIMIT_MOST),
-  maxDnsQueries: wholeNumber("--max-dns-queries", 1, LIMIT_MOST),
-};
 const logEntries = {
   maxApiClients: wholeNumber("--max-api-clients", 1, API_CLIENTS_MOST),
   logFile: v.nullish(v.string(), null),
