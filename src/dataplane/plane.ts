@@ -113,9 +113,13 @@ export class DataPlane {
     };
   }
 
-  /** Resolves when all that was said before has taken effect. */
+  /**
+   * Resolves when all that was said before has taken effect for every port. A thread without one, which may
+   * be starting still, hears all of it before its first.
+   */
   async settled(): Promise<void> {
-    await Promise.all([...this.#workers].map(({ calls }) => calls.settled()));
+    const busy = [...this.#workers].filter(({ ports }) => ports.size > 0);
+    await Promise.all(busy.map(({ calls }) => calls.settled()));
   }
 
   /** Of all ports, by number. */
