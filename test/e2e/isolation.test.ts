@@ -29,8 +29,13 @@ const MOST_MOVED = 2;
 /** Not reached beside bulk, where programs outside of Slipway share the processors: docs/performance.md. */
 const MOST_MOVED_BY_BULK = 12;
 
-/** A machine on which the same varies by so much has more to do. */
-const UNEVEN = 4;
+/**
+ * In ns. Two processors are enough for the flooder and for those who talk: where these wait for longer beside
+ * a flood that stays apart others want the processors, too, and the scheduler gives them by whole ticks.
+ */
+const BUSY = 1_000_000;
+/** So much more is granted there. */
+const BUSY_FACTOR = 2;
 const relayPort = 9_010;
 
 interface Party extends Member {
@@ -125,26 +130,25 @@ interface Round {
   readonly apart: Waits;
   /** Beside the same through the network. */
   readonly beside: Waits;
-  readonly refused: number;
 }
 
 async function compare(
   asker: Asker,
   torrent: Torrent,
   places: { readonly apart: string; readonly through: string },
-  hoped = MOST_MOVED,
+  most: number,
 ): Promise<readonly Round[]> {
   const measure = async (to: string) => {
     const running = torrent.run(to, WINDOW_MS + 2 * MARGIN_MS);
     await delay(MARGIN_MS);
     const waits = await asker.ask(WINDOW_MS);
-    return { waits, ...(await running) };
+    await running;
+    return waits;
   };
   const rounds: Round[] = [];
-  while (rounds.length < ROUNDS || (rounds.length < MOST_ROUNDS && movedBy(rounds) > hoped)) {
-    const control = await measure(places.apart);
-    const { waits, refused } = await measure(places.through);
-    rounds.push({ apart: control.waits, beside: waits, refused });
+  while (rounds.length < ROUNDS || (rounds.length < MOST_ROUNDS && !isWithin(rounds, most))) {
+    const apart = await measure(places.apart);
+    rounds.push({ apart, beside: await measure(places.through) });
   }
   await torrent.close();
   return rounds;
@@ -160,25 +164,32 @@ function quartile(
   return times[Math.floor((times.length * which) / 4)] ?? 0;
 }
 
+/** The better and the worse ones of the 99th percentiles beside the torrent that stays apart. */
+function apartOf(rounds: readonly Round[]): { readonly better: number; readonly worse: number } {
+  const late = ({ apart }: Round) => apart.late;
+  return { better: quartile(rounds, 1, late), worse: quartile(rounds, 3, late) };
+}
+
 /**
- * By how much the torrent through the network moves the 99th percentile. Where others want the
- * processors, too, the scheduler has good windows and bad ones, of whole ticks, by chance: there the
- * better ones of one kind are held against the worse ones of the other.
+ * By how much the torrent through the network moves the 99th percentile. On a busy machine there are good
+ * windows and bad ones, by chance: the better ones are held against the worse ones of the other kind.
  */
 function movedBy(rounds: readonly Round[]): number {
-  const [good, bad] = ([1, 3] as const).map((which) =>
-    quartile(rounds, which, ({ apart }) => apart.late),
-  );
-  const isUneven = bad > UNEVEN * good;
-  return quartile(rounds, 1, ({ beside }) => beside.late) / (isUneven ? bad : good);
+  const { better, worse } = apartOf(rounds);
+  return quartile(rounds, 1, ({ beside }) => beside.late) / (worse > BUSY ? worse : better);
+}
+
+function isWithin(rounds: readonly Round[], most: number): boolean {
+  const granted = apartOf(rounds).worse > BUSY ? BUSY_FACTOR * most : most;
+  return movedBy(rounds) <= granted;
 }
 
 function figuresOf(rounds: readonly Round[]): string {
-  const micros = (which: 1 | 3, timeOf: (round: Round) => number) =>
-    Math.round(quartile(rounds, which, timeOf) / 1_000);
+  const micros = (timeOf: (round: Round) => number) =>
+    Math.round(quartile(rounds, 1, timeOf) / 1_000);
   const side = (kind: "apart" | "beside") =>
-    `${micros(1, (round) => round[kind].median)}/${micros(1, (round) => round[kind].late)}`;
-  const worse = micros(3, ({ apart }) => apart.late);
+    `${micros((round) => round[kind].median)}/${micros((round) => round[kind].late)}`;
+  const worse = Math.round(apartOf(rounds).worse / 1_000);
   const moved = movedBy(rounds).toFixed(2);
   return `p50/p99 ${side("beside")} µs of ${side("apart")}–${worse} (${moved}), ${rounds.length} rounds`;
 }
@@ -187,9 +198,9 @@ describe("answers between two members come as soon beside another's", () => {
   test.for(Object.keys(floods))("flood of %s", async (kind, { crowd, annotate }) => {
     const { attacker, asker, flooder } = crowd;
     const torrent = await attacker.flooder(flooder.namespace, floods[kind]?.(crowd) ?? []);
-    const rounds = await compare(asker, torrent, { apart: "apart0", through: "eth0" });
+    const rounds = await compare(asker, torrent, { apart: "apart0", through: "eth0" }, MOST_MOVED);
     await annotate(figuresOf(rounds), "measured");
-    expect(movedBy(rounds)).toBeLessThanOrEqual(MOST_MOVED);
+    expect(isWithin(rounds, MOST_MOVED), figuresOf(rounds)).toBe(true);
   });
 
   test("bulk", async ({ crowd, annotate }) => {
@@ -201,6 +212,6 @@ describe("answers between two members come as soon beside another's", () => {
     };
     const rounds = await compare(asker, torrent, places, MOST_MOVED_BY_BULK);
     await annotate(figuresOf(rounds), "measured");
-    expect(movedBy(rounds)).toBeLessThanOrEqual(MOST_MOVED_BY_BULK);
+    expect(isWithin(rounds, MOST_MOVED_BY_BULK), figuresOf(rounds)).toBe(true);
   });
 });
