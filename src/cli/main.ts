@@ -46,6 +46,8 @@ async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
   if (name === WORKER_NAME) return (await import("./worker.js")).serveNetworks();
   process.on("uncaughtException", onUncaught);
+  // By default Node would open a debugger's port, or end by an assertion where it may make no thread.
+  process.on("SIGUSR1", () => undefined);
   takeName(name);
   try {
     if (name === "slipway-cni") return await (await import("./cni/index.js")).cni();
