@@ -1,5 +1,5 @@
 import type { Mac } from "../base/mac.js";
-import type { Params } from "../protocol/messages.js";
+import type { Params, PortCounters } from "../protocol/messages.js";
 
 /*
  * What the daemon's main thread and those that serve networks say to each other: plain data, which survives
@@ -69,13 +69,7 @@ export interface PortConfig {
 /** What has been counted of a place, and what is published of it. */
 export interface PortState {
   readonly port: number;
-  /** Frames and bytes; `in` is what the member sent. */
-  readonly counters: {
-    readonly framesIn: number;
-    readonly bytesIn: number;
-    readonly framesOut: number;
-    readonly bytesOut: number;
-  };
+  readonly counters: PortCounters;
   /** By reason. */
   readonly drops: Readonly<Record<string, number>>;
   /** HOST:PORT->PORT/PROTOCOL, as docker ps has it. */

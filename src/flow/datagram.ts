@@ -25,7 +25,7 @@ import { PingProtocol } from "./ping.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { SendQueue } from "./send-queue.js";
-import type { Session } from "./sessions.js";
+import type { AskedPort, Session } from "./sessions.js";
 import { appearanceOf, gatewayOf, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
 
@@ -54,9 +54,6 @@ export interface DatagramContext {
   readonly writer: GuestWriter;
   readonly errors: IcmpErrors;
 }
-
-/** A published port, as one client asked it. */
-type Port = Pick<Session, "rule" | "asked" | "listener">;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -192,7 +189,13 @@ export class DatagramRelay {
     receiver.release();
   }
 
-  #deliverPublished(port: Port, receiver: Receiver, index: number, mac: Mac, now: number): void {
+  #deliverPublished(
+    port: AskedPort,
+    receiver: Receiver,
+    index: number,
+    mac: Mac,
+    now: number,
+  ): void {
     const mapping = this.#sessionFor(port, receiver, index, mac, now);
     if (mapping?.session == null) {
       this.#context.drops.count(DropReason.LimitFlows);
@@ -303,7 +306,7 @@ export class DatagramRelay {
   }
 
   #sessionFor(
-    { rule, asked, listener }: Port,
+    { rule, asked, listener }: AskedPort,
     receiver: Receiver,
     index: number,
     mac: Mac,

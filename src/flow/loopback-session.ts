@@ -97,12 +97,6 @@ export class DatagramBatch {
   }
 }
 
-/** Whose session it is, and which address of the host was asked. */
-interface Ask {
-  readonly client: ScopedEndpoint;
-  readonly asked: Address;
-}
-
 /** Two sockets, the session's from now on. */
 interface Sockets {
   /** Connected to the client. */
@@ -116,7 +110,6 @@ export class LoopbackSession {
   readonly key: string;
   readonly batch: DatagramBatch;
   readonly fds: Sockets;
-  readonly asked: Address;
   readonly #client: ScopedEndpoint;
   readonly since: number;
   readonly toGuest = new Tally();
@@ -128,13 +121,12 @@ export class LoopbackSession {
     batch: DatagramBatch,
     key: string,
     fds: Sockets,
-    { client, asked }: Ask,
+    client: ScopedEndpoint,
     now: number,
   ) {
     this.key = key;
     this.batch = batch;
     this.fds = fds;
-    this.asked = asked;
     this.#client = client;
     this.since = now;
     this.#lastUsed = now;

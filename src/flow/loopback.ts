@@ -17,6 +17,7 @@ import { TokenKind, tokenOf } from "../sys/token.js";
 import type { FlowRecord } from "./flow-record.js";
 import { DatagramBatch, LoopbackSession, ROUNDS } from "./loopback-session.js";
 import type { PublishedRule } from "./published.js";
+import { type AskedPort, clientKey } from "./sessions.js";
 import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
 import type { Uploads } from "./tcp.js";
 
@@ -47,11 +48,8 @@ interface Connection {
   queued: boolean;
 }
 
-interface Session {
+interface Session extends AskedPort {
   readonly kind: "session";
-  readonly rule: PublishedRule;
-  /** The port's socket, from which it was taken. */
-  readonly listener: number;
   readonly session: LoopbackSession;
 }
 
@@ -142,7 +140,7 @@ export class LoopbackRelay {
     const received = batch.receive(listener);
     for (let index = 0; index < received; index += 1) {
       const asked = batch.destinationOf(index) ?? rule.host;
-      this.#deliver(listener, rule, asked, batch, index, now);
+      this.#deliver({ rule, asked, listener }, batch, index, now);
     }
   }
 
@@ -296,7 +294,8 @@ export class LoopbackRelay {
   }
 
   /** Passes on what a client's socket has: the first may be other clients' (openSessionSocket). */
-  #ask({ rule, listener, session }: Session, now: number): void {
+  #ask(link: Session, now: number): void {
+    const { session } = link;
     for (let round = 0; round < ROUNDS; round += 1) {
       const { batch } = session;
       const received = batch.receive(session.fds.outside);
@@ -304,54 +303,45 @@ export class LoopbackRelay {
       const own = session.countOwn(received);
       session.deliver(0, own, now);
       for (let index = own; index < received; index += 1) {
-        this.#deliver(listener, rule, session.asked, batch, index, now);
+        this.#deliver(link, batch, index, now);
       }
       // They may have ended this one, to have room for theirs.
       if (own < received) return;
     }
   }
 
-  #deliver(
-    listener: number,
-    rule: PublishedRule,
-    asked: Address,
-    batch: DatagramBatch,
-    index: number,
-    now: number,
-  ): void {
-    const session = this.#sessionFor(listener, rule, asked, batch, index, now);
+  #deliver(port: AskedPort, batch: DatagramBatch, index: number, now: number): void {
+    const session = this.#sessionFor(port, batch, index, now);
     if (session === null) this.#context.drops.count(DropReason.LimitFlows);
     else session.deliver(index, 1, now);
   }
 
   #sessionFor(
-    listener: number,
-    rule: PublishedRule,
-    asked: Address,
+    port: AskedPort,
     batch: DatagramBatch,
     index: number,
     now: number,
   ): LoopbackSession | null {
     const client = batch.clientOf(index);
-    const { address, port, scope } = client;
-    const key = `${rule.id} ${address} ${port} ${scope} ${asked}`;
+    const { address, port: clientPort, scope } = client;
+    const key = clientKey({ ...port, client: address, clientPort, scope });
     const known = this.#sessions.get(key);
     if (known !== undefined) return this.#sessionAt(known);
     if (this.#sessions.size >= this.#context.limits.mappings) this.#endOldestSession();
-    const local = { address: asked, port: rule.hostPort, scope };
-    return this.#openSession(listener, rule, key, { local, client }, now);
+    return this.#openSession(port, key, client, now);
   }
 
   #openSession(
-    listener: number,
-    rule: PublishedRule,
+    port: AskedPort,
     key: string,
-    { local, client }: { readonly local: ScopedEndpoint; readonly client: ScopedEndpoint },
+    client: ScopedEndpoint,
     now: number,
   ): LoopbackSession | null {
+    const { rule, asked, listener } = port;
     const { guest, guestPort } = rule;
     const inside = this.#context.makeSocket(DOMAIN[guest.family], Socket.Datagram, 0);
     if (inside < 0) return null;
+    const local = { address: asked, port: rule.hostPort, scope: client.scope };
     const outside = openSessionSocket(listener, local, client);
     if (outside < 0 || this.#batch === null || connectSocket(inside, guest, guestPort) < 0) {
       native.close(inside);
@@ -359,14 +349,8 @@ export class LoopbackRelay {
       return null;
     }
     const fds = { outside, inside };
-    const session = new LoopbackSession(
-      this.#batch,
-      key,
-      fds,
-      { client, asked: local.address },
-      now,
-    );
-    const id = this.#add({ kind: "session", rule, listener, session });
+    const session = new LoopbackSession(this.#batch, key, fds, client, now);
+    const id = this.#add({ kind: "session", rule, asked, listener, session });
     this.#sessions.set(key, id);
     this.#expireAt = this.#expireAt < 0 ? session.expires : this.#expireAt;
     native.watch(outside, Epoll.In, this.#token(id, false));

@@ -2,17 +2,21 @@ import type { Address } from "../base/address.js";
 import type { Frame } from "../wire/frame.js";
 import type { PublishedRule } from "./published.js";
 
-/** A client of a published UDP port. */
-export interface Session {
+/** A published UDP port, as one client asked it. */
+export interface AskedPort {
   readonly rule: PublishedRule;
+  /** The host's address that was asked: a rule may be for all of them. */
+  readonly asked: Address;
+  /** The port's socket, from which the client was taken. */
+  readonly listener: number;
+}
+
+/** A client of a published UDP port. */
+export interface Session extends AskedPort {
   readonly client: Address;
   readonly clientPort: number;
   /** Index of the interface on whose link a link-local client is; otherwise 0. */
   readonly scope: number;
-  /** The host's address that it asked: a rule may be for all of them. */
-  readonly asked: Address;
-  /** The port's socket, from which it was taken. */
-  readonly listener: number;
   /** As whom and from which port the guest sees it. */
   readonly seen: Address;
   readonly seenPort: number;
@@ -86,6 +90,13 @@ function hashOf({ w0, w1, w2, w3 }: Address, port: number, guestPort: number): n
 
 type KeyPart = "rule" | "client" | "clientPort" | "scope" | "asked";
 
-function clientKey({ rule, client, clientPort, scope, asked }: Pick<Session, KeyPart>): string {
+/** One text for one client of one port. */
+export function clientKey({
+  rule,
+  client,
+  clientPort,
+  scope,
+  asked,
+}: Pick<Session, KeyPart>): string {
   return `${rule.id} ${client} ${clientPort} ${scope} ${asked}`;
 }

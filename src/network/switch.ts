@@ -2,6 +2,7 @@ import { Address } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
+import type { PortCounters } from "../protocol/messages.js";
 import { native } from "../sys/native.js";
 import { ArpOperation } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
@@ -47,14 +48,6 @@ export interface PortLink {
   readonly bytes: Uint8Array;
   /** Bytes of the virtio header before each frame; all links of a switch have the same. */
   readonly frameHeader: number;
-}
-
-/** Frames and bytes, without virtio headers; `in` is what the member sent. */
-export interface PortCounters {
-  readonly framesIn: number;
-  readonly bytesIn: number;
-  readonly framesOut: number;
-  readonly bytesOut: number;
 }
 
 /** Connects the members of one network. Its table of MACs is that of its ports. */

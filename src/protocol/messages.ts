@@ -136,13 +136,16 @@ export interface GivenMember {
   readonly ports: readonly GivenPort[];
 }
 
+/** Frames and bytes, without virtio headers; `in` is what the member sent. */
+export interface PortCounters {
+  readonly framesIn: number;
+  readonly bytesIn: number;
+  readonly framesOut: number;
+  readonly bytesOut: number;
+}
+
 export interface PortReport extends GivenPort {
-  readonly counters: {
-    readonly framesIn: number;
-    readonly bytesIn: number;
-    readonly framesOut: number;
-    readonly bytesOut: number;
-  };
+  readonly counters: PortCounters;
   readonly drops: Readonly<Record<string, number>>;
 }
 
