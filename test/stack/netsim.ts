@@ -2,10 +2,14 @@ import { Address } from "../../src/base/address.js";
 import { FlowEvent, Stack, TICK_INTERVAL } from "../../src/stack/stack.js";
 
 const MAC = 0x525500000002;
+/** Frames that are read before what they brought is passed on: 512 KiB of superframes (src/guest.ts). */
+const BATCH = 8;
+const USUAL_BUDGET = 64 * 1024 * 1024;
 
 export interface NetsimOptions {
   readonly mtu: number;
   readonly offload: boolean;
+  /** Of `b`, in bytes; that of `a` is always a guest's usual one. */
   readonly memoryBudget?: number;
   readonly family?: 4 | 6;
   /** Whether the n-th frame (from 0, both directions counted together) is lost. */
@@ -20,8 +24,10 @@ export class Endpoint {
   id = -1;
   /** Events seen since the beginning, ORed. */
   seen = 0;
-  /** While false the host takes nothing: a stalled peer. */
+  /** While false the hosts take nothing: stalled peers. */
   reading = true;
+  /** Flows whose hosts take nothing in any case. */
+  readonly stalled = new Set<number>();
 
   constructor(options: NetsimOptions) {
     this.stack = new Stack({
@@ -29,7 +35,7 @@ export class Endpoint {
       offload: options.offload,
       mac: MAC,
       seed: Uint32Array.of(1, 2),
-      memoryBudget: options.memoryBudget ?? 64 * 1024 * 1024,
+      memoryBudget: options.memoryBudget ?? USUAL_BUDGET,
       transmit: (pieces, count) => this.#transmit(pieces, count),
     });
     this.#headroom = options.offload ? 0 : this.stack.headroom;
@@ -68,14 +74,11 @@ export class Endpoint {
   }
 
   /** Takes what waits, if the host reads at all. */
-  read(): void {
-    const { stack, id } = this;
+  read(id = this.id): void {
+    const { stack } = this;
+    const reads = this.reading && !this.stalled.has(id);
     let taken = 0;
-    for (
-      let pieces = this.reading ? stack.pending(id) : 0;
-      pieces > 0;
-      pieces = stack.pending(id)
-    ) {
+    for (let pieces = reads ? stack.pending(id) : 0; pieces > 0; pieces = stack.pending(id)) {
       taken = 0;
       for (let piece = 0; piece < pieces; piece += 1) {
         const [at, length] = stack.iov.subarray(2 * piece, 2 * piece + 2);
@@ -84,7 +87,7 @@ export class Endpoint {
       }
       stack.consumed(id, taken);
     }
-    if (!this.reading) stack.consumed(id, 0);
+    if (!reads) stack.consumed(id, 0);
   }
 
   #onEvents(id: number, events: number): void {
@@ -93,7 +96,7 @@ export class Endpoint {
       this.id = id;
       this.stack.accept(id);
     }
-    if (events & FlowEvent.Data) this.read();
+    if (events & FlowEvent.Data) this.read(id);
   }
 
   #transmit(pieces: number, count: number): number {
@@ -123,7 +126,7 @@ export class Netsim {
 
   constructor(options: NetsimOptions) {
     this.#options = options;
-    this.a = new Endpoint(options);
+    this.a = new Endpoint({ ...options, memoryBudget: USUAL_BUDGET });
     this.b = new Endpoint(options);
     this.#loses = options.loses ?? (() => false);
   }
@@ -164,11 +167,12 @@ export class Netsim {
   #deliver(from: Endpoint, to: Endpoint, name: "a" | "b"): boolean {
     from.drainEvents();
     const frames = from.outbox.splice(0);
-    for (const frame of frames) {
+    for (const [index, frame] of frames.entries()) {
       const lost = this.#loses(this.#frames);
       this.#frames += 1;
       this.wire.push({ from: name, frame, lost });
       if (!lost) to.input(frame);
+      if (index % BATCH === BATCH - 1) to.drainEvents();
     }
     to.drainEvents();
     return frames.length > 0;

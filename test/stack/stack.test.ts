@@ -192,3 +192,37 @@ test("200 stalled flows fed tiny segments stay within the budget and leave anoth
   expect(b.data.equals(bytes)).toBe(true);
   expect(b.stack.statistics().allocationFailures).toBe(failuresBefore);
 });
+
+test("flows that move and then stop all at once are dropped nothing, and leave another alone", () => {
+  const budget = 16 * 1024 * 1024;
+  const net = new Netsim({ mtu: 1500, offload: true, memoryBudget: budget });
+  const { a, b } = net;
+  const flows = Array.from({ length: 200 }, (_, index) => {
+    net.connect(80, 10_000 + index);
+    return [a.id, b.id] as const;
+  });
+  const writeAll = (bytes: Buffer) => {
+    let taken = 0;
+    for (const [id] of flows) {
+      a.id = id;
+      taken += a.write(bytes);
+      net.settle();
+    }
+    return taken;
+  };
+  for (let round = 0; round < 40; round += 1) {
+    writeAll(pattern(65_000));
+    if (round % 10 === 9) net.pass(100);
+  }
+  for (const [, id] of flows) b.stalled.add(id);
+  while (writeAll(pattern(65_000)) > 0) {}
+  const { memoryInUse, overQuota } = b.stack.statistics();
+  expect(overQuota).toBe(0);
+  expect(memoryInUse).toBeLessThanOrEqual((budget * 3) / 4);
+
+  b.received.length = 0;
+  net.connect(80, 9_999);
+  const bytes = pattern(8_000_000);
+  send(net, a, bytes);
+  expect(b.data.equals(bytes)).toBe(true);
+});

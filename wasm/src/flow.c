@@ -151,10 +151,11 @@ static void append(struct tcp_pcb **list, struct tcp_pcb *more) {
   }
 }
 
-/* An established connection with nothing in flight either way has no timer to run. */
+/* An established connection with nothing in flight either way, whose host is known to rest, has no timer to run. */
 static bool is_quiet(const struct tcp_pcb *pcb) {
   const struct flow *flow = pcb->callback_arg;
-  if (!flow || (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length)) return false;
+  if (!flow || flow->takes) return false;
+  if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return false;
   return (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) && !pcb->unacked &&
          !pcb->unsent && !pcb->ooseq && !pcb->refused_data &&
          !(pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND));

@@ -59,7 +59,10 @@ struct flow {
 
   struct span *spans, *last_span;
   uint32_t held, window;
-  bool lags; /* the host did not take all at the last offer */
+  uint32_t taken_end;     /* stream position (mod 2^32) up to which the host took */
+  uint32_t taken_at_tick; /* taken_end at the last tick */
+  bool lags;              /* the host did not take all at the last offer */
+  bool takes;             /* the host has taken LEAST_PROGRESS at once, and between two ticks since */
 
   struct chunk *chunks, *last_chunk;
   uint32_t chunk_count;

@@ -25,10 +25,7 @@
 #define MSS_V4 65495
 #define MSS_V6 65475
 
-/* The least window, memory permitting, of a flow whose host takes everything at once. */
-#define KEEPING_UP_LEAST (128 * 1024)
-
-/* Bytes that a guest acknowledges between two ticks, or it counts as one that does not read. */
+/* Bytes that an end takes between two ticks, or it counts as one that does not read. */
 #define LEAST_PROGRESS 4096
 
 /* What the guest's routers may narrow the path to: RFC 1122 §3.3.3, RFC 8200 §5. */
@@ -213,31 +210,36 @@ static void compact(struct flow *flow) {
   }
 }
 
-/* What a flow that keeps up may have under way when memory is tight, equal for all. */
-static uint32_t quota(void) { return heap_budget() / 2 / (flows_count() + 1); }
+static uint32_t bytes_left(void) { return heap_blocks_free() * HEAP_BLOCK_SIZE; }
 
 /*
- * What a flow that does not keep up may hold then: ever less as memory ends, so that stalled flows
- * never take the last of it from those that move.
+ * What a flow that does not keep up may hold when memory is tight, equal for all: ever less as memory
+ * ends, so that stalled flows never take the last of it from those that move.
  */
-static uint32_t stalled_quota(void) {
-  uint64_t left = (uint64_t)heap_blocks_free() * HEAP_BLOCK_SIZE;
-  return (uint32_t)(quota() * left / (heap_budget() / 4));
+static uint32_t stalled_quota(void) { return 2 * bytes_left() / (flows_count() + 1); }
+
+/* Flows that `take`. */
+static uint32_t taking;
+
+static void set_taking(struct flow *flow, bool takes) {
+  taking += (uint32_t)takes - (uint32_t)flow->takes;
+  flow->takes = takes;
 }
+
+static bool is_stuck(const struct flow *flow) { return flow->lags && !flow->takes; }
 
 /*
- * What a host that keeps up is sent holds memory for the length of a batch only: it may have more than
- * its quota where that is tiny. Not much more: once the host falls behind, what is held beyond the
- * quota of a flow that lags is dropped, and 640 KB of it cost nine tenths of the rate.
+ * The part of a flow that moves in what is left, with what it holds of it already. All that many flows
+ * are promised fits, so that none of it is dropped when their hosts stop all at once.
  */
-static uint32_t keeping_up_share(void) {
-  return quota() > KEEPING_UP_LEAST ? quota() : KEEPING_UP_LEAST;
+static uint32_t moving_quota(const struct flow *flow) {
+  return (bytes_left() + flow->held) / (taking + 1);
 }
 
+/* Half of the part: it shrinks while more flows begin to move, and what was promised stays so. */
 static uint32_t window_limit(const struct flow *flow) {
   const struct tcp_pcb *pcb = flow->pcb;
-  uint32_t share = heap_blocks_free() * HEAP_BLOCK_SIZE / 4;
-  if (heap_is_tight()) share = flow->lags ? stalled_quota() / 2 : keeping_up_share();
+  uint32_t share = (heap_is_tight() && is_stuck(flow) ? stalled_quota() : moving_quota(flow)) / 2;
   uint32_t limit = TCP_WND_MAX(pcb) < WINDOW_MOST ? TCP_WND_MAX(pcb) : WINDOW_MOST;
   if (share < WINDOW_LEAST) share = WINDOW_LEAST;
   return share < limit ? share : limit;
@@ -284,8 +286,10 @@ static bool defer_ack(struct flow *flow) {
 
 void relay_consumed(struct flow *flow, uint32_t length) {
   free_sent(flow, length);
+  flow->taken_end += length;
   flow->lags = flow->spans != NULL;
   if (flow->lags) compact(flow);
+  if (length >= LEAST_PROGRESS) set_taking(flow, true);
   if (!flow->pcb) return;
   bucket_select(flow->bucket);
   bool update = open_window(flow, length);
@@ -311,8 +315,10 @@ bool relay_flush_acks(void) {
 
 bool relay_is_over_quota(const struct flow *flow, bool in_order) {
   if (!heap_is_tight()) return false;
-  if (!in_order) return flow->lags || heap_blocks_free() < heap_budget() / HEAP_BLOCK_SIZE / 8;
-  return flow->lags && flow->held > stalled_quota();
+  if (!in_order) return is_stuck(flow) || heap_blocks_free() < heap_budget() / HEAP_BLOCK_SIZE / 8;
+  if (!flow->lags) return false;
+  uint32_t stalled = stalled_quota(), moving = flow->takes ? moving_quota(flow) : 0;
+  return flow->held > (moving > stalled ? moving : stalled);
 }
 
 /* ---- host → guest ---- */
@@ -339,7 +345,7 @@ static uint32_t send_limit(const struct flow *flow) {
   uint32_t share = SEND_TOTAL / (sending + 1);
   if (share < SEND_LEAST) share = SEND_LEAST;
   if (!heap_is_tight()) return share;
-  uint32_t left = flow->reads ? heap_blocks_free() * HEAP_BLOCK_SIZE / 2 / (sending + 1) : 0;
+  uint32_t left = flow->reads ? bytes_left() / 2 / (sending + 1) : 0;
   if (left < stalled_quota()) left = stalled_quota();
   return left < share ? left : share;
 }
@@ -358,6 +364,8 @@ static void count_sent(struct flow *flow, uint32_t length) {
 }
 
 void relay_note_progress(struct flow *flow) {
+  if (flow->taken_end - flow->taken_at_tick < LEAST_PROGRESS) set_taking(flow, false);
+  flow->taken_at_tick = flow->taken_end;
   bool in_flight = flow->sent_end != flow->acked_end;
   bool progressed = flow->acked_end - flow->acked_at_tick >= LEAST_PROGRESS;
   flow->reads = progressed || (flow->reads && !in_flight);
@@ -548,6 +556,7 @@ void relay_settle(struct flow *flow) {
 }
 
 void relay_free_spans(struct flow *flow) {
+  set_taking(flow, false);
   while (flow->spans) {
     struct span *next = flow->spans->next;
     free_span(flow->spans);
