@@ -1,4 +1,6 @@
 import { defineConfig } from "vitest/config";
+import { FiguresReporter } from "./test/figures.ts";
+import { REPORT } from "./test/report.ts";
 
 /** Tests that compare rates measured in one run: nothing else may run beside them. */
 const MEASURING = [
@@ -21,6 +23,7 @@ const LAB = {
 
 export default defineConfig({
   test: {
+    reporters: ["default", ["json", { outputFile: REPORT }], new FiguresReporter()],
     projects: [
       {
         test: {

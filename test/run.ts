@@ -6,47 +6,15 @@
  * into. More files than MOST, a unit test, or an error outside of any test fail at once.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
-import path from "node:path";
-import * as v from "valibot";
-
-const ROOT = path.dirname(import.meta.dirname);
-const REPORT = path.join(ROOT, "build", "test-report.json");
+import { type Failed, failedFiles, ROOT } from "./report.ts";
 
 /** Files that may be tried again. */
 const MOST = 3;
 
-const assertion = v.object({ fullName: v.string(), status: v.string() });
-const report = v.object({
-  testResults: v.array(
-    v.object({ name: v.string(), status: v.string(), assertionResults: v.array(assertion) }),
-  ),
-});
-
 /** @returns whether all passed */
 function vitest(args: readonly string[]): boolean {
-  const command = ["vitest", "run", "--reporter=default", "--reporter=json", ...args];
-  mkdirSync(path.dirname(REPORT), { recursive: true });
-  const { status } = spawnSync("npx", [...command, `--outputFile.json=${REPORT}`], {
-    cwd: ROOT,
-    stdio: "inherit",
-  });
+  const { status } = spawnSync("npx", ["vitest", "run", ...args], { cwd: ROOT, stdio: "inherit" });
   return status === 0;
-}
-
-interface Failed {
-  readonly file: string;
-  readonly tests: readonly string[];
-}
-
-function failedFiles(): readonly Failed[] {
-  const { testResults } = v.parse(report, JSON.parse(readFileSync(REPORT, "utf8")));
-  return testResults
-    .filter(({ status }) => status === "failed")
-    .map(({ name, assertionResults }) => {
-      const failed = assertionResults.filter((each) => each.status === "failed");
-      return { file: path.relative(ROOT, name), tests: failed.map(({ fullName }) => fullName) };
-    });
 }
 
 function isForgivable(failed: readonly Failed[]): boolean {

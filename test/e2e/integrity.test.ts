@@ -93,7 +93,7 @@ describe.runIf(isSlipway).each([
     const figures = await finalFigures(guest);
     const total = Math.round((flows * size * 2 * 8) / seconds / 1e6);
     await annotate(`one stream ${up} up, ${down} down; all flows ${total} Mbit/s`, "measured");
-    await annotate([...figures].map((figure) => figure.join(" ")).join("; "), "measured");
+    await annotate([...figures].map((figure) => figure.join(" ")).join("; "), "counters");
     if (offload === "without") expect(figures.get("tcp-superframes-out")).toBe(0);
     else expect(figures.get("tcp-superframes-out")).toBeGreaterThan(0);
   });

@@ -1,3 +1,4 @@
+import { figureType } from "../figures.ts";
 import { served } from "../lab/addresses.ts";
 import type { Connection } from "../lab/agent/client.ts";
 import type { Guest } from "../lab/guest.ts";
@@ -6,7 +7,6 @@ import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
 import { test as base, describe, expect } from "./fixture.ts";
-import { keptOf } from "./kept.ts";
 
 const test = base.extend("server", { scope: "file" }, ({ lab }: { lab: Lab }) =>
   startIperf3(lab.world.root, served.services),
@@ -14,8 +14,9 @@ const test = base.extend("server", { scope: "file" }, ({ lab }: { lab: Lab }) =>
 
 const flows = 200;
 const mebibyte = 1024 * 1024;
-/** Where the machine is slow: see keptOf(). */
-const keptWhenSlow = 0.1;
+/** Of its rate a healthy transfer is to keep so much (issue 6), and must keep so much. */
+const hoped = 0.8;
+const least = 0.4;
 
 interface Pair {
   readonly inside: Connection;
@@ -85,16 +86,15 @@ const median = (values: readonly number[]) =>
 async function ratio(
   measure: (guest: Guest) => Promise<number>,
   [subject, reference]: readonly [Guest, Guest],
-): Promise<{ ratio: number; hoped: number; text: string }> {
+): Promise<{ ratio: number; text: string }> {
   const rates: [number[], number[]] = [[], []];
   for (let round = 1; ; round += 1) {
     rates[0].push(await measure(subject));
     rates[1].push(await measure(reference));
     const result = median(rates[0]) / median(rates[1]);
-    const hoped = keptOf(median(rates[1]) / 1000, keptWhenSlow);
     if ((round < 3 || result < hoped) && round < 9) continue;
     const text = `${median(rates[0])} of ${median(rates[1])} Mbit/s, ${round} rounds`;
-    return { ratio: result, hoped, text };
+    return { ratio: result, text };
   }
 }
 
@@ -113,12 +113,13 @@ describe.runIf(isSlipway)(`beside ${flows} stalled flows`, () => {
       const up = await ratio((it) => iperf3(it, server, 1), guests);
       const down = await ratio((it) => iperf3(it, server, 1, ["--reverse"]), guests);
       const figures = await finalFigures(guest);
-      await annotate(`up ${up.text}; down ${down.text}`, "measured");
-      await annotate([...figures].map((figure) => figure.join(" ")).join("; "), "measured");
+      const isReached = up.ratio >= hoped && down.ratio >= hoped;
+      await annotate(`up ${up.text}; down ${down.text}`, figureType(isReached));
+      await annotate([...figures].map((figure) => figure.join(" ")).join("; "), "counters");
       expect(figures.get("tcp-connections")).toBe(flows);
       expect(figures.get("memory-peak")).toBeLessThanOrEqual(64 * mebibyte);
-      expect(up.ratio).toBeGreaterThanOrEqual(up.hoped);
-      expect(down.ratio).toBeGreaterThanOrEqual(down.hoped);
+      expect(up.ratio).toBeGreaterThanOrEqual(least);
+      expect(down.ratio).toBeGreaterThanOrEqual(least);
       await Promise.all(pairs.flatMap(({ inside, outside }) => [inside.close(), outside.close()]));
     },
   );

@@ -1,17 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { figureType } from "../../figures.ts";
 import { Attacker, type Pace, type Round } from "../../lab/attack.ts";
 import type { Guest, GuestOptions } from "../../lab/guest.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { isSlipway } from "../../lab/product.ts";
 import { finalFigures } from "../../lab/statistics.ts";
 import { test as base, expect } from "../fixture.ts";
-import { keptOf } from "../kept.ts";
 import type { Ghost, GhostConnection } from "./ghost.ts";
 
 export { expect } from "../fixture.ts";
 
-/** Where the machine is slow: see keptOf(). */
-const keptWhenSlow = 0.4;
+/** Of its rate a healthy transfer is to keep so much (issue 6), and must keep so much. */
+const hoped = 0.8;
+const least = 0.4;
 /** A machine that is shared is uneven: more rounds until the ratio is as hoped. */
 const mostRounds = 12;
 const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 3 };
@@ -67,10 +68,9 @@ export class Siege {
   ): Promise<void> {
     const whole = { ...usualPace, ...pace };
     const rounds = await this.attacker.replay(guest, frames, whole, (soFar) => {
-      return soFar.length < mostRounds && !isKept(soFar, whole.halfMs);
+      return soFar.length < mostRounds && ratioOf(soFar) < hoped;
     });
-    await annotate(figuresOf(rounds, whole.halfMs), "measured");
-    expect(ratioOf(rounds)).toBeGreaterThanOrEqual(keptIn(rounds, whole.halfMs));
+    await expectKept(rounds, whole.halfMs, annotate);
     expectSound(guest);
   }
 
@@ -85,13 +85,12 @@ export class Siege {
     const harmless = [new Uint8Array(64)];
     const pace = { rate: 1_000, halfMs: 200, rounds: 1 };
     const rounds: Round[] = [];
-    while (rounds.length < 3 || (rounds.length < mostRounds && !isKept(rounds, pace.halfMs))) {
+    while (rounds.length < 3 || (rounds.length < mostRounds && ratioOf(rounds) < hoped)) {
       const [there] = await this.attacker.replay(guest, harmless, pace);
       const [here] = await this.attacker.replay(plain, harmless, pace);
       rounds.push({ ...there, noise: here.attack });
     }
-    await annotate(figuresOf(rounds, pace.halfMs), "measured");
-    expect(ratioOf(rounds)).toBeGreaterThanOrEqual(keptIn(rounds, pace.halfMs));
+    await expectKept(rounds, pace.halfMs, annotate);
     expectSound(guest);
   }
 
@@ -162,12 +161,14 @@ function gigabits(rounds: readonly Round[], halfMs: number, key: "noise" | "atta
   return (upperQuartile(rounds.map((round) => round[key])) * 8) / halfMs / 1e6;
 }
 
-function keptIn(rounds: readonly Round[], halfMs: number): number {
-  return keptOf(gigabits(rounds, halfMs, "noise"), keptWhenSlow);
-}
-
-function isKept(rounds: readonly Round[], halfMs: number): boolean {
-  return ratioOf(rounds) >= keptIn(rounds, halfMs);
+async function expectKept(
+  rounds: readonly Round[],
+  halfMs: number,
+  annotate: Annotate,
+): Promise<void> {
+  const kept = ratioOf(rounds);
+  await annotate(figuresOf(rounds, halfMs), figureType(kept >= hoped));
+  expect(kept).toBeGreaterThanOrEqual(least);
 }
 
 function figuresOf(rounds: readonly Round[], halfMs: number): string {
