@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { monotonicMs } from "./base/clock.js";
+import { HeavyShare } from "./base/heavy-share.js";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
 import { PollingTrial } from "./base/polling-trial.js";
@@ -40,17 +41,6 @@ const LAST_WORDS = Buffer.from(
 
 /** For so long after another guest has wanted something guests share the loop, in ms. */
 const SHARED = 100;
-
-/**
- * For so long after a guest that sends little has sent something, in ms, those that send much have a part
- * of the time only, at a stretch of so many ms. Without a rest the process never sleeps, and then who
- * waits for a frame waits for the processor, too: whole ticks of the scheduler.
- */
-const CROWDED = 5;
-const HEAVY_SHARE = 0.3;
-const STRETCH = 0.03;
-/** A longer stretch was somebody else's, who had the processor. */
-const LONGEST_STRETCH = 1;
 
 /** So often within so many ms a guest's stack may fail and is made anew. */
 const FAULTS_MOST = 3;
@@ -110,16 +100,9 @@ export class Loop {
   #sharedAt = Number.NEGATIVE_INFINITY;
   /** Guests whose TAPs are read when the others have had theirs. */
   readonly #heavy: Served[] = [];
-  /** Those whose TAPs are not watched until #restsUntil, in ms of the process. */
+  /** Those whose TAPs are not watched for the length of a rest. */
   readonly #resting: Served[] = [];
-  #restsUntil = 0;
-  /** For so long heavy guests have been served since they rested last, in ms. */
-  #stretch = 0;
-  /** When those of this wake-up were begun with, in ms of the process. */
-  #heavyBegan = 0;
-  /** When a heavy guest sent something last, and when one did beside it that is none, in ms. */
-  #heavyAt = Number.NEGATIVE_INFINITY;
-  #modestAt = Number.NEGATIVE_INFINITY;
+  readonly #heavyShare = new HeavyShare();
   /** Bytes that crossed so in this wake-up. */
   #switched = 0;
   #wakes = 0;
@@ -275,7 +258,7 @@ export class Loop {
   #onWake(count: number, now: number): number {
     this.#wakes += 1;
     if (this.#wakes === this.#reclaimAt) this.reclaimWhenQuiet();
-    if (this.#resting.length > 0 && monotonicMs() >= this.#restsUntil) this.#endRest();
+    if (this.#resting.length > 0 && this.#heavyShare.hasRested(monotonicMs())) this.#endRest();
     for (let index = 0; index < count; index += 1) {
       this.#onEvent(this.#events[2 * index] >>> 0, this.#events[2 * index + 1], now);
     }
@@ -288,8 +271,7 @@ export class Loop {
 
   #readHeavy(now: number): void {
     if (this.#heavy.length === 0) return;
-    this.#heavyAt = now;
-    this.#heavyBegan = monotonicMs();
+    this.#heavyShare.begin(now, monotonicMs());
     for (const served of this.#heavy) {
       // An event of this wake-up may have ended it.
       if (served.fault === null && this.#served.includes(served)) this.#onTap(served, now);
@@ -300,24 +282,16 @@ export class Loop {
   #readBeside(served: Served, now: number): void {
     const began = monotonicMs();
     this.#onTap(served, now);
-    if (served.guest.isModest(now - CROWDED)) this.#modestAt = now;
-    else this.#stretch += monotonicMs() - began;
+    if (served.guest.isModest(this.#heavyShare.modestSince(now))) this.#heavyShare.noteModest(now);
+    else this.#heavyShare.spend(monotonicMs() - began);
   }
 
-  /** After a stretch all heavy guests that are at it rest, if another waits for them. */
   #endHeavy(now: number): void {
-    if (now - this.#modestAt < CROWDED) this.#takeTime();
-    else this.#stretch = 0;
+    if (this.#heavyShare.end(now, monotonicMs())) this.#beginRest();
     this.#heavy.length = 0;
   }
 
-  #takeTime(): void {
-    const ended = monotonicMs();
-    this.#stretch += ended - this.#heavyBegan;
-    if (this.#stretch < STRETCH) return;
-    const stretch = Math.min(this.#stretch, LONGEST_STRETCH);
-    this.#restsUntil = ended + stretch * (1 / HEAVY_SHARE - 1);
-    this.#stretch = 0;
+  #beginRest(): void {
     for (const served of this.#heavy) {
       // That a TAP was deleted is told even when it is not watched.
       if (!this.#resting.includes(served)) this.#resting.push(served);
@@ -348,7 +322,7 @@ export class Loop {
         this.#heavy.push(served);
         return;
       }
-      if (now - this.#heavyAt < CROWDED) this.#readBeside(served, now);
+      if (this.#heavyShare.isFlooded(now)) this.#readBeside(served, now);
       else this.#onTap(served, now);
       return;
     }
@@ -478,7 +452,7 @@ export class Loop {
     this.#switched = 0;
     const wait = next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
     if (this.#resting.length === 0 || wait === 0) return wait;
-    const rest = Math.max(0, this.#restsUntil - monotonicMs());
+    const rest = this.#heavyShare.restLeft(monotonicMs());
     return wait < 0 ? rest : Math.min(wait, rest);
   }
 
@@ -498,8 +472,8 @@ export class Loop {
     if (switched > 0) this.#betweenMembers.note(now);
     const isBetween = this.#wakesSinceSwitched < SMALL_WAKES;
     const pays = !isBetween || this.#betweenMembers.isPolling;
-    const isFlooded = now - this.#heavyAt < CROWDED;
-    const spins = this.#maySpin && pays && !this.carriesBulk && !isFlooded;
+    const isQuiet = !this.carriesBulk && !this.#heavyShare.isFlooded(now);
+    const spins = this.#maySpin && pays && isQuiet;
     if (spins === this.#isSpinning) return;
     this.#isSpinning = spins;
     native.loopSpin(spins ? SPIN_TIME : 0);
