@@ -151,7 +151,10 @@ static void append(struct tcp_pcb **list, struct tcp_pcb *more) {
   }
 }
 
-/* An established connection with nothing in flight either way, whose host is known to rest, has no timer to run. */
+/*
+ * An established connection with nothing in flight either way has no timer to run, once a tick has seen
+ * that its host takes nothing.
+ */
 static bool is_quiet(const struct tcp_pcb *pcb) {
   const struct flow *flow = pcb->callback_arg;
   if (!flow || flow->takes) return false;
