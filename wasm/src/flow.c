@@ -87,7 +87,7 @@ void flow_detach(struct flow *flow) {
   flow->pcb = NULL;
   flow->state = FLOW_DETACHED;
   unlink_from_bucket(flow);
-  relay_free_chunks(flow);
+  relay_detach(flow);
   heap_free(flow->syn);
   flow->syn = NULL;
 }

@@ -289,8 +289,8 @@ void relay_consumed(struct flow *flow, uint32_t length) {
   flow->taken_end += length;
   flow->lags = flow->spans != NULL;
   if (flow->lags) compact(flow);
-  if (length >= LEAST_PROGRESS) set_taking(flow, true);
   if (!flow->pcb) return;
+  if (length >= LEAST_PROGRESS) set_taking(flow, true);
   bucket_select(flow->bucket);
   bool update = open_window(flow, length);
   if (update || (has_unacknowledged(flow) && !defer_ack(flow))) tcp_ack_now(flow->pcb);
@@ -315,7 +315,7 @@ bool relay_flush_acks(void) {
 
 bool relay_is_over_quota(const struct flow *flow, bool in_order) {
   if (!heap_is_tight()) return false;
-  if (!in_order) return is_stuck(flow) || heap_blocks_free() < heap_budget() / HEAP_BLOCK_SIZE / 8;
+  if (!in_order) return is_stuck(flow) || bytes_left() < heap_budget() / 8;
   if (!flow->lags) return false;
   uint32_t stalled = stalled_quota(), moving = flow->takes ? moving_quota(flow) : 0;
   return flow->held > (moving > stalled ? moving : stalled);
@@ -556,7 +556,6 @@ void relay_settle(struct flow *flow) {
 }
 
 void relay_free_spans(struct flow *flow) {
-  set_taking(flow, false);
   while (flow->spans) {
     struct span *next = flow->spans->next;
     free_span(flow->spans);
@@ -566,7 +565,8 @@ void relay_free_spans(struct flow *flow) {
   flow->held = 0;
 }
 
-void relay_free_chunks(struct flow *flow) {
+void relay_detach(struct flow *flow) {
+  set_taking(flow, false);
   count_acknowledged(flow, flow->sent_end - flow->acked_end);
   while (flow->chunks) {
     struct chunk *next = flow->chunks->next;

@@ -50,7 +50,10 @@ void relay_commit(struct flow *flow, uint32_t length);
 /* Hands to lwIP what has been received and not yet written. */
 void relay_push(struct flow *flow);
 
-/* At every tick: a flow whose guest acknowledges nothing does not count among those that send. */
+/*
+ * At every tick: a flow whose guest acknowledges nothing does not count among those that send, nor one
+ * whose host takes nothing among those that move.
+ */
 void relay_note_progress(struct flow *flow);
 
 /* The host has sent its last byte: FIN to the guest, after all that was committed. */
@@ -65,5 +68,7 @@ bool relay_narrow(struct flow *flow, uint32_t sequence, uint32_t mtu);
 /* lwIP's accept and connected callback. */
 err_t relay_on_open(void *arg, struct tcp_pcb *pcb, err_t error);
 
+/* lwIP is done with the flow: what came from the host is freed. What the guest sent stays for the host … */
+void relay_detach(struct flow *flow);
+/* … until this. */
 void relay_free_spans(struct flow *flow);
-void relay_free_chunks(struct flow *flow);
