@@ -52,12 +52,14 @@ export async function look(
   { bytes }: Totals,
   wakeupsPerSecond: number | null = null,
 ): Promise<Sample> {
+  const before = guest.helper.openDescriptors();
   const { flows, tcpFlows, mappings, memoryInUse } = await statistics(lab, socket);
   const { resident, privateDirty } = guest.helper.memory();
   return {
     at: Math.round(at * 10) / 10,
     resting: wakeupsPerSecond !== null,
-    descriptors: guest.helper.openDescriptors(),
+    // After the question its own connection may still be open, or a mapping have ended meanwhile.
+    descriptors: Math.min(before, guest.helper.openDescriptors()),
     privateKiB: privateDirty,
     residentKiB: resident,
     stackMemory: memoryInUse,
