@@ -22,7 +22,6 @@ const over = (change: (index: number) => Partial<Sample>) =>
 test("figures that stay are flat, and so are descriptors that mappings explain", () => {
   expect(grown(over(() => ({})))).toEqual([]);
   expect(grown(over((i) => ({ descriptors: 30 + i, mappings: 5 + i })))).toEqual([]);
-  expect(grown(over((i) => ({ stackMemory: 700_000 + (i > 5 ? 2 * 67_584 : 0) })))).toEqual([]);
   expect(grown(over((i) => ({ resting: i % 2 === 0, flows: i % 2 })))).toEqual([]);
 });
 

@@ -90,8 +90,6 @@ const median = (values: readonly number[]) =>
 
 /** Growth of memory that the collector of JavaScript may explain, in KiB. */
 const NOISE_KIB = 16 * 1024;
-/** Of the stack's memory, in bytes: datagrams of which a fragment was lost wait for it for a minute, in a block each. */
-const NOISE_STACK = 4 * 66 * 1024;
 const NOISE_WAKEUPS = 20;
 
 /** A sentence for each figure that grew while it should have come back. */
@@ -108,7 +106,7 @@ export function grown(samples: readonly Sample[]): string[] {
   for (const { at, flows, hostSockets } of busy)
     found.push(`at ${at} s, at rest, ${flows} flows and ${hostSockets} sockets were left`);
   compare("descriptors, but for mappings,", (it) => it.descriptors - it.mappings, 0);
-  compare("the stack's memory", (it) => it.stackMemory, NOISE_STACK);
+  compare("the stack's memory", (it) => it.stackMemory, 0);
   compare("private memory (KiB)", (it) => it.privateKiB, NOISE_KIB);
   compare("wake-ups per second at rest", (it) => it.wakeupsPerSecond ?? 0, NOISE_WAKEUPS);
   return found;
