@@ -2,12 +2,15 @@ import type { TestAnnotation } from "vitest";
 import type { Reporter, TestCase } from "vitest/node";
 
 /** An annotation's type: a figure, and one that is not what an issue asks for. */
-export const MEASURED = "measured";
-export const MISSED = "missed";
+const MEASURED = "measured";
+const MISSED = "missed";
+
+/** What vitest gives a test to note something with. */
+export type Annotate = (text: string, type: string) => Promise<unknown>;
 
 /**
- * A figure of rates or waits that is held against what an issue asks. It depends on the machine and on who
- * else uses it, so a miss is printed and fails nothing; what fails a test is a loss beyond any machine's whim.
+ * Of a figure that is held against what an issue asks. Where a test grants more, as the figure depends on the
+ * machine and on who else uses it, a miss is printed.
  */
 export const figureType = (isReached: boolean) => (isReached ? MEASURED : MISSED);
 

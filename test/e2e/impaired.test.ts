@@ -1,4 +1,3 @@
-import { figureType } from "../figures.ts";
 import { served } from "../lab/addresses.ts";
 import type { Agent } from "../lab/agent/client.ts";
 import { Lab } from "../lab/lab.ts";
@@ -48,13 +47,12 @@ async function roundTrip(lab: Lab, client: Agent): Promise<Rates> {
 const median = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** Share of a host process's rate that the guest is to have, and must have. */
-const hoped = 0.95;
-const least = 0.5;
+/** Share of a host process's rate that the guest is to have. */
+const within = 0.95;
 
 /**
- * The guest's rates against the host's: medians of runs in turn, five, and up to 15 while they are not
- * as hoped.
+ * The guest's rates against the host's: medians of runs in turn, five, and up to 45 while they are not
+ * within the bound: that of fifteen is off by 4 % one time in three.
  */
 async function alternating(lab: Lab, guest: Agent) {
   const runs = { guest: [] as Rates[], host: [] as Rates[] };
@@ -69,8 +67,8 @@ async function alternating(lab: Lab, guest: Agent) {
     runs.host.push(await roundTrip(lab, lab.host.agent));
     runs.guest.push(await roundTrip(lab, guest));
     const result = { up: compare("up"), down: compare("down") };
-    const reached = result.up.ratio >= hoped && result.down.ratio >= hoped;
-    if (run >= 15 || (run >= 5 && reached)) return result;
+    const reached = result.up.ratio >= within && result.down.ratio >= within;
+    if (run >= 45 || (run >= 5 && reached)) return result;
   }
 }
 
@@ -89,8 +87,8 @@ describe("over a link with delay and loss", () => {
     const agent = await guest.agent();
     const ratios = await alternating(far, agent);
     for (const [direction, { text, ratio }] of Object.entries(ratios)) {
-      await annotate(`${direction}: ${text}`, figureType(ratio >= hoped));
-      expect(ratio).toBeGreaterThanOrEqual(least);
+      await annotate(`${direction}: ${text}`, "measured");
+      expect(ratio).toBeGreaterThanOrEqual(within);
     }
   });
 });

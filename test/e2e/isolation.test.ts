@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { figureType } from "../figures.ts";
+import { type Annotate, figureType } from "../figures.ts";
 import { served } from "../lab/addresses.ts";
 import { type Asker, Attacker, sinkPort, type Torrent, type Waits } from "../lab/attack.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -19,21 +19,20 @@ import {
 import { DaemonUser, type Member } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-type Annotate = (text: string, type: string) => Promise<unknown>;
-
 const WINDOW_MS = 250;
 /** A torrent begins before it is measured, and ends after. */
 const MARGIN_MS = 50;
 /** Of windows of each kind; more while their ratio is not as hoped, as a shared machine is uneven. */
 const ROUNDS = 5;
 const MOST_ROUNDS = 15;
-/**
- * One guest's flood is to move another's 99th percentile by no more (issue 7). Not reached beside bulk, where
- * programs outside of Slipway share the processors: docs/performance.md.
- */
+
+/** One guest's flood is to move another's 99th percentile by no more (issue 7). */
 const HOPED = 2;
-/** And must not by more: before heavy members rested it was 24. */
-const MOST = 12;
+/** And must not by more: windows of 250 ms of a shared machine are uneven. Before heavy members rested it was 24. */
+const MOST = 4;
+/** HOPED is not reached there, where programs outside of Slipway share the processors: docs/performance.md. */
+const MOST_BY_BULK = 12;
+
 const relayPort = 9_010;
 
 interface Party extends Member {
@@ -183,9 +182,13 @@ function figuresOf(rounds: readonly Round[]): string {
   return `p50/p99 ${side("beside")} µs of ${side("apart")} (${moved}), ${rounds.length} rounds`;
 }
 
-async function expectUnmoved(rounds: readonly Round[], annotate: Annotate): Promise<void> {
+async function expectUnmoved(
+  rounds: readonly Round[],
+  most: number,
+  annotate: Annotate,
+): Promise<void> {
   await annotate(figuresOf(rounds), figureType(movedBy(rounds) <= HOPED));
-  expect(movedBy(rounds), figuresOf(rounds)).toBeLessThanOrEqual(MOST);
+  expect(movedBy(rounds), figuresOf(rounds)).toBeLessThanOrEqual(most);
 }
 
 describe("answers between two members come as soon beside another's", () => {
@@ -193,7 +196,7 @@ describe("answers between two members come as soon beside another's", () => {
     const { attacker, asker, flooder } = crowd;
     const torrent = await attacker.flooder(flooder.namespace, floods[kind]?.(crowd) ?? []);
     const rounds = await compare(asker, torrent, { apart: "apart0", through: "eth0" });
-    await expectUnmoved(rounds, annotate);
+    await expectUnmoved(rounds, MOST, annotate);
   });
 
   test("bulk", async ({ crowd, annotate }) => {
@@ -203,6 +206,6 @@ describe("answers between two members come as soon beside another's", () => {
       apart: `127.0.0.1 ${relayPort}`,
       through: `${target.addresses.v4} ${sinkPort}`,
     };
-    await expectUnmoved(await compare(asker, torrent, places), annotate);
+    await expectUnmoved(await compare(asker, torrent, places), MOST_BY_BULK, annotate);
   });
 });
