@@ -17,7 +17,7 @@ headers() {
       return
     fi
   done
-  echo "native/build.sh: node-api-headers is missing: npm install" >&2
+  echo "native/build.sh: node-api-headers is missing: npm run setup" >&2
   return 1
 }
 

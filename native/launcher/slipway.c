@@ -209,7 +209,8 @@ static const char *find_node(const char *root) {
     if (!is_executable(chosen)) fail("SLIPWAY_NODE=%s is not an executable file", chosen);
     return chosen;
   }
-  const char *installed = format_text("%s/node_modules/node/bin/node", root);
+  /* The pinned one, of whichever processor: scripts/check-node. */
+  const char *installed = format_text("%s/node_modules/.bin/node", root);
   if (is_executable(installed)) return installed;
   const char *found = search_path();
   if (found == NULL) {

@@ -178,10 +178,10 @@ describe("which Node", () => {
   });
 
   test("the installed one before PATH, the named one before that", () => {
-    const installed = fakeNode("node_modules/node/bin", "v1");
+    const installed = fakeNode("node_modules/.bin", "v1");
     const path = fakeNode("new", "v22.0.0");
     const first = start(launcher, [], { SLIPWAY_NODE: "", PATH: path });
-    expect(first.told?.environment.NODE).toBe("node_modules/node/bin");
+    expect(first.told?.environment.NODE).toBe("node_modules/.bin");
     expect(start(launcher, [], { PATH: path }).told?.environment.NODE).toBeUndefined();
     rmSync(installed, { recursive: true });
   });

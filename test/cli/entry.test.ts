@@ -19,7 +19,7 @@ test("V8 takes the code cache of the bundle", () => {
      console.log("rejected:", script.cachedDataRejected);`,
   );
   const { stdout, stderr } = spawnSync(join(tree, "bin/slipway"), ["--version"], {
-    env: { SLIPWAY_NODE: join(root, "node_modules/node/bin/node") },
+    env: { SLIPWAY_NODE: join(root, "node_modules/.bin/node") },
     encoding: "utf8",
   });
   expect(stderr).toBe("");

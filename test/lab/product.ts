@@ -9,7 +9,7 @@ const { SLIPWAY_LAB_PEER: peer } = env;
 export const root = resolve(fileURLToPath(import.meta.url), "../../..");
 
 /** The Node of the checkout: agents and guests run on it whatever the machine has. */
-export const node = join(root, "node_modules/node/bin/node");
+export const node = join(root, "node_modules/.bin/node");
 
 /** The command `slipway`. */
 export const slipway = join(root, "bin/slipway");

@@ -1,9 +1,9 @@
-import { accessSync, constants } from "node:fs";
-import { join, relative } from "node:path";
+import { accessSync, constants, realpathSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { getuid } from "node:process";
 import type { Census } from "./census.ts";
 import { type HeldNamespace, Namespace } from "./namespace.ts";
-import { root } from "./product.ts";
+import { node, root } from "./product.ts";
 
 /**
  * What host and world stand on: a mount namespace with a file system in memory for all files of the
@@ -54,7 +54,8 @@ export async function makeStage(census: Census, manyIds = false): Promise<Stage>
  * by a bind mount, or by a copy where the files themselves are closed to others (umask 077).
  */
 function install(checkout: string): string {
-  const parts = ["bin", "dist", "node_modules/node", "test/lab"];
+  const runtime = relative(root, dirname(dirname(realpathSync(node))));
+  const parts = ["bin", "dist", "node_modules/.bin", runtime, "test/lab"];
   return `
     cd '${root}'
     umask 022
