@@ -177,7 +177,7 @@ export class TcpRelay {
 
   /** Bytes received from host sockets since the last call. */
   takeReceived(): number {
-    const received = this.#received - this.#told;
+    const { received } = this;
     this.#told = this.#received;
     return received;
   }
@@ -225,7 +225,7 @@ export class TcpRelay {
 
   /** Bytes received from host sockets since the last takeReceived(). */
   get received(): number {
-    return this.#received;
+    return this.#received - this.#told;
   }
 
   /** Flows with a host socket. */

@@ -12,8 +12,9 @@ import { NdpType } from "../wire/ndp.js";
 import { Guard, linkLocalOf, type PortIdentity, signedWord } from "./guard.js";
 
 /**
- * Copies of frames for several members that one network makes: so many at once, and so many a
+ * Copies of frames for several members that are made for one port: so many at once, and so many a
  * second. Counted by copies and not by frames, as a frame costs as many writes as there are members.
+ * Each port has its own: with one for all, a member that floods left nothing to the others.
  */
 const FLOOD_BURST = 4_096;
 const FLOOD_RATE = 20_000;
@@ -55,7 +56,6 @@ export class Switch {
   readonly #gatewayMac: Mac;
   readonly #ports = new Map<Mac, SwitchPort>();
   readonly #owners = new Map<string, SwitchPort>();
-  readonly #copies = new TokenBucket(FLOOD_RATE, FLOOD_BURST);
   /** Counts changes of the table, so that what ports remember of it is forgotten. */
   #generation = 0;
 
@@ -102,11 +102,14 @@ export class Switch {
     return this.#owners.get(address.toString()) ?? null;
   }
 
-  /** Writes a frame to all ports but the one it came from. @returns whether it was within the limit */
-  flood(from: SwitchPort, offset: number, length: number, now: number): boolean {
-    if (!this.#copies.takeMany(now, this.#ports.size)) return false;
+  /** How many copies a frame for all is. */
+  get size(): number {
+    return this.#ports.size;
+  }
+
+  /** Writes a frame to all ports but the one it came from. */
+  flood(from: SwitchPort, offset: number, length: number): void {
     for (const port of this.#ports.values()) if (port !== from) from.send(port, offset, length);
-    return true;
   }
 }
 
@@ -118,6 +121,7 @@ export class SwitchPort {
   heavyAt = Number.NEGATIVE_INFINITY;
   readonly #switch: Switch;
   readonly #guard: Guard;
+  readonly #copies = new TokenBucket(FLOOD_RATE, FLOOD_BURST);
   #link: PortLink | null = null;
   // Doubles count without allocating and do not wrap below 2^53.
   readonly #counters = new Float64Array(4);
@@ -216,7 +220,8 @@ export class SwitchPort {
       if (owner !== null && owner !== this) this.send(owner, offset, length);
       return owner === null;
     }
-    if (!this.#switch.flood(this, offset, length, now)) this.drops.count(DropReason.LimitRate);
+    if (this.#copies.takeMany(now, this.#switch.size)) this.#switch.flood(this, offset, length);
+    else this.drops.count(DropReason.LimitRate);
     return true;
   }
 }

@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Address } from "../../src/base/address.js";
+import { DropReason } from "../../src/base/drop.js";
+import { BROADCAST_MAC } from "../../src/base/mac.js";
+import { Switch, type SwitchPort } from "../../src/network/switch.js";
+import { Socket } from "../../src/sys/constants.js";
+import { native } from "../../src/sys/native.js";
+import { bindSocket, connectSocket, localAddress, openSocket } from "../../src/sys/socket.js";
+import { ARP_LENGTH, ArpOperation, emitArp } from "../../src/wire/arp.js";
+import { writeU32 } from "../../src/wire/bytes.js";
+import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
+import { IPV4_HEADER_LENGTH } from "../../src/wire/ip.js";
+import { VNET_HEADER_LENGTH } from "../../src/wire/vnet.js";
+import { GATEWAY_MAC } from "../service/frames.js";
+
+const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
+/** More copies than one member may make at once. */
+const FLOOD = 5_000;
+
+interface Member {
+  readonly port: SwitchPort;
+  readonly address: Address;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly memory: number;
+  readonly tap: number;
+  readonly far: number;
+}
+
+/** A member whose TAP is a socket, and whose frames are read into a memory of its own. */
+function join(network: Switch, number: number): Member {
+  const [tap, far] = [openSocket(4, Socket.Datagram), openSocket(4, Socket.Datagram)];
+  for (const socket of [tap, far]) bindSocket(socket, LOOPBACK, 0);
+  connectSocket(tap, LOOPBACK, localAddress(far)?.port ?? 0);
+  connectSocket(far, LOOPBACK, localAddress(tap)?.port ?? 0);
+  const bytes = new Uint8Array(new ArrayBuffer(256));
+  const memory = native.registerMemory(bytes.buffer);
+  const address = Address.ofIpv4Word(0x0a00_0200 + number);
+  const port = network.addPort({ mac: 0x0242_0a00_0200 + number, addresses: [address] });
+  port.open({ fd: tap, memory, bytes, frameHeader: VNET_HEADER_LENGTH });
+  return { port, address, bytes, memory, tap, far };
+}
+
+/** As if the member had sent it. @returns whether the gateway is to have it, too */
+function send(member: Member, frame: Uint8Array, now: number): boolean {
+  member.bytes.set(frame);
+  return member.port.take(0, frame.length, now);
+}
+
+/** A datagram to everybody, as far as a switch looks. */
+function broadcast({ port, address }: Member): Uint8Array {
+  const frame = new Uint8Array(VNET_HEADER_LENGTH + 14 + IPV4_HEADER_LENGTH);
+  const { mac } = port.identity;
+  emitEthernet(frame, VNET_HEADER_LENGTH, BROADCAST_MAC, mac, EtherType.Ipv4);
+  const ip = frame.length - IPV4_HEADER_LENGTH;
+  frame[ip] = 0x45;
+  writeU32(frame, ip + 12, address.w3);
+  return frame;
+}
+
+/** An announcement of ARP, which is for everybody, too. */
+function announcement({ port, address }: Member): Uint8Array {
+  const frame = new Uint8Array(VNET_HEADER_LENGTH + 14 + ARP_LENGTH);
+  const { mac } = port.identity;
+  emitEthernet(frame, VNET_HEADER_LENGTH, BROADCAST_MAC, mac, EtherType.Arp);
+  emitArp(frame, frame.length - ARP_LENGTH, {
+    ...{ operation: ArpOperation.Request, senderMac: mac, senderAddress: address },
+    ...{ targetMac: 0, targetAddress: address },
+  });
+  return frame;
+}
+
+/** The frames that have come to a member, each by its sender's last byte. */
+function received({ far }: Member): number[] {
+  const senders: number[] = [];
+  const frame = new Uint8Array(256);
+  while (native.readBytes(far, frame) > 0) senders.push(frame[VNET_HEADER_LENGTH + 11]);
+  return senders;
+}
+
+describe("frames for all members", () => {
+  let members: readonly Member[];
+
+  beforeEach(() => {
+    const network = new Switch(GATEWAY_MAC);
+    members = [2, 3, 4].map((number) => join(network, number));
+  });
+
+  afterEach(() => {
+    for (const { tap, far, memory } of members) {
+      for (const fd of [tap, far]) native.close(fd);
+      native.unregisterMemory(memory);
+    }
+  });
+
+  /** How many of one member's frames have come to another. */
+  function flood([from, , to]: readonly Member[], frame: Uint8Array, now: number): number {
+    let came = 0;
+    for (let count = 0; count < FLOOD; count += 1) {
+      send(from, frame, now);
+      came += received(to).length;
+    }
+    return came;
+  }
+
+  test.for([
+    ["datagrams", broadcast],
+    ["announcements of ARP", announcement],
+  ] as const)("%s of one member leave to another what it may send", ([, compose]) => {
+    const [flooder, other, hearer] = members;
+    const came = flood(members, compose(flooder), 1_000);
+    // As many copies as are made at once, for three members each.
+    expect(came).toBe(Math.floor(4_096 / 3));
+    expect(flooder.port.drops.get(DropReason.LimitRate)).toBe(FLOOD - came);
+    received(other);
+    for (const each of [broadcast(other), announcement(other)]) {
+      send(other, each, 1_000);
+      expect(received(hearer)).toEqual([3]);
+      expect(received(flooder)).toEqual([3]);
+    }
+    expect(other.port.drops.entries()).toEqual([]);
+  });
+
+  test("are as many a second as one member may send", () => {
+    const [flooder] = members;
+    flood(members, broadcast(flooder), 1_000);
+    // 20,000 copies a second.
+    expect(flood(members, broadcast(flooder), 1_150)).toBe(1_000);
+  });
+});
