@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,9 +45,11 @@ static bool is_restricted_by_apparmor(void) {
          strncmp(text, "unconfined", strlen("unconfined")) == 0;
 }
 
+/* The files belong to root while this process is not dumpable. It is to be executed over at once. */
 static int map_ids(uid_t uid, gid_t gid) {
   char uid_map[48];
   char gid_map[48];
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   snprintf(uid_map, sizeof(uid_map), "%u %u 1", uid, uid);
   snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
   if (process_write_file("/proc/self/setgroups", "deny") < 0) return -1;

@@ -34,6 +34,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include "../src/confine.h"
 #include "broker.h"
 #include "namespaces.h"
 #include "shared.h"
@@ -308,6 +309,7 @@ static void prepare_sandbox(char **argv) {
 
 int main(int argc, char **argv) {
   if (argc < 1) fail("started without a name");
+  confine_memory(); /* some of us stay, with the user's rights; exec makes it the addon's to do */
   const char *root = find_root();
   park_environment();
   list_descriptors();

@@ -22,16 +22,32 @@ enum {
   MOST_LISTENERS = 1024,
 };
 
-static volatile sig_atomic_t daemon_pid;
+static volatile sig_atomic_t daemon_pid; /* 0: there is none at the moment */
+static volatile sig_atomic_t told_to_end;
 
+/* Which signal it is, and not who says to have sent it, is all that counts: anybody may send any siginfo. */
 static void pass_on(int signal) {
+  int error = errno;
+  told_to_end = 1;
   if (daemon_pid > 0) kill(daemon_pid, signal);
+  errno = error;
 }
 
 static void pass_signals(void) {
   struct sigaction action = {.sa_handler = pass_on};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+}
+
+/* Between fork and the note of the pid a signal would reach neither. Returns the mask from before. */
+static sigset_t hold_signals(void) {
+  sigset_t held;
+  sigset_t before;
+  sigemptyset(&held);
+  sigaddset(&held, SIGTERM);
+  sigaddset(&held, SIGINT);
+  sigprocmask(SIG_BLOCK, &held, &before);
+  return before;
 }
 
 /* How many sockets a service manager has handed us, from LISTEN_FDS_START on: sd_listen_fds(3). */
@@ -58,8 +74,12 @@ static void drop_descriptors(unsigned listeners) {
   syscall(SYS_close_range, LISTEN_FDS_START + listeners, UINT_MAX, 0);
 }
 
+/* The number is forgotten before it is given back to the kernel, which may give it to another process. */
 static int wait_for_end(pid_t pid) {
   int status = 0;
+  siginfo_t ended;
+  while (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+  daemon_pid = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   return status;
 }
@@ -81,7 +101,10 @@ void supervise_daemon(void) {
   unsigned listeners = listener_count();
   for (bool again = false;; again = true) {
     int64_t started = now_ms();
+    sigset_t before = hold_signals();
+    if (told_to_end) _exit(0); /* between two daemons */
     pid_t pid = fork();
+    if (pid <= 0) sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) return; /* it goes on without us */
     if (pid == 0) {
       /* A service manager that kills us means it. */
@@ -92,6 +115,7 @@ void supervise_daemon(void) {
     }
     daemon_pid = pid;
     pass_signals();
+    sigprocmask(SIG_SETMASK, &before, NULL);
     drop_descriptors(listeners);
     int status = wait_for_end(pid);
     int64_t lived_ms = now_ms() - started;

@@ -6,6 +6,7 @@
 
 #include <node_api.h>
 
+#include "confine.h"
 #include "instance.h"
 
 static const struct method *const all_methods[] = {
@@ -59,6 +60,7 @@ static bool define_all(struct instance *instance, napi_value exports) {
 }
 
 NAPI_MODULE_INIT() {
+  confine_memory(); /* early: a guest may see our pid before its first frame is read */
   struct instance *instance = create_instance(env);
   if (instance == NULL || !define_all(instance, exports)) {
     napi_throw_error(env, NULL, "node-tuntap2: out of memory or descriptors");

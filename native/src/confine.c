@@ -111,6 +111,10 @@ int confine_allow(int ruleset, int directory, enum confine_right right) {
   return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
+void confine_memory(void) {
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int confine_thread(int ruleset) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
   return ruleset < 0 ? 0 : (int)syscall(SYS_landlock_restrict_self, ruleset, 0);

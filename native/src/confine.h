@@ -40,6 +40,14 @@ enum confine_right {
 /* Allows one thing below a directory. Returns 0 or -1 with errno. */
 int confine_allow(int ruleset, int directory, enum confine_right right);
 
+/*
+ * Nobody with our uid may look into this process, trace it or take a core of it, but who has
+ * CAP_SYS_PTRACE over the user namespace that it was executed in: /proc/PID/mem and its like belong to
+ * that namespace's root (proc_pid(5)). exec(2) undoes it; and so may, in the other way, a change of
+ * credentials: it is to be called again after each setns(2).
+ */
+void confine_memory(void);
+
 /* no_new_privs and, unless -1, the ruleset for the calling thread. Returns 0 or -1 with errno. */
 int confine_thread(int ruleset);
 

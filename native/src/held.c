@@ -111,6 +111,11 @@ static enum step set_up(const struct held_plan *plan) {
   bool is_named = plan->hostname[0] != '\0';
   int namespaces = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS | (is_named ? CLONE_NEWUTS : 0);
   if (unshare(namespaces) < 0) return STEP_UNSHARE;
+  /*
+   * As exec will make it: our maps belong to root while we are as the process that we were forked from, and
+   * nobody could open our namespaces. The new user namespace keeps others out (ptrace(2), "access mode").
+   */
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   /* After unshare, which clears it. A parent that died before ends the socket. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   enum step step = map_ids(plan);

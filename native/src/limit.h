@@ -5,6 +5,10 @@
  * It is counted by the processor time of the thread, so that neither sleep nor a stopped process nor a
  * busy machine is taken for it; and a timer on that clock wakes nobody. What it costs is an increment
  * at every turn.
+ *
+ * The timer's signal only says "look at the clock". Anybody with our uid may send it, with any siginfo
+ * (rt_sigqueueinfo(2)), so nothing that comes with it is read: the handler knows its thread's limit by
+ * a thread-local pointer, and how long the turn has taken by the clock itself.
  */
 #ifndef TUNTAP2_LIMIT_H
 #define TUNTAP2_LIMIT_H
@@ -18,7 +22,9 @@ enum { LIMIT_WORDS_MAX = 255 };
 
 struct limit {
   volatile uint32_t turns; /* read by the handler of the timer's signal */
-  uint32_t seen;
+  uint32_t seen;           /* the turn that the handler saw last, */
+  int64_t seen_at;         /* and when it saw that first: ns of the thread's processor time */
+  int64_t longest;         /* ns */
   bool armed;
   timer_t timer;
   size_t length;
@@ -28,8 +34,9 @@ struct limit {
 static inline void limit_turn(struct limit *limit) { limit->turns++; }
 
 /*
- * From now on a turn of this thread that takes `seconds` of processor time, or up to twice that, ends
- * the process with status 1, and what `last_words` holds goes to stderr. Returns 0 or a negative errno.
+ * From now on a turn of the calling thread that takes `seconds` of processor time, or up to twice that,
+ * ends the process with status 1, and what `last_words` holds goes to stderr. `limit` stays where it is
+ * until limit_disarm, which the same thread calls. Returns 0 or a negative errno.
  */
 int limit_arm(struct limit *limit, unsigned seconds);
 

@@ -121,22 +121,42 @@ __asm__(".text\n.type sandbox_signal_return, @function\nsandbox_signal_return:\n
 static struct {
   int ruleset;
   capabilities kept;
-  atomic_int done;
   atomic_int error;
 } order;
 
+/*
+ * Those that have been told, and which of them have done it. Anybody with our uid may send the signal
+ * (rt_sigqueueinfo(2)), so what counts is not that one came but which thread has confined itself.
+ */
+static struct {
+  atomic_int count;
+  pid_t ids[THREADS_MAX];
+  atomic_bool done[THREADS_MAX];
+  atomic_int changes; /* what the waiting thread sleeps on */
+} told;
+
+/* In static TLS, as a signal handler must not allocate. */
+static _Thread_local bool is_confined __attribute__((tls_model("initial-exec")));
+
 static void confine_this_thread(void) {
+  if (is_confined) return;
   if (confine_thread(order.ruleset) < 0 || confine_capabilities(order.kept, 0) < 0) {
     atomic_store(&order.error, errno);
   }
+  is_confined = true;
 }
 
 static void on_signal(int signal) {
   (void)signal;
   int error = errno;
   confine_this_thread();
-  atomic_fetch_add(&order.done, 1);
-  syscall(SYS_futex, &order.done, FUTEX_WAKE_PRIVATE, 1);
+  pid_t thread = (pid_t)syscall(SYS_gettid);
+  int count = atomic_load(&told.count);
+  for (int i = 0; i < count; i++) {
+    if (told.ids[i] == thread) atomic_store(&told.done[i], true);
+  }
+  atomic_fetch_add(&told.changes, 1);
+  syscall(SYS_futex, &told.changes, FUTEX_WAKE_PRIVATE, 1);
   errno = error;
 }
 
@@ -153,50 +173,70 @@ static struct kernel_sigaction our_action(void) {
   return action;
 }
 
-/* Waits until as many threads have done as told. */
-static int wait_for_done(int count) {
+static bool all_have_done(void) {
+  int count = atomic_load(&told.count);
+  for (int i = 0; i < count; i++) {
+    if (!atomic_load(&told.done[i])) return false;
+  }
+  return true;
+}
+
+static int64_t now_ms(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/* Waits until all have done as they were told, by the clock: forged signals end a pause at once. */
+static int wait_for_all(void) {
   const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
-  for (int waited = 0;; waited += PAUSE_MS) {
-    int done = atomic_load(&order.done);
-    if (done >= count) return -atomic_load(&order.error);
-    if (waited >= PATIENCE_MS) return -ETIMEDOUT;
-    syscall(SYS_futex, &order.done, FUTEX_WAIT_PRIVATE, done, &pause);
+  int64_t end = now_ms() + PATIENCE_MS;
+  for (;;) {
+    int changes = atomic_load(&told.changes);
+    if (all_have_done()) return -atomic_load(&order.error);
+    if (now_ms() >= end) return -ETIMEDOUT;
+    syscall(SYS_futex, &told.changes, FUTEX_WAIT_PRIVATE, changes, &pause);
   }
 }
 
-struct threads {
-  int count;
-  pid_t ids[THREADS_MAX]; /* those that have been told */
-};
-
-static bool is_told(const struct threads *threads, pid_t thread) {
-  for (int i = 0; i < threads->count; i++) {
-    if (threads->ids[i] == thread) return true;
+static bool is_told(pid_t thread) {
+  for (int i = 0; i < atomic_load(&told.count); i++) {
+    if (told.ids[i] == thread) return true;
   }
   return false;
 }
 
+/* One that has ended meanwhile is not waited for. */
+static void tell(pid_t thread) {
+  int place = atomic_load(&told.count);
+  told.ids[place] = thread;
+  atomic_store(&told.done[place], false);
+  atomic_store(&told.count, place + 1); /* before its handler looks for itself */
+  if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) < 0) {
+    atomic_store(&told.done[place], true);
+  }
+}
+
 /* Tells those that have not been told. How many that were, or a negative errno. */
-static int tell_new(DIR *tasks, struct threads *told) {
-  int before = told->count;
+static int tell_new(DIR *tasks) {
+  int before = atomic_load(&told.count);
   rewinddir(tasks);
   for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
     pid_t thread = atoi(entry->d_name);
-    if (thread <= 0 || thread == getpid() || is_told(told, thread)) continue;
-    if (told->count == THREADS_MAX) return -E2BIG;
-    if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) < 0) continue; /* it has ended */
-    told->ids[told->count++] = thread;
+    if (thread <= 0 || thread == getpid() || is_told(thread)) continue;
+    if (atomic_load(&told.count) == THREADS_MAX) return -E2BIG;
+    tell(thread);
   }
-  int error = wait_for_done(told->count);
-  return error < 0 ? error : told->count - before;
+  int error = wait_for_all();
+  return error < 0 ? error : atomic_load(&told.count) - before;
 }
 
 /* A thread made meanwhile by one that was not told yet is found by the next look. */
 static int tell_all(DIR *tasks) {
-  struct threads told = {.count = 0};
   int count;
+  atomic_store(&told.count, 0);
   do {
-    count = tell_new(tasks, &told);
+    count = tell_new(tasks);
   } while (count > 0);
   return count;
 }
