@@ -3,12 +3,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -29,7 +29,9 @@
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret 447
 #endif
-enum { THREADS_MAX = 64, SIGNAL_TO_ALL = 33, KCMP_FILE = 0, PATIENCE_MS = 5000 };
+enum { THREADS_MAX = 64, SIGNAL_TO_ALL = 33, KCMP_FILE = 0, PATIENCE_MS = 30000 };
+/* Results beside errno: what was let through, what the processor or the kernel answered by a signal. */
+enum { LET_THROUGH = 0, NOT_TRIED = -1, FAULTED = -2 };
 
 /* Before the lock-down: what an attacker might find in the process's memory or table. */
 static struct {
@@ -100,6 +102,20 @@ static long try_int80(void) {
   return -1;
 }
 #endif
+
+/* What is no attack: a privileged instruction faults as int 0x80 does where there are no 32-bit entries. */
+static long fault_by_privilege(void) {
+#ifdef __x86_64__
+  __asm__ volatile("hlt");
+  return 0;
+#else
+  static volatile char *nowhere;
+  return *nowhere;
+#endif
+}
+static long fault_by_instruction(void) {
+  __builtin_trap();
+}
 
 /* NAME, CALL: each in a function, as it is called in a signal handler on each thread. */
 #define ATTEMPTS                                                                                   \
@@ -186,6 +202,9 @@ static long try_int80(void) {
   ATTEMPT(init_module, syscall(SYS_init_module, NULL, 0, ""))                                      \
   ATTEMPT(kexec, syscall(SYS_kexec_load, 0, 0, NULL, 0))                                           \
   ATTEMPT(kcmp, syscall(SYS_kcmp, getpid(), prepared.victim, KCMP_FILE, 0, 0))                     \
+  ATTEMPT(control_allowed, syscall(SYS_gettid))                                                    \
+  ATTEMPT(control_privileged, fault_by_privilege())                                                \
+  ATTEMPT(control_illegal, fault_by_instruction())                                                 \
   ATTEMPTS_OF_X86
 
 #ifdef __x86_64__
@@ -211,44 +230,88 @@ static const struct {
 };
 enum { COUNT = sizeof(attempts) / sizeof(attempts[0]) };
 
-/* errno, or 0 for what was let through. */
+/* errno, or one of those above. */
 static int results[THREADS_MAX][COUNT];
 static atomic_int done;
 
-static int errors_of(pid_t thread) {
+/* One thread attacks at a time: its id, and where it goes on after a fault. */
+static volatile pid_t attacker;
+static sigjmp_buf after_fault;
+
+static const int faults[] = {SIGSEGV, SIGILL, SIGTRAP, SIGBUS};
+enum { FAULTS = sizeof(faults) / sizeof(faults[0]) };
+
+static int outcome_of(long (*call)(void)) {
+  /* Without the mask: SA_NODEFER leaves it as it is. */
+  if (sigsetjmp(after_fault, 0) != 0) return FAULTED;
+  return call() == -1 ? errno : LET_THROUGH;
+}
+
+static void try_all(pid_t thread) {
   int index = 0;
   while (prepared.threads[index] != thread) index++;
-  for (size_t i = 0; i < COUNT; i++) results[index][i] = attempts[i].call() == -1 ? errno : 0;
-  return index;
+  /* A fault whose signal is blocked ends the process, and some of Node's threads block all. */
+  sigset_t caught, former;
+  sigemptyset(&caught);
+  for (int i = 0; i < FAULTS; i++) sigaddset(&caught, faults[i]);
+  pthread_sigmask(SIG_UNBLOCK, &caught, &former);
+  attacker = thread;
+  for (size_t i = 0; i < COUNT; i++) results[index][i] = outcome_of(attempts[i].call);
+  attacker = 0;
+  pthread_sigmask(SIG_SETMASK, &former, NULL);
 }
 
 static void on_signal(int signal) {
   (void)signal;
   int error = errno;
-  errors_of((pid_t)syscall(SYS_gettid));
+  try_all((pid_t)syscall(SYS_gettid));
   atomic_fetch_add(&done, 1);
   errno = error;
 }
 
+/* Of the kernel, as the C library does not set an action of SIGNAL_TO_ALL. */
+struct action {
+  void (*handler)(int);
+  unsigned long flags;
+  void (*restorer)(void);
+  uint64_t mask;
+};
+
+static struct action fault_actions[FAULTS];
+
+static void set_action(int signal, const struct action *action, struct action *former) {
+  syscall(SYS_rt_sigaction, signal, action, former, sizeof(action->mask));
+}
+
+static void on_fault(int signal) {
+  if ((pid_t)syscall(SYS_gettid) == attacker) siglongjmp(after_fault, 1);
+  /* A fault of somebody else: it happens again, and is no affair of ours. */
+  for (int i = 0; i < FAULTS; i++)
+    if (faults[i] == signal) set_action(signal, &fault_actions[i], NULL);
+}
+
 /*
- * The signal that no thread can block; its action is the kernel's own structure, whose restorer is
- * taken over from an action that the C library has set.
+ * SIGNAL_TO_ALL cannot be blocked by any thread. The restorer is taken over from an action that the C
+ * library has set.
  */
-static void handle_signal(void) {
-  struct {
-    void (*handler)(int);
-    unsigned long flags;
-    void (*restorer)(void);
-    uint64_t mask;
-  } action;
-  syscall(SYS_rt_sigaction, SIGUSR2, NULL, &action, sizeof(action.mask));
+static void handle_signals(void) {
+  struct action action;
+  set_action(SIGUSR2, NULL, &action);
+  action.mask = 0;
   action.handler = on_signal;
-  syscall(SYS_rt_sigaction, SIGNAL_TO_ALL, &action, NULL, sizeof(action.mask));
+  set_action(SIGNAL_TO_ALL, &action, NULL);
+  action.handler = on_fault;
+  action.flags |= SA_NODEFER;
+  for (int i = 0; i < FAULTS; i++) set_action(faults[i], &action, &fault_actions[i]);
+}
+
+static void restore_faults(void) {
+  for (int i = 0; i < FAULTS; i++) set_action(faults[i], &fault_actions[i], NULL);
 }
 
 static void attack_on(pid_t thread) {
   int before = atomic_load(&done);
-  if (thread == getpid()) errors_of(thread);
+  if (thread == getpid()) try_all(thread);
   else if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) == 0) {
     for (int waited = 0; waited < PATIENCE_MS && atomic_load(&done) == before; waited++) {
       nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
@@ -273,13 +336,14 @@ static napi_value prepare(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* { threadId: { attempt: errno } } */
+/* { threadId: { attempt: errno, or 0: let through, -1: not tried, -2: faulted } } */
 static napi_value run(napi_env env, napi_callback_info info) {
   (void)info;
   napi_value all;
-  memset(results, 0xff, sizeof(results));
+  for (int thread = 0; thread < THREADS_MAX; thread++)
+    for (size_t i = 0; i < COUNT; i++) results[thread][i] = NOT_TRIED;
   napi_create_object(env, &all);
-  handle_signal();
+  handle_signals();
   for (int thread = 0; thread < prepared.count; thread++) {
     attack_on(prepared.threads[thread]);
     napi_value one;
@@ -291,6 +355,7 @@ static napi_value run(napi_env env, napi_callback_info info) {
     }
     napi_set_element(env, all, (uint32_t)prepared.threads[thread], one);
   }
+  restore_faults();
   return all;
 }
 
