@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { Address } from "../src/base/address.js";
 import { Loop } from "../src/loop.js";
 import { Switch, type SwitchPort } from "../src/network/switch.js";
@@ -38,33 +38,119 @@ function frameBetween(from: SwitchPort, to: SwitchPort): Uint8Array {
   return frame;
 }
 
-test("a frame does not wait for all that another member has sent before", async () => {
-  const network = new Switch(GATEWAY_MAC);
-  const members = [2, 3, 4].map((number) => {
-    const addresses = [Address.ofIpv4Word(0x0a00_0200 + number)];
-    return { ...makeLink(), port: network.addPort({ mac: 0x0242_0a00_0200 + number, addresses }) };
-  });
-  const [flooder, other, sink] = members;
-  const flood = frameBetween(flooder.port, sink.port);
-  for (let count = 0; count < FLOOD; count += 1) native.writeBytes(flooder.far, flood);
-  native.writeBytes(other.far, frameBetween(other.port, sink.port));
-  const loop = new Loop();
-  for (const { tap, port } of members) {
-    const handle = { fd: tap, vnetHeader: true };
-    loop.addGuest(handle, config(), () => undefined, null, port);
+interface Member {
+  readonly tap: number;
+  readonly far: number;
+  readonly port: SwitchPort;
+}
+
+/** A network of one that floods, one that sends little, and one that gets the frames of both. */
+class Network {
+  readonly flooder: Member;
+  readonly other: Member;
+  readonly sink: Member;
+  readonly #loop = new Loop();
+  readonly #frame = new Uint8Array(FRAME);
+
+  constructor() {
+    const network = new Switch(GATEWAY_MAC);
+    const [flooder, other, sink] = [2, 3, 4].map((number): Member => {
+      const addresses = [Address.ofIpv4Word(0x0a00_0200 + number)];
+      const port = network.addPort({ mac: 0x0242_0a00_0200 + number, addresses });
+      return { ...makeLink(), port };
+    });
+    this.flooder = flooder;
+    this.other = other;
+    this.sink = sink;
   }
-  loop.start();
-  const senders: number[] = [];
-  const frame = new Uint8Array(FRAME);
-  try {
-    while (senders.length <= FLOOD) {
-      if (native.readBytes(sink.far, frame) > 0) senders.push(frame[FRAME - 5]);
-      else await delay(1);
+
+  send(from: Member, count = 1): void {
+    const frame = frameBetween(from.port, this.sink.port);
+    for (let sent = 0; sent < count; sent += 1) native.writeBytes(from.far, frame);
+  }
+
+  start(): void {
+    for (const { tap, port } of [this.flooder, this.other, this.sink]) {
+      this.#loop.addGuest({ fd: tap, vnetHeader: true }, config(), () => undefined, null, port);
     }
-  } finally {
-    loop.stop();
-    for (const { far } of members) native.close(far);
+    this.#loop.start();
   }
-  expect(senders.filter((last) => last === 2)).toHaveLength(FLOOD);
-  expect(senders.indexOf(3)).toBeLessThan(32);
+
+  /** @returns who sent a frame that has arrived; null: none has */
+  received(): Member | null {
+    if (native.readBytes(this.sink.far, this.#frame) <= 0) return null;
+    return this.#frame[FRAME - 5] === 2 ? this.flooder : this.other;
+  }
+
+  [Symbol.dispose](): void {
+    this.#loop.stop();
+    for (const { far } of [this.flooder, this.other, this.sink]) native.close(far);
+  }
+}
+
+afterEach(() => vi.restoreAllMocks());
+
+test("a frame does not wait for all that another member has sent before", async () => {
+  using network = new Network();
+  network.send(network.flooder, FLOOD);
+  network.send(network.other);
+  network.start();
+  const senders: Member[] = [];
+  while (senders.length <= FLOOD) {
+    const sender = network.received();
+    if (sender === null) await delay(1);
+    else senders.push(sender);
+  }
+  expect(senders.filter((sender) => sender === network.flooder)).toHaveLength(FLOOD);
+  expect(senders.indexOf(network.other)).toBeLessThan(32);
+});
+
+/** Time goes on by what is read of one member, 10 µs a frame, and by nothing else. */
+class ClockByWork {
+  /** ms */
+  now = 0;
+
+  constructor({ tap }: Member) {
+    const { read, loopStart } = native;
+    vi.spyOn(process, "uptime").mockImplementation(() => this.now / 1_000);
+    vi.spyOn(native, "read").mockImplementation((fd, ...place) => {
+      const length = read(fd, ...place);
+      if (fd === tap && length > 0) this.now += 0.01;
+      return length;
+    });
+    vi.spyOn(native, "loopStart").mockImplementation((onWake, events) =>
+      loopStart((count) => onWake(count, Math.floor(this.now)), events),
+    );
+  }
+}
+
+test("who floods rests while another sends: its frames wait for time to pass, the other's do not", async () => {
+  using network = new Network();
+  const { flooder, other } = network;
+  const clock = new ClockByWork(flooder);
+  network.send(flooder, FLOOD);
+  network.send(other);
+  network.start();
+  const passed = { flood: 0, other: 0 };
+  /** Until so many of the other's frames have passed, of which one is on its way at a time. */
+  const exchange = async (most: number) => {
+    while (passed.other < most) {
+      for (let sender = network.received(); sender !== null; sender = network.received()) {
+        if (sender === other) passed.other += 1;
+        else passed.flood += 1;
+        // The flood does not end.
+        network.send(sender);
+      }
+      await new Promise(setImmediate);
+    }
+  };
+  await exchange(200);
+  // Some batches, before it was known that another sends.
+  expect(passed.flood).toBeLessThan(64);
+  const before = passed.flood;
+  clock.now += 1;
+  await exchange(400);
+  // A rest is over: a batch more, and the next rest.
+  expect(passed.flood).toBeGreaterThan(before);
+  expect(passed.flood).toBeLessThan(before + 32);
 });

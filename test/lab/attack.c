@@ -3,7 +3,7 @@
  * rate is measured meanwhile.
  *
  *     attack sink|source PORT
- *     attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS
+ *     attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS MEBIBYTES
  *     attack pipe DEVICE MAC
  *     attack echo ADDRESS PORT
  *     attack ask ADDRESS PORT
@@ -18,19 +18,18 @@
  * MS milliseconds of noise and MS of attack, RATE frames a second on a machine where the transfer alone
  * reaches 8 Gbit/s just before, fewer on one that is busier or slower. Noise has the lengths of the
  * attack's frames, but an EtherType that nobody knows: what sender, kernel and TAP cost is in both
- * halves, so that their difference is what the helper does about the attack. After ROUNDS rounds it
- * waits for a line on stdin that tells how many more, until the end of stdin. For each round it
- * prints the bytes that the healthy transfer has got across (acknowledged by its peer) in each half,
- * and how many frames of the attack were sent and how many the kernel refused. At the end it sends
- * those that have not been sent once.
+ * halves, so that their difference is what the helper does about the attack. There are ROUNDS rounds, and
+ * more until the transfer has got MEBIBYTES across beside the attack and each of its frames has been sent.
+ * For each round it prints the bytes that the healthy transfer has got across (acknowledged by its peer)
+ * in each half, and how many frames of the attack were sent and how many the kernel refused.
  *
  * pipe: records from descriptor 3 are sent; frames that arrive for MAC are records at descriptor 4.
  *
- * echo: gives back each byte that it gets. ask: for each line "MS" of stdin it sends a byte, waits for the
- * answer, and so on for MS milliseconds; prints the median and the 99th percentile of the waits in
- * nanoseconds, and how many there were. flood: for each line "DEVICE MS" the frames are sent over and over
- * for MS milliseconds, as fast as the kernel takes them. pour: for each line "ADDRESS PORT MS" a connection
- * sends as fast as it can for MS milliseconds. Both print how much they sent.
+ * echo: gives back each byte that it gets. ask: for each line "COUNT" of stdin it sends a byte, waits for the
+ * answer, and so on COUNT times; prints the median and the 99th percentile of the waits in nanoseconds.
+ * flood: for a line "DEVICE" the frames are sent over and over, as fast as the kernel takes them. pour: for a
+ * line "ADDRESS PORT" a connection sends as fast as it can. Both tell when they have begun, go on until the
+ * next line, and print how much they sent.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -40,6 +39,7 @@
 #include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -264,28 +264,18 @@ static int replay(char **argv) {
   int raw = open_raw(argv[0], 0), transfer = start_transfer(argv[2], (uint16_t)atoi(argv[3]));
   uint32_t rate = (uint32_t)atoi(argv[4]), ms = (uint32_t)atoi(argv[5]);
   int rounds = atoi(argv[6]);
-  uint64_t sent = 0;
-  char line[32];
+  uint64_t sent = 0, across = 0, wanted = (uint64_t)atoi(argv[7]) << 20;
   /* Slow start, and windows that grow, are over. */
   wait_until(now() + NANOSECONDS / 4);
-  do {
-    for (int i = 0; i < rounds; i++) {
-      uint32_t pace = scaled(rate, transfer);
-      struct tally quiet = half_round(raw, transfer, &noise, pace, ms);
-      struct tally loud = half_round(raw, transfer, &attack, pace, ms);
-      sent += loud.sent;
-      printf("round %llu %llu %u %u\n", (unsigned long long)quiet.bytes,
-             (unsigned long long)loud.bytes, loud.sent, loud.refused);
-    }
-    puts("done");
+  for (int i = 0; i < rounds || across < wanted || sent < attack.count; i++) {
+    uint32_t pace = scaled(rate, transfer);
+    struct tally quiet = half_round(raw, transfer, &noise, pace, ms);
+    struct tally loud = half_round(raw, transfer, &attack, pace, ms);
+    sent += loud.sent;
+    across += loud.bytes;
+    printf("round %llu %llu %u %u\n", (unsigned long long)quiet.bytes, (unsigned long long)loud.bytes,
+           loud.sent, loud.refused);
     fflush(stdout);
-    if (!fgets(line, sizeof line, stdin)) break;
-    rounds = atoi(line);
-  } while (rounds > 0);
-  /* Each frame once at least, however slow the rounds were. */
-  for (; sent < attack.count; sent += BATCH) {
-    send_some(raw, &attack, BATCH);
-    wait_until(now() + NANOSECONDS / 2000);
   }
   return 0;
 }
@@ -382,57 +372,71 @@ static int ask(char **argv) {
   puts("ready");
   fflush(stdout);
   while (fgets(line, sizeof line, stdin)) {
-    int64_t end = now() + atoi(line) * INT64_C(1000000), count = 0;
-    for (int64_t begin = now(); begin < end && count < MOST; count++) {
+    int count = atoi(line);
+    if (count < 1 || count > MOST) fail(line);
+    for (int i = 0; i < count; i++) {
+      int64_t begin = now();
       if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || recv(fd, &byte, 1, 0) != 1) fail("ask");
-      int64_t answered = now();
-      waits[count] = answered - begin;
-      begin = answered;
+      waits[i] = now() - begin;
     }
     qsort(waits, (size_t)count, sizeof *waits, by_size);
-    printf("waited %lld %lld %lld\n", (long long)waits[count / 2],
-           (long long)waits[count * 99 / 100], (long long)count);
+    printf("waited %lld %lld\n", (long long)waits[count / 2],
+           (long long)waits[(int64_t)count * 99 / 100]);
     fflush(stdout);
   }
   return 0;
 }
 
+/* A line, or the end, is there to be read. */
+static bool is_told(void) {
+  struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+  return poll(&in, 1, 0) != 0;
+}
+
+static void tell(const char *what, uint64_t count) {
+  printf("%s %llu\n", what, (unsigned long long)count);
+  fflush(stdout);
+}
+
 static int flood(char **argv) {
   struct frames frames = load(argv[0]);
   char line[64], device[32];
-  int ms;
   puts("ready");
   fflush(stdout);
-  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s %d", device, &ms) == 2) {
+  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s", device) == 1) {
     int raw = open_raw(device, 0);
-    uint64_t sent = 0, refused = 0;
-    for (int64_t end = now() + ms * INT64_C(1000000); now() < end; sent += BATCH)
-      refused += send_some(raw, &frames, BATCH);
+    uint64_t sent = 0;
+    do {
+      uint32_t refused = send_some(raw, &frames, BATCH);
+      if (sent == 0 && refused < BATCH) tell("begun", BATCH - refused);
+      sent += BATCH - refused;
+    } while (!is_told());
     close(raw);
-    printf("sent %llu %llu\n", (unsigned long long)sent, (unsigned long long)refused);
-    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin)) break;
+    tell("sent", sent);
   }
   return 0;
 }
 
 static int pour_on_demand(void) {
   char line[80], address[32];
-  int port, ms;
+  int port;
   puts("ready");
   fflush(stdout);
-  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s %d %d", address, &port, &ms) == 3) {
+  while (fgets(line, sizeof line, stdin) && sscanf(line, "%31s %d", address, &port) == 2) {
     int fd = connect_tcp(address, (uint16_t)port);
     uint64_t sent = 0;
-    for (int64_t end = now() + ms * INT64_C(1000000); now() < end;) {
+    do {
       ssize_t part = send(fd, zeros, sizeof zeros, MSG_NOSIGNAL);
       if (part < 0) fail("send");
+      if (sent == 0) tell("begun", (uint64_t)part);
       sent += (uint64_t)part;
-    }
+    } while (!is_told());
     struct linger reset = {.l_onoff = 1};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(fd);
-    printf("sent %llu 0\n", (unsigned long long)sent);
-    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin)) break;
+    tell("sent", sent);
   }
   return 0;
 }
@@ -443,14 +447,14 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "sink") == 0) serve(port, EPOLLIN, discard);
     if (strcmp(argv[1], "source") == 0) serve(port, EPOLLIN | EPOLLOUT, offer);
   }
-  if (argc == 9 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
+  if (argc == 10 && strcmp(argv[1], "replay") == 0) return replay(argv + 2);
   if (argc == 4 && strcmp(argv[1], "pipe") == 0) return carry(argv[2], argv[3]);
   if (argc == 4 && strcmp(argv[1], "echo") == 0) return echo(argv + 2);
   if (argc == 4 && strcmp(argv[1], "ask") == 0) return ask(argv + 2);
   if (argc == 3 && strcmp(argv[1], "flood") == 0) return flood(argv + 2);
   if (argc == 2 && strcmp(argv[1], "pour") == 0) return pour_on_demand();
   fprintf(stderr, "usage: attack sink|source PORT\n"
-                  "       attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS\n"
+                  "       attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS MEBIBYTES\n"
                   "       attack pipe DEVICE MAC\n"
                   "       attack echo|ask ADDRESS PORT\n"
                   "       attack flood FRAMES\n"

@@ -1,6 +1,5 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { served } from "./addresses.ts";
 import type { Guest } from "./guest.ts";
 import type { Lab } from "./lab.ts";
@@ -12,6 +11,8 @@ import { root } from "./product.ts";
 export const sinkPort = 9001;
 export const sourcePort = 9002;
 const echoPort = 9003;
+/** For what is to come across beside an attack, in ms: states are waited for, not times. */
+const PATIENCE = 90_000;
 
 /** How an attack is measured; see attack.c. */
 export interface Pace {
@@ -19,7 +20,10 @@ export interface Pace {
   readonly rate: number;
   /** of a half round, in ms */
   readonly halfMs: number;
+  /** at least */
   readonly rounds: number;
+  /** so many the transfer gets across beside the attack */
+  readonly mebibytes: number;
 }
 
 /** One round: bytes that the healthy transfer got across beside noise, and beside the attack. */
@@ -57,28 +61,20 @@ export class Attacker {
 
   /**
    * Replays frames, each behind a virtio_net_hdr, over and over beside a healthy transfer.
-   * @param wantsMore looks at the rounds so far; true for one more
+   * @throws when the transfer ends, or has not got across within a minute and a half what it was to
    */
   async replay(
     guest: Guest,
     frames: readonly Uint8Array[],
-    { rate, halfMs, rounds }: Pace,
-    wantsMore: (rounds: readonly Round[]) => boolean = () => false,
+    { rate, halfMs, rounds, mebibytes }: Pace,
   ): Promise<readonly Round[]> {
     const file = this.#write(frames);
     const to = [served.services, `${sinkPort}`];
-    const pace = [rate, halfMs, rounds].map((each) => `${each}`);
-    const process = guest.spawn([this.#program, "replay", "tap0", file, ...to, ...pace], {
-      stdin: "pipe",
-    });
-    for (let turn = 1; ; turn += 1) {
-      await process.printed(new RegExp(`(done[^]*){${turn}}`), 30_000 + 4 * halfMs * rounds);
-      if (!wantsMore(roundsOf(process.stdout))) break;
-      process.child.stdin?.write("1\n");
-    }
-    process.child.stdin?.end();
-    await process.ended(10_000);
-    return roundsOf(process.stdout);
+    const pace = [rate, halfMs, rounds, mebibytes].map((each) => `${each}`);
+    const argv = [this.#program, "replay", "tap0", file, ...to, ...pace];
+    const { code, stdout, stderr } = await guest.spawn(argv).ended(PATIENCE);
+    if (code !== 0) throw new Error(`the transfer beside the attack: ${stderr}${stdout}`);
+    return roundsOf(stdout);
   }
 
   /** Sends and receives frames by hand, as the host of that MAC beside the guest's kernel. */
@@ -97,12 +93,12 @@ export class Attacker {
     return new Asker(process);
   }
 
-  /** What sends frames as fast as the kernel takes them, told devices. */
+  /** What sends frames as fast as the kernel takes them, to devices. */
   flooder(from: Namespace, frames: readonly Uint8Array[]): Promise<Torrent> {
     return this.#torrent(from, ["flood", this.#write(frames)]);
   }
 
-  /** What sends as fast as TCP takes it, told an address and a port. */
+  /** What sends as fast as TCP takes it, to an address and a port. */
   pourer(from: Namespace): Promise<Torrent> {
     return this.#torrent(from, ["pour"]);
   }
@@ -131,38 +127,41 @@ export interface Waits {
   readonly median: number;
   /** 99th percentile */
   readonly late: number;
-  readonly count: number;
 }
 
 /** Sends a byte, waits for the answer, and so on; see attack.c. */
 export class Asker {
-  readonly #process: Process;
-  #turns = 0;
+  readonly #talk: Talk;
 
   constructor(process: Process) {
-    this.#process = process;
+    this.#talk = new Talk(process);
   }
 
-  async ask(ms: number): Promise<Waits> {
-    this.#turns += 1;
-    const [median = 0, late = 0, count = 0] = await told(this.#process, `${ms}`, ms, this.#turns);
-    return { median, late, count };
+  /** @throws when so many have not been answered within a minute and a half */
+  async ask(count: number): Promise<Waits> {
+    const [median = 0, late = 0] = await this.#talk.say(`${count}`);
+    return { median, late };
   }
 }
 
-/** Sends as much as it can when it is told to; see attack.c. */
+/** Sends as much as it can between start() and stop(); see attack.c. */
 export class Torrent {
   readonly #process: Process;
-  #turns = 0;
+  readonly #talk: Talk;
 
   constructor(process: Process) {
     this.#process = process;
+    this.#talk = new Talk(process);
+  }
+
+  /** Resolves when some has been sent. */
+  async start(to: string): Promise<void> {
+    await this.#talk.say(to);
   }
 
   /** @returns frames or bytes that were sent */
-  async run(to: string, ms: number): Promise<number> {
-    this.#turns += 1;
-    const [sent = 0] = await told(this.#process, `${to} ${ms}`, ms, this.#turns);
+  async stop(): Promise<number> {
+    const [sent = 0] = await this.#talk.say("");
     return sent;
   }
 
@@ -172,20 +171,25 @@ export class Torrent {
   }
 }
 
-/** Tells a process something; gives the figures of its answer, the line whose turn it is. */
-async function told(
-  process: Process,
-  line: string,
-  ms: number,
-  turn: number,
-): Promise<readonly number[]> {
-  process.child.stdin?.write(`${line}\n`);
-  // To look for the answer takes from the processors what is measured.
-  await delay(ms);
-  // The first line says that it is ready.
-  await process.printed(new RegExp(`^(.*\\n){${turn + 1}}`));
-  const [, ...figures] = process.stdout.split("\n")[turn]?.split(" ") ?? [];
-  return figures.map(Number);
+/** What a program answers to each line. */
+class Talk {
+  readonly #process: Process;
+  /** The first says that it is ready. */
+  #lines = 1;
+
+  constructor(process: Process) {
+    this.#process = process;
+  }
+
+  /** @returns the figures of the answer */
+  async say(line: string): Promise<readonly number[]> {
+    const { child } = this.#process;
+    child.stdin?.write(`${line}\n`);
+    this.#lines += 1;
+    await this.#process.printed(new RegExp(`^(.*\\n){${this.#lines}}`), PATIENCE);
+    const [, ...figures] = this.#process.stdout.split("\n")[this.#lines - 1]?.split(" ") ?? [];
+    return figures.map(Number);
+  }
 }
 
 /** Frames to and from a guest's TAP, each behind a virtio_net_hdr of 10 bytes. */

@@ -6,16 +6,15 @@ import type { Lab } from "../../lab/lab.ts";
 import { isSlipway } from "../../lab/product.ts";
 import { finalFigures } from "../../lab/statistics.ts";
 import { test as base, expect } from "../fixture.ts";
-import { KEPT, keptOf } from "../kept.ts";
 import type { Ghost, GhostConnection } from "./ghost.ts";
 
 export { expect } from "../fixture.ts";
 
-/** Where the machine is slow: see keptOf(). */
-const keptWhenSlow = 0.4;
-/** A machine that is shared is uneven: more rounds until the ratio is as hoped. */
-const mostRounds = 12;
-const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 3 };
+/** What is hoped that a healthy transfer keeps of its rate beside an attack. */
+const HOPED = 0.8;
+/** More than all buffers of a guest hold: what is across has been relayed beside the attack. */
+const mebibytes = 96;
+const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 2, mebibytes };
 /** Of the process: the budget of a guest, 64 MiB, and what Node has of its own. */
 const mostMemoryMiB = 112;
 /** RFC 8200 §4.5, and a look of the helper. */
@@ -57,7 +56,7 @@ export class Siege {
     return guest;
   }
 
-  /** Replays frames, and expects that a healthy transfer beside them keeps its rate. */
+  /** Replays frames, and expects that a healthy transfer beside them gets across what it is to. */
   async replay(
     guest: Guest,
     frames: readonly Uint8Array[],
@@ -65,10 +64,8 @@ export class Siege {
     pace: Partial<Pace> = {},
   ): Promise<void> {
     const whole = { ...usualPace, ...pace };
-    const rounds = await this.attacker.replay(guest, frames, whole, (soFar) => {
-      return soFar.length < mostRounds && !isKept(soFar, whole.halfMs);
-    });
-    await expectKept(rounds, whole.halfMs, annotate);
+    const rounds = await this.attacker.replay(guest, frames, whole);
+    await tell(rounds, whole.halfMs, annotate);
     expectSound(guest);
   }
 
@@ -77,24 +74,20 @@ export class Siege {
     this.#fragmentsEnd = performance.now() + fragmentTimeout;
   }
 
-  /** Expects that a healthy transfer of this guest keeps its rate against that of a plain one. */
+  /** Expects that a healthy transfer of this guest gets across; its rate is told beside that of a plain one. */
   async compare(guest: Guest, annotate: Annotate): Promise<void> {
-    const plain = await this.guest();
     const harmless = [new Uint8Array(64)];
-    const pace = { rate: 1_000, halfMs: 200, rounds: 1 };
-    const rounds: Round[] = [];
-    while (rounds.length < 3 || (rounds.length < mostRounds && !isKept(rounds, pace.halfMs))) {
-      const [there] = await this.attacker.replay(guest, harmless, pace);
-      const [here] = await this.attacker.replay(plain, harmless, pace);
-      rounds.push({ ...there, noise: here.attack });
-    }
-    await expectKept(rounds, pace.halfMs, annotate);
+    const pace = { rate: 1_000, halfMs: 200, rounds: 2, mebibytes };
+    const there = await this.attacker.replay(guest, harmless, pace);
+    const here = await this.attacker.replay(await this.guest(), harmless, pace);
+    const rounds = there.map((round, turn) => ({ ...round, noise: here[turn]?.attack ?? 0 }));
+    await tell(rounds, pace.halfMs, annotate);
     expectSound(guest);
   }
 
   /**
    * Resets connections until the helper has no more descriptors than before: on a busy machine some
-   * resets are lost at the TAP.
+   * resets are lost at the TAP. What never goes, expectBaseline() finds.
    */
   async reset(
     guest: Guest,
@@ -103,7 +96,7 @@ export class Siege {
     offsets: readonly number[] = [0],
   ): Promise<void> {
     const before = this.#besieged.find((each) => each.guest === guest)?.descriptors ?? 0;
-    for (let tries = 0; tries < 10 && guest.helper.openDescriptors() > before; tries += 1) {
+    for (let tries = 0; tries < 100 && guest.helper.openDescriptors() > before; tries += 1) {
       await ghost.reset(connections, offsets);
       await delay(100);
     }
@@ -159,21 +152,8 @@ function gigabits(rounds: readonly Round[], halfMs: number, key: "noise" | "atta
   return (upperQuartile(rounds.map((round) => round[key])) * 8) / halfMs / 1e6;
 }
 
-function keptIn(rounds: readonly Round[], halfMs: number): number {
-  return keptOf(gigabits(rounds, halfMs, "noise"), keptWhenSlow);
-}
-
-function isKept(rounds: readonly Round[], halfMs: number): boolean {
-  return ratioOf(rounds) >= keptIn(rounds, halfMs);
-}
-
-async function expectKept(
-  rounds: readonly Round[],
-  halfMs: number,
-  annotate: Annotate,
-): Promise<void> {
-  await annotate(figuresOf(rounds, halfMs), figureType(ratioOf(rounds) >= KEPT));
-  expect(ratioOf(rounds)).toBeGreaterThanOrEqual(keptIn(rounds, halfMs));
+async function tell(rounds: readonly Round[], halfMs: number, annotate: Annotate): Promise<void> {
+  await annotate(figuresOf(rounds, halfMs), figureType(ratioOf(rounds) >= HOPED));
 }
 
 function figuresOf(rounds: readonly Round[], halfMs: number): string {

@@ -33,6 +33,16 @@ export class GhostConnection {
   }
 }
 
+/** For all answers, in ms. */
+const PATIENCE = 30_000;
+/** Looks, of 1 ms at least, between two SYNs of a connection. */
+const REPEAT = 1_000;
+
+interface Opening extends Pick<TcpFields, "sequence" | "options"> {
+  /** ms; where it is known that some get no answer */
+  readonly patience?: number;
+}
+
 /** Opens connections past the guest's kernel, from an address that this does not know. */
 export class Ghost {
   readonly #pipe: FramePipe;
@@ -45,28 +55,30 @@ export class Ghost {
   }
 
   /**
-   * Opens connections that then stay as they are; those without an answer within 5 s are left out.
+   * Opens connections that then stay as they are; those without an answer are left out. A SYN is sent again
+   * each second, as one may be lost on a busy machine.
    * @param sequence of each SYN
    */
   async open(
     count: number,
     to: string,
     toPort: number,
-    { sequence = 1_000, options = usualOptions }: Pick<TcpFields, "sequence" | "options"> = {},
+    { sequence = 1_000, options = usualOptions, patience = PATIENCE }: Opening = {},
   ): Promise<GhostConnection[]> {
     const all = Array.from({ length: count }, () => this.#begin(to, toPort, sequence));
-    const started = performance.now();
+    const deadline = performance.now() + patience;
     const batch = 250;
     for (let at = 0; at < count; at += batch) {
       const some = all.slice(at, at + batch);
-      this.send(
-        some.map((each) => each.segment(flag.syn, { sequence, acknowledgment: 0, options })),
-      );
-      while (
-        some.some(({ port }) => this.#opening.has(port)) &&
-        performance.now() - started < 5_000
-      )
+      for (let waited = 0; performance.now() < deadline; waited += 1) {
+        const left = some.filter(({ port }) => this.#opening.has(port));
+        if (left.length === 0) break;
+        if (waited % REPEAT === 0) {
+          const fields = { sequence, acknowledgment: 0, options };
+          this.send(left.map((each) => each.segment(flag.syn, fields)));
+        }
         await delay(1);
+      }
     }
     const opened = all.filter(({ port }) => !this.#opening.has(port));
     this.#opening.clear();

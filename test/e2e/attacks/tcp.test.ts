@@ -16,11 +16,14 @@ attack("20,000 connections opened and left", async ({ siege, annotate }) => {
   const ghost = await ghostIn(siege, guest);
   const places = [served.services, served.http, served.dns];
   const opened: GhostConnection[] = [];
-  for (const to of places) opened.push(...(await ghost.open(6_667, to, sinkPort)));
+  // More than there may be: the last get no answer.
+  const patience = 5_000;
+  for (const to of places) opened.push(...(await ghost.open(6_667, to, sinkPort, { patience })));
   await annotate(
     `${opened.length} opened, ${guest.helper.openDescriptors()} descriptors`,
     "measured",
   );
+  expect(opened.length).toBeGreaterThan(0);
   expect(guest.helper.openDescriptors()).toBeLessThan(16_384 + 100);
   await siege.compare(guest, annotate);
   await siege.reset(guest, ghost, opened);
