@@ -9,6 +9,21 @@ cd "$(dirname "$0")"
 compiler=${CC:-cc}
 warnings=(-Wall -Wextra -Werror -std=gnu17)
 
+# accepts OPTION...: whether the compiler takes options.
+accepts() {
+  "$compiler" -Werror "$@" -x c -c -o /dev/null /dev/null 2>/dev/null
+}
+
+# What a mistake in C is to meet: canaries, checked copies, guard pages that cannot be jumped over, and where
+# the processor has it (CET, BTI) no jump into the middle of a function.
+harden() {
+  hardening=(-O2 -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+  local option
+  for option in -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard; do
+    if accepts "$option"; then hardening+=("$option"); fi
+  done
+}
+
 headers() {
   local directory
   for directory in ../node_modules ../../../node_modules; do
@@ -38,7 +53,7 @@ build_addon() {
   echo "native: $target"
   mkdir -p build
   "$compiler" "${warnings[@]}" -fvisibility=hidden -fPIC -D_GNU_SOURCE -DNAPI_VERSION=8 \
-    -I"$include" -shared -Wl,-z,relro,-z,now -o "$target.new" src/*.c "$@" -lm
+    -I"$include" -shared -Wl,-z,relro,-z,now,-z,noexecstack -o "$target.new" src/*.c "$@" -lm
   mv "$target.new" "$target"
 }
 
@@ -61,7 +76,7 @@ build_launcher() {
   shift
   outdated "$target" launcher src build/syscalls.inc || return 0
   echo "native: $target"
-  "$compiler" "${warnings[@]}" -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]/#/src/}" "$@"
+  "$compiler" "${warnings[@]}" -fPIE -Wl,-z,relro,-z,now,-z,noexecstack -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]/#/src/}" "$@"
   mv "$target.new" "$target"
 }
 
@@ -79,9 +94,10 @@ sanitizers=(-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 gather_syscalls
 case ${1:-} in
   "")
-    build_addon build/tuntap2.node -O2
+    harden
+    build_addon build/tuntap2.node "${hardening[@]}"
     link_names
-    build_launcher ../bin/slipway -O2 -static
+    build_launcher ../bin/slipway "${hardening[@]}" -static-pie
     ;;
   --sanitize)
     build_addon build/tuntap2-asan.node "${sanitizers[@]}"
