@@ -2,15 +2,6 @@ import { defineConfig } from "vitest/config";
 import { FiguresReporter } from "./test/figures.ts";
 import { REPORT } from "./test/report.ts";
 
-/** Tests that compare rates measured in one run: nothing else may run beside them. */
-const MEASURING = [
-  "test/e2e/pressure.test.ts",
-  "test/e2e/fairness.test.ts",
-  "test/e2e/isolation.test.ts",
-  "test/e2e/impaired.test.ts",
-  "test/e2e/attacks/**/*.test.ts",
-];
-
 /** What all tests in the lab need. */
 const LAB = {
   // The lab ties the lives of its processes to the thread that starts them.
@@ -39,20 +30,10 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          exclude: MEASURING,
           // Each file has a lab of its own. One worker spends a minute waiting on an idle
           // connection; the other two fill the two cores of a small machine.
           maxWorkers: 3,
           sequence: { groupOrder: 1 },
-          ...LAB,
-        },
-      },
-      {
-        test: {
-          name: "measured",
-          include: MEASURING,
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
           ...LAB,
         },
       },

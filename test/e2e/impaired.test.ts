@@ -44,34 +44,6 @@ async function roundTrip(lab: Lab, client: Agent): Promise<Rates> {
   return { up: rate(turned - started), down: rate(ended - turned) };
 }
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-
-/** Share of a host process's rate that the guest is to have. */
-const within = 0.95;
-
-/**
- * The guest's rates against the host's: medians of runs in turn, five, and up to 45 while they are not
- * within the bound: that of fifteen is off by 4 % one time in three.
- */
-async function alternating(lab: Lab, guest: Agent) {
-  const runs = { guest: [] as Rates[], host: [] as Rates[] };
-  const compare = (direction: keyof Rates) => {
-    const [inside, outside] = [runs.guest, runs.host].map((list) =>
-      list.map((rates) => rates[direction]),
-    );
-    const ratio = median(inside) / median(outside);
-    return { ratio, text: `guest ${inside}, host ${outside} Mbit/s, ratio ${ratio.toFixed(2)}` };
-  };
-  for (let run = 1; ; run += 1) {
-    runs.host.push(await roundTrip(lab, lab.host.agent));
-    runs.guest.push(await roundTrip(lab, guest));
-    const result = { up: compare("up"), down: compare("down") };
-    const reached = result.up.ratio >= within && result.down.ratio >= within;
-    if (run >= 45 || (run >= 5 && reached)) return result;
-  }
-}
-
 describe("over a link with delay and loss", () => {
   test("the delay is real", async ({ far }) => {
     const text = await far.host.root.output(["ping", "-c", "5", "-i", "0.1", served.http]);
@@ -79,16 +51,14 @@ describe("over a link with delay and loss", () => {
     expect(fastest).toBeGreaterThanOrEqual(20);
   });
 
-  // Single runs differ by a third (266 to 364 Mbit/s for the host itself), hence medians.
-  test("data arrives unchanged, both ways, about as fast as for a process of the host", {
-    timeout: 300_000,
-  }, async ({ far, annotate }) => {
+  // How fast, beside a process of the host, is told; `tcp-*-far` of the bench measures it.
+  test("data arrives unchanged, both ways", async ({ far, annotate }) => {
     await using guest = await far.guest();
     const agent = await guest.agent();
-    const ratios = await alternating(far, agent);
-    for (const [direction, { text, ratio }] of Object.entries(ratios)) {
-      await annotate(`${direction}: ${text}`, "measured");
-      expect(ratio).toBeGreaterThanOrEqual(within);
+    for (let turn = 0; turn < 3; turn += 1) {
+      const host = await roundTrip(far, far.host.agent);
+      const { up, down } = await roundTrip(far, agent);
+      await annotate(`up ${up} of ${host.up} Mbit/s, down ${down} of ${host.down}`, "measured");
     }
   });
 });

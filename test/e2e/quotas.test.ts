@@ -63,10 +63,7 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
     const speaker = await user.member("crowd", "speaker");
     const hearer = await user.member("crowd", "hearer");
     const torrent = await attacker.flooder(flooder.namespace, await floodOf(user, flooder));
-    let isFlooding = true;
-    const flood = (async () => {
-      while (isFlooding) expect(await torrent.run("eth0", 500)).toBeGreaterThan(0);
-    })();
+    await torrent.start("eth0");
     // What may be sent at once has been.
     await expect.poll(() => floodedOut(user)).toBeGreaterThan(0);
     const expected = Array.from({ length: ANNOUNCED }, (_, index) => `${index + 1}`);
@@ -75,8 +72,7 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
       await speaker.namespace.shell("ip neigh flush dev eth0");
       await speaker.namespace.output(["ping", "-c1", "-W5", hearer.addresses.v4]);
     }
-    isFlooding = false;
-    await flood;
+    expect(await torrent.stop()).toBeGreaterThan(0);
     await torrent.close();
     const dropped = (await user.members()).map(({ name, networks }) => [
       name,
