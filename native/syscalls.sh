@@ -4,7 +4,8 @@
 #     #syscalls PROFILE: ITEM...
 #
 # that stand in comments beside the code that needs the calls. PROFILE is node (the process), run or
-# daemon (what `slipway run` or the daemon needs on top), keeper or agent. ITEM is a call, or a call with conditions on its
+# daemon (what `slipway run` or the daemon needs on top), keeper or agent; or never: calls that no PROFILE may
+# name, which end the process. ITEM is a call, or a call with conditions on its
 # arguments, all of which must hold: ioctl(1=FIONBIO), socket(0=AF_INET;1&SOCK_TYPE=SOCK_STREAM);
 # @pid is the process's own. Calls without conditions come first.
 set -euo pipefail
@@ -20,6 +21,12 @@ grep -ho '#syscalls [a-z]*:.*' "$@" | sed 's|\*/.*||' | awk '
     sub(/\(.*/, "", name)
     count = 0
     conditions = ""
+    if (never[name] && profile != "NEVER" || allowed[name] && profile == "NEVER") {
+      print "syscalls.sh: both allowed and never made: " name >"/dev/stderr"
+      exit 1
+    }
+    if (profile == "NEVER") never[name] = 1
+    else allowed[name] = 1
     if (item != name) {
       if (item !~ /^[a-z0-9_]+\(([0-5](&[A-Za-z0-9_|]+)?=[A-Za-z0-9_@|]+;?)+\)$/) {
         print "syscalls.sh: not understood: " item >"/dev/stderr"

@@ -118,6 +118,7 @@ static long fault_by_instruction(void) {
 }
 
 /* NAME, CALL: each in a function, as it is called in a signal handler on each thread. */
+/* Those that are refused: the process goes on. */
 #define ATTEMPTS                                                                                   \
   ATTEMPT(open_file, try_open("/etc/passwd", O_RDONLY))                                            \
   ATTEMPT(open_root, try_open("/", O_RDONLY | O_DIRECTORY))                                        \
@@ -126,40 +127,22 @@ static long fault_by_instruction(void) {
   ATTEMPT(open_above, syscall(SYS_openat, prepared.directory, "../..", O_RDONLY))                  \
   ATTEMPT(create, try_open("/attack", O_RDWR | O_CREAT))                                           \
   ATTEMPT(openat2, syscall(SYS_openat2, AT_FDCWD, "/", NULL, 0))                                   \
-  ATTEMPT(open_by_handle, syscall(SYS_open_by_handle_at, prepared.directory, NULL, 0))             \
   ATTEMPT(stat, syscall(SYS_faccessat, AT_FDCWD, "/etc/passwd", F_OK))                             \
   ATTEMPT(list, syscall(SYS_getdents64, prepared.directory, (char[4096]){0}, 4096))                \
   ATTEMPT(mkdir, syscall(SYS_mkdirat, AT_FDCWD, "/attack", 0700))                                  \
   ATTEMPT(unlink, syscall(SYS_unlinkat, prepared.directory, "attack.node", 0))                     \
   ATTEMPT(rename, syscall(SYS_renameat2, AT_FDCWD, "/a", AT_FDCWD, "/b", 0))                       \
   ATTEMPT(fchdir, syscall(SYS_fchdir, prepared.directory))                                         \
-  ATTEMPT(execve, execve("/bin/true", (char *[]){"true", NULL}, NULL))                             \
-  ATTEMPT(execveat, syscall(SYS_execveat, prepared.directory, "attack.node", NULL, NULL, 0))       \
   ATTEMPT(fork, ended_in_child(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))                           \
   ATTEMPT(clone3, try_clone3())                                                                    \
-  ATTEMPT(ptrace_attach, ptrace(PTRACE_SEIZE, prepared.victim, 0, 0))                              \
-  ATTEMPT(ptrace_me, ptrace(PTRACE_TRACEME, 0, 0, 0))                                              \
-  ATTEMPT(read_memory, try_process_vm(false))                                                      \
-  ATTEMPT(write_memory, try_process_vm(true))                                                      \
   ATTEMPT(kill, syscall(SYS_kill, prepared.victim, 0))                                             \
   ATTEMPT(kill_all, syscall(SYS_kill, -1, 0))                                                      \
   ATTEMPT(tgkill, syscall(SYS_tgkill, prepared.victim, prepared.victim, 0))                        \
   ATTEMPT(tkill, syscall(SYS_tkill, prepared.victim, 0))                                           \
   ATTEMPT(sigqueue, syscall(SYS_rt_sigqueueinfo, prepared.victim, 0, NULL))                        \
   ATTEMPT(pidfd_open, syscall(SYS_pidfd_open, prepared.victim, 0))                                 \
-  ATTEMPT(pidfd_getfd, syscall(SYS_pidfd_getfd, prepared.netns, 0, 0))                             \
   ATTEMPT(setpriority, syscall(SYS_setpriority, 0, prepared.victim, 0))                            \
   ATTEMPT(setpgid, syscall(SYS_setpgid, 0, 0))                                                     \
-  ATTEMPT(setns_net, setns(prepared.netns, CLONE_NEWNET))                                          \
-  ATTEMPT(setns_mounts, setns(prepared.mntns, CLONE_NEWNS))                                        \
-  ATTEMPT(unshare_user, unshare(CLONE_NEWUSER))                                                    \
-  ATTEMPT(unshare_files, unshare(CLONE_FILES))                                                     \
-  ATTEMPT(mount, syscall(SYS_mount, "proc", "/", "proc", 0, NULL))                                 \
-  ATTEMPT(fsopen, syscall(SYS_fsopen, "proc", 0))                                                  \
-  ATTEMPT(open_tree, syscall(SYS_open_tree, prepared.directory, "", AT_EMPTY_PATH))                \
-  ATTEMPT(umount, syscall(SYS_umount2, "/", 2))                                                    \
-  ATTEMPT(pivot_root, syscall(SYS_pivot_root, ".", "."))                                           \
-  ATTEMPT(chroot, syscall(SYS_chroot, "/"))                                                        \
   ATTEMPT(socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))                                            \
   ATTEMPT(socketpair, socketpair(AF_UNIX, SOCK_DGRAM, 0, (int[2]){0, 0}))                          \
   ATTEMPT(socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))                                         \
@@ -173,44 +156,65 @@ static long fault_by_instruction(void) {
   ATTEMPT(socket_filter, try_socket_filter())                                                      \
   ATTEMPT(tap_option, try_tap_option())                                                            \
   ATTEMPT(terminal_input, ioctl(STDERR_FILENO, TIOCSTI, "x"))                                      \
-  ATTEMPT(bpf, syscall(SYS_bpf, 5, NULL, 0))                                                       \
-  ATTEMPT(keyctl, syscall(SYS_keyctl, 0, -3, 0, 0, 0))                                             \
-  ATTEMPT(add_key, syscall(SYS_add_key, "user", "attack", "x", 1, -3))                             \
   ATTEMPT(io_uring_setup, syscall(SYS_io_uring_setup, 1, (char[128]){0}))                          \
   ATTEMPT(io_uring_enter, syscall(SYS_io_uring_enter, 0, 0, 0, 0, NULL, 0))                        \
-  ATTEMPT(perf_event_open, syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0))                       \
-  ATTEMPT(userfaultfd, syscall(SYS_userfaultfd, 0))                                                \
   ATTEMPT(memfd_create, memfd_create("attack", 0))                                                 \
   ATTEMPT(memfd_secret, syscall(SYS_memfd_secret, 0))                                              \
   ATTEMPT(map_file, (long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, prepared.tun, 0))   \
   ATTEMPT(inotify, syscall(SYS_inotify_init1, 0))                                                  \
-  ATTEMPT(fanotify, syscall(SYS_fanotify_init, 0, 0))                                              \
   ATTEMPT(shmget, syscall(SYS_shmget, 1, 4096, 01700))                                             \
   ATTEMPT(mq_open, syscall(SYS_mq_open, "attack", O_RDWR | O_CREAT, 0600, NULL))                   \
   ATTEMPT(capset, try_capset())                                                                    \
   ATTEMPT(ambient, prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0))               \
-  ATTEMPT(setuid, syscall(SYS_setuid, 0))                                                          \
-  ATTEMPT(setgroups, syscall(SYS_setgroups, 0, NULL))                                              \
   ATTEMPT(dumpable, prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))                                            \
   ATTEMPT(set_ptracer, prctl(0x59616d61, -1L, 0, 0, 0))                                            \
   ATTEMPT(seccomp, syscall(SYS_seccomp, 1, 0, NULL))                                               \
-  ATTEMPT(personality, syscall(SYS_personality, 0))                                                \
   ATTEMPT(setrlimit, syscall(SYS_prlimit64, 0, 7, NULL, NULL))                                     \
+  ATTEMPT(control_allowed, syscall(SYS_gettid))                                                    \
+  ATTEMPT(control_privileged, fault_by_privilege())                                                \
+  ATTEMPT(control_illegal, fault_by_instruction())
+
+/* Those that end the process; one of them is tried, on the main thread. */
+#define LETHAL_ATTEMPTS                                                                            \
+  ATTEMPT(open_by_handle, syscall(SYS_open_by_handle_at, prepared.directory, NULL, 0))             \
+  ATTEMPT(execve, execve("/bin/true", (char *[]){"true", NULL}, NULL))                             \
+  ATTEMPT(execveat, syscall(SYS_execveat, prepared.directory, "attack.node", NULL, NULL, 0))       \
+  ATTEMPT(ptrace_attach, ptrace(PTRACE_SEIZE, prepared.victim, 0, 0))                              \
+  ATTEMPT(ptrace_me, ptrace(PTRACE_TRACEME, 0, 0, 0))                                              \
+  ATTEMPT(read_memory, try_process_vm(false))                                                      \
+  ATTEMPT(write_memory, try_process_vm(true))                                                      \
+  ATTEMPT(pidfd_getfd, syscall(SYS_pidfd_getfd, prepared.netns, 0, 0))                             \
+  ATTEMPT(setns_net, setns(prepared.netns, CLONE_NEWNET))                                          \
+  ATTEMPT(setns_mounts, setns(prepared.mntns, CLONE_NEWNS))                                        \
+  ATTEMPT(unshare_user, unshare(CLONE_NEWUSER))                                                    \
+  ATTEMPT(unshare_files, unshare(CLONE_FILES))                                                     \
+  ATTEMPT(mount, syscall(SYS_mount, "proc", "/", "proc", 0, NULL))                                 \
+  ATTEMPT(fsopen, syscall(SYS_fsopen, "proc", 0))                                                  \
+  ATTEMPT(open_tree, syscall(SYS_open_tree, prepared.directory, "", AT_EMPTY_PATH))                \
+  ATTEMPT(umount, syscall(SYS_umount2, "/", 2))                                                    \
+  ATTEMPT(pivot_root, syscall(SYS_pivot_root, ".", "."))                                           \
+  ATTEMPT(chroot, syscall(SYS_chroot, "/"))                                                        \
+  ATTEMPT(bpf, syscall(SYS_bpf, 5, NULL, 0))                                                       \
+  ATTEMPT(keyctl, syscall(SYS_keyctl, 0, -3, 0, 0, 0))                                             \
+  ATTEMPT(add_key, syscall(SYS_add_key, "user", "attack", "x", 1, -3))                             \
+  ATTEMPT(perf_event_open, syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0))                       \
+  ATTEMPT(userfaultfd, syscall(SYS_userfaultfd, 0))                                                \
+  ATTEMPT(fanotify, syscall(SYS_fanotify_init, 0, 0))                                              \
+  ATTEMPT(setuid, syscall(SYS_setuid, 0))                                                          \
+  ATTEMPT(setgroups, syscall(SYS_setgroups, 0, NULL))                                              \
+  ATTEMPT(personality, syscall(SYS_personality, 0))                                                \
   ATTEMPT(clock_settime, syscall(SYS_clock_settime, 0, NULL))                                      \
   ATTEMPT(sethostname, syscall(SYS_sethostname, "attack", 6))                                      \
   ATTEMPT(reboot, syscall(SYS_reboot, 0, 0, 0, NULL))                                              \
   ATTEMPT(init_module, syscall(SYS_init_module, NULL, 0, ""))                                      \
   ATTEMPT(kexec, syscall(SYS_kexec_load, 0, 0, NULL, 0))                                           \
   ATTEMPT(kcmp, syscall(SYS_kcmp, getpid(), prepared.victim, KCMP_FILE, 0, 0))                     \
-  ATTEMPT(control_allowed, syscall(SYS_gettid))                                                    \
-  ATTEMPT(control_privileged, fault_by_privilege())                                                \
-  ATTEMPT(control_illegal, fault_by_instruction())                                                 \
-  ATTEMPTS_OF_X86
+  LETHAL_OF_X86
 
 #ifdef __x86_64__
-#define ATTEMPTS_OF_X86 ATTEMPT(x32, try_x32()) ATTEMPT(int80, try_int80())
+#define LETHAL_OF_X86 ATTEMPT(x32, try_x32()) ATTEMPT(int80, try_int80())
 #else
-#define ATTEMPTS_OF_X86
+#define LETHAL_OF_X86
 #endif
 
 #define ATTEMPT(name, call)                                                                        \
@@ -218,17 +222,21 @@ static long fault_by_instruction(void) {
     return call;                                                                                   \
   }
 ATTEMPTS
+LETHAL_ATTEMPTS
 #undef ATTEMPT
 
-static const struct {
+struct attempt {
   const char *name;
   long (*call)(void);
-} attempts[] = {
-#define ATTEMPT(name, call) {#name, attempt_##name},
-    ATTEMPTS
-#undef ATTEMPT
 };
-enum { COUNT = sizeof(attempts) / sizeof(attempts[0]) };
+#define ATTEMPT(name, call) {#name, attempt_##name},
+static const struct attempt attempts[] = {ATTEMPTS};
+static const struct attempt lethal_attempts[] = {LETHAL_ATTEMPTS};
+#undef ATTEMPT
+enum {
+  COUNT = sizeof(attempts) / sizeof(attempts[0]),
+  LETHAL_COUNT = sizeof(lethal_attempts) / sizeof(lethal_attempts[0]),
+};
 
 /* errno, or one of those above. */
 static int results[THREADS_MAX][COUNT];
@@ -359,6 +367,32 @@ static napi_value run(napi_env env, napi_callback_info info) {
   return all;
 }
 
+/* Their names. */
+static napi_value lethal(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value names;
+  napi_create_array(env, &names);
+  for (uint32_t i = 0; i < LETHAL_COUNT; i++) {
+    napi_value name;
+    napi_create_string_utf8(env, lethal_attempts[i].name, NAPI_AUTO_LENGTH, &name);
+    napi_set_element(env, names, i, name);
+  }
+  return names;
+}
+
+/* Tries the one of that number. Returns errno, or LET_THROUGH, if it comes back. */
+static napi_value try_lethal(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  uint32_t number = 0;
+  napi_value argument = NULL;
+  napi_value result = NULL;
+  napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
+  napi_get_value_uint32(env, argument, &number);
+  int outcome = number < LETHAL_COUNT && lethal_attempts[number].call() == -1 ? errno : LET_THROUGH;
+  napi_create_int32(env, outcome, &result);
+  return result;
+}
+
 static void define(napi_env env, napi_value exports, const char *name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, NULL, &function);
@@ -368,5 +402,7 @@ static void define(napi_env env, napi_value exports, const char *name, napi_call
 NAPI_MODULE_INIT() {
   define(env, exports, "prepare", prepare);
   define(env, exports, "run", run);
+  define(env, exports, "lethal", lethal);
+  define(env, exports, "tryLethal", try_lethal);
   return exports;
 }

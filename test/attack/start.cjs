@@ -14,6 +14,11 @@ process.on("SIGUSR2", () => {
   writeSync(2, `attacks: ${JSON.stringify(attack.run())}\n`);
 });
 
+// On SIGXFSZ the main thread tries what ends the process, if the filter is what it should be.
+process.on("SIGXFSZ", () => {
+  writeSync(2, `survived: ${attack.tryLethal(Number(process.env.ATTACK_LETHAL))}\n`);
+});
+
 // On SIGWINCH the stack's memory is overwritten, so that its next frame traps.
 const { registerMemory } = native;
 let largest = new ArrayBuffer(0);

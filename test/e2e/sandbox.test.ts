@@ -292,8 +292,8 @@ describe.runIf(isSlipway)("where there are no user namespaces", () => {
 });
 
 /** A copy of the product with the attacks in it (test/attack/README.md), as the lab's user sees it. */
-function installAttack(lab: Lab): string {
-  const copy = join(lab.directory, "attack");
+function installAttack(lab: Lab, name: string): string {
+  const copy = join(lab.directory, name);
   const outside = lab.host.stage.outside(copy);
   mkdirSync(join(outside, "bin"), { recursive: true });
   cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
@@ -307,15 +307,29 @@ function installAttack(lab: Lab): string {
     `-I${join(root, "node_modules/node-api-headers/include")}`,
     ...["-o", join(outside, "dist/build/attack.node"), join(root, "test/attack/attack.c")],
   ]);
-  return join(copy, "bin/slirp4netns");
+  return copy;
 }
 
-/** A guest whose helper is a copy of the product with the attacks in it. */
-function attackedGuest(lab: Lab, victim: Process): Promise<Guest> {
-  const helper = installAttack(lab);
-  const variables = [`SLIPWAY_NODE=${lab.host.stage.inside(node)}`, `ATTACK_VICTIM=${victim.pid}`];
-  return lab.guest({ helper: ["env", ...variables, helper] });
+/** A guest whose helper is a copy of the product with the attacks in it, made by installAttack. */
+function attackedGuest(lab: Lab, copy: string, victim: Process, lethal = 0): Promise<Guest> {
+  const variables = {
+    SLIPWAY_NODE: lab.host.stage.inside(node),
+    ATTACK_VICTIM: `${victim.pid}`,
+    ATTACK_LETHAL: `${lethal}`,
+  };
+  const words = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+  return lab.guest({ helper: ["env", ...words, join(copy, "bin/slirp4netns")] });
 }
+
+/** Names of the attempts that end a process, by the number that attack.c knows them by. */
+function lethalAttempts(lab: Lab, copy: string): string[] {
+  const module = { exports: { lethal: (): string[] => [] } };
+  process.dlopen(module, join(lab.host.stage.outside(copy), "dist/build/attack.node"));
+  return module.exports.lethal();
+}
+
+/** Guests that are under attack at the same time. */
+const AT_ONCE = 4;
 
 /** What attack.c tells of an attempt. */
 function outcomeOf(result: number): string {
@@ -343,7 +357,7 @@ const controls: Readonly<Record<string, string>> = {
 describe.runIf(isSlipway)("from inside", () => {
   test("every thread fails at everything, and the relay goes on", async ({ lab, annotate }) => {
     const victim = lab.host.user.spawn(["sleep", "infinity"]);
-    await using guest = await attackedGuest(lab, victim);
+    await using guest = await attackedGuest(lab, installAttack(lab, "attack"), victim);
     const { pid } = guest.helper;
     const threads = readdirSync(`/proc/${pid}/task`).map(Number);
     const pages = Promise.all([1, 2, 3].map(() => guest.run(fetchPage)));
@@ -373,6 +387,37 @@ describe.runIf(isSlipway)("from inside", () => {
     guest.helper.kill("SIGWINCH");
     await expect.poll(async () => (await guest.run(fetchPage)).code).toBe(0);
     expect(guest.helper.stderr).toMatch(/the stack failed .*: made anew, connections are reset/);
+    victim.kill("SIGKILL");
+  });
+
+  test("what nobody but an attacker does ends the process, before it is done", async ({
+    lab,
+    annotate,
+  }) => {
+    const victim = lab.host.user.spawn(["sleep", "infinity"]);
+    const copy = installAttack(lab, "lethal");
+    const names = lethalAttempts(lab, copy);
+    const endings: Record<string, string | null> = {};
+    const attack = async (name: string, number: number): Promise<void> => {
+      const { helper, namespace } = await attackedGuest(lab, copy, victim, number);
+      helper.kill("SIGXFSZ");
+      const { signal, stderr } = await helper.ended(30_000);
+      endings[name] = `${signal}${stderr}`;
+      await namespace.release();
+    };
+    const waiting = names.entries();
+    const attackAll = async (): Promise<void> => {
+      for (const [number, name] of waiting) await attack(name, number);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, attackAll));
+    await annotate(`${names.length} attacks`);
+    // Where the kernel or the processor has no such entry at all, the attempt faults: int 0x80.
+    const others = Object.entries(endings).filter(
+      ([name, ending]) => ending !== "SIGSYS" && !(name === "int80" && ending === "SIGSEGV"),
+    );
+    expect(others).toEqual([]);
+    expect(Object.keys(endings)).toHaveLength(names.length);
+    expect(victim.running).toBe(true);
     victim.kill("SIGKILL");
   });
 });
