@@ -4,6 +4,7 @@ import { HeavyShare } from "./base/heavy-share.js";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
 import { PollingTrial } from "./base/polling-trial.js";
+import { programName } from "./base/program.js";
 import type { CaptureFile } from "./flow/capture.js";
 import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
@@ -35,9 +36,7 @@ const RECLAIM_QUIET = 1_000;
 
 /** Seconds of processor time after which a wake-up does not end any more: the longest takes ms. */
 const WAKE_LIMIT = 5;
-const LAST_WORDS = Buffer.from(
-  `slipway: nothing has been relayed for ${WAKE_LIMIT} s of processor time, a fault of ours: ended\n`,
-);
+const LAST_WORDS = `nothing has been relayed for ${WAKE_LIMIT} s of processor time, a fault of ours: ended`;
 
 /** For so long after another guest has wanted something guests share the loop, in ms. */
 const SHARED = 100;
@@ -129,7 +128,7 @@ export class Loop {
     this.reclaimWhenQuiet();
     native.loopStart((count, now) => this.#onWake(count, now), this.#events);
     // Where the user has no timer left there is no limit, and all else is as always.
-    native.loopLimit(WAKE_LIMIT, LAST_WORDS);
+    native.loopLimit(WAKE_LIMIT, Buffer.from(`${programName()}: ${LAST_WORDS}\n`));
   }
 
   /** Ends all guests; nothing of the loop keeps the process alive afterwards. */

@@ -95,8 +95,8 @@ static const char *as_user(void) {
   if (is_restricted_by_apparmor()) return "apparmor";
   if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return "userns";
   if (map_ids(uid, gid) < 0) {
-    fprintf(stderr, "slipway: can't map ids in a user namespace: %s; see slipway doctor\n",
-            strerror(errno));
+    fprintf(stderr, "%s: can't map ids in a user namespace: %s; see slipway doctor\n",
+            program_invocation_short_name, strerror(errno));
     exit(1);
   }
   return pass_on(capability(CAP_SYS_ADMIN));

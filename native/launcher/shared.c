@@ -625,7 +625,9 @@ static bool hear_daemon(void) {
   message[length] = '\0';
   if (head.kind == SHARED_KEEP) keep((size_t)length);
   if (head.kind != SHARED_END) return true;
-  if (length > (ssize_t)sizeof(head)) fprintf(stderr, "slipway: %s\n", message + sizeof(head));
+  if (length > (ssize_t)sizeof(head)) {
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, message + sizeof(head));
+  }
   end(head.number);
 }
 

@@ -59,7 +59,7 @@ enum { FLAG_COUNT = sizeof(node_flags) / sizeof(node_flags[0]) };
 __attribute__((format(printf, 1, 2))) static _Noreturn void fail(const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  fputs("slipway: ", stderr);
+  fprintf(stderr, "%s: ", program_invocation_short_name);
   vfprintf(stderr, format, arguments);
   fputc('\n', stderr);
   va_end(arguments);

@@ -205,19 +205,8 @@ export class Prefix {
    * of range, or host bits are set.
    */
   static parse(text: string): Prefix {
-    const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
-    const address = Address.parse(addressText);
-    if (address === null) {
-      throw new RangeError(`"${text}" is not a network; write one like 10.0.2.0/24`);
-    }
-    const length = Number(lengthText);
-    if (length > address.bits) {
-      throw new RangeError(`"${text}": the prefix length must be 0..${address.bits}`);
-    }
-    const prefix = Prefix.of(address, length);
-    if (!prefix.address.equals(address)) {
-      throw new RangeError(`"${text}" has host bits set; the network is ${prefix}`);
-    }
+    const { address, prefix } = parseCidr(text);
+    requireNetworkAddress(address, prefix);
     return prefix;
   }
 
@@ -243,6 +232,32 @@ export class Prefix {
   toString(): string {
     return `${this.address}/${this.length}`;
   }
+}
+
+/**
+ * The address and the network of `ADDRESS/LENGTH`.
+ * @throws RangeError with a sentence for the user when the text is malformed, or the length out of range
+ */
+export function parseCidr(text: string): { readonly address: Address; readonly prefix: Prefix } {
+  const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
+  const address = Address.parse(addressText);
+  if (address === null) {
+    throw new RangeError(`"${text}": invalid CIDR; write one like 10.0.2.0/24`);
+  }
+  const length = Number(lengthText);
+  if (length > address.bits) {
+    throw new RangeError(`"${text}": the prefix length needs to be 0-${address.bits}`);
+  }
+  return { address, prefix: Prefix.of(address, length) };
+}
+
+/** @throws RangeError with a sentence for the user when the address has bits of a host's */
+export function requireNetworkAddress(address: Address, prefix: Prefix): void {
+  if (prefix.address.equals(address)) return;
+  const given = `${address}/${prefix.length}`;
+  throw new RangeError(
+    `"${given}": a CIDR needs to be a network address like ${prefix}, not like ${given}`,
+  );
 }
 
 const UNSPECIFIED = Address.ofWords(0, 0, 0, 0);

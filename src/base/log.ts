@@ -3,6 +3,7 @@ import { writeSync } from "node:fs";
 // 1.3 ms where the other takes 7–11 (bundled, Node 26), and exec → ready is to stay under 40.
 import pino from "pino/browser.js";
 import { monotonicMs } from "./clock.js";
+import { programName } from "./program.js";
 
 const STDERR = 2;
 
@@ -25,7 +26,7 @@ export interface LogSettings {
   /** Whether lines go to a file, and not to stderr. */
   readonly isFile: boolean;
   readonly level: LogLevel;
-  /** `plain`: `slipway: LEVEL: message`; `text`: that with the time; `json`: an object a line. */
+  /** `plain`: `PROGRAM: LEVEL: message`; `text`: that with the time; `json`: an object a line. */
   readonly format: "plain" | "text" | "json";
   /** Lines in one second; more are counted and left out. */
   readonly linesPerSecond: number;
@@ -63,7 +64,7 @@ let settings: LogSettings = {
   linesPerSecond: DEFAULT_LINES_PER_SECOND,
 };
 
-/** The process's log; by default lines `slipway: LEVEL: message` on stderr, from warnings on. */
+/** The process's log; by default lines `PROGRAM: LEVEL: message` on stderr, from warnings on. */
 export const log = pino({ level: pinoLevel(settings.level), browser: { write: onRecord } });
 
 /** Where lines go from whatever is told: the process's log, or a part of it with a level of its own. */
@@ -89,7 +90,7 @@ export function logEnd(message: string): void {
   const { isFile, format } = settings;
   if (isFile || format === "json") writeRecord(recordOf(FATAL, message));
   if (!isFile && format === "json") return;
-  tellStderr(`slipway: ${message}\n`);
+  tellStderr(`${programName()}: ${message}\n`);
 }
 
 /** Writes whole lines to stderr that are no log; where nobody reads them they are left out. */
@@ -169,9 +170,9 @@ function formatRecord(record: LogRecord): string {
   const name = LEVEL_NAMES[level] ?? `${level}`;
   switch (settings.format) {
     case "plain":
-      return `slipway: ${name}: ${msg}\n`;
+      return `${programName()}: ${name}: ${msg}\n`;
     case "text":
-      return `${new Date(time).toISOString()} slipway[${process.pid}]: ${name}: ${msg}\n`;
+      return `${new Date(time).toISOString()} ${programName()}[${process.pid}]: ${name}: ${msg}\n`;
     case "json": {
       const whole = { time: new Date(time).toISOString(), level: name, pid: process.pid, msg };
       return `${JSON.stringify({ ...whole, ...rest })}\n`;

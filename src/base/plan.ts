@@ -121,8 +121,8 @@ const HOST_BITS = 7;
 export function planFor(prefix: Prefix): AddressPlan {
   const { address, length } = prefix;
   const longest = address.bits - HOST_BITS;
-  if (length > longest) {
-    throw new RangeError(`${prefix} is too small; the prefix length must be ${longest} or less`);
+  if (length < 1 || length > longest) {
+    throw new RangeError(`"${prefix}": the prefix length needs to be 1-${longest}`);
   }
   if (!isUnicast(address) || !isUnicast(prefix.last)) {
     const example = DEFAULT_PREFIX[address.family];

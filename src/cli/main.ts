@@ -1,6 +1,7 @@
 import { writeFileSync, writeSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
+import { setProgramName } from "../base/program.js";
 import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
 import { WORKER_NAME } from "./worker-name.js";
@@ -33,8 +34,9 @@ async function execute(invocation: Invocation): Promise<void> {
   }
 }
 
-/** Puts the program's name where ps, pgrep and killall look; Node writes one of its own there. */
+/** Puts the program's name before its messages, and where ps, pgrep and killall look: Node has one of its own there. */
 function takeName(name: string): void {
+  setProgramName(name);
   try {
     writeFileSync("/proc/self/comm", name);
   } catch {

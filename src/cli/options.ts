@@ -1,6 +1,6 @@
 import { Option } from "commander";
 import * as v from "valibot";
-import { Address, type Family, Prefix } from "../base/address.js";
+import { Address, type Family, parseCidr, requireNetworkAddress } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
@@ -486,12 +486,14 @@ function addressPlan(name: string, family: Family) {
 }
 
 function planOf(text: string, family: Family): AddressPlan {
-  const prefix = Prefix.parse(text);
-  if (prefix.address.family !== family) {
+  const { address, prefix } = parseCidr(text);
+  if (address.family !== family) {
     const example = DEFAULT_PREFIX[family];
-    throw new RangeError(`"${text}" is not an IPv${family} network; write one like ${example}`);
+    throw new RangeError(`"${text}": invalid CIDR; write an IPv${family} network like ${example}`);
   }
-  return planFor(prefix);
+  const plan = planFor(prefix);
+  requireNetworkAddress(address, prefix);
+  return plan;
 }
 
 /** An Ethernet address that an interface can have: no group's, and not all zeros. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import { programName } from "../base/program.js";
 import type { Session, SessionEnd } from "../client/session.js";
 import { Session as Sessions } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
@@ -93,7 +94,7 @@ class Membership {
       openPort(namespace, { ...port, ifname: port.ifname ?? `eth${index}` }),
     );
     const lines = await this.#attach();
-    for (const line of lines) process.stderr.write(`slipway: ${line}`);
+    for (const line of lines) process.stderr.write(`${programName()}: ${line}`);
   }
 
   get given(): GivenMember {

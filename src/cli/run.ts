@@ -6,6 +6,7 @@ import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
+import { programName } from "../base/program.js";
 import { Loop } from "../loop.js";
 import type { PortSpec } from "../protocol/messages.js";
 import { ResolvConf } from "../service/resolvconf.js";
@@ -105,7 +106,9 @@ async function runAlone(options: RunConfig): Promise<void> {
     log.warn(line);
   };
   const guest = loop.addGuest(handle, config, onGone, capture);
-  startPublishing(guest, namespace, publish, (line) => process.stderr.write(`slipway: ${line}`));
+  startPublishing(guest, namespace, publish, (line) =>
+    process.stderr.write(`${programName()}: ${line}`),
+  );
   accompany(child, (status) => {
     drain(loop, () => {
       log.info("%s is down: %s has ended with status %d", tap, command[0], status);

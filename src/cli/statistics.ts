@@ -1,4 +1,5 @@
 import { tellStderr } from "../base/log.js";
+import { programName } from "../base/program.js";
 import type { Guest, GuestStatistics } from "../guest.js";
 
 /** How each figure is called; sizes are in bytes. */
@@ -27,6 +28,6 @@ export function printStatistics(guest: Guest): void {
   const keys = Object.keys(NAMES) as (keyof GuestStatistics)[];
   const figures = keys.map((key) => `${NAMES[key]} ${statistics[key]}`);
   const drops = guest.drops.entries().map(([reason, count]) => `dropped ${reason} ${count}`);
-  const lines = [...figures, ...drops].map((line) => `slipway: ${line}\n`);
+  const lines = [...figures, ...drops].map((line) => `${programName()}: ${line}\n`);
   tellStderr(lines.join(""));
 }

@@ -20,13 +20,12 @@ import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
 import type { LimitReports } from "./limit-reports.js";
 import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
-import { outboundSource } from "./outbound.js";
 import { PingProtocol } from "./ping.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { SendQueue } from "./send-queue.js";
 import type { AskedPort, Session } from "./sessions.js";
-import { appearanceOf, gatewayOf, translateDestination } from "./translate.js";
+import { appearanceOf, gatewayOf, isOurDns, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
 
 /**
@@ -248,8 +247,11 @@ export class DatagramRelay {
   }
 
   #refuse(frame: Frame, reason: DropReason): void {
-    const { errors } = this.#context;
-    const { family } = frame;
+    const { errors, config } = this.#context;
+    const { family, destination, destinationPort } = frame;
+    // Silence where there would be DNS, as for TCP.
+    const isUdp = frame.protocol === IpProtocol.Udp;
+    if (isUdp && isOurDns(config, destination, destinationPort)) return;
     if (reason === DropReason.PolicyHostLoopback) {
       errors.about(frame, IcmpError.PortUnreachable[family]);
     }
@@ -395,7 +397,7 @@ export class DatagramRelay {
   /** At the process's limit of descriptors, too, the oldest idle mapping goes first. */
   #openSocket(frame: Frame, protocol: DatagramProtocol, route: Route): number {
     const { config } = this.#context;
-    const source = outboundSource(config.outbound, route.to);
+    const source = config.outbound[route.to.family];
     const guestPort = protocol.guestPort(frame);
     const fd = protocol.open(route.to.family, guestPort, source);
     if (!isOutOfDescriptors(-fd)) return fd;

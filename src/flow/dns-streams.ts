@@ -17,7 +17,7 @@ import {
 } from "../wire/dns.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
-import { openOutbound } from "./outbound.js";
+import { openOutbound, resolverSource } from "./outbound.js";
 
 /** How long a server may take to accept a connection before the next is asked, in ms. */
 const CONNECT_TIMEOUT = 5_000;
@@ -286,7 +286,8 @@ export class DnsStreams {
   }
 
   #connect(stream: DnsStream, server: Address, now: number): void {
-    const fd = openOutbound(this.#context.config.outbound, server, Socket.Stream);
+    const source = resolverSource(this.#context.config.outbound, server);
+    const fd = openOutbound(server.family, source, Socket.Stream);
     if (fd < 0) return;
     const connected = connectSocket(fd, server, DNS_PORT);
     if (connected < 0 && connected !== -Errno.EINPROGRESS) {

@@ -20,7 +20,7 @@ import {
 import type { Admission } from "./admission.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
-import { openOutbound } from "./outbound.js";
+import { openOutbound, resolverSource } from "./outbound.js";
 
 /** How long one server is waited for before the next is asked as well, in ms. */
 const NEXT_SERVER_AFTER = 1000;
@@ -204,7 +204,8 @@ export class Resolver {
 
   #open(query: PendingQuery, server: Address): Attempt | null {
     const { config, guest } = this.#context;
-    const fd = openOutbound(config.outbound, server, Socket.Datagram);
+    const source = resolverSource(config.outbound, server);
+    const fd = openOutbound(server.family, source, Socket.Datagram);
     if (fd < 0) return null;
     const id = this.#freeIds.at(-1) ?? this.#attempts.length;
     const connected = connectSocket(fd, server, DNS_PORT);

@@ -544,17 +544,17 @@ export class TcpRelay {
 
   /** @returns the socket, connecting, or a negative errno */
   #connect(id: number, destination: Address, port: number): number {
-    const { outbound } = this.#context.config;
-    const fd = openOutbound(outbound, destination, Socket.Stream);
+    const { family } = destination;
+    const fd = openOutbound(family, this.#context.config.outbound[family], Socket.Stream);
     if (fd < 0) return fd;
     setConnectionOptions(fd);
-    if (destination.family === 6) {
+    if (family === 6) {
       // Without it the host's kernel keeps ICMPv6 errors to itself until the connect times out (m).
       native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveErrors, 1);
     }
     // ECN is each side's own; the service class is the guest's, as of its SYN.
     const serviceClass = this.#context.stack.heldTrafficClass(id) & DSCP;
-    if (serviceClass !== 0) setTrafficClass(fd, destination.family, serviceClass);
+    if (serviceClass !== 0) setTrafficClass(fd, family, serviceClass);
     const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
     const connected = connectSocket(fd, destination, port);
     const failed = connected < 0 && connected !== -Errno.EINPROGRESS ? connected : 0;
@@ -609,7 +609,12 @@ export class TcpRelay {
   #refuseByPolicy(id: number, tuple: FlowTuple, reason: DropReason): void {
     switch (reason) {
       case DropReason.PolicyDenied:
-        this.#refuseWith(id, tuple, IcmpError.HostUnreachable);
+        // Silence where there would be DNS: whoever asks there waits, as with slirp4netns.
+        if (isOurDns(this.#context.config, tuple.peer, tuple.peerPort)) this.#ended.push(id);
+        else this.#refuseWith(id, tuple, IcmpError.HostUnreachable);
+        return;
+      case DropReason.PolicyHostLoopback:
+        this.#refuseWith(id, tuple, IcmpError.NetworkUnreachable);
         return;
       default:
         // As a router on which nothing listens.

@@ -37,12 +37,12 @@ describe("planFor", () => {
   });
 
   it.each([
-    ["10.0.2.0/26", "25 or less"],
-    ["fd00::/122", "121 or less"],
+    ["10.0.2.0/26", "1-25"],
+    ["fd00::/122", "1-121"],
     ["127.0.0.0/24", "not a network for hosts"],
     ["224.0.0.0/24", "not a network for hosts"],
     ["240.0.0.0/24", "not a network for hosts"],
-    ["0.0.0.0/0", "not a network for hosts"],
+    ["0.0.0.0/0", "1-25"],
     ["128.0.0.0/1", "not a network for hosts"],
     ["fe80::/64", "not a network for hosts"],
     ["ff02::/64", "not a network for hosts"],

@@ -155,7 +155,7 @@ ours("set_log_level changes what is logged from then on", async ({ lab }) => {
     const level = { execute: "set_log_level", arguments: { level: "debug" } };
     expect(await ask(lab, socket, level)).toEqual({ return: {} });
     await ask(lab, socket, { execute: "list_hostfwd" });
-    await guest.helper.printed(/^slipway: debug: API: "list_hostfwd"$/m);
+    await guest.helper.printed(/^slirp4netns: debug: API: "list_hostfwd"$/m);
   });
 });
 

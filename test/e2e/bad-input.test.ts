@@ -12,8 +12,13 @@ const usage = 2;
 const failure = 1;
 
 /** Each mistake gives one line on stderr that names the thing; nothing on stdout. */
-function expectOneLine(outcome: Outcome, status: number, named: RegExp | string): void {
-  expect(outcome.stderr).toMatch(/^slipway: [^\n]+\n$/);
+function expectOneLine(
+  outcome: Outcome,
+  status: number,
+  named: RegExp | string,
+  program = "slipway",
+): void {
+  expect(outcome.stderr).toMatch(new RegExp(`^${program}: [^\\n]+\\n$`));
   expect(outcome.stderr).toMatch(named);
   expect(outcome.stdout).toBe("");
   expect(outcome.code).toBe(status);
@@ -143,7 +148,7 @@ describe("values", () => {
   test("the same through slirp4netns's command line, with its status", async ({ lab }) => {
     for (const option of ["--mtu=67", "--cidr=10.0.2.1/24"]) {
       const outcome = await lab.host.helper(["-c", option, "1", "tap0"]).ended(10_000);
-      expectOneLine(outcome, failure, option.slice(0, 5));
+      expectOneLine(outcome, failure, option.slice(0, 5), "slirp4netns");
     }
   });
 });

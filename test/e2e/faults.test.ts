@@ -96,7 +96,7 @@ describe("a trap in WASM", () => {
       const lines = guest.helper.stderr.trim().split("\n");
       expect(lines).toHaveLength(fault);
       expect(lines.at(-1)).toMatch(
-        /^slipway: error: the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
+        /^slirp4netns: error: the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
       );
     }
     const { inside } = await connect(lab, agent);
@@ -105,7 +105,7 @@ describe("a trap in WASM", () => {
     const { code, stderr } = await guest.helper.ended(10_000);
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /\nslipway: tap0: the stack failed \(.+\): the network of .+ is gone\n$/,
+      /\nslirp4netns: tap0: the stack failed \(.+\): the network of .+ is gone\n$/,
     );
     await guest.close();
   });

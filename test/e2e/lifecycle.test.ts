@@ -281,12 +281,17 @@ ours("the last line of stderr is the reason, and of the log too", async ({ lab }
   await namespace.shell("ip tuntap add name tap0 mode tun");
   const args = ["-c", "--log-file", file, `${namespace.pid}`, "tap0"];
   const { code, stderr } = await lab.host.helper(args).ended(10_000);
-  expect([code, stderr]).toEqual([1, expect.stringMatching(/^slipway: tap0 .* is not a TAP.*\n$/)]);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^slirp4netns: tap0 .* is not a TAP.*\n$/),
+  ]);
   expect(await lab.host.user.shell(`tail -n 1 ${file}`)).toMatch(/fatal: tap0 .* is not a TAP/);
   const nowhere = await lab.host.helper(["--log-file", "/none/x", "1", "tap0"]).ended(10_000);
   expect([nowhere.code, nowhere.stderr]).toEqual([
     1,
-    expect.stringMatching(/^slipway: --log-file \/none\/x cannot be written \(ENOENT\): choose/),
+    expect.stringMatching(
+      /^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): choose/,
+    ),
   ]);
   await namespace.release();
 });

@@ -31,13 +31,10 @@ describe("a network is refused", () => {
     ],
     [
       [...create, "x", "--subnet", "10.90.2.1/24"],
-      "has host bits set; the network is 10.90.2.0/24",
+      "a CIDR needs to be a network address like 10.90.2.0/24",
     ],
     [[...create, "x", "--subnet", "224.0.0.0/8"], "is not a network for hosts"],
-    [
-      [...create, "x", "--subnet", "nonsense"],
-      '--subnet "nonsense" is not a network; write one like',
-    ],
+    [[...create, "x", "--subnet", "nonsense"], '--subnet "nonsense": invalid CIDR; write one like'],
     [
       [...create, "x", "--subnet", "10.90.2.0/24", "--gateway", "10.90.3.1"],
       "--gateway 10.90.3.1 is not an address in 10.90.2.0/24",

@@ -142,7 +142,7 @@ describe("--pcap", () => {
     }
     await guest.close();
     expect(guest.helper.stderr).toBe(
-      `slipway: warning: the capture in ${file} ends here, its file takes no more (ENOSPC); traffic goes on\n`,
+      `slirp4netns: warning: the capture in ${file} ends here, its file takes no more (ENOSPC); traffic goes on\n`,
     );
     // Whole blocks only.
     expect((await packets(lab, file, "tcp", "tcp.len")).length).toBeGreaterThan(5);

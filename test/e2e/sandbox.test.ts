@@ -241,7 +241,7 @@ describe.runIf(isSlipway)("without its keeper", () => {
       expect(await guest.namespace.output(name)).toContain(served.http);
     }
     expect(guest.helper.stderr).toMatch(
-      /^slipway: warning: \/etc\/resolv\.conf is not followed any more[^\n]*\n$/,
+      /^slirp4netns: warning: \/etc\/resolv\.conf is not followed any more[^\n]*\n$/,
     );
   });
 });

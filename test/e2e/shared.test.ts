@@ -176,7 +176,7 @@ describe("a guest of the daemon", () => {
     await guest.namespace.output(["ip", "link", "delete", "tap0"]);
     const { code, stderr } = await guest.helper.ended(10_000);
     expect(stderr).toBe(
-      "slipway: tap0: the TAP was deleted: the network of the namespace is gone\n",
+      "slirp4netns: tap0: the TAP was deleted: the network of the namespace is gone\n",
     );
     expect(code).toBe(1);
     await guest.close();
@@ -307,7 +307,7 @@ describe("a process of its own is started", () => {
     const env = { ...user.env, SLIPWAY_SHARED: "1" };
     const shared = lab.host.helper(args, { env, pipes: [3] });
     const found = await shared.ended(10_000);
-    expect(expected.stderr).toMatch(/^slipway: .+\n$/);
+    expect(expected.stderr).toMatch(/^slirp4netns: .+\n$/);
     expect(found.stderr).toBe(expected.stderr);
     expect(found.code).toBe(expected.code);
     // Nothing is left that was begun.

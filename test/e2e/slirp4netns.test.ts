@@ -1,4 +1,4 @@
-import { served } from "../lab/addresses.ts";
+import { link, served } from "../lab/addresses.ts";
 import { ready, readyText } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
@@ -202,7 +202,8 @@ describe("the host's loopback, through the gateway", () => {
     const server = await lab.host.agent.udp("127.0.0.1");
     const agent = await guest.agent();
     const { gateway: address } = guest.addresses;
-    await agent.refusal({ address, port: listener.endpoint.port });
+    const error = await agent.refusal({ address, port: listener.endpoint.port });
+    expect(error.code).toBe("ENETUNREACH");
     const socket = await agent.udp("0.0.0.0");
     await socket.send({ address, port: server.endpoint.port }, "hello");
     await expect(server.receive(1_000)).rejects.toThrow("no answer within");
@@ -215,6 +216,97 @@ describe("the host's loopback, through the gateway", () => {
     const error = await (await guest.agent()).refusal(listener.endpoint);
     expect(error.code).toBe("ECONNREFUSED");
   });
+});
+
+test("--disable-dns: a connection to network + 3 gets no answer", async ({ lab }) => {
+  await using guest = await lab.guest({ options: ["--disable-dns"] });
+  const [dns, closed] = [53, 54].map((port) => [
+    ...["curl", "-sS", "-m", "3", "--connect-timeout", "2", `telnet://10.0.2.3:${port}`],
+  ]);
+  // 28: neither an answer nor an error has come; 7: an error has.
+  expect((await guest.run(dns)).code).toBe(28);
+  // Slipway itself is there, and says that elsewhere on its network is nobody.
+  if (isSlipway) expect((await guest.run(closed)).code).toBe(7);
+  const query = ["dig", "+tries=1", "+time=1", "@10.0.2.3", "world.example"];
+  expect((await guest.run(query)).stdout).toContain("no servers could be reached");
+});
+
+describe("--outbound-addr", () => {
+  test("is who speaks to the host's loopback through the gateway", async ({ lab }) => {
+    const options = [`--outbound-addr=${link.host}`];
+    await using guest = await lab.guest({ options });
+    const agent = await guest.agent();
+    const { gateway: address } = guest.addresses;
+    const listener = await lab.host.agent.listen("127.0.0.1");
+    const { port } = listener.endpoint;
+    const [, accepted] = await Promise.all([agent.connect({ address, port }), listener.accept()]);
+    expect(accepted.client.address).toBe(link.host);
+    const server = await lab.host.agent.udp("127.0.0.1");
+    const socket = await agent.udp("0.0.0.0");
+    await socket.send({ address, port: server.endpoint.port }, "hello");
+    const { from } = await server.receive();
+    expect(from.address).toBe(link.host);
+    await server.send(from, "hello back");
+    expect((await socket.receive()).from.address).toBe(address);
+  });
+
+  // slirp4netns 1.2 with -c leaves the guest's IPv6 to router advertisements, which come later.
+  test.runIf(isSlipway)("of IPv6 is, too", async ({ lab }) => {
+    const options = [`--outbound-addr6=${link.host6}`];
+    await using guest = await lab.guest({ ipv6: true, options });
+    const agent = await guest.agent();
+    const listener = await lab.host.agent.listen("::1");
+    const { port } = listener.endpoint;
+    const gateway = { address: "fd00::2", port };
+    const [, accepted] = await Promise.all([agent.connect(gateway), listener.accept()]);
+    expect(accepted.client.address).toBe(link.host6);
+  });
+
+  test("may be the loopback's", async ({ lab }) => {
+    await using guest = await lab.guest({ options: ["--outbound-addr=127.0.0.1"] });
+    const listener = await lab.host.agent.listen("127.0.0.1");
+    const { port } = listener.endpoint;
+    const agent = await guest.agent();
+    const gateway = { address: guest.addresses.gateway, port };
+    const [, accepted] = await Promise.all([agent.connect(gateway), listener.accept()]);
+    expect(accepted.client.address).toBe("127.0.0.1");
+  });
+});
+
+// As its own tests look for them.
+describe("what is wrong with --cidr", () => {
+  test.for([
+    ["24", "invalid CIDR"],
+    ["foo", "invalid CIDR"],
+    ["10.0.2.0", "invalid CIDR"],
+    [
+      "10.0.2.100/24",
+      "CIDR needs to be a network address like 10.0.2.0/24, not like 10.0.2.100/24",
+    ],
+    ["10.0.2.100/26", "prefix length needs to be 1-25"],
+    ["10.0.2.0/0", "prefix length needs to be 1-25"],
+  ] as const)("%s: %s", async ([cidr, reason], { lab }) => {
+    const namespace = await lab.host.namespace();
+    const args = ["-c", `--cidr=${cidr}`, `${namespace.pid}`, "tap0"];
+    const { code, stderr } = await lab.host.helper(args).ended(10_000);
+    expect(code).toBe(1);
+    expect(stderr).toContain(reason);
+    await namespace.release();
+  });
+});
+
+test.runIf(isSlipway)("messages begin with the name of the program", async ({ lab }) => {
+  const wrong = await lab.host.helper(["--mtu=x", "1", "tap0"]).ended(10_000);
+  expect(wrong.stderr).toMatch(/^slirp4netns: --mtu [^\n]+\n$/);
+  const dead = lab.host.user.spawn(["true"]);
+  await dead.exit;
+  const none = await lab.host.helper(["-c", `${dead.pid}`, "tap0"]).ended(10_000);
+  expect(none.stderr).toMatch(/^slirp4netns: [^\n]+\n$/);
+  const env = { SLIPWAY_NODE: "/nonexistent" };
+  const unfound = await lab.host.helper(["-c", "1", "tap0"], { env }).ended(10_000);
+  expect(unfound.stderr).toBe("slirp4netns: SLIPWAY_NODE=/nonexistent is not an executable file\n");
+  const ours = await lab.host.slipway(["run", "--mtu=x", "--", "true"]).ended(10_000);
+  expect(ours.stderr).toMatch(/^slipway: --mtu [^\n]+\n$/);
 });
 
 describe("what wrappers ask for before they use it", () => {

@@ -4,7 +4,7 @@ import { DropReason } from "../../src/base/drop.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig, planFor } from "../../src/base/plan.js";
 import { NameServers } from "../../src/flow/name-servers.js";
-import { outboundSource } from "../../src/flow/outbound.js";
+import { resolverSource } from "../../src/flow/outbound.js";
 import { isOurDns, translateDestination } from "../../src/flow/translate.js";
 
 const LOOPBACK_CLOSED = DropReason.PolicyHostLoopback;
@@ -162,7 +162,7 @@ describe("name servers", () => {
   });
 });
 
-describe("the outbound address", () => {
+describe("the outbound address of DNS", () => {
   const outbound = { 4: address("198.51.100.2"), 6: null };
 
   it.each([
@@ -170,6 +170,6 @@ describe("the outbound address", () => {
     ["127.0.0.53", null],
     ["2001:db8::1", null],
   ])("towards %s is %s", (text, expected) => {
-    expect(outboundSource(outbound, address(text))).toBe(expected);
+    expect(resolverSource(outbound, address(text))).toBe(expected);
   });
 });

@@ -4,6 +4,6 @@ import type { Guest } from "./guest.ts";
 export async function finalFigures(guest: Guest): Promise<ReadonlyMap<string, number>> {
   guest.helper.kill("SIGTERM");
   const { stderr } = await guest.helper.ended(10_000);
-  const lines = stderr.matchAll(/^slipway: ([a-z -]+) (\d+)$/gm);
+  const lines = stderr.matchAll(/^\S+: ([a-z -]+) (\d+)$/gm);
   return new Map([...lines].map(([, name, value]) => [name, Number(value)]));
 }
