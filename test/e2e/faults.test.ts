@@ -5,6 +5,7 @@ import { link, served } from "../lab/addresses.ts";
 import { type Agent, type Connection, SocketError } from "../lab/agent/client.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
+import { isOpenToTests } from "../lab/process.ts";
 import { isSlipway, root } from "../lab/product.ts";
 import { type ApiGuest, addForward, apiGuest } from "./api-client.ts";
 import { corruptStacks, stackMemories } from "./corrupt.ts";
@@ -75,7 +76,7 @@ async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
   await corruptStacks(lab, helper.pid, await stackMemories(lab, helper.pid));
 }
 
-describe("a trap in WASM", () => {
+describe.runIf(isOpenToTests)("a trap in WASM", () => {
   test("costs the guest its connections; what is published goes on; the fourth ends the process", async ({
     lab,
   }) => {

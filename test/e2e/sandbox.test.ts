@@ -7,7 +7,7 @@ import { httpName, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
-import type { Process } from "../lab/process.ts";
+import { isOpenToTests, type Process } from "../lab/process.ts";
 import { isSlipway, node, root } from "../lab/product.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
@@ -72,46 +72,55 @@ const inside = new Set([
 ]);
 
 describe.runIf(isSlipway)("from outside", () => {
-  test("the helper has no rights, an empty root, and only what it relays with", async ({ lab }) => {
-    await using guest = await lab.guest({ ipv6: true });
-    const { pid } = guest.helper;
-    expectConfined(pid);
-    expectEmptyRoot(pid);
-    const descriptors = descriptorsOf(pid);
-    expect(descriptors.get(0)).toBe("/dev/null");
-    expect([...descriptors.values()].filter((what) => !inside.has(what))).toEqual([]);
-    expect(readFileSync(`/proc/${pid}/maps`, "utf8")).not.toMatch(/io_uring|\/etc|\.ts|\.cjs/);
-    expect((await guest.run(["ping", "-c1", "-W20", served.services])).code).toBe(0);
-  });
+  test.runIf(isOpenToTests)(
+    "the helper has no rights, an empty root, and only what it relays with",
+    async ({ lab }) => {
+      await using guest = await lab.guest({ ipv6: true });
+      const { pid } = guest.helper;
+      expectConfined(pid);
+      expectEmptyRoot(pid);
+      const descriptors = descriptorsOf(pid);
+      expect(descriptors.get(0)).toBe("/dev/null");
+      expect([...descriptors.values()].filter((what) => !inside.has(what))).toEqual([]);
+      expect(readFileSync(`/proc/${pid}/maps`, "utf8")).not.toMatch(/io_uring|\/etc|\.ts|\.cjs/);
+      expect((await guest.run(["ping", "-c1", "-W20", served.services])).code).toBe(0);
+    },
+  );
 
-  test("the keeper has two descriptors at most, and nothing else", async ({ lab }) => {
-    const socket = join(lab.directory, "keeper.sock");
-    await using guest = await lab.guest({ options: ["--api-socket", socket] });
-    const keeper = keeperOf(guest.helper.pid);
-    expect(statusOf(`/proc/${keeper}/status`).get("Name")).toBe("slipway-keeper");
-    // It stays in the user's own namespace, where only root may shrink the bounding set.
-    expectConfined(keeper, NOTHING, true);
-    expect(readdirSync(`/proc/${keeper}/fd`)).toEqual(["0", "1"]);
-    expect(readlinkSync(`/proc/${keeper}/fd/1`)).toBe(lab.directory);
-  });
+  test.runIf(isOpenToTests)(
+    "the keeper has two descriptors at most, and nothing else",
+    async ({ lab }) => {
+      const socket = join(lab.directory, "keeper.sock");
+      await using guest = await lab.guest({ options: ["--api-socket", socket] });
+      const keeper = keeperOf(guest.helper.pid);
+      expect(statusOf(`/proc/${keeper}/status`).get("Name")).toBe("slipway-keeper");
+      // It stays in the user's own namespace, where only root may shrink the bounding set.
+      expectConfined(keeper, NOTHING, true);
+      expect(readdirSync(`/proc/${keeper}/fd`)).toEqual(["0", "1"]);
+      expect(readlinkSync(`/proc/${keeper}/fd/1`)).toBe(lab.directory);
+    },
+  );
 
-  test("`run` and its command: one is locked in, the other is not", async ({ lab }) => {
-    const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
-      stdin: "pipe",
-    });
-    await process.printed(/here/);
-    expectConfined(process.pid);
-    expectEmptyRoot(process.pid);
-    const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
-    // Of itself and of the command, for the terminal's job control; opened before.
-    expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
-    const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
-    const status = statusOf(`/proc/${command}/status`);
-    expect(status.get("NoNewPrivs")).toBe("0");
-    expect(status.get("Seccomp")).toBe("0");
-    process.child.stdin?.end("\n");
-    expect((await process.ended(10_000)).code).toBe(0);
-  });
+  test.runIf(isOpenToTests)(
+    "`run` and its command: one is locked in, the other is not",
+    async ({ lab }) => {
+      const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
+        stdin: "pipe",
+      });
+      await process.printed(/here/);
+      expectConfined(process.pid);
+      expectEmptyRoot(process.pid);
+      const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
+      // Of itself and of the command, for the terminal's job control; opened before.
+      expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
+      const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
+      const status = statusOf(`/proc/${command}/status`);
+      expect(status.get("NoNewPrivs")).toBe("0");
+      expect(status.get("Seccomp")).toBe("0");
+      process.child.stdin?.end("\n");
+      expect((await process.ended(10_000)).code).toBe(0);
+    },
+  );
 
   test("--no-sandbox leaves rights and root as they were", async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--no-sandbox"] });
@@ -150,7 +159,7 @@ describe.runIf(isSlipway)("from outside", () => {
     expect((await process.ended(10_000)).code).toBe(0);
   });
 
-  test("descriptors that nobody asked for are closed", async ({ lab }) => {
+  test.runIf(isOpenToTests)("descriptors that nobody asked for are closed", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const process = lab.host.user.spawn(
       ["sh", "-c", 'exec "$@" 7</etc', "sh", lab.host.slipwayPath, "attach", `${namespace.pid}`],

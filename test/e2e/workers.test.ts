@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { link, served } from "../lab/addresses.ts";
 import type { Connection } from "../lab/agent/client.ts";
 import type { Lab } from "../lab/lab.ts";
+import { isOpenToTests } from "../lab/process.ts";
 import { isSlipway, node, root } from "../lab/product.ts";
 import { corruptStacks, stackMemories } from "./corrupt.ts";
 import { DaemonUser, eventually, type Member } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-const test = base.runIf(isSlipway && availableParallelism() > 1);
+const isTestable = isSlipway && availableParallelism() > 1;
+const test = base.runIf(isTestable);
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -158,23 +160,26 @@ describe("networks with members", () => {
     await late.namespace.output(["ping", "-c", "1", "-W", "5", gatewayOf(late)]);
   });
 
-  test("lose nothing by a trap in the stack of another network's member", async ({ lab }) => {
-    await using user = await DaemonUser.create(lab);
-    for (const name of ["hit", "calm"]) await user.ok("network", "create", name);
-    const pid = await daemonPid(user);
-    const victim = await user.member("hit", "victim");
-    const memories = await stackMemories(lab, pid);
-    expect(memories.length).toBeGreaterThan(0);
-    const bystander = await user.member("calm", "bystander");
-    const ends = await outward(lab, bystander);
-    const [inside, outside] = await outward(lab, victim);
-    await corruptStacks(lab, pid, memories);
-    await inside.write("into the void").catch(() => undefined);
-    expect(await outside.closed()).toBe("ECONNRESET");
-    await expectAnswer(ends);
-    await expectAnswer(await outward(lab, victim));
-    expect(threadsOf(pid)).toHaveLength(2);
-  });
+  base.runIf(isTestable && isOpenToTests)(
+    "lose nothing by a trap in the stack of another network's member",
+    async ({ lab }) => {
+      await using user = await DaemonUser.create(lab);
+      for (const name of ["hit", "calm"]) await user.ok("network", "create", name);
+      const pid = await daemonPid(user);
+      const victim = await user.member("hit", "victim");
+      const memories = await stackMemories(lab, pid);
+      expect(memories.length).toBeGreaterThan(0);
+      const bystander = await user.member("calm", "bystander");
+      const ends = await outward(lab, bystander);
+      const [inside, outside] = await outward(lab, victim);
+      await corruptStacks(lab, pid, memories);
+      await inside.write("into the void").catch(() => undefined);
+      expect(await outside.closed()).toBe("ECONNRESET");
+      await expectAnswer(ends);
+      await expectAnswer(await outward(lab, victim));
+      expect(threadsOf(pid)).toHaveLength(2);
+    },
+  );
 
   test("are answered while another network's members transfer all that they can", async ({
     lab,
