@@ -525,6 +525,22 @@ declare namespace tuntap2 {
   function peerUid(fd: number): number;
 
   /**
+   * The network namespace in which a socket was made, as a number that no other has until the machine is
+   * booted again. Of an accepted UNIX socket it is that of its client's.
+   *
+   * @returns or `-ENOPROTOOPT` before Linux 5.14.
+   */
+  function networkCookie(fd: number): bigint | number;
+
+  /**
+   * The process that connected at the other end of a UNIX socket, as it was then: who has got the socket
+   * since does not count.
+   *
+   * @returns an `fd` as that of {@link pidfdOpen}, or a negative errno: `-ESRCH` when it has ended.
+   */
+  function peerPidfd(fd: number): number;
+
+  /**
    * Opens a file, made with mode 0600 if it does not exist, and locks it (flock(2)) for as long as it
    * is open. Links are not followed.
    *

@@ -7,10 +7,19 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "instance.h"
+
+/* asm-generic/socket.h, Linux 5.14 and 6.5: libc's headers may be older. */
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 enum {
   PATH_CAPACITY = 4096,
@@ -105,6 +114,50 @@ static napi_value peer_uid(napi_env env, napi_callback_info info) {
   return call_end(&call, result < 0 ? -errno : (ssize_t)peer.uid);
 }
 
+/*
+ * Of a socket that accept(2) gave, the namespace is that in which its client made its own: the kernel
+ * makes it at connect(2), in the client's (net/unix/af_unix.c, unix_stream_connect).
+ *
+ * #syscalls node: getsockopt(1=SOL_SOCKET;2=71)
+ */
+static napi_value network_cookie(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int socket = call_fd(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  uint64_t cookie;
+  socklen_t length = sizeof(cookie);
+  if (getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0) {
+    return call_end(&call, -errno);
+  }
+  napi_value value = NULL;
+  napi_create_bigint_uint64(env, cookie, &value);
+  return call_end_value(&call, value);
+}
+
+/*
+ * Before Linux 6.5 the process is opened by its number, which may be another's by then: if the peer has
+ * ended since it connected.
+ *
+ * #syscalls daemon: getsockopt(1=SOL_SOCKET;2=77)
+ */
+static int open_peer(int socket) {
+  int pidfd;
+  socklen_t length = sizeof(pidfd);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0) return pidfd;
+  if (errno != ENOPROTOOPT) return -1;
+  struct ucred peer;
+  length = sizeof(peer);
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -1;
+  return (int)syscall(SYS_pidfd_open, peer.pid, 0);
+}
+
+static napi_value peer_pidfd(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int socket = call_fd(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end(&call, handles_issue(&call.instance->handles, open_peer(socket), HANDLE_PIDFD));
+}
+
 static int lock(int fd) {
   if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
   int error = errno;
@@ -126,6 +179,8 @@ const struct method passing_methods[] = {
     {"sendPassing", send_passing},
     {"receivePassed", receive_passed},
     {"peerUid", peer_uid},
+    {"networkCookie", network_cookie},
+    {"peerPidfd", peer_pidfd},
     {"lockFile", lock_file},
     {NULL, NULL},
 };

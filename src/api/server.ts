@@ -1,6 +1,7 @@
 import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Gate } from "../sys/gate.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
@@ -17,10 +18,25 @@ const BACKLOG = 4096;
 /** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
 const LOOK = 500;
 
+/** What a client hears from where it may not ask. */
+const REFUSAL = Buffer.from(
+  JSON.stringify({
+    error: {
+      desc: "the API serves its own network namespace alone, and you ask from another: ask from outside of the guest",
+    },
+  }),
+);
+
+export interface ApiOptions {
+  /** At a time; the oldest goes for one more. */
+  readonly mostClients: number;
+  /** Whether clients in any network namespace are served, those in the guest's too. */
+  readonly isOpenInside: boolean;
+}
+
 /**
  * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
  * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
- * @param mostClients at a time; the oldest goes for one more
  * @returns what takes the socket away
  * @throws UserError when the path cannot be listened at
  */
@@ -28,10 +44,10 @@ export function serveApi(
   path: string,
   loop: Loop,
   subject: Subject,
-  mostClients: number,
+  options: ApiOptions,
 ): () => void {
   const listener = listenPrivately("API socket", path, Socket.Stream, BACKLOG);
-  const close = serveApiOf(listener, loop, subject, mostClients);
+  const close = serveApiOf(listener, loop, subject, options);
   return () => {
     close();
     removeQuietly(path);
@@ -47,9 +63,9 @@ export function serveApiOf(
   listener: number,
   loop: Loop,
   subject: Subject,
-  mostClients: number,
+  options: ApiOptions,
 ): () => void {
-  const server = new ApiServer(listener, loop, subject, mostClients);
+  const server = new ApiServer(listener, loop, subject, options);
   return () => server.close();
 }
 
@@ -59,6 +75,8 @@ class ApiServer {
   readonly #loop: Loop;
   readonly #subject: Subject;
   readonly #mostClients: number;
+  /** null: it is open. */
+  readonly #gate: Gate | null;
   readonly #share: Share;
   readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
   /** In the order in which they came. */
@@ -66,11 +84,17 @@ class ApiServer {
   #timer: NodeJS.Timeout | null = null;
   #resumption: NodeJS.Timeout | null = null;
 
-  constructor(listener: number, loop: Loop, subject: Subject, mostClients: number) {
+  constructor(
+    listener: number,
+    loop: Loop,
+    subject: Subject,
+    { mostClients, isOpenInside }: ApiOptions,
+  ) {
     this.#listener = listener;
     this.#loop = loop;
     this.#subject = subject;
     this.#mostClients = mostClients;
+    this.#gate = isOpenInside ? null : new Gate("API", "network", subject.log);
     this.#share = new Share(loop);
     loop.watch(listener, Epoll.In, () => this.#accept());
   }
@@ -79,6 +103,7 @@ class ApiServer {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#resumption !== null) clearTimeout(this.#resumption);
     for (const client of this.#clients) client.close();
+    this.#gate?.close();
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
   }
@@ -97,7 +122,9 @@ class ApiServer {
         if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(LOOK);
         return;
       }
-      this.#serve(fd);
+      const obstacle = this.#gate?.obstacleOf(fd) ?? null;
+      if (obstacle === null) this.#serve(fd);
+      else this.#gate?.refuseSender(fd, obstacle, REFUSAL);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { ApiOptions } from "../api/server.js";
 import type { Subject } from "../api/subject.js";
 import { log } from "../base/log.js";
 import type { Loop } from "../loop.js";
@@ -16,18 +17,18 @@ export async function openApiSocket(
   option: ApiSocketOption,
   loop: Loop,
   subject: Subject,
-  mostClients: number,
+  options: ApiOptions,
   listener: number | null = null,
 ): Promise<string | null> {
   const path = pathOf(option);
   if (path === null) return null;
   const { serveApi, serveApiOf } = await import("../api/server.js");
   if (listener !== null) {
-    serveApiOf(listener, loop, subject, mostClients);
+    serveApiOf(listener, loop, subject, options);
     return path;
   }
   try {
-    process.once("exit", serveApi(path, loop, subject, mostClients));
+    process.once("exit", serveApi(path, loop, subject, options));
     return path;
   } catch (error) {
     if (option !== "own") throw error;

@@ -61,7 +61,8 @@ export async function attach(options: AttachConfig): Promise<void> {
   const subject = { guest, tap: options.tap, pid: target.pid, log };
   const { apiSocket: where, maxApiClients } = options;
   const listener = taken?.apiSocket ?? null;
-  const apiSocket = await openApiSocket(where, loop, subject, maxApiClients, listener);
+  const apiOptions = { mostClients: maxApiClients, isOpenInside: false };
+  const apiSocket = await openApiSocket(where, loop, subject, apiOptions, listener);
   lockDown(options, config.dns === null ? null : host, apiSocket);
   if (taken === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));

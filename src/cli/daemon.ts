@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
+import type { Door } from "../base/peer.js";
 import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
 import { DataPlane } from "../dataplane/plane.js";
@@ -24,7 +25,7 @@ const READY = Buffer.from("1");
 const MOST_WORKERS = 4;
 
 /** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
-export async function runDaemon({ readyFd }: DaemonRunConfig): Promise<void> {
+export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig): Promise<void> {
   // Whoever waited was told by the one whose place this takes: native/launcher/supervisor.c.
   const { SLIPWAY_RESTARTED: restarted } = process.env;
   const waiting = restarted === undefined ? readyFd : null;
@@ -35,7 +36,7 @@ export async function runDaemon({ readyFd }: DaemonRunConfig): Promise<void> {
     native.close(waiting);
   };
   try {
-    await serve();
+    await serve(servesContainers ? "containers" : "user");
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     tell(Buffer.from(error.message));
@@ -44,7 +45,7 @@ export async function runDaemon({ readyFd }: DaemonRunConfig): Promise<void> {
   tell(READY);
 }
 
-async function serve(): Promise<void> {
+async function serve(door: Door): Promise<void> {
   const loop = new Loop();
   const startWorker = workerStarter(() => loop.reclaimWhenQuiet());
   const plane = new DataPlane(startWorker, Math.min(availableParallelism(), MOST_WORKERS));
@@ -60,8 +61,8 @@ async function serve(): Promise<void> {
   };
   const onStop = (): void => void stop();
   const listener = inheritedListener(process.env);
-  const daemon = new Daemon({ loop, plane, places: at, listener, reopen, onStop });
-  const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon));
+  const daemon = new Daemon({ loop, plane, places: at, listener, door, reopen, onStop });
+  const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon), door);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);

@@ -25,11 +25,14 @@ export type DaemonRequest =
     }
   | { readonly action: "disconnect"; readonly network: string; readonly member: string }
   | { readonly action: "members"; readonly output: OutputOptions }
-  | { readonly action: "start" | "stop" }
+  | { readonly action: "start"; readonly servesContainers: boolean }
+  | { readonly action: "stop" }
   | { readonly action: "status"; readonly output: OutputOptions };
 
 export interface DaemonRunConfig {
   readonly readyFd: number | null;
+  /** Whether containers' hooks and plugins, in namespaces of theirs, may ask. */
+  readonly servesContainers: boolean;
 }
 
 /** What is done with what the command line asks for. */
@@ -62,9 +65,16 @@ const connectOptions = v.object({
   macAddress: text,
   ifname: text,
 });
-const readyFd = v.object({
+const startOptions = v.object({ serveContainers: flag });
+const runOptions = v.object({
+  serveContainers: flag,
   readyFd: v.nullish(v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number)), null),
 });
+
+const SERVE_CONTAINERS = [
+  "--serve-containers",
+  "answer hooks and plugins in the namespaces of containers, and so containers that see its socket",
+] as const;
 
 /**
  * `network`, `ps` and `daemon`.
@@ -165,7 +175,11 @@ function addDaemonCommands(daemon: Command, { request, runDaemon }: NetworkAsk):
   daemon
     .command("start")
     .description("start it, if it does not run")
-    .action(() => request({ action: "start" }));
+    .option(...SERVE_CONTAINERS)
+    .action((raw: unknown) => {
+      const { serveContainers: servesContainers } = check(startOptions, raw);
+      request({ action: "start", servesContainers });
+    });
   daemon
     .command("stop")
     .description("end it: members lose the network until it starts again")
@@ -177,7 +191,11 @@ function addDaemonCommands(daemon: Command, { request, runDaemon }: NetworkAsk):
     .command("run")
     .description("be it, in the foreground")
     .option("-r, --ready-fd <fd>", 'write "1" to this descriptor when it listens')
-    .action((raw: unknown) => runDaemon(check(readyFd, raw)));
+    .option(...SERVE_CONTAINERS)
+    .action((raw: unknown) => {
+      const { readyFd, serveContainers: servesContainers } = check(runOptions, raw);
+      runDaemon({ readyFd, servesContainers });
+    });
 }
 
 function specOf(name: string, raw: unknown): NetworkSpec {

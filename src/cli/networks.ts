@@ -34,12 +34,23 @@ export async function askDaemon(request: DaemonRequest): Promise<void> {
 async function answer(request: DaemonRequest, loop: Loop, at: Places): Promise<string> {
   if (request.action === "stop") return stop(loop, at);
   if (request.action === "status") return status(loop, at, request.output);
-  const session = await openOrStart(at, loop, () => undefined);
+  const wantsContainers = request.action === "start" && request.servesContainers;
+  const options = wantsContainers ? ["--serve-containers"] : [];
+  const session = await openOrStart(at, loop, () => undefined, options);
   try {
+    if (wantsContainers) await checkServesContainers(session);
     return await carryOut(request, session, (connection) => connect(session, connection));
   } finally {
     session.close();
   }
+}
+
+/** One that ran already may have been started otherwise. @throws UserError */
+async function checkServesContainers(session: Session): Promise<void> {
+  if ((await session.request("status", {})).servesContainers) return;
+  throw new UserError(
+    "the daemon runs already, without --serve-containers: slipway daemon stop, and start it again",
+  );
 }
 
 /**

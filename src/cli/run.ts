@@ -122,7 +122,7 @@ async function runAlone(options: RunConfig): Promise<void> {
     options.apiSocket,
     loop,
     { guest, tap, pid: child.pid, log },
-    options.maxApiClients,
+    { mostClients: options.maxApiClients, isOpenInside: false },
   );
   const missing = isMissing(command[0]);
   const followed = config.dns === null ? null : host;

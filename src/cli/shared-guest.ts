@@ -69,7 +69,8 @@ export function serveSharedGuest(
   guest.forwards.onChange = () => handlers.onPorts(guest.forwards.rules);
   if (spec.ports.length > 0) guest.forwards.onChange();
   const serveApi = (listener: number): void => {
-    closeApi = serveApiOf(listener, loop, subject, spec.mostApiClients);
+    const options = { mostClients: spec.mostApiClients, isOpenInside: false };
+    closeApi = serveApiOf(listener, loop, subject, options);
   };
   return { report, serveApi, close };
 }

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { tapRequests } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import type { Door } from "../base/peer.js";
 import type { GuestConfig, Upstream } from "../base/plan.js";
 import type { Requests } from "../client/connect.js";
 import type { PublishedRule } from "../flow/published.js";
@@ -21,6 +22,7 @@ import {
 import { namespaceId } from "../protocol/namespaces.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Gate } from "../sys/gate.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { listenPrivately } from "../sys/private-socket.js";
@@ -49,6 +51,12 @@ const REHEARSED = [
 ];
 const REHEARSALS = 20;
 
+/** The launcher starts a process of its own, which hears the reason where it asks the daemon. */
+const REFUSAL = endMessage(
+  1,
+  "the daemon does not serve your namespaces: ask from outside of them",
+);
+
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
 
 /**
@@ -61,13 +69,16 @@ export class SharedGuests {
   readonly #listener: number;
   readonly #upstream = new ResolvConf(RESOLV_CONF);
   readonly #launchers = new Set<Launcher>();
+  readonly #gate: Gate;
 
   /**
    * @param requests to the daemon
+   * @param door whom it is for
    * @throws UserError when it cannot be listened at `path`
    */
-  constructor(path: string, loop: Loop, requests: Requests) {
+  constructor(path: string, loop: Loop, requests: Requests, door: Door) {
     this.#loop = loop;
+    this.#gate = new Gate("the launchers' socket", door);
     this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
@@ -78,6 +89,7 @@ export class SharedGuests {
   close(): void {
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
+    this.#gate.close();
     for (const launcher of this.#launchers) launcher.close();
   }
 
@@ -85,10 +97,17 @@ export class SharedGuests {
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) return;
-      const isOurs = native.peerUid(fd) === process.geteuid?.();
-      if (isOurs && this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
+      if (native.peerUid(fd) === process.geteuid?.()) this.#admit(fd);
       else native.close(fd);
     }
+  }
+
+  #admit(fd: number): void {
+    const obstacle = this.#gate.obstacleOf(fd);
+    // At once: it may have sent a TAP, and the process that is started instead makes one of that name.
+    if (obstacle !== null) this.#gate.refuse(fd, obstacle, REFUSAL);
+    else if (this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
+    else native.close(fd);
   }
 
   #serve(fd: number): void {

@@ -26,6 +26,8 @@ export class Session {
   readonly #socket: LineSocket;
   readonly #pending: Pending[] = [];
   #isStopping = false;
+  /** What it said before it was asked: why it does not serve us. */
+  #refusal: string | null = null;
 
   private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
@@ -79,7 +81,7 @@ export class Session {
   ): Promise<Results[M]> {
     return new Promise((resolve, reject) => {
       if (this.#socket.isClosed) {
-        reject(gone());
+        reject(this.#gone());
         return;
       }
       this.#pending.push({ resolve, reject });
@@ -98,7 +100,10 @@ export class Session {
     }
     const answer = parseAnswer(line);
     const pending = this.#pending.shift();
-    if (pending === undefined) return;
+    if (pending === undefined) {
+      if (answer !== null && "error" in answer) this.#refusal = answer.error.message;
+      return;
+    }
     if (answer === null)
       pending.reject(new UserError("the daemon answered nonsense: is it of this version?"));
     else if ("error" in answer) pending.reject(new UserError(answer.error.message));
@@ -106,10 +111,10 @@ export class Session {
   }
 
   #rejectAll(): void {
-    for (const { reject } of this.#pending.splice(0)) reject(gone());
+    for (const { reject } of this.#pending.splice(0)) reject(this.#gone());
   }
-}
 
-function gone(): UserError {
-  return new UserError("the daemon has ended: try again");
+  #gone(): UserError {
+    return new UserError(this.#refusal ?? "the daemon has ended: try again");
+  }
 }

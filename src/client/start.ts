@@ -17,14 +17,19 @@ const START_LOOK = 20;
 /** What the daemon writes when it listens. */
 const READY = "1";
 
-/** A session with the daemon, which is started if there is none. @throws UserError */
+/**
+ * A session with the daemon, which is started if there is none.
+ * @param options of `slipway daemon run`, where it is started
+ * @throws UserError
+ */
 export async function openOrStart(
   places: Places,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
+  options: readonly string[] = [],
 ): Promise<Session> {
   const session =
-    Session.open(places.socket, watcher, onEnd) ?? (await started(places, watcher, onEnd));
+    Session.open(places.socket, watcher, onEnd) ?? (await started(places, watcher, onEnd, options));
   const { namespace } = await session.request("status", {});
   if (namespace === namespaceId("/proc/self/ns/net")) return session;
   session.close();
@@ -38,8 +43,9 @@ async function started(
   places: Places,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
+  options: readonly string[],
 ): Promise<Session> {
-  const failure = await startDaemon(places);
+  const failure = await startDaemon(places, options);
   for (let waited = 0; waited <= START_LIMIT; waited += START_LOOK) {
     const session = Session.open(places.socket, watcher, onEnd);
     if (session !== null) return session;
@@ -49,12 +55,12 @@ async function started(
 }
 
 /** @returns null when it is ready, or the sentence with which it ended */
-async function startDaemon({ log }: Places): Promise<string | null> {
+async function startDaemon({ log }: Places, options: readonly string[]): Promise<string | null> {
   // The bundle has a stand-in for the module of that name, as commander loads it at every start.
   const { spawn } = process.getBuiltinModule("node:child_process");
   const output = openLog(log);
   const launcher = path.join(__dirname, "../bin/slipway");
-  const daemon = spawn(launcher, ["daemon", "run", "--ready-fd", "3"], {
+  const daemon = spawn(launcher, ["daemon", "run", "--ready-fd", "3", ...options], {
     ...{ cwd: "/", detached: true, stdio: ["ignore", output, output, "pipe"] },
   });
   closeSync(output);

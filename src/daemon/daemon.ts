@@ -1,6 +1,7 @@
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import type { Door } from "../base/peer.js";
 import type { DataPlane } from "../dataplane/plane.js";
 import type { Loop } from "../loop.js";
 import {
@@ -30,6 +31,8 @@ export interface DaemonContext {
   readonly places: Places;
   /** A socket that listens already, the service manager's; null: at its place. */
   readonly listener: number | null;
+  /** Whom it is for. */
+  readonly door: Door;
   /**
    * Enters the namespace of a member that stayed and opens its TAPs again.
    * @throws UserError when the namespace is gone
@@ -75,7 +78,7 @@ export class Daemon implements Methods {
       onServedAgain: (member) => this.#publishAgain(member.id, member.publishing.splice(0)),
     });
     this.restored = this.#restore(state);
-    this.#server = new Server(places.socket, context.listener, loop, this);
+    this.#server = new Server(places.socket, context.listener, loop, this, context.door);
   }
 
   close(): void {
@@ -140,6 +143,7 @@ export class Daemon implements Methods {
       namespace: namespaceId("/proc/self/ns/net"),
       networks: this.#networks.all.length,
       members: this.#members.all.length,
+      servesContainers: this.#context.door === "containers",
       warnings: this.#warnings,
     };
   }

@@ -1,5 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import type { Door, Obstacle } from "../base/peer.js";
 import {
   checkParams,
   isMethod,
@@ -13,6 +14,7 @@ import {
   STOPPING,
 } from "../protocol/messages.js";
 import { Epoll, Socket } from "../sys/constants.js";
+import { Gate } from "../sys/gate.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
@@ -70,17 +72,26 @@ export class Server {
   readonly #acceptBatch: number;
   readonly #watcher: Watcher;
   readonly #methods: Methods;
+  readonly #gate: Gate;
   readonly #sockets = new Set<LineSocket>();
 
   /**
    * Whoever has the lock may remove a socket that is there: nobody listens on it.
    * @param listener one that listens already, and becomes ours; null: one is made at `path`
+   * @param door whom it is for
    * @throws UserError
    */
-  constructor(path: string, listener: number | null, watcher: Watcher, methods: Methods) {
+  constructor(
+    path: string,
+    listener: number | null,
+    watcher: Watcher,
+    methods: Methods,
+    door: Door,
+  ) {
     this.#path = listener === null ? path : null;
     this.#watcher = watcher;
     this.#methods = methods;
+    this.#gate = new Gate("the daemon's socket", door);
     this.#listener = listener ?? listenPrivately("socket", path, Socket.Stream, BACKLOG);
     this.#acceptBatch = listener === null ? ACCEPT_BATCH : 1;
     watcher.watch(this.#listener, Epoll.In, () => this.#accept());
@@ -90,6 +101,7 @@ export class Server {
     if (this.#path !== null) removeQuietly(this.#path);
     this.#watcher.unwatch(this.#listener);
     native.close(this.#listener);
+    this.#gate.close();
     for (const socket of this.#sockets) {
       socket.send(STOPPING);
       socket.close();
@@ -101,9 +113,16 @@ export class Server {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) return;
       // #syscalls daemon: getsockopt(1=SOL_SOCKET;2=SO_PEERCRED)
-      if (this.#sockets.size < MOST_CLIENTS && isPermitted(native.peerUid(fd))) this.#serve(fd);
+      if (isPermitted(native.peerUid(fd))) this.#admit(fd);
       else native.close(fd);
     }
+  }
+
+  #admit(fd: number): void {
+    const obstacle = this.#gate.obstacleOf(fd);
+    if (obstacle !== null) this.#gate.refuseSender(fd, obstacle, refusalOf(obstacle));
+    else if (this.#sockets.size < MOST_CLIENTS) this.#serve(fd);
+    else native.close(fd);
   }
 
   #serve(fd: number): void {
@@ -165,6 +184,21 @@ function doInTurn(client: Asking, task: () => void | Promise<void>): void {
     client.done = client.done.then(task);
   });
 }
+
+function refusalOf(obstacle: Obstacle): Buffer {
+  const message = `the daemon ${REASONS[obstacle]}`;
+  return Buffer.from(`${JSON.stringify({ error: { message } })}\n`);
+}
+
+const OTHER_ADVICE =
+  "ask from outside of it (hooks and plugins of containers: slipway daemon stop, slipway daemon start --serve-containers)";
+
+const REASONS: Readonly<Record<Obstacle, string>> = {
+  network: `serves its own network namespace alone, and you ask from another: ${OTHER_ADVICE}`,
+  user: "does not serve your user namespace: ask from outside of it",
+  PID: `does not serve your PID namespace: ${OTHER_ADVICE}`,
+  process: "cannot tell who asks: let the process that connects live until it is answered",
+};
 
 /** The user himself, and root, who may do anything in his name. */
 function isPermitted(uid: number): boolean {

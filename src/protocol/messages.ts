@@ -171,6 +171,8 @@ export interface DaemonStatus {
   readonly namespace: string;
   readonly networks: number;
   readonly members: number;
+  /** Whether it answers in namespaces of containers: --serve-containers. */
+  readonly servesContainers: boolean;
   /** What the user should know, such as a state file that was damaged. */
   readonly warnings: readonly string[];
 }

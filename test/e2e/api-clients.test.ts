@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
+import { Connector } from "../lab/connector.ts";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
 import { type ApiGuest, apiGuest, ask } from "./api-client.ts";
@@ -13,11 +14,13 @@ const LIST = '{"execute":"list_hostfwd"}';
 const NOTHING = '{"return":{"entries":[]},"entries":[]}';
 
 /** A client in this process, which can do what no program would. */
-async function client(lab: Lab, { socket: path }: ApiGuest): Promise<Socket> {
-  const socket = connect({ path: lab.host.stage.outside(path), allowHalfOpen: true });
-  await once(socket, "connect");
-  return socket;
+async function client({ host }: Lab, { socket }: ApiGuest): Promise<Socket> {
+  const connector = connectors.get(host) ?? Connector.start(host.user, host.stage);
+  connectors.set(host, connector);
+  return connector.connect(socket);
 }
+
+const connectors = new Map<Lab["host"], Connector>();
 
 /** What is answered until the connection ends, also by a reset. */
 async function answerTo(socket: Socket): Promise<string> {

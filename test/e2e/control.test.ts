@@ -105,24 +105,16 @@ test("ports are added, listed and removed while slipway run goes on", async ({ l
   const login = await Login.start(lab);
   const script = `
     socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo hello' & server=$!
-    "$0" port add 8080:80 127.0.0.1:9000-9002:9000-9002/udp
+    until grep -q ':0050 ' /proc/net/tcp; do sleep 0.05; done; echo up
     read line; kill $server`;
   const program = lab.host.slipwayPath;
   const run = lab.host.user.spawn(
-    [
-      "env",
-      `XDG_RUNTIME_DIR=${login.directory}`,
-      program,
-      "run",
-      "--",
-      "sh",
-      "-c",
-      script,
-      program,
-    ],
+    ["env", `XDG_RUNTIME_DIR=${login.directory}`, program, "run", "--", "sh", "-c", script],
     { stdin: "pipe" },
   );
-  await run.printed(/9000-9002\/udp\n/);
+  await run.printed(/up\n/);
+  const added = await login.output("port", "add", "8080:80", "127.0.0.1:9000-9002:9000-9002/udp");
+  expect(added).toMatch(/9000-9002\/udp\n/);
   const lines = (await login.output("port", "ls")).trimEnd().split("\n");
   expect(lines[0]).toMatch(/^ID +PROTO +HOST +GUEST$/);
   expect(lines.slice(1).map((line) => line.trim().split(/ +/).slice(1, 3))).toEqual([

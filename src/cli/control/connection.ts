@@ -9,6 +9,9 @@ import { socketDirectory, socketPathOf } from "../api-path.js";
 /** For how long an answer may make us wait, in ms. */
 const TIME_LIMIT = 10_000;
 
+/** How all errors that a request is answered by begin. */
+const BAD_REQUEST = "bad request: ";
+
 /** An error that the API answered. */
 export class ApiError extends Error {
   /** Name of an errno, where it was told. */
@@ -55,7 +58,7 @@ export async function findSocket(named: string | null): Promise<string> {
  * Asks at a socket.
  * @returns what the answer has as `return`
  * @throws ApiError for an error that was answered
- * @throws UserError when nobody answers
+ * @throws UserError when nobody answers, or not to us
  */
 export async function request<Schema extends v.GenericSchema>(
   socket: string,
@@ -67,6 +70,8 @@ export async function request<Schema extends v.GenericSchema>(
   const failure = v.safeParse(errorAnswer, answer);
   if (failure.success) {
     const { desc, reason = null } = failure.output.error;
+    // Otherwise the request was not even read.
+    if (!desc.startsWith(BAD_REQUEST)) throw new UserError(desc);
     throw new ApiError(desc, reason);
   }
   const result = v.safeParse(v.object({ return: schema }), answer);

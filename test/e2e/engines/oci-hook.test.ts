@@ -15,7 +15,11 @@ interface Config {
   readonly process: object;
   readonly root: object;
   readonly mounts: readonly object[];
-  readonly linux: { readonly namespaces: readonly { readonly type: string }[] };
+  readonly linux: {
+    readonly namespaces: readonly { readonly type: string }[];
+    readonly uidMappings?: readonly object[];
+    readonly gidMappings?: readonly object[];
+  };
   readonly hooks?: object;
   readonly annotations?: Readonly<Record<string, string>>;
 }
@@ -31,7 +35,7 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
     account = await Account.create(lab, "oci", [dirname(lab.host.stage.inside(helper))]);
     await makeImage(account);
     await account.user.shell(
-      "slipway network create web --subnet 10.90.1.0/24 --ipv6; slipway network create inner --internal",
+      "slipway daemon start --serve-containers; slipway network create web --subnet 10.90.1.0/24 --ipv6; slipway network create inner --internal",
     );
   });
 
@@ -43,6 +47,13 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
 
   const members = async (): Promise<readonly MemberReport[]> =>
     JSON.parse(await account.user.output(["slipway", "ps", "--json"]));
+
+  /** The account's subordinate ids, behind its own: the daemon serves no hook that has none. */
+  async function subordinate(file: string) {
+    const line = await account.user.output(["grep", "^runner:", file]);
+    const [, hostID = 0, size = 0] = line.trim().split(":").map(Number);
+    return { containerID: 1, hostID, size };
+  }
 
   /** Makes a bundle of the image, whose container has a network of its own, and the hooks. */
   async function bundle(runtime: string, name: string, annotations: Record<string, string>) {
@@ -61,6 +72,8 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
       ...{ destination: `/etc/${file}`, type: "bind", options: ["bind"] },
       source: `${account.home}/${name}/${file}`,
     }));
+    // crun maps all ids of the user where nothing is said.
+    const { uidMappings, gidMappings = [] } = linux;
     // runc's rootless example is in the host's network.
     const namespaces = linux.namespaces.filter(({ type }) => type !== "network");
     const changed: Config = {
@@ -68,7 +81,14 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
       process: { ...process, terminal: false, args: [...serving] },
       root: { path: `${account.home}/image`, readonly: false },
       mounts: [...mounts, ...files],
-      linux: { ...linux, namespaces: [...namespaces, { type: "network" }] },
+      linux: {
+        ...linux,
+        namespaces: [...namespaces, { type: "network" }],
+        ...(uidMappings && {
+          uidMappings: [...uidMappings, await subordinate("/etc/subuid")],
+          gidMappings: [...gidMappings, await subordinate("/etc/subgid")],
+        }),
+      },
       hooks: { createContainer: [hook], poststop: [hook] },
       annotations,
     };
