@@ -83,3 +83,65 @@ test("a lock that one holds", async () => {
   );
   expect(seen).toEqual({ first: true, second: true, third: true });
 });
+
+test("who connected, by the network namespace of its socket and by its process", async () => {
+  const seen = await subject.run(
+    async ({ native, memory, errno }, path: string) => {
+      const { mem, bytes } = memory(4096);
+      const name = new TextEncoder().encode(path);
+      bytes[0] = 1;
+      bytes.set(name, 2);
+      const { spawn } = process.getBuiltinModule("node:child_process");
+      const { readFileSync } = process.getBuiltinModule("node:fs");
+      const results: Record<string, unknown> = {};
+      for (const type of [1, 5]) {
+        bytes[2 + name.length - 1] = 0x30 + type;
+        const listener = native.socket(1, type, 0);
+        native.bind(listener, mem, 0, 2 + name.length + 1);
+        native.listen(listener, 8);
+        const own = native.networkCookie(listener);
+        for (const way of [[], ["unshare", "-Ur"], ["unshare", "-Urn"]]) {
+          const program =
+            "socket(S, 1, $ARGV[1], 0); connect(S, pack_sockaddr_un($ARGV[0])); sleep 100";
+          const [file = "", ...args] = [
+            ...[...way, "perl", "-MSocket", "-e", program],
+            ...[`${path.slice(0, -1)}${type}`, `${type}`],
+          ];
+          const client = spawn(file, args, { stdio: "ignore" });
+          let socket = -errno.EAGAIN;
+          while (socket === -errno.EAGAIN) {
+            await new Promise((resolve) => setTimeout(resolve, 5));
+            socket = native.accept(listener, mem, 1024, 110);
+          }
+          const pidfd = native.peerPidfd(socket);
+          const pid = () =>
+            /^Pid:\s*(.*)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, "utf8"))?.[1];
+          const before = pid();
+          const gone = new Promise((resolve) => client.once("exit", resolve));
+          client.kill("SIGKILL");
+          await gone;
+          results[`${type} ${way.join(" ")}`] = [
+            native.networkCookie(socket) === own,
+            before === `${client.pid}`,
+            pid(),
+          ];
+          native.close(pidfd);
+          native.close(socket);
+        }
+        native.close(listener);
+      }
+      const tap = native.networkCookie(999);
+      return { results, stray: tap === -errno.EBADF, none: native.peerPidfd(999) === -errno.EBADF };
+    },
+    join(directory, "peer0"),
+  );
+  const same = [true, true, "-1"];
+  const other = [false, true, "-1"];
+  expect(seen).toEqual({
+    results: {
+      ...{ "1 ": same, "1 unshare -Ur": same, "1 unshare -Urn": other },
+      ...{ "5 ": same, "5 unshare -Ur": same, "5 unshare -Urn": other },
+    },
+    ...{ stray: true, none: true },
+  });
+});

@@ -53,15 +53,21 @@ export function peerOf(socket: number): Peer {
   }
 }
 
-/** Whether /proc shows processes to those who may not trace them (hidepid of proc(5) has it hide them). */
+/** What open(2) says of a file of a hidden process. */
+const HIDDEN: readonly unknown[] = ["ENOENT", "EACCES", "EPERM"];
+
+/**
+ * Whether /proc shows processes to those who may not trace them: hidepid of proc(5) has it hide them. Another
+ * failure, as for want of descriptors, does not tell that it does.
+ */
 export function seesProcesses(): boolean {
   try {
     // process.ppid asks the kernel, which the sandbox does not let it.
     const [, parent = "0"] = /^PPid:\s*(\d+)$/m.exec(readStatus()) ?? [];
     readFileSync(`/proc/${parent === "0" ? 1 : parent}/uid_map`);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && HIDDEN.includes(error.code));
   }
 }
 

@@ -306,6 +306,25 @@ test("the launchers' socket does not serve who says that it is on the host", asy
   }
 });
 
+test("where /proc hides processes the daemon goes by the network namespace, and says so", async ({
+  lab,
+  skip,
+}) => {
+  if (!lab.host.stage.privileged) skip("only root may mount /proc");
+  const user = await DaemonUser.create(lab);
+  const hiding = lab.host.userAfter("mount -t proc -o hidepid=invisible proc /proc");
+  const slipway = (...args: string[]) =>
+    hiding.output([lab.host.slipwayPath, ...args], { env: user.env });
+  await slipway("daemon", "start");
+  expect(await slipway("network", "ls", "-q")).toBe("");
+  const seen = await alias(lab, `${user.directory}/daemon/api.sock`);
+  const script = `printf '%s\\n' '${JOIN.trim()}' | ${asking(seen).join(" ")}`;
+  expect(refusalOfDaemon(await slipway("run", "--", "sh", "-c", script))).toContain(OTHER_NETWORK);
+  const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+  expect(log).toContain("/proc hides processes (hidepid)");
+  await slipway("daemon", "stop");
+});
+
 async function listing(lab: Lab, directory: string): Promise<string> {
   return lab.host.user.output(["ls", directory]);
 }
