@@ -668,6 +668,10 @@ export class Guest {
         case "drop":
           this.drops.count(verdict.reason);
           return;
+        case "refuse":
+          this.drops.count(verdict.reason);
+          this.#writer.writeFrame(verdict.frame);
+          return;
         case "done":
           return;
         case "pass":

@@ -65,6 +65,7 @@ export const DropReason = {
   PolicySpoofed: -60,
   LimitIcmpErrors: -61,
   UdpSegments: -62,
+  DnsOpcode: -63,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -1,5 +1,5 @@
 import type { Address } from "../base/address.js";
-import { DropReason } from "../base/drop.js";
+import { type DropCounters, DropReason } from "../base/drop.js";
 import type { DnsConfig, GuestConfig } from "../base/plan.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
@@ -13,6 +13,7 @@ import {
   dnsId,
   frameDnsMessage,
   parseDnsQuery,
+  refuseDnsMessage,
   takeDnsMessage,
 } from "../wire/dns.js";
 import type { LimitReports } from "./limit-reports.js";
@@ -41,6 +42,7 @@ export interface DnsStreamsContext {
   readonly dns: DnsConfig;
   readonly nameServers: NameServers;
   readonly reports: LimitReports;
+  readonly drops: DropCounters;
   /** Index of the guest in tokens. */
   readonly guest: number;
 }
@@ -259,7 +261,11 @@ export class DnsStreams {
 
   #onQuery(stream: DnsStream, client: End, message: Uint8Array, now: number): void {
     const query = parseDnsQuery(message);
-    const own = query === null ? null : answerFrom(this.#context.dns.records, query);
+    if (query === null) {
+      this.#refuse(client, message);
+      return;
+    }
+    const own = answerFrom(this.#context.dns.records, query);
     if (own !== null) {
       client.send(frameDnsMessage(own));
       return;
@@ -273,6 +279,13 @@ export class DnsStreams {
     }
     stream.untried = this.#context.nameServers.inOrder;
     this.#askNext(stream, now);
+  }
+
+  /** What is no query is no server's business. */
+  #refuse(client: End, message: Uint8Array): void {
+    const { answer, reason } = refuseDnsMessage(message);
+    this.#context.drops.count(reason);
+    if (answer !== null) client.send(frameDnsMessage(answer));
   }
 
   /** Connects to the next server and asks it what is open; nobody is left: all that fails. */

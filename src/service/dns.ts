@@ -1,5 +1,4 @@
 import type { Address } from "../base/address.js";
-import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { AddressPlan, DnsConfig } from "../base/plan.js";
 import { composeDatagram } from "../wire/datagram.js";
@@ -10,6 +9,7 @@ import {
   DnsRcode,
   fitDnsAnswer,
   parseDnsQuery,
+  refuseDnsMessage,
 } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
 import { IpProtocol } from "../wire/ip.js";
@@ -47,10 +47,15 @@ export class DnsService implements Service {
 
   handle(frame: Frame): Verdict {
     const { bytes, payloadOffset, payloadLength } = frame;
-    const query = parseDnsQuery(bytes.subarray(payloadOffset, payloadOffset + payloadLength));
-    if (query === null) return drop(DropReason.DnsMalformed);
+    const message = bytes.subarray(payloadOffset, payloadOffset + payloadLength);
     const client = { mac: frame.sourceMac, address: frame.source, port: frame.sourcePort };
     const server = { mac: this.#mac, address: this.#address, port: DNS_PORT };
+    const query = parseDnsQuery(message);
+    if (query === null) {
+      const { answer, reason } = refuseDnsMessage(message);
+      if (answer === null) return drop(reason);
+      return { kind: "refuse", frame: composeDatagram(server, client, answer), reason };
+    }
     const reply = (answer: Uint8Array): Verdict => ({
       kind: "reply",
       frame: composeDatagram(server, client, fitDnsAnswer(query, answer, frame.family, this.#mtu)),

@@ -15,6 +15,8 @@ export type Verdict =
       readonly server: LinkEndpoint;
     }
   | { readonly kind: "drop"; readonly reason: DropReason }
+  /** Count it as dropped, and send the guest this frame, which says so. */
+  | { readonly kind: "refuse"; readonly frame: Uint8Array; readonly reason: DropReason }
   /** The frame has had its effect and gets no answer. */
   | { readonly kind: "done" }
   /** Treat the frame as if no service had claimed it. */

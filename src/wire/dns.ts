@@ -1,5 +1,6 @@
 import { type Answer, decode, encode, type Packet } from "dns-packet";
 import { Address, type Family } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
 import type { NameTable } from "../base/plan.js";
 import { readU16, writeU16 } from "./bytes.js";
 import { ipHeaderLength } from "./ip.js";
@@ -10,6 +11,7 @@ export const DNS_PORT = 53;
 /** Response codes (RFC 1035 §4.1.1). */
 export const DnsRcode = {
   NoError: 0,
+  FormatError: 1,
   ServerFailure: 2,
   NotImplemented: 4,
   Refused: 5,
@@ -49,6 +51,12 @@ const OWN_UDP_SIZE = 1232;
 /** How long clients may keep what we answer ourselves, in seconds. */
 const OWN_TTL = 10;
 
+/** RFC 1035 §4.1.4: a name ends in a pointer of two bytes, or in an empty label; §2.3.4: others are no longer. */
+const POINTER = 0xc0;
+const LONGEST_LABEL = 63;
+/** Type, class, TTL and length of a record, behind its name (RFC 1035 §4.1.3). */
+const RECORD_HEADER_LENGTH = 10;
+
 /** A query with one question. */
 export interface DnsQuery {
   /** The whole message, a copy. */
@@ -66,13 +74,18 @@ export interface DnsQuery {
   readonly hasEdns: boolean;
 }
 
-/** The query in the message, which is copied; null when it is anything else. */
+/**
+ * The query in the message, which is copied; null when it is anything else: another opcode, more or less
+ * than one question (RFC 9619 §4), records that end early, or bytes behind the last of them.
+ */
 export function parseDnsQuery(message: Uint8Array): DnsQuery | null {
   if (message.length < HEADER_LENGTH || readU16(message, QUESTION_COUNT) !== 1) return null;
+  if ((readU16(message, FLAGS) & (RESPONSE | OPCODE)) !== 0) return null;
   const copy = Buffer.from(message);
   const question = decodeQuestion(copy);
   const asked = question?.packet.questions?.[0];
-  if (question === null || asked === undefined || question.packet.type !== "query") return null;
+  if (question === null || asked === undefined) return null;
+  if (endOfRecords(copy, question.end) !== copy.length) return null;
   const udpSize = advertisedSize(copy);
   return {
     message: copy,
@@ -83,6 +96,32 @@ export function parseDnsQuery(message: Uint8Array): DnsQuery | null {
     udpSize: Math.max(udpSize ?? 0, PLAIN_UDP_SIZE),
     hasEdns: udpSize !== null,
   };
+}
+
+/** What becomes of a message that is no query. */
+export interface DnsRefusal {
+  /** For the client; null for none. */
+  readonly answer: Uint8Array | null;
+  /** Why it is none. */
+  readonly reason: DropReason;
+}
+
+/**
+ * What becomes of a message that parseDnsQuery() does not take. The answer is a header alone, as what
+ * follows that of the message may be anything. There is none to what is shorter than a header and has no
+ * id, and to an answer, as the two could go round for ever.
+ */
+export function refuseDnsMessage(message: Uint8Array): DnsRefusal {
+  const malformed = DropReason.DnsMalformed;
+  if (message.length < HEADER_LENGTH) return { answer: null, reason: malformed };
+  const flags = readU16(message, FLAGS);
+  if ((flags & RESPONSE) !== 0) return { answer: null, reason: malformed };
+  const isQuery = (flags & OPCODE) === 0;
+  const rcode = isQuery ? DnsRcode.FormatError : DnsRcode.NotImplemented;
+  const answer = new Uint8Array(HEADER_LENGTH);
+  writeU16(answer, 0, readU16(message, 0));
+  writeU16(answer, FLAGS, RESPONSE | (flags & (OPCODE | RECURSION_DESIRED)) | rcode);
+  return { answer, reason: isQuery ? malformed : DropReason.DnsOpcode };
 }
 
 /** Whether the message answers the query, sent with that id: the same question, in its own case. */
@@ -243,6 +282,29 @@ function decodeQuestion(message: Buffer): { packet: Packet; end: number } | null
   alone.fill(0, RECORD_COUNTS, HEADER_LENGTH);
   const packet = tryDecode(alone);
   return packet === null ? null : { packet, end: decode.bytes };
+}
+
+/** Where the records behind the question end; -1 when the message ends before. */
+function endOfRecords(message: Uint8Array, questionEnd: number): number {
+  let records = 0;
+  for (let at = RECORD_COUNTS; at < HEADER_LENGTH; at += 2) records += readU16(message, at);
+  let end = questionEnd;
+  for (; records > 0; records -= 1) {
+    end = endOfName(message, end);
+    if (end < 0 || end + RECORD_HEADER_LENGTH > message.length) return -1;
+    end += RECORD_HEADER_LENGTH + readU16(message, end + RECORD_HEADER_LENGTH - 2);
+  }
+  return end > message.length ? -1 : end;
+}
+
+function endOfName(message: Uint8Array, start: number): number {
+  for (let at = start; at < message.length; at += 1 + message[at]) {
+    const length = message[at];
+    if (length === 0) return at + 1;
+    if (length >= POINTER) return at + 2;
+    if (length > LONGEST_LABEL) return -1;
+  }
+  return -1;
 }
 
 /** The size in the OPT record; null when there is none. */

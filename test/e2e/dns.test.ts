@@ -2,7 +2,8 @@ import { failing, guest6, httpName, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Process } from "../lab/process.ts";
-import { node } from "../lab/product.ts";
+import { isSlipway, node } from "../lab/product.ts";
+import { finalFigures } from "../lab/statistics.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 const IPV6 = { ipv6: true };
@@ -291,6 +292,97 @@ describe("upstream", () => {
     const large = await dig(guest, "+ignore", "+bufsize=4096", "@10.0.2.3", "large.example");
     expect(large).toMatch(/flags:[a-z ]* tc /);
     expect(await dig(guest, "@10.0.2.3", "silent.example")).toContain("status: SERVFAIL");
+    server.kill("SIGTERM");
+    await server.ended(10_000);
+  });
+});
+
+/** Sends messages by UDP, each from a socket of its own, and prints how each was answered, or "silence". */
+const HOSTILE_CLIENT = `
+  const { createSocket } = require("node:dgram");
+  const [server, ...messages] = process.argv.slice(1);
+  const ask = (message) => new Promise((resolve) => {
+    const socket = createSocket(server.includes(":") ? "udp6" : "udp4");
+    const end = (answer) => { socket.close(); resolve(answer); };
+    const timer = setTimeout(end, 1000, "silence");
+    socket.on("message", (answer) => { clearTimeout(timer); end(answer.toString("hex")); });
+    socket.send(Buffer.from(message, "hex"), 53, server);
+  });
+  Promise.all(messages.map(ask)).then((answers) => console.log(answers.join(" ")));
+`;
+
+/** The same in one TCP connection, whose end it tells the server; prints all that came until the server's. */
+const HOSTILE_STREAM = `
+  const [server, ...messages] = process.argv.slice(1);
+  const socket = require("node:net").connect({ port: 53, host: server });
+  const answers = [];
+  socket.on("data", (data) => answers.push(data));
+  socket.on("close", () => console.log(Buffer.concat(answers).toString("hex")));
+  for (const message of messages) {
+    const length = (message.length / 2).toString(16).padStart(4, "0");
+    socket.write(Buffer.from(length + message, "hex"));
+  }
+  socket.end();
+`;
+
+/** Writes down every byte that comes, by UDP and TCP. */
+const WITNESS = `
+  const host = ${JSON.stringify(served.services)};
+  const tell = (data) => console.log("asked", data.toString("hex"));
+  const socket = require("node:dgram").createSocket("udp4");
+  socket.on("message", tell);
+  const server = require("node:net").createServer((client) => client.on("data", tell));
+  socket.bind(53, host, () => server.listen(53, host, () => console.log("ready")));
+`;
+
+describe.runIf(isSlipway)("what is no query reaches no server of the host's", () => {
+  const question = "06626f72646572076578616d706c650000010001";
+  const message = (flags: string, counts: string, rest = question) =>
+    `abcd${flags}${counts}${rest}`;
+  const one = "0001000000000000";
+  const cases = [
+    ["an update", message("2800", one), "abcda804"],
+    ["a notification", message("2400", one), "abcda004"],
+    ["a status query", message("1000", one), "abcd9004"],
+    ["no question", message("0100", "0000000000000000", ""), "abcd8101"],
+    ["two questions", message("0100", "0002000000000000", question + question), "abcd8101"],
+    ["bytes behind it", message("0100", one, `${question}00`), "abcd8101"],
+    ["a record that is not there", message("0100", "0001000100000000"), "abcd8101"],
+    ["an answer", message("8180", one), null],
+    ["less than a header", "abcd01000001", null],
+  ] as const;
+  const sent = cases.map(([, hex]) => hex);
+  const empty = "0000000000000000";
+
+  async function witness(lab: Lab): Promise<Process> {
+    const server = lab.world.root.spawn([lab.host.stage.inside(node), "--eval", WITNESS]);
+    await server.printed(/ready/);
+    await configure(lab, `nameserver ${served.services}`);
+    return server;
+  }
+
+  test.for(servers)("at %s, by UDP and TCP, and is counted", async (address, { lab }) => {
+    const server = await witness(lab);
+    await using guest = await lab.guest({ ...IPV6, options: ["--stats"] });
+    const ask = (script: string, messages: readonly string[]) => {
+      const inside = lab.host.stage.inside(node);
+      return guest.namespace.output([inside, "--eval", script, address, ...messages]);
+    };
+    const datagrams = cases.map(([, , answer]) => (answer === null ? "silence" : answer + empty));
+    expect((await ask(HOSTILE_CLIENT, sent)).trim().split(" ")).toEqual(datagrams);
+    const streamed = cases.flatMap(([, , answer]) =>
+      answer === null ? [] : [`000c${answer}${empty}`],
+    );
+    expect((await ask(HOSTILE_STREAM, sent)).trim()).toBe(streamed.join(""));
+    // What is a query does reach it, after all that.
+    await guest.run(["dig", "+tries=1", "+time=1", "+noedns", `@${address}`, "asked.example"]);
+    await server.printed(/asked/);
+    expect(server.stdout.replace(/ready\n/, "")).toMatch(
+      /^(asked [0-9a-f]{8}00010000000000000561736b6564076578616d706c650000010001\n)+$/,
+    );
+    const figures = await finalFigures(guest);
+    expect(figures.get("dropped dns-opcode")).toBe(6);
+    expect(figures.get("dropped dns-malformed")).toBe(12);
     server.kill("SIGTERM");
     await server.ended(10_000);
   });

@@ -90,25 +90,48 @@ describe("DNS", () => {
     expect(isIntact(addToSum(pseudo, reply.bytes, transportOffset, transportLength))).toBe(true);
   });
 
-  it("answers no answers, and no rubbish", () => {
+  it.each(servers)("does not answer by %s what is an answer, or less than a header", (server) => {
     const answer = Buffer.from(QUERY);
     answer[2] |= 0x80;
-    const twoQuestions = Buffer.from(QUERY);
-    twoQuestions[5] = 2;
-    const ownTail = Buffer.concat([QUERY.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
-    const rubbish = [answer, twoQuestions, ownTail, QUERY.subarray(0, 20), Buffer.alloc(0)];
-    for (const message of rubbish) {
-      const verdict = decide(datagram(PLAN4.dns, 53, message), config());
+    for (const message of [answer, QUERY.subarray(0, 11), Buffer.alloc(0)]) {
+      const verdict = decide(datagram(server, 53, message), config());
       expect(verdict).toEqual({ kind: "drop", reason: DropReason.DnsMalformed });
     }
   });
+
+  it.each(servers)(
+    "refuses by %s what is no query, and asks nobody, whatever the name",
+    (server) => {
+      const records = new Map([["files.example.org", [PLAN4.gateway]]]);
+      const guest = config({ dns: { ...dnsConfig({ servers: RESOLVERS }), records } });
+      const update = Buffer.from(QUERY);
+      update[2] |= 5 << 3;
+      const twoQuestions = Buffer.from(QUERY);
+      twoQuestions[5] = 2;
+      const ownTail = Buffer.concat([QUERY.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
+      for (const [message, rcode, reason] of [
+        [update, "NOTIMP", DropReason.DnsOpcode],
+        [twoQuestions, "FORMERR", DropReason.DnsMalformed],
+        [ownTail, "FORMERR", DropReason.DnsMalformed],
+        [QUERY.subarray(0, 20), "FORMERR", DropReason.DnsMalformed],
+      ] as const) {
+        const query = datagram(server, 53, message);
+        const verdict = decide(query, guest);
+        if (verdict?.kind !== "refuse") throw new Error(`not refused: ${verdict?.kind}`);
+        expect(verdict.reason).toBe(reason);
+        const refusal = replied({ kind: "reply", frame: verdict.frame });
+        expect(refusal).toMatchObject({ source: server, destination: query.source });
+        expect(decode(payload(refusal))).toMatchObject({ id: 0x6e46, rcode, questions: [] });
+      }
+    },
+  );
 
   it("survives any bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, withHeader) => {
         const message = withHeader ? Buffer.concat([QUERY.subarray(0, 12), bytes]) : bytes;
         const verdict = decide(datagram(PLAN4.dns, 53, message), config());
-        expect(["reply", "drop"]).toContain(verdict?.kind);
+        expect(["reply", "drop", "refuse"]).toContain(verdict?.kind);
       }),
     );
   });

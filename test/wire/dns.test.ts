@@ -2,6 +2,7 @@ import { decode, encode, type Packet } from "dns-packet";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
+import { DropReason } from "../../src/base/drop.js";
 import {
   answersQuery,
   composeDnsAnswer,
@@ -12,6 +13,7 @@ import {
   fitDnsAnswer,
   frameDnsMessage,
   parseDnsQuery,
+  refuseDnsMessage,
   takeDnsMessage,
 } from "../../src/wire/dns.js";
 
@@ -35,6 +37,40 @@ function query(message: Uint8Array): DnsQuery {
   const parsed = parseDnsQuery(message);
   if (parsed === null) throw new Error("not a query");
   return parsed;
+}
+
+/** A query made into something else, and by which code it is refused; null: by silence. */
+function hostile(from: Buffer): (readonly [string, string | null, Buffer])[] {
+  const changed = (change: (message: Buffer) => void): Buffer => {
+    const message = Buffer.from(from);
+    change(message);
+    return message;
+  };
+  const opcode = (number: number) => changed((message) => (message[2] |= number << 3));
+  return [
+    ["an inverse query", "NOTIMP", opcode(1)],
+    ["a status query", "NOTIMP", opcode(2)],
+    ["a notification", "NOTIMP", opcode(4)],
+    ["an update", "NOTIMP", opcode(5)],
+    ["a stateful operation", "NOTIMP", opcode(6)],
+    ["of the last opcode", "NOTIMP", opcode(15)],
+    ["an update of no zone", "NOTIMP", Buffer.concat([opcode(5).subarray(0, 4), Buffer.alloc(8)])],
+    ["an answer", null, changed((message) => (message[2] |= 0x80))],
+    ["an answer to an update", null, changed((message) => (message[2] |= 0xa8))],
+    ["without a question", "FORMERR", changed((message) => message.writeUInt16BE(0, 4))],
+    ["of two questions", "FORMERR", changed((message) => message.writeUInt16BE(2, 4))],
+    ["of 65,535 questions", "FORMERR", changed((message) => message.writeUInt16BE(0xffff, 4))],
+    ["with a byte behind it", "FORMERR", Buffer.concat([from, Buffer.alloc(1)])],
+    ["with a message behind it", "FORMERR", Buffer.concat([from, from])],
+    [
+      "with records that are not there",
+      "FORMERR",
+      changed((message) => message.writeUInt16BE(9, 6)),
+    ],
+    ["cut in its question", "FORMERR", from.subarray(0, 20)],
+    ["a header", "FORMERR", from.subarray(0, 12)],
+    ["less than a header", null, from.subarray(0, 11)],
+  ];
 }
 
 function answer(changes: Packet = {}): Uint8Array {
@@ -84,6 +120,13 @@ describe("a query", () => {
     }
   });
 
+  it("may have a signature or a record of a zone behind it", () => {
+    const soa = Buffer.from("c00c0006000100000000000101", "hex");
+    const transfer = Buffer.concat([PLAIN, soa]);
+    transfer.writeUInt16BE(1, 8);
+    expect(query(transfer)).toMatchObject({ questionEnd: 35, hasEdns: false });
+  });
+
   it("is read no further than the question where records follow", () => {
     const record = Buffer.from("c00c00010001000000000004c6336435", "hex");
     const long = Buffer.concat([DIG, ...Array<Buffer>(4000).fill(record)]);
@@ -95,6 +138,36 @@ describe("a query", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (bytes, withHeader) => {
         parseDnsQuery(withHeader ? Buffer.concat([DIG.subarray(0, 12), bytes]) : bytes);
+      }),
+    );
+  });
+});
+
+describe("what is no query", () => {
+  it.each([
+    ...hostile(PLAIN).map((row) => [...row, "without EDNS"] as const),
+    ...hostile(DIG).map((row) => [...row, "with EDNS"] as const),
+  ])("%s, is refused by a header alone: %s", (_, rcode, message) => {
+    expect(parseDnsQuery(message)).toBeNull();
+    const { answer, reason } = refuseDnsMessage(message);
+    if (rcode === null) {
+      expect([answer, reason]).toEqual([null, DropReason.DnsMalformed]);
+      return;
+    }
+    expect(answer).toHaveLength(12);
+    const packet = decode(Buffer.from(answer ?? []));
+    expect(packet).toMatchObject({ id: 0x6e46, type: "response", rcode, flag_rd: true });
+    expect(answer?.[2] ?? 0).toBe(0x80 | (message[2] & 0x79));
+    const isOpcode = rcode === "NOTIMP";
+    expect(reason).toBe(isOpcode ? DropReason.DnsOpcode : DropReason.DnsMalformed);
+  });
+
+  it("may be any bytes: what is not taken is answered at most by a header, never if it is an answer", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
+        const { answer } = refuseDnsMessage(bytes);
+        expect(answer !== null).toBe(bytes.length >= 12 && bytes[2] < 0x80);
+        expect(answer?.length ?? 12).toBe(12);
       }),
     );
   });
