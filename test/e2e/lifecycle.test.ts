@@ -290,7 +290,7 @@ ours("the last line of stderr is the reason, and of the log too", async ({ lab }
   expect([nowhere.code, nowhere.stderr]).toEqual([
     1,
     expect.stringMatching(
-      /^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): choose/,
+      /^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): give/,
     ),
   ]);
   await namespace.release();
