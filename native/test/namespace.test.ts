@@ -279,7 +279,7 @@ test("the 65th agent is refused, the others serve", async () => {
 });
 
 test("an agent holds nothing of its parent, and ends while a held child has its socket", async () => {
-  const results = await subject.run(async ({ native, hold, enter, memory, sleep }) => {
+  const results = await subject.run(async ({ native, hold, enter, memory, until, errno }) => {
     const { mem, view } = memory(64);
     const listener = native.socket(2, 1, 0);
     view.setUint16(0, 2, true);
@@ -294,8 +294,11 @@ test("an agent holds nothing of its parent, and ends while a held child has its 
     const agent = enter(child.pid);
     const second = hold("exec sleep 60"); // forked with the agent's socket
     native.close(client);
-    await sleep(20);
-    const end = native.recv(server, mem, 0, 1, 0);
+    let end = -errno.EAGAIN;
+    await until(() => {
+      end = native.recv(server, mem, 0, 1, 0);
+      return end !== -errno.EAGAIN;
+    });
     const closed = native.closeAgent(agent);
     for (const fd of [server, listener, child.control, child.pidfd]) native.close(fd);
     for (const fd of [second.control, second.pidfd]) native.close(fd);

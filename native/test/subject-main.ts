@@ -25,6 +25,8 @@ export interface Tools {
   /** How the child ended, once it has. */
   reap(pidfd: number): Promise<number>;
   sleep(ms: number): Promise<void>;
+  /** Waits for a state; one that never comes ends the test by its time limit. */
+  until(isSo: () => boolean): Promise<void>;
   closeOnExec(fd: number): boolean;
 }
 
@@ -36,6 +38,10 @@ const errno = constants.errno;
 /** By then what has happened has been told, also when the timer was late: libuv looks at timers first. */
 const sleep = (ms: number) =>
   new Promise<void>((resolve) => setTimeout(() => setImmediate(resolve), ms));
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await sleep(1);
+}
 
 function memory(size: number) {
   const buffer = new ArrayBuffer(size);
@@ -97,6 +103,7 @@ const tools: Tools = {
   enter,
   reap,
   sleep,
+  until,
   closeOnExec,
 };
 

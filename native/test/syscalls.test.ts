@@ -117,13 +117,16 @@ test.each(families)("a TCP connection over $name", async ({ domain, sockaddr }) 
 });
 
 test("a refused connection is told by SO_ERROR, a broken one without a signal", async () => {
-  const seen = await subject.run(async ({ native, memory, sleep }) => {
+  const seen = await subject.run(async ({ native, memory, until }) => {
     const { mem, bytes } = memory(64);
     bytes.set([2, 0, 0, 1, 127, 0, 0, 1], 0); // port 1: nobody listens
     const fd = native.socket(2, 1, 0);
     native.connect(fd, mem, 0, 16);
-    await sleep(20);
-    const refused = native.getsockopt(fd, 1, 4);
+    let refused = 0;
+    await until(() => {
+      refused = native.getsockopt(fd, 1, 4);
+      return refused !== 0;
+    });
     bytes.fill(0, 32, 64);
     const broken = native.sendmsg(fd, mem, 32, 1, 0);
     native.close(fd);

@@ -10,9 +10,6 @@ import { describe, expect, test } from "./fixture.ts";
 // Where slirp4netns is known to do worse (peers.md): run against it, these tests say nothing.
 const truthful = test.runIf(isSlipway);
 
-// What is dropped instead of answered takes two minutes until Linux gives up.
-const atOnceMs = 5_000;
-
 /** Both ends of one connection from a guest into the world. */
 function connection(lab: Lab, guest: Guest): Promise<{ in: Connection; out: Connection }> {
   return connectionTo(lab, guest, served.services);
@@ -74,12 +71,12 @@ describe("RST passes", () => {
   });
 });
 
+// What is dropped instead of answered takes two minutes until Linux gives up, with ETIMEDOUT.
 describe("a connection that cannot be made fails with the errno that the host gets", () => {
   test("refused", async ({ lab }) => {
     await using guest = await lab.guest();
     const error = await (await guest.agent()).refusal({ address: served.services, port: 9 });
     expect(error.code).toBe("ECONNREFUSED");
-    expect(error.elapsedMs).toBeLessThan(atOnceMs);
   });
 
   truthful.for([
@@ -91,14 +88,12 @@ describe("a connection that cannot be made fails with the errno that the host ge
     const error = await (await guest.agent()).refusal({ address: failing[destination], port: 80 });
     await annotate(`after ${Math.round(error.elapsedMs)} ms`, "measured");
     expect(error.code).toBe(code);
-    expect(error.elapsedMs).toBeLessThan(atOnceMs);
   });
 
   test("no route from the host", async ({ lab }) => {
     await using guest = await lab.guest();
     const error = await (await guest.agent()).refusal({ address: failing.noRoute, port: 80 });
     expect(error.code).toBe("ENETUNREACH");
-    expect(error.elapsedMs).toBeLessThan(atOnceMs);
   });
 
   test("not at all, where nothing answers", async ({ lab }) => {
