@@ -251,7 +251,7 @@ describe("a guest", () => {
     peer.send(message(End, 3, "that was it"));
     await peer.end();
     expect(await launcher.ended).toEqual({
-      ...{ code: 3, stdout: "all is up\n", stderr: "slipway: that was it\n", ready: "1" },
+      ...{ code: 3, stdout: "all is up\n", stderr: "slirp4netns: that was it\n", ready: "1" },
     });
   });
 
