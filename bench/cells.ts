@@ -14,8 +14,8 @@ export type Workload =
   | { readonly kind: "published"; readonly streams: number }
   /** One byte there and back on one connection. */
   | { readonly kind: "transactions" }
-  /** One of these between two members of a network. */
-  | { readonly kind: "members"; readonly load: "bulk" | "transactions" }
+  /** One of these between two members of a network, or the latter beside a third's flood of small datagrams. */
+  | { readonly kind: "members"; readonly load: MembersLoad }
   /** The same beside so many bulk streams. */
   | {
       readonly kind: "transactions-under-bulk";
@@ -46,6 +46,8 @@ export type Workload =
   | { readonly kind: "idle-flows"; readonly flows: number }
   /** Memory of the helper after so many streams each way have ended. */
   | { readonly kind: "after-load"; readonly streams: number };
+
+export type MembersLoad = "bulk" | "transactions" | "transactions-under-flood";
 
 /** What can be done without a helper, too. */
 export type LoopbackWorkload = Extract<
@@ -86,6 +88,12 @@ export function congestionControls(allowed: readonly string[]): string[] {
   const modern = ["bbr", "cubic"].find((name) => allowed.includes(name));
   return ["reno", ...(modern === undefined ? [] : [modern])];
 }
+
+const MEMBERS: readonly (readonly [string, MembersLoad, string])[] = [
+  ["members-bulk", "bulk", "one stream"],
+  ["members-rr", "transactions", "request/response"],
+  ["members-rr-flood", "transactions-under-flood", "request/response beside a third's flood"],
+];
 
 /** All cells for a kernel that allows these congestion controls in a namespace. */
 export function allCells(allowed: readonly string[]): Cell[] {
@@ -151,11 +159,11 @@ export function allCells(allowed: readonly string[]): Cell[] {
       title: "connect + close",
       workload: { kind: "connections", exchange: false },
     },
-    ...(["bulk", "transactions"] as const).map(
-      (load): Cell => ({
+    ...MEMBERS.map(
+      ([id, load, title]): Cell => ({
         ...base,
-        id: load === "bulk" ? "members-bulk" : "members-rr",
-        title: `member to member, MTU 1500, ${load === "bulk" ? "one stream" : "request/response"}`,
+        id,
+        title: `member to member, MTU 1500, ${title}`,
         workload: { kind: "members", load },
         mtu: 1500,
       }),

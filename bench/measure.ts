@@ -1,5 +1,5 @@
 /** One measurement: a cell's workload through one helper, in a fresh namespace. */
-import type { Cell, LoopbackWorkload, Workload } from "./cells.ts";
+import type { Cell, LoopbackWorkload, MembersLoad, Workload } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { createMembers } from "./members.ts";
 import type { Metrics } from "./metrics.ts";
@@ -33,6 +33,8 @@ export interface Durations {
 /** The port that a server in the guest listens on; the namespace is fresh, so any will do. */
 const GUEST_PORT = 5201;
 
+const STREAM = { direction: "up", streams: 1 } as const;
+
 /**
  * @throws NotAvailable when the helper lacks what the cell needs.
  * @throws Error when the measurement fails.
@@ -49,10 +51,7 @@ export async function measureHelper(
     return await measureReady(workshop, helper, setting, workload.starts);
   }
   if (workload.kind === "members") {
-    await using bed = await createMembers(workshop, helper, cell);
-    const { load: kind } = workload;
-    const stream = { kind: "bulk", direction: "up", streams: 1 } as const;
-    return await measureIn(bed, kind === "bulk" ? stream : { kind }, durations);
+    return await measureMembers(workshop, helper, cell, workload.load, durations);
   }
   if (workload.kind === "published") {
     const publish = { hostPort: await freePort(), guestPort: GUEST_PORT };
@@ -75,6 +74,20 @@ export async function measureLoopback(
   durations: Durations,
 ): Promise<Metrics> {
   return await measureIn(loopbackTestbed(workshop), workload, durations);
+}
+
+async function measureMembers(
+  workshop: Workshop,
+  helper: Helper,
+  cell: Cell,
+  load: MembersLoad,
+  durations: Durations,
+): Promise<Metrics> {
+  await using bed = await createMembers(workshop, helper, cell);
+  if (load === "bulk") return await measureBulk(bed, { ...STREAM, seconds: durations.bulk });
+  if (load === "transactions") return await measureTransactions(bed, durations.load);
+  await using _flood = bed.startFlood();
+  return await measureTransactions(bed, durations.load);
 }
 
 async function measureReady(

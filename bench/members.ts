@@ -1,11 +1,11 @@
 /**
- * Two members of a network, as a testbed: of Slipway's, or on a bridge of the kernel's by veth pairs.
+ * Members of a network, as a testbed: of Slipway's, or on a bridge of the kernel's by veth pairs.
  */
 import { join, resolve } from "node:path";
 import type { Cell } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { Veth } from "./helpers/veth.ts";
-import type { Launcher } from "./launch.ts";
+import type { Launcher, Program } from "./launch.ts";
 import { Namespace } from "./namespace.ts";
 import { HelperMeter, type Testbed } from "./testbed.ts";
 import type { Workshop } from "./workshop.ts";
@@ -14,6 +14,16 @@ const SLIPWAY = resolve(import.meta.dirname, "../bin/slipway");
 const SUBNET = "10.90.0.0/24";
 const CLIENT = "10.90.0.10";
 const SERVER = "10.90.0.11";
+const FLOODER = "10.90.0.12";
+
+/** Two members that do something, and a third. */
+export interface MembersTestbed extends Testbed {
+  /** The third one sends small datagrams to the server as fast as it can. */
+  startFlood(): Program;
+}
+
+/** Of one byte each, to a port that nobody listens on; socat does not hear that. */
+const FLOOD = ["socat", "-u", "-b1", "OPEN:/dev/zero", `UDP4-SENDTO:${SERVER}:9`];
 
 type Setting = Pick<Cell, "mtu" | "congestion">;
 
@@ -22,7 +32,7 @@ export function createMembers(
   workshop: Workshop,
   helper: Helper,
   setting: Setting,
-): Promise<Testbed> {
+): Promise<MembersTestbed> {
   return helper instanceof Veth
     ? onBridge(workshop, helper, setting)
     : onSlipway(workshop, setting);
@@ -31,7 +41,7 @@ export function createMembers(
 async function onSlipway(
   { launcher, programs, directory }: Workshop,
   { mtu, congestion }: Setting,
-): Promise<Testbed> {
+): Promise<MembersTestbed> {
   await using scope = new AsyncDisposableStack();
   const home = join(directory, "members");
   await launcher.run(["mkdir", "-p", "-m", "0700", home]);
@@ -42,7 +52,7 @@ async function onSlipway(
   const network = ["bench", "--subnet", SUBNET, "--mtu", `${mtu}`];
   await launcher.run([...program, "network", "create", ...network]);
   const places = [];
-  for (const address of [CLIENT, SERVER]) {
+  for (const address of [CLIENT, SERVER, FLOODER]) {
     const namespace = scope.use(await Namespace.create(launcher));
     const connect = ["network", "connect", "bench", `${namespace.pid}`, "--ip", address];
     await launcher.run([...program, ...connect]);
@@ -58,14 +68,14 @@ async function onBridge(
   { launcher, programs }: Workshop,
   { isOffloaded }: Veth,
   { mtu, congestion }: Setting,
-): Promise<Testbed> {
+): Promise<MembersTestbed> {
   await using scope = new AsyncDisposableStack();
   const bridge = scope.use(await Namespace.create(launcher));
   await launcher.run(bridge.inside(["ip", "link", "add", "br0", "type", "bridge"]));
   await launcher.run(bridge.inside(["ip", "link", "set", "br0", "up"]));
   const offload = isOffloaded ? "" : "tso off gso off gro off tx off rx off sg off";
   const places = [];
-  for (const [index, address] of [CLIENT, SERVER].entries()) {
+  for (const [index, address] of [CLIENT, SERVER, FLOODER].entries()) {
     const holder = scope.use(launcher.start(bridge.inside(["unshare", "--net", "cat"])));
     holder.send("made");
     await holder.line();
@@ -100,14 +110,15 @@ function vethInside(address: string, mtu: number, offload: string): string {
 function bedOf(
   launcher: Launcher,
   programs: Workshop["programs"],
-  [client, server]: readonly Namespace[],
+  [client, server, flooder]: readonly Namespace[],
   helper: HelperMeter | null,
   owned: AsyncDisposableStack,
-): Testbed {
+): MembersTestbed {
   return {
     ...{ programs, helper, serverAddress: SERVER, hostAddress: SERVER },
     startOnHost: (argv) => launcher.start(server.inside(argv), argv[0]),
     startInGuest: (argv) => launcher.start(client.inside(argv), argv[0]),
+    startFlood: () => launcher.start(flooder.inside(FLOOD), FLOOD[0]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

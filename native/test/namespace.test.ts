@@ -327,7 +327,7 @@ test("an agent that was killed is told, and one ends with its parent", async () 
   const ended = doomed.ended();
   doomed.signal("SIGKILL");
   await ended;
-  await expect.poll(() => isAlive(second), { timeout: 5000 }).toBe(false);
+  await expect.poll(() => isAlive(second)).toBe(false);
   expect(isAlive(first)).toBe(false);
 });
 

@@ -217,7 +217,7 @@ test("it dies with its parent", async () => {
       return (error as NodeJS.ErrnoException).code === "EPERM";
     }
   };
-  await expect.poll(alive, { timeout: 5000 }).toBe(false);
+  await expect.poll(alive).toBe(false);
 });
 
 describe("where it cannot be made", () => {

@@ -282,8 +282,9 @@ describe("upstream", () => {
     const inside = lab.host.stage.inside(node);
     const answers = await guest.namespace.output([inside, "--eval", IMPATIENT_CLIENT]);
     expect(answers).toBe("1 answers\n");
-    // The client's three are one, and Slipway asks once more for one that may have been lost.
-    expect(server.stdout.match(/^slow /gm)?.length).toBe(2);
+    // The client's three are one, and Slipway asks again for one that may have been lost, as often as it is
+    // due until the answer is there; each of three would be asked for twice at least.
+    expect(server.stdout.match(/^slow /gm)?.length).toBeLessThan(6);
     expect(guest.helper.openDescriptors()).toBeLessThan(40);
     // Two queries are lost; the client's repetition makes a third.
     expect(await guest.namespace.output([inside, "--eval", PATIENT_CLIENT])).toBe("answered\n");

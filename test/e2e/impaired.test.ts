@@ -51,7 +51,7 @@ describe("over a link with delay and loss", () => {
     expect(fastest).toBeGreaterThanOrEqual(20);
   });
 
-  // How fast, beside a process of the host, is told; `tcp-*-far` of the bench measures it.
+  // How fast, beside a process of the host, is told.
   test("data arrives unchanged, both ways", async ({ far, annotate }) => {
     await using guest = await far.guest();
     const agent = await guest.agent();

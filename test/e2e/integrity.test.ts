@@ -11,7 +11,7 @@ import { finalFigures } from "../lab/statistics.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const flows = 24;
-const size = 48 * 1024 * 1024;
+const size = 16 * 1024 * 1024;
 const pauses = 20;
 
 /** A program like `slirp4netns` for a TAP without virtio header; see plain-tap.ts. */

@@ -8,8 +8,8 @@ import { describe, expect, test } from "./fixture.ts";
 
 const flows = 200;
 const mebibyte = 1024 * 1024;
-/** More than all buffers of a guest hold, in bytes. */
-const healthy = 96 * mebibyte;
+/** More than the buffers of a connection hold, in bytes. */
+const healthy = 32 * mebibyte;
 
 interface Pair {
   readonly inside: Connection;

@@ -19,7 +19,8 @@
  * reaches 8 Gbit/s just before, fewer on one that is busier or slower. Noise has the lengths of the
  * attack's frames, but an EtherType that nobody knows: what sender, kernel and TAP cost is in both
  * halves, so that their difference is what the helper does about the attack. There are ROUNDS rounds, and
- * more until the transfer has got MEBIBYTES across beside the attack and each of its frames has been sent.
+ * more until the transfer has got MEBIBYTES across beside the attack; then the frames that have not been sent
+ * once. It fails when the transfer has ended.
  * For each round it prints the bytes that the healthy transfer has got across (acknowledged by its peer)
  * in each half, and how many frames of the attack were sent and how many the kernel refused.
  *
@@ -267,7 +268,7 @@ static int replay(char **argv) {
   uint64_t sent = 0, across = 0, wanted = (uint64_t)atoi(argv[7]) << 20;
   /* Slow start, and windows that grow, are over. */
   wait_until(now() + NANOSECONDS / 4);
-  for (int i = 0; i < rounds || across < wanted || sent < attack.count; i++) {
+  for (int i = 0; i < rounds || across < wanted; i++) {
     uint32_t pace = scaled(rate, transfer);
     struct tally quiet = half_round(raw, transfer, &noise, pace, ms);
     struct tally loud = half_round(raw, transfer, &attack, pace, ms);
@@ -277,6 +278,13 @@ static int replay(char **argv) {
            loud.sent, loud.refused);
     fflush(stdout);
   }
+  /* Each frame once at least, however slow the rounds were. */
+  for (; sent < attack.count; sent += BATCH) {
+    send_some(raw, &attack, BATCH);
+    wait_until(now() + NANOSECONDS / 2000);
+  }
+  /* It has not ended. */
+  transferred(transfer);
   return 0;
 }
 

@@ -13,15 +13,18 @@ const sample: Sample = {
   mappings: 5,
   wakeupsPerSecond: 2,
   bytes: 0,
+  datagramsLost: 0,
 };
 
 /** Nine samples at rest, of which `change` makes those that are to be. */
 const over = (change: (index: number) => Partial<Sample>) =>
   Array.from({ length: 9 }, (_, index) => ({ ...sample, at: 30 * index, ...change(index) }));
 
-test("figures that stay are flat, and so are descriptors that mappings explain", () => {
+test("figures that stay are flat, and so are those that mappings and lost datagrams explain", () => {
   expect(grown(over(() => ({})))).toEqual([]);
   expect(grown(over((i) => ({ descriptors: 30 + i, mappings: 5 + i })))).toEqual([]);
+  const waiting = { stackMemory: 700_000 + 2 * 66 * 1024, datagramsLost: 2 };
+  expect(grown(over((i) => (i > 5 ? waiting : {})))).toEqual([]);
   expect(grown(over((i) => ({ resting: i % 2 === 0, flows: i % 2 })))).toEqual([]);
 });
 

@@ -7,7 +7,9 @@ import { grown, look, lookAtRest, type Sample } from "./figures.ts";
 import { type Load, makeLoad } from "./load.ts";
 import { type Soak, sentence, writeDocs } from "./report.ts";
 
+/** Of load between two rests, in ms: half a minute, less in a short run, which is to have some rests, too. */
 const PHASE = 30_000;
+const PHASES = 8;
 const LOOK_EVERY = 5_000;
 
 function minutesAsked(): { minutes: number; docs: boolean } {
@@ -31,11 +33,12 @@ async function soak({ lab, api, load }: Setting, minutes: number): Promise<Sampl
   const start = performance.now();
   const now = () => (performance.now() - start) / 1000;
   const samples: Sample[] = [];
+  const phase = Math.min(PHASE, (minutes * 60_000) / PHASES);
   while (now() < minutes * 60) {
     const watch = setInterval(async () => {
       samples.push(await look(lab, api, now(), load.totals));
     }, LOOK_EVERY);
-    await load.until(performance.now() + PHASE);
+    await load.until(performance.now() + phase);
     clearInterval(watch);
     const rest = await lookAtRest(lab, api, now, load.totals);
     samples.push(rest);

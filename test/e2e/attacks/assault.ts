@@ -12,8 +12,8 @@ export { expect } from "../fixture.ts";
 
 /** What is hoped that a healthy transfer keeps of its rate beside an attack. */
 const HOPED = 0.8;
-/** More than all buffers of a guest hold: what is across has been relayed beside the attack. */
-const mebibytes = 96;
+/** More than the buffers of a connection hold: what is across has been relayed beside the attack. */
+const mebibytes = 32;
 const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 2, mebibytes };
 /** Of the process: the budget of a guest, 64 MiB, and what Node has of its own. */
 const mostMemoryMiB = 112;

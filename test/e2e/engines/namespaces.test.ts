@@ -64,6 +64,8 @@ compare("namespaces of", Namespaces.create, (check) => {
         3> info 4<> go &
       sandbox=$!
       pid=$(sed -n 's/.*"child-pid": \\([0-9]*\\).*/\\1/p' info)
+      # bwrap gives lo its address after that, and fails when a helper has brought lo up before.
+      until grep -q 127.0.0.1 /proc/$pid/net/fib_trie; do sleep 0.05; done
       "$helper" --configure --ready-fd=3 "$pid" tap0 3> go > log &
       wait $sandbox
       kill $!
