@@ -124,10 +124,11 @@ declare namespace tuntap2 {
   /**
    * Opens a TAP in the agent's network namespace: creates it, or attaches to a persistent one. With
    * `vnetHeader` each frame is preceded by a 10-byte `virtio_net_hdr`, and checksum, TSO and (on
-   * kernels that know it, 6.2) USO are offloaded to us; without it none is.
+   * kernels that know it, 6.2) USO are offloaded to us; without it none is. An agent opens one TAP.
    *
    * @param name 1..15 bytes.
-   * @returns an `fd`, non-blocking; reads and writes are whole frames.
+   * @returns an `fd`, non-blocking; reads and writes are whole frames. `-EMFILE` when the agent has opened
+   *   one before.
    */
   function agentOpenTap(agent: number, name: string, vnetHeader: boolean): number;
 
@@ -137,13 +138,18 @@ declare namespace tuntap2 {
   /**
    * Sends one rtnetlink message from inside the namespace and waits for its acknowledgement.
    *
-   * @param request an `nlmsghdr` with `NLM_F_ACK` and its payload, 16..4096 bytes, `nlmsg_len` the
-   *   length of the array.
+   * @param request an `nlmsghdr` with `NLM_F_REQUEST | NLM_F_ACK` and its payload, at most 4096 bytes,
+   *   `nlmsg_len` the length of the array: RTM_NEWLINK with address, MTU or length of the queue,
+   *   RTM_NEWADDR with address, local one and broadcast, or RTM_NEWROUTE with link, gateway and priority,
+   *   the latter two also with `NLM_F_CREATE | NLM_F_REPLACE`.
    * @returns 0 or the acknowledged `-errno`; `-EINVAL` for a message that is not as above.
    */
   function agentNetlink(agent: number, request: Uint8Array): number;
 
-  /** Makes a socket inside the namespace, as {@link socket}. @returns an `fd`. */
+  /**
+   * Makes a socket inside the namespace, as {@link socket}: stream or datagram of IPv4 or IPv6 with
+   * protocol 0, or NETLINK_SOCK_DIAG (raw). @returns an `fd`; `-EACCES` for others.
+   */
   function agentSocket(agent: number, domain: number, type: number, protocol: number): number;
 
   /**
@@ -514,7 +520,8 @@ declare namespace tuntap2 {
    * `recvmsg` from a UNIX socket; `MSG_DONTWAIT | MSG_CMSG_CLOEXEC` are added.
    *
    * @returns how many bytes came (0 at the end of a stream) and the descriptor that came along, an
-   *   `fd`, non-blocking, or -1; or a negative errno. Of several descriptors the first is kept.
+   *   `fd`, non-blocking, or -1; or a negative errno: `-EMSGSIZE` for a message that is longer. Of several
+   *   descriptors none is kept.
    */
   function receivePassed(
     fd: number,

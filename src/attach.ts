@@ -12,8 +12,7 @@ import {
   setLink,
 } from "./wire/rtnetlink.js";
 
-const { EACCES, EAFNOSUPPORT, EBUSY, EINVAL, EMFILE, ENOENT, ENOSPC, EOPNOTSUPP, EPERM } =
-  constants.errno;
+const { EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM } = constants.errno;
 
 /**
  * How a namespace says that it has no IPv6: disable_ipv6 gives EACCES, a kernel without it does not
@@ -107,11 +106,7 @@ export function openResident(namespace: Namespace): Resident {
   const agent = native.openAgent(namespace.userns, namespace.netns);
   if (agent < 0) throw systemFailure(agent, namespace);
   return {
-    socket: (domain, type, protocol) => {
-      const fd = native.agentSocket(agent, domain, type, protocol);
-      // The kernel leaves out a descriptor for which we have no room (SCM_RIGHTS, unix(7)).
-      return fd === 0 ? -EMFILE : fd;
-    },
+    socket: (domain, type, protocol) => native.agentSocket(agent, domain, type, protocol),
     close: () => native.closeAgent(agent),
   };
 }

@@ -37,10 +37,7 @@ static struct outcome start_agent(const struct broker_request *request) {
   return (struct outcome){.reply = {.result = agent.pid}, .fd = agent.socket};
 }
 
-static struct outcome spawn(int broker, int memfd) {
-  struct held_plan plan;
-  int error = plan_read(memfd, &plan);
-  if (error < 0) return failed(error, STEP_BROKER);
+static struct outcome fork_held(int broker, int memfd, const struct held_plan *plan) {
   int pair[2];
   if (process_socketpair(pair) < 0) return failed(-errno, STEP_SOCKETPAIR);
   pid_t pid = fork_sibling();
@@ -48,13 +45,22 @@ static struct outcome spawn(int broker, int memfd) {
     close(broker);
     close(memfd);
     close(pair[0]);
-    held_run(&plan, pair[1]);
+    held_run(plan, pair[1]);
   }
-  error = pid < 0 ? -errno : 0;
+  int error = pid < 0 ? -errno : 0;
   close(pair[1]);
   if (error == 0) return (struct outcome){.reply = {.result = pid}, .fd = pair[0]};
   close(pair[0]);
   return failed(error, STEP_FORK);
+}
+
+static struct outcome spawn(int broker, int memfd) {
+  struct plan_copy copy;
+  int error = plan_read(memfd, &copy);
+  if (error < 0) return failed(error, STEP_BROKER);
+  struct outcome outcome = fork_held(broker, memfd, &copy.plan);
+  plan_free(&copy);
+  return outcome;
 }
 
 static struct outcome compare(const struct broker_request *request) {
@@ -67,7 +73,13 @@ static struct outcome compare(const struct broker_request *request) {
   return (struct outcome){.reply = {.result = same}, .fd = -1};
 }
 
+static bool has_paths(const struct broker_request *request) {
+  return memchr(request->paths[0], '\0', BROKER_PATH_CAPACITY) != NULL &&
+         memchr(request->paths[1], '\0', BROKER_PATH_CAPACITY) != NULL;
+}
+
 static struct outcome serve_one(int socket, const struct broker_request *request, int fd) {
+  if (!has_paths(request)) return failed(-EINVAL, STEP_BROKER);
   switch ((enum broker_operation)request->operation) {
     case BROKER_AGENT:
       return start_agent(request);
@@ -84,9 +96,9 @@ static struct outcome serve_one(int socket, const struct broker_request *request
 static _Noreturn void serve(int socket) {
   struct broker_request request;
   int fd;
-  while (process_recv_fd(socket, &request, sizeof(request), &fd) == sizeof(request)) {
+  while (process_recv_fd(socket, &request, sizeof(request), 0, &fd) == sizeof(request)) {
     struct outcome outcome = serve_one(socket, &request, fd);
-    process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), outcome.fd);
+    process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);
     if (outcome.fd >= 0) close(outcome.fd);
     if (fd >= 0) close(fd);
   }

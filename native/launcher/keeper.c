@@ -92,7 +92,7 @@ static _Noreturn void end(const struct api_socket *api) {
   struct stat status;
   if (api->name[0] != '\0' &&
       fstatat(API_DIRECTORY, api->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-      status.st_dev == api->device && status.st_ino == api->inode) {
+      S_ISSOCK(status.st_mode) && status.st_dev == api->device && status.st_ino == api->inode) {
     unlinkat(API_DIRECTORY, api->name, 0);
   }
   _exit(0);
@@ -124,6 +124,7 @@ static int find_api_socket(const char *path, struct api_socket *api) {
   int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   struct stat status;
   if (fd < 0 || fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0) return -1;
+  if (!S_ISSOCK(status.st_mode)) return -1;
   *api = (struct api_socket){.device = status.st_dev, .inode = status.st_ino};
   strcpy(api->name, name);
   return fd;

@@ -17,11 +17,13 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../src/agent.h"
 #include "../src/process.h"
 #include "broker.h"
+#include "words.h"
 
 enum {
   MESSAGE_MAX = 192 * 1024, /* below the usual net.core.wmem_default */
@@ -30,6 +32,7 @@ enum {
   ENDLESS = 0,
   MOST_INTERFACES = 1000, /* that are tried for a name */
   MOST_SETTINGS = 64,     /* their answers wait in a socket's buffer */
+  STATUS_MAX = 255,
   API_UMASK = 0177,
   API_BACKLOG = 4096,
 };
@@ -233,9 +236,10 @@ static bool take_plan(size_t length) {
 
 /*
  * The daemon reads guests' packets, and we may have rights that it has not. So what it says we do only
- * if our caller said it, too: each name is an argument, or the value of one.
+ * if our caller said it, too: each name is an argument, or the value of one. An empty one names nothing.
  */
 static bool is_given(const char *text) {
+  if (text[0] == '\0') return false;
   for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
     const char *value = strchr(*argument, '=');
     if (strcmp(*argument, text) == 0 || (value != NULL && strcmp(value + 1, text) == 0)) return true;
@@ -243,40 +247,104 @@ static bool is_given(const char *text) {
   return false;
 }
 
-static bool is_given_number(int number) {
-  char text[16];
-  snprintf(text, sizeof(text), "%d", number);
-  return number < 0 || is_given(text);
+static const char *value_in(const char *argument, const char *option) {
+  size_t length = strlen(option);
+  return strncmp(argument, option, length) == 0 && argument[length] == '=' ? argument + length + 1
+                                                                           : NULL;
 }
 
-/* The digits of /proc/PID/ns/net, or "" for another path. */
+/* Whether an argument is the option whose value comes next, also as the last letter of several. */
+static bool is_option(const char *argument, const char *option, char letter) {
+  if (argument[0] != '-') return false;
+  if (argument[1] == '-') return strcmp(argument, option) == 0;
+  return argument[1] != '\0' && argument[strlen(argument) - 1] == letter;
+}
+
+/* A descriptor that is the value of its own option; -1 is none. */
+static bool is_given_fd(int fd, const char *option, char letter) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", fd);
+  for (char **argument = shared.argv + 1; fd >= 0 && *argument != NULL; argument++) {
+    const char *value = value_in(*argument, option);
+    if (value == NULL && is_option(*argument, option, letter)) value = argument[1];
+    if (value != NULL && strcmp(value, text) == 0) return true;
+  }
+  return fd == -1;
+}
+
+/* An argument that is no option and may be followed by a process, as it takes no value. */
+static bool is_flag(const char *argument) {
+  static const char *const flags[] = {"--configure", "--exit-with-netns", "--enable-ipv6",
+                                      "--disable-host-loopback", "--enable-sandbox",
+                                      "--enable-seccomp", "--disable-dns", "--shared",
+                                      "--no-api-socket", "--host-loopback", "--no-ipv6", "--"};
+  if (argument[0] != '-') return true;
+  if (argument[1] != '-') return strspn(argument + 1, "c6") == strlen(argument + 1);
+  for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+    if (strcmp(argument, flags[i]) == 0) return true;
+  }
+  return false;
+}
+
+/* A process that is an argument by itself: a number may be an option's value as well. */
+static bool is_given_process(const char *digits) {
+  for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
+    bool is_free = argument == shared.argv + 1 || is_flag(argument[-1]);
+    if (is_free && strcmp(*argument, digits) == 0) return true;
+  }
+  return false;
+}
+
+/* The digits of /proc/PID/ns/net, or NULL for another path. */
 static const char *pid_of(const char *netns) {
   static char digits[16];
   int length = 0;
-  if (sscanf(netns, "/proc/%15[0-9]/ns/net%n", digits, &length) != 1 || length == 0) return "";
-  return netns[length] == '\0' ? digits : "";
+  if (sscanf(netns, "/proc/%15[0-9]/ns/net%n", digits, &length) != 1 || length == 0) return NULL;
+  return netns[length] == '\0' ? digits : NULL;
 }
 
-static bool is_given_namespace(const char *netns) {
-  return is_given(netns) || is_given(pid_of(netns));
+/* The process with which the network ends is the one whose namespace it is. */
+static bool is_given_place(const struct place *place) {
+  const char *digits = pid_of(place->netns);
+  if (place->pid >= 0 && (digits == NULL || atoi(digits) != place->pid)) return false;
+  if (place->userns[0] != '\0' && !is_given(place->userns)) return false;
+  return is_given(place->netns) || (digits != NULL && is_given_process(digits));
 }
 
-/* `attach` has one that is called by our pid, beside the daemon's. */
+static bool is_given_tap(const char *name) {
+  return name[0] == '\0' || strcmp(name, "tap0") == 0 || is_given(name);
+}
+
+static bool is_socket_in(const char *path, const char *directory, int length) {
+  char own[sizeof(((struct sockaddr_un *)0)->sun_path) + 16];
+  snprintf(own, sizeof(own), "%.*s/%d.sock", length, directory, getpid());
+  return strcmp(path, own) == 0;
+}
+
+/*
+ * `attach` has one that is called by our pid. Where it is src/cli/api-path.ts says, by the environment of the
+ * daemon: beside the daemon's own, or where it is without XDG_RUNTIME_DIR.
+ */
 static bool is_own_api(const char *path) {
-  char name[48];
-  snprintf(name, sizeof(name), "/slipway/%d.sock", getpid());
-  size_t length = strlen(path);
-  return length > strlen(name) && strcmp(path + length - strlen(name), name) == 0;
+  struct sockaddr_un address;
+  char usual[40];
+  if (!find_daemon(&address)) return false;
+  const char *end = strstr(address.sun_path, "/daemon/launchers.sock");
+  if (end != NULL && is_socket_in(path, address.sun_path, (int)(end - address.sun_path))) return true;
+  int length = geteuid() == 0 ? snprintf(usual, sizeof(usual), "/run/slipway")
+                              : snprintf(usual, sizeof(usual), "/run/user/%u/slipway", geteuid());
+  return is_socket_in(path, usual, length);
+}
+
+static bool is_given_api(const char *path) {
+  return path[0] == '\0' || is_given(path) || is_own_api(path);
 }
 
 static bool plan_is_given(void) {
-  const char *tap = shared.place.tap;
-  const char *userns = shared.place.userns;
-  const char *api = shared.api_path;
-  return is_given_namespace(shared.place.netns) && (userns[0] == '\0' || is_given(userns)) &&
-         (is_given(tap) || tap[0] == '\0' || strcmp(tap, "tap0") == 0) &&
-         (api[0] == '\0' || is_given(api) || is_own_api(api)) &&
-         is_given_number(shared.plan.ready_fd) && is_given_number(shared.plan.exit_fd);
+  return is_given_place(&shared.place) && is_given_tap(shared.place.tap) &&
+         is_given_api(shared.api_path) &&
+         is_given_fd(shared.plan.ready_fd, "--ready-fd", 'r') &&
+         is_given_fd(shared.plan.exit_fd, "--exit-fd", 'e');
 }
 
 /* ---- what it most likely means ----------------------------------------------------------------- */
@@ -317,8 +385,21 @@ static bool is_same_place(const struct place *a, const struct place *b) {
 
 /* ---- what it ends with ------------------------------------------------------------------------ */
 
+/*
+ * Whether the caller gave us the descriptor: by now its number may be one of ours. slipway.c has listed
+ * those that were open; without /proc there is no list.
+ */
 static bool is_open(int fd) {
-  return fd < 0 || fcntl(fd, F_GETFD) >= 0;
+  const char *list = getenv("SLIPWAY_FDS");
+  if (fd < 0) return true;
+  if (list == NULL) return fcntl(fd, F_GETFD) >= 0;
+  while (*list != '\0') {
+    char *end;
+    if (strtol(list, &end, 10) == fd) return true;
+    if (*end == '\0') break;
+    list = end + 1;
+  }
+  return false;
 }
 
 /* What had its number when its namespace was entered may have been another one. */
@@ -369,7 +450,7 @@ static bool send_api(void) {
   strcpy(address.sun_path, shared.api_path);
   struct shared_message head = {.kind = SHARED_API};
   return listen_at(&address) &&
-         process_send_fd(shared.daemon, &head, sizeof(head), shared.api) == sizeof(head);
+         process_send_fd(shared.daemon, &head, sizeof(head), 0, shared.api) == sizeof(head);
 }
 
 static void remove_api(void) {
@@ -417,8 +498,16 @@ static void tell_agent(const struct agent *agent, struct agent_request *request,
 /* The result of what it was told first, a negative errno when it failed; a descriptor or -1 in `fd`. */
 static int hear_agent(const struct agent *agent, int *fd) {
   struct agent_reply reply;
-  ssize_t length = process_recv_fd(agent->socket, &reply, sizeof(reply), fd);
+  ssize_t length = process_recv_fd(agent->socket, &reply, sizeof(reply), 0, fd);
   return length == sizeof(reply) ? reply.result : -EPIPE;
+}
+
+/* The same where no descriptor is asked for: what comes along is closed. */
+static int hear_result(const struct agent *agent) {
+  int fd;
+  int result = hear_agent(agent, &fd);
+  if (fd >= 0) close(fd);
+  return result;
 }
 
 static void tell_to_find(const struct agent *agent, const char *name) {
@@ -435,11 +524,10 @@ static void tell_to_open(const struct agent *agent, const char *name) {
 /* The first of eth0, eth1 and so on that is free; NULL: none is. */
 static const char *choose_name(const struct agent *agent) {
   static char name[IFNAMSIZ];
-  int none;
   for (int i = 0; i < MOST_INTERFACES; i++) {
     snprintf(name, sizeof(name), "eth%d", i);
     tell_to_find(agent, name);
-    int index = hear_agent(agent, &none);
+    int index = hear_result(agent);
     if (index < 0) return index == -ENODEV ? name : NULL;
   }
   return NULL;
@@ -471,23 +559,22 @@ static bool send_tap(const struct place *place, const char *name, int index) {
   memcpy(message, &head, sizeof(head));
   return put_text(&length, name) && put_identity(&length, place->netns) &&
          put_start(&length, place->pid) &&
-         process_send_fd(shared.daemon, message, length, shared.tap) == (ssize_t)length;
+         process_send_fd(shared.daemon, message, length, 0, shared.tap) == (ssize_t)length;
 }
 
 /* The process is opened before its namespace, so that it can be told whether it was still the same. */
 static bool open_tap(struct agent *agent, const struct place *place) {
   enum step step;
-  int none;
   const char *name = place->tap;
   bool is_named = name[0] != '\0';
   if (strlen(name) >= IFNAMSIZ || (place->pid >= 0 && !open_process(place->pid))) return false;
   if (agent_start(place->userns, place->netns, process_fork, agent, &step) < 0) return false;
   if (is_named) tell_to_open(agent, name);
-  if (hear_agent(agent, &none) < 0) return false; /* it has not entered */
+  if (hear_result(agent) < 0) return false; /* it has not entered */
   if (!is_named && (name = choose_name(agent)) == NULL) return false;
   if (!is_named) tell_to_open(agent, name);
-  if (hear_agent(agent, &shared.tap) < 0) return false;
-  int index = hear_agent(agent, &none);
+  if (hear_agent(agent, &shared.tap) < 0 || shared.tap < 0) return false;
+  int index = hear_result(agent);
   return index > 0 && send_tap(place, name, index);
 }
 
@@ -516,10 +603,9 @@ static size_t tell_settings(const struct agent *agent, size_t length, int32_t co
 /* Whether all were made that must be. */
 static bool hear_settings(const struct agent *agent, int32_t count,
                           const struct shared_setting settings[]) {
-  int none;
   uint32_t left_out = 0;
   for (int32_t i = 0; i < count; i++) {
-    int result = hear_agent(agent, &none);
+    int result = hear_result(agent);
     if (left_out > 0) left_out--; /* it could not succeed */
     else if (result < 0 && has_no_ipv6(result) && settings[i].optional > 0) {
       left_out = settings[i].optional - 1;
@@ -555,18 +641,26 @@ static void say(int fd, const char *text, size_t length) {
   }
 }
 
-static void tell_ready(const char *words) {
+static void tell_ready(char *words) {
+  words_clean(words, strlen(words));
   say(STDOUT_FILENO, words, strlen(words));
   if (shared.plan.ready_fd < 0) return;
   say(shared.plan.ready_fd, "1", 1);
   close(shared.plan.ready_fd);
 }
 
-/* Waits until the daemon has given back what it had of ours. */
+static time_t now_seconds(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+/* Waits until the daemon has given back what it had of ours, but not for one that goes on to talk. */
 static void take_leave(void) {
+  time_t until = now_seconds() + PATIENCE_SECONDS;
   limit_waiting(PATIENCE_SECONDS);
   if (shutdown(shared.daemon, SHUT_WR) < 0) return;
-  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0) continue;
+  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0 && now_seconds() <= until) continue;
 }
 
 /*
@@ -616,6 +710,18 @@ static void keep(size_t length) {
   say(shared.kept, message + sizeof(uint32_t), length - sizeof(uint32_t));
 }
 
+/* A number that is no status would be cut to one: of 256 to that of success. */
+static int status_of(int32_t number) {
+  return number >= 0 && number <= STATUS_MAX ? number : 1;
+}
+
+/* One line. */
+static void tell_end(char *words) {
+  size_t length = strcspn(words, "\n");
+  words_clean(words, length);
+  fprintf(stderr, "%s: %.*s\n", program_invocation_short_name, (int)length, words);
+}
+
 /* False: the daemon is gone. */
 static bool hear_daemon(void) {
   ssize_t length = process_recv(shared.daemon, message, MESSAGE_MAX);
@@ -625,10 +731,8 @@ static bool hear_daemon(void) {
   message[length] = '\0';
   if (head.kind == SHARED_KEEP) keep((size_t)length);
   if (head.kind != SHARED_END) return true;
-  if (length > (ssize_t)sizeof(head)) {
-    fprintf(stderr, "%s: %s\n", program_invocation_short_name, message + sizeof(head));
-  }
-  end(head.number);
+  if (length > (ssize_t)sizeof(head)) tell_end(message + sizeof(head));
+  end(status_of(head.number));
 }
 
 /* Returns when the daemon is gone. */
@@ -658,7 +762,7 @@ static void hand_over(void) {
   if (shared.process >= 0) close(shared.process);
 }
 
-static void serve_to_the_end(int signals, const struct agent *agent, const char *words) {
+static void serve_to_the_end(int signals, const struct agent *agent, char *words) {
   int epoll = watch_all(signals);
   if (epoll >= 0) {
     limit_waiting(ENDLESS);
@@ -673,7 +777,7 @@ static void serve_to_the_end(int signals, const struct agent *agent, const char 
 }
 
 /* From here on signals end us in our own way; the process that is started instead gets them back. */
-static void run(const struct agent *agent, const char *words) {
+static void run(const struct agent *agent, char *words) {
   sigset_t set = end_signals();
   sigset_t before;
   sigprocmask(SIG_BLOCK, &set, &before);
@@ -708,7 +812,7 @@ static bool prepare(struct agent *agent) {
 }
 
 /* What is to be said when the network is up, in `message`; NULL: it could not be. */
-static const char *begin(struct agent *agent) {
+static char *begin(struct agent *agent) {
   if (!prepare(agent) || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
   size_t length = receive(SHARED_UP);
@@ -720,7 +824,7 @@ void shared_serve(char **argv) {
   shared.argv = argv;
   shared.name = name_of(argv);
   struct agent agent = {.socket = -1};
-  const char *words = begin(&agent);
+  char *words = begin(&agent);
   if (words != NULL) run(&agent, words);
   else end_agent(&agent);
   if (getenv("SLIPWAY_TAKEN") == NULL) undo();
@@ -742,8 +846,9 @@ static size_t ask(struct agent *agent) {
 static _Noreturn void tell_answer(size_t length) {
   struct shared_message head;
   memcpy(&head, message, sizeof(head));
+  words_clean(message + sizeof(head), length - sizeof(head));
   say(STDOUT_FILENO, message + sizeof(head), length - sizeof(head));
-  _exit(head.number);
+  _exit(status_of(head.number));
 }
 
 /* It is waited without end, as the process that is started instead would: what the daemon has begun must

@@ -17,29 +17,45 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 
 #include "confine.h"
 #include "failure.h"
 #include "filter.h"
+#include "netlink.h"
 #include "process.h"
 #include "tap.h"
 #include "targets.h"
 
 enum { NETLINK_TIMEOUT_SECONDS = 5 };
 
+/* Descriptors of the agent; it has no others. */
+enum { SOCKET, TUN, FIRST_FREE };
+
 /*
- * All that it ever does again; it rules in somebody's namespaces, and may live as long as we do.
+ * All that it ever does again; it rules in somebody's namespaces, and may live as long as we do. No call
+ * here takes a path: what is to be opened was opened before.
  *
  * #syscalls agent: recvfrom recvmsg sendto sendmsg close exit_group restart_syscall
- * #syscalls agent: openat(2&O_CREAT=0) ioctl(1=TUNSETIFF) ioctl(1=TUNSETVNETHDRSZ)
- * #syscalls agent: ioctl(1=TUNSETOFFLOAD) ioctl(1=SIOCGIFINDEX)
- * #syscalls agent: setsockopt(1=SOL_SOCKET;2=SO_RCVTIMEO) socket(0=AF_UNIX;1&SOCK_TYPE=SOCK_DGRAM)
- * #syscalls agent: socket(0=AF_NETLINK) socket(0=AF_INET) socket(0=AF_INET6)
+ * #syscalls agent: ioctl(1=TUNSETIFF) ioctl(1=TUNSETVNETHDRSZ) ioctl(1=TUNSETOFFLOAD) ioctl(1=SIOCGIFINDEX)
+ * #syscalls agent: setsockopt(1=SOL_SOCKET;2=SO_RCVTIMEO)
+ * #syscalls agent: socket(0=AF_INET;1&SOCK_TYPE=SOCK_STREAM;2=0) socket(0=AF_INET;1&SOCK_TYPE=SOCK_DGRAM;2=0)
+ * #syscalls agent: socket(0=AF_INET6;1&SOCK_TYPE=SOCK_STREAM;2=0) socket(0=AF_INET6;1&SOCK_TYPE=SOCK_DGRAM;2=0)
+ * #syscalls agent: socket(0=AF_NETLINK;1&SOCK_TYPE=SOCK_RAW;2=NETLINK_ROUTE)
+ * #syscalls agent: socket(0=AF_NETLINK;1&SOCK_TYPE=SOCK_RAW;2=NETLINK_SOCK_DIAG)
  */
 static enum step confine(void) {
-  if (confine_thread(-1) < 0) return STEP_SECCOMP;
+  /* A directory in which there is nothing but what we have open; there may be no /proc, or no right to. */
+  if (chroot("/proc/self/fdinfo") == 0 && chdir("/") < 0) return STEP_SECCOMP;
+  if (confine_capabilities(confine_permitted() & capability(CAP_NET_ADMIN), 0) < 0) {
+    return STEP_SECCOMP;
+  }
+  int ruleset = confine_ruleset(); /* -1 where there is no Landlock */
+  int error = confine_thread(ruleset);
+  if (ruleset >= 0) close(ruleset);
+  if (error < 0) return STEP_SECCOMP;
   errno = -filter_load(FILTER_AGENT, false);
   return errno == 0 ? STEP_NONE : STEP_SECCOMP;
 }
@@ -62,54 +78,60 @@ static struct outcome opened(int fd) {
   return (struct outcome){.fd = fd};
 }
 
-static enum step set_up_tap(int tap, const char *name, bool vnet_header) {
+/* Why the TAP's device could not be opened, or 0. */
+static int tun_error;
+
+static enum step set_up_tap(const char *name, bool vnet_header) {
   struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
   if (vnet_header) request.ifr_flags |= IFF_VNET_HDR;
-  memcpy(request.ifr_name, name, strlen(name));
-  if (ioctl(tap, TUNSETIFF, &request) < 0) return STEP_TUNSETIFF;
-  if (vnet_header && tap_set_vnet_header(tap) < 0) return STEP_VNET_HEADER;
-  if (tap_set_offload(tap, vnet_header) < 0) return STEP_OFFLOAD;
+  strcpy(request.ifr_name, name);
+  if (ioctl(TUN, TUNSETIFF, &request) < 0) return STEP_TUNSETIFF;
+  if (vnet_header && tap_set_vnet_header(TUN) < 0) return STEP_VNET_HEADER;
+  if (tap_set_offload(TUN, vnet_header) < 0) return STEP_OFFLOAD;
   return STEP_NONE;
 }
 
+/* The device is given away with the TAP: there is one for each agent. A name that can't be had leaves it. */
 static struct outcome open_tap(const char *name, bool vnet_header) {
-  int tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (tap < 0) return failed(STEP_OPEN_TUN);
-  enum step step = set_up_tap(tap, name, vnet_header);
-  if (step == STEP_NONE) return opened(tap);
-  struct outcome outcome = failed(step);
-  close(tap);
+  errno = tun_error;
+  if (errno != 0) return failed(STEP_OPEN_TUN);
+  enum step step = set_up_tap(name, vnet_header);
+  if (step == STEP_TUNSETIFF) return failed(step);
+  struct outcome outcome = step == STEP_NONE ? opened(TUN) : failed(step);
+  if (step != STEP_NONE) close(TUN);
+  tun_error = EMFILE;
   return outcome;
 }
 
 static struct outcome find_interface(const char *name) {
-  int any_socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  int any_socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (any_socket < 0) return failed(STEP_IFINDEX);
   struct ifreq request = {0};
-  memcpy(request.ifr_name, name, strlen(name));
+  strcpy(request.ifr_name, name);
   int result = ioctl(any_socket, SIOCGIFINDEX, &request);
   struct outcome outcome = result < 0 ? failed(STEP_IFINDEX) : succeeded(request.ifr_ifindex);
   close(any_socket);
   return outcome;
 }
 
-/* The payload is unaligned to the compiler; headers are copied out of it. */
-static bool asks_for_one_acknowledgement(const struct agent_request *request) {
-  struct nlmsghdr header;
-  if (request->length < sizeof(header)) return false;
-  memcpy(&header, request->payload, sizeof(header));
-  return header.nlmsg_len == request->length && (header.nlmsg_flags & NLM_F_ACK) != 0;
-}
-
-/* The kernel answers within send(); the time-out is for requests that turn out to be dumps. */
+/*
+ * The kernel answers within send(); the time-out is for requests that turn out to be dumps. Root of the
+ * namespace can send to our socket, too: what is not the kernel's is no answer.
+ */
 static int receive_acknowledgement(int netlink) {
   struct {
     struct nlmsghdr header;
     struct nlmsgerr error;
     uint8_t rest[AGENT_PAYLOAD_MAX]; /* the kernel may quote the request, or explain */
   } answer;
-  ssize_t received = process_recv(netlink, &answer, sizeof(answer));
+  struct sockaddr_nl sender = {0};
+  socklen_t length = sizeof(sender);
+  ssize_t received;
+  do {
+    received = recvfrom(netlink, &answer, sizeof(answer), 0, (struct sockaddr *)&sender, &length);
+  } while (received < 0 && errno == EINTR);
   if (received < 0) return -errno;
+  if (length != sizeof(sender) || sender.nl_pid != 0) return -EPROTO;
   if ((size_t)received < offsetof(typeof(answer), rest)) return -EPROTO;
   return answer.header.nlmsg_type == NLMSG_ERROR ? answer.error.error : -EPROTO;
 }
@@ -123,7 +145,7 @@ static int exchange_netlink(int netlink, const struct agent_request *request) {
 
 static struct outcome request_netlink(const struct agent_request *request) {
   errno = EINVAL;
-  if (!asks_for_one_acknowledgement(request)) return failed(STEP_NETLINK);
+  if (!netlink_is_allowed(request->payload, request->length)) return failed(STEP_NETLINK);
   int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (netlink < 0) return failed(STEP_NETLINK);
   errno = -exchange_netlink(netlink, request);
@@ -132,19 +154,40 @@ static struct outcome request_netlink(const struct agent_request *request) {
   return outcome;
 }
 
+/* What Node has sockets of a namespace for: relays to its loopback interface, and what listens there. */
+static const int32_t sockets[][3] = {
+    {AF_INET, SOCK_STREAM, 0},
+    {AF_INET, SOCK_DGRAM, 0},
+    {AF_INET6, SOCK_STREAM, 0},
+    {AF_INET6, SOCK_DGRAM, 0},
+    {AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG},
+};
+
 static struct outcome make_socket(const int32_t numbers[3]) {
-  int fd = socket(numbers[0], numbers[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, numbers[2]);
-  return fd < 0 ? failed(STEP_SOCKET) : opened(fd);
+  for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+    if (memcmp(numbers, sockets[i], sizeof(sockets[i])) != 0) continue;
+    int fd = socket(numbers[0], numbers[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, numbers[2]);
+    return fd < 0 ? failed(STEP_SOCKET) : opened(fd);
+  }
+  errno = EACCES;
+  return failed(STEP_SOCKET);
 }
 
-/* Names end with a NUL and fit struct ifreq: the addon has seen to it. */
+/* A name that ends within what came of it, and within struct ifreq; an empty one means "choose one". */
+static bool is_name(const struct agent_request *request) {
+  size_t most = request->length < IFNAMSIZ ? request->length : IFNAMSIZ;
+  size_t length = strnlen((const char *)request->payload, most);
+  return length > 0 && length < most;
+}
+
 static struct outcome serve(const struct agent_request *request) {
   const char *name = (const char *)request->payload;
+  errno = EINVAL;
   switch ((enum agent_operation)request->operation) {
     case AGENT_OPEN_TAP:
-      return open_tap(name, request->numbers[0] != 0);
+      return is_name(request) ? open_tap(name, request->numbers[0] != 0) : failed(STEP_TUNSETIFF);
     case AGENT_IFINDEX:
-      return find_interface(name);
+      return is_name(request) ? find_interface(name) : failed(STEP_IFINDEX);
     case AGENT_NETLINK:
       return request_netlink(request);
     case AGENT_SOCKET:
@@ -154,45 +197,63 @@ static struct outcome serve(const struct agent_request *request) {
   return failed(STEP_AGENT);
 }
 
+/* What was received has to be what its header says. */
+static struct outcome serve_received(const struct agent_request *request, size_t received) {
+  size_t head = offsetof(struct agent_request, payload);
+  if (received >= head && request->length == received - head) return serve(request);
+  errno = EINVAL;
+  return failed(STEP_AGENT);
+}
+
 static void answer(int socket, struct outcome outcome) {
   /* Signals are blocked here. When this fails the addon is gone, and the next recv ends us. */
-  process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), outcome.fd);
+  process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);
   if (outcome.fd >= 0) close(outcome.fd);
 }
 
+/*
+ * What rules inside the target's user namespace could trace us, and read the memory of which this process is
+ * a copy.
+ */
 static enum step enter(int userns, int netns) {
-  /*
-   * What rules inside the target's user namespace could trace us, and read Node's memory, of which
-   * this process is a copy. A process that is not dumpable is only traced with capabilities over
-   * the namespace where its memory was made: ours.
-   */
-  prctl(PR_SET_DUMPABLE, 0);
+  confine_memory();
   if (userns >= 0 && setns(userns, CLONE_NEWUSER) < 0) return STEP_SETNS_USER;
+  /* New capabilities make it fs.suid_dumpable again (commit_creds of kernel/cred.c), which may be 1. */
+  confine_memory();
   if (setns(netns, CLONE_NEWNET) < 0) return STEP_SETNS_NET;
   return STEP_NONE;
 }
 
-/* Keeps the socket, as descriptor 0, and nothing else of the parent's. */
+/*
+ * Keeps the socket and nothing else of the parent's. The TAP's device belongs to the network namespace in
+ * which it is opened (tun_chr_open of drivers/net/tun.c); who wants no TAP can do without.
+ */
 static int drop_inheritance(int socket) {
-  if (dup2(socket, 0) < 0) return -1;
+  if (dup2(socket, SOCKET) < 0) return -1;
   if (chdir("/") < 0) return -1;
-  return (int)syscall(SYS_close_range, 1, UINT_MAX, 0);
+  if (syscall(SYS_close_range, TUN, UINT_MAX, 0) < 0) return -1;
+  int tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC); /* the lowest number that is free */
+  tun_error = tun < 0 ? errno : 0;
+  return 0;
 }
 
 _Noreturn void agent_run(int socket, int userns, int netns) {
   enum step step = enter(userns, netns);
-  struct outcome entered = step == STEP_NONE ? succeeded(0) : failed(step);
-  if (step == STEP_NONE && drop_inheritance(socket) < 0) entered = failed(STEP_AGENT);
+  if (step == STEP_NONE && drop_inheritance(socket) < 0) step = STEP_AGENT;
   /* Entering a user namespace clears it, so it is set here; a parent that died before: EOF. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (entered.reply.result == 0 && (step = confine()) != STEP_NONE) entered = failed(step);
-  if (entered.reply.result < 0) {
-    answer(socket, entered);
+  if (step != STEP_NONE) {
+    answer(socket, failed(step));
     _exit(0);
   }
-  answer(0, entered);
+  step = confine();
+  answer(SOCKET, step == STEP_NONE ? succeeded(0) : failed(step));
+  if (step != STEP_NONE) _exit(0);
   struct agent_request request;
-  while (process_recv(0, &request, sizeof(request)) > 0) answer(0, serve(&request));
+  ssize_t received;
+  while ((received = process_recv(SOCKET, &request, sizeof(request))) > 0) {
+    answer(SOCKET, serve_received(&request, (size_t)received));
+  }
   _exit(0);
 }
 

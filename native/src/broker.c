@@ -21,22 +21,43 @@ enum {
 
 /* #syscalls node: sendmsg recvmsg poll ppoll shutdown */
 
+/* `received_fd`: -1 unless the result is none of a failure. */
 static int receive_reply(int broker, struct broker_reply *reply, int *received_fd) {
-  int fd = -1;
-  if (process_recv_fd(broker, reply, sizeof(*reply), &fd) != sizeof(*reply)) {
+  if (process_recv_fd(broker, reply, sizeof(*reply), 0, received_fd) != sizeof(*reply)) {
     *reply = (struct broker_reply){-EPIPE, STEP_BROKER};
   }
-  if (received_fd != NULL) *received_fd = fd;
-  else if (fd >= 0) close(fd);
+  if (reply->result < 0 && *received_fd >= 0) {
+    close(*received_fd);
+    *received_fd = -1;
+  }
   return reply->result;
 }
 
-/* Sends a request, which may have a descriptor, and receives its reply, which may have one, too. */
-static int exchange(int broker, const struct broker_request *request, int sent_fd,
-                    struct broker_reply *reply, int *received_fd) {
-  /* A broker that is gone is found when it does not reply. */
-  process_send_fd(broker, request, sizeof(*request), sent_fd);
-  return receive_reply(broker, reply, received_fd);
+/* The result alone: what comes along unasked is closed. */
+static int receive_result(int broker, struct broker_reply *reply) {
+  int fd = -1;
+  int result = receive_reply(broker, reply, &fd);
+  if (fd >= 0) close(fd);
+  return result;
+}
+
+/* Sends a request, which may have a descriptor. A broker that is gone is found when it does not reply. */
+static void ask(int broker, const struct broker_request *request, int sent_fd) {
+  process_send_fd(broker, request, sizeof(*request), 0, sent_fd);
+}
+
+/* A request that starts a process: its pid, and our end of the socket to it. */
+static int start(int broker, const struct broker_request *request, int sent_fd,
+                 struct broker_reply *reply, int *socket) {
+  *socket = -1;
+  ask(broker, request, sent_fd);
+  int pid = receive_reply(broker, reply, socket);
+  if (pid < 0 || (pid > 0 && *socket >= 0)) return pid;
+  /* There was no room for its socket (SCM_RIGHTS in unix(7)): it ends, as nobody has that end any more. */
+  if (*socket >= 0) close(*socket);
+  if (pid > 0) process_reap(pid);
+  *reply = (struct broker_reply){pid > 0 ? -EMFILE : -EPROTO, STEP_BROKER};
+  return reply->result;
 }
 
 int broker_start_agent(int broker, const char *userns, const char *netns, struct agent *agent,
@@ -45,11 +66,11 @@ int broker_start_agent(int broker, const char *userns, const char *netns, struct
   strncpy(request.paths[0], userns, BROKER_PATH_CAPACITY - 1);
   strncpy(request.paths[1], netns, BROKER_PATH_CAPACITY - 1);
   struct broker_reply reply;
-  int socket = -1;
-  int result = exchange(broker, &request, -1, &reply, &socket);
+  int socket;
+  int pid = start(broker, &request, -1, &reply, &socket);
   *step = reply.step < STEP_COUNT ? (enum step)reply.step : STEP_BROKER;
-  if (result < 0) return result;
-  *agent = (struct agent){.pid = result, .socket = socket};
+  if (pid < 0) return pid;
+  *agent = (struct agent){.pid = pid, .socket = socket};
   return 0;
 }
 
@@ -58,7 +79,7 @@ int broker_spawn(int broker, const struct held_plan *plan, pid_t *pid, int *cont
   if (memfd < 0) return memfd;
   struct broker_request request = {.operation = BROKER_SPAWN};
   struct broker_reply reply;
-  int result = exchange(broker, &request, memfd, &reply, control);
+  int result = start(broker, &request, memfd, &reply, control);
   close(memfd);
   if (result < 0) return result;
   *pid = result;
@@ -82,16 +103,21 @@ static int same_file(const char *one, const char *other) {
   return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
+static int ask_whether_same(int broker, const struct broker_request *request) {
+  struct broker_reply reply;
+  ask(broker, request, -1);
+  return receive_result(broker, &reply);
+}
+
 static napi_value same_namespace(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   struct broker_request request = {.operation = BROKER_SAME};
-  struct broker_reply reply;
   call_string(&call, 0, request.paths[0], BROKER_PATH_CAPACITY);
   call_string(&call, 1, request.paths[1], BROKER_PATH_CAPACITY);
   if (!call_ok(&call)) return call_end(&call, 0);
   int broker = call.instance->broker;
   return call_end(&call, broker < 0 ? same_file(request.paths[0], request.paths[1])
-                                    : exchange(broker, &request, -1, &reply, NULL));
+                                    : ask_whether_same(broker, &request));
 }
 
 static napi_value become_keeper(napi_env env, napi_callback_info info) {
@@ -103,14 +129,14 @@ static napi_value become_keeper(napi_env env, napi_callback_info info) {
   if (call.instance->broker < 0) return call_end(&call, -EBADF);
   call.instance->broker_keeps = true;
   return call_end_syscall(
-      &call, process_send_fd(call.instance->broker, &request, sizeof(request), -1) < 0 ? -1 : 0);
+      &call, process_send_fd(call.instance->broker, &request, sizeof(request), 0, -1) < 0 ? -1 : 0);
 }
 
 static napi_value confirm_keeper(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 0);
   struct broker_reply reply;
   if (call.instance->broker < 0) return call_end(&call, -EBADF);
-  int result = receive_reply(call.instance->broker, &reply, NULL);
+  int result = receive_result(call.instance->broker, &reply);
   if (result < 0) failure_set(&call.instance->failure, STEP_KEEPER, "", result);
   return call_end(&call, result);
 }

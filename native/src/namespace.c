@@ -19,14 +19,23 @@
 /* An answer that comes too late would be taken for the next one's: nothing more is asked then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   int fd = -1;
-  ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), &fd);
+  ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), 0, &fd);
   if (received == sizeof(*reply)) return fd;
   if (received < 0 && errno == EAGAIN) {
     agent->lost = true;
     shutdown(agent->socket, SHUT_RDWR);
   }
+  if (fd >= 0) close(fd);
   *reply = (struct agent_reply){-EPIPE, STEP_AGENT};
-  return fd;
+  return -1;
+}
+
+/* The result alone: what comes along unasked is closed. */
+static struct agent_reply receive_result(struct agent *agent) {
+  struct agent_reply reply;
+  int fd = receive_reply(agent, &reply);
+  if (fd >= 0) close(fd);
+  return reply;
 }
 
 static int failed_reply(struct failure *failure, const struct agent_reply *reply,
@@ -81,13 +90,13 @@ static int open_agent_in(struct instance *instance, const char *userns, const ch
   if (agent == NULL) return failure_set(&instance->failure, STEP_AGENT, "", -ENFILE);
   int error = start_agent(instance, userns, netns, agent);
   if (error < 0) return error;
-  struct agent_reply reply;
-  receive_reply(agent, &reply);
+  struct agent_reply reply = receive_result(agent);
   if (reply.result == 0) {
     limit_waiting(agent->socket);
     return (int)(agent - instance->agents.table);
   }
   end_agent(agent);
+  if (reply.result > 0) reply = (struct agent_reply){-EPROTO, STEP_AGENT};
   return failed_reply(&instance->failure, &reply, targets_subject(reply.step, userns, netns));
 }
 
@@ -119,18 +128,39 @@ static struct agent *call_agent(struct call *call, size_t index) {
   return NULL;
 }
 
-/* Sends a request and receives its reply; the descriptor, if any, becomes a handle. */
-static int exchange(struct call *call, struct agent *agent,
-                    const struct agent_request *request, const char *subject) {
-  struct failure *failure = &call->instance->failure;
+/* Sends a request. Returns 0 or a negative errno. */
+static int ask(struct failure *failure, struct agent *agent, const struct agent_request *request,
+               const char *subject) {
   size_t length = offsetof(struct agent_request, payload) + request->length;
-  if (process_send(agent->socket, request, length) < 0) {
-    return failure_set(failure, STEP_AGENT, subject, -EPIPE);
-  }
+  if (process_send(agent->socket, request, length) >= 0) return 0;
+  return failure_set(failure, STEP_AGENT, subject, -EPIPE);
+}
+
+/* Sends a request and receives its result. */
+static int exchange(struct call *call, struct agent *agent, const struct agent_request *request,
+                    const char *subject) {
+  struct failure *failure = &call->instance->failure;
+  int error = ask(failure, agent, request, subject);
+  if (error < 0) return error;
+  struct agent_reply reply = receive_result(agent);
+  return reply.result < 0 ? failed_reply(failure, &reply, subject) : reply.result;
+}
+
+/*
+ * The same for a request whose reply brings a descriptor, which becomes a handle. The kernel leaves out one
+ * for which we have no room (SCM_RIGHTS in unix(7)).
+ */
+static int exchange_fd(struct call *call, struct agent *agent, const struct agent_request *request,
+                       const char *subject) {
+  struct failure *failure = &call->instance->failure;
+  int error = ask(failure, agent, request, subject);
+  if (error < 0) return error;
   struct agent_reply reply;
   int fd = receive_reply(agent, &reply);
-  if (fd >= 0) return handles_issue(&call->instance->handles, fd, HANDLE_PLAIN);
-  return reply.result < 0 ? failed_reply(failure, &reply, subject) : reply.result;
+  if (fd >= 0 && reply.result == 0) return handles_issue(&call->instance->handles, fd, HANDLE_PLAIN);
+  if (fd >= 0) close(fd);
+  if (reply.result >= 0) reply = (struct agent_reply){-EMFILE, STEP_AGENT};
+  return failed_reply(failure, &reply, subject);
 }
 
 /* The kernel takes an empty name for "choose one", and the caller would not know which. */
@@ -151,7 +181,7 @@ static napi_value agent_open_tap(napi_env env, napi_callback_info info) {
   call_name(&call, 1, STEP_TUNSETIFF, &request);
   request.numbers[0] = call_bool(&call, 2);
   if (!call_ok(&call)) return call_end(&call, 0);
-  return call_end(&call, exchange(&call, agent, &request, (const char *)request.payload));
+  return call_end(&call, exchange_fd(&call, agent, &request, (const char *)request.payload));
 }
 
 static napi_value set_up_tap(napi_env env, napi_callback_info info) {
@@ -188,7 +218,7 @@ static napi_value agent_socket(napi_env env, napi_callback_info info) {
       .numbers = {call_int(&call, 1), call_int(&call, 2), call_int(&call, 3)},
   };
   if (!call_ok(&call)) return call_end(&call, 0);
-  return call_end(&call, exchange(&call, agent, &request, ""));
+  return call_end(&call, exchange_fd(&call, agent, &request, ""));
 }
 
 static napi_value close_agent(napi_env env, napi_callback_info info) {

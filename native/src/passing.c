@@ -12,6 +12,7 @@
 
 #include "call.h"
 #include "instance.h"
+#include "process.h"
 
 /* asm-generic/socket.h, Linux 5.14 and 6.5: libc's headers may be older. */
 #ifndef SO_NETNS_COOKIE
@@ -21,30 +22,7 @@
 #define SO_PEERPIDFD 77
 #endif
 
-enum {
-  PATH_CAPACITY = 4096,
-  MOST_RECEIVED = 16, /* descriptors of one message that are taken note of, to be closed */
-};
-
-static void attach_descriptor(struct msghdr *message, int fd) {
-  struct cmsghdr *control = CMSG_FIRSTHDR(message);
-  control->cmsg_level = SOL_SOCKET;
-  control->cmsg_type = SCM_RIGHTS;
-  control->cmsg_len = CMSG_LEN(sizeof(fd));
-  memcpy(CMSG_DATA(control), &fd, sizeof(fd));
-}
-
-static ssize_t send_with(int socket, struct range bytes, int passed) {
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = {0};
-  struct iovec iov = {.iov_base = bytes.base, .iov_len = bytes.length};
-  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (passed >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    attach_descriptor(&message, passed);
-  }
-  return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
+enum { PATH_CAPACITY = 4096 };
 
 static napi_value send_passing(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
@@ -52,19 +30,8 @@ static napi_value send_passing(napi_env env, napi_callback_info info) {
   struct range bytes = call_bytes(&call, 1);
   int passed = call_is_null(&call, 2) ? -1 : call_fd(&call, 2);
   if (!call_ok(&call)) return call_end(&call, 0);
-  return call_end_syscall(&call, send_with(socket, bytes, passed));
-}
-
-/* Keeps the first of what came and closes the rest. */
-static int keep_one(const struct msghdr *message) {
-  const struct cmsghdr *control = CMSG_FIRSTHDR(message);
-  if (control == NULL || control->cmsg_type != SCM_RIGHTS) return -1;
-  int received[MOST_RECEIVED];
-  size_t length = control->cmsg_len - CMSG_LEN(0);
-  if (length > sizeof(received)) length = sizeof(received);
-  memcpy(received, CMSG_DATA(control), length);
-  for (size_t i = 1; i < length / sizeof(int); i++) close(received[i]);
-  return length == 0 ? -1 : received[0];
+  return call_end_syscall(
+      &call, process_send_fd(socket, bytes.base, bytes.length, MSG_DONTWAIT, passed));
 }
 
 /* Whoever made the descriptor may have left it blocking. */
@@ -85,17 +52,9 @@ static napi_value receive_passed(napi_env env, napi_callback_info info) {
   int socket = call_fd(&call, 0);
   struct range bytes = call_bytes(&call, 1);
   if (!call_ok(&call)) return call_end(&call, 0);
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(MOST_RECEIVED * sizeof(int))];
-  struct iovec iov = {.iov_base = bytes.base, .iov_len = bytes.length};
-  struct msghdr message = {
-      .msg_iov = &iov,
-      .msg_iovlen = 1,
-      .msg_control = control,
-      .msg_controllen = sizeof(control),
-  };
-  ssize_t length = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  int passed;
+  ssize_t length = process_recv_fd(socket, bytes.base, bytes.length, MSG_DONTWAIT, &passed);
   if (length < 0) return call_end(&call, -errno);
-  int passed = keep_one(&message);
   if (passed >= 0) passed = issue_received(&call.instance->handles, passed);
   napi_value object = NULL;
   napi_create_object(env, &object);

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +80,13 @@ static bool put_plan(int fd, const struct held_plan *plan) {
          put_files(fd, plan);
 }
 
+/* A plan that could change while it is read is none. */
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
+
 int plan_write(const struct held_plan *plan) {
-  int fd = memfd_create("plan", MFD_CLOEXEC);
+  int fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return -errno;
-  if (put_plan(fd, plan)) return fd;
+  if (put_plan(fd, plan) && fcntl(fd, F_ADD_SEALS, SEALS) == 0) return fd;
   int error = -errno;
   close(fd);
   return error;
@@ -109,11 +113,14 @@ static char *take_string(struct rest *rest) {
   return take(rest, strnlen(rest->bytes, rest->length) + 1);
 }
 
-static char **take_strings(struct rest *rest, uint32_t count) {
-  if (count > rest->length) return NULL;
-  char **strings = calloc((size_t)count + 1, sizeof(*strings));
-  for (uint32_t i = 0; strings != NULL && i < count; i++) strings[i] = take_string(rest);
-  return strings;
+static bool take_strings(struct rest *rest, uint32_t count, char ***strings) {
+  if (count > rest->length) return false; /* each has a byte at least */
+  *strings = calloc((size_t)count + 1, sizeof(**strings));
+  if (*strings == NULL) return false;
+  for (uint32_t i = 0; i < count; i++) {
+    if (((*strings)[i] = take_string(rest)) == NULL) return false;
+  }
+  return true;
 }
 
 static int *take_numbers(struct rest *rest, uint32_t count) {
@@ -131,30 +138,60 @@ static bool take_files(struct rest *rest, const uint32_t has_file[HELD_FILE_COUN
   return true;
 }
 
-static bool read_plan(struct rest *rest, struct held_plan *plan) {
-  struct header header;
-  const void *bytes = take(rest, sizeof(header));
-  if (bytes == NULL) return false;
-  memcpy(&header, bytes, sizeof(header));
-  memcpy(plan->uid_map, header.uid_map, sizeof(plan->uid_map));
-  memcpy(plan->gid_map, header.gid_map, sizeof(plan->gid_map));
-  memcpy(plan->hostname, header.hostname, sizeof(plan->hostname));
-  plan->keep = take_numbers(rest, header.keep_count);
-  plan->ignore = take_numbers(rest, header.ignore_count);
-  plan->file = take_string(rest);
-  plan->argv = take_strings(rest, header.argument_count);
-  plan->env = take_strings(rest, header.variable_count);
-  bool complete = take_files(rest, header.has_file, plan);
-  return complete && plan->keep != NULL && plan->ignore != NULL && plan->file != NULL &&
-         plan->argv != NULL && plan->env != NULL;
+static bool is_text(const char *bytes, size_t capacity) {
+  return memchr(bytes, '\0', capacity) != NULL;
 }
 
-int plan_read(int memfd, struct held_plan *plan) {
+static bool take_header(struct rest *rest, struct header *header, struct held_plan *plan) {
+  const void *bytes = take(rest, sizeof(*header));
+  if (bytes == NULL) return false;
+  memcpy(header, bytes, sizeof(*header));
+  memcpy(plan->uid_map, header->uid_map, sizeof(plan->uid_map));
+  memcpy(plan->gid_map, header->gid_map, sizeof(plan->gid_map));
+  memcpy(plan->hostname, header->hostname, sizeof(plan->hostname));
+  return is_text(plan->uid_map, sizeof(plan->uid_map)) &&
+         is_text(plan->gid_map, sizeof(plan->gid_map)) &&
+         is_text(plan->hostname, sizeof(plan->hostname)) && header->argument_count > 0;
+}
+
+/* All of it, and nothing behind it. */
+static bool read_plan(struct rest *rest, struct held_plan *plan) {
+  struct header header;
+  return take_header(rest, &header, plan) &&
+         (plan->keep = take_numbers(rest, header.keep_count)) != NULL &&
+         (plan->ignore = take_numbers(rest, header.ignore_count)) != NULL &&
+         (plan->file = take_string(rest)) != NULL &&
+         take_strings(rest, header.argument_count, &plan->argv) &&
+         take_strings(rest, header.variable_count, &plan->env) &&
+         take_files(rest, header.has_file, plan) && rest->length == 0;
+}
+
+/* The size of a memfd that nobody can change any more, or a negative errno. */
+static ssize_t sealed_size(int memfd) {
   struct stat status;
-  if (fstat(memfd, &status) < 0) return -errno;
-  struct rest rest = {.length = (size_t)status.st_size};
-  rest.bytes = mmap(NULL, rest.length, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
-  if (rest.bytes == MAP_FAILED) return -errno;
-  *plan = (struct held_plan){0};
-  return read_plan(&rest, plan) ? 0 : -EINVAL;
+  int seals = fcntl(memfd, F_GET_SEALS);
+  if (seals < 0 || fstat(memfd, &status) < 0) return -errno;
+  if ((seals & SEALS) != SEALS) return -EINVAL;
+  if (status.st_size > PLAN_MAX) return -E2BIG;
+  return status.st_size;
+}
+
+int plan_read(int memfd, struct plan_copy *copy) {
+  *copy = (struct plan_copy){.bytes = NULL};
+  ssize_t size = sealed_size(memfd);
+  if (size < 0) return (int)size;
+  void *bytes = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
+  if (bytes == MAP_FAILED) return -errno;
+  *copy = (struct plan_copy){.bytes = bytes, .size = (size_t)size};
+  struct rest rest = {.bytes = bytes, .length = (size_t)size};
+  if (read_plan(&rest, &copy->plan)) return 0;
+  plan_free(copy);
+  return -EINVAL;
+}
+
+void plan_free(struct plan_copy *copy) {
+  free(copy->plan.argv);
+  free(copy->plan.env);
+  if (copy->bytes != NULL) munmap(copy->bytes, copy->size);
+  *copy = (struct plan_copy){.bytes = NULL};
 }

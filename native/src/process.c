@@ -26,12 +26,21 @@ int process_socketpair(int pair[2]) {
   return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
-ssize_t process_recv(int socket, void *message, size_t length) {
+/* What is longer than there is room for is cut by the kernel; here it is no message at all. */
+static ssize_t receive(int socket, struct msghdr *header, int flags) {
   ssize_t received;
   do {
-    received = recv(socket, message, length, 0);
+    received = recvmsg(socket, header, flags | MSG_CMSG_CLOEXEC);
   } while (received < 0 && errno == EINTR);
-  return received;
+  if (received < 0 || (header->msg_flags & MSG_TRUNC) == 0) return received;
+  errno = EMSGSIZE;
+  return -1;
+}
+
+ssize_t process_recv(int socket, void *message, size_t length) {
+  struct iovec iov = {.iov_base = message, .iov_len = length};
+  struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+  return receive(socket, &header, 0);
 }
 
 ssize_t process_send(int socket, const void *message, size_t length) {
@@ -42,7 +51,27 @@ ssize_t process_send(int socket, const void *message, size_t length) {
   return sent;
 }
 
-ssize_t process_recv_fd(int socket, void *message, size_t length, int *fd) {
+/*
+ * The descriptor that came, or -1. The kernel installs as many as fit the control buffer, its padding
+ * included, and says by MSG_CTRUNC that there were more: a peer that keeps to the protocol sends one.
+ */
+static int take_descriptor(struct msghdr *header) {
+  int taken = -1;
+  size_t count = 0;
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (size_t at = CMSG_LEN(0); at + sizeof(taken) <= part->cmsg_len; at += sizeof(taken)) {
+      if (taken >= 0) close(taken);
+      memcpy(&taken, (const uint8_t *)part + at, sizeof(taken));
+      count++;
+    }
+  }
+  if (count == 0 || (count == 1 && (header->msg_flags & MSG_CTRUNC) == 0)) return taken;
+  close(taken);
+  return -1;
+}
+
+ssize_t process_recv_fd(int socket, void *message, size_t length, int flags, int *fd) {
   _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(*fd))];
   struct iovec iov = {.iov_base = message, .iov_len = length};
   struct msghdr header = {
@@ -51,17 +80,19 @@ ssize_t process_recv_fd(int socket, void *message, size_t length, int *fd) {
       .msg_control = control,
       .msg_controllen = sizeof(control),
   };
-  ssize_t received;
-  do {
-    received = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-  } while (received < 0 && errno == EINTR);
   *fd = -1;
-  const struct cmsghdr *first = received < 0 ? NULL : CMSG_FIRSTHDR(&header);
-  if (first != NULL && first->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(first), sizeof(*fd));
+  ssize_t received = receive(socket, &header, flags);
+  int error = errno;
+  if (received >= 0 || error == EMSGSIZE) *fd = take_descriptor(&header);
+  if (received < 0 && *fd >= 0) {
+    close(*fd);
+    *fd = -1;
+  }
+  errno = error;
   return received;
 }
 
-ssize_t process_send_fd(int socket, const void *message, size_t length, int fd) {
+ssize_t process_send_fd(int socket, const void *message, size_t length, int flags, int fd) {
   _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(fd))] = {0};
   struct iovec iov = {.iov_base = (void *)message, .iov_len = length};
   struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -76,7 +107,7 @@ ssize_t process_send_fd(int socket, const void *message, size_t length, int fd) 
   }
   ssize_t sent;
   do {
-    sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+    sent = sendmsg(socket, &header, flags | MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
   return sent;
 }

@@ -20,14 +20,17 @@ typedef pid_t process_forker(void);
 /* A pair that keeps message boundaries, so that there are no partial reads. -1 with errno. */
 int process_socketpair(int pair[2]);
 
-/* recv and send that go on after a signal. */
+/* recv and send that go on after a signal. A message longer than `length` is none: -1 with EMSGSIZE. */
 ssize_t process_recv(int socket, void *message, size_t length);
 ssize_t process_send(int socket, const void *message, size_t length);
 
-/* The same with a descriptor along by SCM_RIGHTS; -1: there is none. What is received is
- * close-on-exec. */
-ssize_t process_recv_fd(int socket, void *message, size_t length, int *fd);
-ssize_t process_send_fd(int socket, const void *message, size_t length, int fd);
+/*
+ * The same with a descriptor along by SCM_RIGHTS; -1: there is none. `flags` are those of recvmsg(2)
+ * and sendmsg(2). What is received is close-on-exec. Of a message that brought several, or lost some on
+ * its way, none is kept.
+ */
+ssize_t process_recv_fd(int socket, void *message, size_t length, int flags, int *fd);
+ssize_t process_send_fd(int socket, const void *message, size_t length, int flags, int fd);
 
 /* Writes a text to a file that exists, by one write, as those of /proc want it. -1 with errno. */
 int process_write_file(const char *path, const char *text);

@@ -40,8 +40,8 @@ test("frames pass through a TAP in another namespace, configured by netlink", as
     link[12] = 1; // ifi_change
     const up = native.agentNetlink(agent, request(16, 0, link)); // RTM_NEWLINK
     const address = new Uint8Array([2, 24, 0, 0, index, 0, 0, 0, 8, 0, 2, 0, 203, 0, 113, 100]);
-    const added = native.agentNetlink(agent, request(20, 0x600, address)); // RTM_NEWADDR
-    const repeated = native.agentNetlink(agent, request(20, 0x600, address));
+    const added = native.agentNetlink(agent, request(20, 0x400, address)); // RTM_NEWADDR
+    const repeated = native.agentNetlink(agent, request(20, 0x400, address));
     const malformed = [
       native.agentNetlink(agent, new Uint8Array(0)),
       native.agentNetlink(agent, new Uint8Array(15)),
@@ -97,12 +97,12 @@ test("checksums are offloaded to us exactly where there is a vnet header", async
       echo text > /dev/udp/${peer}.2/9`;
     const script = `${send("tap0", "203.0.113")}\n${send("tap1", "198.51.100")}`;
     const child = hold(`exec bash -ec '${script}'`);
-    const agent = enter(child.pid);
-    const taps = [
-      native.agentOpenTap(agent, "tap0", true),
-      native.agentOpenTap(agent, "tap1", false),
-    ];
-    native.closeAgent(agent);
+    const taps = [true, false].map((header, index) => {
+      const agent = enter(child.pid);
+      const tap = native.agentOpenTap(agent, `tap${index}`, header);
+      native.closeAgent(agent);
+      return tap;
+    });
     native.releaseSpawned(child.control);
     const status = await reap(child.pidfd);
     if (status !== 0) throw new Error(`the script ended with ${status}`);
@@ -208,11 +208,11 @@ describe("what TAP cannot be opened, and why", () => {
   const attempt = (name: string, on = subject): Promise<Failure> =>
     on.run(({ native, hold, enter }, name: string) => {
       const child = hold("exec sleep 60");
-      const agent = enter(child.pid);
-      const first = native.agentOpenTap(agent, "taken", true);
-      const result = native.agentOpenTap(agent, name, true);
+      const agents = [enter(child.pid), enter(child.pid)] as const;
+      const first = native.agentOpenTap(agents[0], "taken", true);
+      const result = native.agentOpenTap(agents[1], name, true);
       const failure = { result, ...native.lastError() };
-      native.closeAgent(agent);
+      for (const agent of agents) native.closeAgent(agent);
       for (const fd of [first, child.control, child.pidfd]) native.close(fd);
       return failure;
     }, name);
@@ -343,13 +343,15 @@ function isAlive(pid: number): boolean {
 test("a TAP that somebody has opened is set up as it is", async () => {
   const seen = await subject.run(({ native, hold, enter, errno }) => {
     const child = hold("exit");
-    const agent = enter(child.pid);
-    const taps = [true, false].map((header) => native.agentOpenTap(agent, `t${header}`, header));
+    const agents = [enter(child.pid), enter(child.pid)] as const;
+    const taps = [true, false].map((header, index) =>
+      native.agentOpenTap(agents[index] ?? -1, `t${header}`, header),
+    );
     const socket = native.socket(2, 2, 0);
     const results = [...taps, socket].map((fd) => native.setUpTap(fd));
     const unknown = native.setUpTap(2) === -errno.EBADF;
     for (const fd of [...taps, socket, child.control, child.pidfd]) native.close(fd);
-    native.closeAgent(agent);
+    for (const agent of agents) native.closeAgent(agent);
     return { results, unknown, enotty: errno.ENOTTY };
   });
   expect(seen).toMatchObject({ results: [1, 0, -seen.enotty], unknown: true });

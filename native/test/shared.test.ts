@@ -169,6 +169,11 @@ function usual(tap: string): PlanFields {
   return { ready: 3, exit: -1, pid, netns: `/proc/${pid}/ns/net`, userns: "", tap, api: "" };
 }
 
+/** As a command that asks has it: with the process that holds the namespace, if any. */
+function unnamed(): PlanFields {
+  return { ...usual(""), ready: -1, pid: -1 };
+}
+
 function plan({ ready, exit, pid, netns, userns, tap, api }: PlanFields): Buffer {
   return Buffer.concat([
     words(Plan, ready, exit, pid),
@@ -296,6 +301,8 @@ describe("a guest", () => {
     ["another API socket", (tap) => plan({ ...usual(tap), api: "/tmp/other.sock" })],
     ["another ready-fd", (tap) => plan({ ...usual(tap), ready: 2 })],
     ["another exit-fd", (tap) => plan({ ...usual(tap), exit: 1 })],
+    ["an exit-fd that is another option's value", (tap) => plan({ ...usual(tap), exit: 3 })],
+    ["a descriptor that is none", (tap) => plan({ ...usual(tap), exit: -2 })],
     ["no text at all", () => words(Plan, 3, -1, -1)],
     ["half a head", () => words(Plan, 3, -1)],
     ["a byte", () => Buffer.from([Plan])],
@@ -307,8 +314,47 @@ describe("a guest", () => {
     const { launcher, peer, tap } = await startGuest();
     await receiveTap(peer, tap);
     peer.send(lie(tap));
+    peer.send(message(Up, 0)); // it would serve now
     await peer.end();
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+
+  test("is not served with an API socket of its name elsewhere", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    mkdirSync(join(root, "elsewhere/slipway"), { recursive: true });
+    const api = join(root, `elsewhere/slipway/${launcher.pid}.sock`);
+    peer.send(plan({ ...usual(tap), api }));
+    expect(await peer.receive()).toMatchObject({ kind: 0, passed: -1 });
+    peer.close();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+
+  test("has its words told without what orders a terminal about, and a status that is one", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(plan(usual(tap)));
+    peer.send(message(Up, 0, "up \u001b[2J\u0007é\n"));
+    const hostile = Buffer.from([0x9b, 0x32, 0x4a, 0xc2, 0x9d, 0xe2, 0x82, 0x7f]);
+    peer.send(
+      message(End, 256, "\u001b]52;c;aGk=\u0007 ", hostile, "\nslipway: a line of its own"),
+    );
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({
+      ...{ code: 1, stdout: "up ?[2J?é\n", stderr: "slirp4netns: ?]52;c;aGk=? ?2J?????\n" },
+    });
+  });
+
+  test("ends also while the daemon goes on to talk", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    await receiveTap(peer, tap);
+    peer.send(plan(usual(tap)));
+    peer.send(message(Up, 0, "up\n"));
+    if (launcher.process.stdout !== null) await once(launcher.process.stdout, "data");
+    const talk = setInterval(() => peer.send(Buffer.concat([words(Keep), Buffer.from("x")])), 1);
+    launcher.process.kill("SIGTERM");
+    expect(await launcher.ended.finally(() => clearInterval(talk))).toMatchObject({ code: 0 });
+    peer.close();
   });
 
   const settings: readonly (readonly [string, () => Uint8Array])[] = [
@@ -356,6 +402,36 @@ describe("a command that asks the daemon", () => {
     peer.send(message(Answer, 0, "it is\n"));
     await peer.end();
     expect(await launcher.ended).toMatchObject({ code: 0, stdout: "it is\n" });
+  });
+
+  test("prints an answer without what orders a terminal about, and ends by a status", async () => {
+    const launcher = start("slipway", ["ps"]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    peer.send(message(Answer, -256, "NAME\tIP\n\u001b[31mweb\u009b0m\n"));
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 1, stdout: "NAME\tIP\n?[31mweb??0m\n" });
+  });
+
+  const named: readonly (readonly [string, readonly string[], () => Uint8Array])[] = [
+    [
+      "named by no more than an empty value",
+      ["--ip=", "1234567"],
+      () => plan({ ...unnamed(), netns: `/proc/${held.pid}/task/${held.pid}/ns/net` }),
+    ],
+    ["that is the value of an option", ["--name", "PID", "1234567"], () => plan(unnamed())],
+    ["that is part of an option", ["--name=PID", "1234567"], () => plan(unnamed())],
+    ["until another process ends", ["PID"], () => plan({ ...unnamed(), pid: 1 })],
+  ];
+  test.for(named)("does not enter a namespace %s", async ([, args, lie]) => {
+    const given = args.map((text) => text.replace("PID", `${held.pid}`));
+    const launcher = start("slipway", ["network", "connect", "web", ...given]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    peer.send(lie());
+    expect(await peer.receive()).toMatchObject({ kind: 0, passed: -1 });
+    peer.close();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });
 
   test.for([
