@@ -93,14 +93,19 @@ static struct outcome serve_one(int socket, const struct broker_request *request
   return failed(-ENOSYS, STEP_BROKER);
 }
 
+/* Sends the reply, and closes what came and what went. */
+static void serve_request(int socket, const struct broker_request *request, int fd) {
+  struct outcome outcome = serve_one(socket, request, fd);
+  process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);
+  if (outcome.fd >= 0) close(outcome.fd);
+  if (fd >= 0) close(fd);
+}
+
 static _Noreturn void serve(int socket) {
   struct broker_request request;
   int fd;
   while (process_recv_fd(socket, &request, sizeof(request), 0, &fd) == sizeof(request)) {
-    struct outcome outcome = serve_one(socket, &request, fd);
-    process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);
-    if (outcome.fd >= 0) close(outcome.fd);
-    if (fd >= 0) close(fd);
+    serve_request(socket, &request, fd);
   }
   _exit(0);
 }

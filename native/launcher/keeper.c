@@ -123,8 +123,11 @@ static int find_api_socket(const char *path, struct api_socket *api) {
   if (strlen(name) > NAME_MAX) return -1;
   int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
   struct stat status;
-  if (fd < 0 || fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0) return -1;
-  if (!S_ISSOCK(status.st_mode)) return -1;
+  if (fd < 0) return -1;
+  if (fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(status.st_mode)) {
+    close(fd);
+    return -1;
+  }
   *api = (struct api_socket){.device = status.st_dev, .inode = status.st_ino};
   strcpy(api->name, name);
   return fd;

@@ -236,17 +236,9 @@ static bool take_plan(size_t length) {
 
 /*
  * The daemon reads guests' packets, and we may have rights that it has not. So what it says we do only
- * if our caller said it, too: each name is an argument, or the value of one. An empty one names nothing.
+ * if our caller said it, too, and for that: as the value of the option, or as an argument by itself. Where
+ * we can't tell, a process is started that parses all of the command line.
  */
-static bool is_given(const char *text) {
-  if (text[0] == '\0') return false;
-  for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
-    const char *value = strchr(*argument, '=');
-    if (strcmp(*argument, text) == 0 || (value != NULL && strcmp(value + 1, text) == 0)) return true;
-  }
-  return false;
-}
-
 static const char *value_in(const char *argument, const char *option) {
   size_t length = strlen(option);
   return strncmp(argument, option, length) == 0 && argument[length] == '=' ? argument + length + 1
@@ -260,16 +252,21 @@ static bool is_option(const char *argument, const char *option, char letter) {
   return argument[1] != '\0' && argument[strlen(argument) - 1] == letter;
 }
 
-/* A descriptor that is the value of its own option; -1 is none. */
-static bool is_given_fd(int fd, const char *option, char letter) {
-  char text[16];
-  snprintf(text, sizeof(text), "%d", fd);
-  for (char **argument = shared.argv + 1; fd >= 0 && *argument != NULL; argument++) {
+/* `letter`: by which the option is called, too; 0: by none. */
+static bool is_value(const char *text, const char *option, char letter) {
+  for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
     const char *value = value_in(*argument, option);
     if (value == NULL && is_option(*argument, option, letter)) value = argument[1];
     if (value != NULL && strcmp(value, text) == 0) return true;
   }
-  return fd == -1;
+  return false;
+}
+
+/* -1 is none. */
+static bool is_given_fd(int fd, const char *option, char letter) {
+  char text[16];
+  snprintf(text, sizeof(text), "%d", fd);
+  return fd < 0 ? fd == -1 : is_value(text, option, letter);
 }
 
 /* An argument that is no option and may be followed by a process, as it takes no value. */
@@ -286,11 +283,10 @@ static bool is_flag(const char *argument) {
   return false;
 }
 
-/* A process that is an argument by itself: a number may be an option's value as well. */
-static bool is_given_process(const char *digits) {
+static bool is_argument(const char *text) {
   for (char **argument = shared.argv + 1; *argument != NULL; argument++) {
     bool is_free = argument == shared.argv + 1 || is_flag(argument[-1]);
-    if (is_free && strcmp(*argument, digits) == 0) return true;
+    if (is_free && strcmp(*argument, text) == 0) return true;
   }
   return false;
 }
@@ -303,16 +299,18 @@ static const char *pid_of(const char *netns) {
   return netns[length] == '\0' ? digits : NULL;
 }
 
-/* The process with which the network ends is the one whose namespace it is. */
+/* By a path, which has a slash, or by a process; with that the network ends. */
 static bool is_given_place(const struct place *place) {
   const char *digits = pid_of(place->netns);
   if (place->pid >= 0 && (digits == NULL || atoi(digits) != place->pid)) return false;
-  if (place->userns[0] != '\0' && !is_given(place->userns)) return false;
-  return is_given(place->netns) || (digits != NULL && is_given_process(digits));
+  if (place->userns[0] != '\0' && !is_value(place->userns, "--userns-path", '\0')) return false;
+  if (digits != NULL && is_argument(digits)) return true;
+  return strchr(place->netns, '/') != NULL && is_argument(place->netns);
 }
 
 static bool is_given_tap(const char *name) {
-  return name[0] == '\0' || strcmp(name, "tap0") == 0 || is_given(name);
+  return name[0] == '\0' || strcmp(name, "tap0") == 0 || is_argument(name) ||
+         is_value(name, "--ifname", '\0');
 }
 
 static bool is_socket_in(const char *path, const char *directory, int length) {
@@ -337,7 +335,7 @@ static bool is_own_api(const char *path) {
 }
 
 static bool is_given_api(const char *path) {
-  return path[0] == '\0' || is_given(path) || is_own_api(path);
+  return path[0] == '\0' || is_value(path, "--api-socket", 'a') || is_own_api(path);
 }
 
 static bool plan_is_given(void) {

@@ -420,6 +420,11 @@ describe("a command that asks the daemon", () => {
       () => plan({ ...unnamed(), netns: `/proc/${held.pid}/task/${held.pid}/ns/net` }),
     ],
     ["that is the value of an option", ["--name", "PID", "1234567"], () => plan(unnamed())],
+    [
+      "whose path is the value of an option",
+      ["--name", "/proc/PID/ns/../ns/net", "1234567"],
+      () => plan({ ...unnamed(), netns: `/proc/${held.pid}/ns/../ns/net` }),
+    ],
     ["that is part of an option", ["--name=PID", "1234567"], () => plan(unnamed())],
     ["until another process ends", ["PID"], () => plan({ ...unnamed(), pid: 1 })],
   ];

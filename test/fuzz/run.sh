@@ -1,8 +1,9 @@
 #!/bin/bash
 # test/fuzz/run.sh [--minutes N]: builds all fuzzers and runs them side by side, for a minute or N: the
-# stack in two configurations on the stored corpus, the addon's entry points, the parsers and the API.
-# What is found in the stack is left as test/fuzz/build/NAME/crash-…, and what reaches new code in
-# test/fuzz/build/NAME/corpus; the others' findings name a seed in test/fuzz/build/NAME/log.
+# stack in two configurations and the processes with a hostile peer (peers/) on the stored corpus, the addon's
+# entry points, the parsers and the API. What is found in the stack or by a peer is left as
+# test/fuzz/build/NAME/crash-…, and what reaches new code in test/fuzz/build/NAME/corpus; the others' findings
+# name a seed in test/fuzz/build/NAME/log.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -15,13 +16,13 @@ elif [ $# -gt 0 ]; then
 fi
 seconds=$(awk "BEGIN { print int($minutes * 60) }")
 
-# stack NAME [VARIABLE=VALUE]: the glue and lwIP in one configuration.
-stack() {
-  local name=$1
-  shift
+# fuzzer NAME PROGRAM CORPUS [VARIABLE=VALUE]: a program of libFuzzer's.
+fuzzer() {
+  local name=$1 program=$2 stored=$3
+  shift 3
   mkdir -p "build/$name/corpus"
-  env "$@" build/stack -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=2048 \
-    -print_final_stats=1 -artifact_prefix="build/$name/" "build/$name/corpus" corpus/stack \
+  env "$@" "build/$program" -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix="build/$name/" "build/$name/corpus" "corpus/$stored" \
     >"build/$name/log" 2>&1
 }
 
@@ -42,20 +43,24 @@ report() {
     return 1
   fi
   echo "fuzz: $name:$(sed -n 's/.*DONE *\(cov: [0-9]*\).*/ \1;/p' "build/$name/log")" \
-    "$(sed -n 's/^stat::\(inputs\|frames_in\|frames_out\): */\1 /p; s/.*↳ *//p; s/^ *\(Tests .*\)/\1/p' \
+    "$(sed -n 's/^stat::\(inputs\|messages\|frames_in\|frames_out\): */\1 /p; s/.*↳ *//p; s/^ *\(Tests .*\)/\1/p' \
       "build/$name/log" | paste -sd ';')"
 }
 
 ./build-stack.sh
+peers/build.sh
 vitest=(npx vitest run --root ../.. --project unit --reporter=verbose)
 declare -A running
-stack offload & running[offload]=$!
-stack plain FUZZ_PLAIN=1 & running[plain]=$!
+fuzzer offload stack stack & running[offload]=$!
+fuzzer plain stack stack FUZZ_PLAIN=1 & running[plain]=$!
+for name in agent broker keeper launcher; do
+  fuzzer "$name" "peer-$name" "$name" & running[$name]=$!
+done
 typescript addon 1 ../../native/sanitize.sh native/test/hostile.test.ts & running[addon]=$!
 typescript wire 3 "${vitest[@]}" test/fuzz/wire.test.ts & running[wire]=$!
 typescript api 2 "${vitest[@]}" test/fuzz/api.test.ts & running[api]=$!
 status=0
-for name in offload plain addon wire api; do
-  report $name "${running[$name]}" || status=1
+for name in "${!running[@]}"; do
+  report "$name" "${running[$name]}" || status=1
 done
 exit $status

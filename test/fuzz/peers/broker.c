@@ -1,0 +1,155 @@
+/*
+ * The broker's requests and plans, from a peer that may send anything. What it starts is real, but for most
+ * requests fork fails: it takes 2 ms. No held child is ever released, so none runs a program.
+ */
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../../native/launcher/broker.h"
+
+static long syscall_or_fail(long number, long flags, long a, long b, long c, long d);
+/* Its children are ours here, to be waited for. */
+#define syscall(...) syscall_or_fail(__VA_ARGS__)
+#define keeper_run(socket, resolv_conf, api_socket) return failed(-ECANCELED, STEP_KEEPER)
+#include "../../../native/launcher/broker.c"
+#undef keeper_run
+#undef syscall
+
+#include "peer.h"
+
+enum { FORK_INPUTS = 256 };
+
+static int ours;
+static int peer;
+static int baseline;
+static bool may_fork;
+
+static long syscall_or_fail(long number, long flags, long a, long b, long c, long d) {
+  errno = EAGAIN;
+  return may_fork ? syscall(number, flags & ~CLONE_PARENT, a, b, c, d) : -1;
+}
+
+static const char *const paths[] = {"/proc/self/ns/net", "/proc/self/ns/user", "/proc/self/ns/mnt",
+                                    "/dev/null", "/", "", "/nonexistent"};
+
+static void put_path(struct input *input, char path[BROKER_PATH_CAPACITY]) {
+  uint8_t shape = take_byte(input);
+  if (shape < 200) strcpy(path, paths[shape % (sizeof(paths) / sizeof(paths[0]))]);
+  else if (shape < 230) memset(path, 'x', BROKER_PATH_CAPACITY);
+  else {
+    /* Below a directory that is not there: no path of chance is opened. */
+    strcpy(path, "/nonexistent/");
+    take_bytes(input, path + strlen(path), BROKER_PATH_CAPACITY - strlen(path));
+  }
+}
+
+/* A plan as plan.c writes it, of which a few bytes are others. */
+static size_t put_plan(struct input *input, uint8_t *bytes, size_t most) {
+  static char *argv[] = {"/nonexistent/a", "-b", NULL};
+  static char *env[] = {"C=d", "E=", NULL};
+  struct held_plan plan = {.file = "/nonexistent/a", .argv = argv, .env = env, .uid_map = "0 0 1",
+                           .gid_map = "0 0 1", .keep = (int[]){1, -1}, .ignore = (int[]){2, -1}};
+  uint8_t shape = take_byte(input);
+  if ((shape & 1) != 0) plan.files[HELD_RESOLV_CONF] = "nameserver 10.0.2.3\n";
+  if ((shape & 2) != 0) plan.files[HELD_HOSTS] = "127.0.0.1 localhost\n";
+  if ((shape & 4) != 0) strcpy(plan.hostname, "name");
+  int fd = plan_write(&plan);
+  ssize_t size = pread(fd, bytes, most, 0);
+  close(fd);
+  if (size < 0) give_up("plan");
+  size_t length = (size_t)size;
+  for (int count = shape >> 5; count > 0; count--) {
+    size_t at = take_byte(input) | (size_t)take_byte(input) << 8;
+    bytes[at % length] = take_byte(input);
+  }
+  uint8_t cut = take_byte(input);
+  if (cut > 230) length -= (size_t)(cut - 230) % length;
+  else if (cut > 220) length += take_bytes(input, bytes + length, most - length);
+  return length;
+}
+
+static int make_plan(struct input *input) {
+  static uint8_t bytes[16384];
+  uint8_t shape = take_byte(input);
+  size_t length = (shape & 1) != 0 ? put_plan(input, bytes, sizeof(bytes))
+                                   : take_bytes(input, bytes, sizeof(bytes));
+  int fd = memfd_create("plan", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0 || write(fd, bytes, length) != (ssize_t)length) give_up("memfd");
+  if (shape < 240) fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+  return fd;
+}
+
+static void send_request(struct input *input) {
+  static struct {
+    struct broker_request request;
+    uint8_t rest[64];
+  } message;
+  uint8_t shape = take_byte(input);
+  memset(&message.request, 0, sizeof(message.request));
+  message.request.operation = (shape & 7) < 4 ? BROKER_SPAWN : shape & 7;
+  if ((shape & 7) >= 4) message.request.operation = shape % 5;
+  size_t sent = sizeof(message.request);
+  if (shape > 240) sent = take_byte(input) | (size_t)take_byte(input) << 8;
+  if (sent > sizeof(message)) sent = sizeof(message);
+  if (message.request.operation == BROKER_SPAWN) {
+    int plan = make_plan(input);
+    send_with(peer, &message, sent, &plan, 1);
+    close(plan);
+    return;
+  }
+  put_path(input, message.request.paths[0]);
+  put_path(input, message.request.paths[1]);
+  send_from(input, peer, &message, sent);
+}
+
+/* What was started ends when its socket does, and has one to say until then. */
+static void check_answer(void) {
+  struct broker_reply reply;
+  char said[64];
+  int fd;
+  if (receive_with(peer, &reply, sizeof(reply), &fd) != sizeof(reply)) found("no answer");
+  if (reply.step >= STEP_COUNT || reply.result < -4095) found("an answer that is none");
+  if (fd < 0) return;
+  if (reply.result <= 0) found("a descriptor without a process");
+  ssize_t length = recv(fd, said, sizeof(said), 0);
+  if (length != sizeof(struct held_report)) found("a child that does not say how it went");
+  shutdown(fd, SHUT_RDWR);
+  close(fd);
+  int status;
+  if (waitpid(reply.result, &status, 0) < 0) found("a process that is none");
+  if (WIFSIGNALED(status)) found("a child that was killed");
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+  leave_threads_out(argc, argv);
+  int pair[2];
+  start_tally();
+  enter_own_namespaces();
+  if (process_socketpair(pair) < 0) give_up("socketpair");
+  ours = pair[0];
+  peer = pair[1];
+  baseline = lowest_free();
+  return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct input input = {data, size};
+  static struct broker_request request;
+  static unsigned count;
+  may_fork = ++count % FORK_INPUTS == 0;
+  tally->inputs++;
+  for (int i = 0; i < 16 && input.left > 0; i++) {
+    int fd;
+    send_request(&input);
+    ssize_t received = process_recv_fd(ours, &request, sizeof(request), 0, &fd);
+    if (received == sizeof(request)) {
+      serve_request(ours, &request, fd);
+      check_answer();
+    } else if (fd >= 0) {
+      close(fd);
+    }
+  }
+  if (lowest_free() != baseline) found("a descriptor was left open, or one too many closed");
+  return 0;
+}

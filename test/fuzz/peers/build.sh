@@ -1,0 +1,38 @@
+#!/bin/sh
+# Builds the fuzzers with a hostile peer: ../build/peer-agent, -broker, -keeper and -launcher. FUZZ_FLAGS are
+# added to the compiler's.
+set -eu
+cd "$(dirname "$0")/../../.."
+native/build.sh >/dev/null # the rows of the filters
+out=test/fuzz/build
+mkdir -p $out
+flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function -fno-omit-frame-pointer
+  -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
+
+# fuzzer NAME SOURCE...: what it does not include itself.
+fuzzer() {
+  name=$1
+  shift
+  # shellcheck disable=SC2086 # the flags are words
+  clang-16 $flags ${FUZZ_FLAGS:-} -o "$out/peer-$name.new" "test/fuzz/peers/$name.c" "$@"
+  mv "$out/peer-$name.new" "$out/peer-$name"
+}
+
+agent=$out/peers-agent.o
+process="native/src/confine.c native/src/filter.c native/src/netlink.c native/src/process.c native/src/tap.c
+  native/src/targets.c"
+plan="native/src/held.c native/src/plan.c"
+launcher=native/launcher
+# Where an agent is started for real: the sanitizer would make calls at its end that its filter refuses.
+# shellcheck disable=SC2086 # the flags are words
+clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent.c
+
+# shellcheck disable=SC2086 # names without blanks
+{
+  fuzzer agent $process &
+  fuzzer broker $agent $process $plan $launcher/keeper.c &
+  wait
+  fuzzer keeper $agent $process $plan $launcher/broker.c &
+  fuzzer launcher $agent $process $plan $launcher/broker.c $launcher/keeper.c $launcher/words.c &
+  wait
+}
