@@ -289,9 +289,7 @@ ours("the last line of stderr is the reason, and of the log too", async ({ lab }
   const nowhere = await lab.host.helper(["--log-file", "/none/x", "1", "tap0"]).ended(10_000);
   expect([nowhere.code, nowhere.stderr]).toEqual([
     1,
-    expect.stringMatching(
-      /^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): give/,
-    ),
+    expect.stringMatching(/^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): give/),
   ]);
   await namespace.release();
 });
