@@ -1,4 +1,5 @@
 import type { Address, Family } from "./base/address.js";
+import type { DescriptorQuota } from "./base/descriptors.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import type { Mac } from "./base/mac.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
@@ -125,6 +126,7 @@ export class Guest {
   readonly #responders: readonly Responder[];
   readonly #announcers: readonly Announcer[];
   readonly #reports: LimitReports;
+  readonly #quota: DescriptorQuota;
   readonly #load = new Load();
   readonly #admissions = new Map<string, Admission>();
   // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
@@ -180,6 +182,7 @@ export class Guest {
   /**
    * @param index the guest's number in tokens
    * @param tap becomes the guest's; close() closes it
+   * @param quota of descriptors; the caller's, who says of whom it is
    * @param captureFile gets every frame, both ways; the guest's, too
    * @param port what is for other members goes there; null when there are none
    */
@@ -187,10 +190,12 @@ export class Guest {
     index: number,
     tap: TapHandle,
     config: GuestConfig,
+    quota: DescriptorQuota,
     captureFile: CaptureFile | null = null,
     port: SwitchPort | null = null,
   ) {
     this.config = config;
+    this.#quota = quota;
     this.#index = index;
     this.#port = port;
     this.#leastTimeout = Math.min(REASSEMBLY_TIMEOUT, ...Object.values(config.timeouts));
@@ -246,6 +251,7 @@ export class Guest {
       drops: this.drops,
       reports: this.#reports,
       load: this.#load,
+      quota: this.#quota,
       memory: this.#memory,
       guest: this.#index,
     };
@@ -363,9 +369,48 @@ export class Guest {
   /** From now on published ports may lead to the guest's loopback, by sockets made inside. */
   reachLoopback(makeSocket: MakeSocket): void {
     const { limits } = this.config;
-    const { drops } = this;
-    this.#loopback = new LoopbackRelay({ limits, drops, guest: this.#index, makeSocket });
+    const own = { drops: this.drops, quota: this.#quota, guest: this.#index };
+    this.#loopback = new LoopbackRelay({ ...own, limits, makeSocket });
     this.forwards.useLoopback(this.#loopback);
+  }
+
+  /** Of the host, beside the TAP. */
+  get descriptors(): number {
+    return (
+      this.endable +
+      this.forwards.listeners +
+      (this.#loopback?.descriptors ?? 0) +
+      (this.#dnsStreams?.descriptors ?? 0)
+    );
+  }
+
+  /** Of those, what endOldest() can end. */
+  get endable(): number {
+    return (
+      this.#tcp.count +
+      this.#datagrams.count +
+      this.forwards.waiting +
+      (this.#resolver?.descriptors ?? 0)
+    );
+  }
+
+  /**
+   * Ends what has been idle for longest of the kind that there is most of, as others need a descriptor:
+   * what was there before a flood of another kind stays.
+   * @returns false when there is nothing
+   */
+  endOldest(now: number): boolean {
+    const flows = this.#tcp.count;
+    const mappings = this.#datagrams.count;
+    const queries = this.#resolver?.descriptors ?? 0;
+    const most = Math.max(flows, mappings, queries, this.forwards.waiting);
+    if (most === 0) return false;
+    this.#reports.report(DropReason.LimitDescriptors, now);
+    if (most === flows) return this.#tcp.endOldest();
+    if (most === mappings) return this.#datagrams.endOldest();
+    return most === queries
+      ? this.#resolver?.endOldest() === true
+      : this.forwards.endOldestWaiting();
   }
 
   /** What the guest has under way to the host by TCP. */

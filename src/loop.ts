@@ -1,5 +1,11 @@
 import { availableParallelism } from "node:os";
 import { monotonicMs } from "./base/clock.js";
+import {
+  type DescriptorHolder,
+  type DescriptorLedger,
+  type DescriptorQuota,
+  DescriptorQuotas,
+} from "./base/descriptors.js";
 import { HeavyShare } from "./base/heavy-share.js";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
@@ -10,6 +16,7 @@ import type { Uploads } from "./flow/tcp.js";
 import { Guest, type TapHandle } from "./guest.js";
 import type { SwitchPort } from "./network/switch.js";
 import { Epoll } from "./sys/constants.js";
+import { makeLedger } from "./sys/descriptor-limit.js";
 import { native } from "./sys/native.js";
 import { reclaimMemory } from "./sys/reclaim.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "./sys/token.js";
@@ -65,6 +72,7 @@ function isGone(errno: number): boolean {
 /** A guest of the loop and what is to be told about it. */
 interface Served {
   readonly guest: Guest;
+  readonly quota: DescriptorQuota;
   readonly onGone: OnGone;
   /** When it wants its next turn; -1: not before an event. */
   dueAt: number;
@@ -109,9 +117,20 @@ export class Loop {
   #reclaimAt = 0;
   /** While a pause is waited for. */
   #reclaimTimer: NodeJS.Timeout | null = null;
+  /** Who may have how many descriptors; null before the first guest, where no ledger was given. */
+  #quotas: DescriptorQuotas | null;
+  /** Of the last wake-up, in ms. */
+  #now = 0;
+  /** Whether a flow was ended for another guest's sake: its own has to have a turn. */
+  #hasEnded = false;
 
   /** Called when memory has been given back, in a pause: what was compiled may have gone with it. */
   onReclaimed: (() => void) | null = null;
+
+  /** @param ledger of all threads of the process; null: this one alone serves guests */
+  constructor(ledger: DescriptorLedger | null = null) {
+    this.#quotas = ledger === null ? null : new DescriptorQuotas(ledger, monotonicMs);
+  }
 
   /** How many wake-ups there have been: one number is one wake-up. */
   get wakes(): number {
@@ -133,7 +152,10 @@ export class Loop {
 
   /** Ends all guests; nothing of the loop keeps the process alive afterwards. */
   stop(): void {
-    for (const served of this.#served) served?.guest.close();
+    for (const served of this.#served) {
+      served?.guest.close();
+      served?.quota.close();
+    }
     this.#served.length = 0;
     native.loopStop();
   }
@@ -166,7 +188,7 @@ export class Loop {
    * @param tap becomes the loop's
    * @param capture gets every frame of the guest, both ways
    * @param port its place on a network of several guests
-   * @throws RangeError when the process serves MAX_GUESTS already
+   * @throws RangeError when the process serves MAX_GUESTS already, or has too few descriptors for one more
    */
   addGuest(
     tap: TapHandle,
@@ -179,17 +201,59 @@ export class Loop {
     if (index < 0) index = this.#served.length;
     if (index >= MAX_GUESTS)
       throw new RangeError(`one process serves at most ${MAX_GUESTS} guests`);
-    const guest = new Guest(index, tap, config, capture, port);
-    this.#served[index] = { guest, onGone, dueAt: 0, fault: null, faults: [] };
-    return guest;
+    const quota = this.descriptors.add();
+    try {
+      const guest = new Guest(index, tap, config, quota, capture, port);
+      const served = { guest, quota, onGone, dueAt: 0, fault: null, faults: [] };
+      this.#served[index] = served;
+      quota.holder = this.#holderOf(served);
+      return guest;
+    } catch (error) {
+      quota.close();
+      throw error;
+    }
+  }
+
+  /** Who of the guests may have how many descriptors. */
+  get descriptors(): DescriptorQuotas {
+    this.#quotas ??= new DescriptorQuotas(makeLedger(1), monotonicMs);
+    return this.#quotas;
+  }
+
+  #holderOf(served: Served): DescriptorHolder {
+    const { guest } = served;
+    return {
+      get descriptors() {
+        return guest.descriptors;
+      },
+      get endable() {
+        return guest.endable;
+      },
+      endOldest: () => this.#endOldest(served),
+    };
+  }
+
+  /** For another guest's sake. A stack that fails at it is its own guest's concern. */
+  #endOldest(served: Served): boolean {
+    if (served.fault !== null) return false;
+    served.dueAt = this.#now;
+    this.#hasEnded = true;
+    try {
+      return served.guest.endOldest(this.#now);
+    } catch (error) {
+      this.#onFault(served, error, this.#now);
+      return false;
+    }
   }
 
   /** Ends all flows of a guest and closes its TAP. */
   removeGuest(guest: Guest): void {
     const index = this.#served.findIndex((served) => served?.guest === guest);
-    if (index < 0) return;
+    const served = this.#served[index];
+    if (served === undefined) return;
     this.#served[index] = undefined;
     guest.close();
+    served.quota.close();
     // V8 does not see how much of it there is, and would not look for it soon: wasm/index.cjs.
     this.reclaimWhenQuiet();
   }
@@ -256,6 +320,7 @@ export class Loop {
 
   #onWake(count: number, now: number): number {
     this.#wakes += 1;
+    this.#now = now;
     if (this.#wakes === this.#reclaimAt) this.reclaimWhenQuiet();
     if (this.#resting.length > 0 && this.#heavyShare.hasRested(monotonicMs())) this.#endRest();
     for (let index = 0; index < count; index += 1) {
@@ -409,6 +474,7 @@ export class Loop {
     }
     this.#served[this.#served.indexOf(served)] = undefined;
     served.guest.abandon();
+    served.quota.close();
     setImmediate(served.onGone, `the stack failed (${fault})`, true);
     return false;
   }
@@ -442,10 +508,13 @@ export class Loop {
       if (served.dueAt <= now) {
         const wait = this.#turnOf(served, now);
         served.dueAt = wait < 0 ? -1 : now + wait;
+        served.quota.settle();
         moved += served.guest.takeMoved();
       }
       if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
     }
+    if (this.#hasEnded) next = now;
+    this.#hasEnded = false;
     if (this.#heavy.length > 0) this.#endHeavy(now);
     this.#adaptSpin(moved, this.#switched, now);
     this.#switched = 0;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Address } from "../src/base/address.js";
+import { DescriptorLedger, DescriptorQuotas } from "../src/base/descriptors.js";
 import { DropReason } from "../src/base/drop.js";
 import { Guest } from "../src/guest.js";
 import { Stack } from "../src/stack/stack.js";
@@ -46,7 +47,8 @@ describe("a guest whose TAP says anything", () => {
     connectSocket(tap, loopback, localAddress(far)?.port ?? 0);
     connectSocket(far, loopback, localAddress(tap)?.port ?? 0);
     native.setsockopt(tap, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
-    guest = new Guest(0, { fd: tap, vnetHeader: true }, config({ hostLoopback: true }));
+    const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
+    guest = new Guest(0, { fd: tap, vnetHeader: true }, config({ hostLoopback: true }), quota);
   });
   afterEach(() => {
     guest.close();

@@ -10,6 +10,7 @@ import { Loop } from "../loop.js";
 import type { GivenMember, Params } from "../protocol/messages.js";
 import { isSame } from "../protocol/namespaces.js";
 import { type Places, places } from "../protocol/places.js";
+import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
 import { requestsTo } from "./asked.js";
 import { fail } from "./exit.js";
@@ -46,9 +47,11 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
 }
 
 async function serve(door: Door): Promise<void> {
-  const loop = new Loop();
-  const startWorker = workerStarter(() => loop.reclaimWhenQuiet());
-  const plane = new DataPlane(startWorker, Math.min(availableParallelism(), MOST_WORKERS));
+  const workers = Math.min(availableParallelism(), MOST_WORKERS);
+  const ledger = makeLedger(1 + workers);
+  const loop = new Loop(ledger);
+  const startWorker = workerStarter(ledger, () => loop.reclaimWhenQuiet());
+  const plane = new DataPlane(startWorker, workers, loop.descriptors);
   const at = places();
   const manager = new ServiceManager(process.env);
   const stop = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { getSystemErrorName } from "node:util";
 import type { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 
-const { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENFILE, ENOSPC } = constants.errno;
+const { EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOSPC } = constants.errno;
 
 /** What is said of a port that cannot be had. */
 export function publishFailure(host: Address, port: number, errno: number): UserError {
@@ -20,6 +20,8 @@ function reasonOf(host: Address, port: number, errno: number): string {
       return "the port is in use: choose another, or see who has it: ss -lntup";
     case EACCES:
       return `not permitted: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, or choose a higher one`;
+    case EMFILE:
+      return "no file descriptor is left for it: raise the limit (ulimit -n)";
     case ENFILE:
       return "the namespace listens on too many ports: see --publish-exclude";
     case EADDRNOTAVAIL:

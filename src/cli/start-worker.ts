@@ -1,6 +1,7 @@
 import { fstatSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
+import type { DescriptorLedger } from "../base/descriptors.js";
 import type { StartWorker } from "../dataplane/plane.js";
 import { WORKER_NAME } from "./worker-name.js";
 
@@ -30,6 +31,7 @@ const ENTRY = `
 /**
  * What starts threads that serve networks: `serveNetworks` of worker.ts. The program is opened now, so that
  * each is of this version whatever is installed by then.
+ * @param ledger of the descriptors of all threads
  * @param onEnded called when one has ended: what it had of the heap that all share can be given back
  *
  * A thread that is started in the sandbox inherits its rules. It is made by clone(2) with the flags that the
@@ -37,17 +39,17 @@ const ENTRY = `
  *
  * #syscalls daemon: clone(0=THREAD_FLAGS) getcwd epoll_create1 timer_create timer_settime
  */
-export function workerStarter(onEnded: () => void): StartWorker {
+export function workerStarter(ledger: DescriptorLedger, onEnded: () => void): StartWorker {
   const directory = path.dirname(process.argv[1] ?? "");
   const bundle = path.join(directory, "bundle.cjs");
   const program = openSync(bundle, "r");
   const cached = openIfAny(path.join(directory, "bundle.cache"));
-  return ({ onMessage, onEnd }) => {
+  return (place, { onMessage, onEnd }) => {
     const text = read(program);
     const cache = cached === null ? null : read(cached);
     const worker = new Worker(ENTRY, {
       ...{ eval: true, argv: [WORKER_NAME], name: WORKER_NAME },
-      workerData: { directory, bundle, text, cache },
+      workerData: { directory, bundle, text, cache, ledger: ledger.words, place },
       transferList: cache === null ? [text.buffer] : [text.buffer, cache.buffer],
     });
     let why: string | null = null;

@@ -1,4 +1,5 @@
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
+import { DescriptorLedger } from "../base/descriptors.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { NO_PORTS, type PortSet, parsePortSet } from "../base/port-set.js";
@@ -16,7 +17,9 @@ import { type PublishOption, parsePublish } from "./publish-option.js";
 export function serveNetworks(): void {
   const main = parentPort;
   if (main === null) throw new UserError("this is a name for threads of the daemon alone");
-  const loop = new Loop();
+  // Of workerStarter.
+  const { ledger, place }: { ledger: Int32Array<SharedArrayBuffer>; place: number } = workerData;
+  const loop = new Loop(new DescriptorLedger(ledger, place));
   const executor = new Executor({
     ...{ loop, upstream: new ResolvConf(RESOLV_CONF), publish },
     tell: (message: FromWorker) => main.postMessage(message),

@@ -61,6 +61,7 @@ export class Executor {
   constructor(context: ExecutorContext) {
     this.#context = context;
     this.#directory = new Directory(context.upstream);
+    context.loop.descriptors.onCrowded = (isScarce) => context.tell({ kind: "crowded", isScarce });
   }
 
   onMessage(message: ToWorker): void {
@@ -70,6 +71,9 @@ export class Executor {
         return;
       case "forget":
         this.#directory.forget(message.key);
+        return;
+      case "make room":
+        this.#context.loop.descriptors.makeRoom(message.isScarce);
         return;
       case "call":
         this.#answer(message.number, message.call);

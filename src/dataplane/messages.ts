@@ -113,6 +113,8 @@ export type ToWorker =
   /** From now on this is so, in the place of what was said under that key. */
   | { readonly kind: "learn"; readonly key: string; readonly fact: Fact }
   | { readonly kind: "forget"; readonly key: string }
+  /** There are more guests, or one that has little was refused: those that have much end something for it. */
+  | { readonly kind: "make room"; readonly isScarce: boolean }
   | { readonly kind: "call"; readonly number: number; readonly call: Call };
 
 export type FromWorker =
@@ -124,5 +126,7 @@ export type FromWorker =
       readonly message: string;
       readonly isUsers: boolean;
     }
+  /** As "make room", for the guests of all threads. */
+  | { readonly kind: "crowded"; readonly isScarce: boolean }
   /** A port has ended by itself. */
   | { readonly kind: "gone"; readonly port: number; readonly why: string };

@@ -1,3 +1,4 @@
+import type { DescriptorQuotas } from "../base/descriptors.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { Fact, FromWorker, PortConfig, PortState, Publication, ToWorker } from "./messages.js";
@@ -17,11 +18,18 @@ export interface WorkerLink {
 }
 
 /** Starts a thread; what it says and its end come later, outside of wake-ups. */
-export type StartWorker = (events: {
-  readonly onMessage: (message: FromWorker) => void;
-  /** @param why it ended; null: it was told to */
-  readonly onEnd: (why: string | null) => void;
-}) => WorkerLink;
+export type StartWorker = (
+  /** 1 or more: that of the thread among those that there are. */
+  place: number,
+  events: {
+    readonly onMessage: (message: FromWorker) => void;
+    /** @param why it ended; null: it was told to */
+    readonly onEnd: (why: string | null) => void;
+  },
+) => WorkerLink;
+
+/** The descriptors of this thread's own guests, and of all threads. */
+export type Descriptors = Pick<DescriptorQuotas, "makeRoom" | "onCrowded" | "ledger">;
 
 /** A place that is served, somewhere. */
 export interface PlacedPort {
@@ -45,6 +53,7 @@ export type OnPortGone = (why: string, isLost: boolean) => void;
 interface NetworkWorker {
   readonly calls: WorkerCalls;
   readonly link: WorkerLink;
+  readonly place: number;
   readonly ports: Map<number, { readonly network: string; readonly onGone: OnPortGone }>;
   /** Runs while it has no port. */
   idle: NodeJS.Timeout | null;
@@ -54,16 +63,27 @@ interface NetworkWorker {
 export class DataPlane {
   readonly #start: StartWorker;
   readonly #mostWorkers: number;
+  readonly #descriptors: Descriptors;
   readonly #facts = new Map<string, Fact>();
   readonly #workers = new Set<NetworkWorker>();
   /** Of networks, by id, from before their first port until after their last. */
   readonly #places = new Map<string, NetworkWorker>();
+  /** Places in the ledger. */
+  readonly #taken = new Set<number>();
   #lastPort = 0;
 
-  /** @param mostWorkers 1 or more */
-  constructor(start: StartWorker, mostWorkers: number) {
+  /** @param mostWorkers 1 or more @param descriptors whose ledger has a place for each, and one more */
+  constructor(start: StartWorker, mostWorkers: number, descriptors: Descriptors) {
     this.#start = start;
     this.#mostWorkers = mostWorkers;
+    this.#descriptors = descriptors;
+    descriptors.onCrowded = (isScarce) => this.#makeRoom(isScarce);
+  }
+
+  /** Guests that have much end something for others: a new one, or one that has little. */
+  #makeRoom(isScarce: boolean): void {
+    this.#descriptors.makeRoom(isScarce);
+    for (const { calls } of this.#workers) calls.post({ kind: "make room", isScarce });
   }
 
   /** From now on this is so, in the place of what was said under that key. */
@@ -156,12 +176,13 @@ export class DataPlane {
   }
 
   #startWorker(): NetworkWorker {
-    const link = this.#start({
+    const place = this.#freePlace();
+    const link = this.#start(place, {
       onMessage: (message) => this.#onMessage(worker, message),
       onEnd: (why) => this.#onEnd(worker, why),
     });
     const worker: NetworkWorker = {
-      ...{ calls: new WorkerCalls(link), link, ports: new Map(), idle: null },
+      ...{ calls: new WorkerCalls(link), link, place, ports: new Map(), idle: null },
     };
     for (const [key, fact] of this.#facts) worker.calls.post({ kind: "learn", key, fact });
     this.#workers.add(worker);
@@ -169,7 +190,18 @@ export class DataPlane {
     return worker;
   }
 
+  #freePlace(): number {
+    let place = 1;
+    while (this.#taken.has(place)) place += 1;
+    this.#taken.add(place);
+    return place;
+  }
+
   #onMessage(worker: NetworkWorker, message: FromWorker): void {
+    if (message.kind === "crowded") {
+      this.#makeRoom(message.isScarce);
+      return;
+    }
     if (message.kind !== "gone") {
       worker.calls.onAnswer(message);
       return;
@@ -192,6 +224,8 @@ export class DataPlane {
 
   #onEnd(worker: NetworkWorker, why: string | null): void {
     this.#leave(worker);
+    this.#taken.delete(worker.place);
+    this.#descriptors.ledger.clear(worker.place);
     const reason = why ?? "it was stopped";
     if (why !== null) log.error(`a thread that serves networks has ended: ${why}`);
     worker.calls.abandon(new UserError(`the thread that serves the network has ended: ${reason}`));

@@ -168,7 +168,8 @@ export class AutoPublish {
   /** A port of both families that is in use is one to the user. */
   #tell(port: PublishedPort, errno: number): void {
     const { protocol, hostPort } = port;
-    const key = errno === Errno.ENFILE ? "limit" : `${protocol} ${hostPort} ${errno}`;
+    const isLimit = errno === Errno.ENFILE || errno === Errno.EMFILE;
+    const key = isLimit ? `limit ${errno}` : `${protocol} ${hostPort} ${errno}`;
     if (this.#told.has(key)) return;
     this.#told.add(key);
     this.#options.onFailure(port, errno);

@@ -1,4 +1,5 @@
 import { Address } from "../base/address.js";
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
@@ -44,6 +45,7 @@ export interface DatagramContext {
   readonly drops: DropCounters;
   readonly reports: LimitReports;
   readonly load: Load;
+  readonly quota: DescriptorQuota;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -322,6 +324,7 @@ export class DatagramRelay {
     if (known !== null) return known;
     const local = { address: asked, port: rule.hostPort, scope };
     if (!this.#admit(now)) return null;
+    if (!this.#context.quota.mayOpen(1) && !this.endOldest()) return null;
     const fd = openSessionSocket(listener, local, { address: client, port: clientPort, scope });
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
@@ -391,21 +394,24 @@ export class DatagramRelay {
     }
     if (this.#mappings.count < config.limits.mappings) return true;
     reports.report(DropReason.LimitMappings, now);
-    return this.#endOldest();
+    return this.endOldest();
   }
 
-  /** At the process's limit of descriptors, too, the oldest idle mapping goes first. */
+  /** At a limit of descriptors, too, the oldest idle mapping goes first: others', who have more, or its own. */
   #openSocket(frame: Frame, protocol: DatagramProtocol, route: Route): number {
-    const { config } = this.#context;
+    const { config, quota } = this.#context;
     const source = config.outbound[route.to.family];
     const guestPort = protocol.guestPort(frame);
-    const fd = protocol.open(route.to.family, guestPort, source);
+    const mayOpen = quota.mayOpen(1);
+    const fd = mayOpen ? protocol.open(route.to.family, guestPort, source) : -Errno.EMFILE;
     if (!isOutOfDescriptors(-fd)) return fd;
-    return this.#endOldest() ? protocol.open(route.to.family, guestPort, source) : fd;
+    const hasRoom = (mayOpen && quota.reclaimOne()) || this.endOldest();
+    return hasRoom ? protocol.open(route.to.family, guestPort, source) : fd;
   }
 
-  /** What waits in the queue may be the mapping's. */
-  #endOldest(): boolean {
+  /** Ends what has been out of use for longest. @returns false when there is nothing */
+  endOldest(): boolean {
+    // What waits in the queue may be the mapping's.
     this.#queue.flush();
     return this.#mappings.endOldest();
   }

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { DnsConfig, GuestConfig } from "../base/plan.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -43,6 +44,7 @@ export interface DnsStreamsContext {
   readonly nameServers: NameServers;
   readonly reports: LimitReports;
   readonly drops: DropCounters;
+  readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
   readonly guest: number;
 }
@@ -103,9 +105,15 @@ export class DnsStreams {
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
   #expireAt = Number.POSITIVE_INFINITY;
+  #count = 0;
 
   constructor(context: DnsStreamsContext) {
     this.#context = context;
+  }
+
+  /** Of both sides, but the one that the relay of TCP has. */
+  get descriptors(): number {
+    return this.#count;
   }
 
   /** When expire() has something to do, in ms; infinite for never. */
@@ -190,12 +198,14 @@ export class DnsStreams {
     this.#freeIds.pop();
     const end = new End(id, fd, stream, connected);
     this.#ends[id] = end;
+    this.#count += 1;
     return end;
   }
 
   #remove(end: End): void {
     native.close(end.fd);
     this.#ends[end.id] = undefined;
+    this.#count -= 1;
     this.#endedIds.push(end.id);
   }
 
@@ -299,7 +309,9 @@ export class DnsStreams {
   }
 
   #connect(stream: DnsStream, server: Address, now: number): void {
-    const source = resolverSource(this.#context.config.outbound, server);
+    const { config, quota } = this.#context;
+    if (!quota.mayOpen(1)) return;
+    const source = resolverSource(config.outbound, server);
     const fd = openOutbound(server.family, source, Socket.Stream);
     if (fd < 0) return;
     const connected = connectSocket(fd, server, DNS_PORT);

@@ -1,3 +1,4 @@
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Epoll, Errno } from "../sys/constants.js";
@@ -11,6 +12,7 @@ import {
   resetSocket,
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
+import { isOutOfDescriptors } from "./admission.js";
 import type { DatagramRelay } from "./datagram.js";
 import type { LoopbackRelay } from "./loopback.js";
 import type { Neighbors } from "./neighbors.js";
@@ -32,6 +34,7 @@ const PAUSE = 100;
 export interface ForwardContext {
   readonly config: GuestConfig;
   readonly drops: DropCounters;
+  readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
   readonly guest: number;
   readonly tcp: TcpRelay;
@@ -88,6 +91,23 @@ export class PortForwards {
     return [...this.#listeners.values()].map(({ rule }) => rule);
   }
 
+  /** How many sockets wait for clients. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  /** How many clients wait for the guest's Ethernet address. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Resets the client that has waited for longest. @returns false when there is none */
+  endOldestWaiting(): boolean {
+    const oldest = this.#waiting.shift();
+    if (oldest !== undefined) resetSocket(oldest.client.fd);
+    return oldest !== undefined;
+  }
+
   /** From now on rules may lead to the guest's loopback. */
   useLoopback(loopback: LoopbackRelay): void {
     this.#loopback = loopback;
@@ -101,11 +121,12 @@ export class PortForwards {
   add(port: PublishedPort, id = this.#lastId + 1): number {
     if (this.#isClosed) return -Errno.ENETDOWN;
     if (port.guest.isLoopback && this.#loopback === null) return -Errno.ENETUNREACH;
-    const { config, drops } = this.#context;
+    const { config, drops, quota } = this.#context;
     if (this.#listeners.size >= config.limits.listeners) {
       drops.count(DropReason.LimitListeners);
       return -Errno.ENOSPC;
     }
+    if (!quota.mayOpen(1)) return -Errno.EMFILE;
     const open = port.protocol === "tcp" ? listenSocket : bindDatagramPort;
     const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
@@ -160,15 +181,23 @@ export class PortForwards {
   #acceptFrom(listener: Listener, now: number): void {
     if (this.#resumeAt >= 0) return;
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
-      const client = acceptSocket(listener.fd);
+      const client = this.#accept(listener.fd);
       if (typeof client === "number") {
-        if (client === -Errno.EMFILE || client === -Errno.ENFILE) this.#pause(now);
+        if (isOutOfDescriptors(-client)) this.#pause(now);
         return;
       }
       const { rule } = listener;
       if (rule.guest.isLoopback) this.#loopback?.connect(client, rule, now);
       else this.#take({ rule, client, until: now + WAIT_LIMIT }, now);
     }
+  }
+
+  #accept(listener: number): Accepted | number {
+    const { quota } = this.#context;
+    if (!quota.mayOpen(1)) return -Errno.EMFILE;
+    const client = acceptSocket(listener);
+    if (typeof client !== "number" || !isOutOfDescriptors(-client)) return client;
+    return quota.reclaimOne() ? acceptSocket(listener) : client;
   }
 
   /** Datagrams stay in the socket until the guest's Ethernet address is known, or given up. */

@@ -21,7 +21,7 @@ const GUIDE: Readonly<Partial<Record<DropReason, (limits: Limits) => string>>> =
   [DropReason.LimitDnsQueries]: ({ dnsQueries }) =>
     `more than ${dnsQueries} DNS queries under way: the oldest fail (--max-dns-queries)`,
   [DropReason.LimitDescriptors]: () =>
-    "no file descriptor is left: new flows are refused until others end (raise the limit: ulimit -n)",
+    "no file descriptor is left for this guest: new flows are refused, or those idle for longest end, until others do (raise the limit: ulimit -n)",
 };
 
 /** Counts what a limit costs a guest, and tells the log, seldom. */

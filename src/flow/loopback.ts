@@ -1,4 +1,5 @@
 import { Address, type Family } from "../base/address.js";
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Limits } from "../base/limits.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -28,6 +29,7 @@ export interface LoopbackContext {
   /** Each client takes two descriptors. */
   readonly limits: Pick<Limits, "flows" | "mappings">;
   readonly drops: DropCounters;
+  readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
   readonly guest: number;
   readonly makeSocket: MakeSocket;
@@ -65,7 +67,7 @@ export class LoopbackRelay {
   /** Numbers of what ended, kept until no fetched event is left. */
   readonly #ended: number[] = [];
   readonly #sessions = new Map<string, number>();
-  readonly #pipes = new PipePool();
+  readonly #pipes: PipePool;
   #batch: DatagramBatch | null = null;
   /** Connections with more to move than their turn allowed. */
   #ready: number[] = [];
@@ -78,6 +80,12 @@ export class LoopbackRelay {
 
   constructor(context: LoopbackContext) {
     this.#context = context;
+    this.#pipes = new PipePool(context.quota);
+  }
+
+  /** Of all clients, two each, and of what moves their bytes. */
+  get descriptors(): number {
+    return 2 * (this.#connections + this.#sessions.size) + this.#pipes.descriptors;
   }
 
   /** Bytes of TCP moved since the last call. */
@@ -113,8 +121,8 @@ export class LoopbackRelay {
   /** Joins a client of a published port to the guest; one that is refused there is reset. */
   connect(client: Accepted, rule: PublishedRule, now: number): void {
     const untried = addressesFor(rule);
-    const { limits, drops } = this.#context;
-    const hasRoom = this.#connections < limits.flows;
+    const { limits, drops, quota } = this.#context;
+    const hasRoom = this.#connections < limits.flows && quota.mayOpen(2);
     const inside = hasRoom ? this.#dial(untried, rule) : -Errno.ENFILE;
     if (inside < 0) {
       const isRefused = inside === -Errno.ECONNREFUSED;
@@ -327,7 +335,8 @@ export class LoopbackRelay {
     const key = clientKey({ ...port, client: address, clientPort, scope });
     const known = this.#sessions.get(key);
     if (known !== undefined) return this.#sessionAt(known);
-    if (this.#sessions.size >= this.#context.limits.mappings) this.#endOldestSession();
+    const { limits, quota } = this.#context;
+    if (this.#sessions.size >= limits.mappings || !quota.mayOpen(2)) this.#endOldestSession();
     return this.#openSession(port, key, client, now);
   }
 

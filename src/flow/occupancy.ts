@@ -49,6 +49,11 @@ export class Occupancy {
     );
   }
 
+  /** What has been idle for longest of all; null when there is nothing. */
+  get oldest(): number | null {
+    return this.#all.oldest;
+  }
+
   add(id: number, destination: number | null, isHalfOpen: boolean): Seat {
     return {
       among: this.#all.add(id),

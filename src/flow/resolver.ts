@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -38,6 +39,7 @@ export interface ResolverContext {
   readonly reports: LimitReports;
   /** By which the queries came in. */
   readonly admission: Admission;
+  readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
   readonly guest: number;
   /** Sends an Ethernet frame to the guest. */
@@ -103,6 +105,7 @@ export class Resolver {
   readonly #freeIds: number[] = [];
   readonly #endedIds: number[] = [];
   #expireAt = Number.POSITIVE_INFINITY;
+  #count = 0;
 
   constructor(context: ResolverContext) {
     this.#context = context;
@@ -134,11 +137,17 @@ export class Resolver {
     const { config, reports } = this.#context;
     if (this.#queries.size < config.limits.dnsQueries) return;
     reports.report(DropReason.LimitDnsQueries, now);
+    this.endOldest();
+  }
+
+  /** Fails the oldest query. @returns false when there is none */
+  endOldest(): boolean {
     // A map keeps the order in which its entries were made.
     for (const oldest of this.#queries.values()) {
       this.#fail(oldest);
-      break;
+      return true;
     }
+    return false;
   }
 
   /** Reads what an attempt's socket has received. */
@@ -150,6 +159,11 @@ export class Resolver {
       if (length < 0) this.#giveUp(attempt, now);
       else this.#onAnswer(attempt, received.slice(0, length), now);
     }
+  }
+
+  /** Of all attempts. */
+  get descriptors(): number {
+    return this.#count;
   }
 
   /** When expire() has something to do; infinite while no query is under way. */
@@ -203,7 +217,8 @@ export class Resolver {
   }
 
   #open(query: PendingQuery, server: Address): Attempt | null {
-    const { config, guest } = this.#context;
+    const { config, guest, quota } = this.#context;
+    if (!quota.mayOpen(1)) return null;
     const source = resolverSource(config.outbound, server);
     const fd = openOutbound(server.family, source, Socket.Datagram);
     if (fd < 0) return null;
@@ -219,6 +234,7 @@ export class Resolver {
     setDnsId(message, randomId());
     const attempt = { id, fd, server, message, query };
     this.#attempts[id] = attempt;
+    this.#count += 1;
     query.attempts.push(attempt);
     return attempt;
   }
@@ -277,6 +293,7 @@ export class Resolver {
   #closeAttempt({ id, fd }: Attempt): void {
     native.close(fd);
     this.#attempts[id] = undefined;
+    this.#count -= 1;
     this.#endedIds.push(id);
   }
 }

@@ -1,3 +1,4 @@
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { resetSocket } from "../sys/socket.js";
@@ -20,30 +21,44 @@ type Pipe = Exclude<ReturnType<typeof native.pipe>, number>;
 /** Pipes for whoever moves bytes: a connection has one only while bytes are in it. */
 export class PipePool {
   readonly #idle: Pipe[] = [];
+  readonly #quota: DescriptorQuota;
+  #count = 0;
 
-  /** @returns an empty pipe, or null when the process has no descriptors left */
+  constructor(quota: DescriptorQuota) {
+    this.#quota = quota;
+  }
+
+  /** Of all pipes, the idle ones, too. */
+  get descriptors(): number {
+    return 2 * this.#count;
+  }
+
+  /** @returns an empty pipe, or null when there are no descriptors left */
   take(): Pipe | null {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    const made = native.pipe(PIPE_CAPACITY);
-    return typeof made === "number" ? null : made;
+    const made = this.#quota.mayOpen(2) ? native.pipe(PIPE_CAPACITY) : -Errno.EMFILE;
+    if (typeof made === "number") return null;
+    this.#count += 1;
+    return made;
   }
 
   /** @param isEmpty whether it can be used again */
   give(pipe: Pipe, isEmpty: boolean): void {
     if (isEmpty && this.#idle.length < IDLE_PIPES) this.#idle.push(pipe);
-    else closePipe(pipe);
+    else this.#close(pipe);
   }
 
   close(): void {
-    for (const pipe of this.#idle) closePipe(pipe);
+    for (const pipe of this.#idle) this.#close(pipe);
     this.#idle.length = 0;
   }
-}
 
-function closePipe({ readEnd, writeEnd }: Pipe): void {
-  native.close(readEnd);
-  native.close(writeEnd);
+  #close({ readEnd, writeEnd }: Pipe): void {
+    native.close(readEnd);
+    native.close(writeEnd);
+    this.#count -= 1;
+  }
 }
 
 /** One of the two sockets, and what was read from it. */

@@ -1,4 +1,5 @@
 import { Address } from "../base/address.js";
+import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
@@ -60,6 +61,7 @@ export interface TcpContext {
   readonly drops: DropCounters;
   readonly reports: LimitReports;
   readonly load: Load;
+  readonly quota: DescriptorQuota;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
   /** Index of the guest in tokens. */
@@ -444,9 +446,9 @@ export class TcpRelay {
     }
     const place = endpointKey(destination, peerPort);
     this.#makeRoom(place, true, now);
-    const fd = isDns
-      ? this.#openDns(id, dnsStreams, now)
-      : this.#connect(id, destination, peerPort);
+    let fd = this.#openSocket(id, isDns ? dnsStreams : null, destination, peerPort, now);
+    if (isOutOfDescriptors(-fd) && this.#context.quota.reclaimOne())
+      fd = this.#openSocket(id, isDns ? dnsStreams : null, destination, peerPort, now);
     if (fd < 0) {
       if (isOutOfDescriptors(-fd)) this.#context.reports.report(DropReason.LimitDescriptors, now);
       this.#fail(id, tuple, -fd);
@@ -454,6 +456,20 @@ export class TcpRelay {
     }
     this.#flows[id] = new TcpFlow(fd, 0, this.#occupancy.add(id, place, true), now);
     this.#count += 1;
+  }
+
+  /** @param dnsStreams null: it is connected to the destination */
+  #openSocket(
+    id: number,
+    dnsStreams: DnsStreams | null,
+    destination: Address,
+    port: number,
+    now: number,
+  ): number {
+    const { quota } = this.#context;
+    if (dnsStreams !== null)
+      return quota.mayOpen(2) ? this.#openDns(id, dnsStreams, now) : -Errno.EMFILE;
+    return quota.mayOpen(1) ? this.#connect(id, destination, port) : -Errno.EMFILE;
   }
 
   /** Ends what has been idle for longest, where one more connection would be too many. */
@@ -465,9 +481,22 @@ export class TcpRelay {
       const flow = this.#flows[id];
       if (flow === undefined) return;
       this.#context.reports.report(reason, now);
-      if (flow.connected || flow.isPublished) this.#abort(id, flow);
-      else this.#giveUp(id, flow);
+      this.#endIdle(id, flow);
     }
+  }
+
+  /** Ends what has been idle for longest of all. @returns false when there is nothing */
+  endOldest(): boolean {
+    const { oldest } = this.#occupancy;
+    const flow = oldest === null ? undefined : this.#flows[oldest];
+    if (oldest === null || flow === undefined) return false;
+    this.#endIdle(oldest, flow);
+    return true;
+  }
+
+  #endIdle(id: number, flow: TcpFlow): void {
+    if (flow.connected || flow.isPublished) this.#abort(id, flow);
+    else this.#giveUp(id, flow);
   }
 
   /**

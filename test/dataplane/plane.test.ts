@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
+import { DescriptorLedger, DescriptorQuotas } from "../../src/base/descriptors.ts";
 import type { FromWorker, PortConfig, ToWorker } from "../../src/dataplane/messages.ts";
 import { DataPlane, type StartWorker } from "../../src/dataplane/plane.ts";
 
@@ -33,7 +34,7 @@ afterEach(async () => {
 });
 
 /** Real threads, with the text above in the place of the program. */
-const start: StartWorker = ({ onMessage, onEnd }) => {
+const start: StartWorker = (_place, { onMessage, onEnd }) => {
   const worker = new Worker(THREAD, { eval: true });
   workers.push(worker);
   let why: string | null = null;
@@ -48,6 +49,10 @@ const start: StartWorker = ({ onMessage, onEnd }) => {
   };
 };
 
+function descriptors(): DescriptorQuotas {
+  return new DescriptorQuotas(DescriptorLedger.create(1_000), () => 0);
+}
+
 function port(network: string, member = "m"): PortConfig {
   return {
     ...{ network, member, mac: 1, addresses: [], hostname: "h", hosts: [], dns: [] },
@@ -58,7 +63,7 @@ function port(network: string, member = "m"): PortConfig {
 const nobody = () => undefined;
 
 test("no thread is there before a network needs one; then one for each, up to the limit", async () => {
-  const plane = new DataPlane(start, 2);
+  const plane = new DataPlane(start, 2, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });
   expect(workers).toHaveLength(0);
   plane.prepare("one");
@@ -75,8 +80,8 @@ test("no thread is there before a network needs one; then one for each, up to th
 
 test("a network goes where fewest members are, and stays there", async () => {
   const posted: string[][] = [];
-  const recorded: StartWorker = (events) => {
-    const link = start(events);
+  const recorded: StartWorker = (place, events) => {
+    const link = start(place, events);
     const networks: string[] = [];
     posted.push(networks);
     return {
@@ -88,7 +93,7 @@ test("a network goes where fewest members are, and stays there", async () => {
       },
     };
   };
-  const plane = new DataPlane(recorded, 2);
+  const plane = new DataPlane(recorded, 2, descriptors());
   for (const network of ["one", "one", "two", "three", "one", "two"]) {
     await plane.add(port(network), nobody).isUp;
   }
@@ -100,7 +105,7 @@ test("a network goes where fewest members are, and stays there", async () => {
 });
 
 test("what was learnt before a thread was started is known in it, what was forgotten is not", async () => {
-  const plane = new DataPlane(start, 1);
+  const plane = new DataPlane(start, 1, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });
   plane.learn("b", { kind: "member", id: "b", networks: [] });
   plane.forget("a");
@@ -114,13 +119,13 @@ test("what was learnt before a thread was started is known in it, what was forgo
 });
 
 test("a refusal is told to who asked, and the port is none", async () => {
-  const plane = new DataPlane(start, 1);
+  const plane = new DataPlane(start, 1, descriptors());
   await expect(plane.add(port("one", "refused"), nobody).isUp).rejects.toThrow("not today");
   await plane.close();
 });
 
 test("a thread that dies ends its own ports and calls, and no others", async () => {
-  const plane = new DataPlane(start, 2);
+  const plane = new DataPlane(start, 2, descriptors());
   const gone: string[] = [];
   const other = plane.add(port("other"), () => gone.push("other"));
   await other.isUp;

@@ -1,5 +1,8 @@
+import { readdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { served } from "../lab/addresses.ts";
+import { link, served } from "../lab/addresses.ts";
+import { Agent, type UdpSocket } from "../lab/agent/client.ts";
+import type { Endpoint } from "../lab/agent/protocol.ts";
 import { Attacker } from "../lab/attack.ts";
 import type { Lab } from "../lab/lab.ts";
 import { isSlipway } from "../lab/product.ts";
@@ -87,6 +90,132 @@ async function floodedOut(user: DaemonUser): Promise<number> {
   const flooder = (await user.members()).find(({ name }) => name === "flooder");
   return flooder?.networks[0]?.drops["limit-rate"] ?? 0;
 }
+
+/** Of each process of the daemon. */
+const MOST_DESCRIPTORS = 300;
+
+interface Crowd {
+  readonly user: DaemonUser;
+  readonly daemon: number;
+  /** What those who are attacked ask. */
+  readonly echo: Endpoint;
+  readonly echoUdp: Endpoint;
+  /** What the attacker asks: a process of its own, which may be busy. */
+  readonly prey: Endpoint;
+  readonly preyUdp: Endpoint;
+}
+
+/** A user whose daemon may have few descriptors, with a network. */
+async function crowdOf(lab: Lab): Promise<Crowd> {
+  const user = await DaemonUser.create(lab);
+  const limited = ["prlimit", `--nofile=${MOST_DESCRIPTORS}:${MOST_DESCRIPTORS}`];
+  const start = [...limited, lab.host.slipwayPath, "daemon", "start"];
+  await lab.host.user.output(start, { env: user.env });
+  await user.ok("network", "create", "crowd");
+  const daemon = Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
+  const prey = await Agent.start(lab.world.root, lab.host.stage);
+  return {
+    ...{ user, daemon },
+    echo: await lab.world.agent.echo(served.services),
+    echoUdp: await lab.world.agent.echoUdp(served.services),
+    prey: await prey.echo(served.services),
+    preyUdp: await prey.echoUdp(served.services),
+  };
+}
+
+function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+/** Opens as much as it can, until it is told to stop. @returns what does that, in parallel, and what stops it */
+function attack(open: () => Promise<unknown>): () => Promise<void> {
+  let isOn = true;
+  const attempts = Array.from({ length: 4 }, async () => {
+    while (isOn) await open().catch(() => delay(1));
+  });
+  return async () => {
+    isOn = false;
+    await Promise.all(attempts);
+  };
+}
+
+const attacks: Readonly<Record<string, (hog: Agent, crowd: Crowd) => () => Promise<unknown>>> = {
+  "connections that it holds":
+    (hog, { prey }) =>
+    () =>
+      hog.connect(prey),
+  "UDP flows": (hog, { preyUdp }) => {
+    // More than there are descriptors, each over and over.
+    const sockets: UdpSocket[] = [];
+    let turn = 0;
+    return async () => {
+      turn += 1;
+      if (sockets.length < 2 * MOST_DESCRIPTORS) sockets.push(await hog.udp("0.0.0.0"));
+      await sockets[turn % sockets.length]?.send(preyUdp, "x");
+    };
+  },
+};
+
+/** That each of three attempts succeeds at once, by TCP and UDP, and a name is found. */
+async function expectServed({ echo, echoUdp }: Crowd, { agent, namespace }: Member): Promise<void> {
+  for (let round = 0; round < 3; round += 1) {
+    const connection = await agent.connect(echo);
+    await connection.write("here");
+    expect(await connection.read(4)).toBe("here");
+    const socket = await agent.udp("0.0.0.0");
+    await socket.send(echoUdp, `${round}`);
+    expect((await socket.receive()).text).toBe(`${round}`);
+    const dig = ["dig", "+tries=1", "+time=10", `${round}.example`];
+    expect(await namespace.output(dig)).not.toContain("SERVFAIL");
+  }
+}
+
+const SERVE = ["sh", "-c", "echo up; exec socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo here'"];
+
+describe.runIf(isSlipway)("a member that takes all descriptors that it can, by", () => {
+  test.for(Object.keys(attacks))(
+    "%s: others connect and publish all the same",
+    async (kind, { lab, annotate }) => {
+      const crowd = await crowdOf(lab);
+      await using user = crowd.user;
+      const before = descriptorsOf(crowd.daemon);
+      const hog = await user.member("crowd", "hog");
+      const second = await user.member("crowd", "second");
+      const stop = attack(attacks[kind](hog.agent, crowd));
+      const taken = 100;
+      await expect.poll(() => descriptorsOf(crowd.daemon)).toBeGreaterThan(before + taken);
+      // Until it gets no more.
+      await delay(1_000);
+      const most = descriptorsOf(crowd.daemon);
+      await expectServed(crowd, second);
+      const third = await user.member("crowd", "third");
+      await expectServed(crowd, third);
+      const run = user.run(
+        "--network",
+        "crowd",
+        "--name",
+        "fourth",
+        "-p",
+        "8096:80",
+        "--",
+        ...SERVE,
+      );
+      await run.printed(/up/);
+      for (let round = 0; round < 3; round += 1) {
+        const ask = ["socat", "-T10", "-", `TCP:${link.host}:8096`];
+        expect(await lab.world.root.output(ask)).toBe("here\n");
+      }
+      await expectServed(crowd, second);
+      await stop();
+      run.kill("SIGTERM");
+      await run.ended(10_000);
+      for (const member of [hog, second, third]) await member.namespace.release();
+      // Its thread ends with the network.
+      await expect.poll(() => descriptorsOf(crowd.daemon)).toBeLessThanOrEqual(before);
+      await annotate(`${before} descriptors before, ${most} during the attack`, "measured");
+    },
+  );
+});
 
 /** Two connections at once that are both meant. */
 async function connectTwice(lab: Lab, agent: Member["agent"], address: string): Promise<void> {
