@@ -324,8 +324,12 @@ export class DatagramRelay {
     if (known !== null) return known;
     const local = { address: asked, port: rule.hostPort, scope };
     if (!this.#admit(now)) return null;
-    if (!this.#context.quota.mayOpen(1) && !this.endOldest()) return null;
-    const fd = openSessionSocket(listener, local, { address: client, port: clientPort, scope });
+    const { quota } = this.#context;
+    const remote = { address: client, port: clientPort, scope };
+    if (!quota.mayOpen(1) && !this.endOldest()) return null;
+    let fd = openSessionSocket(listener, local, remote);
+    if (isOutOfDescriptors(-fd) && (quota.reclaimOne() || this.endOldest()))
+      fd = openSessionSocket(listener, local, remote);
     if (fd < 0) return null;
     if (this.#context.offload) receiveOffloaded(fd);
     const session = this.#sessionOf({ rule, client, clientPort, scope, asked, listener });

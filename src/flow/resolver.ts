@@ -18,7 +18,7 @@ import {
   fitDnsAnswer,
   setDnsId,
 } from "../wire/dns.js";
-import type { Admission } from "./admission.js";
+import { type Admission, isOutOfDescriptors } from "./admission.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound, resolverSource } from "./outbound.js";
@@ -220,7 +220,9 @@ export class Resolver {
     const { config, guest, quota } = this.#context;
     if (!quota.mayOpen(1)) return null;
     const source = resolverSource(config.outbound, server);
-    const fd = openOutbound(server.family, source, Socket.Datagram);
+    let fd = openOutbound(server.family, source, Socket.Datagram);
+    if (isOutOfDescriptors(-fd) && quota.reclaimOne())
+      fd = openOutbound(server.family, source, Socket.Datagram);
     if (fd < 0) return null;
     const id = this.#freeIds.at(-1) ?? this.#attempts.length;
     const connected = connectSocket(fd, server, DNS_PORT);

@@ -4,8 +4,9 @@ import { link, served } from "../lab/addresses.ts";
 import { Agent, type UdpSocket } from "../lab/agent/client.ts";
 import type { Endpoint } from "../lab/agent/protocol.ts";
 import { Attacker } from "../lab/attack.ts";
+import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
-import { isSlipway } from "../lab/product.ts";
+import { helper, isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
 import { arp, ethernet, frame, ipv4, mac, protocol, udpDatagram, zeros } from "./attacks/frames.ts";
 import { DaemonUser, type Member } from "./daemon-user.ts";
@@ -111,7 +112,7 @@ async function crowdOf(lab: Lab): Promise<Crowd> {
   const limited = ["prlimit", `--nofile=${MOST_DESCRIPTORS}:${MOST_DESCRIPTORS}`];
   const start = [...limited, lab.host.slipwayPath, "daemon", "start"];
   await lab.host.user.output(start, { env: user.env });
-  await user.ok("network", "create", "crowd");
+  for (const name of ["crowd", "other"]) await user.ok("network", "create", name);
   const daemon = Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
   const prey = await Agent.start(lab.world.root, lab.host.stage);
   return {
@@ -156,8 +157,11 @@ const attacks: Readonly<Record<string, (hog: Agent, crowd: Crowd) => () => Promi
   },
 };
 
-/** That each of three attempts succeeds at once, by TCP and UDP, and a name is found. */
-async function expectServed({ echo, echoUdp }: Crowd, { agent, namespace }: Member): Promise<void> {
+/** That each of three attempts succeeds at once, by TCP and UDP, and names are asked for. */
+async function expectServed(
+  { echo, echoUdp }: Crowd,
+  { agent, namespace }: Pick<Member, "agent" | "namespace">,
+): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     const connection = await agent.connect(echo);
     await connection.write("here");
@@ -172,49 +176,102 @@ async function expectServed({ echo, echoUdp }: Crowd, { agent, namespace }: Memb
 
 const SERVE = ["sh", "-c", "echo up; exec socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo here'"];
 
-describe.runIf(isSlipway)("a member that takes all descriptors that it can, by", () => {
+/** A guest of shared mode, which the daemon's main thread serves. */
+async function sharedGuest({ user }: Crowd): Promise<Guest> {
+  const env = Object.entries({ ...user.env, SLIPWAY_SHARED: "1" });
+  const wanting = ["env", ...env.map(([name, value]) => `${name}=${value}`)];
+  const { stage } = user.lab.host;
+  return user.lab.guest({ helper: [...wanting, stage.inside(helper)] });
+}
+
+/** Attacks until nothing more is to be had. @returns what stops it */
+async function exhaust(crowd: Crowd, hog: Agent, kind: string): Promise<() => Promise<void>> {
+  const before = descriptorsOf(crowd.daemon);
+  const stop = attack(attacks[kind](hog, crowd));
+  const taken = 90;
+  await expect.poll(() => descriptorsOf(crowd.daemon)).toBeGreaterThan(before + taken);
+  await delay(1_000);
+  return stop;
+}
+
+/** A command with a published port, which the world reaches three times. */
+async function expectPublished({ user }: Crowd): Promise<void> {
+  const run = user.run("--network", "crowd", "--name", "serving", "-p", "8096:80", "--", ...SERVE);
+  await run.printed(/up/);
+  for (let round = 0; round < 3; round += 1) {
+    const ask = ["socat", "-T10", "-", `TCP:${link.host}:8096`];
+    expect(await user.lab.world.root.output(ask)).toBe("here\n");
+  }
+  run.kill("SIGTERM");
+  await run.ended(10_000);
+}
+
+describe.runIf(isSlipway)("a guest that takes all descriptors that it can, by", () => {
   test.for(Object.keys(attacks))(
-    "%s: others connect and publish all the same",
+    "%s: others connect, join and publish",
     async (kind, { lab, annotate }) => {
       const crowd = await crowdOf(lab);
       await using user = crowd.user;
       const before = descriptorsOf(crowd.daemon);
       const hog = await user.member("crowd", "hog");
       const second = await user.member("crowd", "second");
-      const stop = attack(attacks[kind](hog.agent, crowd));
-      const taken = 100;
-      await expect.poll(() => descriptorsOf(crowd.daemon)).toBeGreaterThan(before + taken);
-      // Until it gets no more.
-      await delay(1_000);
+      const stop = await exhaust(crowd, hog.agent, kind);
       const most = descriptorsOf(crowd.daemon);
       await expectServed(crowd, second);
+      // In the same thread, in another, and in the main one.
       const third = await user.member("crowd", "third");
       await expectServed(crowd, third);
-      const run = user.run(
-        "--network",
-        "crowd",
-        "--name",
-        "fourth",
-        "-p",
-        "8096:80",
-        "--",
-        ...SERVE,
-      );
-      await run.printed(/up/);
-      for (let round = 0; round < 3; round += 1) {
-        const ask = ["socat", "-T10", "-", `TCP:${link.host}:8096`];
-        expect(await lab.world.root.output(ask)).toBe("here\n");
-      }
+      const fourth = await user.member("other", "fourth");
+      await expectServed(crowd, fourth);
+      const shared = await sharedGuest(crowd);
+      await expectServed(crowd, { agent: await shared.agent(), namespace: shared.namespace });
+      await expectPublished(crowd);
       await expectServed(crowd, second);
       await stop();
-      run.kill("SIGTERM");
-      await run.ended(10_000);
-      for (const member of [hog, second, third]) await member.namespace.release();
-      // Its thread ends with the network.
+      await shared.close();
+      for (const member of [hog, second, third, fourth]) await member.namespace.release();
+      // Threads end with their networks.
       await expect.poll(() => descriptorsOf(crowd.daemon)).toBeLessThanOrEqual(before);
       await annotate(`${before} descriptors before, ${most} during the attack`, "measured");
     },
   );
+
+  test("connections, in shared mode: members of networks connect, join and publish", async ({
+    lab,
+  }) => {
+    const crowd = await crowdOf(lab);
+    await using user = crowd.user;
+    const hog = await sharedGuest(crowd);
+    const second = await user.member("crowd", "second");
+    const stop = await exhaust(crowd, await hog.agent(), "connections that it holds");
+    await expectServed(crowd, second);
+    await expectServed(crowd, await user.member("other", "third"));
+    await expectPublished(crowd);
+    await stop();
+    await hog.close();
+  });
+
+  test("connections, where the process may have even less: others connect", async ({ lab }) => {
+    const crowd = await crowdOf(lab);
+    await using user = crowd.user;
+    const hog = await user.member("crowd", "hog");
+    const second = await user.member("crowd", "second");
+    // The host's resolv.conf is known then: it cannot be opened later.
+    await expectServed(crowd, second);
+    const stop = await exhaust(crowd, hog.agent, "connections that it holds");
+    const limit = async (soft: number): Promise<void> => {
+      const nofile = `--nofile=${soft}:${MOST_DESCRIPTORS}`;
+      await lab.host.user.output(["prlimit", "--pid", `${crowd.daemon}`, nofile]);
+    };
+    // From now on every open fails by EMFILE.
+    await limit(descriptorsOf(crowd.daemon));
+    try {
+      await expectServed(crowd, second);
+    } finally {
+      await limit(MOST_DESCRIPTORS);
+    }
+    await stop();
+  });
 });
 
 /** Two connections at once that are both meant. */
