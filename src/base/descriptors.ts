@@ -11,17 +11,20 @@ const LEAST_KEPT = 4;
 /** For so long after somebody who has little was refused nobody who has much gets more, in ms. */
 const SCARCE = 1_000;
 
-/** Where things stand in the ledger, in words: the sum, then two of each thread, ended ones aside. */
+/** Where things stand in the ledger, in words: what there is, then of all threads, then of each of them. */
 const AVAILABLE = 0;
-const PLACES = 1;
-const PLACE_SIZE = 2;
-const MOST_PLACES = 32;
+const TOTALS = 1;
+const PLACES = 3;
+/** Of totals and places. */
 const GUESTS = 0;
 const BORROWED = 1;
+const PLACE_SIZE = 2;
+/** Threads that there may be, those that are ending, too. */
+const MOST_PLACES = 32;
 
 /**
  * How many descriptors the guests of a process have, whichever thread serves them: memory that all
- * threads share, in which each writes a place of its own.
+ * threads share. What each has added is told apart, as one may die.
  */
 export class DescriptorLedger {
   readonly #words: Int32Array<SharedArrayBuffer>;
@@ -46,59 +49,41 @@ export class DescriptorLedger {
     return this.#words;
   }
 
-  /** A thread has ended, whatever it had. */
+  /** A thread has ended: whatever it had is free. */
   clear(place: number): void {
-    const at = PLACES + place * PLACE_SIZE;
-    Atomics.store(this.#words, at + GUESTS, 0);
-    Atomics.store(this.#words, at + BORROWED, 0);
+    const words = this.#words;
+    for (const which of [GUESTS, BORROWED]) {
+      const had = Atomics.exchange(words, PLACES + place * PLACE_SIZE + which, 0);
+      Atomics.sub(words, TOTALS + which, had);
+    }
   }
 
   /** Of all threads. */
   get guests(): number {
-    return this.#sum(GUESTS);
+    return Atomics.load(this.#words, TOTALS + GUESTS);
   }
 
   addGuests(count: number): void {
-    Atomics.add(this.#words, this.#place + GUESTS, count);
+    this.#add(GUESTS, count);
   }
 
-  /** What each guest has for itself, whatever others do. */
-  get kept(): number {
-    const { guests } = this;
-    return Math.min(MOST_KEPT, Math.floor((this.#available(guests) * DIVIDED) / guests));
-  }
-
-  /** What each could have if all had as many. */
-  get share(): number {
-    const { guests } = this;
-    return Math.floor(this.#available(guests) / guests);
-  }
-
-  /** Whether each guest would have enough if there were so many more. */
-  hasRoom(more: number): boolean {
-    const guests = this.guests + more;
-    return guests <= 1 || this.#available(guests) * DIVIDED >= LEAST_KEPT * guests;
-  }
-
-  /** What is left of that which guests have beyond what is kept for each; negative: too little. */
-  get left(): number {
-    const { guests } = this;
-    return this.#available(guests) - guests * this.kept - this.#sum(BORROWED);
+  /** How many descriptors guests of all threads have beyond what is kept for each. */
+  get borrowed(): number {
+    return Atomics.load(this.#words, TOTALS + BORROWED);
   }
 
   borrow(count: number): void {
-    Atomics.add(this.#words, this.#place + BORROWED, count);
+    this.#add(BORROWED, count);
   }
 
-  #available(guests: number): number {
+  /** What so many guests may have in all. */
+  availableTo(guests: number): number {
     return Math.max(0, this.#words[AVAILABLE] - guests * PER_GUEST);
   }
 
-  #sum(which: number): number {
-    let sum = 0;
-    for (let at = PLACES + which; at < this.#words.length; at += PLACE_SIZE)
-      sum += Atomics.load(this.#words, at);
-    return sum;
+  #add(which: number, count: number): void {
+    Atomics.add(this.#words, this.#place + which, count);
+    Atomics.add(this.#words, TOTALS + which, count);
   }
 }
 
@@ -127,8 +112,7 @@ export class DescriptorQuota {
 
   /** Whether the guest may open so many more; others that have much end something for it if need be. */
   mayOpen(count: number): boolean {
-    const wanted = this.holder.descriptors + count;
-    return this.#quotas.grants(this, wanted);
+    return this.#quotas.grants(this, this.holder.descriptors + count);
   }
 
   /** The process has none left all the same: has whoever has most end something. @returns whether it did */
@@ -138,12 +122,12 @@ export class DescriptorQuota {
 
   /** Gives back what the guest has closed. To be called now and then. */
   settle(): void {
-    if (this.#borrowed > 0) this.take(this.holder.descriptors, this.#quotas.ledger.kept);
+    if (this.#borrowed > 0) this.take(this.holder.descriptors);
   }
 
-  /** The guest has, or is about to have, so many. @param kept of each guest @returns how many more it borrows */
-  take(wanted: number, kept: number): number {
-    const more = Math.max(0, wanted - kept) - this.#borrowed;
+  /** The guest has, or is about to have, so many. @returns how many more it borrows than before */
+  take(wanted: number): number {
+    const more = Math.max(0, wanted - this.#quotas.kept) - this.#borrowed;
     if (more === 0) return 0;
     this.#quotas.ledger.borrow(more);
     this.#borrowed += more;
@@ -168,10 +152,14 @@ export class DescriptorQuotas {
   readonly ledger: DescriptorLedger;
   readonly #quotas = new Set<DescriptorQuota>();
   readonly #clock: () => number;
+  /** What each guest has for itself, what each could have if all had as many, and what is not kept. */
+  #kept = 0;
+  #share = 0;
+  #rest = 0;
   #scarceUntil = Number.NEGATIVE_INFINITY;
   /**
-   * Called when there is one more guest, or one that has little was refused: guests of other threads
-   * are to make room, too.
+   * Called when there are more guests, or fewer, or one that has little was refused: makeRoom() is to be
+   * called in all threads.
    */
   onCrowded: ((isScarce: boolean) => void) | null = null;
 
@@ -181,50 +169,67 @@ export class DescriptorQuotas {
     this.#clock = clock;
   }
 
+  get kept(): number {
+    return this.#kept;
+  }
+
   /** @throws RangeError when there would be too few for each */
   add(): DescriptorQuota {
-    if (!this.ledger.hasRoom(1)) {
+    const guests = this.ledger.guests + 1;
+    if (guests > 1 && this.ledger.availableTo(guests) * DIVIDED < LEAST_KEPT * guests) {
       throw new RangeError(
         "too few file descriptors for one more guest (raise the limit: ulimit -n)",
       );
     }
-    this.ledger.addGuests(1);
     const quota = new DescriptorQuota(this);
     this.#quotas.add(quota);
-    this.makeRoom(false);
-    this.onCrowded?.(false);
+    this.#onGuests(1);
     return quota;
   }
 
   remove(quota: DescriptorQuota): void {
-    if (this.#quotas.delete(quota)) this.ledger.addGuests(-1);
+    if (this.#quotas.delete(quota)) this.#onGuests(-1);
+  }
+
+  #onGuests(more: number): void {
+    this.ledger.addGuests(more);
+    this.makeRoom(false);
+    this.onCrowded?.(false);
   }
 
   /**
-   * Has guests that have much end something until each has its own, as there are more guests than before.
+   * Has guests that have much end something until each has its own, as there may be more guests than before.
    * @param isScarce one that has little was refused, in whichever thread: until it can have a fair share
    */
   makeRoom(isScarce: boolean): void {
-    const { kept, share } = this.ledger;
-    for (const quota of this.#quotas) quota.take(quota.holder.descriptors, kept);
+    this.#divide();
+    for (const quota of this.#quotas) quota.take(quota.holder.descriptors);
     if (isScarce) this.#scarceUntil = this.#clock() + SCARCE;
-    const least = isScarce ? share - kept : 0;
-    while (this.ledger.left < least) if (!this.reclaimFor(share)) return;
+    const least = isScarce ? this.#share - this.#kept : 0;
+    while (this.#left < least) if (!this.reclaimFor(this.#share)) return;
   }
 
+  #divide(): void {
+    const { guests } = this.ledger;
+    const available = this.ledger.availableTo(guests);
+    const each = guests === 0 ? 0 : available / guests;
+    this.#share = Math.floor(each);
+    this.#kept = Math.min(MOST_KEPT, Math.floor(each * DIVIDED));
+    this.#rest = available - guests * this.#kept;
+  }
+
+  get #left(): number {
+    return this.#rest - this.ledger.borrowed;
+  }
+
+  /** Whether a guest may have so many in all. */
   grants(quota: DescriptorQuota, wanted: number): boolean {
-    const { ledger } = this;
-    const { kept } = ledger;
-    if (wanted <= kept) {
-      quota.take(wanted, kept);
-      return true;
-    }
-    const hasMuch = wanted > ledger.share;
+    const hasMuch = wanted > this.#share;
     if (hasMuch && this.#clock() < this.#scarceUntil) return false;
     for (;;) {
-      const more = quota.take(wanted, kept);
-      if (more <= 0 || ledger.left >= 0) return true;
-      quota.take(quota.holder.descriptors, kept);
+      const more = quota.take(wanted);
+      if (more <= 0 || this.#left >= 0) return true;
+      quota.take(quota.holder.descriptors);
       if (!this.reclaimFor(wanted)) break;
     }
     if (!hasMuch) this.#tellScarce();
@@ -240,10 +245,9 @@ export class DescriptorQuotas {
 
   /** One that would have so many then needs one: whoever has most, and more, ends something. */
   reclaimFor(wanted: number): boolean {
-    const { share, kept } = this.ledger;
-    const victim = this.#largest(Math.max(wanted, share));
+    const victim = this.#largest(Math.max(wanted, this.#share));
     if (victim === null || !victim.holder.endOldest()) return false;
-    victim.take(victim.holder.descriptors, kept);
+    victim.settle();
     return true;
   }
 

@@ -113,7 +113,7 @@ export type ToWorker =
   /** From now on this is so, in the place of what was said under that key. */
   | { readonly kind: "learn"; readonly key: string; readonly fact: Fact }
   | { readonly kind: "forget"; readonly key: string }
-  /** There are more guests, or one that has little was refused: those that have much end something for it. */
+  /** Of descriptors: there are more guests, or fewer, or one that has little was refused (isScarce). */
   | { readonly kind: "make room"; readonly isScarce: boolean }
   | { readonly kind: "call"; readonly number: number; readonly call: Call };
 

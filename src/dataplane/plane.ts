@@ -80,7 +80,7 @@ export class DataPlane {
     descriptors.onCrowded = (isScarce) => this.#makeRoom(isScarce);
   }
 
-  /** Guests that have much end something for others: a new one, or one that has little. */
+  /** There are more guests, or fewer, or one that has little was refused. */
   #makeRoom(isScarce: boolean): void {
     this.#descriptors.makeRoom(isScarce);
     for (const { calls } of this.#workers) calls.post({ kind: "make room", isScarce });
@@ -226,6 +226,7 @@ export class DataPlane {
     this.#leave(worker);
     this.#taken.delete(worker.place);
     this.#descriptors.ledger.clear(worker.place);
+    this.#makeRoom(false);
     const reason = why ?? "it was stopped";
     if (why !== null) log.error(`a thread that serves networks has ended: ${why}`);
     worker.calls.abandon(new UserError(`the thread that serves the network has ended: ${reason}`));

@@ -18,6 +18,9 @@ const RETRY_AFTER = 2_000;
 /** Listeners that we open: a guest shall not take all descriptors. */
 const MOST_PUBLISHED = 1_024;
 
+/** Failures that are told: the log is others', too, and a guest may listen on what it likes. */
+const MOST_TOLD = 32;
+
 /**
  * Where Linux chooses the ports of clients by default (ip_local_port_range): a datagram socket there
  * is one that asks, not one that serves. Those of DHCP clients are fixed (RFC 2131, RFC 8415).
@@ -45,7 +48,7 @@ export interface AutoPublishOptions {
   readonly forwards: Forwards;
   readonly onPublished: (port: PublishedPort) => void;
   readonly onEnded: (port: PublishedPort) => void;
-  /** Told once for each port and reason. @param errno positive, as bind(2) has it */
+  /** Told once for each port and reason, 32 times at most. @param errno positive, as bind(2) has it */
   readonly onFailure: (port: PublishedPort, errno: number) => void;
 }
 
@@ -170,7 +173,7 @@ export class AutoPublish {
     const { protocol, hostPort } = port;
     const isLimit = errno === Errno.ENFILE || errno === Errno.EMFILE;
     const key = isLimit ? `limit ${errno}` : `${protocol} ${hostPort} ${errno}`;
-    if (this.#told.has(key)) return;
+    if (this.#told.has(key) || this.#told.size >= MOST_TOLD) return;
     this.#told.add(key);
     this.#options.onFailure(port, errno);
   }

@@ -166,6 +166,7 @@ describe("guests of several threads", () => {
     const [left, right] = threads(2, MOST + 4);
     new Guest(left).open();
     right.ledger.clear(0);
+    right.makeRoom(false);
     expect(new Guest(right).open()).toBe(MOST);
   });
 });

@@ -139,6 +139,15 @@ test("a guest takes 1,024 at most", () => {
   expect(told.filter((line) => line.startsWith("!"))).toEqual([`!1025 ${Errno.ENFILE}`]);
 });
 
+test("of ports that cannot be had 32 are told, whatever the guest listens on", () => {
+  const { table, told, auto } = make();
+  const ports = Array.from({ length: 1_000 }, (_, index) => index + 1);
+  for (const port of ports) table.refused.set(port, Errno.EACCES);
+  const many = ports.map((port) => listener(`0.0.0.0 ${port}`));
+  for (let now = 0; now < 10_000; now += 2_000) auto.update(many, now);
+  expect(told).toHaveLength(32);
+});
+
 test("looks become rarer while nothing changes", () => {
   const { auto } = make();
   const waits = Array.from({ length: 6 }, () => auto.update([], 0));
