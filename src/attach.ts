@@ -3,6 +3,7 @@ import { getSystemErrorName } from "node:util";
 import { UserError } from "./base/errors.js";
 import type { Mac } from "./base/mac.js";
 import type { AddressPlan } from "./base/plan.js";
+import { Socket } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import {
   addAddress,
@@ -89,6 +90,22 @@ export function hasInterface(namespace: Namespace, name: string): boolean {
   } finally {
     native.closeAgent(agent);
   }
+}
+
+/**
+ * What no other network namespace has, or has had since the boot (SO_NETNS_COOKIE, Linux 5.14).
+ * @returns null when it is not known
+ * @throws UserError
+ */
+export function cookieOf(namespace: Namespace): bigint | null {
+  const resident = openResident(namespace);
+  const socket = resident.socket(Socket.Inet, Socket.Datagram, 0);
+  resident.close();
+  if (socket < 0) return null;
+  const bytes = new Uint8Array(8);
+  const length = native.getsockoptBytes(socket, Socket.LevelSocket, Socket.NetnsCookie, bytes);
+  native.close(socket);
+  return length === bytes.length ? new DataView(bytes.buffer).getBigUint64(0, true) : null;
 }
 
 /** A process of ours that stays in a namespace to make sockets there. */

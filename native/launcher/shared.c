@@ -23,6 +23,7 @@
 #include "../src/agent.h"
 #include "../src/process.h"
 #include "broker.h"
+#include "places.h"
 #include "words.h"
 
 enum {
@@ -86,50 +87,6 @@ bool shared_is_wanted(char **argv) {
   return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
 }
 
-/* Outside of our user namespace: engines start us as root of theirs. */
-static uid_t outer_uid(void) {
-  uid_t own = geteuid();
-  uid_t result = own;
-  FILE *map = fopen("/proc/self/uid_map", "re");
-  if (map == NULL) return own;
-  for (unsigned inside, outside, count; fscanf(map, "%u %u %u", &inside, &outside, &count) == 3;) {
-    if (own - inside < count) result = outside + (own - inside);
-  }
-  fclose(map);
-  return result;
-}
-
-/* As Node's os.tmpdir() has it. */
-static const char *temporary_directory(void) {
-  static const char *const variables[] = {"TMPDIR", "TMP", "TEMP"};
-  for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
-    const char *value = getenv(variables[i]);
-    if (value != NULL && value[0] != '\0') return value;
-  }
-  return "/tmp";
-}
-
-/* As src/protocol/places.ts has it. */
-static bool find_daemon(struct sockaddr_un *address) {
-  char *path = address->sun_path;
-  size_t capacity = sizeof(address->sun_path);
-  const char *runtime = getenv("XDG_RUNTIME_DIR");
-  struct stat status;
-  char usual[32];
-  uid_t uid = outer_uid();
-  snprintf(usual, sizeof(usual), "/run/user/%u", uid);
-  int length;
-  if (runtime != NULL && runtime[0] == '/') {
-    length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", runtime);
-  } else if (lstat(usual, &status) == 0 && S_ISDIR(status.st_mode)) {
-    length = snprintf(path, capacity, "%s/slipway/daemon/launchers.sock", usual);
-  } else {
-    length = snprintf(path, capacity, "%s/slipway-%u/daemon/launchers.sock", temporary_directory(),
-                      uid);
-  }
-  return length > 0 && (size_t)length < capacity;
-}
-
 /* Root may serve nobody else's network here: its host is not ours. */
 static bool is_ours(int socket) {
   struct ucred peer;
@@ -147,7 +104,7 @@ static void limit_waiting(int seconds) {
 /* An answer is waited for so many seconds, or ENDLESS. */
 static bool connect_daemon(int seconds) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (!find_daemon(&address)) return false;
+  if (!places_launchers(&address)) return false;
   shared.daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (shared.daemon < 0) return false;
   limit_waiting(seconds);

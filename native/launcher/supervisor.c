@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store.h"
+
 enum {
   PAUSE_MS = 20,        /* before the next one starts */
   START_MS = 10000,     /* what ends by itself sooner could not start, however slow the machine */
@@ -71,7 +73,7 @@ static void hand_listeners_on(void) {
  * listen stay: the next daemon is to have them, and until then clients wait.
  */
 static void drop_descriptors(unsigned listeners) {
-  syscall(SYS_close_range, LISTEN_FDS_START + listeners, UINT_MAX, 0);
+  syscall(SYS_close_range, store_move_to(LISTEN_FDS_START + listeners), UINT_MAX, 0);
 }
 
 /* The number is forgotten before it is given back to the kernel, which may give it to another process. */
@@ -101,6 +103,7 @@ void supervise_daemon(void) {
   unsigned listeners = listener_count();
   for (bool again = false;; again = true) {
     int64_t started = now_ms();
+    store_open();
     sigset_t before = hold_signals();
     if (told_to_end) _exit(0); /* between two daemons */
     pid_t pid = fork();
@@ -111,12 +114,14 @@ void supervise_daemon(void) {
       prctl(PR_SET_PDEATHSIG, SIGTERM);
       if (listeners > 0) hand_listeners_on();
       if (again) setenv("SLIPWAY_RESTARTED", "1", 1);
+      store_inherit();
       return;
     }
     daemon_pid = pid;
     pass_signals();
     sigprocmask(SIG_SETMASK, &before, NULL);
-    drop_descriptors(listeners);
+    if (!again) drop_descriptors(listeners);
+    store_serve(pid);
     int status = wait_for_end(pid);
     int64_t lived_ms = now_ms() - started;
     failures = lived_ms >= AT_WORK_MS ? 0 : failures + 1;

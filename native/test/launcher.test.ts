@@ -57,6 +57,7 @@ interface Start {
     readonly SLIPWAY_IGNORED?: string;
     readonly SLIPWAY_BROKER?: string;
     readonly SLIPWAY_ROOT?: string;
+    readonly SLIPWAY_STORE?: string;
   };
   readonly filtered: boolean;
   readonly ownMounts: boolean;
@@ -147,10 +148,11 @@ test("standard streams that are closed are not taken for something else", () => 
 });
 
 test("the caller does not say what the launcher has prepared", () => {
-  const forged = { SLIPWAY_BROKER: "0", SLIPWAY_ROOT: "own" };
+  const forged = { SLIPWAY_BROKER: "0", SLIPWAY_ROOT: "own", SLIPWAY_STORE: "0" };
   const { told } = start(launcher, ["--version"], forged);
   expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
   expect(told?.environment.SLIPWAY_ROOT).toBeUndefined();
+  expect(told?.environment.SLIPWAY_STORE).toBeUndefined();
 });
 
 test.each(["doctor", "status", "--help", "--version"])(

@@ -1,17 +1,21 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
+import { cookieOf } from "../attach.js";
 import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
 import type { Door } from "../base/peer.js";
 import { openPort } from "../client/taps.js";
 import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
+import type { Stayed } from "../daemon/stayed.js";
 import { DataPlane } from "../dataplane/plane.js";
 import { Loop } from "../loop.js";
-import type { GivenMember, Params } from "../protocol/messages.js";
-import { isSame } from "../protocol/namespaces.js";
-import { type Places, places } from "../protocol/places.js";
+import type { GivenMember, NamespaceRef } from "../protocol/messages.js";
+import { places } from "../protocol/places.js";
 import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
+import { TapStore } from "../sys/tap-store.js";
 import { requestsTo } from "./asked.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
@@ -22,14 +26,16 @@ import { workerStarter } from "./start-worker.js";
 
 const READY = Buffer.from("1");
 
+/** Of open(2); it has one number on all architectures that we know, and no name in Node. */
+const O_PATH = 0o10000000;
+
 /** Threads that serve networks, where there are more processors than that: each has some MB. */
 const MOST_WORKERS = 4;
 
 /** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
 export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig): Promise<void> {
-  // Whoever waited was told by the one whose place this takes: native/launcher/supervisor.c.
-  const { SLIPWAY_RESTARTED: restarted } = process.env;
-  const waiting = restarted === undefined ? readyFd : null;
+  // Whoever waited was told by the one whose place this takes.
+  const waiting = isRestarted() ? null : readyFd;
   if (waiting !== null) adoptInherited("--ready-fd", waiting);
   const tell = (bytes: Uint8Array): void => {
     if (waiting === null) return;
@@ -44,6 +50,12 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
     fail(error.message, error.exitStatus);
   }
   tell(READY);
+}
+
+/** As native/launcher/supervisor.c says it. */
+function isRestarted(): boolean {
+  const { SLIPWAY_RESTARTED: restarted } = process.env;
+  return restarted !== undefined;
 }
 
 async function serve(door: Door): Promise<void> {
@@ -64,31 +76,54 @@ async function serve(door: Door): Promise<void> {
   };
   const onStop = (): void => void stop();
   const listener = inheritedListener(process.env);
-  const daemon = new Daemon({ loop, plane, places: at, listener, door, reopen, onStop });
+  const store = new TapStore(storeEnd(process.env), loop, () =>
+    log.warn("a member will not outlive this daemon's crash: its supervisor keeps no more TAPs"),
+  );
+  const writable = [path.dirname(at.socket), path.dirname(at.state)];
+  const daemon = new Daemon({
+    ...{ loop, plane, store, places: at, writable, listener, door, reopen, onStop },
+    isRestarted: isRestarted(),
+  });
   const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon), door);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);
   loop.start();
-  lockDown(at);
+  lockDown(writable);
   await daemon.restored;
   manager.tell("READY=1");
 }
 
+/** Our end of the supervisor's store (native/launcher/store.h), which it has opened for us. */
+function storeEnd({ SLIPWAY_STORE: fd }: NodeJS.ProcessEnv): number | null {
+  return fd !== undefined && native.adoptFd(Number(fd)) >= 0 ? Number(fd) : null;
+}
+
 /** What the daemon is left with: files of the system to read, and its own. */
-function lockDown({ socket, state }: Places): void {
+function lockDown(writable: readonly string[]): void {
   const program = path.dirname(process.argv[1] ?? "");
   const readable = ["/proc", "/etc", "/run", program];
-  const result = native.lockDownDaemon(readable, [path.dirname(socket), path.dirname(state)]);
+  const result = native.lockDownDaemon(readable, writable);
   if (result >= 0) return;
   const { step } = native.lastError();
   throw new UserError(`cannot enter the sandbox (${step}, ${getSystemErrorName(result)})`);
 }
 
-function reopen({ namespace }: Params<"member.join">, given: GivenMember): readonly ReopenedTap[] {
-  if (namespace === null || !isSame(namespace)) throw new UserError("its namespace is gone");
+/** By a descriptor, as the path may lead elsewhere by the time that it is entered. */
+function reopen(
+  { netns }: NamespaceRef,
+  given: GivenMember,
+  stayed: Stayed,
+): readonly ReopenedTap[] {
+  const file = openPath(netns);
   const opened: ReopenedTap[] = [];
   try {
+    const { dev, ino } = fstatSync(file);
+    const cookie = stayed.get(`${dev}:${ino}`);
+    // With the owner of the namespace for its user namespace, whatever the state says.
+    const namespace = { netns: `/proc/self/fd/${file}`, userns: null };
+    // The number of an inode may be another's by now, but no other has had this cookie.
+    if (cookie === undefined || cookieOf(namespace) !== cookie) throw gone();
     for (const port of given.ports) {
       const { ifname, tap } = openPort(namespace, port);
       opened.push({ network: port.network, ifname, tap });
@@ -97,5 +132,20 @@ function reopen({ namespace }: Params<"member.join">, given: GivenMember): reado
   } catch (error) {
     for (const { tap } of opened) native.close(tap);
     throw error;
+  } finally {
+    closeSync(file);
   }
+}
+
+/** Opens nothing but the place: whatever is there notices nothing. @throws UserError */
+function openPath(file: string): number {
+  try {
+    return openSync(file, O_PATH);
+  } catch {
+    throw gone();
+  }
+}
+
+function gone(): UserError {
+  return new UserError("its namespace is gone");
 }

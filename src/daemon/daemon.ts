@@ -8,20 +8,23 @@ import {
   type DaemonStatus,
   type GivenMember,
   type Method,
+  type NamespaceRef,
   type Params,
   PROTOCOL_VERSION,
   type Results,
 } from "../protocol/messages.js";
-import { namespaceId } from "../protocol/namespaces.js";
+import { hasEnded, namespaceId } from "../protocol/namespaces.js";
 import type { Places } from "../protocol/places.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { type Member, Members, memberReport } from "./members.js";
+import type { TapStore } from "../sys/tap-store.js";
+import { type Member, Members, memberReport, storeName } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { networkReport } from "./report.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { type MemberState, readState, type State, writeState } from "./state.js";
+import { type Stayed, takeStayed } from "./stayed.js";
 
 /** What the daemon needs of those above it. */
 export interface DaemonContext {
@@ -33,11 +36,22 @@ export interface DaemonContext {
   readonly listener: number | null;
   /** Whom it is for. */
   readonly door: Door;
+  /** Where TAPs of members that stay outlive this daemon. */
+  readonly store: TapStore;
+  /** Whether the daemon before us has crashed. */
+  readonly isRestarted: boolean;
+  /** The directories in which a daemon may write after its lock-down. */
+  readonly writable: readonly string[];
   /**
-   * Enters the namespace of a member that stayed and opens its TAPs again.
-   * @throws UserError when the namespace is gone
+   * Opens the TAPs of a member that stayed again, in its namespace.
+   * @param stayed namespaces that may be entered
+   * @throws UserError when it is none of those
    */
-  readonly reopen: (spec: Params<"member.join">, given: GivenMember) => readonly ReopenedTap[];
+  readonly reopen: (
+    namespace: NamespaceRef,
+    given: GivenMember,
+    stayed: Stayed,
+  ) => readonly ReopenedTap[];
   readonly onStop: () => void;
 }
 
@@ -65,19 +79,21 @@ export class Daemon implements Methods {
   /** @throws UserError when another daemon runs, or the socket cannot be made */
   constructor(context: DaemonContext) {
     this.#context = context;
-    const { loop, plane, places } = context;
+    const { loop, plane, store, places } = context;
     takeLock(places.lock);
     const { state, warning } = readState(places.state);
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
     this.#members = new Members({
-      ...{ loop, plane, networks: this.#networks },
+      ...{ loop, plane, store, networks: this.#networks },
       onChange: () => this.#saveQuietly(),
       // It comes again, as after the end of a daemon.
       onLost: ({ id }) => this.#clients.get(id)?.drop(),
       onServedAgain: (member) => this.#publishAgain(member.id, member.publishing.splice(0)),
     });
-    this.restored = this.#restore(state);
+    // After a crash the supervisor is there, and has the TAPs.
+    const stayed = context.isRestarted ? new Map() : takeStayed(places.stayed, context.writable);
+    this.restored = this.#restore(state, stayed);
     this.#server = new Server(places.socket, context.listener, loop, this, context.door);
   }
 
@@ -97,6 +113,7 @@ export class Daemon implements Methods {
       const result = await carryOut(params, client, passed);
       // What has changed holds for every frame that comes from now on.
       await this.#context.plane.settled();
+      await this.#context.store.settled();
       return result;
     } finally {
       if (passed !== null) native.close(passed);
@@ -225,22 +242,79 @@ export class Daemon implements Methods {
     return networkReport(network, this.#members.on(network));
   }
 
-  /** Namespaces are entered at once, as that is not possible later; the rest comes when it has come. */
-  async #restore({ networks, members }: State): Promise<void> {
+  /**
+   * The state was written by a daemon that may have been anybody's by then. So it is believed about names and
+   * addresses, and not about what may be entered: a member comes back by TAPs that the supervisor has kept, or in
+   * a namespace that the supervisor says it stood in.
+   *
+   * Namespaces are entered at once, as that is not possible later; the rest comes when it has come.
+   */
+  async #restore({ networks, members }: State, stayed: Stayed): Promise<void> {
     for (const { definition, last } of networks) this.#networks.restore(definition, last);
-    const reopened = members.map((spec) => ({ spec, taps: this.#reopen(spec) }));
-    for (const { spec, taps } of reopened) if (taps !== null) await this.#rejoin(spec, taps);
+    const living = members.filter((spec) => this.#isThere(spec));
+    const reopened = living.map((spec) => ({ spec, taps: this.#reopen(spec, stayed) }));
+    const handed = new Map(await this.#context.store.handed);
+    for (const { spec, taps } of reopened) {
+      await this.#rejoin(spec, taps === "unknown" ? this.#take(spec, handed) : taps);
+    }
+    for (const [name, tap] of handed) {
+      this.#context.store.drop(name);
+      native.close(tap);
+    }
     this.#isRestoring = false;
   }
 
+  #isThere({ name, namespace }: MemberState): boolean {
+    const isThere = namespace === null || !hasEnded(namespace);
+    if (!isThere) this.#onNotJoined(name, new UserError("its namespace is gone"));
+    return isThere;
+  }
+
+  /** @returns "unknown" when nobody has said that its namespace may be entered; null: it is not joined again */
+  #reopen(
+    { published, ...spec }: MemberState,
+    stayed: Stayed,
+  ): readonly OwnTap[] | "unknown" | null {
+    const { reopen } = this.#context;
+    const { namespace } = spec;
+    if (namespace === null || !stayed.has(namespace.id)) return "unknown";
+    return this.#joinAgain(spec, (given) => reopen(namespace, given, stayed));
+  }
+
+  /** By those of its TAPs that were kept. @returns null when it is not joined again */
+  #take(
+    { published, ...spec }: MemberState,
+    handed: Map<string, number>,
+  ): readonly OwnTap[] | null {
+    const taps = spec.ports.flatMap(({ network, ifname }) => {
+      const name = this.#storeName(spec.id, network);
+      const tap = handed.get(name);
+      return tap === undefined || ifname === null ? [] : [{ network, ifname, tap, name }];
+    });
+    const ports = spec.ports.filter((port) => taps.some(({ network }) => network === port.network));
+    const joined = this.#joinAgain({ ...spec, ports }, () => taps);
+    // The rest is nobody's.
+    if (joined !== null) for (const { name } of taps) handed.delete(name);
+    return joined;
+  }
+
+  /** "" when it is on no network that there is. */
+  #storeName(member: string | null, network: string): string {
+    const found = this.#networks.all.find(({ name }) => name === network);
+    return member === null || found === undefined ? "" : storeName(member, found);
+  }
+
   /** @returns null when it is not joined again */
-  #reopen({ published, ...spec }: MemberState): readonly OwnTap[] | null {
+  #joinAgain(
+    spec: Params<"member.join">,
+    open: (given: GivenMember) => readonly ReopenedTap[],
+  ): readonly OwnTap[] | null {
     try {
+      if (spec.ports.length === 0) throw new UserError(notVouchedFor(spec));
       const given = this.#members.join(spec);
       const member = this.#members.get(given.id);
       try {
-        const taps = this.#context.reopen(spec, given);
-        return taps.map(({ network, ifname, tap }) => ({ member, network, ifname, tap }));
+        return open(given).map(({ network, ifname, tap }) => ({ member, network, ifname, tap }));
       } catch (error) {
         this.#members.remove(member);
         throw error;
@@ -257,7 +331,8 @@ export class Daemon implements Methods {
     log.warn(`${name} is not joined again: ${error.message}`);
   }
 
-  async #rejoin({ name, published }: MemberState, taps: readonly OwnTap[]): Promise<void> {
+  async #rejoin({ name, published }: MemberState, taps: readonly OwnTap[] | null): Promise<void> {
+    if (taps === null) return;
     const [first] = taps;
     const attached = taps.map(({ member, network, ifname, tap }) =>
       this.#members
@@ -316,6 +391,11 @@ type Handlers = {
     passed: number | null,
   ) => Results[M] | Promise<Results[M]>;
 };
+
+function notVouchedFor({ namespace }: Params<"member.join">): string {
+  const where = namespace?.pid ?? namespace?.netns ?? "its namespace";
+  return `no command of yours is known to have connected it: slipway network connect NETWORK ${where}`;
+}
 
 /** The descriptor stays open, and with it the lock, until the process ends. */
 function takeLock(path: string): void {

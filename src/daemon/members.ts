@@ -16,6 +16,7 @@ import type {
 } from "../protocol/messages.js";
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
+import type { TapStore } from "../sys/tap-store.js";
 import { type Network, parseMemberMac } from "./network.js";
 import { type Networks, parseAddress } from "./networks.js";
 
@@ -31,9 +32,16 @@ export interface Port {
   /** null before its TAP has come. */
   placed: PlacedPort | null;
   /** The TAP of a member that stays, to serve it again by; null: it is its client's. */
-  tap: number | null;
+  kept: KeptTap | null;
   /** How often the thread that served it has died. */
   losses: number;
+}
+
+/** A TAP that outlives the thread that serves it, and this daemon. */
+interface KeptTap {
+  /** A handle. */
+  readonly tap: number;
+  readonly close: () => void;
 }
 
 /** A namespace with a place on one network or several. */
@@ -60,6 +68,8 @@ export interface MembersContext {
   readonly networks: Networks;
   /** Where they are served. */
   readonly plane: DataPlane;
+  /** Where TAPs outlive this daemon. */
+  readonly store: TapStore;
   /** Called when members that stay, or networks, have come or gone. */
   readonly onChange: () => void;
   /** Called when a member whose client has its TAPs has lost a place with the thread that served it. */
@@ -124,8 +134,8 @@ export class Members {
     if (port.placed !== null) throw new UserError(`${member.name} is on network ${name} already`);
     if (namespace !== null) member.namespace = namespace;
     port.ifname = ifname;
-    closeTap(port);
-    if (member.stays) port.tap = copyOf(tap);
+    port.kept?.close();
+    port.kept = member.stays ? this.#keepTap(storeName(member.id, port.network), tap) : null;
     await this.#place(member, port, tap);
     this.#context.onChange();
   }
@@ -152,8 +162,8 @@ export class Members {
 
   #onGone(member: Member, port: Port, why: string, isLost: boolean): void {
     log.info(`${member.name} has left ${port.network.name}: ${why}`);
-    if (isLost && port.tap !== null && port.losses < MOST_LOSSES) {
-      void this.#placeAgain(member, port, port.tap);
+    if (isLost && port.kept !== null && port.losses < MOST_LOSSES) {
+      void this.#placeAgain(member, port, port.kept.tap);
       return;
     }
     this.#drop(member, port);
@@ -170,6 +180,17 @@ export class Members {
       log.error(`${member.name} is not served again: ${String(error)}`);
       if (port.placed === null) this.#drop(member, port);
     }
+  }
+
+  #keepTap(name: string, given: number): KeptTap {
+    const tap = copyOf(given);
+    const { store } = this.#context;
+    store.keep(name, tap);
+    const close = (): void => {
+      store.drop(name);
+      native.close(tap);
+    };
+    return { tap, close };
   }
 
   /** By id, name, or the beginning of its id. @throws UserError */
@@ -323,16 +344,17 @@ export class Members {
   }
 }
 
-const UNPLACED = { placed: null, tap: null, losses: 0 } as const;
+const UNPLACED = { placed: null, kept: null, losses: 0 } as const;
 
 function giveBack(port: Port): void {
   port.network.give(port.identity);
-  closeTap(port);
+  port.kept?.close();
+  port.kept = null;
 }
 
-function closeTap(port: Port): void {
-  if (port.tap !== null) native.close(port.tap);
-  port.tap = null;
+/** By which the store has the TAP of a place; it has room for two ids. */
+export function storeName(member: string, { definition }: Network): string {
+  return member + definition.id;
 }
 
 /** @throws UserError when there is no descriptor left */

@@ -1,10 +1,19 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import * as v from "valibot";
 import { Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac } from "../base/mac.js";
+import { isLabel } from "../network/names.js";
 import { address } from "../protocol/address.js";
-import { joinSpec } from "../protocol/messages.js";
+import { joinSpec, mtu, pairs, texts } from "../protocol/messages.js";
 import type { Member } from "./members.js";
 import type { Network, NetworkDefinition } from "./network.js";
 
@@ -13,30 +22,73 @@ const STATE_VERSION = 1;
 
 const PRIVATE = 0o600;
 
+/** In bytes; a daemon has a few hundred for each member. */
+const LONGEST = 16 << 20;
+
+/** Of a Date, in milliseconds. */
+const LAST_TIME = 8.64e15;
+
+/** In a range of addresses: AddressPool counts 32 bits. */
+const LAST_OFFSET = 2 ** 32;
+
+const MOST_NETWORKS = 1024;
+const MOST_MEMBERS = 4096;
+
 const prefix = v.pipe(v.string(), v.transform(Prefix.parse));
+const whole = v.pipe(v.number(), v.integer());
+
+const subnetState = v.pipe(
+  v.object({ prefix, gateway: address, range: prefix }),
+  v.check(({ prefix, gateway, range }) => prefix.contains(gateway) && isWithin(range, prefix)),
+);
 
 const networkState = v.object({
-  id: v.string(),
-  name: v.string(),
-  created: v.number(),
-  subnets: v.pipe(v.array(v.object({ prefix, gateway: address, range: prefix })), v.minLength(1)),
+  id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  name: v.pipe(v.string(), v.check(isLabel)),
+  created: v.pipe(whole, v.minValue(0), v.maxValue(LAST_TIME)),
+  subnets: v.pipe(
+    v.array(subnetState),
+    v.minLength(1),
+    v.maxLength(2),
+    v.check((subnets) => areOfTwoFamilies(subnets)),
+  ),
   internal: v.boolean(),
-  mtu: v.number(),
-  labels: v.record(v.string(), v.string()),
-  options: v.record(v.string(), v.string()),
-  last: v.array(v.number()),
+  mtu,
+  labels: pairs,
+  options: pairs,
+  last: v.pipe(v.array(v.pipe(whole, v.minValue(-1), v.maxValue(LAST_OFFSET))), v.maxLength(2)),
 });
 
 const memberState = v.object({
   ...joinSpec.entries,
-  published: v.optional(v.array(v.string()), []),
+  published: v.optional(texts, []),
 });
 
+/** Whoever wrote it: a daemon that was taken over may have been the last. */
 const stateSchema = v.object({
   version: v.literal(STATE_VERSION),
-  networks: v.array(networkState),
-  members: v.array(memberState),
+  networks: v.pipe(
+    v.array(networkState),
+    v.maxLength(MOST_NETWORKS),
+    v.check((networks) => haveOwnNames(networks)),
+  ),
+  members: v.pipe(v.array(memberState), v.maxLength(MOST_MEMBERS)),
 });
+
+function isWithin(range: Prefix, prefix: Prefix): boolean {
+  return prefix.contains(range.address) && range.length >= prefix.length;
+}
+
+function areOfTwoFamilies(subnets: readonly { readonly prefix: Prefix }[]): boolean {
+  return new Set(subnets.map(({ prefix }) => prefix.address.family)).size === subnets.length;
+}
+
+function haveOwnNames(
+  networks: readonly { readonly id: string; readonly name: string }[],
+): boolean {
+  const names = new Set(networks.flatMap(({ id, name }) => [id, name]));
+  return names.size === 2 * networks.length;
+}
 
 /** What outlives the process: networks, and members that stay. */
 export interface State {
@@ -58,7 +110,7 @@ export function readState(path: string): { state: State; warning: string | null 
   const nothing: State = { networks: [], members: [] };
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = statSync(path).size > LONGEST ? "" : readFileSync(path, "utf8");
   } catch (error) {
     if (codeOf(error) === "ENOENT") return { state: nothing, warning: null };
     throw new UserError(`cannot read ${path} (${codeOf(error)}): make it yours, or move it away`);

@@ -7,9 +7,10 @@ export const PROTOCOL_VERSION = 1;
 export const LONGEST_LINE = 1 << 20;
 
 const text = v.pipe(v.string(), v.maxLength(4096));
-const texts = v.pipe(v.array(text), v.maxLength(256));
+export const texts = v.pipe(v.array(text), v.maxLength(256));
 const flag = v.optional(v.boolean(), false);
-const pairs = v.record(text, text);
+export const pairs = v.record(text, text);
+export const mtu = v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65_521));
 const MOST_PID = 2 ** 22;
 
 /** A network as it is to be made. Addresses and networks are texts. */
@@ -23,7 +24,7 @@ export const networkSpec = v.object({
   ipv6: flag,
   /** Nothing outside of it is reached. */
   internal: flag,
-  mtu: v.optional(v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65_521)), 1500),
+  mtu: v.optional(mtu, 1500),
   labels: v.optional(pairs, {}),
   options: v.optional(pairs, {}),
 });

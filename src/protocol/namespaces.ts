@@ -20,14 +20,9 @@ export function namespaceRef(
   return { netns, userns, id: namespaceId(netns), pid, started };
 }
 
-/** Whether it is still the namespace that it was: the process has not ended, the path not changed. */
-export function isSame(ref: NamespaceRef): boolean {
-  try {
-    if (ref.pid !== null && startOf(ref.pid) !== ref.started) return false;
-    return namespaceId(ref.netns) === ref.id;
-  } catch {
-    return false;
-  }
+/** Whether the process that it was named by has ended; of one that was named by a file it is not known. */
+export function hasEnded({ pid, started }: NamespaceRef): boolean {
+  return pid !== null && startOf(pid) !== started;
 }
 
 /** When a process started, in clock ticks since the boot: proc_pid_stat(5), field 22. */

@@ -15,6 +15,8 @@ export interface Places {
   /** Held by the daemon while it lives. */
   readonly lock: string;
   readonly state: string;
+  /** What a supervisor leaves to the next daemon: native/launcher/store.h. No daemon may write there. */
+  readonly stayed: string;
   readonly log: string;
 }
 
@@ -34,6 +36,7 @@ export function places(environment: NodeJS.ProcessEnv = process.env): Places {
     launchers: path.join(runtime, "launchers.sock"),
     lock: path.join(runtime, "daemon.lock"),
     state: path.join(state, "state.json"),
+    stayed: path.join(runtimeDirectory(environment).base, "slipway.stayed"),
     log: path.join(state, "daemon.log"),
   };
 }
@@ -41,18 +44,23 @@ export function places(environment: NodeJS.ProcessEnv = process.env): Places {
 /**
  * Where a daemon of this user listens, if there is one. Makes nothing.
  */
-export function daemonSocket({ XDG_RUNTIME_DIR }: NodeJS.ProcessEnv = process.env): string {
+export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): string {
   // Beside the sockets of networks that have no daemon: slipway status asks all of those.
-  return path.join(runtimeDirectory(XDG_RUNTIME_DIR), "daemon/api.sock");
+  return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
 }
 
-function runtimeDirectory(given: string | undefined): string {
-  const named = absolute(given);
-  if (named !== null) return path.join(named, "slipway");
+/** The user's directory for sockets, and what of it is ours; as native/launcher/places.c has it. */
+function runtimeDirectory({ XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): {
+  readonly base: string;
+  readonly own: string;
+} {
+  const given = absolute(XDG_RUNTIME_DIR);
+  if (given !== null) return { base: given, own: path.join(given, "slipway") };
   const uid = outerUid();
   const usual = `/run/user/${uid}`;
-  if (isDirectory(usual)) return path.join(usual, "slipway");
-  return path.join(tmpdir(), `slipway-${uid}`);
+  if (isDirectory(usual)) return { base: usual, own: path.join(usual, "slipway") };
+  const fallback = path.join(tmpdir(), `slipway-${uid}`);
+  return { base: fallback, own: fallback };
 }
 
 /**

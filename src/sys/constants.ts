@@ -43,6 +43,8 @@ export const Socket = {
   Raw: 3,
   SequencedPackets: 5,
   LevelSocket: 1,
+  /** SO_NETNS_COOKIE, Linux 5.14 */
+  NetnsCookie: 71,
   ReuseAddress: 2,
   Error: 4,
   OutOfBandInline: 10,

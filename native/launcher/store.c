@@ -1,0 +1,349 @@
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <linux/if_tun.h>
+
+#include "../src/agent.h"
+#include "../src/process.h"
+#include "places.h"
+
+/* Since Linux 5.7: the network namespace that a TAP is in, for who has CAP_NET_ADMIN over it. */
+#ifndef TUNGETDEVNETNS
+#define TUNGETDEVNETNS _IO('T', 227)
+#endif
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+enum {
+  TUN_MAJOR = 10, /* misc devices; TUN_MINOR of linux/miscdevice.h */
+  TUN_MINOR = 200,
+  MOST_DRAINED = 4096, /* messages of a daemon that has ended; somebody else may have its end */
+};
+
+/* A network namespace: `cookie` is given once since the boot, an inode's number again and again. */
+struct namespace {
+  uint64_t device;
+  uint64_t inode;
+  uint64_t cookie; /* 0: it is not known */
+};
+
+struct kept {
+  bool is_used;
+  int tap;
+  uint8_t name[STORE_NAME_LENGTH];
+  struct namespace in;
+  bool is_known; /* whether `in` is as far as it can be */
+};
+
+/* Both ends of the pair; -1 where there is none. `given` is the next place to be handed over. */
+static struct {
+  int socket;
+  int daemon_end;
+  size_t given;
+  bool is_given;
+  bool is_unwritten; /* what is kept has changed since the list was written */
+  struct kept kept[STORE_CAPACITY];
+} store = {.socket = -1, .daemon_end = -1};
+
+static void close_end(int *end) {
+  if (*end >= 0) close(*end);
+  *end = -1;
+}
+
+void store_open(void) {
+  int pair[2];
+  close_end(&store.socket);
+  store.given = 0;
+  store.is_given = false;
+  if (process_socketpair(pair) < 0) return;
+  store.socket = pair[0];
+  store.daemon_end = pair[1];
+}
+
+void store_inherit(void) {
+  char text[16];
+  if (store.daemon_end < 0 || fcntl(store.daemon_end, F_SETFD, 0) < 0) return;
+  snprintf(text, sizeof(text), "%d", store.daemon_end);
+  setenv("SLIPWAY_STORE", text, 1);
+}
+
+unsigned store_move_to(unsigned number) {
+  close_end(&store.daemon_end);
+  if (store.socket < 0) return number;
+  if (store.socket != (int)number) {
+    int moved = dup3(store.socket, (int)number, O_CLOEXEC);
+    close_end(&store.socket);
+    store.socket = moved;
+  }
+  return number + 1;
+}
+
+/* ---- what is kept ----------------------------------------------------------------------------- */
+
+static struct kept *find(const uint8_t name[STORE_NAME_LENGTH]) {
+  for (size_t i = 0; i < STORE_CAPACITY; i++) {
+    struct kept *kept = &store.kept[i];
+    if (kept->is_used && memcmp(kept->name, name, STORE_NAME_LENGTH) == 0) return kept;
+  }
+  return NULL;
+}
+
+static struct kept *find_free(void) {
+  for (size_t i = 0; i < STORE_CAPACITY; i++) {
+    if (!store.kept[i].is_used) return &store.kept[i];
+  }
+  return NULL;
+}
+
+/* Its driver is known before it is asked: the number of a request means something else to another one. */
+static bool is_tap(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode)) return false;
+  if (status.st_rdev != makedev(TUN_MAJOR, TUN_MINOR)) return false;
+  struct ifreq request = {0};
+  return ioctl(fd, TUNGETIFF, &request) == 0 && (request.ifr_flags & IFF_TAP) != 0;
+}
+
+/* `tap` is closed when it is not kept. */
+static enum store_kind keep(const uint8_t name[STORE_NAME_LENGTH], int tap) {
+  struct kept *kept = find(name);
+  bool is_new = kept == NULL;
+  if (is_new) kept = find_free();
+  if (kept == NULL || !is_tap(tap)) {
+    close(tap);
+    return STORE_REFUSED;
+  }
+  if (!is_new) close(kept->tap);
+  store.is_unwritten = true;
+  *kept = (struct kept){.is_used = true, .tap = tap};
+  memcpy(kept->name, name, STORE_NAME_LENGTH);
+  return STORE_DONE;
+}
+
+static void forget(struct kept *kept) {
+  close(kept->tap);
+  kept->is_used = false;
+  store.is_unwritten = true;
+}
+
+static enum store_kind drop(const uint8_t name[STORE_NAME_LENGTH]) {
+  struct kept *kept = find(name);
+  if (kept == NULL) return STORE_REFUSED;
+  forget(kept);
+  return STORE_DONE;
+}
+
+/* ---- messages --------------------------------------------------------------------------------- */
+
+/* There is room for one descriptor: the kernel closes the others, and says that it did. */
+static int descriptor_of(const struct msghdr *message) {
+  const struct cmsghdr *control = CMSG_FIRSTHDR(message);
+  if (control == NULL || control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) {
+    return -1;
+  }
+  int fd = -1;
+  if (control->cmsg_len == CMSG_LEN(sizeof(fd))) memcpy(&fd, CMSG_DATA(control), sizeof(fd));
+  return fd;
+}
+
+static enum store_kind carry_out(const struct store_message *message, int fd) {
+  if (message->kind == STORE_KEEP && fd >= 0) return keep(message->name, fd);
+  if (fd >= 0) close(fd);
+  return message->kind == STORE_DROP && fd < 0 ? drop(message->name) : STORE_REFUSED;
+}
+
+/* One that has no room for an answer does not wait for it. */
+static bool send_message(enum store_kind kind, const uint8_t *name, int tap) {
+  struct store_message message = {.kind = kind};
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tap))] = {0};
+  struct iovec iov = {.iov_base = &message, .iov_len = sizeof(message)};
+  struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+  if (name != NULL) memcpy(message.name, name, STORE_NAME_LENGTH);
+  if (tap >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    struct cmsghdr *first = CMSG_FIRSTHDR(&header);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(sizeof(tap));
+    memcpy(CMSG_DATA(first), &tap, sizeof(tap));
+  }
+  return sendmsg(store.socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(message);
+}
+
+/* Carries out and answers what has come. Its length; 0 or less: nothing has, or it was empty. */
+static ssize_t take_message(void) {
+  struct store_message message;
+  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
+  struct iovec iov = {.iov_base = &message, .iov_len = sizeof(message)};
+  struct msghdr header = {
+      .msg_iov = &iov,
+      .msg_iovlen = 1,
+      .msg_control = control,
+      .msg_controllen = CMSG_LEN(sizeof(int)), /* CMSG_SPACE has room for two */
+  };
+  ssize_t length;
+  do { /* ECONNRESET: it has ended without reading all; what it sent is there still */
+    length = recvmsg(store.socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (length < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (length < 0) return length;
+  int fd = descriptor_of(&header);
+  bool is_whole = length == sizeof(message) && (header.msg_flags & MSG_TRUNC) == 0;
+  bool is_cut = (header.msg_flags & MSG_CTRUNC) != 0; /* of several, or we have no room for it */
+  if (!is_whole || is_cut) {
+    if (fd >= 0) close(fd);
+    if (is_whole) send_message(STORE_REFUSED, message.name, -1);
+    return length;
+  }
+  send_message(carry_out(&message, fd), message.name, -1);
+  return length;
+}
+
+/* Hands the next one over, or says that there are no more. One that can't be is not the next daemon's. */
+static void give_next(void) {
+  while (store.given < STORE_CAPACITY && !store.kept[store.given].is_used) store.given++;
+  if (store.given == STORE_CAPACITY) {
+    store.is_given = send_message(STORE_END, NULL, -1);
+    return;
+  }
+  struct kept *kept = &store.kept[store.given];
+  if (send_message(STORE_KEEP, kept->name, kept->tap)) store.given++;
+  else if (errno != EAGAIN && errno != EINTR) forget(kept);
+}
+
+/* ---- the list of namespaces ------------------------------------------------------------------- */
+
+/* A socket made where an agent is; -1: it could not be. */
+static int socket_by(const struct agent *agent) {
+  struct agent_request request = {
+      .operation = AGENT_SOCKET,
+      .numbers = {AF_INET, SOCK_DGRAM, 0},
+  };
+  struct agent_reply reply;
+  int fd = -1;
+  if (process_recv_fd(agent->socket, &reply, sizeof(reply), &fd) != sizeof(reply)) return -1;
+  if (reply.result < 0) return -1; /* it has not entered */
+  process_send(agent->socket, &request, offsetof(struct agent_request, payload));
+  if (process_recv_fd(agent->socket, &reply, sizeof(reply), &fd) != sizeof(reply)) return -1;
+  return fd;
+}
+
+/* Since Linux 5.14. 0: it is not known. */
+static uint64_t cookie_of(int netns) {
+  char path[32];
+  struct agent agent;
+  enum step step;
+  uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  snprintf(path, sizeof(path), "/proc/self/fd/%d", netns);
+  if (agent_start("", path, process_fork, &agent, &step) < 0) return 0;
+  int socket = socket_by(&agent);
+  if (socket < 0 || getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0) {
+    cookie = 0;
+  }
+  if (socket >= 0) close(socket);
+  close(agent.socket);
+  process_reap(agent.pid);
+  return cookie;
+}
+
+/* Where a TAP is. It stays there as long as it is kept. */
+static struct namespace namespace_of(int tap) {
+  struct namespace in = {0};
+  struct stat status;
+  int netns = ioctl(tap, TUNGETDEVNETNS);
+  if (netns < 0) return in;
+  if (fstat(netns, &status) == 0) {
+    in = (struct namespace){status.st_dev, status.st_ino, cookie_of(netns)};
+  }
+  close(netns);
+  return in;
+}
+
+/* Looks where one is of which that is not known. False: there is none. */
+static bool look(void) {
+  for (size_t i = 0; i < STORE_CAPACITY; i++) {
+    struct kept *kept = &store.kept[i];
+    if (!kept->is_used || kept->is_known) continue;
+    kept->in = namespace_of(kept->tap);
+    kept->is_known = true;
+    return true;
+  }
+  return false;
+}
+
+static void write_line(FILE *file, const struct kept *kept) {
+  if (kept->in.cookie == 0) return;
+  fprintf(file, "%" PRIu64 ":%" PRIu64 " %" PRIu64 "\n", kept->in.device, kept->in.inode,
+          kept->in.cookie);
+}
+
+static bool write_lines(const char *path) {
+  unlink(path);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+  if (file == NULL) return false;
+  for (size_t i = 0; i < STORE_CAPACITY; i++) {
+    if (store.kept[i].is_used) write_line(file, &store.kept[i]);
+  }
+  return fclose(file) == 0;
+}
+
+/* Whatever happens, the file is the old one or the new one. */
+static void write_list(void) {
+  char path[PATH_MAX];
+  char new[PATH_MAX + 4];
+  store.is_unwritten = false;
+  if (!places_stayed(path, sizeof(path))) return;
+  snprintf(new, sizeof(new), "%s.new", path);
+  if (write_lines(new)) rename(new, path);
+  else unlink(new);
+}
+
+/* ---- as long as the daemon lives -------------------------------------------------------------- */
+
+static void drain(void) {
+  for (int count = 0; count < MOST_DRAINED && take_message() > 0; count++) continue;
+}
+
+void store_serve(pid_t daemon) {
+  close_end(&store.daemon_end);
+  int pidfd = (int)syscall(SYS_pidfd_open, daemon, 0);
+  struct pollfd polled[] = {{.fd = pidfd, .events = POLLIN}, {.fd = store.socket}};
+  while (pidfd >= 0 && store.socket >= 0) {
+    polled[1].events = (short)(POLLIN | POLLRDHUP | (store.is_given ? 0 : POLLOUT));
+    int count = poll(polled, 2, store.is_unwritten ? 0 : -1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) break;
+    if (count == 0 && !look()) write_list(); /* an agent takes a millisecond */
+    if (polled[0].revents != 0) break;
+    short events = polled[1].revents;
+    if ((events & POLLOUT) != 0) give_next();
+    bool has_come = (events & POLLIN) != 0 && take_message() > 0;
+    if (!has_come && (events & (POLLHUP | POLLRDHUP | POLLERR)) != 0) polled[1].fd = -1;
+  }
+  if (store.socket >= 0) drain();
+  while (look()) continue;
+  if (store.is_unwritten) write_list();
+  close_end(&store.socket);
+  if (pidfd >= 0) close(pidfd);
+}

@@ -1,0 +1,134 @@
+import { Epoll, Errno } from "./constants.js";
+import type { Watcher } from "./line-socket.js";
+import { native } from "./native.js";
+
+/** enum store_kind of native/launcher/store.h. */
+const Kind = { Keep: 1, Drop: 2, Done: 3, Refused: 4, End: 5 } as const;
+
+/** struct store_message: the kind, and a name of so many bytes. */
+const NAME_OFFSET = 4;
+const NAME_LENGTH = 64;
+
+interface Message {
+  readonly kind: number;
+  /** As hexadecimal text. */
+  readonly name: string;
+  /** A handle of its own; null: none goes along. */
+  readonly tap: number | null;
+}
+
+/**
+ * TAPs that outlive this process, with its supervisor (native/launcher/store.h). Names have 128 hexadecimal
+ * digits. One message is under way at a time, so that the socket always has room for it.
+ */
+export class TapStore {
+  readonly #watcher: Watcher;
+  /** null: there is no supervisor, and nothing outlives us. */
+  #fd: number | null;
+  readonly #onRefused: () => void;
+  readonly #received = new Uint8Array(NAME_OFFSET + NAME_LENGTH);
+  readonly #queue: Message[] = [];
+  #sent: Message | null = null;
+  readonly #handed = new Map<string, number>();
+  readonly #isHanded = Promise.withResolvers<ReadonlyMap<string, number>>();
+  #isSettled = Promise.withResolvers<void>();
+
+  /**
+   * @param fd our end, a handle that becomes ours; null without a supervisor
+   * @param onRefused called when a TAP is not kept: there are too many
+   */
+  constructor(fd: number | null, watcher: Watcher, onRefused: () => void) {
+    this.#watcher = watcher;
+    this.#fd = fd;
+    this.#onRefused = onRefused;
+    this.#isSettled.resolve();
+    if (fd === null) this.#isHanded.resolve(this.#handed);
+    else watcher.watch(fd, Epoll.In, () => this.#receive());
+  }
+
+  /** What the daemon before us had kept, by name: handles, which are whoever's who takes them. */
+  get handed(): Promise<ReadonlyMap<string, number>> {
+    return this.#isHanded.promise;
+  }
+
+  /** In the place of one of that name. @param tap stays the caller's */
+  keep(name: string, tap: number): void {
+    if (this.#fd === null) return;
+    const copy = native.copyFd(tap);
+    if (copy < 0) this.#onRefused();
+    else this.#push({ kind: Kind.Keep, name, tap: copy });
+  }
+
+  drop(name: string): void {
+    if (this.#fd !== null) this.#push({ kind: Kind.Drop, name, tap: null });
+  }
+
+  /** Resolves when all that was said before has been done. */
+  settled(): Promise<void> {
+    return this.#isSettled.promise;
+  }
+
+  #push(message: Message): void {
+    if (this.#sent === null && this.#queue.length === 0) {
+      this.#isSettled = Promise.withResolvers();
+    }
+    this.#queue.push(message);
+    if (this.#sent === null) this.#sendNext();
+  }
+
+  #sendNext(): void {
+    const message = this.#queue.shift() ?? null;
+    this.#sent = message;
+    if (message === null || this.#fd === null) {
+      // Outside of the wake-up, where promises are served.
+      setImmediate(this.#isSettled.resolve);
+      return;
+    }
+    const bytes = Buffer.alloc(NAME_OFFSET + NAME_LENGTH);
+    bytes.writeUInt32LE(message.kind);
+    bytes.write(message.name, NAME_OFFSET, "hex");
+    const sent = native.sendPassing(this.#fd, bytes, message.tap);
+    if (message.tap !== null) native.close(message.tap);
+    if (sent < 0) this.#end();
+  }
+
+  #receive(): void {
+    while (this.#fd !== null) {
+      const came = native.receivePassed(this.#fd, this.#received);
+      if (came === -Errno.EAGAIN) return;
+      if (typeof came === "number" || came.length < this.#received.length) this.#end();
+      else this.#take(came.passed);
+    }
+  }
+
+  #take(passed: number): void {
+    const bytes = Buffer.from(this.#received);
+    const name = bytes.toString("hex", NAME_OFFSET);
+    switch (bytes.readUInt32LE()) {
+      case Kind.Keep:
+        // Without one where there was no room for it (SCM_RIGHTS, unix(7)).
+        if (passed >= 0) this.#handed.set(name, passed);
+        return;
+      case Kind.End:
+        setImmediate(() => this.#isHanded.resolve(this.#handed));
+        return;
+      case Kind.Refused:
+        if (this.#sent?.kind === Kind.Keep) this.#onRefused();
+        this.#sendNext();
+        return;
+      case Kind.Done:
+        this.#sendNext();
+    }
+  }
+
+  /** Without the supervisor nothing outlives us. */
+  #end(): void {
+    if (this.#fd === null) return;
+    this.#watcher.unwatch(this.#fd);
+    native.close(this.#fd);
+    this.#fd = null;
+    for (const { tap } of this.#queue.splice(0)) if (tap !== null) native.close(tap);
+    this.#sendNext();
+    setImmediate(() => this.#isHanded.resolve(this.#handed));
+  }
+}

@@ -1,0 +1,187 @@
+import { readFileSync } from "node:fs";
+import type { HeldNamespace } from "../lab/namespace.ts";
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser, eventually } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// A daemon that was taken over after its lock-down may write its state: what its successor makes of that.
+
+const test = base.runIf(isSlipway);
+
+/** How a daemon ends, and the next one starts. */
+const endings: readonly (readonly [string, (user: DaemonUser) => Promise<unknown>])[] = [
+  ["is killed", (user) => user.kill()],
+  ["is stopped", (user) => user.ok("daemon", "stop")],
+  ["is killed with its supervisor", killBoth],
+];
+
+async function killBoth(user: DaemonUser): Promise<void> {
+  const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();
+  const [, parent = ""] = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  await user.lab.host.user.output(["kill", "-KILL", parent, pid]);
+}
+
+/** A member in the state, as far as it is forged here. */
+interface StateMember {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: { readonly id: string; readonly netns: string };
+  readonly ports: readonly object[];
+}
+
+interface State {
+  readonly members: readonly StateMember[];
+}
+
+/** Rewrites the state as the daemon itself could. */
+async function forge(user: DaemonUser, change: (state: State) => State): Promise<void> {
+  const file = `${user.directory}/state.json`;
+  const state: State = JSON.parse(await user.lab.host.user.output(["cat", file]));
+  const input = JSON.stringify(change(state));
+  await user.lab.host.user.output(["sh", "-c", `cat > ${file}.new; mv ${file}.new ${file}`], {
+    input,
+  });
+}
+
+async function refOf(user: DaemonUser, { pid }: HeldNamespace) {
+  const netns = `/proc/${pid}/ns/net`;
+  const id = await user.lab.host.user.output(["stat", "-L", "-c", "%d:%i", netns]);
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const [started] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(19);
+  return { netns, userns: null, id: id.trim(), pid, started };
+}
+
+/** Names and numbers of the interfaces in a namespace. */
+async function interfaces(namespace: HeldNamespace): Promise<readonly string[]> {
+  const links = await namespace.output(["ip", "-o", "link"]);
+  return links.split("\n").flatMap((line) => /^\d+: [^:@]+/.exec(line)?.[0] ?? []);
+}
+
+/** What the daemon logs of members that are not joined again. */
+async function refusals(user: DaemonUser): Promise<readonly string[]> {
+  const log = await user.lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+  return log.split("\n").filter((line) => line.includes("is not joined again"));
+}
+
+async function daemonRuns(user: DaemonUser): Promise<void> {
+  await user.ok("daemon", "start");
+  await eventually(() => user.ok("daemon", "status"));
+}
+
+describe("a namespace that a daemon has written into its state", () => {
+  test.for(endings)("is not entered when it %s", async ([, end], { lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    const rightful = await user.member("web", "rightful");
+    const victim = await lab.host.namespace();
+    const namespace = await refOf(user, victim);
+    await forge(user, ({ members: [first], ...state }) => {
+      const ports = first.ports.map((port) => ({ ...port, addresses: [], mac: null }));
+      const forged = { ...first, id: "f".repeat(64), name: "forged", namespace, ports };
+      return { ...state, members: [forged, first] };
+    });
+    await end(user);
+    await daemonRuns(user);
+    await eventually(async () => expect((await user.members()).length).toBeGreaterThan(0));
+    expect((await user.members()).map(({ name }) => name)).toEqual(["rightful"]);
+    expect(await interfaces(victim)).toEqual(["1: lo"]);
+    expect(await refusals(user)).toEqual([
+      expect.stringContaining(
+        `forged is not joined again: no command of yours is known to have connected it: slipway network connect NETWORK ${victim.pid}`,
+      ),
+    ]);
+    expect(await user.addressesOf("rightful", "web")).toEqual(rightful.addresses);
+  });
+
+  test.for(endings)("is not entered in a member's name when it %s", async ([, end], { lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    await user.member("web", "rightful");
+    const victim = await lab.host.namespace();
+    const { netns } = await refOf(user, victim);
+    // The path leads to the victim, all else is the member's.
+    await forge(user, ({ members, ...state }) => ({
+      ...state,
+      members: members.map((each) => ({ ...each, namespace: { ...each.namespace, netns } })),
+    }));
+    await end(user);
+    await daemonRuns(user);
+    await user.members();
+    expect(await interfaces(victim)).toEqual(["1: lo"]);
+  });
+
+  test("is not entered for the number of an inode that another one had", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    await user.member("web", "rightful");
+    const victim = await lab.host.namespace();
+    const namespace = await refOf(user, victim);
+    await user.ok("daemon", "stop");
+    await forge(user, ({ members, ...state }) => ({
+      ...state,
+      members: members.map((each) => ({ ...each, namespace })),
+    }));
+    const stayed = `${user.directory}.stayed`;
+    const before = await lab.host.user.output(["cat", stayed]);
+    expect(before).toMatch(/^\d+:\d+ \d+\n$/);
+    const reused = before.replace(/^\d+:\d+/, namespace.id);
+    await lab.host.user.output(["sh", "-c", `cat > ${stayed}`], { input: reused });
+    await daemonRuns(user);
+    expect(await user.members()).toEqual([]);
+    expect(await interfaces(victim)).toEqual(["1: lo"]);
+    expect(await refusals(user)).toEqual([
+      expect.stringContaining("rightful is not joined again: its namespace is gone"),
+    ]);
+    // The list is good for one start.
+    expect((await lab.host.user.run(["test", "-e", stayed])).code).toBe(1);
+  });
+});
+
+describe("members that stay", () => {
+  test("keep their interfaces when the daemon is killed, and get new ones with another supervisor", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    for (const name of ["web", "inner"]) await user.ok("network", "create", name);
+    const { namespace, addresses } = await user.member("web", "both", "--alias", "one");
+    await user.ok("network", "connect", "inner", `${namespace.pid}`);
+    const before = await interfaces(namespace);
+    expect(before).toHaveLength(3);
+    const inner = await user.addressesOf("both", "inner");
+    for (const [, end] of endings) {
+      await end(user);
+      await daemonRuns(user);
+      await eventually(async () => {
+        expect(await user.addressesOf("both", "web")).toEqual(addresses);
+        expect(await user.addressesOf("both", "inner")).toEqual(inner);
+      });
+      const answer = ["dig", "+short", "+tries=1", "+timeout=2", "one", "A"];
+      await eventually(async () =>
+        expect(await namespace.output(answer)).toBe(`${addresses.v4}\n`),
+      );
+      const names = (await interfaces(namespace)).map((each) => each.replace(/^\d+: /, ""));
+      expect(names).toEqual(["lo", "eth0", "eth1"]);
+      if (end === endings[0][1]) expect(await interfaces(namespace)).toEqual(before);
+    }
+  });
+
+  test("have lost their interface when they have been disconnected, also after a crash", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    const { namespace } = await user.member("web", "brief");
+    await user.kill();
+    await eventually(async () => expect(await user.members()).toHaveLength(1));
+    await user.ok("network", "disconnect", "web", "brief");
+    expect(await interfaces(namespace)).toEqual(["1: lo"]);
+    await user.kill();
+    await eventually(() => user.ok("daemon", "status"));
+    expect(await user.members()).toEqual([]);
+    expect(await interfaces(namespace)).toEqual(["1: lo"]);
+    expect(await refusals(user)).toEqual([]);
+  });
+});
