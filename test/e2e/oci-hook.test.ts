@@ -42,6 +42,12 @@ async function makeBundle(user: DaemonUser, name: string, mounts: object[] = [])
   return bundle;
 }
 
+/** What the hook says of a file that it leaves alone, behind the status. */
+function notOwn(id: string, name: string, source: string): string {
+  const status = name === "resolv.conf" ? "0 " : "";
+  return `${status}slipway: warning: oci-hook: /etc/${name} of container ${id} is ${source}, which is not the container's own: left as it is; mount a file ${name} from the bundle`;
+}
+
 const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "box" };
 
 describe("slipway oci-hook", () => {
@@ -84,13 +90,82 @@ describe("slipway oci-hook", () => {
     for (const each of [bundle, linked, kept]) {
       const { pid } = await lab.host.namespace();
       const state = { id: "other", status: "created", pid, bundle: each, annotations };
-      expect(await hook(user, state)).toBe("0");
+      expect(await hook(user, state)).toBe(
+        each === bundle
+          ? ["resolv.conf", "hosts"].map((name) => notOwn("other", name, host)).join("\n")
+          : "0",
+      );
       expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
     }
     expect(await lab.host.user.output(["cat", host, `${kept}/rootfs/etc/resolv.conf`])).toBe(
       "mine\nmine\n",
     );
     expect(await lab.host.user.output(["ls", `${linked}/outside`])).toBe("");
+  });
+
+  test("changes no file of the user's for a container's id, nor by a link", async ({
+    user,
+    lab,
+  }) => {
+    const home = `${lab.directory}/home`;
+    const id = "b".repeat(64);
+    const bundles = `${lab.directory}/overlay-containers/${id}/userdata`;
+    // A component that is the id; one that podman would have; a link and another name in the bundle.
+    const sources = {
+      notes: `${home}/alice/notes`,
+      resolvConf: `${home}/alice/resolv.conf`,
+      deep: `${home}/${id}/resolv.conf`,
+      link: `${bundles}/resolv.conf`,
+      through: `${bundles}/away/resolv.conf`,
+      hard: `${bundles}/hard/resolv.conf`,
+      other: `${bundles}/data`,
+    };
+    await lab.host.user.shell(`
+      mkdir -p ${home}/alice ${home}/${id} ${bundles}/hard
+      for file in ${home}/alice/notes ${home}/alice/resolv.conf ${home}/${id}/resolv.conf ${bundles}/data; do
+        echo mine > $file
+      done
+      ln -s ${home}/alice/notes ${bundles}/resolv.conf
+      ln -s ${home}/alice ${bundles}/away
+      ln ${home}/alice/notes ${bundles}/hard/resolv.conf
+    `);
+    for (const [what, source] of Object.entries(sources)) {
+      const { pid } = await lab.host.namespace();
+      const config = JSON.stringify({
+        root: { path: "rootfs" },
+        mounts: [{ destination: "/etc/resolv.conf", source }],
+      });
+      await lab.host.user.shell(`echo '${config}' > ${bundles}/config.json`);
+      const own = what === "notes" || what === "resolvConf" ? "alice" : id;
+      const state = { id: own, status: "created", pid, bundle: bundles, annotations };
+      const said = await hook(user, state);
+      expect(await lab.host.user.output(["cat", source]), what).toBe("mine\n");
+      expect(said, what).toBe(notOwn(own, "resolv.conf", source));
+      expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
+    }
+  });
+
+  test("changes the files that podman has for this container alone", async ({ user, lab }) => {
+    const id = "c".repeat(64);
+    const bundle = `${lab.directory}/storage/overlay-containers/${id}/userdata`;
+    const run = `${lab.directory}/run/overlay-containers/${id}/userdata`;
+    const mounts = ["resolv.conf", "hosts"].map((name) => ({
+      ...{ destination: `/etc/${name}`, source: `${run}/${name}` },
+    }));
+    const config = JSON.stringify({ root: { path: "rootfs" }, mounts });
+    await lab.host.user.shell(`
+      mkdir -p ${bundle} ${run}
+      echo '${config}' > ${bundle}/config.json
+      echo 'nameserver 192.0.2.1' > ${run}/resolv.conf
+      echo '127.0.0.1 localhost' > ${run}/hosts
+    `);
+    const { pid } = await lab.host.namespace();
+    const state = { id, status: "created", pid, bundle, annotations };
+    expect(await hook(user, state)).toBe("0");
+    expect(await lab.host.user.output(["cat", `${run}/resolv.conf`, `${run}/hosts`])).toBe(
+      "nameserver 10.90.6.1\noptions ndots:0\n127.0.0.1 localhost\n10.90.6.50\tbox\n",
+    );
+    expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
   });
 
   test("a container that dies without poststop leaves nothing", async ({ user, lab }) => {

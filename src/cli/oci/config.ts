@@ -1,19 +1,25 @@
 import {
-  appendFileSync,
+  closeSync,
+  constants,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   readFileSync,
-  realpathSync,
   rmSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import path from "node:path";
 import * as v from "valibot";
 import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
 import type { GivenPort } from "../../protocol/messages.js";
 import { hostsLines } from "../hosts-file.js";
 import { memberResolvConf } from "../member-resolv-conf.js";
+import { inside, openDirectoryBeneath, openOwnFile } from "./beneath.js";
 import type { ContainerState } from "./state.js";
+
+const { O_RDONLY, O_RDWR } = constants;
 
 const configSchema = v.object({
   root: v.object({ path: v.string() }),
@@ -26,52 +32,112 @@ const configSchema = v.object({
 /** First line of a file that we have made in a root file system, and may replace. */
 const MARK = "# Made by slipway oci-hook.";
 
+/** As podman chooses them: nobody who writes a configuration knows them before. */
+const RANDOM_ID = /^[0-9a-f]{64}$/;
+
 /**
  * Tells the container its name servers and its name, where the runtime has made resolv.conf and hosts for
- * it: in its bundle, or in a directory that has the name of its id, as podman does. A resolv.conf that is
- * nowhere is made in its root file system. All other files are somebody's, and left alone.
+ * it: in its bundle, or where podman has the files of this container. A resolv.conf that is nowhere is made in its
+ * root file system. All other files are somebody's, and left alone, with a warning.
  * @throws UserError
  */
 export function writeNames(
-  { id, bundle }: ContainerState,
+  { id, bundle: given }: ContainerState,
   name: string,
   ports: readonly GivenPort[],
 ): void {
+  const bundle = path.resolve(given);
   const { root, mounts } = readConfig(bundle);
   const addresses = ports.flatMap((port) => port.addresses);
-  const resolvConf = mounts.find(({ destination }) => destination === "/etc/resolv.conf");
+  const sourceOf = (file: string): string | undefined =>
+    mounts.findLast(({ destination }) => path.normalize(destination) === `/etc/${file}`)?.source;
+  const resolvConf = sourceOf("resolv.conf");
   if (resolvConf === undefined) {
     writeInRoot(path.resolve(bundle, root.path), resolvConfText("", ports));
-  } else if (isOwn(resolvConf.source, id, bundle)) {
-    const file = path.resolve(bundle, resolvConf.source);
-    writeFileSync(file, resolvConfText(textOf(file), ports));
+  } else {
+    change(path.resolve(bundle, resolvConf), "resolv.conf", { id, bundle }, (before) =>
+      resolvConfText(before, ports),
+    );
   }
-  const hosts = mounts.find(({ destination }) => destination === "/etc/hosts");
-  if (hosts === undefined || !isOwn(hosts.source, id, bundle)) return;
+  const hosts = sourceOf("hosts");
+  if (hosts === undefined) return;
   const lines = hostsLines(addresses.map(({ address }) => ({ address, names: [name] })));
-  appendFileSync(path.resolve(bundle, hosts.source), lines);
+  change(path.resolve(bundle, hosts), "hosts", { id, bundle }, (before) => before + lines);
 }
 
 function resolvConfText(before: string, ports: readonly GivenPort[]): string {
   return memberResolvConf(before, ports, [], []);
 }
 
-/** Whether what is mounted is the container's own. */
-function isOwn(source: string, id: string, bundle: string): boolean {
-  const file = path.resolve(bundle, source);
-  return file.startsWith(`${bundle}/`) || file.split("/").includes(id);
+/** Changes what is mounted as /etc/NAME, if that is the container's own. */
+function change(
+  source: string,
+  name: string,
+  container: Pick<ContainerState, "id" | "bundle">,
+  textOf: (before: string) => string,
+): void {
+  const base = path.basename(source) === name ? ownDirectory(source, container) : null;
+  const file = base === null ? null : openOwnFile(base, path.relative(base, source), O_RDWR);
+  if (file === null) {
+    log.warn(
+      `oci-hook: /etc/${name} of container ${container.id} is ${source}, which is not the container's own: left as it is; mount a file ${name} from the bundle`,
+    );
+    return;
+  }
+  try {
+    const text = textOf(readFileSync(file, "utf8"));
+    ftruncateSync(file);
+    writeSync(file, text, 0);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * The directory that a file is in or below and that is this container's alone: its bundle, or podman's
+ * `overlay-containers/ID/userdata` of its run directory, where the bundle has that name in its storage. An id that
+ * whoever starts the container may choose makes no directory the container's.
+ */
+function ownDirectory(
+  source: string,
+  { id, bundle }: Pick<ContainerState, "id" | "bundle">,
+): string | null {
+  if (source.startsWith(`${bundle}/`)) return bundle;
+  const directory = path.dirname(source);
+  const [kind = "", own, userdata] = bundle.split("/").slice(-3);
+  const isPodmans =
+    RANDOM_ID.test(id) && kind.endsWith("-containers") && own === id && userdata === "userdata";
+  return isPodmans && directory.endsWith(`/${kind}/${id}/userdata`) ? directory : null;
 }
 
 /** The root's files are the image's: its links shall not lead us out of it. */
 function writeInRoot(root: string, text: string): void {
-  const directory = path.join(root, "etc");
-  const file = path.join(directory, "resolv.conf");
-  const before = lstatSync(file, { throwIfNoEntry: false });
-  if (before !== undefined && !(before.isFile() && textOf(file).startsWith(MARK))) return;
-  mkdirSync(directory, { recursive: true });
-  if (realpathSync(directory) !== path.join(realpathSync(root), "etc")) return;
-  rmSync(file, { force: true });
-  writeFileSync(file, `${MARK}\n${text}`, { flag: "wx", mode: 0o644 });
+  let directory: number;
+  try {
+    mkdirSync(path.join(root, "etc"), { recursive: true });
+    directory = openDirectoryBeneath(root, "etc");
+  } catch {
+    // It is a link, or no directory.
+    return;
+  }
+  try {
+    const file = inside(directory, "resolv.conf");
+    if (lstatSync(file, { throwIfNoEntry: false }) !== undefined && !isMadeByUs(root)) return;
+    rmSync(file, { force: true });
+    writeFileSync(file, `${MARK}\n${text}`, { flag: "wx", mode: 0o644 });
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function isMadeByUs(root: string): boolean {
+  const file = openOwnFile(root, "etc/resolv.conf", O_RDONLY);
+  if (file === null) return false;
+  try {
+    return readFileSync(file, "utf8").startsWith(MARK);
+  } finally {
+    closeSync(file);
+  }
 }
 
 function readConfig(bundle: string): v.InferOutput<typeof configSchema> {
@@ -81,14 +147,5 @@ function readConfig(bundle: string): v.InferOutput<typeof configSchema> {
   } catch (error) {
     const why = error instanceof Error ? error.message : error;
     throw new UserError(`oci-hook: cannot read ${file} (${why}): it should be a bundle's`);
-  }
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    // It is made now.
-    return "";
   }
 }

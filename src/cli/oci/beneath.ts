@@ -1,0 +1,53 @@
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import path from "node:path";
+
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
+
+/**
+ * Opens a directory below another one, each component by the descriptor of the one before and none of them a link:
+ * what is there may be changed meanwhile, and may be an enemy's.
+ * @param relative "" is `base` itself, whose own path is believed
+ * @returns a descriptor, the caller's to close
+ * @throws Error with the code of open(2)
+ */
+export function openDirectoryBeneath(base: string, relative: string): number {
+  let directory = openSync(base, O_RDONLY | O_DIRECTORY);
+  for (const name of relative.split("/").filter((each) => each !== "")) {
+    const parent = directory;
+    try {
+      directory = openSync(inside(parent, name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    } finally {
+      closeSync(parent);
+    }
+  }
+  return directory;
+}
+
+/** The path of a name in an open directory. */
+export function inside(directory: number, name: string): string {
+  if (name === ".." || name.includes("/")) throw new Error(`${name} is no name in a directory`);
+  return `/proc/self/fd/${directory}/${name}`;
+}
+
+/**
+ * Opens a plain file that has no other name, below a directory.
+ * @param flags of open(2); links are not followed
+ * @returns a descriptor, the caller's to close; null when it is something else, or is not there
+ */
+export function openOwnFile(base: string, relative: string, flags: number): number | null {
+  let directory: number | null = null;
+  try {
+    directory = openDirectoryBeneath(base, path.dirname(relative));
+    const name = inside(directory, path.basename(relative));
+    // What is not a file may wait for somebody who writes.
+    const file = openSync(name, flags | O_NOFOLLOW | O_NONBLOCK);
+    const status = fstatSync(file);
+    if (status.isFile() && status.nlink === 1) return file;
+    closeSync(file);
+    return null;
+  } catch {
+    return null;
+  } finally {
+    if (directory !== null) closeSync(directory);
+  }
+}
