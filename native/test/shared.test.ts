@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
@@ -198,8 +199,8 @@ interface Started {
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string; ready: string }>;
 }
 
-function start(name: string, args: readonly string[]): Started {
-  const env = { XDG_RUNTIME_DIR: root, SLIPWAY_SHARED: "1", SLIPWAY_NODE: process.execPath };
+function start(name: string, args: readonly string[], runtime = root): Started {
+  const env = { XDG_RUNTIME_DIR: runtime, SLIPWAY_SHARED: "1", SLIPWAY_NODE: process.execPath };
   const child = spawn(join(root, "bin", name), args, {
     env: { ...env, ...sanitizerEnvironment },
     stdio: ["ignore", "pipe", "pipe", "pipe"],
@@ -258,6 +259,45 @@ describe("a guest", () => {
     expect(await launcher.ended).toEqual({
       ...{ code: 3, stdout: "all is up\n", stderr: "slirp4netns: that was it\n", ready: "1" },
     });
+  });
+
+  const spoilt: readonly (readonly [string, (directory: string) => void])[] = [
+    ["in which others may write", (directory) => chmodSync(directory, 0o777)],
+    [
+      "that has a link to one in which others may write",
+      (directory) => {
+        mkdirSync(`${directory}/open`);
+        chmodSync(`${directory}/open`, 0o777);
+        rmSync(`${directory}/slipway`);
+        symlinkSync("../../slipway", `${directory}/open/slipway`);
+        symlinkSync("open/slipway", `${directory}/slipway`);
+      },
+    ],
+    [
+      "that is a link without end",
+      (directory) => {
+        rmSync(`${directory}/slipway`);
+        symlinkSync("slipway", `${directory}/slipway`);
+      },
+    ],
+  ];
+  test.for(spoilt)("is served by nobody at a directory %s", async ([, spoil]) => {
+    const directory = mkdtempSync(join(root, "runtime-"));
+    symlinkSync("../slipway", join(directory, "slipway"));
+    spoil(directory);
+    const launcher = start("slirp4netns", ["-c", `${held.pid}`, "tap0"], directory);
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+    expect(native.accept(listener, memory, 128, 110)).toBe(-constants.errno.EAGAIN);
+  });
+
+  test("is served at a directory of links that only root and the user can change", async () => {
+    const directory = mkdtempSync(join(root, "runtime-"));
+    symlinkSync("../slipway", join(directory, "slipway"));
+    const launcher = start("slirp4netns", ["-c", `${held.pid}`, "tap0"], directory);
+    const peer = await Peer.accept();
+    await peer.receive();
+    await peer.end();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });
 
   test("is taken over by a process when the daemon dies", async () => {

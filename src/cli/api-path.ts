@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, mkdirSync } from "node:fs";
 import path from "node:path";
+import { unsafePart } from "../protocol/safe-directory.js";
 
 const OWNER_ONLY = 0o700;
 
@@ -33,9 +34,10 @@ export function ownSocketPath(): string | null {
   return isOurs(directory) ? socketPathOf(directory, process.pid) : null;
 }
 
-/** Nobody else may replace what is in it. */
+/** Nobody else may replace what is in it, or itself. */
 function isOurs(directory: string): boolean {
   const status = lstatSync(directory, { throwIfNoEntry: false });
   if (status === undefined || !status.isDirectory()) return false;
-  return status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
+  const isClosed = status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
+  return isClosed && unsafePart(directory, null) === null;
 }

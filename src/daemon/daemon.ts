@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
@@ -81,6 +83,7 @@ export class Daemon implements Methods {
     this.#context = context;
     const { loop, plane, store, places } = context;
     takeLock(places.lock);
+    takeState(places);
     const { state, warning } = readState(places.state);
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
@@ -399,8 +402,31 @@ function notVouchedFor({ namespace }: Params<"member.join">): string {
 
 /** The descriptor stays open, and with it the lock, until the process ends. */
 function takeLock(path: string): void {
-  const lock = native.lockFile(path);
-  if (lock >= 0) return;
-  if (lock === -Errno.EAGAIN) throw new UserError("the daemon runs already: slipway daemon status");
-  throw new UserError(`cannot lock ${path} (error ${-lock}): see its directory`);
+  if (!isLocked(path)) throw new UserError("the daemon runs already: slipway daemon status");
+}
+
+/** The state may be that of a daemon with another runtime directory. */
+function takeState({ stateLock, state, socket }: Places): void {
+  if (isLocked(stateLock)) {
+    writeFileSync(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
+    return;
+  }
+  const [, pid, directory] = OWNER.exec(readFileSync(stateLock, "latin1")) ?? [];
+  const who =
+    pid === undefined ? "another daemon" : `process ${pid}, with its sockets in ${directory}`;
+  throw new UserError(
+    `the state in ${path.dirname(state)} is that of ${who}: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory`,
+  );
+}
+
+/** The file is another daemon's: nothing of it goes to a terminal but what is expected. */
+const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
+
+/** @throws UserError */
+function isLocked(file: string): boolean {
+  const lock = native.lockFile(file);
+  if (lock < 0 && lock !== -Errno.EAGAIN) {
+    throw new UserError(`cannot lock ${file} (error ${-lock}): see its directory`);
+  }
+  return lock >= 0;
 }

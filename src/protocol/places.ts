@@ -1,7 +1,8 @@
-import { lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../base/errors.js";
+import { unsafePart } from "./safe-directory.js";
 
 /** Only the user himself: whoever may write here speaks in his name. */
 const PRIVATE = 0o700;
@@ -15,6 +16,8 @@ export interface Places {
   /** Held by the daemon while it lives. */
   readonly lock: string;
   readonly state: string;
+  /** Held by the daemon that has the state, while it lives: another runtime directory has another daemon. */
+  readonly stateLock: string;
   /** What a supervisor leaves to the next daemon: native/launcher/store.h. No daemon may write there. */
   readonly stayed: string;
   readonly log: string;
@@ -27,7 +30,7 @@ export interface Places {
  */
 export function places(environment: NodeJS.ProcessEnv = process.env): Places {
   const { XDG_STATE_HOME } = environment;
-  const socket = daemonSocket(environment);
+  const socket = socketPath(environment);
   const runtime = privateDirectory(path.dirname(socket));
   const stateHome = absolute(XDG_STATE_HOME) ?? path.join(homedir(), ".local/state");
   const state = privateDirectory(path.join(stateHome, "slipway"));
@@ -36,6 +39,7 @@ export function places(environment: NodeJS.ProcessEnv = process.env): Places {
     launchers: path.join(runtime, "launchers.sock"),
     lock: path.join(runtime, "daemon.lock"),
     state: path.join(state, "state.json"),
+    stateLock: path.join(state, "state.lock"),
     stayed: path.join(runtimeDirectory(environment).base, "slipway.stayed"),
     log: path.join(state, "daemon.log"),
   };
@@ -43,9 +47,16 @@ export function places(environment: NodeJS.ProcessEnv = process.env): Places {
 
 /**
  * Where a daemon of this user listens, if there is one. Makes nothing.
+ * @throws UserError when it might be another user's
  */
 export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): string {
-  // Beside the sockets of networks that have no daemon: slipway status asks all of those.
+  const socket = socketPath(environment);
+  checkDirectory(path.dirname(socket), null);
+  return socket;
+}
+
+/** Beside the sockets of networks that have no daemon: slipway status asks all of those. */
+function socketPath(environment: NodeJS.ProcessEnv): string {
   return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
 }
 
@@ -90,17 +101,28 @@ function isDirectory(directory: string): boolean {
 }
 
 function privateDirectory(directory: string): string {
+  checkDirectory(directory, PRIVATE);
+  const status = lstatSync(directory);
+  if (status.uid === process.geteuid?.() && (status.mode & 0o077) === 0) return directory;
+  throw new UserError(
+    `${directory} is open to other users: chown it to you, and chmod 0700 ${directory}`,
+  );
+}
+
+/** @param mode with which what is missing is made; null: it may be missing */
+function checkDirectory(directory: string, mode: number | null): void {
+  let unsafe: string | null;
   try {
-    mkdirSync(directory, { recursive: true, mode: PRIVATE });
+    unsafe = unsafePart(directory, mode);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : error;
     throw new UserError(
       `cannot make ${directory} (${code}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
     );
   }
-  const status = lstatSync(directory);
-  if (status.uid === process.geteuid?.() && (status.mode & 0o077) === 0) return directory;
+  // The last one has a sentence of its own.
+  if (unsafe === null || (mode !== null && unsafe === directory)) return;
   throw new UserError(
-    `${directory} is open to other users: chown it to you, and chmod 0700 ${directory}`,
+    `${directory} may be changed by other users, by way of ${unsafe}: make that yours or root's, chmod go-w ${unsafe}, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
   );
 }

@@ -245,7 +245,7 @@ describe("the daemon", () => {
   test("changes nothing when the disk is full", async ({ user, lab }) => {
     const full = `${user.directory}/full`;
     await lab.host.user.shell(`mkdir -p ${full}`);
-    await lab.host.root.shell(`mount -t tmpfs -o size=64k,mode=0777 tmpfs ${full}`);
+    await lab.host.root.shell(`mount -t tmpfs -o size=64k,mode=1777 tmpfs ${full}`);
     const env = { XDG_RUNTIME_DIR: full, XDG_STATE_HOME: full };
     const slipway = (...args: string[]) =>
       lab.host.user.run([lab.host.slipwayPath, ...args], { env });

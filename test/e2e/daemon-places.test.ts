@@ -1,0 +1,93 @@
+import type { Lab } from "../lab/lab.ts";
+import type { Namespace } from "../lab/namespace.ts";
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// Where the daemon's sockets and state are, and who else may have had a hand in it.
+
+const test = base.runIf(isSlipway);
+
+/** Somebody else on the same machine; null in the lab of a normal user, where there is none. */
+function strangerOf(lab: Lab): Namespace | null {
+  if (!lab.host.stage.privileged) return null;
+  return lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
+}
+
+/** A directory for temporary files, and the environment of somebody who has no other. */
+async function temporary(lab: Lab, name: string) {
+  const directory = `${lab.directory}/${name}`;
+  await lab.host.root.shell(`mkdir -m 1777 ${directory}; mkdir -m 0777 ${directory}/state`);
+  const home = `${directory}/home`;
+  await lab.host.user.shell(`mkdir -m 0700 ${home}`);
+  const uid = (await lab.host.user.output(["id", "-u"])).trim();
+  return {
+    directory,
+    env: { XDG_RUNTIME_DIR: "", TMPDIR: directory, XDG_STATE_HOME: home, HOME: home },
+    fallback: `${directory}/slipway-${uid}`,
+  };
+}
+
+describe("the directory of the daemon's sockets", () => {
+  const traps: readonly (readonly [string, (fallback: string, open: string) => string])[] = [
+    ["another user's", (fallback) => `mkdir -m 0777 ${fallback}`],
+    ["another user's link", (fallback, open) => `mkdir -m 0777 ${open}; ln -s ${open} ${fallback}`],
+  ];
+  test.for(traps)("is refused when it is %s", async ([what, trap], { lab, skip }) => {
+    const stranger = strangerOf(lab);
+    if (stranger === null) return skip("in the lab of a normal user there is no other");
+    const { directory, env, fallback } = await temporary(lab, what.replaceAll(/\W/g, "-"));
+    await stranger.shell(`umask 0; ${trap(fallback, `${directory}/open`)}`);
+    for (const args of [
+      ["network", "ls"],
+      ["daemon", "start"],
+      ["daemon", "status"],
+    ]) {
+      const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, ...args], { env });
+      expect(`${code} ${stderr}`).toBe(
+        `1 slipway: ${fallback}/daemon may be changed by other users, by way of ${fallback}: make that yours or root's, chmod go-w ${fallback}, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours\n`,
+      );
+    }
+    expect(await stranger.output(["find", `${fallback}/`, "-mindepth", "1"])).toBe("");
+  });
+
+  test("is refused below one in which anybody may write", async ({ lab }) => {
+    const open = `${lab.directory}/anybody`;
+    await lab.host.user.shell(`mkdir -p ${open}/run; chmod 0777 ${open}`);
+    const env = { XDG_RUNTIME_DIR: `${open}/run`, XDG_STATE_HOME: `${open}/run` };
+    const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, "ps"], { env });
+    expect(`${code} ${stderr}`).toContain(
+      `1 slipway: ${open}/run/slipway/daemon may be changed by other users, by way of ${open}: `,
+    );
+    expect(await lab.host.user.output(["ls", `${open}/run`])).toBe("");
+  });
+});
+
+describe("two environments with one state", () => {
+  test("have one daemon: the other is told which", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();
+    const other = `${user.directory}/other`;
+    await lab.host.user.shell(`mkdir -m 0700 ${other}`);
+    const env = { ...user.env, XDG_RUNTIME_DIR: other };
+    const ask = async (...args: string[]): Promise<string> => {
+      const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, ...args], { env });
+      return `${code} ${stderr}`;
+    };
+    const sentence = `slipway: the state in ${user.directory} is that of process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory\n`;
+    expect(await ask("network", "create", "late")).toBe(`1 ${sentence}`);
+    expect(await ask("daemon", "run")).toBe(`1 ${sentence}`);
+    expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");
+    // It is the lock that counts, and not what stands in its file.
+    await lab.host.user.shell(`printf '1 \\033[2J\\n' > ${user.directory}/state.lock`);
+    expect(await ask("daemon", "run")).toMatch(
+      /^1 slipway: the state in \S+ is that of another daemon: set/,
+    );
+    await user.ok("daemon", "stop");
+    expect(await ask("network", "create", "late")).toBe("0 ");
+    expect(await ask("daemon", "stop")).toBe("0 ");
+    await user.ok("daemon", "start");
+    expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\nlate\n");
+  });
+});
