@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
@@ -19,6 +19,7 @@ async function killBoth(user: DaemonUser): Promise<void> {
   const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();
   const [, parent = ""] = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   await user.lab.host.user.output(["kill", "-KILL", parent, pid]);
+  await eventually(async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
 }
 
 /** A member in the state, as far as it is forged here. */
