@@ -283,7 +283,7 @@ static bool is_socket_in(const char *path, const char *directory, int length) {
 static bool is_own_api(const char *path) {
   struct sockaddr_un address;
   char usual[40];
-  if (!find_daemon(&address)) return false;
+  if (!places_launchers(&address)) return false;
   const char *end = strstr(address.sun_path, "/daemon/launchers.sock");
   if (end != NULL && is_socket_in(path, address.sun_path, (int)(end - address.sun_path))) return true;
   int length = geteuid() == 0 ? snprintf(usual, sizeof(usual), "/run/slipway")

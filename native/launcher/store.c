@@ -240,10 +240,10 @@ static int socket_by(const struct agent *agent) {
   };
   struct agent_reply reply;
   int fd = -1;
-  if (process_recv_fd(agent->socket, &reply, sizeof(reply), &fd) != sizeof(reply)) return -1;
+  if (process_recv_fd(agent->socket, &reply, sizeof(reply), 0, &fd) != sizeof(reply)) return -1;
   if (reply.result < 0) return -1; /* it has not entered */
   process_send(agent->socket, &request, offsetof(struct agent_request, payload));
-  if (process_recv_fd(agent->socket, &reply, sizeof(reply), &fd) != sizeof(reply)) return -1;
+  if (process_recv_fd(agent->socket, &reply, sizeof(reply), 0, &fd) != sizeof(reply)) return -1;
   return fd;
 }
 
