@@ -9,7 +9,6 @@
 
 /* The agent's descriptors are SOCKET and TUN; the other end is this. */
 static int peer;
-static int baseline;
 
 enum {
   NAMESPACE_INPUTS = 2048, /* addresses and routes get many */
@@ -128,12 +127,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   enter_own_namespaces();
   make_pair();
   open_tun(true);
-  baseline = lowest_free();
   return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct input input = {data, size};
+  int baseline = lowest_free();
   static unsigned count;
   static struct agent_request request;
   if (++count % NAMESPACE_INPUTS == 0 && unshare(CLONE_NEWNET) < 0) give_up("unshare");

@@ -22,7 +22,6 @@ enum { FORK_INPUTS = 256 };
 
 static int ours;
 static int peer;
-static int baseline;
 static bool may_fork;
 
 static long syscall_or_fail(long number, long flags, long a, long b, long c, long d) {
@@ -129,12 +128,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   if (process_socketpair(pair) < 0) give_up("socketpair");
   ours = pair[0];
   peer = pair[1];
-  baseline = lowest_free();
   return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct input input = {data, size};
+  int baseline = lowest_free();
   static struct broker_request request;
   static unsigned count;
   may_fork = ++count % FORK_INPUTS == 0;

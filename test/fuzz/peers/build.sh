@@ -1,11 +1,10 @@
 #!/bin/sh
-# Builds the fuzzers with a hostile peer: ../build/peer-agent, -broker, -keeper and -launcher. FUZZ_FLAGS are
-# added to the compiler's.
+# Builds the fuzzers with a hostile peer: ../build/peer-agent, -broker, -keeper and -launcher.
 set -eu
 cd "$(dirname "$0")/../../.."
 native/build.sh >/dev/null # the rows of the filters
 out=test/fuzz/build
-mkdir -p $out
+mkdir -p $out/peers # build-stack.sh links what is in $out
 flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function -fno-omit-frame-pointer
   -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 
@@ -14,11 +13,11 @@ fuzzer() {
   name=$1
   shift
   # shellcheck disable=SC2086 # the flags are words
-  clang-16 $flags ${FUZZ_FLAGS:-} -o "$out/peer-$name.new" "test/fuzz/peers/$name.c" "$@"
+  clang-16 $flags -o "$out/peer-$name.new" "test/fuzz/peers/$name.c" "$@"
   mv "$out/peer-$name.new" "$out/peer-$name"
 }
 
-agent=$out/peers-agent.o
+agent=$out/peers/agent.o
 process="native/src/confine.c native/src/filter.c native/src/netlink.c native/src/process.c native/src/tap.c
   native/src/targets.c"
 plan="native/src/held.c native/src/plan.c"

@@ -16,7 +16,6 @@ static char directory[] = "/tmp/fuzz-keeper-XXXXXX";
 static char file[64];
 static char api_path[64];
 static int root;
-static int baseline;
 
 static void remove_directory(void) {
   unlink(file);
@@ -95,12 +94,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   atexit(remove_directory);
   root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dup2(root, SOCKET) < 0 || dup2(root, API_DIRECTORY) < 0) give_up("dup2");
-  baseline = lowest_free();
   return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct input input = {data, size};
+  int baseline = lowest_free();
   static char path[BROKER_PATH_CAPACITY];
   struct api_socket api = {.name = ""};
   struct stat status = {0};

@@ -288,8 +288,6 @@ static void remove_directory(void) {
   rmdir(directory);
 }
 
-static int baseline;
-
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   leave_threads_out(argc, argv);
   start_tally();
@@ -301,12 +299,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   snprintf(api, sizeof(api), "%s/api.sock", directory);
   setenv("XDG_RUNTIME_DIR", directory, 1);
   setenv("SLIPWAY_FDS", "0,1,2,107,108", 1);
-  baseline = lowest_free();
   return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct input input = {data, size};
+  int baseline = lowest_free();
   int pair[2];
   inputs++;
   tally->inputs++;

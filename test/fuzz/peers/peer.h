@@ -54,7 +54,7 @@ static _Noreturn void give_up(const char *what) {
   exit(1);
 }
 
-/* The lowest number that is free: with no descriptor lost it is the same after every input. */
+/* The lowest number that is free: with no descriptor lost it is after an input what it was before. */
 static int lowest_free(void) {
   int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (fd >= 0) close(fd);
