@@ -11,6 +11,7 @@ elif [ $# -gt 0 ]; then
   echo "usage: test/endurance.sh [--minutes N]" >&2
   exit 2
 fi
+export PATH=$PWD/node_modules/.bin:$PATH # our Node, also when npm does not call
 (native/sanitize.sh && test/fuzz/run.sh --minutes "$minutes") &
 fuzz=$!
 node test/soak/main.ts --minutes "$((minutes + 1))" &
