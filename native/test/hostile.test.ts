@@ -28,7 +28,7 @@ test("hostile arguments are answered by an errno or a TypeError, and nothing els
         "lockDown",
         "becomeKeeper",
       ];
-      left.push("useBroker", "endBroker", "keeperText", "spawnHeld", "openAgent");
+      left.push("pidfdSignal", "useBroker", "endBroker", "keeperText", "spawnHeld", "openAgent");
       let state = seed;
       const below = (limit: number) => {
         state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
