@@ -29,9 +29,11 @@ clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent.c
 # shellcheck disable=SC2086 # names without blanks
 {
   fuzzer agent $process &
-  fuzzer broker $agent $process $plan $launcher/keeper.c &
-  wait
+  agent_pid=$!
+  fuzzer broker $agent $process $plan $launcher/keeper.c
+  wait $agent_pid
   fuzzer keeper $agent $process $plan $launcher/broker.c &
-  fuzzer launcher $agent $process $plan $launcher/broker.c $launcher/keeper.c $launcher/words.c &
-  wait
+  keeper_pid=$!
+  fuzzer launcher $agent $process $plan $launcher/broker.c $launcher/keeper.c $launcher/places.c $launcher/words.c
+  wait $keeper_pid
 }
