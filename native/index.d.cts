@@ -281,7 +281,7 @@ declare namespace tuntap2 {
 
   /**
    * As {@link lockDown}, for a process that goes on to have files: it keeps its root, and where the
-   * kernel has Landlock it reads below some directories and has plain files below others; elsewhere
+   * kernel has Landlock it reads some files, and below some directories, and has plain files below others; elsewhere
    * all of its user's. It starts no child.
    */
   function lockDownDaemon(readable: readonly string[], writable: readonly string[]): number;

@@ -304,12 +304,12 @@ static napi_value lock_down_process(napi_env env, napi_callback_info info) {
   return call_end(&call, lock_down(&call.instance->failure, &wanted, confine_ruleset()));
 }
 
-/* A directory that is not there needs no right. */
+/* What is not there needs no right. Of a file reading alone can be allowed. */
 static void allow_below(int ruleset, const char *path, enum confine_right right) {
-  int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (directory < 0) return;
-  confine_allow(ruleset, directory, right);
-  close(directory);
+  int place = open(path, O_PATH | O_CLOEXEC);
+  if (place < 0) return;
+  confine_allow(ruleset, place, right);
+  close(place);
 }
 
 static void call_directories(struct call *call, size_t index, int ruleset,

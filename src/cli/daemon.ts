@@ -19,7 +19,9 @@ import { TapStore } from "../sys/tap-store.js";
 import { requestsTo } from "./asked.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
+import { RESOLV_CONF } from "./network.js";
 import type { DaemonRunConfig } from "./network-commands.js";
+import { resolverFiles } from "./resolver-files.js";
 import { inheritedListener, ServiceManager } from "./service-manager.js";
 import { SharedGuests } from "./shared-guests.js";
 import { workerStarter } from "./start-worker.js";
@@ -99,10 +101,14 @@ function storeEnd({ SLIPWAY_STORE: fd }: NodeJS.ProcessEnv): number | null {
   return fd !== undefined && native.adoptFd(Number(fd)) >= 0 ? Number(fd) : null;
 }
 
-/** What the daemon is left with: files of the system to read, and its own. */
+/**
+ * What the daemon is left with: resolv.conf, its program and its own files; and /proc, where it looks at the host's
+ * routes and at whom it is asked by (src/sys/peer.ts), and V8 at the machine. Landlock closes what there needs the
+ * rights of ptrace(2), such as memory and environment of others.
+ */
 function lockDown(writable: readonly string[]): void {
   const program = path.dirname(process.argv[1] ?? "");
-  const readable = ["/proc", "/etc", "/run", program];
+  const readable = ["/proc", program, ...resolverFiles(RESOLV_CONF)];
   const result = native.lockDownDaemon(readable, writable);
   if (result >= 0) return;
   const { step } = native.lastError();
