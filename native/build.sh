@@ -69,7 +69,7 @@ gather_syscalls() {
 }
 
 # What the launcher has of the addon: no Node-API in it.
-shared=(agent.c confine.c filter.c held.c netlink.c plan.c process.c tap.c targets.c)
+shared=(agent.c confine.c covers.c filter.c held.c netlink.c plan.c process.c reaper.c tap.c targets.c)
 
 build_launcher() {
   local target=$1

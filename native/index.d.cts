@@ -85,6 +85,8 @@ declare namespace tuntap2 {
     | "mount"
     /** Placing the resolv.conf: ENOENT, there is no /etc/resolv.conf to cover. */
     | "resolv-conf"
+    /** Covering what is `hidden`. */
+    | "hide"
     | "pidfd-open"
     /** The broker is gone (killed from outside), or did not understand. */
     | "broker"
@@ -177,8 +179,21 @@ declare namespace tuntap2 {
     /** Likewise over /etc/hosts and /etc/hostname, where the machine has them; or nothing. */
     readonly hosts?: string | null;
     readonly hostnameFile?: string | null;
-    /** Its hostname, in a UTS namespace of its own, at most 64 bytes; or nothing: the host's. */
+    /** Its hostname, at most 64 bytes; or nothing: as the host's is now. */
     readonly hostname?: string | null;
+    /** Whether it has a PID namespace, with its own /proc, where that can be mounted; or nothing: no. */
+    readonly ownPids?: boolean;
+    /**
+     * A process whose namespaces it enters instead of new ones, and which of them: CLONE_NEW* of setns(2). Its
+     * ids are those that it has there, and its files are as they are.
+     */
+    readonly joined?: number;
+    readonly joinedNamespaces?: number;
+    /**
+     * Paths that it does not see: directories are empty and read-only, files refuse connections. Those that
+     * are not there when it is started do not count.
+     */
+    readonly hidden: readonly string[];
     /** Descriptors above 2 that the child keeps over `exec`; those that are not open do not count. */
     readonly keep: readonly number[];
     /** Signals that the child ignores, as `nohup` has it. */
@@ -191,11 +206,18 @@ declare namespace tuntap2 {
     readonly pidfd: number;
     /** `fd` for {@link releaseSpawned}; closing it instead ends the child. */
     readonly control: number;
+    /**
+     * `fd` of a pidfd: the first process of the child's PID namespace, our child as well; whoever ends it
+     * ends all that is in there. Absent: the child has none.
+     */
+    readonly reaper?: number;
+    /** Why it has no PID namespace though it was to have one, an errno: `-EPERM` where /proc is masked; or 0. */
+    readonly reaperError: number;
   }
 
   /**
-   * Forks a child into new user, network and mount namespaces, with its ids mapped and its
-   * resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
+   * Forks a child into new user, network, mount, UTS and IPC namespaces, and a PID namespace if wanted, with
+   * its ids mapped and its resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
    * `keep` (Node makes every descriptor that it inherits close-on-exec), the terminal, session,
    * process group and working directory; its signal mask is empty and its signals, but for
    * `ignore`, are at their defaults; it is killed when the thread that made it ends.
@@ -225,6 +247,17 @@ declare namespace tuntap2 {
   function pidfdOpen(pid: number): number;
 
   function pidfdSignal(pidfd: number, signal: number): number;
+
+  /** Opens the controlling terminal. @returns an `fd`, or `-ENXIO` where there is none. */
+  function openTerminal(): number;
+
+  /**
+   * Makes our process group the terminal's foreground if the one that is has no process left: a shell in
+   * another PID namespace cannot do so when it ends.
+   *
+   * @param group our own.
+   */
+  function reclaimTerminal(terminal: number, group: number): number;
 
   // ---------------------------------------------------------------- sandbox
 

@@ -248,6 +248,7 @@ function sentence(failure: Failure): string {
     case "netlink":
     case "socket":
     case "mount":
+    case "hide":
     case "pidfd-open":
     case "broker":
     case "keeper":

@@ -12,7 +12,7 @@
 static const struct method *const all_methods[] = {
     memory_methods, failure_methods, namespace_methods, spawn_methods,   child_methods,
     handle_methods, loop_methods,    watch_methods,     syscall_methods, message_methods,
-    pipe_methods,   broker_methods,  sandbox_methods, passing_methods,
+    pipe_methods,   broker_methods,  sandbox_methods,   passing_methods, terminal_methods,
 };
 
 /* Memories' references go with the environment. */

@@ -53,5 +53,6 @@ extern const struct method pipe_methods[];
 extern const struct method broker_methods[];
 extern const struct method sandbox_methods[];
 extern const struct method passing_methods[];
+extern const struct method terminal_methods[];
 
 #endif

@@ -9,15 +9,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers first, then strings with their NULs: file, argv, env, files. */
+/* Numbers first, then strings with their NULs: file, argv, env, hidden, files. */
 struct header {
   uint32_t argument_count;
   uint32_t variable_count;
   uint32_t keep_count; /* these two with their -1 */
   uint32_t ignore_count;
+  uint32_t hidden_count;
+  uint32_t own_pids;
   uint32_t has_file[HELD_FILE_COUNT];
   char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
   char gid_map[sizeof(((struct held_plan *)0)->gid_map)];
+  char outer_uid_map[sizeof(((struct held_plan *)0)->outer_uid_map)];
+  char outer_gid_map[sizeof(((struct held_plan *)0)->outer_gid_map)];
   char hostname[sizeof(((struct held_plan *)0)->hostname)];
 };
 
@@ -68,16 +72,20 @@ static bool put_plan(int fd, const struct held_plan *plan) {
       .variable_count = count_strings(plan->env),
       .keep_count = count_numbers(plan->keep),
       .ignore_count = count_numbers(plan->ignore),
+      .hidden_count = count_strings(plan->hidden),
+      .own_pids = plan->own_pids,
   };
   for (int i = 0; i < HELD_FILE_COUNT; i++) header.has_file[i] = plan->files[i] != NULL;
   memcpy(header.uid_map, plan->uid_map, sizeof(header.uid_map));
   memcpy(header.gid_map, plan->gid_map, sizeof(header.gid_map));
+  memcpy(header.outer_uid_map, plan->outer_uid_map, sizeof(header.outer_uid_map));
+  memcpy(header.outer_gid_map, plan->outer_gid_map, sizeof(header.outer_gid_map));
   memcpy(header.hostname, plan->hostname, sizeof(header.hostname));
   return put(fd, &header, sizeof(header)) &&
          put(fd, plan->keep, header.keep_count * sizeof(*plan->keep)) &&
          put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
          put_string(fd, plan->file) && put_strings(fd, plan->argv) && put_strings(fd, plan->env) &&
-         put_files(fd, plan);
+         put_strings(fd, plan->hidden) && put_files(fd, plan);
 }
 
 /* A plan that could change while it is read is none. */
@@ -148,9 +156,14 @@ static bool take_header(struct rest *rest, struct header *header, struct held_pl
   memcpy(header, bytes, sizeof(*header));
   memcpy(plan->uid_map, header->uid_map, sizeof(plan->uid_map));
   memcpy(plan->gid_map, header->gid_map, sizeof(plan->gid_map));
+  memcpy(plan->outer_uid_map, header->outer_uid_map, sizeof(plan->outer_uid_map));
+  memcpy(plan->outer_gid_map, header->outer_gid_map, sizeof(plan->outer_gid_map));
   memcpy(plan->hostname, header->hostname, sizeof(plan->hostname));
+  plan->own_pids = header->own_pids != 0;
   return is_text(plan->uid_map, sizeof(plan->uid_map)) &&
          is_text(plan->gid_map, sizeof(plan->gid_map)) &&
+         is_text(plan->outer_uid_map, sizeof(plan->outer_uid_map)) &&
+         is_text(plan->outer_gid_map, sizeof(plan->outer_gid_map)) &&
          is_text(plan->hostname, sizeof(plan->hostname)) && header->argument_count > 0;
 }
 
@@ -163,6 +176,7 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
          (plan->file = take_string(rest)) != NULL &&
          take_strings(rest, header.argument_count, &plan->argv) &&
          take_strings(rest, header.variable_count, &plan->env) &&
+         take_strings(rest, header.hidden_count, &plan->hidden) &&
          take_files(rest, header.has_file, plan) && rest->length == 0;
 }
 
@@ -192,6 +206,7 @@ int plan_read(int memfd, struct plan_copy *copy) {
 void plan_free(struct plan_copy *copy) {
   free(copy->plan.argv);
   free(copy->plan.env);
+  free(copy->plan.hidden);
   if (copy->bytes != NULL) munmap(copy->bytes, copy->size);
   *copy = (struct plan_copy){.bytes = NULL};
 }

@@ -1,5 +1,6 @@
 /* Held children as JavaScript sees them: the parent's side of held.h. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,28 @@ static uint32_t id_property(struct call *call, const char *name) {
   return id;
 }
 
+/* A property that is absent is false. */
+static bool flag_property(struct call *call, const char *name) {
+  bool flag = false;
+  napi_valuetype type = napi_undefined;
+  napi_value value = property(call, name);
+  if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return false;
+  if (type == napi_undefined) return false;
+  if (napi_get_value_bool(call->env, value, &flag) != napi_ok) call_wrong_type(call, "a boolean");
+  return flag;
+}
+
+/* A property that is absent is 0. */
+static int optional_number(struct call *call, const char *name) {
+  int number = 0;
+  napi_valuetype type = napi_undefined;
+  napi_value value = property(call, name);
+  if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return 0;
+  if (type == napi_undefined) return 0;
+  if (napi_get_value_int32(call->env, value, &number) != napi_ok) call_wrong_type(call, "a number");
+  return number;
+}
+
 static void write_map(struct call *call, const char *inside, const char *outside, char *map,
                       size_t capacity) {
   snprintf(map, capacity, "%u %u 1", id_property(call, inside), id_property(call, outside));
@@ -154,6 +177,12 @@ static void read_plan(struct call *call, struct held_plan *plan) {
   plan->env = strings_property(call, "env");
   write_map(call, "insideUid", "uid", plan->uid_map, sizeof(plan->uid_map));
   write_map(call, "insideGid", "gid", plan->gid_map, sizeof(plan->gid_map));
+  write_map(call, "uid", "uid", plan->outer_uid_map, sizeof(plan->outer_uid_map));
+  write_map(call, "gid", "gid", plan->outer_gid_map, sizeof(plan->outer_gid_map));
+  plan->own_pids = flag_property(call, "ownPids");
+  plan->joined = optional_number(call, "joined");
+  plan->joined_namespaces = optional_number(call, "joinedNamespaces");
+  plan->hidden = strings_property(call, "hidden");
   plan->keep = numbers_property(call, "keep");
   plan->ignore = numbers_property(call, "ignore");
   read_hostname(call, plan);
@@ -167,6 +196,7 @@ static void free_plan(struct held_plan *plan) {
   for (int i = 0; i < HELD_FILE_COUNT; i++) free((char *)plan->files[i]);
   free_strings(plan->argv);
   free_strings(plan->env);
+  free_strings(plan->hidden);
   free(plan->keep);
   free(plan->ignore);
 }
@@ -174,8 +204,11 @@ static void free_plan(struct held_plan *plan) {
 /* Descriptors that are no handles yet. */
 struct held {
   pid_t pid;
+  pid_t reaper; /* 0: there is none */
   int pidfd;
+  int reaper_pidfd;
   int control;
+  int reaper_error; /* why there is none though one was wanted, or 0 */
 };
 
 static const char *subject_of(enum step step) {
@@ -193,19 +226,31 @@ static const char *subject_of(enum step step) {
   }
 }
 
-static int wait_until_ready(struct failure *failure, const struct held *held) {
+/* From now on these two are waited for; what has made them ends. */
+static void adopt(struct held *held, const struct held_report *report) {
+  if (report->command > 0) {
+    process_reap(held->pid);
+    held->pid = report->command;
+  }
+  held->reaper_error = report->reaper_error;
+  if (report->reaper > 0 && report->reaper_error < 0) process_reap(report->reaper);
+  else held->reaper = report->reaper;
+}
+
+static int wait_until_ready(struct failure *failure, struct held *held) {
   struct held_report report;
   if (process_recv(held->control, &report, sizeof(report)) != sizeof(report)) {
     return failure_set(failure, STEP_FORK, "", -ECHILD);
   }
+  adopt(held, &report);
   if (report.error == 0) return 0;
   enum step step = report.step < STEP_COUNT ? (enum step)report.step : STEP_FORK;
   return failure_set(failure, step, subject_of(step), report.error);
 }
 
-static int open_pidfd(struct failure *failure, struct held *held) {
-  held->pidfd = (int)syscall(SYS_pidfd_open, held->pid, 0);
-  return held->pidfd < 0 ? failure_set(failure, STEP_PIDFD_OPEN, "", -errno) : 0;
+static int open_pidfd(struct failure *failure, pid_t pid, int *pidfd) {
+  *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  return *pidfd < 0 ? failure_set(failure, STEP_PIDFD_OPEN, "", -errno) : 0;
 }
 
 static int fork_held(struct instance *instance, const struct held_plan *plan, struct held *held) {
@@ -227,12 +272,13 @@ static int fork_held(struct instance *instance, const struct held_plan *plan, st
   return failure_set(&instance->failure, STEP_FORK, "", error);
 }
 
-/* Closes the control socket, on which the child ends. */
+/* Closes the control socket, on which the child ends, and on that the reaper. */
 static void abandon(const struct held *held) {
   shutdown(held->control, SHUT_RDWR);
   close(held->control);
   if (held->pidfd >= 0) close(held->pidfd);
   process_reap(held->pid);
+  if (held->reaper > 0) process_reap(held->reaper);
 }
 
 static int ask_broker(struct instance *instance, const struct held_plan *plan, struct held *held) {
@@ -242,11 +288,15 @@ static int ask_broker(struct instance *instance, const struct held_plan *plan, s
 }
 
 static int spawn(struct instance *instance, const struct held_plan *plan, struct held *held) {
-  int error = instance->broker < 0 ? fork_held(instance, plan, held)
-                                   : ask_broker(instance, plan, held);
+  /* The broker enters nobody's namespaces for a command. */
+  bool is_ours = instance->broker < 0 || plan->joined > 0;
+  int error = is_ours ? fork_held(instance, plan, held) : ask_broker(instance, plan, held);
   if (error < 0) return error;
   error = wait_until_ready(&instance->failure, held);
-  if (error == 0) error = open_pidfd(&instance->failure, held);
+  if (error == 0) error = open_pidfd(&instance->failure, held->pid, &held->pidfd);
+  if (error == 0 && held->reaper > 0) {
+    error = open_pidfd(&instance->failure, held->reaper, &held->reaper_pidfd);
+  }
   if (error < 0) abandon(held);
   return error;
 }
@@ -264,13 +314,16 @@ static napi_value held_object(struct call *call, const struct held *held) {
   set_number(call->env, object, "pid", held->pid);
   set_number(call->env, object, "pidfd", handles_issue(handles, held->pidfd, HANDLE_PIDFD));
   set_number(call->env, object, "control", handles_issue(handles, held->control, HANDLE_CONTROL));
+  int reaper = held->reaper_pidfd;
+  if (reaper >= 0) set_number(call->env, object, "reaper", handles_issue(handles, reaper, HANDLE_PIDFD));
+  set_number(call->env, object, "reaperError", held->reaper_error);
   return object;
 }
 
 static napi_value spawn_held(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   struct held_plan plan = {0};
-  struct held held = {.pidfd = -1};
+  struct held held = {.pidfd = -1, .reaper_pidfd = -1};
   call_object(&call, 0);
   read_plan(&call, &plan);
   if (call_ok(&call)) call_fail(&call, spawn(call.instance, &plan, &held));

@@ -338,6 +338,10 @@ static struct plan_bytes good_plan(void) {
       .env = (char *[]){"A=b", NULL},
       .uid_map = "0 0 1",
       .gid_map = "0 0 1",
+      .outer_uid_map = "0 0 1",
+      .outer_gid_map = "0 0 1",
+      .own_pids = true,
+      .hidden = (char *[]){"/nonexistent", NULL},
       .keep = (int[]){-1},
       .ignore = (int[]){-1},
   };
@@ -366,7 +370,7 @@ static void spawn_with_number(size_t at, uint32_t number) {
 /* The counts come first, and the maps as text: see the header of plan.c. */
 static void plans(void) {
   struct plan_bytes plan = good_plan();
-  for (size_t count = 0; count < 4; count++) {
+  for (size_t count = 0; count < 5; count++) {
     spawn_with_number(count * sizeof(uint32_t), 0);
     spawn_with_number(count * sizeof(uint32_t), 3);
     spawn_with_number(count * sizeof(uint32_t), UINT32_MAX);

@@ -26,6 +26,7 @@ async function outcome(script: string, overrides: object = {}) {
         resolvConf: null,
         keep: [],
         ignore: [],
+        hidden: [],
         ...overrides,
       });
       if (typeof child === "number") return { result: child, ...native.lastError() };
@@ -114,6 +115,7 @@ test("a resolv.conf can cover a symbolic link, and its length is bounded", async
       resolvConf: "new",
       keep: [],
       ignore: [],
+      hidden: [],
     };
     const child = native.spawnHeld(options);
     if (typeof child === "number") throw new Error(`${child} ${native.lastError().step}`);

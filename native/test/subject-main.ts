@@ -64,6 +64,7 @@ function hold(script: string) {
     resolvConf: null,
     keep: [],
     ignore: [],
+    hidden: [],
   });
   if (typeof child === "number") throw failure("spawnHeld", child);
   return child;

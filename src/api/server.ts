@@ -46,12 +46,21 @@ export function serveApi(
   subject: Subject,
   options: ApiOptions,
 ): () => void {
-  const listener = listenPrivately("API socket", path, Socket.Stream, BACKLOG);
+  const listener = listenApi(path);
   const close = serveApiOf(listener, loop, subject, options);
   return () => {
     close();
     removeQuietly(path);
   };
+}
+
+/**
+ * Listens at `path`; who connects waits until it is served.
+ * @returns the listening socket, for {@link serveApiOf}
+ * @throws UserError when the path cannot be listened at
+ */
+export function listenApi(path: string): number {
+  return listenPrivately("API socket", path, Socket.Stream, BACKLOG);
 }
 
 /**

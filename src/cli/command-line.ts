@@ -22,6 +22,7 @@ import {
   tapFd,
 } from "./options.js";
 import type { PublishOptions } from "./publish-option.js";
+import type { InsideOptions } from "./spawn.js";
 
 /** What is connected: a namespace, or the link of one that somebody else has made. */
 export type Target =
@@ -52,6 +53,7 @@ export interface RunConfig {
   readonly name: string | null;
   /** null: on networks its name, elsewhere the host's. */
   readonly hostname: string | null;
+  readonly inside: InsideOptions;
   readonly tap: string;
   readonly keepId: boolean;
   /** Whether figures are printed at the end. */
@@ -209,7 +211,7 @@ function slipwayProgram(ask: Ask, first = ""): Command {
 
 function runCommand(ask: Ask): Command {
   const command = new Command("run")
-    .description("run a command in new user, network and mount namespaces")
+    .description("run a command in new namespaces")
     .usage("[options] -- COMMAND [ARG...]")
     .argument("<command...>", "what to run")
     .passThroughOptions()
@@ -219,6 +221,8 @@ function runCommand(ask: Ask): Command {
     .addOption(option.network)
     .addOption(option.name)
     .addOption(option.hostname)
+    .addOption(option.pid)
+    .addOption(option.apiInside)
     .addOption(option.ip)
     .addOption(option.macAddress)
     .addOption(option.alias)
@@ -236,6 +240,7 @@ function runCommand(ask: Ask): Command {
           mode,
           name: options.name,
           hostname: options.hostname,
+          inside: { ownPids: options.pid === null, seesApi: options.apiInside },
           log: logOptions(options),
           apiSocket: apiSocketOption(options.apiSocket),
           maxApiClients: options.maxApiClients,

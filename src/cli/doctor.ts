@@ -60,7 +60,10 @@ async function tryNetwork(): Promise<Finding> {
       import("./spawn.js"),
       import("../sys/native.js"),
     ]);
-    const child = spawnHeld({ command: ["true"], keepId: false, resolvConf: "" });
+    const child = spawnHeld({
+      ...{ command: ["true"], keepId: false, resolvConf: "" },
+      inside: { ownPids: true, seesApi: true },
+    });
     try {
       const plans = [planFor(DEFAULT_PREFIX[4])];
       openTap(namespaceOf(child), "tap0", { plans, mtu: 1500, txqueuelen: 1000 });

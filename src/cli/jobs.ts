@@ -3,6 +3,7 @@ import { native } from "../sys/native.js";
 import { type JobState, jobStateOf } from "./terminal.js";
 
 const { EAGAIN } = constants.errno;
+const { SIGKILL } = constants.signals;
 
 /** Signals that a terminal sends to its whole foreground group, COMMAND included. */
 const TERMINAL_SIGNALS = ["SIGINT", "SIGQUIT", "SIGTSTP"] as const;
@@ -17,15 +18,17 @@ const STOPPED = 512;
 interface Child {
   readonly pid: number;
   readonly pidfd: number;
+  /** The first process of its PID namespace, if it has one. */
+  readonly reaper?: number;
 }
 
 /**
  * Makes this process a transparent parent of COMMAND: signals sent to us alone reach COMMAND, those of
  * the terminal reach it without us and once; when COMMAND is stopped by job control so are we, so
- * that the shell sees one job.
+ * that the shell sees one job. What COMMAND leaves behind in its PID namespace ends with it.
  * @param onEnd gets the exit status, 128 + n for signal n
  */
-export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void): void {
+export function accompany({ pid, pidfd, reaper }: Child, onEnd: (status: number) => void): void {
   const own = jobStateOf("self");
   const state = jobStateOf(pid);
   const forward: NodeJS.SignalsListener = (signal) => {
@@ -36,17 +39,31 @@ export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void
   };
   for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
   for (const signal of TERMINAL_SIGNALS) process.on(signal, forwardUnlessFromTerminal);
-  process.on("SIGCHLD", () => {
+  const reclaimTerminal = reaper === undefined ? () => undefined : terminalReclaimer(own());
+  /** @returns the status of COMMAND, or null while it goes on */
+  const lookAtCommand = (): number | null => {
     for (;;) {
       const status = native.waitChild(pidfd);
-      if (status === -EAGAIN) return;
-      if (status < STOPPED) return onEnd(exitStatusOf(status));
+      if (status === -EAGAIN) return null;
+      if (status < STOPPED) return exitStatusOf(status);
       // Only where there is a terminal is there a shell that shows the stop and ends it; elsewhere
       // whoever stopped COMMAND continues it by its own number, and the network must not stay stopped.
       if (own()?.foregroundGroup === null) continue;
       stopLikewise(status - STOPPED, forwardUnlessFromTerminal);
     }
-  });
+  };
+  let ended: number | null = null;
+  const look = (): void => {
+    if (ended === null) {
+      ended = lookAtCommand();
+      if (ended !== null && reaper !== undefined) native.pidfdSignal(reaper, SIGKILL);
+    }
+    if (ended === null || (reaper !== undefined && native.waitChild(reaper) === -EAGAIN)) return;
+    process.off("SIGCHLD", look);
+    reclaimTerminal();
+    onEnd(ended);
+  };
+  process.on("SIGCHLD", look);
 }
 
 /**
@@ -55,6 +72,13 @@ export function accompany({ pid, pidfd }: Child, onEnd: (status: number) => void
  */
 function hearsTerminal(own: JobState | null, command: JobState | null): boolean {
   return own !== null && own.group === own.foregroundGroup && command?.group === own.group;
+}
+
+/** @returns what takes the terminal back once those are gone to whom a shell inside has given it */
+function terminalReclaimer(own: JobState | null): () => void {
+  if (own === null || own.foregroundGroup === null) return () => undefined;
+  const terminal = native.openTerminal();
+  return terminal < 0 ? () => undefined : () => native.reclaimTerminal(terminal, own.group);
 }
 
 /** @param status 0..255, or KILLED + signal */

@@ -8,10 +8,20 @@ const EVERYWHERE = ["network", "logFile", "logLevel", "logFormat", "maxLogLines"
 const TAKEN: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly string[]>> = {
   networks: [
     ...EVERYWHERE,
-    ...["name", "hostname", "ip", "macAddress", "alias", "keepId", "hostLoopback"],
+    ...[
+      "name",
+      "hostname",
+      "ip",
+      "macAddress",
+      "alias",
+      "keepId",
+      "pid",
+      "apiInside",
+      "hostLoopback",
+    ],
     ...["dns", "dnsSearch", "dnsOption", "addHost", "publish", "publishAuto", "publishExclude"],
   ],
-  none: [...EVERYWHERE, "keepId", "hostname"],
+  none: [...EVERYWHERE, "keepId", "hostname", "pid", "apiInside"],
   host: EVERYWHERE,
   container: EVERYWHERE,
 };

@@ -116,6 +116,11 @@ export const option = {
   ),
   name: new Option("--name <name>", "by which other members of its networks find it"),
   hostname: new Option("--hostname <name>", "hostname inside; on networks the name is, otherwise"),
+  pid: new Option(
+    "--pid <namespace>",
+    "host: show COMMAND the host's processes, instead of its own alone",
+  ),
+  apiInside: new Option("--api-inside", "let COMMAND see Slipway's sockets, and ask for ports"),
   ip: repeated("--ip <address>", "its address on the first network, one of each family"),
   macAddress: new Option("--mac-address <mac>", "its Ethernet address on the first network"),
   alias: repeated("--alias <name>", "another name on the first network; several may share one"),
@@ -380,6 +385,8 @@ export const runOptions = v.object({
   ...joinEntries,
   dnsOption: v.optional(v.array(v.string()), []),
   keepId: flag,
+  pid: v.nullish(oneOf("--pid", ["host"]), null),
+  apiInside: flag,
   tap: interfaceName,
 });
 

@@ -8,7 +8,15 @@ import { namespaceId } from "../protocol/namespaces.js";
 import { places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { accompany } from "./jobs.js";
-import { guestEnvironment, namespaceOf, type SpawnRequest, spawnHeld } from "./spawn.js";
+import {
+  guestEnvironment,
+  type HeldChild,
+  hasOtherPids,
+  namespaceOf,
+  type SpawnRequest,
+  spawnBeside,
+  spawnHeld,
+} from "./spawn.js";
 
 type Command = readonly [file: string, ...args: string[]];
 
@@ -28,6 +36,11 @@ export function runIsolated(
 ): void {
   const child = spawnHeld({ ...what, resolvConf: "" });
   setLoopbackUp(namespaceOf(child));
+  goOnBeside(child, onExecuteFailure);
+}
+
+/** Until the child has ended, with its status. */
+function goOnBeside(child: HeldChild, onExecuteFailure: (errno: number) => never): void {
   const loop = new Loop();
   loop.start();
   accompany(child, (status) => process.exit(status));
@@ -37,17 +50,25 @@ export function runIsolated(
 
 /**
  * `run --network container:TARGET`: COMMAND in the namespaces of a member, a process, or in the network
- * namespace of a file; takes the place of this process.
+ * namespace of a file; takes the place of this process, unless it has to be in another PID namespace.
  */
-export async function runBeside(target: string, command: Command): Promise<never> {
+export async function runBeside(
+  target: string,
+  command: Command,
+  onExecuteFailure: (errno: number) => never,
+): Promise<void> {
   const nsenter = findProgram("nsenter");
   if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
   const place = await placeOf(target);
+  if (typeof place === "number" && hasOtherPids(place)) {
+    goOnBeside(spawnBeside(place, command), onExecuteFailure);
+    return;
+  }
   const where =
     typeof place === "string"
       ? [`--net=${place}`]
       : ["--target", `${place}`, "--user", "--mount", "--net", "--preserve-credentials"];
-  return become(nsenter, ["nsenter", ...where, "--", ...command]);
+  become(nsenter, ["nsenter", ...where, "--", ...command]);
 }
 
 /** A process whose namespaces are meant; or the file of a network namespace that has none. */

@@ -17,7 +17,7 @@ import { accompany } from "./jobs.js";
 import { memberResolvConf } from "./member-resolv-conf.js";
 import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
-import { spawnHeld } from "./spawn.js";
+import { type InsideOptions, spawnHeld } from "./spawn.js";
 
 /** How soon a daemon that is gone is asked for again, in ms. */
 const RETRY = 100;
@@ -28,6 +28,7 @@ const STOPPED_RETRY = 500;
 export interface MemberRun {
   readonly command: readonly [file: string, ...args: string[]];
   readonly keepId: boolean;
+  readonly inside: InsideOptions;
   readonly join: JoinSpec;
   /** As --publish writes them. */
   readonly publish: readonly string[];
@@ -45,7 +46,7 @@ export interface MemberRun {
  * @throws UserError when there is no network to run it in
  */
 export async function runMember(run: MemberRun): Promise<void> {
-  const { command, keepId } = run;
+  const { command, keepId, inside } = run;
   const loop = new Loop();
   loop.start();
   const membership = new Membership(loop, places(), run);
@@ -54,7 +55,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   // As docker has it: a container knows itself by the name by which others find it.
   const hostname = run.join.hostname ?? given.name;
   const hosts = hostsFor(run, given, hostname);
-  const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname });
+  const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   accompany(child, (status) => process.exit(status));
   const result = native.releaseSpawned(child.control);

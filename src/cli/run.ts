@@ -11,7 +11,7 @@ import { Loop } from "../loop.js";
 import type { PortSpec } from "../protocol/messages.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
-import { openApiSocket } from "./api-socket.js";
+import { listenForApi } from "./api-socket.js";
 import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
@@ -49,31 +49,38 @@ export async function run(options: RunConfig): Promise<void> {
 
 /** Where there is no network of ours. */
 async function runElsewhere(
-  { command, keepId, hostname }: RunConfig,
+  { command, keepId, hostname, inside }: RunConfig,
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
 ): Promise<void> {
   const { runBeside, runIsolated, runOnHost } = await import("./run-beside.js");
+  const onExecuteFailure = (errno: number): never =>
+    failToExecute(command[0], errno, isMissing(command[0]));
   switch (mode.kind) {
     case "host":
       return runOnHost(command);
     case "none":
-      return runIsolated({ command, keepId, hostname }, (errno) =>
-        failToExecute(command[0], errno, isMissing(command[0])),
-      );
+      return runIsolated({ command, keepId, hostname, inside }, onExecuteFailure);
     case "container":
-      await runBeside(mode.target, command);
+      await runBeside(mode.target, command, onExecuteFailure);
   }
 }
 
 /** The daemon serves the command; this process accompanies it. */
 async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Promise<void> {
-  const { network, name, keepId, publish, resolverOptions, command } = options;
+  const { network, name, keepId, publish, resolverOptions, command, inside } = options;
   const { servers = [], search = [], records = [] } = network.dns ?? {};
   const hosts = records.map((record) => `${record.name}=${record.address}`);
   const { hostLoopback } = network;
   const { runMember } = await import("./run-member.js");
   await runMember({
-    ...{ command, keepId, search, resolverOptions, publish: publish.ports.map(formatPublish) },
+    ...{
+      command,
+      keepId,
+      inside,
+      search,
+      resolverOptions,
+      publish: publish.ports.map(formatPublish),
+    },
     autoExclude: publish.auto?.exclude.text ?? null,
     join: {
       name,
@@ -90,13 +97,19 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
 async function runAlone(options: RunConfig): Promise<void> {
   joinBroker();
   const { network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command } = options;
+  const { inside } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(network, host, options.hostname ?? hostname());
   const servers = serversFor(config, host);
   const search = network.dns?.search ?? [];
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
-  const child = spawnHeld({ command, keepId, resolvConf, hostname: options.hostname });
+  // Before COMMAND's mounts are made, which are to cover it.
+  const api = await listenForApi(options.apiSocket);
+  const child = spawnHeld({
+    ...{ command, keepId, resolvConf, hostname: options.hostname, inside },
+    apiSocket: api?.path ?? null,
+  });
   const loop = new Loop();
   const namespace = namespaceOf(child);
   const handle = openTap(namespace, tap, tapSettings(config));
@@ -118,12 +131,13 @@ async function runAlone(options: RunConfig): Promise<void> {
     });
   });
   loop.start();
-  const apiSocket = await openApiSocket(
-    options.apiSocket,
-    loop,
-    { guest, tap, pid: child.pid, log },
-    { mostClients: options.maxApiClients, isOpenInside: false },
-  );
+  if (api !== null) {
+    const { serveApiOf } = await import("../api/server.js");
+    const subject = { guest, tap, pid: child.pid, log };
+    const { maxApiClients: mostClients } = options;
+    serveApiOf(api.fd, loop, subject, { mostClients, isOpenInside: inside.seesApi });
+  }
+  const apiSocket = api?.path ?? null;
   const missing = isMissing(command[0]);
   const followed = config.dns === null ? null : host;
   const opensPorts = apiSocket !== null || publish.auto !== null;

@@ -1,4 +1,10 @@
+import { readlinkSync } from "node:fs";
+import path from "node:path";
+import { getSystemErrorName } from "node:util";
 import { systemFailure } from "../attach.js";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import { makeRuntimeDirectory, runtimeDirectories } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { ignoredSignals, inheritedDescriptors } from "./inherited.js";
 
@@ -22,13 +28,25 @@ export interface SpawnRequest {
   readonly hosts?: string | null;
   /** Its hostname; absent or null: the host's. */
   readonly hostname?: string | null;
+  readonly inside: InsideOptions;
+  /** Path of this process's own API socket, if it has one. */
+  readonly apiSocket?: string | null;
+}
+
+/** How far a command is inside. */
+export interface InsideOptions {
+  /** Whether it has process ids of its own; otherwise it sees the host's. */
+  readonly ownPids: boolean;
+  /** Whether it may ask Slipway, its own process and the daemon. */
+  readonly seesApi: boolean;
 }
 
 /** A child in new namespaces that has not executed its command yet. */
 export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number>;
 
 /**
- * Starts a child in new user, network and mount namespaces and holds it before exec.
+ * Starts a child in new namespaces and holds it before exec. Where it cannot have process ids of its own
+ * it goes without, with a warning.
  * @throws UserError
  */
 export function spawnHeld({
@@ -37,6 +55,8 @@ export function spawnHeld({
   resolvConf,
   hosts = null,
   hostname = null,
+  inside: { ownPids, seesApi },
+  apiSocket = null,
 }: SpawnRequest): HeldChild {
   const { uid, gid } = effectiveIds();
   const child = native.spawnHeld({
@@ -53,9 +73,75 @@ export function spawnHeld({
     hostnameFile: hostname === null ? null : `${hostname}\n`,
     keep: inheritedDescriptors(),
     ignore: ignoredSignals(),
+    ownPids,
+    hidden: seesApi ? [] : hiddenPaths(apiSocket),
   });
   if (typeof child === "number") throw systemFailure(child, null);
+  if (child.reaperError < 0) warnOfPids(child.reaperError);
   return child;
+}
+
+/** CLONE_NEW* of sched.h, by the names in /proc/PID/ns. */
+const NAMESPACES: Readonly<Record<string, number>> = {
+  mnt: 0x2_0000,
+  uts: 0x400_0000,
+  ipc: 0x800_0000,
+  user: 0x1000_0000,
+  pid: 0x2000_0000,
+  net: 0x4000_0000,
+};
+
+/** Whether a process has process ids of its own, which a program beside it must have to find itself in /proc. */
+export function hasOtherPids(pid: number): boolean {
+  return isElsewhere(pid, "pid");
+}
+
+/**
+ * Starts a child in all namespaces of a process and holds it before exec.
+ * @throws UserError
+ */
+export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
+  const { uid, gid } = effectiveIds();
+  // Who is in a namespace already cannot enter it: setns(2).
+  const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
+  const child = native.spawnHeld({
+    ...{ file: command[0], argv: command, env: guestEnvironment(process.env) },
+    ...{ uid, gid, insideUid: uid, insideGid: gid, resolvConf: null, hidden: [] },
+    keep: inheritedDescriptors(),
+    ignore: ignoredSignals(),
+    joined: pid,
+    joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
+  });
+  if (typeof child !== "number") return child;
+  throw systemFailure(child, { netns: `/proc/${pid}/ns/net`, userns: null });
+}
+
+/** Whether a namespace of a process is another than ours. @throws UserError */
+function isElsewhere(pid: number, name: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`);
+  } catch {
+    throw new UserError(
+      `the namespaces of process ${pid} are closed to you: run slipway as its user`,
+    );
+  }
+}
+
+/**
+ * What is Slipway's own: where it takes requests. The daemon's directory is made, so that one that starts
+ * later is hidden as well.
+ */
+function hiddenPaths(apiSocket: string | null): string[] {
+  makeRuntimeDirectory();
+  const directories = runtimeDirectories();
+  return apiSocket === null ? directories : [...directories, path.resolve(apiSocket)];
+}
+
+function warnOfPids(error: number): void {
+  const name = getSystemErrorName(error);
+  log.warn(
+    `the command sees the host's processes: it can have no /proc of its own here (${name}), as in containers that mask parts of theirs; --pid host is silent about it`,
+  );
 }
 
 /** The file of the network namespace that a child is in. */

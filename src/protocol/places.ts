@@ -1,4 +1,4 @@
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { UserError } from "../base/errors.js";
@@ -58,6 +58,27 @@ export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): stri
 /** Beside the sockets of networks that have no daemon: slipway status asks all of those. */
 function socketPath(environment: NodeJS.ProcessEnv): string {
   return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
+}
+
+/**
+ * All directories in which Slipway takes this user's requests, whichever environment it was started in:
+ * those of the daemon and of networks without one. Absolute; those that are missing as well.
+ */
+export function runtimeDirectories({ XDG_RUNTIME_DIR }: NodeJS.ProcessEnv = process.env): string[] {
+  const uid = outerUid();
+  const parents = [absolute(XDG_RUNTIME_DIR), `/run/user/${uid}`, uid === 0 ? "/run" : null];
+  const named = parents.flatMap((parent) => (parent === null ? [] : path.join(parent, "slipway")));
+  const fallbacks = [tmpdir(), "/tmp"].map((parent) => path.join(parent, `slipway-${uid}`));
+  return [...new Set([...named, ...fallbacks])];
+}
+
+/** Makes the one of those that this environment names, if that can be. */
+export function makeRuntimeDirectory(environment: NodeJS.ProcessEnv = process.env): void {
+  try {
+    mkdirSync(runtimeDirectory(environment).own, { mode: PRIVATE });
+  } catch {
+    // It is there, or there can be none: then nobody listens in it.
+  }
 }
 
 /** The user's directory for sockets, and what of it is ours; as native/launcher/places.c has it. */

@@ -216,6 +216,15 @@ describe("on a terminal", () => {
     await process.ended(10_000);
   });
 
+  test("a script reads on after a shell inside has ended", async ({ lab }) => {
+    const script = `"$slipway" run -- ${shell}; echo outside-$((1+1)); read line; echo read-$line`;
+    const process = await terminal(lab, `sh -c '${script}'`);
+    type(process, "exit\n");
+    await process.printed(/outside-2/);
+    type(process, "on\n");
+    await process.printed(/read-on/);
+  });
+
   test("the command sees the terminal's size", async ({ lab }) => {
     const process = await terminal(lab, shell);
     type(process, `stty rows 33 columns 77; "$slipway" run -- stty size\n`);

@@ -47,12 +47,15 @@ static void put_path(struct input *input, char path[BROKER_PATH_CAPACITY]) {
 static size_t put_plan(struct input *input, uint8_t *bytes, size_t most) {
   static char *argv[] = {"/nonexistent/a", "-b", NULL};
   static char *env[] = {"C=d", "E=", NULL};
+  static char *hidden[] = {"/nonexistent/f", NULL};
   struct held_plan plan = {.file = "/nonexistent/a", .argv = argv, .env = env, .uid_map = "0 0 1",
-                           .gid_map = "0 0 1", .keep = (int[]){1, -1}, .ignore = (int[]){2, -1}};
+                           .gid_map = "0 0 1", .outer_uid_map = "0 0 1", .outer_gid_map = "0 0 1", .hidden = hidden,
+                           .keep = (int[]){1, -1}, .ignore = (int[]){2, -1}};
   uint8_t shape = take_byte(input);
   if ((shape & 1) != 0) plan.files[HELD_RESOLV_CONF] = "nameserver 10.0.2.3\n";
   if ((shape & 2) != 0) plan.files[HELD_HOSTS] = "127.0.0.1 localhost\n";
   if ((shape & 4) != 0) strcpy(plan.hostname, "name");
+  plan.own_pids = (shape & 8) != 0;
   int fd = plan_write(&plan);
   ssize_t size = pread(fd, bytes, most, 0);
   close(fd);
@@ -102,22 +105,28 @@ static void send_request(struct input *input) {
   send_from(input, peer, &message, sent);
 }
 
+static void check_end(pid_t pid) {
+  int status;
+  if (waitpid(pid, &status, 0) < 0) found("a process that is none");
+  if (WIFSIGNALED(status)) found("a child that was killed");
+}
+
 /* What was started ends when its socket does, and has one to say until then. */
 static void check_answer(void) {
   struct broker_reply reply;
-  char said[64];
+  struct held_report report;
   int fd;
   if (receive_with(peer, &reply, sizeof(reply), &fd) != sizeof(reply)) found("no answer");
   if (reply.step >= STEP_COUNT || reply.result < -4095) found("an answer that is none");
   if (fd < 0) return;
   if (reply.result <= 0) found("a descriptor without a process");
-  ssize_t length = recv(fd, said, sizeof(said), 0);
-  if (length != sizeof(struct held_report)) found("a child that does not say how it went");
+  ssize_t length = recv(fd, &report, sizeof(report), 0);
+  if (length != sizeof(report)) found("a child that does not say how it went");
   shutdown(fd, SHUT_RDWR);
   close(fd);
-  int status;
-  if (waitpid(reply.result, &status, 0) < 0) found("a process that is none");
-  if (WIFSIGNALED(status)) found("a child that was killed");
+  check_end(reply.result);
+  if (report.command > 0) check_end(report.command);
+  if (report.reaper > 0) check_end(report.reaper);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {

@@ -20,7 +20,7 @@ fuzzer() {
 agent=$out/peers/agent.o
 process="native/src/confine.c native/src/filter.c native/src/netlink.c native/src/process.c native/src/tap.c
   native/src/targets.c"
-plan="native/src/held.c native/src/plan.c"
+plan="native/src/covers.c native/src/held.c native/src/plan.c native/src/reaper.c"
 launcher=native/launcher
 # Where an agent is started for real: the sanitizer would make calls at its end that its filter refuses.
 # shellcheck disable=SC2086 # the flags are words

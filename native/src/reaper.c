@@ -1,0 +1,133 @@
+/* Async-signal-safe calls only: held.c. */
+#include "reaper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Not sys/mount.h: as held.c. */
+#include <linux/mount.h>
+
+#include "confine.h"
+#include "process.h"
+
+/* What it sends, in this order, each with an errno or a descriptor. */
+enum gift { GIFT_PROC, GIFT_USER_NAMESPACE, GIFT_PID_NAMESPACE, GIFT_COUNT };
+
+/* A mounted but unattached proc of our PID namespace. -1 with errno: EPERM where parts of /proc are masked
+ * (mount_too_revealing() in fs/namespace.c). */
+static int make_proc(void) {
+  int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
+  int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+  return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+}
+
+static int make_gift(enum gift which) {
+  switch (which) {
+    case GIFT_PROC:
+      return make_proc();
+    case GIFT_USER_NAMESPACE:
+      return open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+    default:
+      return open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  }
+}
+
+static void give(int socket, const struct held_plan *plan) {
+  int32_t error = held_map_ids(plan->uid_map, plan->gid_map) == STEP_NONE ? 0 : -errno;
+  /* What we inherited of our parent's memory is not the guest's to read, which is root here. */
+  confine_memory();
+  for (int which = 0; which < GIFT_COUNT && error == 0; which++) {
+    int fd = make_gift((enum gift)which);
+    if (fd < 0) error = -errno;
+    if (process_send_fd(socket, &error, sizeof(error), 0, fd) < 0) _exit(0);
+    close(fd);
+  }
+  if (error < 0) _exit(0);
+}
+
+/*
+ * `mounts` is the caller's mount namespace, which nobody is in after the caller has left it: to free it the
+ * kernel waits for a grace period of RCU, and what waits is who holds it last. That costs a start ms on a
+ * busy machine; here nobody waits.
+ */
+static _Noreturn void run(int inherited, int mounts, const struct held_plan *plan) {
+  enum { SOCKET, MOUNTS, FIRST_FREE };
+  char confirmation;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_NAME, "slipway-init");
+  if (dup2(inherited, SOCKET) < 0 || dup2(mounts, MOUNTS) < 0) _exit(0);
+  syscall(SYS_close_range, FIRST_FREE, UINT_MAX, 0);
+  if (chdir("/") < 0) _exit(0);
+  /* The kernel then reaps (do_notify_parent() in kernel/signal.c). */
+  signal(SIGCHLD, SIG_IGN);
+  give(SOCKET, plan);
+  /* A parent that died before PR_SET_PDEATHSIG can't have released the child, which confirms. */
+  if (process_recv(SOCKET, &confirmation, 1) != 1) _exit(0);
+  syscall(SYS_close_range, 0, UINT_MAX, 0);
+  /* From inside no signal with a default action arrives, from outside SIGKILL and SIGSTOP alone. */
+  for (;;) pause();
+}
+
+static int receive(int socket, int gifts[GIFT_COUNT]) {
+  for (int which = 0; which < GIFT_COUNT; which++) {
+    int32_t error = 0;
+    if (process_recv_fd(socket, &error, sizeof(error), 0, &gifts[which]) != sizeof(error)) return -EPIPE;
+    if (error < 0) return error;
+    if (gifts[which] < 0) return -EMFILE;
+  }
+  return 0;
+}
+
+/* /proc first: for that we must be in the user namespace that owns our mounts. */
+static enum step accept_gifts(const int gifts[GIFT_COUNT]) {
+  int flags = MOVE_MOUNT_F_EMPTY_PATH;
+  if (syscall(SYS_move_mount, gifts[GIFT_PROC], "", AT_FDCWD, "/proc", flags) < 0) return STEP_MOUNT;
+  if (setns(gifts[GIFT_PID_NAMESPACE], CLONE_NEWPID) < 0) return STEP_UNSHARE;
+  return setns(gifts[GIFT_USER_NAMESPACE], CLONE_NEWUSER) < 0 ? STEP_UNSHARE : STEP_NONE;
+}
+
+static void close_all(const int *descriptors, size_t count) {
+  int error = errno;
+  for (size_t i = 0; i < count; i++) {
+    if (descriptors[i] >= 0) close(descriptors[i]);
+  }
+  errno = error;
+}
+
+static pid_t fork_reaper(const int pair[2], const struct held_plan *plan) {
+  int mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (mounts < 0) return -1;
+  unsigned long flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_PARENT | SIGCHLD;
+  pid_t pid = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+  if (pid == 0) run(pair[1], mounts, plan);
+  close_all(&mounts, 1);
+  return pid;
+}
+
+enum step reaper_start(const struct held_plan *plan, struct reaper *reaper) {
+  int pair[2];
+  int gifts[GIFT_COUNT] = {-1, -1, -1};
+  if (process_socketpair(pair) < 0) return STEP_SOCKETPAIR;
+  pid_t pid = fork_reaper(pair, plan);
+  int error = pid < 0 ? -errno : 0;
+  close(pair[1]);
+  if (error == 0) error = receive(pair[0], gifts);
+  *reaper = (struct reaper){.pid = pid < 0 ? 0 : pid, .socket = error < 0 ? -1 : pair[0], .error = error};
+  enum step step = error < 0 ? STEP_NONE : accept_gifts(gifts);
+  close_all(gifts, GIFT_COUNT);
+  if (error < 0) close_all(pair, 1);
+  return step;
+}
+
+void reaper_confirm(const struct reaper *reaper) {
+  process_send(reaper->socket, "", 1);
+}

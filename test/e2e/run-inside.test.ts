@@ -1,0 +1,237 @@
+import { markedProcesses } from "../lab/census.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { Outcome, Process } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
+import { DaemonUser } from "./daemon-user.ts";
+import { test as base, describe, expect } from "./fixture.ts";
+
+// No peer has this command.
+const test = base.runIf(isSlipway);
+
+/** How COMMAND is connected: each has a way of its own to its namespaces. */
+const connections = [
+  ["alone", []],
+  ["on a network", ["--network", "bridge"]],
+  ["without a network", ["--network", "none"]],
+] as const;
+
+const NO_SUCH_PROCESS = "no such process";
+
+/** Runs a shell script as COMMAND, by a user with a daemon of his own. */
+async function inside(
+  lab: Lab,
+  options: readonly string[],
+  script: string,
+  ...args: string[]
+): Promise<Outcome> {
+  await using user = await DaemonUser.create(lab);
+  return await user.run(...options, "--", "sh", "-c", script, "sh", ...args).ended(30_000);
+}
+
+/** A process of the same user, outside. */
+async function bystander(lab: Lab): Promise<Process> {
+  const process = lab.host.user.spawn(["sh", "-c", "echo here; exec sleep 1000"]);
+  await process.printed(/here/);
+  return process;
+}
+
+describe("processes", () => {
+  /** What an attacker does: first he takes off what covers /proc. */
+  const look = `umount --lazy /proc 2>/dev/null
+    test -e /proc/$1 && echo seen
+    kill -0 $1 && echo reached`;
+
+  test.for(connections)("COMMAND %s sees none of the host's", async ([, options], { lab }) => {
+    const { pid } = await bystander(lab);
+    const { stdout, stderr } = await inside(lab, options, look, `${pid}`);
+    expect(stdout).toBe("");
+    expect(stderr.toLowerCase()).toContain(NO_SUCH_PROCESS);
+    const listed = await inside(lab, options, "cd /proc; ls -d [0-9]*; cat self/stat");
+    // The first and the shell; then its child.
+    expect(listed.stdout).toMatch(/^1\n2\n\d+ \(cat\) R 2 /);
+  });
+
+  test.for(connections)("COMMAND %s sees them by --pid host", async ([, options], { lab }) => {
+    const { pid } = await bystander(lab);
+    const { stdout, stderr } = await inside(lab, [...options, "--pid", "host"], look, `${pid}`);
+    expect({ stdout, stderr }).toEqual({ stdout: "seen\nreached\n", stderr: "" });
+  });
+
+  test("the first one is closed to COMMAND, and does not end", async ({ lab }) => {
+    const script = `for each in mem maps environ exe fd/0 ns/user ns/mnt; do
+        head -c 1 /proc/1/$each >/dev/null 2>&1 && echo /proc/1/$each
+        readlink /proc/1/$each
+      done
+      kill -KILL 1; kill -STOP 1; kill -TERM 1; sleep 0.1; echo still here`;
+    const { code, stdout } = await inside(lab, [], script);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "still here\n" });
+  });
+
+  test.for(connections)(
+    "what COMMAND %s leaves behind ends with it",
+    async ([, options], { lab }) => {
+      const left = () => markedProcesses(lab.id).filter((p) => p.command === "sleep 4323 ");
+      const script = "setsid sleep 4323 >/dev/null 2>&1 & echo $!";
+      const { code, stdout } = await inside(lab, options, script);
+      expect({ code, left: left() }).toEqual({ code: 0, left: [] });
+      expect(Number(stdout)).toBeLessThan(10);
+    },
+  );
+
+  test("orphans are reaped while COMMAND runs", async ({ lab }) => {
+    const script = `for i in 1 2 3 4 5 6 7 8; do (sleep 0.1 & ); done
+      while pgrep sleep >/dev/null; do :; done
+      cat /proc/[0-9]*/stat | grep -c ') Z '`;
+    expect((await inside(lab, [], script)).stdout).toBe("0\n");
+  });
+});
+
+describe("other namespaces", () => {
+  test.for(connections)("COMMAND %s has IPC of its own", async ([, options], { lab }) => {
+    const made = await lab.host.user.output(["ipcmk", "-M", "4096"]);
+    const [id = ""] = /\d+/.exec(made) ?? [];
+    const attack = "ipcs -m -i $1; ipcrm -m $1 && echo removed; ipcmk -M 64";
+    const { stdout } = await inside(lab, options, attack, id);
+    expect(stdout).not.toMatch(/removed|bytes=4096/);
+    // That of COMMAND went with its namespace; the user's is where it was.
+    expect(await lab.host.user.output(["ipcs", "-m", "-i", id])).toContain("bytes=4096");
+    await lab.host.user.output(["ipcrm", "-m", id]);
+  });
+
+  test("a hostname that COMMAND sets is its own; until then it is the host's", async ({ lab }) => {
+    const before = await lab.host.user.output(["uname", "-n"]);
+    const { stdout } = await inside(lab, [], "uname -n; hostname elsewhere; uname -n");
+    expect(stdout).toBe(`${before}elsewhere\n`);
+    expect(await lab.host.user.output(["uname", "-n"])).toBe(before);
+  });
+
+  test("all of them can be entered together, also by --network container:", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    const script = "echo $(readlink /proc/self/ns/pid); exec sleep 4324";
+    const process = user.run("--hostname", "entered", "--", "sh", "-c", script);
+    await process.printed(/pid:/);
+    const sleepers = () => markedProcesses(lab.id).filter((p) => p.command === "sleep 4324 ");
+    await expect.poll(sleepers).toHaveLength(1);
+    const [found] = sleepers();
+    const look = "uname -n; readlink /proc/self/ns/pid; ip -o link show tap0 | cut -c1-8; exit 3";
+    const all = ["--user", "--mount", "--uts", "--ipc", "--net", "--pid", "--preserve-credentials"];
+    const ways = [
+      ["nsenter", "--target", `${found?.pid}`, ...all],
+      [lab.host.slipwayPath, "run", "--network", `container:${found?.pid}`],
+    ];
+    for (const way of ways) {
+      const command = [...way, "--", "sh", "-c", look];
+      const { code, stdout, stderr } = await lab.host.user.run(command, { env: user.env });
+      expect({ code, stderr }).toEqual({ code: 3, stderr: "" });
+      expect(stdout).toBe(`entered\n${process.stdout}2: tap0:\n`);
+    }
+    process.kill("SIGTERM");
+    await process.ended(10_000);
+  });
+});
+
+describe("Slipway's own sockets", () => {
+  /** What of these paths is a socket, once all that can be taken off is; and whether it answers. */
+  const probe = `for each; do
+      umount --lazy $each $(dirname $each) 2>/dev/null
+      test -S $each && echo seen $each
+      curl --silent --unix-socket $each --max-time 5 http://localhost/
+      test $? = 7 || echo answered $each
+    done`;
+
+  test.for(connections)(
+    "COMMAND %s finds neither the daemon's nor its own",
+    async ([, options], { lab }) => {
+      await using user = await DaemonUser.create(lab);
+      await user.ok("network", "create", "there");
+      const elsewhere = `${user.directory}.sock`;
+      const own = options.length === 0 ? ["--api-socket", elsewhere] : [];
+      const paths = [
+        `${user.directory}/daemon/api.sock`,
+        `${user.directory}/daemon/launchers.sock`,
+      ];
+      const command = ["--", "sh", "-c", `${probe}; ls -A $0; touch $0/x`, user.directory];
+      const process = user.run(...options, ...own, ...command, ...paths, elsewhere);
+      const { stdout, stderr } = await process.ended(60_000);
+      expect(stdout).toBe("");
+      expect(stderr).toContain("Read-only file system");
+    },
+  );
+
+  test("COMMAND finds no daemon that starts later", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    const socket = `${user.directory}/daemon/api.sock`;
+    const script = `echo here; read line; ${probe}`;
+    const process = lab.host.slipway(
+      ["run", "--no-api-socket", "--", "sh", "-c", script, "sh", socket],
+      {
+        ...{ env: user.env, stdin: "pipe" },
+      },
+    );
+    await process.printed(/here/);
+    await user.ok("network", "create", "later");
+    process.child.stdin?.end("\n");
+    expect((await process.ended(30_000)).stdout).toBe("here\n");
+  });
+
+  test.for(connections)("COMMAND %s finds them by --api-inside", async ([, options], { lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "there");
+    const socket = `${user.directory}/daemon/api.sock`;
+    const process = user.run(...options, "--api-inside", "--", "test", "-S", socket);
+    expect(await process.ended(30_000)).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("COMMAND publishes a port by --api-inside, and not without", async ({ lab }) => {
+    const ask = 'exec "$1" port add 127.0.0.1:8099:80';
+    const program = lab.host.slipwayPath;
+    const { code, stdout } = await inside(lab, ["--api-inside"], ask, program);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "published 127.0.0.1:8099 → 80/tcp\n" });
+    expect(await inside(lab, [], ask, program)).toMatchObject({ code: 1, stdout: "" });
+  });
+
+  test("a run inside a run goes without an API socket", async ({ lab }) => {
+    const path = lab.host.slipwayPath;
+    const { code, stdout, stderr } = await inside(
+      lab,
+      [],
+      `exec ${path} run -- ip -o link show tap0`,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("tap0");
+  });
+
+  test("a run on a network inside a run says what it lacks", async ({ lab }) => {
+    const path = lab.host.slipwayPath;
+    const { code, stderr } = await inside(lab, [], `exec ${path} run --network bridge -- true`);
+    expect(`${code} ${stderr}`).toMatch(/^1 slipway: cannot make .*: set XDG_RUNTIME_DIR .*\n$/);
+  });
+});
+
+describe("where parts of /proc are masked", () => {
+  /** As container engines do it. A daemon that is started there can be stopped from there alone. */
+  async function masked(lab: Lab, ...args: string[]): Promise<Outcome> {
+    await using user = await DaemonUser.create(lab);
+    const mask = `mount --bind /dev/null /proc/version
+      "$0" run "$@"; status=$?; "$0" daemon stop >/dev/null 2>&1; exit $status`;
+    const namespaces = ["unshare", "--user", "--map-root-user", "--mount"];
+    const command = [...namespaces, "sh", "-c", mask, lab.host.slipwayPath, ...args];
+    return lab.host.user.run(command, { env: user.env });
+  }
+
+  test.for(connections)(
+    "COMMAND %s goes on with the host's processes, and one warning",
+    async ([, options], { lab }) => {
+      const { pid } = await bystander(lab);
+      const script = "test -e /proc/$0 && echo seen; readlink /proc/self/ns/uts; exit 9";
+      const command = ["--", "sh", "-c", script, `${pid}`];
+      const { code, stdout, stderr } = await masked(lab, ...options, ...command);
+      expect(stdout).toMatch(/^seen\nuts:/);
+      expect(`${code} ${stderr}`).toMatch(
+        /^9 [^\n]*sees the host's processes[^\n]*--pid host[^\n]*\n$/,
+      );
+      const silent = await masked(lab, ...options, "--pid", "host", ...command);
+      expect(silent).toMatchObject({ code: 9, stderr: "" });
+    },
+  );
+});
