@@ -25,5 +25,6 @@ done
 compile -Wall -Wextra -Werror -o $out/driver.o test/fuzz/stack.c
 wait
 # shellcheck disable=SC2086
-clang-16 $flags -no-pie -fsanitize=fuzzer -o $out/stack.new $out/*.o
+clang-16 $flags -no-pie -fsanitize=fuzzer -o $out/stack.new $out/mem.o $out/memp.o $out/pbuf.o $out/tcp.o \
+  $out/tcp_in.o $out/tcp_out.o $out/glue-*.o $out/driver.o
 mv $out/stack.new $out/stack

@@ -82,7 +82,7 @@ compare("namespaces of", Namespaces.create, (check) => {
         cd bundle
         crun --cgroup-manager=disabled run --detach --pid-file=pid box
         "$helper" --configure --ready-fd=3 "$(cat pid)" tap0 3> ready > log &
-        head -c 1 ready
+        [ "$(head -c 1 ready)" = 1 ] # it has not ended before
         crun delete --force box
         timeout 3 tail --pid=$! --follow /dev/null && echo ended || kill $!
       `);
