@@ -22,7 +22,7 @@ const LOOK = 500;
 const REFUSAL = Buffer.from(
   JSON.stringify({
     error: {
-      desc: "the API serves its own network namespace alone, and you ask from another: ask from outside of the guest",
+      desc: "the API serves its own network namespace alone, and you ask from another: ask from outside of the guest (slipway run --api-inside lets its command ask)",
     },
   }),
 );
