@@ -174,20 +174,9 @@ static enum store_kind carry_out(const struct store_message *message, int fd) {
 /* One that has no room for an answer does not wait for it. */
 static bool send_message(enum store_kind kind, const uint8_t *name, int tap) {
   struct store_message message = {.kind = kind};
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(tap))] = {0};
-  struct iovec iov = {.iov_base = &message, .iov_len = sizeof(message)};
-  struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
   if (name != NULL) memcpy(message.name, name, STORE_NAME_LENGTH);
-  if (tap >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof(control);
-    struct cmsghdr *first = CMSG_FIRSTHDR(&header);
-    first->cmsg_level = SOL_SOCKET;
-    first->cmsg_type = SCM_RIGHTS;
-    first->cmsg_len = CMSG_LEN(sizeof(tap));
-    memcpy(CMSG_DATA(first), &tap, sizeof(tap));
-  }
-  return sendmsg(store.socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(message);
+  return process_send_fd(store.socket, &message, sizeof(message), MSG_DONTWAIT, tap) ==
+         sizeof(message);
 }
 
 /* Carries out and answers what has come. Its length; 0 or less: nothing has, or it was empty. */
