@@ -234,6 +234,7 @@ static bool is_flag(const char *argument) {
                                       "--no-api-socket", "--host-loopback", "--no-ipv6", "--"};
   if (argument[0] != '-') return true;
   if (argument[1] != '-') return strspn(argument + 1, "c6") == strlen(argument + 1);
+  if (strchr(argument, '=') != NULL) return true; /* as podman's --netns-type=path: it has its value */
   for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
     if (strcmp(argument, flags[i]) == 0) return true;
   }
