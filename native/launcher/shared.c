@@ -226,7 +226,7 @@ static bool is_given_fd(int fd, const char *option, char letter) {
   return fd < 0 ? fd == -1 : is_value(text, option, letter);
 }
 
-/* An argument that is no option and may be followed by a process, as it takes no value. */
+/* An argument that may be followed by a process, as it takes no value or brings it along. */
 static bool is_flag(const char *argument) {
   static const char *const flags[] = {"--configure", "--exit-with-netns", "--enable-ipv6",
                                       "--disable-host-loopback", "--enable-sandbox",

@@ -261,6 +261,28 @@ describe("a guest", () => {
     });
   });
 
+  const before: readonly (readonly string[])[] = [
+    ["-r", "3", "-c"],
+    ["-c6", "-r", "3"],
+    ["-r", "3", "--mtu=1500"],
+    ["--ready-fd=3", "--mtu", "1500"],
+    ["-r", "3", "--enable-ipv6"],
+  ];
+  test.for(before.map((options) => ({ options })))(
+    "is served with its process behind $options",
+    async ({ options }) => {
+      const launcher = start("slirp4netns", [...options, `${held.pid}`, "tap0"]);
+      const peer = await Peer.accept();
+      await peer.receive();
+      await receiveTap(peer, "tap0");
+      peer.send(plan(usual("tap0")));
+      peer.send(message(Up, 1, setting(loopbackUp), "all is up\n"));
+      peer.send(message(End, 3));
+      await peer.end();
+      expect(await launcher.ended).toMatchObject({ code: 3, stdout: "all is up\n", ready: "1" });
+    },
+  );
+
   const spoilt: readonly (readonly [string, (directory: string) => void])[] = [
     ["in which others may write", (directory) => chmodSync(directory, 0o777)],
     [

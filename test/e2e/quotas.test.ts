@@ -181,7 +181,7 @@ async function sharedGuest({ user }: Crowd): Promise<Guest> {
   const env = Object.entries({ ...user.env, SLIPWAY_SHARED: "1" });
   const wanting = ["env", ...env.map(([name, value]) => `${name}=${value}`)];
   const { stage } = user.lab.host;
-  return user.lab.guest({ ipv6: true, helper: [...wanting, stage.inside(helper)] });
+  return user.lab.guest({ helper: [...wanting, stage.inside(helper)] });
 }
 
 /** Attacks until nothing more is to be had. @returns what stops it */
