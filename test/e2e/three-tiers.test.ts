@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { link } from "../lab/addresses.ts";
 import type { Process } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
+import { userDirectory } from "./api-client.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, expect } from "./fixture.ts";
 
@@ -26,7 +27,7 @@ class Shop {
     await user.ok("network", "create", "back", "--ipv6", "--internal");
     const [front] = await user.inspect("front");
     const gateways = front.IPAM.Config.map(({ Gateway }) => Gateway);
-    const directory = join(user.directory, "shop");
+    const directory = join(await userDirectory(user.lab), "shop");
     await user.lab.host.user.shell(files(directory, gateways));
     return new Shop(user, directory);
   }
