@@ -6,6 +6,7 @@ import type { Endpoint } from "../lab/agent/protocol.ts";
 import { Attacker } from "../lab/attack.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
+import { isOpenToTests } from "../lab/process.ts";
 import { helper, isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
 import { arp, ethernet, frame, ipv4, mac, protocol, udpDatagram, zeros } from "./attacks/frames.ts";
@@ -206,73 +207,76 @@ async function expectPublished({ user }: Crowd): Promise<void> {
   await run.ended(10_000);
 }
 
-describe.runIf(isSlipway)("a guest that takes all descriptors that it can, by", () => {
-  test.for(Object.keys(attacks))(
-    "%s: others connect, join and publish",
-    async (kind, { lab, annotate }) => {
+describe.runIf(isSlipway && isOpenToTests)(
+  "a guest that takes all descriptors that it can, by",
+  () => {
+    test.for(Object.keys(attacks))(
+      "%s: others connect, join and publish",
+      async (kind, { lab, annotate }) => {
+        const crowd = await crowdOf(lab);
+        await using user = crowd.user;
+        const before = descriptorsOf(crowd.daemon);
+        const hog = await user.member("crowd", "hog");
+        const second = await user.member("crowd", "second");
+        const stop = await exhaust(crowd, hog.agent, kind);
+        const most = descriptorsOf(crowd.daemon);
+        await expectServed(crowd, second);
+        // In the same thread, in another, and in the main one.
+        const third = await user.member("crowd", "third");
+        await expectServed(crowd, third);
+        const fourth = await user.member("other", "fourth");
+        await expectServed(crowd, fourth);
+        const shared = await sharedGuest(crowd);
+        await expectServed(crowd, { agent: await shared.agent(), namespace: shared.namespace });
+        await expectPublished(crowd);
+        await expectServed(crowd, second);
+        await stop();
+        await shared.close();
+        for (const member of [hog, second, third, fourth]) await member.namespace.release();
+        // Threads end with their networks.
+        await expect.poll(() => descriptorsOf(crowd.daemon)).toBeLessThanOrEqual(before);
+        await annotate(`${before} descriptors before, ${most} during the attack`, "measured");
+      },
+    );
+
+    test("connections, in shared mode: members of networks connect, join and publish", async ({
+      lab,
+    }) => {
       const crowd = await crowdOf(lab);
       await using user = crowd.user;
-      const before = descriptorsOf(crowd.daemon);
+      const hog = await sharedGuest(crowd);
+      const second = await user.member("crowd", "second");
+      const stop = await exhaust(crowd, await hog.agent(), "connections that it holds");
+      await expectServed(crowd, second);
+      await expectServed(crowd, await user.member("other", "third"));
+      await expectPublished(crowd);
+      await stop();
+      await hog.close();
+    });
+
+    test("connections, where the process may have even less: others connect", async ({ lab }) => {
+      const crowd = await crowdOf(lab);
+      await using user = crowd.user;
       const hog = await user.member("crowd", "hog");
       const second = await user.member("crowd", "second");
-      const stop = await exhaust(crowd, hog.agent, kind);
-      const most = descriptorsOf(crowd.daemon);
+      // The host's resolv.conf is known then: it cannot be opened later.
       await expectServed(crowd, second);
-      // In the same thread, in another, and in the main one.
-      const third = await user.member("crowd", "third");
-      await expectServed(crowd, third);
-      const fourth = await user.member("other", "fourth");
-      await expectServed(crowd, fourth);
-      const shared = await sharedGuest(crowd);
-      await expectServed(crowd, { agent: await shared.agent(), namespace: shared.namespace });
-      await expectPublished(crowd);
-      await expectServed(crowd, second);
+      const stop = await exhaust(crowd, hog.agent, "connections that it holds");
+      const limit = async (soft: number): Promise<void> => {
+        const nofile = `--nofile=${soft}:${MOST_DESCRIPTORS}`;
+        await lab.host.user.output(["prlimit", "--pid", `${crowd.daemon}`, nofile]);
+      };
+      // From now on every open fails by EMFILE.
+      await limit(descriptorsOf(crowd.daemon));
+      try {
+        await expectServed(crowd, second);
+      } finally {
+        await limit(MOST_DESCRIPTORS);
+      }
       await stop();
-      await shared.close();
-      for (const member of [hog, second, third, fourth]) await member.namespace.release();
-      // Threads end with their networks.
-      await expect.poll(() => descriptorsOf(crowd.daemon)).toBeLessThanOrEqual(before);
-      await annotate(`${before} descriptors before, ${most} during the attack`, "measured");
-    },
-  );
-
-  test("connections, in shared mode: members of networks connect, join and publish", async ({
-    lab,
-  }) => {
-    const crowd = await crowdOf(lab);
-    await using user = crowd.user;
-    const hog = await sharedGuest(crowd);
-    const second = await user.member("crowd", "second");
-    const stop = await exhaust(crowd, await hog.agent(), "connections that it holds");
-    await expectServed(crowd, second);
-    await expectServed(crowd, await user.member("other", "third"));
-    await expectPublished(crowd);
-    await stop();
-    await hog.close();
-  });
-
-  test("connections, where the process may have even less: others connect", async ({ lab }) => {
-    const crowd = await crowdOf(lab);
-    await using user = crowd.user;
-    const hog = await user.member("crowd", "hog");
-    const second = await user.member("crowd", "second");
-    // The host's resolv.conf is known then: it cannot be opened later.
-    await expectServed(crowd, second);
-    const stop = await exhaust(crowd, hog.agent, "connections that it holds");
-    const limit = async (soft: number): Promise<void> => {
-      const nofile = `--nofile=${soft}:${MOST_DESCRIPTORS}`;
-      await lab.host.user.output(["prlimit", "--pid", `${crowd.daemon}`, nofile]);
-    };
-    // From now on every open fails by EMFILE.
-    await limit(descriptorsOf(crowd.daemon));
-    try {
-      await expectServed(crowd, second);
-    } finally {
-      await limit(MOST_DESCRIPTORS);
-    }
-    await stop();
-  });
-});
+    });
+  },
+);
 
 /** Two connections at once that are both meant. */
 async function connectTwice(lab: Lab, agent: Member["agent"], address: string): Promise<void> {
