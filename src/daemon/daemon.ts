@@ -117,6 +117,7 @@ export class Daemon implements Methods {
       // What has changed holds for every frame that comes from now on.
       await this.#context.plane.settled();
       await this.#context.store.settled();
+      if (method === "stop") setImmediate(this.#context.onStop);
       return result;
     } finally {
       if (passed !== null) native.close(passed);
@@ -136,12 +137,8 @@ export class Daemon implements Methods {
 
   readonly #handlers: Handlers = {
     status: () => this.#status(),
-    stop: () => {
-      const { plane, onStop } = this.#context;
-      // When this has been answered.
-      void plane.settled().then(() => setImmediate(onStop));
-      return {};
-    },
+    // Ends when this has been answered: call().
+    stop: () => ({}),
     "network.create": (spec) => this.#createNetwork(spec),
     "network.list": () => this.#networks.all.map((network) => this.#report(network)),
     "network.inspect": ({ name }) => this.#report(this.#networks.getOrDefault(name)),
