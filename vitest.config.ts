@@ -26,7 +26,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** Files at a time. Most of the lab's tests wait for programs: more than the two cores of a small machine. */
-const maxWorkers = 4;
+const maxWorkers = 3;
 
 /** States are waited for, not times: how long is for what never comes, on the slowest machine. */
 const expect = { poll: { timeout: 30_000 } };

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as v from "valibot";
 
-const ROOT = path.dirname(import.meta.dirname);
+export const ROOT = path.dirname(import.meta.dirname);
 
 /** What vitest's JSON reporter writes (vitest.config.ts): of the last run. */
 export const REPORT = path.join(ROOT, "build", "test-report.json");
@@ -11,13 +11,41 @@ export const REPORT = path.join(ROOT, "build", "test-report.json");
 const LONGEST = 15;
 
 const report = v.object({
-  testResults: v.array(v.object({ name: v.string(), startTime: v.number(), endTime: v.number() })),
+  testResults: v.array(
+    v.object({
+      name: v.string(),
+      status: v.string(),
+      startTime: v.number(),
+      endTime: v.number(),
+      assertionResults: v.array(v.object({ fullName: v.string(), status: v.string() })),
+    }),
+  ),
 });
+
+export interface Failed {
+  /** From the project's root. */
+  readonly file: string;
+  /** By full name; none where the file itself could not be run. */
+  readonly tests: readonly string[];
+}
+
+/** Of the last run. @throws when it wrote no report */
+export function failedFiles(): readonly Failed[] {
+  return readReport()
+    .filter(({ status }) => status === "failed")
+    .map(({ name, assertionResults }) => {
+      const failed = assertionResults.filter((each) => each.status === "failed");
+      return { file: path.relative(ROOT, name), tests: failed.map(({ fullName }) => fullName) };
+    });
+}
+
+function readReport(): v.InferOutput<typeof report>["testResults"] {
+  return v.parse(report, JSON.parse(readFileSync(REPORT, "utf8"))).testResults;
+}
 
 /** @throws when the last run wrote no report */
 function tellLongest(): void {
-  const { testResults } = v.parse(report, JSON.parse(readFileSync(REPORT, "utf8")));
-  const took = testResults.map(({ name, startTime, endTime }) => ({
+  const took = readReport().map(({ name, startTime, endTime }) => ({
     file: path.relative(ROOT, name),
     seconds: (endTime - startTime) / 1_000,
   }));

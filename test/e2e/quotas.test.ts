@@ -175,7 +175,13 @@ async function expectServed(
   }
 }
 
-const SERVE = ["sh", "-c", "echo up; exec socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo here'"];
+/** Tells when it listens, and not before. */
+const SERVE = [
+  ...["sh", "-c"],
+  `socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo here' &
+   until ss -Hltn 'sport = :80' | grep -q .; do sleep 0.01; done
+   echo up; wait`,
+];
 
 /** A guest of shared mode, which the daemon's main thread serves. */
 async function sharedGuest({ user }: Crowd): Promise<Guest> {
