@@ -1,6 +1,6 @@
 /*
  * A thread that handles no signal: it waits in vfork(2), which only SIGKILL interrupts, until its child has
- * ended. Loading this file starts it.
+ * ended. Loading this file starts it, and returns when it waits.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -11,10 +11,13 @@
 
 enum { SECONDS = 10 };
 
+static int told[2];
+
 static void *wait_for_child(void *nothing) {
   pid_t pid = vfork();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (write(told[1], "", 1) != 1) _exit(1);
     sleep(SECONDS);
     _exit(0);
   }
@@ -23,5 +26,7 @@ static void *wait_for_child(void *nothing) {
 
 __attribute__((constructor)) static void start(void) {
   pthread_t thread;
-  if (pthread_create(&thread, NULL, wait_for_child, NULL) != 0) abort();
+  char begun;
+  if (pipe(told) < 0 || pthread_create(&thread, NULL, wait_for_child, NULL) != 0) abort();
+  if (read(told[0], &begun, 1) != 1) abort();
 }
