@@ -17,7 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../src/agent.h"
@@ -605,18 +604,12 @@ static void tell_ready(char *words) {
   close(shared.plan.ready_fd);
 }
 
-static time_t now_seconds(void) {
-  struct timespec now = {0};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
-}
-
 /* Waits until the daemon has given back what it had of ours, but not for one that goes on to talk. */
 static void take_leave(void) {
-  time_t until = now_seconds() + PATIENCE_SECONDS;
+  int64_t until = process_now_ms() + PATIENCE_SECONDS * INT64_C(1000);
   limit_waiting(PATIENCE_SECONDS);
   if (shutdown(shared.daemon, SHUT_WR) < 0) return;
-  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0 && now_seconds() <= until) continue;
+  while (process_recv(shared.daemon, message, MESSAGE_MAX) > 0 && process_now_ms() <= until) continue;
 }
 
 /*

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../src/process.h"
 #include "store.h"
 
 enum {
@@ -86,12 +87,6 @@ static int wait_for_end(pid_t pid) {
   return status;
 }
 
-static int64_t now_ms(void) {
-  struct timespec now = {0};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* What ends by itself at once has said why; what was told to end has ended. */
 static bool is_final(int status, int64_t lived_ms) {
   if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT;
@@ -102,7 +97,7 @@ void supervise_daemon(void) {
   int failures = 0;
   unsigned listeners = listener_count();
   for (bool again = false;; again = true) {
-    int64_t started = now_ms();
+    int64_t started = process_now_ms();
     store_open();
     sigset_t before = hold_signals();
     if (told_to_end) _exit(0); /* between two daemons */
@@ -123,7 +118,7 @@ void supervise_daemon(void) {
     if (!again) drop_descriptors(listeners);
     store_serve(pid);
     int status = wait_for_end(pid);
-    int64_t lived_ms = now_ms() - started;
+    int64_t lived_ms = process_now_ms() - started;
     failures = lived_ms >= AT_WORK_MS ? 0 : failures + 1;
     if (is_final(status, lived_ms) || failures >= MOST_FAILURES) {
       _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);

@@ -6,6 +6,7 @@
 #ifndef TUNTAP2_PROCESS_H
 #define TUNTAP2_PROCESS_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -31,6 +32,9 @@ ssize_t process_send(int socket, const void *message, size_t length);
  */
 ssize_t process_recv_fd(int socket, void *message, size_t length, int flags, int *fd);
 ssize_t process_send_fd(int socket, const void *message, size_t length, int flags, int fd);
+
+/* Milliseconds of CLOCK_MONOTONIC, which nobody sets. */
+int64_t process_now_ms(void);
 
 /* Writes a text to a file that exists, by one write, as those of /proc want it. -1 with errno. */
 int process_write_file(const char *path, const char *text);

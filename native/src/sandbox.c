@@ -49,6 +49,7 @@
 #include "confine.h"
 #include "filter.h"
 #include "instance.h"
+#include "process.h"
 
 /* ---- an empty root ------------------------------------------------------------------------- */
 
@@ -181,20 +182,14 @@ static bool all_have_done(void) {
   return true;
 }
 
-static int64_t now_ms(void) {
-  struct timespec now = {0};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
 /* Waits until all have done as they were told, by the clock: forged signals end a pause at once. */
 static int wait_for_all(void) {
   const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
-  int64_t end = now_ms() + PATIENCE_MS;
+  int64_t end = process_now_ms() + PATIENCE_MS;
   for (;;) {
     int changes = atomic_load(&told.changes);
     if (all_have_done()) return -atomic_load(&order.error);
-    if (now_ms() >= end) return -ETIMEDOUT;
+    if (process_now_ms() >= end) return -ETIMEDOUT;
     syscall(SYS_futex, &told.changes, FUTEX_WAIT_PRIVATE, changes, &pause);
   }
 }
