@@ -69,8 +69,10 @@ async function start({ launcher, programs, directory }: Workshop): Promise<Subje
   scope.use(helper.program);
   const owned = scope.move();
   const bed: Testbed = {
-    ...{ programs, helper: new HelperMeter(helper) },
-    ...{ serverAddress: HOST_LOOPBACK, hostAddress: GATEWAY },
+    programs,
+    helper: new HelperMeter(helper),
+    serverAddress: HOST_LOOPBACK,
+    hostAddress: GATEWAY,
     startOnHost: (argv) => launcher.start(argv),
     startInGuest: (argv) => launcher.start(namespace.inside(argv), argv[0]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

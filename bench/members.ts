@@ -115,7 +115,10 @@ function bedOf(
   owned: AsyncDisposableStack,
 ): MembersTestbed {
   return {
-    ...{ programs, helper, serverAddress: SERVER, hostAddress: SERVER },
+    programs,
+    helper,
+    serverAddress: SERVER,
+    hostAddress: SERVER,
     startOnHost: (argv) => launcher.start(server.inside(argv), argv[0]),
     startInGuest: (argv) => launcher.start(client.inside(argv), argv[0]),
     startFlood: () => launcher.start(flooder.inside(FLOOD), FLOOD[0]),

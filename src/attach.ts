@@ -167,7 +167,9 @@ export function tapRequests(
   const { plans, metric, ...link } = settings;
   const { mtu } = link;
   const request = (purpose: string, message: Uint8Array, optional = 0): TapRequest => ({
-    ...{ purpose, message, optional },
+    purpose,
+    message,
+    optional,
   });
   const routes = metric === null ? 0 : 1;
   return [

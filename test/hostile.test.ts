@@ -134,7 +134,10 @@ describe("a guest whose TAP says anything", () => {
 
 test("frames of 0 to 66,048 bytes, of everything at once", () => {
   const stack = new Stack({
-    ...{ mtu: 65_521, offload: true, mac: 0x5255_0a00_0202, memoryBudget: 8 << 20 },
+    mtu: 65_521,
+    offload: true,
+    mac: 0x5255_0a00_0202,
+    memoryBudget: 8 << 20,
     seed: new Uint32Array([1, 2]),
     transmit: () => 0,
   });

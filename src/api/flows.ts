@@ -20,7 +20,9 @@ function* entries(guest: Guest): Generator<object> {
 function entryOf(record: FlowRecord, now: number): object {
   const { protocol: proto, direction, state, guest, host, fromGuest, toGuest } = record;
   return {
-    ...{ proto, direction, state },
+    proto,
+    direction,
+    state,
     guest: endsOf(guest),
     host: endsOf(host),
     from_guest: { bytes: fromGuest.bytes, packets: fromGuest.packets },

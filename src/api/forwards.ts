@@ -52,8 +52,11 @@ export function addForward(guest: Guest, raw: unknown): Answer {
     throw new BadRequest(`${command}: bad arguments.count`);
   }
   const ports = Array.from({ length: asked.count }, (_, index) => ({
-    ...{ protocol, host, guest: target },
-    ...{ hostPort: hostPort + index, guestPort: guestPort + index },
+    protocol,
+    host,
+    guest: target,
+    hostPort: hostPort + index,
+    guestPort: guestPort + index,
   }));
   return addAll(guest, ports);
 }

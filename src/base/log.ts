@@ -60,7 +60,11 @@ interface LogRecord {
 const writeStderr: Write = (text) => writeSync(STDERR, text);
 
 let settings: LogSettings = {
-  ...{ write: writeStderr, writeStderr, isFile: false, level: "warning", format: "plain" },
+  write: writeStderr,
+  writeStderr,
+  isFile: false,
+  level: "warning",
+  format: "plain",
   linesPerSecond: DEFAULT_LINES_PER_SECOND,
 };
 

@@ -236,7 +236,15 @@ function runCommand(ask: Ask): Command {
       ask({
         kind: "run",
         config: {
-          ...{ network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command },
+          network,
+          tap,
+          keepId,
+          stats,
+          pcap,
+          sandbox,
+          publish,
+          resolverOptions,
+          command,
           mode,
           name: options.name,
           hostname: options.hostname,

@@ -83,7 +83,15 @@ async function serve(door: Door): Promise<void> {
   );
   const writable = [path.dirname(at.socket), path.dirname(at.state)];
   const daemon = new Daemon({
-    ...{ loop, plane, store, places: at, writable, listener, door, reopen, onStop },
+    loop,
+    plane,
+    store,
+    places: at,
+    writable,
+    listener,
+    door,
+    reopen,
+    onStop,
     isRestarted: isRestarted(),
   });
   const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon), door);

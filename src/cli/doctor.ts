@@ -61,7 +61,9 @@ async function tryNetwork(): Promise<Finding> {
       import("../sys/native.js"),
     ]);
     const child = spawnHeld({
-      ...{ command: ["true"], keepId: false, resolvConf: "" },
+      command: ["true"],
+      keepId: false,
+      resolvConf: "",
       inside: { ownPids: true, seesApi: true },
     });
     try {

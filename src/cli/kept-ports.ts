@@ -7,7 +7,10 @@ const rules = v.array(
   v.object({
     id: v.pipe(v.number(), v.integer(), v.minValue(1)),
     protocol: v.picklist(["tcp", "udp"]),
-    ...{ host: address, hostPort: port, guest: address, guestPort: port },
+    host: address,
+    hostPort: port,
+    guest: address,
+    guestPort: port,
     otherwise: v.exactOptional(address),
   }),
 );
@@ -16,7 +19,9 @@ const rules = v.array(
 export function keptText(ports: readonly PublishedRule[]): string {
   return JSON.stringify(
     ports.map(({ host, guest, otherwise, ...rest }) => ({
-      ...{ ...rest, host: `${host}`, guest: `${guest}` },
+      ...rest,
+      host: `${host}`,
+      guest: `${guest}`,
       ...(otherwise === undefined ? {} : { otherwise: `${otherwise}` }),
     })),
   );

@@ -201,9 +201,15 @@ function addDaemonCommands(daemon: Command, { request, runDaemon }: NetworkAsk):
 function specOf(name: string, raw: unknown): NetworkSpec {
   const { subnet, gateway, ipRange, ipv6, internal, mtu, opt, label } = check(createOptions, raw);
   return {
-    ...{ name, subnets: subnet, gateways: gateway, ranges: ipRange, ipv6, internal },
+    name,
+    subnets: subnet,
+    gateways: gateway,
+    ranges: ipRange,
+    ipv6,
+    internal,
     ...(mtu === undefined ? {} : { mtu: Number(mtu) }),
-    ...{ labels: pairsOf("--label", label), options: pairsOf("--opt", opt) },
+    labels: pairsOf("--label", label),
+    options: pairsOf("--opt", opt),
   };
 }
 

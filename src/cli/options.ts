@@ -176,16 +176,21 @@ interface LimitOption {
 const LIMITS: Readonly<Record<keyof Limits, LimitOption>> = {
   flows: { what: "TCP connections", least: 1, most: LIMIT_MOST },
   flowsPerDestination: {
-    ...{ what: "TCP connections to one address and port", least: 1, most: LIMIT_MOST },
+    what: "TCP connections to one address and port",
+    least: 1,
+    most: LIMIT_MOST,
   },
   halfOpen: { what: "TCP connections that wait for an answer", least: 1, most: LIMIT_MOST },
   newFlows: {
-    ...{ what: "TCP connections that begin in a second in vain", least: 1, most: NEW_FLOWS_MOST },
+    what: "TCP connections that begin in a second in vain",
+    least: 1,
+    most: NEW_FLOWS_MOST,
   },
   mappings: { what: "UDP and ping flows", least: 1, most: LIMIT_MOST },
   newMappings: {
     what: "UDP and ping flows, and DNS queries, that begin in a second in vain",
-    ...{ least: 1, most: NEW_FLOWS_MOST },
+    least: 1,
+    most: NEW_FLOWS_MOST,
   },
   reassemblies: { what: "datagrams that wait for fragments", least: 1, most: LIMIT_MOST },
   listeners: { what: "published ports", least: 0, most: LIMIT_MOST },

@@ -120,7 +120,9 @@ function autoPublish(
   const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
     `${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`;
   return new AutoPublish({
-    ...{ ...what, plans, forwards: guest.forwards },
+    ...what,
+    plans,
+    forwards: guest.forwards,
     onPublished: (port) => report(`published ${lineOf(port)}`),
     onEnded: (port) => report(`no longer published ${lineOf(port)}`),
     onFailure: ({ host, hostPort }, errno) => log.warn(failureText(host, hostPort, errno)),

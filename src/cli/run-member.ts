@@ -158,7 +158,9 @@ class Membership {
     if (session === null) return false;
     try {
       const ports = this.given.ports.map(({ network, addresses, mac, aliases }, index) => ({
-        ...{ network, mac, aliases: aliases.filter((each) => !this.given.id.startsWith(each)) },
+        network,
+        mac,
+        aliases: aliases.filter((each) => !this.given.id.startsWith(each)),
         addresses: addresses.map(({ address }) => address),
         ifname: this.#taps[index].ifname,
       }));

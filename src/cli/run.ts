@@ -73,14 +73,12 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
   const { hostLoopback } = network;
   const { runMember } = await import("./run-member.js");
   await runMember({
-    ...{
-      command,
-      keepId,
-      inside,
-      search,
-      resolverOptions,
-      publish: publish.ports.map(formatPublish),
-    },
+    command,
+    keepId,
+    inside,
+    search,
+    resolverOptions,
+    publish: publish.ports.map(formatPublish),
     autoExclude: publish.auto?.exclude.text ?? null,
     join: {
       name,
@@ -107,7 +105,11 @@ async function runAlone(options: RunConfig): Promise<void> {
   // Before COMMAND's mounts are made, which are to cover it.
   const api = await listenForApi(options.apiSocket);
   const child = spawnHeld({
-    ...{ command, keepId, resolvConf, hostname: options.hostname, inside },
+    command,
+    keepId,
+    resolvConf,
+    hostname: options.hostname,
+    inside,
     apiSocket: api?.path ?? null,
   });
   const loop = new Loop();

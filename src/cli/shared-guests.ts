@@ -254,8 +254,12 @@ class Launcher {
     const guest = serveSharedGuest(
       this.#loop,
       {
-        ...{ tap, config, tapName: name, pid: target.pid },
-        ...{ mostApiClients: maxApiClients, ports: publish.ports },
+        tap,
+        config,
+        tapName: name,
+        pid: target.pid,
+        mostApiClients: maxApiClients,
+        ports: publish.ports,
       },
       {
         onGone: (why) => this.#onGone(name, why),

@@ -105,8 +105,15 @@ export function spawnBeside(pid: number, command: SpawnRequest["command"]): Held
   // Who is in a namespace already cannot enter it: setns(2).
   const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
   const child = native.spawnHeld({
-    ...{ file: command[0], argv: command, env: guestEnvironment(process.env) },
-    ...{ uid, gid, insideUid: uid, insideGid: gid, resolvConf: null, hidden: [] },
+    file: command[0],
+    argv: command,
+    env: guestEnvironment(process.env),
+    uid,
+    gid,
+    insideUid: uid,
+    insideGid: gid,
+    resolvConf: null,
+    hidden: [],
     keep: inheritedDescriptors(),
     ignore: ignoredSignals(),
     joined: pid,

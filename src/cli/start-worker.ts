@@ -48,7 +48,9 @@ export function workerStarter(ledger: DescriptorLedger, onEnded: () => void): St
     const text = read(program);
     const cache = cached === null ? null : read(cached);
     const worker = new Worker(ENTRY, {
-      ...{ eval: true, argv: [WORKER_NAME], name: WORKER_NAME },
+      eval: true,
+      argv: [WORKER_NAME],
+      name: WORKER_NAME,
       workerData: { directory, bundle, text, cache, ledger: ledger.words, place },
       transferList: cache === null ? [text.buffer] : [text.buffer, cache.buffer],
     });

@@ -21,7 +21,9 @@ export function serveNetworks(): void {
   const { ledger, place }: { ledger: Int32Array<SharedArrayBuffer>; place: number } = workerData;
   const loop = new Loop(new DescriptorLedger(ledger, place));
   const executor = new Executor({
-    ...{ loop, upstream: new ResolvConf(RESOLV_CONF), publish },
+    loop,
+    upstream: new ResolvConf(RESOLV_CONF),
+    publish,
     tell: (message: FromWorker) => main.postMessage(message),
   });
   main.on("message", (message: ToWorker) => executor.onMessage(message));

@@ -61,7 +61,9 @@ async function startDaemon({ log }: Places, options: readonly string[]): Promise
   const output = openLog(log);
   const launcher = path.join(__dirname, "../bin/slipway");
   const daemon = spawn(launcher, ["daemon", "run", "--ready-fd", "3", ...options], {
-    ...{ cwd: "/", detached: true, stdio: ["ignore", output, output, "pipe"] },
+    cwd: "/",
+    detached: true,
+    stdio: ["ignore", output, output, "pipe"],
   });
   closeSync(output);
   daemon.unref();

@@ -88,7 +88,10 @@ export class Daemon implements Methods {
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
     this.#members = new Members({
-      ...{ loop, plane, store, networks: this.#networks },
+      loop,
+      plane,
+      store,
+      networks: this.#networks,
       onChange: () => this.#saveQuietly(),
       // It comes again, as after the end of a daemon.
       onLost: ({ id }) => this.#clients.get(id)?.drop(),
@@ -156,7 +159,9 @@ export class Daemon implements Methods {
 
   #status(): DaemonStatus {
     return {
-      ...{ version: manifest.version, protocol: PROTOCOL_VERSION, pid: process.pid },
+      version: manifest.version,
+      protocol: PROTOCOL_VERSION,
+      pid: process.pid,
       namespace: namespaceId("/proc/self/ns/net"),
       networks: this.#networks.all.length,
       members: this.#members.all.length,

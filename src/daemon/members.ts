@@ -290,11 +290,18 @@ export class Members {
       );
     }
     return {
-      ...{ id, name: name.toLowerCase(), hostname: spec.hostname ?? name, since: Date.now() },
-      ...{ namespace: spec.namespace, stays: spec.stays, ports: [] },
+      id,
+      name: name.toLowerCase(),
+      hostname: spec.hostname ?? name,
+      since: Date.now(),
+      namespace: spec.namespace,
+      stays: spec.stays,
+      ports: [],
       hosts: parseHosts(spec.hosts),
       dns: spec.dns.map((text) => parseAddress("--dns", text)),
-      ...{ hostLoopback: spec.hostLoopback, labels: {}, publishing: [] },
+      hostLoopback: spec.hostLoopback,
+      labels: {},
+      publishing: [],
     };
   }
 
@@ -378,10 +385,15 @@ function portConfig(member: Member, { network, identity }: Port, tap: number): P
   const { id, hostname, hosts, dns, hostLoopback } = member;
   const textsOf = (addresses: readonly Address[]) => addresses.map((address) => `${address}`);
   return {
-    ...{ network: network.definition.id, member: id, mac: identity.mac },
-    ...{ addresses: textsOf(identity.addresses), hostname, hostLoopback },
+    network: network.definition.id,
+    member: id,
+    mac: identity.mac,
+    addresses: textsOf(identity.addresses),
+    hostname,
+    hostLoopback,
     hosts: [...hosts].map(([name, addresses]) => [name, textsOf(addresses)] as const),
-    ...{ dns: textsOf(dns), tap },
+    dns: textsOf(dns),
+    tap,
   };
 }
 
@@ -420,7 +432,9 @@ function parseHosts(texts: readonly string[]): ReadonlyMap<string, readonly Addr
 export function givenPort({ network, identity, named, ifname }: Port): GivenPort {
   const { name, mtu, internal } = network.definition;
   const addresses = network.plansFor(identity).map(({ guest, prefix, gateway }) => ({
-    ...{ address: `${guest}`, subnet: `${prefix}`, gateway: `${gateway}` },
+    address: `${guest}`,
+    subnet: `${prefix}`,
+    gateway: `${gateway}`,
   }));
   const mac = formatMac(identity.mac);
   return { network: name, ifname, mac, mtu, internal, aliases: named.names.slice(1), addresses };
@@ -430,11 +444,16 @@ export function givenPort({ network, identity, named, ifname }: Port): GivenPort
 export function memberReport(member: Member, states: ReadonlyMap<number, PortState>): MemberReport {
   const own = member.ports.map((port) => ({ port, state: stateOf(port, states) }));
   return {
-    ...{ id: member.id, name: member.name, pid: member.namespace?.pid ?? null },
-    ...{ netns: member.namespace?.netns ?? null, labels: member.labels },
+    id: member.id,
+    name: member.name,
+    pid: member.namespace?.pid ?? null,
+    netns: member.namespace?.netns ?? null,
+    labels: member.labels,
     since: Math.floor(member.since / 1000),
     networks: own.map(({ port, state: { counters, drops } }) => ({
-      ...{ ...givenPort(port), counters, drops },
+      ...givenPort(port),
+      counters,
+      drops,
     })),
     published: own.flatMap(({ state }) => state.published),
   };
@@ -442,7 +461,8 @@ export function memberReport(member: Member, states: ReadonlyMap<number, PortSta
 
 const NOTHING_YET: Omit<PortState, "port"> = {
   counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
-  ...{ drops: {}, published: [] },
+  drops: {},
+  published: [],
 };
 
 function stateOf(

@@ -104,7 +104,8 @@ export class Network {
   get fact(): NetworkFact {
     const { id, internal, mtu, subnets } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({
-      ...{ prefix: `${prefix}`, gateway: `${gateway}` },
+      prefix: `${prefix}`,
+      gateway: `${gateway}`,
     }));
     return { kind: "network", id, subnets: texts, internal, mtu };
   }

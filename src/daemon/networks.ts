@@ -180,8 +180,15 @@ export class Networks {
 }
 
 const DEFAULT_SPEC: Spec = {
-  ...{ name: DEFAULT_NETWORK, subnets: [], gateways: [], ranges: [], ipv6: true },
-  ...{ internal: false, mtu: 1500, labels: {}, options: {} },
+  name: DEFAULT_NETWORK,
+  subnets: [],
+  gateways: [],
+  ranges: [],
+  ipv6: true,
+  internal: false,
+  mtu: 1500,
+  labels: {},
+  options: {},
 };
 
 function isForHosts({ address, last }: Prefix): boolean {

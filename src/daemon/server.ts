@@ -127,7 +127,9 @@ export class Server {
 
   #serve(fd: number): void {
     const client: Asking = {
-      ...{ members: new Set(), pending: new Map(), done: Promise.resolve() },
+      members: new Set(),
+      pending: new Map(),
+      done: Promise.resolve(),
       drop: () => doInTurn(client, end),
     };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {

@@ -176,7 +176,9 @@ function parseState(text: string): State | null {
 
 function networkText({ definition, last }: Network): object {
   const subnets = definition.subnets.map(({ prefix, gateway, range }) => ({
-    ...{ prefix: `${prefix}`, gateway: `${gateway}`, range: `${range}` },
+    prefix: `${prefix}`,
+    gateway: `${gateway}`,
+    range: `${range}`,
   }));
   return { ...definition, subnets, last };
 }
@@ -186,7 +188,13 @@ function memberText(member: Member): object {
   const { id, name, hostname, namespace, hosts, dns, hostLoopback, labels, ports } = member;
   const ownId = id.slice(0, 12);
   return {
-    ...{ id, name, hostname, namespace, stays: true, hostLoopback, labels },
+    id,
+    name,
+    hostname,
+    namespace,
+    stays: true,
+    hostLoopback,
+    labels,
     published: member.publishing,
     hosts: [...hosts].flatMap(([host, addresses]) => addresses.map((each) => `${host}=${each}`)),
     dns: dns.map(String),

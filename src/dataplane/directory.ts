@@ -67,11 +67,16 @@ export class Directory {
     const network = this.network(port.network);
     const { internal, mtu, subnets } = network;
     return {
-      ...{ mtu, plans: memberPlans(subnets, port.addresses.map(addressOf)) },
-      ...{ hostLoopback: port.hostLoopback && !internal, hostname: port.hostname },
+      mtu,
+      plans: memberPlans(subnets, port.addresses.map(addressOf)),
+      hostLoopback: port.hostLoopback && !internal,
+      hostname: port.hostname,
       dns: this.#dnsOf(port, network),
-      ...{ outbound: { 4: null, 6: null }, udpFiltering: "endpoint" as const },
-      ...{ memoryBudget: MEMORY_BUDGET, limits: DEFAULT_LIMITS, timeouts: DEFAULT_TIMEOUTS },
+      outbound: { 4: null, 6: null },
+      udpFiltering: "endpoint" as const,
+      memoryBudget: MEMORY_BUDGET,
+      limits: DEFAULT_LIMITS,
+      timeouts: DEFAULT_TIMEOUTS,
       membership: { mayReach: (address) => !internal && !this.#contains(address) },
     };
   }
@@ -158,7 +163,8 @@ class MemberNames implements NameTable {
 
 function knownNetwork({ subnets, internal, mtu }: NetworkFact): KnownNetwork {
   const known = subnets.map(({ prefix, gateway }) => ({
-    ...{ prefix: Prefix.parse(prefix), gateway: addressOf(gateway) },
+    prefix: Prefix.parse(prefix),
+    gateway: addressOf(gateway),
   }));
   return { subnets: known, internal, mtu, names: new NetworkNames() };
 }

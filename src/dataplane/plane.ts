@@ -122,7 +122,8 @@ export class DataPlane {
       },
     );
     return {
-      ...{ number: port, isUp },
+      number: port,
+      isUp,
       publish: (publication) => calls.call({ name: "publish", params: { port, publication } }),
       remove: async (isDrained) => {
         // A thread that has died has ended it.
@@ -182,7 +183,11 @@ export class DataPlane {
       onEnd: (why) => this.#onEnd(worker, why),
     });
     const worker: NetworkWorker = {
-      ...{ calls: new WorkerCalls(link), link, place, ports: new Map(), idle: null },
+      calls: new WorkerCalls(link),
+      link,
+      place,
+      ports: new Map(),
+      idle: null,
     };
     for (const [key, fact] of this.#facts) worker.calls.post({ kind: "learn", key, fact });
     this.#workers.add(worker);

@@ -80,8 +80,12 @@ export class Capture {
   /** Where the frame of the guest is kept until settle(). */
   readonly #copy: number;
   readonly #vnet: VnetHeader = {
-    ...{ vnetFlags: 0, gsoType: VnetGso.None, headersLength: 0 },
-    ...{ gsoSize: 0, checksumStart: 0, checksumOffset: 0 },
+    vnetFlags: 0,
+    gsoType: VnetGso.None,
+    headersLength: 0,
+    gsoSize: 0,
+    checksumStart: 0,
+    checksumOffset: 0,
   };
   readonly #comments = new Map<string, Uint8Array>();
   #isOpen = true;

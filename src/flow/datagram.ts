@@ -100,8 +100,12 @@ export class DatagramRelay {
     this.#receiver = new Receiver(stack, memory);
     const { gateway } = config.plans[0];
     this.#envelope = {
-      ...{ mac: 0, source: gateway, destination: gateway },
-      ...{ protocol: IpProtocol.Udp, hopLimit: DEFAULT_HOP_LIMIT, trafficClass: 0 },
+      mac: 0,
+      source: gateway,
+      destination: gateway,
+      protocol: IpProtocol.Udp,
+      hopLimit: DEFAULT_HOP_LIMIT,
+      trafficClass: 0,
     };
   }
 

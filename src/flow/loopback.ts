@@ -405,7 +405,10 @@ function recordOf(link: Connection | Session): FlowRecord {
   const { spliced, since } = link;
   const { outwards, inwards } = spliced.volume;
   return {
-    ...{ ...common, since, protocol: "tcp", state: spliced.state },
+    ...common,
+    since,
+    protocol: "tcp",
+    state: spliced.state,
     fromGuest: { bytes: outwards, packets: 0 },
     toGuest: { bytes: inwards, packets: 0 },
     roundTripTime: roundTripTime(outside),

@@ -258,8 +258,14 @@ function answerFlags(query: DnsQuery): number {
 }
 
 const OWN_OPT: Answer = {
-  ...{ type: "OPT", name: ".", udpPayloadSize: OWN_UDP_SIZE },
-  ...{ extendedRcode: 0, ednsVersion: 0, flags: 0, flag_do: false, options: [] },
+  type: "OPT",
+  name: ".",
+  udpPayloadSize: OWN_UDP_SIZE,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
 };
 
 function recordOf(name: string, address: Address) {

@@ -18,7 +18,11 @@ const request: DaemonRequest = {
 };
 
 const given = {
-  ...{ network: "web", ifname: null, mac: "02:42:0a:59:00:02", mtu: 1500, internal: false },
+  network: "web",
+  ifname: null,
+  mac: "02:42:0a:59:00:02",
+  mtu: 1500,
+  internal: false,
   aliases: [],
   addresses: [{ address: "10.89.0.2", subnet: "10.89.0.0/24", gateway: "10.89.0.1" }],
 };

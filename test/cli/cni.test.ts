@@ -29,7 +29,10 @@ describe("a request of CNI", () => {
       args: { cni: { ips: ["10.1.0.5"] } },
     };
     expect(portOf(added(conf, "IP=fd00::5"), "eth0")).toEqual({
-      ...{ network: "web", ifname: "eth0", mac: null, aliases: [] },
+      network: "web",
+      ifname: "eth0",
+      mac: null,
+      aliases: [],
       addresses: ["fd00::5", "10.1.0.5"],
     });
   });

@@ -15,8 +15,15 @@ afterEach(() => rmSync(directory, { recursive: true }));
 const subnet = { prefix: "10.89.0.0/24", gateway: "10.89.0.1", range: "10.89.0.0/24" };
 const subnet6 = { prefix: "fd00::/64", gateway: "fd00::1", range: "fd00::/64" };
 const network = {
-  ...{ id: "a".repeat(64), name: "web", created: 1_700_000_000_000, subnets: [subnet, subnet6] },
-  ...{ internal: false, mtu: 1500, labels: {}, options: {}, last: [1, -1] },
+  id: "a".repeat(64),
+  name: "web",
+  created: 1_700_000_000_000,
+  subnets: [subnet, subnet6],
+  internal: false,
+  mtu: 1500,
+  labels: {},
+  options: {},
+  last: [1, -1],
 };
 const member = { name: "db", stays: true, ports: [{ network: "web", ifname: "eth0" }] };
 const state = { version: 1, networks: [network], members: [member] };

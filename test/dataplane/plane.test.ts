@@ -55,8 +55,15 @@ function descriptors(): DescriptorQuotas {
 
 function port(network: string, member = "m"): PortConfig {
   return {
-    ...{ network, member, mac: 1, addresses: [], hostname: "h", hosts: [], dns: [] },
-    ...{ hostLoopback: false, tap: 0 },
+    network,
+    member,
+    mac: 1,
+    addresses: [],
+    hostname: "h",
+    hosts: [],
+    dns: [],
+    hostLoopback: false,
+    tap: 0,
   };
 }
 

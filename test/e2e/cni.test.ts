@@ -86,7 +86,8 @@ describe("slipway-cni", () => {
   test("tells its versions", async ({ user }) => {
     const versions = { supportedVersions: ["0.4.0", "1.0.0", "1.1.0"] };
     expect(await succeed(user, "VERSION", '{"cniVersion":"1.0.0"}')).toEqual({
-      ...{ cniVersion: "1.0.0", ...versions },
+      cniVersion: "1.0.0",
+      ...versions,
     });
     expect(await succeed(user, "VERSION", "")).toEqual({ cniVersion: "1.1.0", ...versions });
   });

@@ -137,11 +137,15 @@ const own = {
       payload: Buffer.concat([fragment(0, true), Buffer.alloc(9)]),
     }),
     "ndp-malformed": frameOf(6, {
-      ...{ to: GATEWAY[6], protocol: 58, changes: { 7: 255 } },
+      to: GATEWAY[6],
+      protocol: 58,
+      changes: { 7: 255 },
       payload: icmp(6, 135, Buffer.alloc(4), GATEWAY[6]),
     }),
     "ndp-not-for-us": frameOf(6, {
-      ...{ to: GATEWAY[6], protocol: 58, changes: { 7: 255 } },
+      to: GATEWAY[6],
+      protocol: 58,
+      changes: { 7: 255 },
       payload: icmp(6, 137, Buffer.alloc(36), GATEWAY[6]),
     }),
     "dhcp-malformed": frameOf(6, {

@@ -126,7 +126,9 @@ describe("a member is refused, and leaves nothing", () => {
     const join = (pid: number) =>
       say(user, "member.join", {
         namespace: { netns: `/proc/${pid}/ns/net`, id: `gone ${pid}`, pid },
-        ...{ stays: true, name: "brief", ports: [{ network: "web" }] },
+        stays: true,
+        name: "brief",
+        ports: [{ network: "web" }],
       });
     // Before the daemon has looked at it.
     const dead = await lab.host.namespace();

@@ -153,8 +153,13 @@ describe("networks", () => {
     await user.member("shown", "ranged");
     const [report] = await user.inspect("shown");
     expect(report).toMatchObject({
-      ...{ Name: "shown", Driver: "bridge", Scope: "local", Internal: true, EnableIPv6: false },
-      ...{ Labels: { team: "blue" }, Options: { "com.docker.network.driver.mtu": "1400" } },
+      Name: "shown",
+      Driver: "bridge",
+      Scope: "local",
+      Internal: true,
+      EnableIPv6: false,
+      Labels: { team: "blue" },
+      Options: { "com.docker.network.driver.mtu": "1400" },
       IPAM: {
         Driver: "default",
         Config: [{ Subnet: "10.90.7.0/24", Gateway: "10.90.7.9", IPRange: "10.90.7.64/26" }],

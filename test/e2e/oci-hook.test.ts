@@ -78,7 +78,8 @@ describe("slipway oci-hook", () => {
     const host = `${lab.directory}/hosts-own`;
     await lab.host.user.shell(`echo mine > ${host}`);
     const mounts = ["resolv.conf", "hosts"].map((name) => ({
-      ...{ destination: `/etc/${name}`, source: host },
+      destination: `/etc/${name}`,
+      source: host,
     }));
     const bundle = await makeBundle(user, "foreign", mounts);
     const linked = await makeBundle(user, "linked");
@@ -150,7 +151,8 @@ describe("slipway oci-hook", () => {
     const bundle = `${lab.directory}/storage/overlay-containers/${id}/userdata`;
     const run = `${lab.directory}/run/overlay-containers/${id}/userdata`;
     const mounts = ["resolv.conf", "hosts"].map((name) => ({
-      ...{ destination: `/etc/${name}`, source: `${run}/${name}` },
+      destination: `/etc/${name}`,
+      source: `${run}/${name}`,
     }));
     const config = JSON.stringify({ root: { path: "rootfs" }, mounts });
     await lab.host.user.shell(`

@@ -117,7 +117,8 @@ async function crowdOf(lab: Lab): Promise<Crowd> {
   const daemon = Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
   const prey = await Agent.start(lab.world.root, lab.host.stage);
   return {
-    ...{ user, daemon },
+    user,
+    daemon,
     echo: await lab.world.agent.echo(served.services),
     echoUdp: await lab.world.agent.echoUdp(served.services),
     prey: await prey.echo(served.services),

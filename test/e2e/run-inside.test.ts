@@ -165,7 +165,8 @@ describe("Slipway's own sockets", () => {
     const process = lab.host.slipway(
       ["run", "--no-api-socket", "--", "sh", "-c", script, "sh", socket],
       {
-        ...{ env: user.env, stdin: "pipe" },
+        env: user.env,
+        stdin: "pipe",
       },
     );
     await process.printed(/here/);

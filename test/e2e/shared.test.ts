@@ -60,7 +60,9 @@ async function reachesWorld({ namespace }: Pick<Guest, "namespace">): Promise<bo
 async function publish(lab: Lab, { guest, socket }: Served, hostPort: number) {
   const server = await (await guest.agent()).listen("0.0.0.0");
   const id = await addForward(lab, socket, {
-    ...{ proto: "tcp", host_addr: "0.0.0.0", host_port: hostPort },
+    proto: "tcp",
+    host_addr: "0.0.0.0",
+    host_port: hostPort,
     guestPort: server.endpoint.port,
   });
   return { server, id };
@@ -93,7 +95,8 @@ describe("a guest of the daemon", () => {
   test("is announced, configured and told as by a process of its own", async ({ user }) => {
     const own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
     const shared = await user.lab.guest({
-      ...{ ipv6: true, mtu: 4_000 },
+      ipv6: true,
+      mtu: 4_000,
       helper: [...wanting(user), user.lab.host.stage.inside(helper)],
     });
     expect(programOf(own.helper.pid)).toBe("node");
@@ -135,7 +138,8 @@ describe("a guest of the daemon", () => {
     byFd.pipe(4).destroy();
     expect((await byFd.ended(10_000)).code).toBe(0);
     const byProcess = lab.host.helper(["-c", "-r", "3", `${first.pid}`, "tap0"], {
-      ...{ env, pipes: [3] },
+      env,
+      pipes: [3],
     });
     await ready(byProcess, 3);
     expect(programOf(byProcess.pid)).toBe("launcher");
@@ -279,7 +283,8 @@ describe("a process of its own is started", () => {
     const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0"];
     const program = [lab.host.stage.inside(helper), ...args];
     const process = lab.host.root.spawn(program, {
-      ...{ env: { ...user.env, SLIPWAY_SHARED: "1" }, pipes: [3] },
+      env: { ...user.env, SLIPWAY_SHARED: "1" },
+      pipes: [3],
     });
     await ready(process, 3);
     expect(programOf(process.pid)).toBe("node");

@@ -42,7 +42,10 @@ function make(changes: { exclude?: PortSet; toLoopback?: boolean } = {}) {
   const table = new Table();
   const told: string[] = [];
   const auto = new AutoPublish({
-    ...{ plans, exclude: NO_PORTS, toLoopback: false, forwards: table },
+    plans,
+    exclude: NO_PORTS,
+    toLoopback: false,
+    forwards: table,
     ...changes,
     onPublished: ({ hostPort }) => told.push(`+${hostPort}`),
     onEnded: ({ hostPort }) => told.push(`-${hostPort}`),

@@ -17,8 +17,12 @@ const ends = {
 
 function vnetOf(bytes: Uint8Array) {
   const header = {
-    ...{ vnetFlags: 0, gsoType: 0, headersLength: 0 },
-    ...{ gsoSize: 0, checksumStart: 0, checksumOffset: 0 },
+    vnetFlags: 0,
+    gsoType: 0,
+    headersLength: 0,
+    gsoSize: 0,
+    checksumStart: 0,
+    checksumOffset: 0,
   };
   parseVnet(bytes, 0, header);
   return header;
@@ -57,8 +61,11 @@ describe.each([4, 6] as const)("to a guest by IPv%i", (family) => {
     const [bytes] = framesWritten();
     const udp = headers - 8;
     expect(vnetOf(bytes)).toMatchObject({
-      ...{ vnetFlags: VnetFlags.NeedsChecksum, gsoType: VnetGso.None, gsoSize: 0 },
-      ...{ checksumStart: udp, checksumOffset: 6 },
+      vnetFlags: VnetFlags.NeedsChecksum,
+      gsoType: VnetGso.None,
+      gsoSize: 0,
+      checksumStart: udp,
+      checksumOffset: 6,
     });
     const frame = parsed(bytes, VNET_HEADER_LENGTH);
     expect(frame).toMatchObject({ hopLimit: 17, trafficClass: 0xb9, payloadLength: 100 });

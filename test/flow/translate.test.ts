@@ -14,15 +14,13 @@ const PLANS = ["10.0.2.0/24", "fd00::/64"].map((text) => planFor(Prefix.parse(te
 
 function guest(changes: Partial<GuestConfig> = {}): GuestConfig {
   return {
-    ...{
-      mtu: 1500,
-      memoryBudget: 0,
-      limits: DEFAULT_LIMITS,
-      plans: PLANS,
-      hostLoopback: true,
-      dns: null,
-      hostname: null,
-    },
+    mtu: 1500,
+    memoryBudget: 0,
+    limits: DEFAULT_LIMITS,
+    plans: PLANS,
+    hostLoopback: true,
+    dns: null,
+    hostname: null,
     outbound: { 4: null, 6: null },
     udpFiltering: "endpoint",
     timeouts: DEFAULT_TIMEOUTS,

@@ -35,7 +35,11 @@ export class Wire {
     connectSocket(this.#tap, loopback, port);
     const { stack, memory, drops } = this;
     this.writer = new GuestWriter({
-      ...{ stack, memory, drops, mtu, offload },
+      stack,
+      memory,
+      drops,
+      mtu,
+      offload,
       fd: this.#tap,
       mac: 0x5255_0a00_0202,
       capture: null,

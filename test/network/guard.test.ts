@@ -141,8 +141,13 @@ function neighbor(changes: Partial<NeighborMessage>, { source = OWN6 } = {}): Ui
 function routerAdvertisement(): Uint8Array {
   const lifetimes = { routerLifetime: 9, validLifetime: 9, preferredLifetime: 9, dnsLifetime: 9 };
   const message = composeRouterAdvertisement({
-    ...{ ...lifetimes, mac: OWN_MAC, mtu: 1500, hopLimit: 64, prefix: PLAN6.prefix },
-    ...{ dnsServers: [], dnsSearch: [] },
+    ...lifetimes,
+    mac: OWN_MAC,
+    mtu: 1500,
+    hopLimit: 64,
+    prefix: PLAN6.prefix,
+    dnsServers: [],
+    dnsSearch: [],
   });
   return composeNdpFrame(LINK_LOCAL, OWN_MAC, ALL_NODES, groupMac(ALL_NODES), message);
 }

@@ -63,8 +63,11 @@ function announcement({ port, address }: Member): Uint8Array {
   const { mac } = port.identity;
   emitEthernet(frame, VNET_HEADER_LENGTH, BROADCAST_MAC, mac, EtherType.Arp);
   emitArp(frame, frame.length - ARP_LENGTH, {
-    ...{ operation: ArpOperation.Request, senderMac: mac, senderAddress: address },
-    ...{ targetMac: 0, targetAddress: address },
+    operation: ArpOperation.Request,
+    senderMac: mac,
+    senderAddress: address,
+    targetMac: 0,
+    targetAddress: address,
   });
   return frame;
 }

@@ -91,7 +91,9 @@ describe.each([4, 6] as const)("Packet Too Big of IPv%i", (family) => {
       fc.property(fc.integer({ min: 68, max: 65_535 }), tcp, (mtu, bytes) => {
         const view = new DataView(bytes.buffer, bytes.byteOffset);
         expect(parsedOf(mtu, bytes)).toEqual({
-          ...{ mtu, source: from, destination: to },
+          mtu,
+          source: from,
+          destination: to,
           sourcePort: view.getUint16(0),
           destinationPort: view.getUint16(2),
           sequence: view.getUint32(4),

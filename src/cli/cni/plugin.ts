@@ -91,7 +91,8 @@ async function add(
   const taken = (await session.request("member.list", {})).map(({ name }) => name);
   const names = namesOf(request, request);
   const { id, given } = await join(session, {
-    ...{ namespace, ports: [portOf(request, ifname)] },
+    namespace,
+    ports: [portOf(request, ifname)],
     id: FULL_ID.test(containerId) ? containerId : null,
     name: names.find((each) => !taken.includes(each.toLowerCase())) ?? null,
     dns: conf.runtimeConfig.dns?.servers ?? [],

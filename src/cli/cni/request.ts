@@ -113,13 +113,17 @@ export function parseRequest(environment: NodeJS.ProcessEnv, input: string): Plu
     case "CHECK":
       return {
         ...configured(raw, cniVersion, environment),
-        ...{ ...attachmentOf(environment), verb, netns: required(environment, "CNI_NETNS", /^\//) },
+        ...attachmentOf(environment),
+        verb,
+        netns: required(environment, "CNI_NETNS", /^\//),
       };
     case "DEL": {
       const { CNI_NETNS: netns = "" } = environment;
       return {
         ...configured(raw, cniVersion, environment),
-        ...{ ...attachmentOf(environment), verb, netns: netns === "" ? null : netns },
+        ...attachmentOf(environment),
+        verb,
+        netns: netns === "" ? null : netns,
       };
     }
     case "GC": {
@@ -129,7 +133,8 @@ export function parseRequest(environment: NodeJS.ProcessEnv, input: string): Plu
       // Without the list everything would go.
       if (valid === undefined) throw invalidConfig("cni.dev/valid-attachments is missing");
       const attachments = (valid ?? []).map(({ containerID, ifname }) => ({
-        ...{ containerId: containerID, ifname },
+        containerId: containerID,
+        ifname,
       }));
       return { ...request, verb, valid: attachments };
     }
@@ -210,7 +215,10 @@ export function portOf({ network, conf, args }: Configured, ifname: string): Por
   const { ips, mac } = conf.runtimeConfig;
   const addresses = [...(args.ip === null ? [] : [args.ip]), ...(ips ?? []), ...conf.args.cni.ips];
   return {
-    ...{ network, ifname, mac: args.mac ?? mac ?? null, aliases: aliasesOf(conf) },
+    network,
+    ifname,
+    mac: args.mac ?? mac ?? null,
+    aliases: aliasesOf(conf),
     // ADDRESS/LENGTH is usual; the network knows its own length.
     addresses: [...new Set(addresses.map((each) => each.replace(/\/\d+$/, "")))],
   };

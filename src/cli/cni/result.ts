@@ -34,7 +34,9 @@ export function resultOf(
       ...before.ips,
       ...addresses.map(({ address, subnet, gateway }) => ({
         ...versionOfIp(version, address),
-        ...{ address: `${address}/${subnet.split("/")[1]}`, gateway, interface: index },
+        address: `${address}/${subnet.split("/")[1]}`,
+        gateway,
+        interface: index,
       })),
     ],
     routes: [

@@ -61,7 +61,10 @@ export function parseState(input: string): ContainerState {
   const shortId = id.slice(0, SHORT_ID);
   const name = annotated(ANNOTATION.name);
   return {
-    ...{ id, isStopped, pid, bundle },
+    id,
+    isStopped,
+    pid,
+    bundle,
     name: name !== "" ? name : isLabel(shortId) ? shortId : null,
     ports: networks.map((each) => parsePlace(ANNOTATION.network, each)),
     publish: words(annotated(ANNOTATION.publish)),

@@ -69,7 +69,9 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
     const env = [`XDG_RUNTIME_DIR=${dirname(account.home)}/run`];
     const hook = { path: slipway, args: ["slipway", "oci-hook"], env };
     const files = ["resolv.conf", "hosts"].map((file) => ({
-      ...{ destination: `/etc/${file}`, type: "bind", options: ["bind"] },
+      destination: `/etc/${file}`,
+      type: "bind",
+      options: ["bind"],
       source: `${account.home}/${name}/${file}`,
     }));
     // crun maps all ids of the user where nothing is said.

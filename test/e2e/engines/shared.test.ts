@@ -19,7 +19,9 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
   afterAll(() => lab.close());
 
   const helperAt = (firstPort: number): Helper => ({
-    ...{ name: "Slipway", path: lab.host.stage.inside(helper), firstPort },
+    name: "Slipway",
+    path: lab.host.stage.inside(helper),
+    firstPort,
   });
   const daemon = (account: Account, action: "start" | "stop") =>
     account.user.output([lab.host.stage.inside(slipway), "daemon", action]);

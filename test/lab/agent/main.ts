@@ -9,11 +9,21 @@ import * as udp from "./udp.ts";
 const handlers: {
   readonly [K in Operation]: (p: Parameters<K>) => Result<K> | Promise<Result<K>>;
 } = {
-  ...{ listen: tcp.listen, accept: tcp.accept, connect: tcp.connect },
-  ...{ write: tcp.write, read: tcp.read, readToEnd: tcp.readToEnd },
-  ...{ send: tcp.send, receive: tcp.receive, fill: tcp.fill },
-  ...{ end: tcp.end, reset: tcp.reset, closed: tcp.closed },
-  ...{ bindUdp: udp.bind, sendUdp: udp.send, receiveUdp: udp.receive },
+  listen: tcp.listen,
+  accept: tcp.accept,
+  connect: tcp.connect,
+  write: tcp.write,
+  read: tcp.read,
+  readToEnd: tcp.readToEnd,
+  send: tcp.send,
+  receive: tcp.receive,
+  fill: tcp.fill,
+  end: tcp.end,
+  reset: tcp.reset,
+  closed: tcp.closed,
+  bindUdp: udp.bind,
+  sendUdp: udp.send,
+  receiveUdp: udp.receive,
   close(p) {
     tcp.close(p.id);
     udp.close(p.id);
