@@ -19,7 +19,7 @@ import { guestConfig, hostnameOf, RESOLV_CONF } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
-import type { Taken } from "./taken.js";
+import type { Taken } from "./takeover.js";
 
 const STDOUT = 1;
 const READY = Buffer.from("1");
@@ -72,7 +72,7 @@ export async function attach(options: AttachConfig): Promise<void> {
 /** What is left of a guest whose daemon has died; null: this process begins with it. */
 async function takenOver(): Promise<Taken | null> {
   const { SLIPWAY_TAKEN: descriptors } = process.env;
-  return descriptors === undefined ? null : (await import("./taken.js")).takeOver(descriptors);
+  return descriptors === undefined ? null : (await import("./takeover.js")).takeOver(descriptors);
 }
 
 /** With what the network ends, beside signals. */

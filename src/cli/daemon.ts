@@ -16,14 +16,14 @@ import { places } from "../protocol/places.js";
 import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
 import { TapStore } from "../sys/tap-store.js";
-import { requestsTo } from "./asked.js";
+import { requestsTo } from "./command-proxy.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
+import { SharedGuests } from "./launcher-server.js";
 import { RESOLV_CONF } from "./network.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { resolverFiles } from "./resolver-files.js";
 import { inheritedListener, ServiceManager } from "./service-manager.js";
-import { SharedGuests } from "./shared-guests.js";
 import { workerStarter } from "./start-worker.js";
 
 const READY = Buffer.from("1");

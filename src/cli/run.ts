@@ -52,7 +52,7 @@ async function runElsewhere(
   { command, keepId, hostname, inside }: RunConfig,
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
 ): Promise<void> {
-  const { runBeside, runIsolated, runOnHost } = await import("./run-beside.js");
+  const { runBeside, runIsolated, runOnHost } = await import("./network-modes.js");
   const onExecuteFailure = (errno: number): never =>
     failToExecute(command[0], errno, isMissing(command[0]));
   switch (mode.kind) {

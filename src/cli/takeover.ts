@@ -3,8 +3,8 @@ import { log } from "../base/log.js";
 import type { PublishedRule } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { native } from "../sys/native.js";
-import { parseKept } from "./kept-ports.js";
 import type { Link } from "./link.js";
+import { parseKept } from "./port-snapshot.js";
 import { failureText } from "./publish-failure.js";
 
 /** What a daemon that died has left of a guest: native/launcher/shared.h. */

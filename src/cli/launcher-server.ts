@@ -28,12 +28,12 @@ import { native } from "../sys/native.js";
 import { listenPrivately } from "../sys/private-socket.js";
 import { announcement } from "./announcement.js";
 import { socketDirectory, socketPathOf } from "./api-path.js";
-import { Asked, isAnswered } from "./asked.js";
 import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
-import { keptText } from "./kept-ports.js";
+import { Asked, isAnswered } from "./command-proxy.js";
+import { type SharedGuest, serveSharedGuest } from "./hosted-guest.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import type { DaemonRequest } from "./network-commands.js";
-import { type SharedGuest, serveSharedGuest } from "./shared-guest.js";
+import { keptText } from "./port-snapshot.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;

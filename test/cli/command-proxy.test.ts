@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { devNull } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
-import { Asked, isAnswered } from "../../src/cli/asked.js";
+import { Asked, isAnswered } from "../../src/cli/command-proxy.js";
 import type { DaemonRequest } from "../../src/cli/network-commands.js";
 import type { Requests } from "../../src/client/connect.js";
 import type { LauncherMessage } from "../../src/protocol/launcher.js";
