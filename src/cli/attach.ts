@@ -19,7 +19,7 @@ import { guestConfig, hostnameOf, RESOLV_CONF } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
-import type { Taken } from "./takeover.js";
+import type { Takeover } from "./takeover.js";
 
 const STDOUT = 1;
 const READY = Buffer.from("1");
@@ -33,22 +33,22 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
   joinBroker();
-  const taken = await takenOver();
+  const takeover = await openTakeover();
   const { target } = options;
   // Whoever waited was told by the daemon whose place this takes.
-  const readyFd = taken === null ? options.readyFd : null;
+  const readyFd = takeover === null ? options.readyFd : null;
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
   const endings = openEndings(options);
   const capture = options.pcap === null ? null : openCapture(options.pcap, options.tap);
   const host = new ResolvConf(RESOLV_CONF);
   const config = guestConfig(options.network, host, hostnameOf(target.pid));
-  const link = taken ?? (await openLink(options, config));
+  const link = takeover ?? (await openLink(options, config));
   checkOwner(endings);
   const loop = new Loop();
   const guest = loop.addGuest(link.tap, config, (why) => failGone(options.tap, why), capture);
   link.start(loop, guest);
   const report = new Report();
-  if (target.kind === "namespace" && taken === null) {
+  if (target.kind === "namespace" && takeover === null) {
     startPublishing(guest, target, options.publish, (line) => report.add(line));
   }
   watchEndings(endings, loop, (why) => {
@@ -60,17 +60,17 @@ export async function attach(options: AttachConfig): Promise<void> {
   loop.start();
   const subject = { guest, tap: options.tap, pid: target.pid, log };
   const { apiSocket: where, maxApiClients } = options;
-  const listener = taken?.apiSocket ?? null;
+  const listener = takeover?.apiSocket ?? null;
   const apiOptions = { mostClients: maxApiClients, isOpenInside: false };
   const apiSocket = await openApiSocket(where, loop, subject, apiOptions, listener);
   lockDown(options, config.dns === null ? null : host, apiSocket);
-  if (taken === null) report.begin(announcement(options, config));
+  if (takeover === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
   if (readyFd !== null) tellReady(readyFd);
 }
 
 /** What is left of a guest whose daemon has died; null: this process begins with it. */
-async function takenOver(): Promise<Taken | null> {
+async function openTakeover(): Promise<Takeover | null> {
   const { SLIPWAY_TAKEN: descriptors } = process.env;
   return descriptors === undefined ? null : (await import("./takeover.js")).takeOver(descriptors);
 }
@@ -152,7 +152,7 @@ function failGone(tap: string, why: string): never {
   return fail(`${tap}: ${why}: the network of the namespace is gone`, 1);
 }
 
-/** A pidfd, so that the end of the process is seen and its number is not taken for another's. */
+/** A pidfd: it tells when the process ends, and never names another process of the same number. */
 function openProcess(pid: number): number {
   const pidfd = native.pidfdOpen(pid);
   if (pidfd < 0) throw doesNotExist(pid);

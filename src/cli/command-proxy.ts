@@ -28,7 +28,7 @@ import { carryOut } from "./networks.js";
  * asks again and tells the reason: so none whose parts may succeed one by one, and none that needs more
  * of the launcher than its command line names.
  */
-export function isAnswered(request: DaemonRequest): boolean {
+export function isProxied(request: DaemonRequest): boolean {
   switch (request.action) {
     case "connect":
       return namedNamespace(request.target) !== null;
@@ -73,7 +73,7 @@ interface Came {
 }
 
 /** A command that asks the daemon, by way of its launcher. */
-export class Asked {
+export class CommandProxy {
   readonly #requests: Requests;
   readonly #send: (message: Uint8Array) => void;
   #awaited: Awaited | null = null;

@@ -19,7 +19,7 @@ import { TapStore } from "../sys/tap-store.js";
 import { requestsTo } from "./command-proxy.js";
 import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
-import { SharedGuests } from "./launcher-server.js";
+import { LauncherServer } from "./launcher-server.js";
 import { RESOLV_CONF } from "./network.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { resolverFiles } from "./resolver-files.js";
@@ -71,7 +71,7 @@ async function serve(door: Door): Promise<void> {
   const stop = async (): Promise<void> => {
     manager.tell("STOPPING=1");
     daemon.close();
-    shared.close();
+    launchers.close();
     loop.stop();
     await plane.close();
     process.exit(0);
@@ -94,7 +94,7 @@ async function serve(door: Door): Promise<void> {
     onStop,
     isRestarted: isRestarted(),
   });
-  const shared = new SharedGuests(at.launchers, loop, requestsTo(daemon), door);
+  const launchers = new LauncherServer(at.launchers, loop, requestsTo(daemon), door);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);

@@ -7,7 +7,7 @@ import { publishPort } from "./publish.js";
 import type { PublishOption } from "./publish-option.js";
 
 /** A guest as a launcher has opened it. */
-export interface SharedGuestSpec {
+export interface HostedGuestSpec {
   /** A handle; it becomes the guest's. */
   readonly tap: number;
   readonly config: GuestConfig;
@@ -18,7 +18,7 @@ export interface SharedGuestSpec {
   readonly ports: readonly PublishOption[];
 }
 
-export interface SharedGuestHandlers {
+export interface HostedGuestHandlers {
   /** It has ended by itself. */
   readonly onGone: (why: string) => void;
   /** Its published ports are others now. */
@@ -26,7 +26,7 @@ export interface SharedGuestHandlers {
 }
 
 /** One that is served. */
-export interface SharedGuest {
+export interface HostedGuest {
   /** What was said of the ports that we chose. */
   readonly report: string;
   /** Takes requests at a socket that listens; it becomes the guest's. */
@@ -40,11 +40,11 @@ export interface SharedGuest {
  * with it where guests are served.
  * @throws UserError or RangeError, and it is closed then
  */
-export function serveSharedGuest(
+export function serveHostedGuest(
   loop: Loop,
-  spec: SharedGuestSpec,
-  handlers: SharedGuestHandlers,
-): SharedGuest {
+  spec: HostedGuestSpec,
+  handlers: HostedGuestHandlers,
+): HostedGuest {
   const { tap, config, tapName, pid } = spec;
   const handle = { fd: tap, vnetHeader: true };
   const guest = loop.addGuest(handle, config, handlers.onGone);

@@ -28,7 +28,10 @@ interface Child {
  * that the shell sees one job. What COMMAND leaves behind in its PID namespace ends with it.
  * @param onEnd gets the exit status, 128 + n for signal n
  */
-export function accompany({ pid, pidfd, reaper }: Child, onEnd: (status: number) => void): void {
+export function superviseChild(
+  { pid, pidfd, reaper }: Child,
+  onEnd: (status: number) => void,
+): void {
   const own = jobStateOf("self");
   const state = jobStateOf(pid);
   const forward: NodeJS.SignalsListener = (signal) => {

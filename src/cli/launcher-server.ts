@@ -29,11 +29,11 @@ import { listenPrivately } from "../sys/private-socket.js";
 import { announcement } from "./announcement.js";
 import { socketDirectory, socketPathOf } from "./api-path.js";
 import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
-import { Asked, isAnswered } from "./command-proxy.js";
-import { type SharedGuest, serveSharedGuest } from "./hosted-guest.js";
+import { CommandProxy, isProxied } from "./command-proxy.js";
+import { type HostedGuest, serveHostedGuest } from "./hosted-guest.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import type { DaemonRequest } from "./network-commands.js";
-import { keptText } from "./port-snapshot.js";
+import { formatSnapshot } from "./port-snapshot.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
@@ -45,11 +45,11 @@ const attach = new CommandLine("slipway", "attach");
 const network = new CommandLine("slipway", "network");
 
 /** As podman writes it. */
-const REHEARSED = [
+const WARM_UP_ARGS = [
   ...["--disable-host-loopback", "--mtu=65520", "--enable-sandbox", "--enable-seccomp"],
   ...["--enable-ipv6", "-c", "-r", "4", `${process.pid}`, "tap0"],
 ];
-const REHEARSALS = 20;
+const WARM_UP_ROUNDS = 20;
 
 /** The launcher starts a process of its own, which hears the reason where it asks the daemon. */
 const REFUSAL = endMessage(
@@ -63,7 +63,7 @@ const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
  * Guests of launchers in shared mode (native/launcher/shared.h): each is what a process of its own
  * would serve, and ends with its launcher. And launchers of commands that ask the daemon.
  */
-export class SharedGuests {
+export class LauncherServer {
   readonly #loop: Loop;
   readonly #requests: Requests;
   readonly #listener: number;
@@ -82,7 +82,7 @@ export class SharedGuests {
     this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
-    loop.onReclaimed = () => rehearse(this.#upstream);
+    loop.onReclaimed = () => warmUp(this.#upstream);
   }
 
   /** Launchers start processes of their own. */
@@ -138,10 +138,10 @@ class Launcher {
   readonly #context: Context;
   readonly #onClosed: () => void;
   /** null: it wants a guest. */
-  #asked: Asked | null = null;
+  #proxy: CommandProxy | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
-  #guest: SharedGuest | null = null;
+  #guest: HostedGuest | null = null;
   /** What is to be told of the ports; null: all has been. */
   #untold: readonly PublishedRule[] | null = null;
   #isClosed = false;
@@ -188,8 +188,8 @@ class Launcher {
 
   #onMessage(message: LauncherMessage | null, passed: number | null): void {
     const guest = this.#guest;
-    if (this.#asked !== null) {
-      if (this.#asked.onMessage(message, passed)) return;
+    if (this.#proxy !== null) {
+      if (this.#proxy.onMessage(message, passed)) return;
       if (passed !== null) native.close(passed);
       this.#end();
     } else if (message?.kind === "request" && this.#planned === null && passed === null) {
@@ -207,25 +207,25 @@ class Launcher {
 
   /** It says no more. What it asked for is undone before it hears that. */
   #end(): void {
-    if (this.#asked === null) this.close();
+    if (this.#proxy === null) this.close();
     else this.#loop.unwatch(this.#fd);
-    this.#asked?.onGone();
+    this.#proxy?.onGone();
   }
 
   /** @throws UserError when the command line is wrong */
   #begin(request: LauncherRequest): void {
     const invocation = isOnOurHost(request) ? parserOf(request).parse(request.args) : null;
     if (invocation?.kind === "attach") this.#plan(invocation.config, request.pid);
-    else if (invocation?.kind === "ask daemon" && isAnswered(invocation.request)) {
+    else if (invocation?.kind === "ask daemon" && isProxied(invocation.request)) {
       this.#answer(invocation.request);
     } else this.close();
   }
 
   #answer(request: DaemonRequest): void {
-    const asked = new Asked(this.#context.requests, (message) => this.#send(message));
-    this.#asked = asked;
+    const proxy = new CommandProxy(this.#context.requests, (message) => this.#send(message));
+    this.#proxy = proxy;
     // Outside of the wake-up, where promises are served.
-    setImmediate(() => void asked.answer(request).then(() => this.close()));
+    setImmediate(() => void proxy.answer(request).then(() => this.close()));
   }
 
   #plan(options: AttachConfig, launcher: string): void {
@@ -251,7 +251,7 @@ class Launcher {
     // made the launcher hears that we are gone, and goes on by itself.
     const isUp = publish.ports.length === 0;
     if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
-    const guest = serveSharedGuest(
+    const guest = serveHostedGuest(
       this.#loop,
       {
         tap,
@@ -286,7 +286,7 @@ class Launcher {
 
   #tellPorts(): void {
     if (this.#untold === null || this.#isClosed) return;
-    const sent = native.sendPassing(this.#fd, keepMessage(keptText(this.#untold)), null);
+    const sent = native.sendPassing(this.#fd, keepMessage(formatSnapshot(this.#untold)), null);
     if (sent === -Errno.EAGAIN) {
       this.#loop.rewatch(this.#fd, Epoll.In | Epoll.Out);
       return;
@@ -354,12 +354,12 @@ function upMessageOf({ options, config }: Planned, ifindex: number, report: stri
 }
 
 /**
- * Does what the next launcher waits for, for nobody. After a collection of garbage the code of it is
- * slow, and a command line takes 2.2 ms; after this it takes 0.7.
+ * Runs what the next launcher will wait for, and discards the result. A garbage collection may throw away compiled
+ * code: then a command line takes 2.2 ms, and 0.7 ms after this.
  */
-function rehearse(upstream: Upstream): void {
-  for (let count = 0; count < REHEARSALS; count += 1) {
-    const invocation = slirp4netns.parse(REHEARSED);
+function warmUp(upstream: Upstream): void {
+  for (let count = 0; count < WARM_UP_ROUNDS; count += 1) {
+    const invocation = slirp4netns.parse(WARM_UP_ARGS);
     if (invocation.kind !== "attach") return;
     const planned = planOf(invocation.config, "", upstream);
     if (planned === null) return;

@@ -7,7 +7,7 @@ import { Loop } from "../loop.js";
 import { namespaceId } from "../protocol/namespaces.js";
 import { places } from "../protocol/places.js";
 import { native } from "../sys/native.js";
-import { accompany } from "./jobs.js";
+import { superviseChild } from "./jobs.js";
 import {
   guestEnvironment,
   type HeldChild,
@@ -43,7 +43,7 @@ export function runIsolated(
 function goOnBeside(child: HeldChild, onExecuteFailure: (errno: number) => never): void {
   const loop = new Loop();
   loop.start();
-  accompany(child, (status) => process.exit(status));
+  superviseChild(child, (status) => process.exit(status));
   const result = native.releaseSpawned(child.control);
   if (result < 0) onExecuteFailure(-result);
 }

@@ -16,7 +16,7 @@ const rules = v.array(
 );
 
 /** The published ports of a guest, for whoever serves it next. */
-export function keptText(ports: readonly PublishedRule[]): string {
+export function formatSnapshot(ports: readonly PublishedRule[]): string {
   return JSON.stringify(
     ports.map(({ host, guest, otherwise, ...rest }) => ({
       ...rest,
@@ -27,7 +27,7 @@ export function keptText(ports: readonly PublishedRule[]): string {
   );
 }
 
-/** @throws Error when it is not of keptText() */
-export function parseKept(text: string): readonly PublishedRule[] {
+/** @throws Error when it is not of formatSnapshot() */
+export function parseSnapshot(text: string): readonly PublishedRule[] {
   return text === "" ? [] : v.parse(rules, JSON.parse(text));
 }

@@ -13,7 +13,7 @@ import { type Places, places } from "../protocol/places.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { hostsFile } from "./hosts-file.js";
-import { accompany } from "./jobs.js";
+import { superviseChild } from "./jobs.js";
 import { memberResolvConf } from "./member-resolv-conf.js";
 import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
@@ -57,7 +57,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const hosts = hostsFor(run, given, hostname);
   const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
-  accompany(child, (status) => process.exit(status));
+  superviseChild(child, (status) => process.exit(status));
   const result = native.releaseSpawned(child.control);
   if (result < 0) run.onExecuteFailure(-result);
 }

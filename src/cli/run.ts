@@ -15,7 +15,7 @@ import { listenForApi } from "./api-socket.js";
 import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
-import { accompany } from "./jobs.js";
+import { superviseChild } from "./jobs.js";
 import type { NetworkMode } from "./join-option.js";
 import { startLogging } from "./logging.js";
 import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
@@ -65,7 +65,7 @@ async function runElsewhere(
   }
 }
 
-/** The daemon serves the command; this process accompanies it. */
+/** The daemon serves the network; this process supervises the command. */
 async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Promise<void> {
   const { network, name, keepId, publish, resolverOptions, command, inside } = options;
   const { servers = [], search = [], records = [] } = network.dns ?? {};
@@ -124,7 +124,7 @@ async function runAlone(options: RunConfig): Promise<void> {
   startPublishing(guest, namespace, publish, (line) =>
     process.stderr.write(`${programName()}: ${line}`),
   );
-  accompany(child, (status) => {
+  superviseChild(child, (status) => {
     drain(loop, () => {
       log.info("%s is down: %s has ended with status %d", tap, command[0], status);
       if (stats) printStatistics(guest);

@@ -4,22 +4,22 @@ import type { PublishedRule } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { native } from "../sys/native.js";
 import type { Link } from "./link.js";
-import { parseKept } from "./port-snapshot.js";
+import { parseSnapshot } from "./port-snapshot.js";
 import { failureText } from "./publish-failure.js";
 
 /** What a daemon that died has left of a guest: native/launcher/shared.h. */
-export interface Taken extends Link {
+export interface Takeover extends Link {
   /** The API's socket, which listens; null when there is none. */
   readonly apiSocket: number | null;
 }
 
 /** @param descriptors SLIPWAY_TAKEN: of the TAP, of the API's socket, and of what was kept; -1 for none */
-export function takeOver(descriptors: string): Taken {
+export function takeOver(descriptors: string): Takeover {
   const [tap = -1, api = -1, kept = -1] = descriptors.split(",").map(Number);
   native.adoptFd(tap);
   const vnetHeader = native.setUpTap(tap) === 1;
   if (api >= 0) native.adoptFd(api);
-  const ports = kept < 0 ? [] : readKept(kept);
+  const ports = kept < 0 ? [] : readSnapshot(kept);
   return {
     tap: { fd: tap, vnetHeader },
     apiSocket: api < 0 ? null : api,
@@ -35,8 +35,8 @@ function publishAgain(guest: Guest, ports: readonly PublishedRule[]): void {
   }
 }
 
-function readKept(fd: number): readonly PublishedRule[] {
+function readSnapshot(fd: number): readonly PublishedRule[] {
   const text = readFileSync(fd, "utf8");
   closeSync(fd);
-  return parseKept(text);
+  return parseSnapshot(text);
 }

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { devNull } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
-import { Asked, isAnswered } from "../../src/cli/command-proxy.js";
+import { CommandProxy, isProxied } from "../../src/cli/command-proxy.js";
 import type { DaemonRequest } from "../../src/cli/network-commands.js";
 import type { Requests } from "../../src/client/connect.js";
 import type { LauncherMessage } from "../../src/protocol/launcher.js";
@@ -65,8 +65,8 @@ describe("a launcher that has a namespace connected", () => {
   const Answer = 5;
 
   function start(requests: Requests) {
-    const asked = new Asked(requests, (message) => sent.push(message[0]));
-    return { asked, ended: asked.answer(request) };
+    const proxy = new CommandProxy(requests, (message) => sent.push(message[0]));
+    return { proxy, ended: proxy.answer(request) };
   }
 
   /** Until so many messages were sent. */
@@ -76,12 +76,12 @@ describe("a launcher that has a namespace connected", () => {
 
   test("is told what to do, step by step, and then the answer", async () => {
     const { asked: methods, requests } = daemon();
-    const { asked, ended } = start(requests);
+    const { proxy, ended } = start(requests);
     await until(1);
-    expect(asked.onMessage(tapMessage, tap)).toBe(true);
+    expect(proxy.onMessage(tapMessage, tap)).toBe(true);
     await until(2);
     expect(methods).toEqual(["member.join"]);
-    expect(asked.onMessage({ kind: "done" }, null)).toBe(true);
+    expect(proxy.onMessage({ kind: "done" }, null)).toBe(true);
     await ended;
     expect(sent).toEqual([Plan, Up, Answer]);
     expect(methods).toEqual(["member.join", "member.attach"]);
@@ -94,12 +94,12 @@ describe("a launcher that has a namespace connected", () => {
     "hears nothing when the %s is refused, and nothing is left",
     async ([at, expected]) => {
       const { asked: methods, requests } = daemon(`member.${at}`);
-      const { asked, ended } = start(requests);
+      const { proxy, ended } = start(requests);
       await until(1);
-      asked.onMessage(tapMessage, tap);
+      proxy.onMessage(tapMessage, tap);
       if (at === "attach") {
         await until(2);
-        asked.onMessage({ kind: "done" }, null);
+        proxy.onMessage({ kind: "done" }, null);
       }
       await ended;
       expect(sent).toEqual(expected);
@@ -109,11 +109,11 @@ describe("a launcher that has a namespace connected", () => {
 
   test("may go at any time: its place is given back", async () => {
     const { asked: methods, requests } = daemon();
-    const { asked, ended } = start(requests);
+    const { proxy, ended } = start(requests);
     await until(1);
-    asked.onMessage(tapMessage, tap);
+    proxy.onMessage(tapMessage, tap);
     await until(2);
-    asked.onGone();
+    proxy.onGone();
     await ended;
     expect(sent).toEqual([Plan, Up]);
     expect(methods).toEqual(["member.join", "member.disconnect"]);
@@ -121,12 +121,12 @@ describe("a launcher that has a namespace connected", () => {
 
   test("is not listened to when it says what is not its turn", async () => {
     const { asked: methods, requests } = daemon();
-    const { asked, ended } = start(requests);
+    const { proxy, ended } = start(requests);
     await until(1);
-    expect(asked.onMessage({ kind: "done" }, null)).toBe(false);
-    expect(asked.onMessage(tapMessage, null)).toBe(false);
-    expect(asked.onMessage(null, null)).toBe(false);
-    asked.onGone();
+    expect(proxy.onMessage({ kind: "done" }, null)).toBe(false);
+    expect(proxy.onMessage(tapMessage, null)).toBe(false);
+    expect(proxy.onMessage(null, null)).toBe(false);
+    proxy.onGone();
     await ended;
     expect(methods).toEqual([]);
     native.close(tap);
@@ -134,7 +134,7 @@ describe("a launcher that has a namespace connected", () => {
 });
 
 test("what may succeed in part is not answered, nor what needs the namespace of a member", () => {
-  expect(isAnswered(request)).toBe(true);
-  expect(isAnswered({ ...request, target: "db" })).toBe(false);
-  expect(isAnswered({ action: "remove", names: ["one", "two"] })).toBe(false);
+  expect(isProxied(request)).toBe(true);
+  expect(isProxied({ ...request, target: "db" })).toBe(false);
+  expect(isProxied({ action: "remove", names: ["one", "two"] })).toBe(false);
 });
