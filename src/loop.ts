@@ -7,6 +7,7 @@ import {
   DescriptorQuotas,
 } from "./base/descriptors.js";
 import { HeavyShare } from "./base/heavy-share.js";
+import { IdPool } from "./base/id-pool.js";
 import { log } from "./base/log.js";
 import type { GuestConfig } from "./base/plan.js";
 import { PollingTrial } from "./base/polling-trial.js";
@@ -91,9 +92,7 @@ export class Loop {
   readonly #served: (Served | undefined)[] = [];
   readonly #watchers: (((events: number) => void) | undefined)[] = [];
   readonly #watcherIds = new Map<number, number>();
-  readonly #freeWatcherIds: number[] = [];
-  /** Ids that events of this wake-up may still carry. */
-  readonly #endedWatcherIds: number[] = [];
+  readonly #ids = new IdPool();
   /** Whether another processor is there for those whom we would keep from this one. */
   readonly #maySpin = availableParallelism() > 1;
   /** The same while frames cross between members. */
@@ -274,10 +273,10 @@ export class Loop {
    * @returns 0 or a negative errno
    */
   watch(fd: number, events: number, callback: (events: number) => void): number {
-    const id = this.#freeWatcherIds.pop() ?? this.#watchers.length;
+    const id = this.#ids.take();
     const result = native.watch(fd, events, tokenOf(TokenKind.Watcher, 0, id));
     if (result < 0) {
-      this.#freeWatcherIds.push(id);
+      this.#ids.release(id);
       return result;
     }
     this.#watchers[id] = callback;
@@ -298,7 +297,7 @@ export class Loop {
     native.unwatch(fd);
     this.#watcherIds.delete(fd);
     this.#watchers[id] = undefined;
-    this.#endedWatcherIds.push(id);
+    this.#ids.release(id);
   }
 
   /** Gives back memory that nobody uses any more, once no traffic comes. */
@@ -328,8 +327,7 @@ export class Loop {
     }
     this.#readHeavy(now);
     const next = this.#turn(now);
-    for (const id of this.#endedWatcherIds) this.#freeWatcherIds.push(id);
-    this.#endedWatcherIds.length = 0;
+    this.#ids.reap();
     return next;
   }
 

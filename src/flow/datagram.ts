@@ -369,10 +369,11 @@ export class DatagramRelay {
 
   /** @returns null when the kernel has no memory to tell of its events */
   #add(mapping: Mapping): Mapping | null {
-    const id = this.#mappings.nextId();
+    const id = this.#mappings.ids.take();
     const token = tokenOf(TokenKind.Datagram, this.#context.guest, id);
     if (native.watch(mapping.fd, Epoll.In, token) < 0) {
       native.close(mapping.fd);
+      this.#mappings.ids.release(id);
       this.#context.drops.count(DropReason.HostRefused);
       return null;
     }

@@ -1,6 +1,7 @@
 import type { Address } from "../base/address.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import { IdPool } from "../base/id-pool.js";
 import type { DnsConfig, GuestConfig } from "../base/plan.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
@@ -102,8 +103,7 @@ export class DnsStreams {
   readonly #ends: (End | undefined)[] = [];
   /** The oldest first. */
   readonly #streams = new Set<DnsStream>();
-  readonly #freeIds: number[] = [];
-  readonly #endedIds: number[] = [];
+  readonly #ids = new IdPool();
   #expireAt = Number.POSITIVE_INFINITY;
   #count = 0;
 
@@ -179,8 +179,7 @@ export class DnsStreams {
 
   /** Gives back the ids of sockets that were closed; when no fetched event is left. */
   reap(): void {
-    this.#freeIds.push(...this.#endedIds);
-    this.#endedIds.length = 0;
+    this.#ids.reap();
   }
 
   close(): void {
@@ -189,13 +188,13 @@ export class DnsStreams {
 
   /** @returns null when the kernel has no memory to tell of its events: the socket is closed */
   #add(fd: number, stream: DnsStream, connected: boolean): End | null {
-    const id = this.#freeIds.at(-1) ?? this.#ends.length;
+    const id = this.#ids.take();
     const token = tokenOf(TokenKind.DnsStream, this.#context.guest, id);
     if (native.watch(fd, EVENTS, token) < 0) {
       native.close(fd);
+      this.#ids.release(id);
       return null;
     }
-    this.#freeIds.pop();
     const end = new End(id, fd, stream, connected);
     this.#ends[id] = end;
     this.#count += 1;
@@ -206,7 +205,7 @@ export class DnsStreams {
     native.close(end.fd);
     this.#ends[end.id] = undefined;
     this.#count -= 1;
-    this.#endedIds.push(end.id);
+    this.#ids.release(end.id);
   }
 
   /** Does all that can be done, which is little: neither side gives more than is held. */

@@ -1,6 +1,7 @@
 import { Address, type Family } from "../base/address.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import { IdPool } from "../base/id-pool.js";
 import type { Limits } from "../base/limits.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
@@ -63,9 +64,7 @@ interface Session extends AskedPort {
 export class LoopbackRelay {
   readonly #context: LoopbackContext;
   readonly #links: (Connection | Session | undefined)[] = [];
-  readonly #free: number[] = [];
-  /** Numbers of what ended, kept until no fetched event is left. */
-  readonly #ended: number[] = [];
+  readonly #ids = new IdPool();
   readonly #sessions = new Map<string, number>();
   readonly #pipes: PipePool;
   #batch: DatagramBatch | null = null;
@@ -180,8 +179,7 @@ export class LoopbackRelay {
       link.queued = false;
       this.#transfer(id, link);
     }
-    for (const id of this.#ended) this.#free.push(id);
-    this.#ended.length = 0;
+    this.#ids.reap();
   }
 
   /** Whether turn() has work to do at once. */
@@ -239,7 +237,7 @@ export class LoopbackRelay {
   }
 
   #add(link: Connection | Session): number {
-    const id = this.#free.pop() ?? this.#links.length;
+    const id = this.#ids.take();
     this.#links[id] = link;
     return id;
   }
@@ -292,7 +290,7 @@ export class LoopbackRelay {
 
   #end(id: number): void {
     this.#links[id] = undefined;
-    this.#ended.push(id);
+    this.#ids.release(id);
     this.#connections -= 1;
   }
 
@@ -385,7 +383,7 @@ export class LoopbackRelay {
     session.close();
     this.#sessions.delete(session.key);
     this.#links[id] = undefined;
-    this.#ended.push(id);
+    this.#ids.release(id);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { IdPool } from "../base/id-pool.js";
 import type { Mac } from "../base/mac.js";
 import { type Place, Recency } from "../base/recency.js";
 import { native } from "../sys/native.js";
@@ -132,9 +133,9 @@ export class Mapping {
 export class MappingTable {
   /** Those of clients of published ports. */
   readonly sessions = new SessionTable<Mapping>();
+  /** Each mapping has one of these from before add() until it ends. */
+  readonly ids = new IdPool();
   readonly #byId: (Mapping | undefined)[] = [];
-  readonly #freeIds: number[] = [];
-  readonly #endedIds: number[] = [];
   /** Ids by the guest's endpoint: a hostile guest has any number of addresses. */
   readonly #byEndpoint = new Map<number, number[]>();
   readonly #recency = new Recency<number>();
@@ -164,14 +165,7 @@ export class MappingTable {
     return null;
   }
 
-  /** The id that the next mapping gets. */
-  /** What add() is to be called with, if at all. */
-  nextId(): number {
-    return this.#freeIds.at(-1) ?? this.#byId.length;
-  }
-
   add(id: number, mapping: Mapping): void {
-    if (this.#freeIds.at(-1) === id) this.#freeIds.pop();
     this.#byId[id] = mapping;
     mapping.place = this.#recency.add(id);
     if (mapping.session !== null) this.sessions.add(mapping, mapping.session);
@@ -216,8 +210,7 @@ export class MappingTable {
 
   /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
   reap(): void {
-    for (const id of this.#endedIds) this.#freeIds.push(id);
-    this.#endedIds.length = 0;
+    this.ids.reap();
   }
 
   close(): void {
@@ -231,7 +224,7 @@ export class MappingTable {
     native.close(mapping.fd);
     if (mapping.session !== null) this.sessions.remove(mapping, mapping.session);
     this.#byId[id] = undefined;
-    this.#endedIds.push(id);
+    this.ids.release(id);
     if (mapping.place !== null) this.#recency.remove(mapping.place);
     const key = endpointKey(mapping.guest, mapping.guestPort);
     const ids = (this.#byEndpoint.get(key) ?? []).filter((other) => other !== id);

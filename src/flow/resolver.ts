@@ -1,6 +1,7 @@
 import type { Address } from "../base/address.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import { IdPool } from "../base/id-pool.js";
 import type { GuestConfig } from "../base/plan.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
@@ -102,8 +103,7 @@ export class Resolver {
   readonly #queries = new Map<string, PendingQuery>();
   /** By token id. */
   readonly #attempts: (Attempt | undefined)[] = [];
-  readonly #freeIds: number[] = [];
-  readonly #endedIds: number[] = [];
+  readonly #ids = new IdPool();
   #expireAt = Number.POSITIVE_INFINITY;
   #count = 0;
 
@@ -184,8 +184,7 @@ export class Resolver {
 
   /** Gives back the ids of sockets that were closed; when no fetched event is left. */
   reap(): void {
-    this.#freeIds.push(...this.#endedIds);
-    this.#endedIds.length = 0;
+    this.#ids.reap();
   }
 
   close(): void {
@@ -224,14 +223,14 @@ export class Resolver {
     if (isOutOfDescriptors(-fd) && quota.reclaimOne())
       fd = openOutbound(server.family, source, Socket.Datagram);
     if (fd < 0) return null;
-    const id = this.#freeIds.at(-1) ?? this.#attempts.length;
+    const id = this.#ids.take();
     const connected = connectSocket(fd, server, DNS_PORT);
     const token = tokenOf(TokenKind.Resolver, guest, id);
     if (connected < 0 || native.watch(fd, Epoll.In, token) < 0) {
       native.close(fd);
+      this.#ids.release(id);
       return null;
     }
-    this.#freeIds.pop();
     const message = Uint8Array.from(query.query.message);
     setDnsId(message, randomId());
     const attempt = { id, fd, server, message, query };
@@ -296,7 +295,7 @@ export class Resolver {
     native.close(fd);
     this.#attempts[id] = undefined;
     this.#count -= 1;
-    this.#endedIds.push(id);
+    this.#ids.release(id);
   }
 }
 

@@ -30,7 +30,7 @@ describe("mappings", () => {
     const route = { to: server, as: null };
     const mapping = new Mapping(fd, udp, frameFrom(port), route, isFiltered, now);
     mapping.contact(server, to);
-    table.add(table.nextId(), mapping);
+    table.add(table.ids.take(), mapping);
     return mapping;
   }
 
@@ -83,9 +83,9 @@ describe("mappings", () => {
   it("do not give an id away before reap, as events of it may be under way", () => {
     open(4000, 80, 0);
     table.endOldest();
-    expect(table.nextId()).toBe(1);
+    expect(table.ids.take()).toBe(1);
     table.reap();
-    expect(table.nextId()).toBe(0);
+    expect(table.ids.take()).toBe(0);
   });
 
   it("admit anybody, or whom the guest has sent to", () => {
