@@ -73,13 +73,16 @@ test("an answer of broker or agent brings what was asked for, or is a failure", 
       const index = native.agentIfindex(agent, "lo");
       const afterAgent = count() - afterEntry;
       return {
-        ...{ noSocket: noSocket === -errno.EMFILE, noProcess: noProcess === -errno.EPROTO },
-        ...{
-          refused: [refused[0] === -errno.EACCES, refused[1]],
-          tooLong: tooLong === -errno.EPIPE,
-        },
-        ...{ afterBroker, agent, number: number === -errno.EMFILE },
-        ...{ nothing: nothing === -errno.EMFILE, index, afterAgent },
+        noSocket: noSocket === -errno.EMFILE,
+        noProcess: noProcess === -errno.EPROTO,
+        refused: [refused[0] === -errno.EACCES, refused[1]],
+        tooLong: tooLong === -errno.EPIPE,
+        afterBroker,
+        agent,
+        number: number === -errno.EMFILE,
+        nothing: nothing === -errno.EMFILE,
+        index,
+        afterAgent,
         failure: [failure[0] === -errno.EACCES, failure[1]],
         // The broker's own end, the pair that was made here, and the agent's copy of it.
         afterEntry: afterEntry - before,
@@ -88,8 +91,17 @@ test("an answer of broker or agent brings what was asked for, or is a failure", 
     join(directory, "socket"),
   );
   expect(seen).toEqual({
-    ...{ noSocket: true, noProcess: true, refused: [true, "broker"], tooLong: true },
-    ...{ afterBroker: 0, agent: 0, number: true, nothing: true, index: 7, afterAgent: 0 },
-    ...{ failure: [true, "agent"], afterEntry: 3 },
+    noSocket: true,
+    noProcess: true,
+    refused: [true, "broker"],
+    tooLong: true,
+    afterBroker: 0,
+    agent: 0,
+    number: true,
+    nothing: true,
+    index: 7,
+    afterAgent: 0,
+    failure: [true, "agent"],
+    afterEntry: 3,
   });
 });

@@ -49,21 +49,37 @@ test("a descriptor passed along with bytes", async () => {
       native.close(client);
       const end = native.receivePassed(server, part);
       return {
-        ...{ empty: empty === -errno.EAGAIN, sent, alone, came: came.length, written, read, ends },
-        ...{
-          isNew: came.passed !== listener,
-          isTaken: taken >= 0,
-          outside: outside === -errno.EFAULT,
-        },
-        ...{ rest, end, uid: native.peerUid(server) === process.geteuid?.() },
+        empty: empty === -errno.EAGAIN,
+        sent,
+        alone,
+        came: came.length,
+        written,
+        read,
+        ends,
+        isNew: came.passed !== listener,
+        isTaken: taken >= 0,
+        outside: outside === -errno.EFAULT,
+        rest,
+        end,
+        uid: native.peerUid(server) === process.geteuid?.(),
         stray: native.sendPassing(second, Uint8Array.of(1), 999) === -errno.EBADF,
       };
     },
     join(directory, "socket"),
   );
   expect(seen).toEqual({
-    ...{ empty: true, sent: 3, alone: 1, came: 3, written: 3, read: 3, ends: [7, 8, 9] },
-    ...{ isNew: true, isTaken: true, outside: true, uid: true, stray: true },
+    empty: true,
+    sent: 3,
+    alone: 1,
+    came: 3,
+    written: 3,
+    read: 3,
+    ends: [7, 8, 9],
+    isNew: true,
+    isTaken: true,
+    outside: true,
+    uid: true,
+    stray: true,
     rest: { length: 1, passed: -1 },
     end: { length: 0, passed: -1 },
   });
@@ -139,9 +155,14 @@ test("who connected, by the network namespace of its socket and by its process",
   const other = [false, true, "-1"];
   expect(seen).toEqual({
     results: {
-      ...{ "1 ": same, "1 unshare -Ur": same, "1 unshare -Urn": other },
-      ...{ "5 ": same, "5 unshare -Ur": same, "5 unshare -Urn": other },
+      "1 ": same,
+      "1 unshare -Ur": same,
+      "1 unshare -Urn": other,
+      "5 ": same,
+      "5 unshare -Ur": same,
+      "5 unshare -Urn": other,
     },
-    ...{ stray: true, none: true },
+    stray: true,
+    none: true,
   });
 });

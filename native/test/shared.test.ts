@@ -257,7 +257,10 @@ describe("a guest", () => {
     peer.send(message(End, 3, "that was it"));
     await peer.end();
     expect(await launcher.ended).toEqual({
-      ...{ code: 3, stdout: "all is up\n", stderr: "slirp4netns: that was it\n", ready: "1" },
+      code: 3,
+      stdout: "all is up\n",
+      stderr: "slirp4netns: that was it\n",
+      ready: "1",
     });
   });
 
@@ -332,7 +335,9 @@ describe("a guest", () => {
     }
     peer.close();
     expect(await launcher.ended).toMatchObject({
-      ...{ code: 0, ready: "1", stdout: '{"isTaken":true,"kept":"kept"}\n' },
+      code: 0,
+      ready: "1",
+      stdout: '{"isTaken":true,"kept":"kept"}\n',
     });
   });
 
@@ -403,7 +408,9 @@ describe("a guest", () => {
     );
     await peer.end();
     expect(await launcher.ended).toMatchObject({
-      ...{ code: 1, stdout: "up ?[2J?é\n", stderr: "slirp4netns: ?]52;c;aGk=? ?2J?????\n" },
+      code: 1,
+      stdout: "up ?[2J?é\n",
+      stderr: "slirp4netns: ?]52;c;aGk=? ?2J?????\n",
     });
   });
 

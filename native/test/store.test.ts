@@ -47,7 +47,9 @@ function attack(name: string, files = 4096): string {
     ],
     {
       env: {
-        ...{ SLIPWAY_NODE: join(root, "daemon"), XDG_RUNTIME_DIR: root, ATTACK: name },
+        SLIPWAY_NODE: join(root, "daemon"),
+        XDG_RUNTIME_DIR: root,
+        ATTACK: name,
         ...sanitizerEnvironment,
       },
       encoding: "utf8",

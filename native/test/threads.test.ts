@@ -54,6 +54,8 @@ test("a wake-up without an end is ended in any thread, by that thread's own time
     await new Promise(() => undefined);
   });
   expect({ code, signal, output: subject.output }).toEqual({
-    ...{ code: 1, signal: null, output: "stuck\n" },
+    code: 1,
+    signal: null,
+    output: "stuck\n",
   });
 });
