@@ -1,21 +1,9 @@
-import { existsSync, lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { unsafePart } from "../protocol/safe-directory.js";
+import { apiDirectory } from "../protocol/xdg.js";
 
 const OWNER_ONLY = 0o700;
-
-/**
- * Where the API sockets of a user's networks are, `PID.sock` for each; null when the user has no
- * directory for such things.
- */
-export function socketDirectory(): string | null {
-  const { XDG_RUNTIME_DIR: given } = process.env;
-  const uid = process.geteuid?.() ?? 0;
-  if (given !== undefined && path.isAbsolute(given)) return path.join(given, "slipway");
-  if (uid === 0) return "/run/slipway";
-  const ofLogin = `/run/user/${uid}`;
-  return existsSync(ofLogin) ? path.join(ofLogin, "slipway") : null;
-}
 
 /** @param pid of the process that serves the network */
 export function socketPathOf(directory: string, pid: number | string): string {
@@ -24,7 +12,7 @@ export function socketPathOf(directory: string, pid: number | string): string {
 
 /** This process's own socket, its directory made; null when there can be none. */
 export function ownSocketPath(): string | null {
-  const directory = socketDirectory();
+  const directory = apiDirectory();
   if (directory === null) return null;
   try {
     mkdirSync(directory, { mode: OWNER_ONLY });

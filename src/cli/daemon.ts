@@ -12,7 +12,7 @@ import type { Stayed } from "../daemon/stayed.js";
 import { DataPlane } from "../dataplane/plane.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, NamespaceRef } from "../protocol/messages.js";
-import { places } from "../protocol/places.js";
+import { daemonPaths } from "../protocol/places.js";
 import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
 import { TapStore } from "../sys/tap-store.js";
@@ -66,7 +66,7 @@ async function serve(door: Door): Promise<void> {
   const loop = new Loop(ledger);
   const startWorker = workerStarter(ledger, () => loop.reclaimWhenQuiet());
   const plane = new DataPlane(startWorker, workers, loop.descriptors);
-  const at = places();
+  const paths = daemonPaths();
   const manager = new ServiceManager(process.env);
   const stop = async (): Promise<void> => {
     manager.tell("STOPPING=1");
@@ -81,12 +81,12 @@ async function serve(door: Door): Promise<void> {
   const store = new TapStore(storeEnd(process.env), loop, () =>
     log.warn("a member will not outlive this daemon's crash: its supervisor keeps no more TAPs"),
   );
-  const writable = [path.dirname(at.socket), path.dirname(at.state)];
+  const writable = [path.dirname(paths.socket), path.dirname(paths.state)];
   const daemon = new Daemon({
     loop,
     plane,
     store,
-    places: at,
+    paths,
     writable,
     listener,
     door,
@@ -94,7 +94,7 @@ async function serve(door: Door): Promise<void> {
     onStop,
     isRestarted: isRestarted(),
   });
-  const launchers = new LauncherServer(at.launchers, loop, requestsTo(daemon), door);
+  const launchers = new LauncherServer(paths.launchers, loop, requestsTo(daemon), door);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
   // The terminal that it was started from is no concern of it.
   process.on("SIGHUP", () => undefined);

@@ -20,6 +20,7 @@ import {
   upMessage,
 } from "../protocol/launcher.js";
 import { namespaceId } from "../protocol/namespaces.js";
+import { apiDirectory } from "../protocol/xdg.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { Gate } from "../sys/gate.js";
@@ -27,7 +28,7 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { listenPrivately } from "../sys/private-socket.js";
 import { announcement } from "./announcement.js";
-import { socketDirectory, socketPathOf } from "./api-path.js";
+import { socketPathOf } from "./api-path.js";
 import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
 import { type HostedGuest, serveHostedGuest } from "./hosted-guest.js";
@@ -379,6 +380,6 @@ function isShareable(options: AttachConfig): boolean {
 
 function apiSocketOf({ apiSocket }: AttachConfig, pid: string): string | null {
   if (typeof apiSocket === "object") return apiSocket.path;
-  const directory = apiSocket === "own" ? socketDirectory() : null;
+  const directory = apiSocket === "own" ? apiDirectory() : null;
   return directory === null ? null : socketPathOf(directory, pid);
 }

@@ -5,7 +5,7 @@ import { UserError } from "../base/errors.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
 import { namespaceId } from "../protocol/namespaces.js";
-import { places } from "../protocol/places.js";
+import { daemonPaths } from "../protocol/places.js";
 import { native } from "../sys/native.js";
 import { superviseChild } from "./jobs.js";
 import {
@@ -77,7 +77,7 @@ async function placeOf(target: string): Promise<number | string> {
   if (/^\d+$/.test(target)) return existing(Number(target));
   const loop = new Loop();
   loop.start();
-  const session = await openOrStart(places(), loop, () => undefined);
+  const session = await openOrStart(daemonPaths(), loop, () => undefined);
   const members = await session.request("member.list", {});
   session.close();
   loop.stop();

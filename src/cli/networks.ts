@@ -6,7 +6,7 @@ import { Session } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
 import type { MemberReport, NetworkReport } from "../protocol/messages.js";
-import { type Places, places } from "../protocol/places.js";
+import { type DaemonPaths, daemonPaths } from "../protocol/places.js";
 import { formatAll, type OutputOptions, tableOf } from "./format.js";
 import type { DaemonRequest } from "./network-commands.js";
 
@@ -24,19 +24,19 @@ export async function askDaemon(request: DaemonRequest): Promise<void> {
   const loop = new Loop();
   loop.start();
   try {
-    const text = await answer(request, loop, places());
+    const text = await answer(request, loop, daemonPaths());
     if (text !== "") writeSync(STDOUT, text);
   } finally {
     loop.stop();
   }
 }
 
-async function answer(request: DaemonRequest, loop: Loop, at: Places): Promise<string> {
-  if (request.action === "stop") return stop(loop, at);
-  if (request.action === "status") return status(loop, at, request.output);
+async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): Promise<string> {
+  if (request.action === "stop") return stop(loop, paths);
+  if (request.action === "status") return status(loop, paths, request.output);
   const wantsContainers = request.action === "start" && request.servesContainers;
   const options = wantsContainers ? ["--serve-containers"] : [];
-  const session = await openOrStart(at, loop, () => undefined, options);
+  const session = await openOrStart(paths, loop, () => undefined, options);
   try {
     if (wantsContainers) await checkServesContainers(session);
     return await carryOut(request, session, (connection) => connect(session, connection));
@@ -155,9 +155,9 @@ function connectText({ member, network, ifname, addresses }: Place): string {
   return `${member} is on ${network} as ${ifname}: ${addresses.join(", ")}\n`;
 }
 
-async function stop(loop: Loop, at: Places): Promise<string> {
+async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
   let hasEnded = false;
-  const session = Session.open(at.socket, loop, () => {
+  const session = Session.open(paths.socket, loop, () => {
     hasEnded = true;
   });
   if (session === null) return "";
@@ -169,8 +169,8 @@ async function stop(loop: Loop, at: Places): Promise<string> {
   throw new UserError("the daemon does not end: see its log, or kill it");
 }
 
-async function status(loop: Loop, at: Places, output: OutputOptions): Promise<string> {
-  const session = Session.open(at.socket, loop, () => undefined);
+async function status(loop: Loop, paths: DaemonPaths, output: OutputOptions): Promise<string> {
+  const session = Session.open(paths.socket, loop, () => undefined);
   if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
   const report = await session.request("status", {});
   session.close();

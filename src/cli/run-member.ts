@@ -9,7 +9,7 @@ import { openPort, type PortTap } from "../client/taps.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, JoinSpec, NamespaceRef } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
-import { type Places, places } from "../protocol/places.js";
+import { type DaemonPaths, daemonPaths } from "../protocol/places.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { native } from "../sys/native.js";
 import { hostsFile } from "./hosts-file.js";
@@ -49,7 +49,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const { command, keepId, inside } = run;
   const loop = new Loop();
   loop.start();
-  const membership = new Membership(loop, places(), run);
+  const membership = new Membership(loop, daemonPaths(), run);
   const given = await membership.join();
   const resolvConf = resolvConfFor(run, given);
   // As docker has it: a container knows itself by the name by which others find it.
@@ -65,7 +65,7 @@ export async function runMember(run: MemberRun): Promise<void> {
 /** What the daemon gave, and what it takes to have that again from another one. */
 class Membership {
   readonly #loop: Loop;
-  readonly #places: Places;
+  readonly #paths: DaemonPaths;
   readonly #run: MemberRun;
   #session: Session | null = null;
   #given: GivenMember | null = null;
@@ -73,15 +73,15 @@ class Membership {
   /** In the order of the ports. They stay open, so that the interfaces outlive a daemon. */
   #taps: readonly PortTap[] = [];
 
-  constructor(loop: Loop, at: Places, run: MemberRun) {
+  constructor(loop: Loop, paths: DaemonPaths, run: MemberRun) {
     this.#loop = loop;
-    this.#places = at;
+    this.#paths = paths;
     this.#run = run;
   }
 
   /** Gets names and addresses. */
   async join(): Promise<GivenMember> {
-    const session = await openOrStart(this.#places, this.#loop, (how) => this.#onEnd(how));
+    const session = await openOrStart(this.#paths, this.#loop, (how) => this.#onEnd(how));
     this.#session = session;
     this.#given = await session.request("member.join", this.#run.join);
     return this.#given;
@@ -153,8 +153,8 @@ class Membership {
     const onEnd = (end: SessionEnd): void => this.#onEnd(end);
     const session =
       how === "lost"
-        ? await openOrStart(this.#places, this.#loop, onEnd)
-        : Sessions.open(this.#places.socket, this.#loop, onEnd);
+        ? await openOrStart(this.#paths, this.#loop, onEnd)
+        : Sessions.open(this.#paths.socket, this.#loop, onEnd);
     if (session === null) return false;
     try {
       const ports = this.given.ports.map(({ network, addresses, mac, aliases }, index) => ({

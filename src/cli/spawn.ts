@@ -4,7 +4,8 @@ import { getSystemErrorName } from "node:util";
 import { systemFailure } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import { makeRuntimeDirectory, runtimeDirectories } from "../protocol/places.js";
+import { makeRuntimeDirectory } from "../protocol/places.js";
+import { runtimeDirectories } from "../protocol/xdg.js";
 import { native } from "../sys/native.js";
 import { ignoredSignals, inheritedDescriptors } from "./inherited.js";
 

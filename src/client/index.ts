@@ -6,7 +6,7 @@ import type {
   NetworkSpec,
   PortSpec,
 } from "../protocol/messages.js";
-import { places } from "../protocol/places.js";
+import { daemonPaths } from "../protocol/places.js";
 import { connect, type Place } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
@@ -45,7 +45,7 @@ export class Slipway {
     if (shared.users === 0) shared.loop.start();
     shared.users += 1;
     try {
-      return new Slipway(await openOrStart(places(), shared.loop, () => undefined));
+      return new Slipway(await openOrStart(daemonPaths(), shared.loop, () => undefined));
     } catch (error) {
       release();
       throw error;

@@ -3,7 +3,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
 import { namespaceId } from "../protocol/namespaces.js";
-import type { Places } from "../protocol/places.js";
+import type { DaemonPaths } from "../protocol/places.js";
 import type { Watcher } from "../sys/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 
@@ -23,13 +23,13 @@ const READY = "1";
  * @throws UserError
  */
 export async function openOrStart(
-  places: Places,
+  paths: DaemonPaths,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
   options: readonly string[] = [],
 ): Promise<Session> {
   const session =
-    Session.open(places.socket, watcher, onEnd) ?? (await started(places, watcher, onEnd, options));
+    Session.open(paths.socket, watcher, onEnd) ?? (await started(paths, watcher, onEnd, options));
   const { namespace } = await session.request("status", {});
   if (namespace === namespaceId("/proc/self/ns/net")) return session;
   session.close();
@@ -40,22 +40,25 @@ export async function openOrStart(
 
 /** Of several that start one at once, one succeeds and the others find it. */
 async function started(
-  places: Places,
+  paths: DaemonPaths,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
   options: readonly string[],
 ): Promise<Session> {
-  const failure = await startDaemon(places, options);
+  const failure = await startDaemon(paths, options);
   for (let waited = 0; waited <= START_LIMIT; waited += START_LOOK) {
-    const session = Session.open(places.socket, watcher, onEnd);
+    const session = Session.open(paths.socket, watcher, onEnd);
     if (session !== null) return session;
     await delay(START_LOOK);
   }
-  throw new UserError(failure ?? `the daemon does not answer: see ${places.log}`);
+  throw new UserError(failure ?? `the daemon does not answer: see ${paths.log}`);
 }
 
 /** @returns null when it is ready, or the sentence with which it ended */
-async function startDaemon({ log }: Places, options: readonly string[]): Promise<string | null> {
+async function startDaemon(
+  { log }: DaemonPaths,
+  options: readonly string[],
+): Promise<string | null> {
   // The bundle has a stand-in for the module of that name, as commander loads it at every start.
   const { spawn } = process.getBuiltinModule("node:child_process");
   const output = openLog(log);

@@ -16,7 +16,7 @@ import {
   type Results,
 } from "../protocol/messages.js";
 import { hasEnded, namespaceId } from "../protocol/namespaces.js";
-import type { Places } from "../protocol/places.js";
+import type { DaemonPaths } from "../protocol/places.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
@@ -33,7 +33,7 @@ export interface DaemonContext {
   readonly loop: Loop;
   /** Where the networks are served. */
   readonly plane: DataPlane;
-  readonly places: Places;
+  readonly paths: DaemonPaths;
   /** A socket that listens already, the service manager's; null: at its place. */
   readonly listener: number | null;
   /** Whom it is for. */
@@ -81,10 +81,10 @@ export class Daemon implements Methods {
   /** @throws UserError when another daemon runs, or the socket cannot be made */
   constructor(context: DaemonContext) {
     this.#context = context;
-    const { loop, plane, store, places } = context;
-    takeLock(places.lock);
-    takeState(places);
-    const { state, warning } = readState(places.state);
+    const { loop, plane, store, paths } = context;
+    takeLock(paths.lock);
+    takeState(paths);
+    const { state, warning } = readState(paths.state);
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
     this.#members = new Members({
@@ -98,9 +98,9 @@ export class Daemon implements Methods {
       onServedAgain: (member) => this.#publishAgain(member.id, member.publishing.splice(0)),
     });
     // After a crash the supervisor is there, and has the TAPs.
-    const stayed = context.isRestarted ? new Map() : takeStayed(places.stayed, context.writable);
+    const stayed = context.isRestarted ? new Map() : takeStayed(paths.stayed, context.writable);
     this.restored = this.#restore(state, stayed);
-    this.#server = new Server(places.socket, context.listener, loop, this, context.door);
+    this.#server = new Server(paths.socket, context.listener, loop, this, context.door);
   }
 
   close(): void {
@@ -365,7 +365,7 @@ export class Daemon implements Methods {
   /** @throws UserError when it cannot be written */
   #save(isDurable = true): void {
     if (this.#isRestoring) return;
-    writeState(this.#context.places.state, this.#networks.all, this.#members.all, isDurable);
+    writeState(this.#context.paths.state, this.#networks.all, this.#members.all, isDurable);
   }
 
   /** For what has happened already, whether or not the disk is full. */
@@ -408,7 +408,7 @@ function takeLock(path: string): void {
 }
 
 /** The state may be that of a daemon with another runtime directory. */
-function takeState({ stateLock, state, socket }: Places): void {
+function takeState({ stateLock, state, socket }: DaemonPaths): void {
   if (isLocked(stateLock)) {
     writeFileSync(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
     return;

@@ -4,7 +4,8 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import * as v from "valibot";
 import { UserError } from "../../base/errors.js";
-import { socketDirectory, socketPathOf } from "../api-path.js";
+import { apiDirectory } from "../../protocol/xdg.js";
+import { socketPathOf } from "../api-path.js";
 
 /** For how long an answer may make us wait, in ms. */
 const TIME_LIMIT = 10_000;
@@ -34,7 +35,7 @@ const errorAnswer = v.object({
  */
 export async function findSockets(named: string | null): Promise<readonly string[]> {
   if (named !== null) return [pathOf(named)];
-  const directory = socketDirectory();
+  const directory = apiDirectory();
   const sockets = directory === null ? [] : socketsIn(directory);
   const live = await Promise.all(sockets.map(isLive));
   const found = sockets.filter((_, index) => live[index]);
@@ -83,7 +84,7 @@ export async function request<Schema extends v.GenericSchema>(
 
 function pathOf(named: string): string {
   if (!/^\d+$/.test(named)) return named;
-  const directory = socketDirectory();
+  const directory = apiDirectory();
   const socket = directory === null ? null : socketPathOf(directory, named);
   if (socket !== null && existsSync(socket)) return socket;
   throw new UserError(
