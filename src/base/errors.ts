@@ -1,13 +1,18 @@
 /**
+ * With which the process ends: 2 for a wrong command line; 126 for a COMMAND that cannot be executed and 127 for one
+ * that is not found, as in shells; 1 for everything else.
+ */
+export type ExitStatus = 1 | 2 | 126 | 127;
+
+/**
  * An error that the user can mend. The message is one line that names what was wrong and how to mend
  * it; it is shown without a stack trace.
  */
 export class UserError extends Error {
   override readonly name = "UserError";
-  /** 2 for a wrong command line, 1 for everything else. */
-  readonly exitStatus: 1 | 2;
+  readonly exitStatus: ExitStatus;
 
-  constructor(message: string, exitStatus: 1 | 2 = 1) {
+  constructor(message: string, exitStatus: ExitStatus = 1) {
     super(message);
     this.exitStatus = exitStatus;
   }

@@ -149,7 +149,7 @@ class Report {
 }
 
 function failGone(tap: string, why: string): never {
-  return fail(`${tap}: ${why}: the network of the namespace is gone`, 1);
+  return fail(new UserError(`${tap}: ${why}: the network of the namespace is gone`));
 }
 
 /** A pidfd: it tells when the process ends, and never names another process of the same number. */

@@ -17,7 +17,6 @@ import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
 import { TapStore } from "../sys/tap-store.js";
 import { requestsTo } from "./command-proxy.js";
-import { fail } from "./exit.js";
 import { adoptInherited } from "./inherited.js";
 import { LauncherServer } from "./launcher-server.js";
 import { RESOLV_CONF } from "./network.js";
@@ -47,9 +46,8 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
   try {
     await serve(servesContainers ? "containers" : "user");
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    tell(Buffer.from(error.message));
-    fail(error.message, error.exitStatus);
+    if (error instanceof UserError) tell(Buffer.from(error.message));
+    throw error;
   }
   tell(READY);
 }

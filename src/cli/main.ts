@@ -56,14 +56,15 @@ async function main(): Promise<void> {
     await execute(parseCommandLine(name, args));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    fail(error.message, error.exitStatus);
+    fail(error);
   }
 }
 
 /** The last line is the reason here, too: podman shows all there is. */
 function onUncaught(error: Error): void {
   tellStderr(`${error.stack ?? error}\n`);
-  fail(`internal error: ${error.message}: please report it, with the lines above`, 1);
+  const { message } = error;
+  fail(new UserError(`internal error: ${message}: please report it, with the lines above`));
 }
 
 void main();

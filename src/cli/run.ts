@@ -4,6 +4,7 @@ import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
+import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { programName } from "../base/program.js";
@@ -26,10 +27,6 @@ import { namespaceOf, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
 
 const { EACCES, ENOENT } = constants.errno;
-
-/** As shells have it. */
-const NOT_FOUND = 127;
-const NOT_EXECUTABLE = 126;
 
 /** For how long the network may outlive COMMAND, in ms. */
 const DRAIN_LIMIT = 5_000;
@@ -117,7 +114,7 @@ async function runAlone(options: RunConfig): Promise<void> {
   const handle = openTap(namespace, tap, tapSettings(config));
   const onGone = (why: string, isFault: boolean) => {
     const line = `${tap}: ${why}: the network is gone`;
-    if (isFault) fail(line, 1);
+    if (isFault) fail(new UserError(line));
     log.warn(line);
   };
   const guest = loop.addGuest(handle, config, onGone, capture);
@@ -164,10 +161,10 @@ function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Add
 
 function failToExecute(file: string, errno: number, missing: boolean): never {
   if (errno === ENOENT || (errno === EACCES && missing)) {
-    fail(`command ${file} not found: check its name, or install it`, NOT_FOUND);
+    throw new UserError(`command ${file} not found: check its name, or install it`, 127);
   }
   const name = getSystemErrorName(-errno);
-  fail(`command ${file} is not executable (${name}): check its mode: ls -l`, NOT_EXECUTABLE);
+  throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
 }
 
 /** Whether a name is in no directory of PATH: exec tells EACCES, too, when it may not search one. */
