@@ -6,13 +6,14 @@ import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
 import { namespaceId } from "../protocol/namespaces.js";
 import { daemonPaths } from "../protocol/places.js";
-import { native } from "../sys/native.js";
 import { superviseChild } from "./jobs.js";
 import {
+  commandNotFound,
   guestEnvironment,
   type HeldChild,
   hasOtherPids,
   namespaceOf,
+  release,
   type SpawnRequest,
   spawnBeside,
   spawnHeld,
@@ -24,44 +25,35 @@ type Command = readonly [file: string, ...args: string[]];
 export function runOnHost(command: Command): never {
   const [file] = command;
   const found = findProgram(file);
-  if (found === null)
-    throw new UserError(`command ${file} not found: check its name, or install it`);
+  if (found === null) throw commandNotFound(file);
   return become(found, command);
 }
 
 /** `run --network none`: COMMAND in namespaces of its own, where there is lo, up, and nothing else. */
-export function runIsolated(
-  what: Omit<SpawnRequest, "resolvConf">,
-  onExecuteFailure: (errno: number) => never,
-): void {
+export function runIsolated(what: Omit<SpawnRequest, "resolvConf">): void {
   const child = spawnHeld({ ...what, resolvConf: "" });
   setLoopbackUp(namespaceOf(child));
-  goOnBeside(child, onExecuteFailure);
+  goOnBeside(child);
 }
 
 /** Until the child has ended, with its status. */
-function goOnBeside(child: HeldChild, onExecuteFailure: (errno: number) => never): void {
+function goOnBeside(child: HeldChild): void {
   const loop = new Loop();
   loop.start();
   superviseChild(child, (status) => process.exit(status));
-  const result = native.releaseSpawned(child.control);
-  if (result < 0) onExecuteFailure(-result);
+  release(child);
 }
 
 /**
  * `run --network container:TARGET`: COMMAND in the namespaces of a member, a process, or in the network
  * namespace of a file; takes the place of this process, unless it has to be in another PID namespace.
  */
-export async function runBeside(
-  target: string,
-  command: Command,
-  onExecuteFailure: (errno: number) => never,
-): Promise<void> {
+export async function runBeside(target: string, command: Command): Promise<void> {
   const nsenter = findProgram("nsenter");
   if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
   const place = await placeOf(target);
   if (typeof place === "number" && hasOtherPids(place)) {
-    goOnBeside(spawnBeside(place, command), onExecuteFailure);
+    goOnBeside(spawnBeside(place, command));
     return;
   }
   const where =

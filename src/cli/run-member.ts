@@ -17,7 +17,7 @@ import { superviseChild } from "./jobs.js";
 import { memberResolvConf } from "./member-resolv-conf.js";
 import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
-import { type InsideOptions, spawnHeld } from "./spawn.js";
+import { type InsideOptions, release, spawnHeld } from "./spawn.js";
 
 /** How soon a daemon that is gone is asked for again, in ms. */
 const RETRY = 100;
@@ -36,8 +36,6 @@ export interface MemberRun {
   readonly autoExclude: string | null;
   readonly search: readonly string[];
   readonly resolverOptions: readonly string[];
-  /** Called when the command cannot be executed. */
-  readonly onExecuteFailure: (errno: number) => never;
 }
 
 /**
@@ -58,8 +56,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   superviseChild(child, (status) => process.exit(status));
-  const result = native.releaseSpawned(child.control);
-  if (result < 0) run.onExecuteFailure(-result);
+  release(child);
 }
 
 /** What the daemon gave, and what it takes to have that again from another one. */

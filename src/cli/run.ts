@@ -1,7 +1,4 @@
-import { existsSync } from "node:fs";
-import { constants, hostname } from "node:os";
-import path from "node:path";
-import { getSystemErrorName } from "node:util";
+import { hostname } from "node:os";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
@@ -11,7 +8,6 @@ import { programName } from "../base/program.js";
 import { Loop } from "../loop.js";
 import type { PortSpec } from "../protocol/messages.js";
 import { ResolvConf } from "../service/resolvconf.js";
-import { native } from "../sys/native.js";
 import { listenForApi } from "./api-socket.js";
 import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
@@ -23,10 +19,8 @@ import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./networ
 import { startPublishing } from "./publish.js";
 import { formatPublish } from "./publish-option.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
-import { namespaceOf, spawnHeld } from "./spawn.js";
+import { namespaceOf, release, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
-
-const { EACCES, ENOENT } = constants.errno;
 
 /** For how long the network may outlive COMMAND, in ms. */
 const DRAIN_LIMIT = 5_000;
@@ -50,15 +44,13 @@ async function runElsewhere(
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
 ): Promise<void> {
   const { runBeside, runIsolated, runOnHost } = await import("./network-modes.js");
-  const onExecuteFailure = (errno: number): never =>
-    failToExecute(command[0], errno, isMissing(command[0]));
   switch (mode.kind) {
     case "host":
       return runOnHost(command);
     case "none":
-      return runIsolated({ command, keepId, hostname, inside }, onExecuteFailure);
+      return runIsolated({ command, keepId, hostname, inside });
     case "container":
-      await runBeside(mode.target, command, onExecuteFailure);
+      await runBeside(mode.target, command);
   }
 }
 
@@ -85,7 +77,6 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
       dns: servers.map(String),
       hostLoopback,
     },
-    onExecuteFailure: (errno) => failToExecute(command[0], errno, isMissing(command[0])),
   });
 }
 
@@ -137,14 +128,12 @@ async function runAlone(options: RunConfig): Promise<void> {
     serveApiOf(api.fd, loop, subject, { mostClients, isOpenInside: inside.seesApi });
   }
   const apiSocket = api?.path ?? null;
-  const missing = isMissing(command[0]);
   const followed = config.dns === null ? null : host;
   const opensPorts = apiSocket !== null || publish.auto !== null;
   if (sandbox) enterSandbox({ host: followed, apiSocket, opensPorts, hasChild: true, inUse: [] });
   else leaveBroker();
   log.info("%s is up for %s", tap, command[0]);
-  const result = native.releaseSpawned(child.control);
-  if (result < 0) failToExecute(command[0], -result, missing);
+  release(child);
 }
 
 /** What COMMAND sent last may be on its way still; whoever does not want to wait sends a signal. */
@@ -157,19 +146,4 @@ function drain(loop: Loop, end: () => void): void {
 function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
   if (dns !== null) return [plans[0].dns];
   return host.servers.filter((server) => !server.isLoopback);
-}
-
-function failToExecute(file: string, errno: number, missing: boolean): never {
-  if (errno === ENOENT || (errno === EACCES && missing)) {
-    throw new UserError(`command ${file} not found: check its name, or install it`, 127);
-  }
-  const name = getSystemErrorName(-errno);
-  throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
-}
-
-/** Whether a name is in no directory of PATH: exec tells EACCES, too, when it may not search one. */
-function isMissing(file: string): boolean {
-  const { PATH } = process.env;
-  const directories = PATH?.split(path.delimiter) ?? [];
-  return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
 }

@@ -1,4 +1,5 @@
-import { readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { systemFailure } from "../attach.js";
@@ -8,6 +9,8 @@ import { makeRuntimeDirectory } from "../protocol/places.js";
 import { runtimeDirectories } from "../protocol/xdg.js";
 import { native } from "../sys/native.js";
 import { ignoredSignals, inheritedDescriptors } from "./inherited.js";
+
+const { EACCES, ENOENT } = constants.errno;
 
 /** The launcher's marks in the environment: native/launcher/slipway.c. */
 const PARKED_PREFIX = "SLIPWAY_PARKED_";
@@ -42,8 +45,12 @@ export interface InsideOptions {
   readonly seesApi: boolean;
 }
 
-/** A child in new namespaces that has not executed its command yet. */
-export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number>;
+/** A child in other namespaces that has not executed its command yet. */
+export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
+  readonly file: string;
+  /** Whether `file` is in no directory of PATH: later the sandbox may keep us from looking. */
+  readonly isMissing: boolean;
+};
 
 /**
  * Starts a child in new namespaces and holds it before exec. Where it cannot have process ids of its own
@@ -79,7 +86,7 @@ export function spawnHeld({
   });
   if (typeof child === "number") throw systemFailure(child, null);
   if (child.reaperError < 0) warnOfPids(child.reaperError);
-  return child;
+  return { ...child, file: command[0], isMissing: isMissing(command[0]) };
 }
 
 /** CLONE_NEW* of sched.h, by the names in /proc/PID/ns. */
@@ -120,8 +127,10 @@ export function spawnBeside(pid: number, command: SpawnRequest["command"]): Held
     joined: pid,
     joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
   });
-  if (typeof child !== "number") return child;
-  throw systemFailure(child, { netns: `/proc/${pid}/ns/net`, userns: null });
+  if (typeof child === "number") {
+    throw systemFailure(child, { netns: `/proc/${pid}/ns/net`, userns: null });
+  }
+  return { ...child, file: command[0], isMissing: isMissing(command[0]) };
 }
 
 /** Whether a namespace of a process is another than ours. @throws UserError */
@@ -150,6 +159,29 @@ function warnOfPids(error: number): void {
   log.warn(
     `the command sees the host's processes: it can have no /proc of its own here (${name}), as in containers that mask parts of theirs; --pid host is silent about it`,
   );
+}
+
+/**
+ * Has a held child execute its command.
+ * @throws UserError when it cannot, with the exit status that shells have for the reason
+ */
+export function release({ control, file, isMissing }: HeldChild): void {
+  const errno = -native.releaseSpawned(control);
+  if (errno <= 0) return;
+  // execvp(3) says EACCES, too, when it may not search a directory of PATH.
+  if (errno === ENOENT || (errno === EACCES && isMissing)) throw commandNotFound(file);
+  const name = getSystemErrorName(-errno);
+  throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
+}
+
+export function commandNotFound(file: string): UserError {
+  return new UserError(`command ${file} not found: check its name, or install it`, 127);
+}
+
+function isMissing(file: string): boolean {
+  const { PATH } = process.env;
+  const directories = PATH?.split(path.delimiter) ?? [];
+  return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
 }
 
 /** The file of the network namespace that a child is in. */

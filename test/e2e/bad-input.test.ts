@@ -154,10 +154,13 @@ describe("values", () => {
 });
 
 describe("the command", () => {
-  test("is not found", async ({ lab }) => {
-    const outcome = await command(lab, ["run", "--", "no-such-command"]);
-    expectOneLine(outcome, 127, /no-such-command/);
-  });
+  test.for([[], ["--network", "none"], ["--network", "host"]])(
+    "is not found: %s",
+    async (mode, { lab }) => {
+      const outcome = await command(lab, ["run", ...mode, "--", "no-such-command"]);
+      expectOneLine(outcome, 127, /no-such-command/);
+    },
+  );
 
   test("is not found by its path", async ({ lab }) => {
     expectOneLine(await command(lab, ["run", "--", "/no/such"]), 127, /\/no\/such/);
