@@ -251,6 +251,12 @@ export function parseCidr(text: string): { readonly address: Address; readonly p
   return { address, prefix: Prefix.of(address, length) };
 }
 
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. @param port or whatever stands in its place */
+export function formatEndpoint(address: Address | string, port: number | string): string {
+  const text = `${address}`;
+  return text.includes(":") ? `[${text}]:${port}` : `${text}:${port}`;
+}
+
 /** @throws RangeError with a sentence for the user when the address has bits of a host's */
 export function requireNetworkAddress(address: Address, prefix: Prefix): void {
   if (prefix.address.equals(address)) return;

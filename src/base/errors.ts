@@ -17,3 +17,9 @@ export class UserError extends Error {
     this.exitStatus = exitStatus;
   }
 }
+
+/** What a failed system call is told by, such as "ENOENT"; the message of an error that has no code. */
+export function errnoOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error ? String(error.code) : error.message;
+}

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { errnoOf } from "../base/errors.js";
 
 /** What one check of the machine found. */
 export interface Finding {
@@ -53,7 +54,7 @@ export function checkTun(): Finding {
     closeSync(openSync(TUN, constants.O_RDWR));
     return { subject, state: "ok", found: "can be opened", mend: null };
   } catch (error) {
-    const code = codeOf(error);
+    const code = errnoOf(error);
     const isForbidden = code === "EACCES" || code === "EPERM";
     return {
       subject,
@@ -173,8 +174,4 @@ function sysctlFinding(
 function isOlder(release: string, [major, minor]: readonly [number, number]): boolean {
   const [ownMajor = 0, ownMinor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
   return ownMajor < major || (ownMajor === major && ownMinor < minor);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

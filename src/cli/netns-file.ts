@@ -1,6 +1,6 @@
 import { statSync, watch } from "node:fs";
 import path from "node:path";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 
 /** The process of a path such as /proc/42/ns/net; null for any other. */
 export function processOf(file: string): number | null {
@@ -22,9 +22,8 @@ export function watchNamespaceFile(file: string, onGone: () => void): void {
       if (event === "rename" && changed === name && identityOf(file) !== before) onGone();
     });
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : error;
     throw new UserError(
-      `--exit-with-netns: the directory of ${file} cannot be watched (${code}): see sysctl fs.inotify`,
+      `--exit-with-netns: the directory of ${file} cannot be watched (${errnoOf(error)}): see sysctl fs.inotify`,
     );
   }
 }

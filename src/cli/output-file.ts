@@ -8,7 +8,7 @@ import {
   writeSync,
 } from "node:fs";
 import { geteuid } from "node:process";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 
 const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
 
@@ -68,7 +68,7 @@ function begin(fd: number, start: Uint8Array): void {
 }
 
 function reasonOf(error: unknown): string {
-  const { code = String(error) } = error as NodeJS.ErrnoException;
+  const code = errnoOf(error);
   // O_NOFOLLOW says so; a FIFO without a reader says ENXIO.
   if (code === "ELOOP") return "is a symbolic link: give the file itself";
   if (code === "ENXIO") return "is no regular file: choose another, or give a pipe as /dev/fd/N";

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import type { Address } from "../base/address.js";
+import { type Address, formatEndpoint } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 
 const { EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOSPC } = constants.errno;
@@ -11,7 +11,7 @@ export function publishFailure(host: Address, port: number, errno: number): User
 }
 
 export function failureText(host: Address, port: number, errno: number): string {
-  return `cannot publish ${placeOf(host, port)}: ${reasonOf(host, port, errno)}`;
+  return `cannot publish ${formatEndpoint(host, port)}: ${reasonOf(host, port, errno)}`;
 }
 
 function reasonOf(host: Address, port: number, errno: number): string {
@@ -31,9 +31,4 @@ function reasonOf(host: Address, port: number, errno: number): string {
     default:
       return `${getSystemErrorName(-errno)}: choose another port`;
   }
-}
-
-/** ADDRESS:PORT, an IPv6 address in brackets. */
-export function placeOf(host: Address, port: number): string {
-  return host.family === 4 ? `${host}:${port}` : `[${host}]:${port}`;
 }

@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, formatEndpoint } from "../base/address.js";
 import { type PortSet, parsePortRange } from "../base/port-set.js";
 
 /** What shall be published. */
@@ -87,8 +87,8 @@ export function formatPublish({
 }: PublishOption): string {
   const range = (first: number): string =>
     count === 1 ? `${first}` : `${first}-${first + count - 1}`;
-  const place = host === null ? "" : host.family === 4 ? `${host}:` : `[${host}]:`;
-  return `${place}${hostPort === 0 ? "" : range(hostPort)}:${range(guestPort)}/${protocol}`;
+  const ports = `${hostPort === 0 ? "" : range(hostPort)}:${range(guestPort)}`;
+  return `${host === null ? ports : formatEndpoint(host, ports)}/${protocol}`;
 }
 
 function parseRange(text: string): Range | null {

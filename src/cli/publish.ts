@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { type Namespace, openResident, type Resident } from "../attach.js";
-import { Address, type Family } from "../base/address.js";
+import { Address, type Family, formatEndpoint } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
@@ -11,7 +11,7 @@ import type { MakeSocket } from "../flow/loopback.js";
 import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { Errno, Socket } from "../sys/constants.js";
-import { failureText, placeOf, publishFailure } from "./publish-failure.js";
+import { failureText, publishFailure } from "./publish-failure.js";
 import type { PublishOption, PublishOptions } from "./publish-option.js";
 
 /** Both families of an unnamed host address get the port that the first was given. */
@@ -118,7 +118,7 @@ function autoPublish(
 ): AutoPublish {
   const { plans } = guest.config;
   const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
-    `${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`;
+    `${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`;
   return new AutoPublish({
     ...what,
     plans,
@@ -159,7 +159,9 @@ function publishOne(
     return [];
   }
   const hostPort = addAtRandom(guest, { protocol, guestPort, hostPort: 0, toLoopback }, hosts);
-  return hosts.map((host) => `published ${placeOf(host, hostPort)} → ${guestPort}/${protocol}\n`);
+  return hosts.map(
+    (host) => `published ${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`,
+  );
 }
 
 interface Ports extends Pick<PublishedPort, "protocol" | "guestPort" | "hostPort"> {

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 import { namespaceId } from "../protocol/namespaces.js";
 import type { DaemonPaths } from "../protocol/places.js";
 import type { Watcher } from "../sys/line-socket.js";
@@ -90,7 +90,6 @@ function openLog(file: string): number {
   try {
     return openSync(file, "a", PRIVATE);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : error;
-    throw new UserError(`cannot write ${file} (${code}): see its directory`);
+    throw new UserError(`cannot write ${file} (${errnoOf(error)}): see its directory`);
   }
 }

@@ -9,7 +9,7 @@ import {
 } from "node:fs";
 import * as v from "valibot";
 import { Prefix } from "../base/address.js";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 import { formatMac } from "../base/mac.js";
 import { isLabel } from "../network/names.js";
 import { address } from "../protocol/address.js";
@@ -112,8 +112,8 @@ export function readState(path: string): { state: State; warning: string | null 
   try {
     text = statSync(path).size > LONGEST ? "" : readFileSync(path, "utf8");
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return { state: nothing, warning: null };
-    throw new UserError(`cannot read ${path} (${codeOf(error)}): make it yours, or move it away`);
+    if (errnoOf(error) === "ENOENT") return { state: nothing, warning: null };
+    throw new UserError(`cannot read ${path} (${errnoOf(error)}): make it yours, or move it away`);
   }
   const state = parseState(text);
   if (state !== null) return { state, warning: null };
@@ -143,7 +143,7 @@ export function writeState(
     writeFile(`${path}.new`, `${text}\n`, isDurable);
     renameSync(`${path}.new`, path);
   } catch (error) {
-    const code = codeOf(error);
+    const code = errnoOf(error);
     const mend =
       code === "ENOSPC" || code === "EDQUOT" ? "the disk is full: make room" : "see its directory";
     throw new UserError(`cannot write ${path} (${code}): ${mend}; nothing was changed`);
@@ -206,8 +206,4 @@ function memberText(member: Member): object {
       ifname,
     })),
   };
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

@@ -1,4 +1,5 @@
 import { getSystemErrorName } from "node:util";
+import { formatEndpoint } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import type { Upstream } from "../base/plan.js";
 import type { PublishedPort } from "../flow/published.js";
@@ -213,6 +214,5 @@ function stateOf([port, { guest, switchPort }]: [number, Served]): PortState {
 
 /** As docker ps has it. */
 function ruleText({ host, hostPort, guestPort, protocol }: PublishedPort): string {
-  const place = host.family === 4 ? `${host}` : `[${host}]`;
-  return `${place}:${hostPort}->${guestPort}/${protocol}`;
+  return `${formatEndpoint(host, hostPort)}->${guestPort}/${protocol}`;
 }

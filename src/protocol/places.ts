@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync } from "node:fs";
 import path from "node:path";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 import { unsafePart } from "./safe-directory.js";
 import { runtimeDirectory, stateDirectory } from "./xdg.js";
 
@@ -81,9 +81,8 @@ function checkDirectory(directory: string, mode: number | null): void {
   try {
     unsafe = unsafePart(directory, mode);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : error;
     throw new UserError(
-      `cannot make ${directory} (${code}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
+      `cannot make ${directory} (${errnoOf(error)}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
     );
   }
   // The last one has a sentence of its own.

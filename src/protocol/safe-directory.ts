@@ -1,5 +1,6 @@
 import { lstatSync, mkdirSync, readFileSync, readlinkSync, type Stats } from "node:fs";
 import path from "node:path";
+import { errnoOf } from "../base/errors.js";
 
 /** MAXSYMLINKS of linux/namei.h. */
 const MOST_LINKS = 40;
@@ -52,7 +53,7 @@ function statusOf(place: string, mode: number | null): Stats | undefined {
   try {
     mkdirSync(place, { mode });
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (errnoOf(error) !== "EEXIST") throw error;
   }
   return lstatSync(place);
 }

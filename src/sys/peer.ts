@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 import type { Peer, Whose } from "../base/peer.js";
 import { Errno, Socket } from "./constants.js";
 import { native } from "./native.js";
@@ -54,7 +54,7 @@ export function peerOf(socket: number): Peer {
 }
 
 /** What open(2) says of a file of a hidden process. */
-const HIDDEN: readonly unknown[] = ["ENOENT", "EACCES", "EPERM"];
+const HIDDEN: readonly string[] = ["ENOENT", "EACCES", "EPERM"];
 
 /**
  * Whether /proc shows processes to those who may not trace them: hidepid of proc(5) has it hide them. Another
@@ -67,7 +67,7 @@ export function seesProcesses(): boolean {
     readFileSync(`/proc/${parent === "0" ? 1 : parent}/uid_map`);
     return true;
   } catch (error) {
-    return !(error instanceof Error && "code" in error && HIDDEN.includes(error.code));
+    return !HIDDEN.includes(errnoOf(error));
   }
 }
 

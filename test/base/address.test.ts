@@ -1,7 +1,7 @@
 import { isIPv4, isIPv6 } from "node:net";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Address, AddressCache, Prefix } from "../../src/base/address.js";
+import { Address, AddressCache, formatEndpoint, Prefix } from "../../src/base/address.js";
 import { anyAddress, families } from "./arbitraries.js";
 
 const address = families.chain(anyAddress);
@@ -173,6 +173,15 @@ describe("Prefix", () => {
     expect(() => Prefix.parse(text)).toThrow(part);
     expect(() => Prefix.parse(text)).toThrow(`"${text}"`);
   });
+});
+
+it.each([
+  ["192.0.2.1", 80, "192.0.2.1:80"],
+  ["2001:db8::1", 80, "[2001:db8::1]:80"],
+  ["::1", "8000-8009", "[::1]:8000-8009"],
+])("formats the endpoint %s, %s as %s", (address, port, text) => {
+  expect(formatEndpoint(address, port)).toBe(text);
+  expect(formatEndpoint(parsed(address), port)).toBe(text);
 });
 
 function commonBits(a: Address, b: Address): number {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { UserError } from "../../src/base/errors.js";
+import { errnoOf, UserError } from "../../src/base/errors.js";
 
 it("is an error with a message, and a wrong command line only when it says so", () => {
   expect(new UserError("no such PID: 7")).toMatchObject({
@@ -9,4 +9,12 @@ it("is an error with a message, and a wrong command line only when it says so", 
   });
   expect(new UserError("MTU is missing", 2).exitStatus).toBe(2);
   expect(new UserError("x")).toBeInstanceOf(Error);
+});
+
+it.each([
+  [Object.assign(new Error("x"), { code: "ENOENT" }), "ENOENT"],
+  [new Error("broken"), "broken"],
+  ["thrown", "thrown"],
+])("tells %s by %j", (error, text) => {
+  expect(errnoOf(error)).toBe(text);
 });

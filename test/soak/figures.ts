@@ -1,6 +1,8 @@
 /** What is looked at, and what counts as flat. */
+
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { median } from "../../bench/stats.ts";
 import { type ApiGuest, ask } from "../e2e/api-client.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Totals } from "./load.ts";
@@ -98,9 +100,6 @@ export async function lookAtRest(
   return look(lab, api, now(), totals, Math.round(rate * 10) / 10);
 }
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
 /** Growth of memory that the collector of JavaScript may explain, in KiB. */
 const NOISE_KIB = 16 * 1024;
 const NOISE_WAKEUPS = 20;
@@ -110,6 +109,7 @@ const INCOMPLETE = 66 * 1024;
 /** A sentence for each figure that grew while it should have come back. */
 export function grown(samples: readonly Sample[]): string[] {
   const resting = samples.filter((sample) => sample.resting);
+  if (resting.length === 0) return [];
   const third = Math.max(1, Math.floor(resting.length / 3));
   const [early, late] = [resting.slice(0, third), resting.slice(-third)];
   const found: string[] = [];

@@ -1,5 +1,5 @@
 import { readFileSync, writeSync } from "node:fs";
-import { UserError } from "../../base/errors.js";
+import { errnoOf, UserError } from "../../base/errors.js";
 import { CniFailure, Code } from "./failure.js";
 import { carryOut } from "./plugin.js";
 import { parseRequest, versionForFailure } from "./request.js";
@@ -24,8 +24,7 @@ function readInput(): string {
   try {
     return readFileSync(STDIN, "utf8");
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : error;
-    throw new CniFailure(Code.Io, `cannot read the configuration on stdin (${code})`);
+    throw new CniFailure(Code.Io, `cannot read the configuration on stdin (${errnoOf(error)})`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { hasInterface } from "../../attach.js";
-import { UserError } from "../../base/errors.js";
+import { errnoOf, UserError } from "../../base/errors.js";
 import { join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
 import { Loop } from "../../loop.js";
@@ -191,8 +191,10 @@ function namespaceOf(netns: string) {
   try {
     return namespaceRef(netns, null, null);
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : error;
-    throw new CniFailure(Code.InvalidEnvironment, `CNI_NETNS: cannot open ${netns} (${code})`);
+    throw new CniFailure(
+      Code.InvalidEnvironment,
+      `CNI_NETNS: cannot open ${netns} (${errnoOf(error)})`,
+    );
   }
 }
 

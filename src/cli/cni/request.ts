@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { formatEndpoint } from "../../base/address.js";
 import { isLabel } from "../../network/names.js";
 import type { PortSpec } from "../../protocol/messages.js";
 import { CniFailure, Code } from "./failure.js";
@@ -243,9 +244,8 @@ const SHORT_ID = 12;
 
 /** As `--publish` writes it. */
 export function publishOf({ hostPort, containerPort, protocol, hostIP }: PortMapping): string {
-  const place = hostIP.includes(":") ? `[${hostIP}]` : hostIP;
   const ports = `${hostPort === 0 ? "" : hostPort}:${containerPort}`;
-  return `${place === "" ? ports : `${place}:${ports}`}/${protocol}`;
+  return `${hostIP === "" ? ports : formatEndpoint(hostIP, ports)}/${protocol}`;
 }
 
 /** What was sent, as an object; VERSION may come without. */

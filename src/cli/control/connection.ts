@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import * as v from "valibot";
-import { UserError } from "../../base/errors.js";
+import { errnoOf, UserError } from "../../base/errors.js";
 import { apiDirectory } from "../../protocol/xdg.js";
 import { socketPathOf } from "../api-path.js";
 
@@ -110,7 +110,7 @@ function isLive(socket: string): Promise<boolean> {
       resolve(true);
     });
     probe.once("error", (error) => {
-      if (codeOf(error) === "ECONNREFUSED") unlinkSync(socket);
+      if (errnoOf(error) === "ECONNREFUSED") unlinkSync(socket);
       resolve(false);
     });
   });
@@ -123,7 +123,7 @@ async function ask(path: string, what: object): Promise<string> {
   try {
     return await text(socket);
   } catch (error) {
-    throw new UserError(`${path}: ${sentenceOf(codeOf(error))}`);
+    throw new UserError(`${path}: ${sentenceOf(errnoOf(error))}`);
   }
 }
 
@@ -146,9 +146,4 @@ function sentenceOf(code: string): string {
     default:
       return `cannot be asked (${code})`;
   }
-}
-
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return "code" in error ? String(error.code) : error.message;
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { formatEndpoint } from "../../base/address.js";
 import type { ControlOptions } from "../control-commands.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
 import { findSocket, request } from "./connection.js";
@@ -54,5 +55,5 @@ function peerOf({ peer_addr: address, peer_port: port }: Ends): string {
 function placeOf(address: string | null, port: number | null): string {
   if (address === null) return "";
   if (port === null || port === 0) return address;
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return formatEndpoint(address, port);
 }

@@ -1,9 +1,9 @@
 import { constants } from "node:os";
 import * as v from "valibot";
-import { Address } from "../../base/address.js";
+import { Address, formatEndpoint } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import type { ControlOptions } from "../control-commands.js";
-import { placeOf, publishFailure } from "../publish-failure.js";
+import { publishFailure } from "../publish-failure.js";
 import type { PublishedPlace, PublishOption } from "../publish-option.js";
 import { addition, forwards, status } from "./answers.js";
 import { ApiError, findSocket, request } from "./connection.js";
@@ -51,8 +51,8 @@ export async function listPorts({ socket, json }: ControlOptions): Promise<void>
   const rows = entries.map((each) => [
     `${each.id}`,
     each.proto,
-    placeText(each.host_addr, each.host_port),
-    placeText(each.guest_addr, each.guest_port),
+    formatEndpoint(each.host_addr, each.host_port),
+    formatEndpoint(each.guest_addr, each.guest_port),
   ]);
   process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, [0]));
 }
@@ -98,7 +98,8 @@ async function addTo(path: string, port: Added): Promise<number> {
     if (!(error instanceof ApiError)) throw error;
     const errnos: Readonly<Record<string, number>> = constants.errno;
     const errno = errnos[error.reason ?? ""];
-    if (errno === undefined) throw new UserError(`${placeOf(host, hostPort)}: ${error.message}`);
+    if (errno === undefined)
+      throw new UserError(`${formatEndpoint(host, hostPort)}: ${error.message}`);
     throw publishFailure(host, hostPort, errno);
   }
 }
@@ -119,7 +120,7 @@ async function remove(path: string, removal: Removal): Promise<void> {
     await request(path, "remove_hostfwd", parameters, v.object({}));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const where = host === null ? `${host_port}` : placeOf(host, host_port);
+    const where = host === null ? `${host_port}` : formatEndpoint(host, host_port);
     throw new UserError(`${where}/${proto} is not published: see slipway port ls`);
   }
 }
@@ -132,14 +133,10 @@ async function familiesOf(path: string): Promise<readonly (4 | 6)[]> {
 function lineOf({ protocol, host, hostPort, guestPort, count }: Added): string {
   const range = (first: number): string =>
     count === 1 ? `${first}` : `${first}-${first + count - 1}`;
-  const place = placeOf(host, hostPort).replace(/\d+$/, range(hostPort));
+  const place = formatEndpoint(host, hostPort).replace(/\d+$/, range(hostPort));
   return `published ${place} → ${range(guestPort)}/${protocol}\n`;
 }
 
 function jsonOf({ protocol: proto, host, hostPort, guestPort, count }: Added): object {
   return { proto, host_addr: `${host}`, host_port: hostPort, guest_port: guestPort, count };
-}
-
-function placeText(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
