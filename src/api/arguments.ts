@@ -1,7 +1,6 @@
 import * as v from "valibot";
+import { HIGHEST_PORT } from "../base/constants.js";
 import { BadRequest } from "./answers.js";
-
-export const HIGHEST_PORT = 65_535;
 
 export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT));
 

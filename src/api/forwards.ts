@@ -1,10 +1,11 @@
 import { getSystemErrorName } from "node:util";
 import * as v from "valibot";
+import { HIGHEST_PORT } from "../base/constants.js";
 import type { PublishedPort, PublishedRule } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { address } from "../protocol/address.js";
 import { type Answer, arrayInParts, BadRequest, refusal, wholeAnswer } from "./answers.js";
-import { checked, HIGHEST_PORT, port, wholeNumber } from "./arguments.js";
+import { checked, port, wholeNumber } from "./arguments.js";
 
 /** Ports that one request may be about: each is a socket, and a descriptor of the process. */
 const MOST_PORTS = 4096;

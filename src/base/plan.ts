@@ -101,9 +101,6 @@ export const DEFAULT_PREFIX: Readonly<Record<Family, Prefix>> = {
   6: Prefix.of(Address.ofWords(0xfd00_0000, 0, 0, 0), 64),
 };
 
-/** Smallest MTU of a link that carries IPv6 (RFC 8200 §5); Linux switches it off below. */
-export const IPV6_LEAST_MTU = 1280;
-
 /** slirp4netns's places in the network: gateway +2, DNS +3, DHCP +15..+30, guest +100. */
 const PLACE = { gateway: 2, dns: 3, dhcpBegin: 15, dhcpEnd: 30, guest: 100 } as const;
 

@@ -1,4 +1,4 @@
-const HIGHEST_PORT = 65_535;
+import { HIGHEST_PORT } from "./constants.js";
 
 /** Ports of both protocols. */
 export interface PortSet {

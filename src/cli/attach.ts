@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { constants } from "node:os";
+import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { Loop } from "../loop.js";
@@ -21,7 +22,6 @@ import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { printStatistics } from "./statistics.js";
 import type { Takeover } from "./takeover.js";
 
-const STDOUT = 1;
 const READY = Buffer.from("1");
 const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -165,7 +165,7 @@ function doesNotExist(pid: number): UserError {
 
 function announce(text: string): void {
   try {
-    writeSync(STDOUT, text);
+    writeSync(Stdio.Output, text);
   } catch {
     // The network is up, whether or not somebody reads that.
   }

@@ -1,5 +1,6 @@
 import { release } from "node:os";
 import path from "node:path";
+import { DEFAULT_MTU } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_PREFIX, planFor } from "../base/plan.js";
 import {
@@ -68,7 +69,7 @@ async function tryNetwork(): Promise<Finding> {
     });
     try {
       const plans = [planFor(DEFAULT_PREFIX[4])];
-      openTap(namespaceOf(child), "tap0", { plans, mtu: 1500, txqueuelen: 1000 });
+      openTap(namespaceOf(child), "tap0", { plans, mtu: DEFAULT_MTU, txqueuelen: 1000 });
     } finally {
       native.close(child.control);
     }

@@ -1,7 +1,6 @@
+import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { native } from "../sys/native.js";
-
-const STDERR = 2;
 
 /**
  * Takes over a descriptor that the caller left open for us.
@@ -17,7 +16,7 @@ export function adoptInherited(option: string, fd: number): void {
 /** Descriptors above stderr that the caller left open: the command of `run` is to have them. */
 export function inheritedDescriptors(): readonly number[] {
   const { SLIPWAY_FDS: list } = process.env;
-  return numbersIn(list).filter((fd) => fd > STDERR);
+  return numbersIn(list).filter((fd) => fd > Stdio.Error);
 }
 
 /** Signals that the caller has us ignore, as `nohup` does; Node sets them to their defaults. */

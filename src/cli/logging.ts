@@ -1,8 +1,7 @@
+import { Stdio } from "../base/constants.js";
 import { type LogLevel, startLog } from "../base/log.js";
 import { fileWriter, unblockedWriter } from "../sys/output.js";
 import { openOutputFile } from "./output-file.js";
-
-const STDERR = 2;
 
 /** What the user asked of the log. */
 export interface LogOptions {
@@ -20,7 +19,7 @@ export interface LogOptions {
  */
 export function startLogging({ file, level, format, linesPerSecond }: LogOptions): void {
   const isPlain = file === null && format === "text";
-  const writeStderr = unblockedWriter(STDERR);
+  const writeStderr = unblockedWriter(Stdio.Error);
   startLog({
     // Others may write to the file, or cut it to rotate: each line goes to its end.
     write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),

@@ -1,4 +1,5 @@
 import { writeFileSync, writeSync } from "node:fs";
+import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { setProgramName } from "../base/program.js";
@@ -6,13 +7,11 @@ import { type Invocation, parseCommandLine } from "./command-line.js";
 import { fail } from "./exit.js";
 import { WORKER_NAME } from "./worker-name.js";
 
-const STDOUT = 1;
-
 /** Each command is loaded when it is asked for, and doctor also where the addon does not load. */
 async function execute(invocation: Invocation): Promise<void> {
   switch (invocation.kind) {
     case "print":
-      writeSync(STDOUT, invocation.text);
+      writeSync(Stdio.Output, invocation.text);
       return;
     case "run":
       return (await import("./run.js")).run(invocation.config);

@@ -1,9 +1,7 @@
 import { Address } from "../base/address.js";
+import { MOST_NAME_SERVERS } from "../base/constants.js";
 import type { GivenPort } from "../protocol/messages.js";
 import { guestResolvConf } from "./network.js";
-
-/** MAXNS of resolv.h. */
-const MOST_SERVERS = 3;
 
 /**
  * The resolv.conf of a network's member: its gateways are the name servers, and names have one label and
@@ -19,5 +17,8 @@ export function memberResolvConf(
 ): string {
   const gateways = ports.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
   const servers = gateways.flatMap((gateway) => Address.parse(gateway) ?? []);
-  return guestResolvConf(before, servers.slice(0, MOST_SERVERS), search, ["ndots:0", ...options]);
+  return guestResolvConf(before, servers.slice(0, MOST_NAME_SERVERS), search, [
+    "ndots:0",
+    ...options,
+  ]);
 }

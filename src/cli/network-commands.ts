@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import * as v from "valibot";
+import { DEFAULT_MTU, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import type { NetworkSpec, PortSpec } from "../protocol/messages.js";
 import type { OutputOptions } from "./format.js";
@@ -52,7 +53,10 @@ const createOptions = v.object({
   ipv6: flag,
   internal: flag,
   mtu: v.optional(
-    v.pipe(v.string(), v.regex(/^\d{1,5}$/, "--mtu: give a number from 68 to 65521")),
+    v.pipe(
+      v.string(),
+      v.regex(/^\d{1,5}$/, `--mtu: give a number from ${MTU_RANGE.least} to ${MTU_RANGE.most}`),
+    ),
   ),
   opt: texts,
   label: texts,
@@ -110,7 +114,7 @@ function addNetworkCommands(network: Command, { request }: NetworkAsk): void {
     )
     .option("--ipv6", "IPv6, too; the subnet is chosen unless it is given")
     .option("--internal", "nothing outside of the network is reached")
-    .option("-m, --mtu <bytes>", "MTU of its interfaces (default: 1500)")
+    .option("-m, --mtu <bytes>", `MTU of its interfaces (default: ${DEFAULT_MTU})`)
     .addOption(repeated("-o, --opt <name=value>", "mtu=BYTES or isolate=true"))
     .addOption(repeated("--label <name=value>", "what you want to remember of it"))
     .action((name: string, raw: unknown) => request({ action: "create", spec: specOf(name, raw) }));

@@ -1,25 +1,14 @@
 import { hostname } from "node:os";
 import type { TapSettings } from "../attach.js";
 import type { Address } from "../base/address.js";
+import { HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../base/constants.js";
 import type { Mac } from "../base/mac.js";
-import {
-  type AddressPlan,
-  type DnsConfig,
-  type GuestConfig,
-  IPV6_LEAST_MTU,
-  type Upstream,
-} from "../base/plan.js";
+import type { AddressPlan, DnsConfig, GuestConfig, Upstream } from "../base/plan.js";
 import { native } from "../sys/native.js";
 import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
 import type { DnsOptions, NetworkOptions } from "./network-options.js";
 
 export const RESOLV_CONF = "/etc/resolv.conf";
-
-/** In frames: a burst of small frames overflows the usual 1000, and the kernel tells nobody. */
-const TXQUEUELEN = 10_000;
-
-/** What podman and Docker call the host; answered with the gateway's addresses. */
-const HOST_NAMES = ["host.containers.internal", "host.docker.internal"];
 
 /**
  * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { SHORT_ID_LENGTH, Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { type Connection, connect, type Place, type Requests } from "../client/connect.js";
 import { Session } from "../client/session.js";
@@ -9,11 +10,6 @@ import type { MemberReport, NetworkReport } from "../protocol/messages.js";
 import { type DaemonPaths, daemonPaths } from "../protocol/places.js";
 import { formatAll, type OutputOptions, tableOf } from "./format.js";
 import type { DaemonRequest } from "./network-commands.js";
-
-const STDOUT = 1;
-
-/** How docker shortens an id. */
-const SHORT_ID = 12;
 
 /** How often it is looked whether the daemon has ended, and for how long, in ms. */
 const STOP_LOOK = 20;
@@ -25,7 +21,7 @@ export async function askDaemon(request: DaemonRequest): Promise<void> {
   loop.start();
   try {
     const text = await answer(request, loop, daemonPaths());
-    if (text !== "") writeSync(STDOUT, text);
+    if (text !== "") writeSync(Stdio.Output, text);
   } finally {
     loop.stop();
   }
@@ -106,7 +102,7 @@ async function eachName(
     }
   }
   if (failure === null) return text;
-  writeSync(STDOUT, text);
+  writeSync(Stdio.Output, text);
   throw failure;
 }
 
@@ -124,12 +120,12 @@ function listText(
   networks: readonly NetworkReport[],
   { output, quiet }: Extract<DaemonRequest, { action: "list" }>,
 ): string {
-  if (quiet) return networks.map(({ Id }) => `${Id.slice(0, SHORT_ID)}\n`).join("");
+  if (quiet) return networks.map(({ Id }) => `${Id.slice(0, SHORT_ID_LENGTH)}\n`).join("");
   return formatAll(networks, output, () =>
     tableOf(
       ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
       networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
-        ...[Id.slice(0, SHORT_ID), Name, Driver, Scope],
+        ...[Id.slice(0, SHORT_ID_LENGTH), Name, Driver, Scope],
         IPAM.Config.map(({ Subnet }) => Subnet).join(", "),
         String(Object.keys(Containers).length),
       ]),
@@ -142,7 +138,7 @@ function membersText(members: readonly MemberReport[], output: OutputOptions): s
     tableOf(
       ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
       members.map(({ id, name, pid, networks, published }) => [
-        ...[id.slice(0, SHORT_ID), name, pid === null ? "" : String(pid)],
+        ...[id.slice(0, SHORT_ID_LENGTH), name, pid === null ? "" : String(pid)],
         networks.map(({ network }) => network).join(", "),
         networks.flatMap(({ addresses }) => addresses.map(({ address }) => address)).join(", "),
         published.join(", "),

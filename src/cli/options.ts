@@ -1,6 +1,7 @@
 import { Option } from "commander";
 import * as v from "valibot";
 import { Address, type Family, parseCidr, requireNetworkAddress } from "../base/address.js";
+import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, HIGHEST_PID, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
@@ -10,18 +11,13 @@ import { type PortSet, parsePortSet } from "../base/port-set.js";
 
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
-const DEFAULT_MTU = 1500;
 const DEFAULT_API_CLIENTS = "256";
 const API_CLIENTS_MOST = 4096;
-/** RFC 791: every host forwards 68 bytes; 65521 is what slirp4netns takes. */
-const MTU_RANGE = { least: 68, most: 65521 } as const;
 const MEBIBYTE = 1024 * 1024;
+const DEFAULT_MEMORY = `${DEFAULT_MEMORY_BUDGET / MEBIBYTE}M`;
 const UNITS: Readonly<Record<string, number>> = { K: 1024, M: MEBIBYTE };
-const DEFAULT_MEMORY = "64M";
 /** One connection needs some of it, and the address space of a guest's stack is 256 MiB. */
 const MEMORY_RANGE = { least: 4, most: 240 } as const;
-/** PID_MAX_LIMIT of the kernel, 64 bits. */
-const PID_MOST = 2 ** 22;
 /** A descriptor is an int. */
 const FD_MOST = 2 ** 31 - 1;
 /** IFNAMSIZ without the terminating zero, in bytes. */
@@ -427,7 +423,7 @@ export const slirp4netnsOptions = v.object({
 });
 
 /** A process ID as an argument. */
-export const pid = wholeNumber("PID", 1, PID_MOST);
+export const pid = wholeNumber("PID", 1, HIGHEST_PID);
 
 /** A descriptor of a TAP as an argument. */
 export const tapFd = wholeNumber("FD", 0, FD_MOST);

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { openTap } from "../attach.js";
 import type { Address } from "../base/address.js";
+import { DRAIN_LIMIT } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
@@ -21,9 +22,6 @@ import { formatPublish } from "./publish-option.js";
 import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
 import { namespaceOf, release, spawnHeld } from "./spawn.js";
 import { printStatistics } from "./statistics.js";
-
-/** For how long the network may outlive COMMAND, in ms. */
-const DRAIN_LIMIT = 5_000;
 
 /**
  * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been

@@ -1,11 +1,9 @@
 import { hasInterface, type Namespace, openTap, type TapSettings } from "../attach.js";
 import { Address, Prefix } from "../base/address.js";
+import { TXQUEUELEN } from "../base/constants.js";
 import { parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
 import type { GivenPort } from "../protocol/messages.js";
-
-/** In frames: a burst of small frames overflows the usual 1000, and the kernel tells nobody. */
-const TXQUEUELEN = 10_000;
 
 /** Of the default route through eth0; each further interface's is one more, so that it takes over. */
 const FIRST_METRIC = 100;

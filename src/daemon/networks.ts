@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Address, type Family, Prefix } from "../base/address.js";
+import { DEFAULT_MTU, IPV6_LEAST_MTU, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
-import { IPV6_LEAST_MTU } from "../base/plan.js";
 import type { NetworkFact } from "../dataplane/messages.js";
 import { isLabel } from "../network/names.js";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
@@ -26,8 +26,6 @@ const ROUTE_TABLES: Readonly<Record<Family, string>> = {
 /** What `--opt` takes: Docker's and podman's names. */
 const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
 const ISOLATE_OPTION = "isolate";
-
-const MTU_RANGE = { least: 68, most: 65_521 } as const;
 
 type Spec = Params<"network.create">;
 
@@ -186,7 +184,7 @@ const DEFAULT_SPEC: Spec = {
   ranges: [],
   ipv6: true,
   internal: false,
-  mtu: 1500,
+  mtu: DEFAULT_MTU,
   labels: {},
   options: {},
 };

@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import * as v from "valibot";
 import { Prefix } from "../base/address.js";
+import { FULL_ID } from "../base/constants.js";
 import { errnoOf, UserError } from "../base/errors.js";
 import { formatMac } from "../base/mac.js";
 import { isLabel } from "../network/names.js";
@@ -43,7 +44,7 @@ const subnetState = v.pipe(
 );
 
 const networkState = v.object({
-  id: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  id: v.pipe(v.string(), v.regex(FULL_ID)),
   name: v.pipe(v.string(), v.check(isLabel)),
   created: v.pipe(whole, v.minValue(0), v.maxValue(LAST_TIME)),
   subnets: v.pipe(

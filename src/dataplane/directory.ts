@@ -1,4 +1,5 @@
 import { Address, Prefix } from "../base/address.js";
+import { DEFAULT_MEMORY_BUDGET, HOST_NAMES } from "../base/constants.js";
 import { DEFAULT_LIMITS } from "../base/limits.js";
 import {
   DEFAULT_TIMEOUTS,
@@ -10,12 +11,6 @@ import {
 import { NetworkNames } from "../network/names.js";
 import { type MemberSubnet, memberPlans } from "../network/plans.js";
 import type { Fact, NameFact, NetworkFact, PortConfig } from "./messages.js";
-
-/** As the command line's default. */
-const MEMORY_BUDGET = 64 * 1024 * 1024;
-
-/** What podman and Docker call the host; answered with the gateway's addresses. */
-const HOST_NAMES: readonly string[] = ["host.containers.internal", "host.docker.internal"];
 
 /** A network as it is known in this thread. */
 export interface KnownNetwork {
@@ -74,7 +69,7 @@ export class Directory {
       dns: this.#dnsOf(port, network),
       outbound: { 4: null, 6: null },
       udpFiltering: "endpoint" as const,
-      memoryBudget: MEMORY_BUDGET,
+      memoryBudget: DEFAULT_MEMORY_BUDGET,
       limits: DEFAULT_LIMITS,
       timeouts: DEFAULT_TIMEOUTS,
       membership: { mayReach: (address) => !internal && !this.#contains(address) },

@@ -1,5 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { formatEndpoint } from "../base/address.js";
+import { DRAIN_LIMIT } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import type { Upstream } from "../base/plan.js";
 import type { PublishedPort } from "../flow/published.js";
@@ -20,9 +21,6 @@ import type {
   Publication,
   ToWorker,
 } from "./messages.js";
-
-/** For how long a place may outlive its member, in ms. */
-const DRAIN_LIMIT = 5_000;
 
 /** What the executor needs of those above it. */
 export interface ExecutorContext {

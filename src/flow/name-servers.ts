@@ -1,8 +1,6 @@
 import type { Address } from "../base/address.js";
+import { MOST_NAME_SERVERS } from "../base/constants.js";
 import type { Upstream } from "../base/plan.js";
-
-/** As the C library has it: MAXNS of resolv.h. */
-const MOST_SERVERS = 3;
 
 /**
  * In which order a guest's DNS servers are asked: as configured, but that the one which answered
@@ -18,7 +16,7 @@ export class NameServers {
 
   /** As configured now, at most three. */
   get inOrder(): readonly Address[] {
-    const servers = this.#upstream.servers.slice(0, MOST_SERVERS);
+    const servers = this.#upstream.servers.slice(0, MOST_NAME_SERVERS);
     const preferred = servers.find((server) => this.#preferred?.equals(server) === true);
     if (preferred === undefined) return servers;
     return [preferred, ...servers.filter((server) => server !== preferred)];

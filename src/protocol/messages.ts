@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { DEFAULT_MTU, FULL_ID, HIGHEST_PID, MTU_RANGE } from "../base/constants.js";
 
 /** Changes with every message that an older side would not understand. */
 export const PROTOCOL_VERSION = 1;
@@ -10,8 +11,12 @@ const text = v.pipe(v.string(), v.maxLength(4096));
 export const texts = v.pipe(v.array(text), v.maxLength(256));
 const flag = v.optional(v.boolean(), false);
 export const pairs = v.record(text, text);
-export const mtu = v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65_521));
-const MOST_PID = 2 ** 22;
+export const mtu = v.pipe(
+  v.number(),
+  v.integer(),
+  v.minValue(MTU_RANGE.least),
+  v.maxValue(MTU_RANGE.most),
+);
 
 /** A network as it is to be made. Addresses and networks are texts. */
 export const networkSpec = v.object({
@@ -24,7 +29,7 @@ export const networkSpec = v.object({
   ipv6: flag,
   /** Nothing outside of it is reached. */
   internal: flag,
-  mtu: v.optional(mtu, 1500),
+  mtu: v.optional(mtu, DEFAULT_MTU),
   labels: v.optional(pairs, {}),
   options: v.optional(pairs, {}),
 });
@@ -49,14 +54,14 @@ const namespaceRef = v.object({
   /** Device and inode of the network namespace. */
   id: text,
   /** The process that it was named by, and when that started, as proc_pid_stat(5) has it. */
-  pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MOST_PID)), null),
+  pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PID)), null),
   started: v.nullish(text, null),
 });
 export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
 
 export const joinSpec = v.object({
   /** The id that it had before the daemon was another one; null: a new one. */
-  id: v.nullish(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)), null),
+  id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID)), null),
   /** Of the member; null: that of the member whose namespace it is, or one that is made up. */
   name: v.nullish(text, null),
   hostname: v.nullish(text, null),

@@ -1,11 +1,9 @@
 import { readFileSync, writeSync } from "node:fs";
+import { Stdio } from "../../base/constants.js";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { CniFailure, Code } from "./failure.js";
 import { carryOut } from "./plugin.js";
 import { parseRequest, versionForFailure } from "./request.js";
-
-const STDIN = 0;
-const STDOUT = 1;
 
 /** `slipway-cni`: one verb of the Container Network Interface. */
 export async function cni(): Promise<void> {
@@ -22,7 +20,7 @@ export async function cni(): Promise<void> {
 
 function readInput(): string {
   try {
-    return readFileSync(STDIN, "utf8");
+    return readFileSync(Stdio.Input, "utf8");
   } catch (error) {
     throw new CniFailure(Code.Io, `cannot read the configuration on stdin (${errnoOf(error)})`);
   }
@@ -39,5 +37,5 @@ function failureOf(error: unknown): object {
 }
 
 function print(result: object): void {
-  writeSync(STDOUT, `${JSON.stringify(result, null, 4)}\n`);
+  writeSync(Stdio.Output, `${JSON.stringify(result, null, 4)}\n`);
 }

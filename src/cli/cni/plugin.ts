@@ -1,4 +1,5 @@
 import { hasInterface } from "../../attach.js";
+import { FULL_ID } from "../../base/constants.js";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
@@ -17,8 +18,6 @@ import {
   VERSIONS,
 } from "./request.js";
 import { resultOf } from "./result.js";
-
-const FULL_ID = /^[0-9a-f]{64}$/;
 
 /**
  * Carries out a verb.

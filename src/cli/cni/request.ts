@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { formatEndpoint } from "../../base/address.js";
+import { HIGHEST_PORT, SHORT_ID_LENGTH } from "../../base/constants.js";
 import { isLabel } from "../../network/names.js";
 import type { PortSpec } from "../../protocol/messages.js";
 import { CniFailure, Code } from "./failure.js";
@@ -18,8 +19,8 @@ const text = v.string();
 const texts = v.optional(v.array(text), []);
 
 const portMapping = v.object({
-  hostPort: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)),
-  containerPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535)),
+  hostPort: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(HIGHEST_PORT)),
+  containerPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT)),
   protocol: v.optional(v.pipe(text, v.toLowerCase(), v.picklist(["tcp", "udp"])), "tcp"),
   hostIP: v.optional(text, ""),
 });
@@ -234,13 +235,10 @@ function aliasesOf({ name, runtimeConfig }: NetConf): string[] {
  * DNS, or taken, the beginning of its id.
  */
 export function namesOf({ args }: Configured, { containerId }: Attachment): readonly string[] {
-  const id = containerId.replace(/[^a-zA-Z0-9-]/g, "-").slice(0, SHORT_ID);
+  const id = containerId.replace(/[^a-zA-Z0-9-]/g, "-").slice(0, SHORT_ID_LENGTH);
   const candidates = args.podName === null ? [id] : [args.podName, id];
   return candidates.filter(isLabel);
 }
-
-/** How docker shortens an id. */
-const SHORT_ID = 12;
 
 /** As `--publish` writes it. */
 export function publishOf({ hostPort, containerPort, protocol, hostIP }: PortMapping): string {

@@ -1,9 +1,7 @@
 import { Address } from "../../base/address.js";
+import { MOST_NAME_SERVERS } from "../../base/constants.js";
 import type { GivenPort } from "../../protocol/messages.js";
 import type { CniVersion, Configured } from "./request.js";
-
-/** MAXNS of resolv.h. */
-const MOST_SERVERS = 3;
 
 /** Where the default routes lead. */
 const ANYWHERE = { 4: "0.0.0.0/0", 6: "::/0" } as const;
@@ -65,7 +63,7 @@ function dnsOf(
   const search = [...dns.search, ...(given?.searches ?? [])];
   const options = [...dns.options, ...(given?.options ?? [])];
   return {
-    nameservers: addresses.map(({ gateway }) => gateway).slice(0, MOST_SERVERS),
+    nameservers: addresses.map(({ gateway }) => gateway).slice(0, MOST_NAME_SERVERS),
     ...(dns.domain === undefined ? {} : { domain: dns.domain }),
     ...(search.length === 0 ? {} : { search }),
     ...(options.length === 0 ? {} : { options }),

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import * as v from "valibot";
+import { FULL_ID } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { GivenPort } from "../../protocol/messages.js";
@@ -31,9 +32,6 @@ const configSchema = v.object({
 
 /** First line of a file that we have made in a root file system, and may replace. */
 const MARK = "# Made by slipway oci-hook.";
-
-/** As podman chooses them: nobody who writes a configuration knows them before. */
-const RANDOM_ID = /^[0-9a-f]{64}$/;
 
 /**
  * Tells the container its name servers and its name, where the runtime has made resolv.conf and hosts for
@@ -105,8 +103,9 @@ function ownDirectory(
   if (source.startsWith(`${bundle}/`)) return bundle;
   const directory = path.dirname(source);
   const [kind = "", own, userdata] = bundle.split("/").slice(-3);
+  // Podman chooses ids at random: nobody who writes a configuration knows one before.
   const isPodmans =
-    RANDOM_ID.test(id) && kind.endsWith("-containers") && own === id && userdata === "userdata";
+    FULL_ID.test(id) && kind.endsWith("-containers") && own === id && userdata === "userdata";
   return isPodmans && directory.endsWith(`/${kind}/${id}/userdata`) ? directory : null;
 }
 

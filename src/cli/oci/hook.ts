@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Namespace } from "../../attach.js";
+import { Stdio } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { type JoinedPlace, join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
@@ -11,8 +12,6 @@ import { daemonSocket } from "../../protocol/places.js";
 import { writeNames } from "./config.js";
 import { type ContainerState, parseState } from "./state.js";
 
-const STDIN = 0;
-
 /** A member's label of that name has the container's id. */
 const LABEL = "io.slipway.oci";
 
@@ -20,7 +19,7 @@ const OWN_NAMESPACE = "/proc/self/ns/net";
 
 /** `slipway oci-hook`. @throws UserError, whereupon the runtime gives up the container */
 export async function ociHook(): Promise<void> {
-  const state = parseState(readFileSync(STDIN, "utf8"));
+  const state = parseState(readFileSync(Stdio.Input, "utf8"));
   const loop = new Loop();
   loop.start();
   // It is not started: we stand in the namespaces, and end with the service, of whoever calls.

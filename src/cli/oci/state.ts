@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { SHORT_ID_LENGTH } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { isLabel } from "../../network/names.js";
 import type { PortSpec } from "../../protocol/messages.js";
@@ -20,8 +21,6 @@ const ANNOTATION = {
   name: "io.slipway.name",
   publish: "io.slipway.publish",
 } as const;
-
-const SHORT_ID = 12;
 
 /** A container, and what its annotations ask for. */
 export interface ContainerState {
@@ -58,7 +57,7 @@ export function parseState(input: string): ContainerState {
       `oci-hook: container ${id} has no annotation ${ANNOTATION.network}: name a network there, such as web, or leave the hook out`,
     );
   }
-  const shortId = id.slice(0, SHORT_ID);
+  const shortId = id.slice(0, SHORT_ID_LENGTH);
   const name = annotated(ANNOTATION.name);
   return {
     id,
