@@ -53,7 +53,7 @@ build_addon() {
   echo "native: $target"
   mkdir -p build
   "$compiler" "${warnings[@]}" -fvisibility=hidden -fPIC -D_GNU_SOURCE -DNAPI_VERSION=8 \
-    -I"$include" -shared -Wl,-z,relro,-z,now,-z,noexecstack -o "$target.new" src/*.c "$@" -lm
+    -I"$include" -shared -Wl,-z,relro,-z,now,-z,noexecstack -o "$target.new" src/*.c src/*/*.c "$@" -lm
   mv "$target.new" "$target"
 }
 
@@ -69,14 +69,14 @@ gather_syscalls() {
 }
 
 # What the launcher has of the addon: no Node-API in it.
-shared=(agent.c confine.c covers.c filter.c held.c netlink.c plan.c process.c reaper.c tap.c targets.c)
+shared=(src/{os,confine,agent,held}/*.c)
 
 build_launcher() {
   local target=$1
   shift
   outdated "$target" launcher src build/syscalls.inc || return 0
   echo "native: $target"
-  "$compiler" "${warnings[@]}" -fPIE -Wl,-z,relro,-z,now,-z,noexecstack -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]/#/src/}" "$@"
+  "$compiler" "${warnings[@]}" -fPIE -Wl,-z,relro,-z,now,-z,noexecstack -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]}" "$@"
   mv "$target.new" "$target"
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# syscalls.sh FILE...: writes the rows of the seccomp filters (src/filter.c) to stdout, from the lines
+# syscalls.sh FILE...: writes the rows of the seccomp filters (src/confine/filter.c) to stdout, from the lines
 #
 #     #syscalls PROFILE: ITEM...
 #

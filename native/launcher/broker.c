@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../src/agent.h"
-#include "../src/broker.h"
-#include "../src/plan.h"
-#include "../src/process.h"
+#include "../src/agent/agent.h"
+#include "../src/broker/protocol.h"
+#include "../src/held/plan.h"
+#include "../src/os/process.h"
 
 /* A child of our parent, which is the process that becomes Node. All signals are blocked here. */
 static pid_t fork_sibling(void) {

@@ -19,10 +19,10 @@
 
 #include <linux/capability.h>
 
-#include "../src/broker.h"
-#include "../src/confine.h"
-#include "../src/filter.h"
-#include "../src/process.h"
+#include "../src/broker/protocol.h"
+#include "../src/confine/confine.h"
+#include "../src/confine/filter.h"
+#include "../src/os/process.h"
 #include "broker.h"
 
 /* Descriptors of the keeper; it has no others. */

@@ -19,8 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../src/agent.h"
-#include "../src/process.h"
+#include "../src/agent/agent.h"
+#include "../src/os/process.h"
 #include "broker.h"
 #include "places.h"
 #include "words.h"

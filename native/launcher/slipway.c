@@ -34,7 +34,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
-#include "../src/confine.h"
+#include "../src/confine/confine.h"
 #include "broker.h"
 #include "namespaces.h"
 #include "shared.h"

@@ -20,8 +20,8 @@
 
 #include <linux/if_tun.h>
 
-#include "../src/agent.h"
-#include "../src/process.h"
+#include "../src/agent/agent.h"
+#include "../src/os/process.h"
 #include "places.h"
 
 /* Since Linux 5.7: the network namespace that a TAP is in, for who has CAP_NET_ADMIN over it. */

@@ -6,8 +6,8 @@
 
 #include <node_api.h>
 
-#include "confine.h"
-#include "instance.h"
+#include "confine/confine.h"
+#include "call/instance.h"
 
 static const struct method *const all_methods[] = {
     memory_methods, failure_methods, namespace_methods, spawn_methods,   child_methods,

@@ -33,7 +33,12 @@ beforeAll(async () => {
   writeFileSync(join(root, "dist/slipway.cjs"), "");
   execFileSync("cc", [
     ...["-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror"],
-    ...["-o", join(root, "hostile"), join(native, "test/hostile.c"), join(native, "src/plan.c")],
+    ...[
+      "-o",
+      join(root, "hostile"),
+      join(native, "test/hostile.c"),
+      join(native, "src/held/plan.c"),
+    ],
   ]);
   held = spawn("unshare", ["-Urn", "sh", "-c", "echo; exec sleep 1000"], {
     stdio: ["ignore", "pipe", "inherit"],

@@ -21,9 +21,9 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-#include "../src/agent.h"
-#include "../src/broker.h"
-#include "../src/plan.h"
+#include "../src/agent/agent.h"
+#include "../src/broker/protocol.h"
+#include "../src/held/plan.h"
 
 static int broker;
 static const char *netns; /* of the namespace that TARGET names */

@@ -1,5 +1,5 @@
 /* The agent's requests, from a peer that may send anything, in a network namespace of our own. */
-#include "../../../native/src/agent.c"
+#include "../../../native/src/agent/agent.c"
 
 #include <netinet/in.h>
 

@@ -18,22 +18,22 @@ fuzzer() {
 }
 
 agent=$out/peers/agent.o
-process="native/src/confine.c native/src/filter.c native/src/netlink.c native/src/process.c native/src/tap.c
-  native/src/targets.c"
-plan="native/src/covers.c native/src/held.c native/src/plan.c native/src/reaper.c"
+src=native/src
+process="$(echo $src/os/*.c $src/confine/*.c) $src/agent/netlink.c $src/agent/tap.c $src/agent/targets.c"
+held=$(echo $src/held/*.c)
 launcher=native/launcher
 # Where an agent is started for real: the sanitizer would make calls at its end that its filter refuses.
 # shellcheck disable=SC2086 # the flags are words
-clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent.c
+clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
 
 # shellcheck disable=SC2086 # names without blanks
 {
   fuzzer agent $process &
   agent_pid=$!
-  fuzzer broker $agent $process $plan $launcher/keeper.c
+  fuzzer broker $agent $process $held $launcher/keeper.c
   wait $agent_pid
-  fuzzer keeper $agent $process $plan $launcher/broker.c &
+  fuzzer keeper $agent $process $held $launcher/broker.c &
   keeper_pid=$!
-  fuzzer launcher $agent $process $plan $launcher/broker.c $launcher/keeper.c $launcher/places.c $launcher/words.c
+  fuzzer launcher $agent $process $held $launcher/broker.c $launcher/keeper.c $launcher/places.c $launcher/words.c
   wait $keeper_pid
 }

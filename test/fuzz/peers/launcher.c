@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "../../../native/launcher/words.h"
-#include "../../../native/src/agent.h"
-#include "../../../native/src/process.h"
+#include "../../../native/src/agent/agent.h"
+#include "../../../native/src/os/process.h"
 #include "peer.h"
 
 enum { READY_FD = 107, EXIT_FD, BEHIND, REAL_INPUTS = 512, FAKE_PID = INT32_MAX };

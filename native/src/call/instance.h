@@ -9,12 +9,12 @@
 
 #include <node_api.h>
 
-#include "agents.h"
+#include "../agent/agents.h"
 #include "failure.h"
 #include "handles.h"
-#include "limit.h"
+#include "../loop/limit.h"
 #include "memory.h"
-#include "messages.h"
+#include "scratch.h"
 
 struct loop;
 

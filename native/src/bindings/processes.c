@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 
 /* glibc has P_PIDFD since 2.36; the kernel's number. */
 enum { WAIT_PIDFD = 3, KILLED_BASE = 256, STOPPED_BASE = 512 };

@@ -9,9 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
-#include "watch.h"
+#include "../call/call.h"
+#include "../call/instance.h"
+#include "../loop/watch.h"
 
 static napi_value issue_plain(struct call *call, int fd) {
   return call_end(call, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN));

@@ -1,5 +1,5 @@
 /* Broker and keeper as JavaScript sees them: the addon's side of broker.h. */
-#include "broker.h"
+#include "../broker/protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
-#include "plan.h"
-#include "process.h"
+#include "../call/call.h"
+#include "../call/instance.h"
+#include "../held/plan.h"
+#include "../os/process.h"
 
 enum {
   KEEPER_PATIENCE_MS = 20,  /* it answers in 0.1 ms; a loop that waits serves nobody */

@@ -1,13 +1,13 @@
 /* #syscalls node: writev sendmsg sendmmsg recvmmsg */
-#include "messages.h"
+#include "../call/scratch.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 
 /* As they lie in registered memory; index.d.cts tells. */
 struct wire_iov {

@@ -44,12 +44,12 @@
 /* Not sys/mount.h: see held.c. */
 #include <linux/mount.h>
 
-#include "broker.h"
-#include "call.h"
-#include "confine.h"
-#include "filter.h"
-#include "instance.h"
-#include "process.h"
+#include "../broker/protocol.h"
+#include "../call/call.h"
+#include "../confine/confine.h"
+#include "../confine/filter.h"
+#include "../call/instance.h"
+#include "../os/process.h"
 
 /* ---- an empty root ------------------------------------------------------------------------- */
 

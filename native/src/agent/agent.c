@@ -21,11 +21,11 @@
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 
-#include "confine.h"
-#include "failure.h"
-#include "filter.h"
+#include "../confine/confine.h"
+#include "../call/failure.h"
+#include "../confine/filter.h"
 #include "netlink.h"
-#include "process.h"
+#include "../os/process.h"
 #include "tap.h"
 #include "targets.h"
 

@@ -26,8 +26,8 @@
 
 #include <uv.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 #include "watch.h"
 
 enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };

@@ -14,8 +14,8 @@
 /* Not sys/mount.h: as held.c. */
 #include <linux/mount.h>
 
-#include "confine.h"
-#include "process.h"
+#include "../confine/confine.h"
+#include "../os/process.h"
 
 /* What it sends, in this order, each with an errno or a descriptor. */
 enum gift { GIFT_PROC, GIFT_USER_NAMESPACE, GIFT_PID_NAMESPACE, GIFT_COUNT };

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "agents.h"
-#include "failure.h"
-#include "process.h"
+#include "../call/failure.h"
+#include "../os/process.h"
 
 enum { AGENT_PAYLOAD_MAX = 4096 }; /* netlink messages of links, addresses, routes have 200 bytes */
 

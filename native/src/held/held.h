@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "failure.h"
+#include "../call/failure.h"
 
 enum { HELD_EXIT_STATUS = 127 };
 

@@ -3,8 +3,8 @@
 
 #include <sys/epoll.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 
 int watch_remove(struct instance *instance, int fd) {
   instance->handles.kinds[fd] &= (uint8_t)~HANDLE_WATCHED;

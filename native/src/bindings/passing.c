@@ -10,9 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
-#include "process.h"
+#include "../call/call.h"
+#include "../call/instance.h"
+#include "../os/process.h"
 
 /* asm-generic/socket.h, Linux 5.14 and 6.5: libc's headers may be older. */
 #ifndef SO_NETNS_COOKIE

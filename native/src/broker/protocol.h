@@ -18,9 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agents.h"
-#include "failure.h"
-#include "held.h"
+#include "../agent/agents.h"
+#include "../call/failure.h"
+#include "../held/held.h"
 
 enum { BROKER_PATH_CAPACITY = 4096, KEEPER_TEXT_MAX = 65536 };
 

@@ -9,8 +9,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 
 static napi_value open_terminal(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 0);

@@ -15,8 +15,8 @@
 #include <linux/mount.h>
 
 #include "covers.h"
-#include "failure.h"
-#include "process.h"
+#include "../call/failure.h"
+#include "../os/process.h"
 #include "reaper.h"
 
 /*

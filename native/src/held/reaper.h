@@ -13,7 +13,7 @@
 
 #include <sys/types.h>
 
-#include "failure.h"
+#include "../call/failure.h"
 #include "held.h"
 
 struct reaper {

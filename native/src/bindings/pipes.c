@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "call.h"
-#include "instance.h"
+#include "../call/call.h"
+#include "../call/instance.h"
 
 static void set_end(struct call *call, napi_value pipe, const char *name, int fd) {
   napi_value value = NULL;

@@ -7,14 +7,14 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "agent.h"
-#include "agents.h"
-#include "broker.h"
-#include "call.h"
-#include "instance.h"
-#include "process.h"
-#include "tap.h"
-#include "targets.h"
+#include "../agent/agent.h"
+#include "../agent/agents.h"
+#include "../broker/protocol.h"
+#include "../call/call.h"
+#include "../call/instance.h"
+#include "../os/process.h"
+#include "../agent/tap.h"
+#include "../agent/targets.h"
 
 /* An answer that comes too late would be taken for the next one's: nothing more is asked then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {

@@ -8,12 +8,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "broker.h"
-#include "call.h"
-#include "failure.h"
-#include "held.h"
-#include "instance.h"
-#include "process.h"
+#include "../broker/protocol.h"
+#include "../call/call.h"
+#include "../call/failure.h"
+#include "../held/held.h"
+#include "../call/instance.h"
+#include "../os/process.h"
 
 enum { FILE_MAX = 65536 };
 

@@ -78,7 +78,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-#include "../build/syscalls.inc"
+#include "../../build/syscalls.inc"
 };
 enum {
   ROW_COUNT = sizeof(rows) / sizeof(rows[0]),
