@@ -14,11 +14,7 @@
 #include "../src/broker/protocol.h"
 #include "../src/held/plan.h"
 #include "../src/os/process.h"
-
-/* A child of our parent, which is the process that becomes Node. All signals are blocked here. */
-static pid_t fork_sibling(void) {
-  return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-}
+#include "keeper.h"
 
 struct outcome {
   struct broker_reply reply;
@@ -32,7 +28,7 @@ static struct outcome failed(int error, enum step step) {
 static struct outcome start_agent(const struct broker_request *request) {
   struct agent agent;
   enum step step = STEP_NONE;
-  int error = agent_start(request->paths[0], request->paths[1], fork_sibling, &agent, &step);
+  int error = agent_start(request->paths[0], request->paths[1], process_fork_sibling, &agent, &step);
   if (error < 0) return failed(error, step);
   return (struct outcome){.reply = {.result = agent.pid}, .fd = agent.socket};
 }
@@ -40,7 +36,7 @@ static struct outcome start_agent(const struct broker_request *request) {
 static struct outcome fork_held(int broker, int memfd, const struct held_plan *plan) {
   int pair[2];
   if (process_socketpair(pair) < 0) return failed(-errno, STEP_SOCKETPAIR);
-  pid_t pid = fork_sibling();
+  pid_t pid = process_fork_sibling();
   if (pid == 0) {
     close(broker);
     close(memfd);

@@ -9,9 +9,6 @@
  */
 int broker_start(char **argv);
 
-/* For the broker: confines it and serves for good. `socket` is the only descriptor that it keeps. */
-_Noreturn void keeper_run(int socket, const char *resolv_conf, const char *api_socket);
-
 /* Gives this process a name of its own, for whoever looks for the program by the one that it was started by. */
 void broker_rename(char **argv, const char *name);
 

@@ -6,6 +6,8 @@
  *
  * A byte is all that it takes, and it does not look at it.
  */
+#include "keeper.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,7 +25,6 @@
 #include "../src/confine/confine.h"
 #include "../src/confine/filter.h"
 #include "../src/os/process.h"
-#include "broker.h"
 
 /* Descriptors of the keeper; it has no others. */
 enum { SOCKET, API_DIRECTORY, FIRST_FREE };

@@ -17,7 +17,7 @@
 #include <linux/nsfs.h>
 
 #include "../src/confine/confine.h"
-#include "../src/os/process.h"
+#include "../src/os/idmap.h"
 
 /* glibc's sys/mount.h declares what linux/mount.h declares. */
 enum { PRIVATE_RECURSIVE = 1 << 18 | 1 << 14 }; /* MS_PRIVATE | MS_REC */
@@ -52,9 +52,7 @@ static int map_ids(uid_t uid, gid_t gid) {
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   snprintf(uid_map, sizeof(uid_map), "%u %u 1", uid, uid);
   snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
-  if (process_write_file("/proc/self/setgroups", "deny") < 0) return -1;
-  if (process_write_file("/proc/self/gid_map", gid_map) < 0) return -1;
-  return process_write_file("/proc/self/uid_map", uid_map);
+  return idmap_write(uid_map, gid_map) == STEP_NONE ? 0 : -1;
 }
 
 /* Whether CAP_NET_BIND_SERVICE in our user namespace counts for the network namespace we are in. */

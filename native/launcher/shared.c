@@ -22,6 +22,7 @@
 #include "../src/agent/agent.h"
 #include "../src/os/process.h"
 #include "broker.h"
+#include "keeper.h"
 #include "places.h"
 #include "words.h"
 

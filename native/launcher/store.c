@@ -21,16 +21,13 @@
 #include <linux/if_tun.h>
 
 #include "../src/agent/agent.h"
+#include "../src/os/netns.h"
 #include "../src/os/process.h"
 #include "places.h"
 
 /* Since Linux 5.7: the network namespace that a TAP is in, for who has CAP_NET_ADMIN over it. */
 #ifndef TUNGETDEVNETNS
 #define TUNGETDEVNETNS _IO('T', 227)
-#endif
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
 #endif
 
 enum {
@@ -242,13 +239,10 @@ static uint64_t cookie_of(int netns) {
   struct agent agent;
   enum step step;
   uint64_t cookie = 0;
-  socklen_t length = sizeof(cookie);
   snprintf(path, sizeof(path), "/proc/self/fd/%d", netns);
   if (agent_start("", path, process_fork, &agent, &step) < 0) return 0;
   int socket = socket_by(&agent);
-  if (socket < 0 || getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0) {
-    cookie = 0;
-  }
+  if (socket < 0 || netns_cookie(socket, &cookie) < 0) cookie = 0;
   if (socket >= 0) close(socket);
   close(agent.socket);
   process_reap(agent.pid);

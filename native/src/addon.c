@@ -6,13 +6,14 @@
 
 #include <node_api.h>
 
-#include "confine/confine.h"
 #include "call/instance.h"
+#include "call/methods.h"
+#include "confine/confine.h"
 
 static const struct method *const all_methods[] = {
-    memory_methods, failure_methods, namespace_methods, spawn_methods,   child_methods,
-    handle_methods, loop_methods,    watch_methods,     syscall_methods, message_methods,
-    pipe_methods,   broker_methods,  sandbox_methods,   passing_methods, terminal_methods,
+    agent_methods, broker_methods, byte_methods, descriptor_methods, last_error_methods,
+    loop_methods, memory_methods, message_methods, passing_methods, pipe_methods, process_methods,
+    sandbox_methods, socket_methods, spawn_methods, terminal_methods, watch_methods,
 };
 
 /* Memories' references go with the environment. */
@@ -20,11 +21,10 @@ static void destroy_instance(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   struct instance *instance = data;
-  limit_disarm(&instance->limit);
   agents_close_all(&instance->agents);
   handles_close_all(&instance->handles);
   handles_free(&instance->handles);
-  if (instance->broker >= 0) close(instance->broker);
+  if (instance->broker.socket >= 0) close(instance->broker.socket);
   if (instance->epoll >= 0) close(instance->epoll);
   free(instance);
 }
@@ -33,7 +33,7 @@ static struct instance *create_instance(napi_env env) {
   struct instance *instance = calloc(1, sizeof(*instance));
   if (instance == NULL) return NULL;
   instance->env = env;
-  instance->broker = -1;
+  instance->broker.socket = -1;
   instance->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (instance->epoll >= 0 &&
       napi_set_instance_data(env, instance, destroy_instance, NULL) == napi_ok) {

@@ -22,7 +22,7 @@
 #include <linux/netlink.h>
 
 #include "../confine/confine.h"
-#include "../call/failure.h"
+#include "../os/step.h"
 #include "../confine/filter.h"
 #include "netlink.h"
 #include "../os/process.h"

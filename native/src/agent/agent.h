@@ -1,15 +1,16 @@
 /*
  * The agent: a forked process inside somebody's namespaces. This header is the protocol between it
- * (agent.c) and the addon (namespace.c): one request, one reply, over SOCK_SEQPACKET. A reply may
+ * (agent.c) and its parent (bindings/agents.c, the launcher): one request, one reply, over SOCK_SEQPACKET. A reply may
  * carry a descriptor by SCM_RIGHTS. The end of the socket is the end of the agent.
  */
 #ifndef TUNTAP2_AGENT_H
 #define TUNTAP2_AGENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-#include "agents.h"
-#include "../call/failure.h"
+#include "../os/step.h"
 #include "../os/process.h"
 
 enum { AGENT_PAYLOAD_MAX = 4096 }; /* netlink messages of links, addresses, routes have 200 bytes */
@@ -31,6 +32,13 @@ struct agent_request {
 struct agent_reply {
   int32_t result; /* value or negative errno */
   uint32_t step;  /* enum step, when negative */
+};
+
+/* The parent's side of one. */
+struct agent {
+  pid_t pid; /* 0: there is none */
+  int socket;
+  bool lost; /* it was stopped, and is asked nothing more */
 };
 
 /*

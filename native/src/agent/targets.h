@@ -2,7 +2,7 @@
 #ifndef TUNTAP2_TARGETS_H
 #define TUNTAP2_TARGETS_H
 
-#include "../call/failure.h"
+#include "../os/step.h"
 
 struct targets {
   int userns; /* -1: it is our own, in which we stay */

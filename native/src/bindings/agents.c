@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "../agent/agent.h"
-#include "../agent/agents.h"
 #include "../broker/protocol.h"
+#include "../call/agents.h"
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
 #include "../os/process.h"
 #include "../agent/tap.h"
 #include "../agent/targets.h"
@@ -77,10 +78,10 @@ void agents_close_all(struct agents *agents) {
 static int start_agent(struct instance *instance, const char *userns, const char *netns,
                        struct agent *agent) {
   enum step step = STEP_BROKER;
-  if (instance->broker_keeps) return failure_set(&instance->failure, step, "", -EPERM);
-  int error = instance->broker < 0
+  if (instance->broker.is_keeper) return failure_set(&instance->failure, step, "", -EPERM);
+  int error = instance->broker.socket < 0
                   ? agent_start(userns, netns, process_fork, agent, &step)
-                  : broker_start_agent(instance->broker, userns, netns, agent, &step);
+                  : broker_start_agent(&instance->broker, userns, netns, agent, &step);
   if (error == 0) return 0;
   return failure_set(&instance->failure, step, targets_subject(step, userns, netns), error);
 }
@@ -227,7 +228,7 @@ static napi_value close_agent(napi_env env, napi_callback_info info) {
   return call_end(&call, call_ok(&call) ? end_agent(agent) : 0);
 }
 
-const struct method namespace_methods[] = {
+const struct method agent_methods[] = {
     {"openAgent", open_agent},
     {"agentOpenTap", agent_open_tap},
     {"setUpTap", set_up_tap},

@@ -1,6 +1,8 @@
-/* #syscalls node: writev sendmsg sendmmsg recvmmsg */
-#include "../call/scratch.h"
-
+/*
+ * Vectors and messages in registered memory.
+ *
+ * #syscalls node: writev sendmsg sendmmsg recvmmsg
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
 
 /* As they lie in registered memory; index.d.cts tells. */
 struct wire_iov {

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -12,17 +13,14 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
+#include "../os/netns.h"
 #include "../os/process.h"
 
-/* asm-generic/socket.h, Linux 5.14 and 6.5: libc's headers may be older. */
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
+/* asm-generic/socket.h, Linux 6.5: libc's headers may be older. */
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
-
-enum { PATH_CAPACITY = 4096 };
 
 static napi_value send_passing(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
@@ -41,12 +39,6 @@ static int issue_received(struct handles *handles, int fd) {
   return handles_issue(handles, fd, HANDLE_PLAIN);
 }
 
-static void set_number(napi_env env, napi_value object, const char *name, int number) {
-  napi_value value = NULL;
-  napi_create_int32(env, number, &value);
-  napi_set_named_property(env, object, name, value);
-}
-
 static napi_value receive_passed(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   int socket = call_fd(&call, 0);
@@ -58,8 +50,8 @@ static napi_value receive_passed(napi_env env, napi_callback_info info) {
   if (passed >= 0) passed = issue_received(&call.instance->handles, passed);
   napi_value object = NULL;
   napi_create_object(env, &object);
-  set_number(env, object, "length", (int)length);
-  set_number(env, object, "passed", passed);
+  call_set_number(&call, object, "length", (int)length);
+  call_set_number(&call, object, "passed", passed);
   return call_end_value(&call, object);
 }
 
@@ -76,18 +68,13 @@ static napi_value peer_uid(napi_env env, napi_callback_info info) {
 /*
  * Of a socket that accept(2) gave, the namespace is that in which its client made its own: the kernel
  * makes it at connect(2), in the client's (net/unix/af_unix.c, unix_stream_connect).
- *
- * #syscalls node: getsockopt(1=SOL_SOCKET;2=71)
  */
 static napi_value network_cookie(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   int socket = call_fd(&call, 0);
   if (!call_ok(&call)) return call_end(&call, 0);
   uint64_t cookie;
-  socklen_t length = sizeof(cookie);
-  if (getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) < 0) {
-    return call_end(&call, -errno);
-  }
+  if (netns_cookie(socket, &cookie) < 0) return call_end(&call, -errno);
   napi_value value = NULL;
   napi_create_bigint_uint64(env, cookie, &value);
   return call_end_value(&call, value);
@@ -127,7 +114,7 @@ static int lock(int fd) {
 
 static napi_value lock_file(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
-  char path[PATH_CAPACITY];
+  char path[PATH_MAX];
   call_string(&call, 0, path, sizeof(path));
   if (!call_ok(&call)) return call_end(&call, 0);
   int fd = lock(open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

@@ -5,12 +5,7 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
-
-static void set_end(struct call *call, napi_value pipe, const char *name, int fd) {
-  napi_value value = NULL;
-  napi_create_int32(call->env, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN), &value);
-  napi_set_named_property(call->env, pipe, name, value);
-}
+#include "../call/methods.h"
 
 /* #syscalls node: pipe2 fcntl(1=F_SETPIPE_SZ) */
 static napi_value make_pipe(napi_env env, napi_callback_info info) {
@@ -23,8 +18,9 @@ static napi_value make_pipe(napi_env env, napi_callback_info info) {
   fcntl(ends[1], F_SETPIPE_SZ, (int)capacity);
   napi_value pipe = NULL;
   napi_create_object(env, &pipe);
-  set_end(&call, pipe, "readEnd", ends[0]);
-  set_end(&call, pipe, "writeEnd", ends[1]);
+  struct handles *handles = &call.instance->handles;
+  call_set_number(&call, pipe, "readEnd", handles_issue(handles, ends[0], HANDLE_PLAIN));
+  call_set_number(&call, pipe, "writeEnd", handles_issue(handles, ends[1], HANDLE_PLAIN));
   return call_end_value(&call, pipe);
 }
 

@@ -12,6 +12,7 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
 
 /* glibc has P_PIDFD since 2.36; the kernel's number. */
 enum { WAIT_PIDFD = 3, KILLED_BASE = 256, STOPPED_BASE = 512 };
@@ -57,7 +58,7 @@ static napi_value signal_pidfd(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 
-const struct method child_methods[] = {
+const struct method process_methods[] = {
     {"waitChild", wait_child},
     {"pidfdOpen", open_pidfd},
     {"pidfdSignal", signal_pidfd},

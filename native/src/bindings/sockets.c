@@ -1,17 +1,17 @@
 /*
- * #syscalls node: read write connect bind listen accept4 getsockname getpeername recvfrom shutdown
- * #syscalls node: close getrandom getsockopt(1=SOL_SOCKET;2=SO_ERROR)
+ * Sockets, one system call a function.
+ *
+ * #syscalls node: connect bind listen accept4 getsockname getpeername recvfrom shutdown
+ * #syscalls node: getsockopt(1=SOL_SOCKET;2=SO_ERROR)
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../call/call.h"
 #include "../call/instance.h"
-#include "../loop/watch.h"
+#include "../call/methods.h"
 
 static napi_value issue_plain(struct call *call, int fd) {
   return call_end(call, handles_issue(&call->instance->handles, fd, HANDLE_PLAIN));
@@ -166,20 +166,6 @@ static napi_value get_option_bytes(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, result < 0 ? result : (ssize_t)length);
 }
 
-static napi_value read_range(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 4);
-  int fd = call_fd(&call, 0);
-  struct range range = call_range(&call, 1);
-  return call_end_syscall(&call, call_ok(&call) ? read(fd, range.base, range.length) : 0);
-}
-
-static napi_value write_range(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 4);
-  int fd = call_fd(&call, 0);
-  struct range range = call_range(&call, 1);
-  return call_end_syscall(&call, call_ok(&call) ? write(fd, range.base, range.length) : 0);
-}
-
 static napi_value receive_range(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 5);
   int fd = call_fd(&call, 0);
@@ -189,26 +175,6 @@ static napi_value receive_range(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, recv(fd, range.base, range.length, flags | MSG_DONTWAIT));
 }
 
-static napi_value write_bytes(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 2);
-  int fd = call_fd(&call, 0);
-  struct range bytes = call_bytes(&call, 1);
-  return call_end_syscall(&call, call_ok(&call) ? write(fd, bytes.base, bytes.length) : 0);
-}
-
-static napi_value read_bytes(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 2);
-  int fd = call_fd(&call, 0);
-  struct range bytes = call_bytes(&call, 1);
-  return call_end_syscall(&call, call_ok(&call) ? read(fd, bytes.base, bytes.length) : 0);
-}
-
-static napi_value get_random(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 1);
-  struct range bytes = call_bytes(&call, 0);
-  return call_end_syscall(&call, call_ok(&call) ? getrandom(bytes.base, bytes.length, 0) : 0);
-}
-
 static napi_value shut_down(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   int fd = call_fd(&call, 0);
@@ -216,38 +182,7 @@ static napi_value shut_down(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, call_ok(&call) ? shutdown(fd, how) : 0);
 }
 
-/*
- * A copy of the descriptor in a child that is held, or in another process, would keep its watch
- * alive after close, and keep a held child waiting: both are ended by name.
- */
-static int close_handle(struct instance *instance, int fd) {
-  struct handles *handles = &instance->handles;
-  if (handles_has(handles, fd, HANDLE_WATCHED)) watch_remove(instance, fd);
-  if (handles_has(handles, fd, HANDLE_CONTROL)) shutdown(fd, SHUT_RDWR);
-  handles_forget(handles, fd);
-  return close(fd);
-}
-
-static napi_value close_fd(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 1);
-  int fd = call_handle(&call, 0, HANDLE_ANY);
-  return call_end_syscall(&call, call_ok(&call) ? close_handle(call.instance, fd) : 0);
-}
-
-/* #syscalls node: dup3 */
-static napi_value replace_fd(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 2);
-  int fd = call_fd(&call, 0);
-  int by = call_fd(&call, 1);
-  if (!call_ok(&call)) return call_end(&call, 0);
-  if (handles_has(&call.instance->handles, fd, HANDLE_WATCHED)) watch_remove(call.instance, fd);
-  ssize_t replaced = dup3(by, fd, O_CLOEXEC);
-  if (replaced < 0) return call_end_syscall(&call, replaced);
-  close_handle(call.instance, by);
-  return call_end(&call, replaced);
-}
-
-const struct method syscall_methods[] = {
+const struct method socket_methods[] = {
     {"socket", make_socket},
     {"connect", connect_socket},
     {"bind", bind_socket},
@@ -259,14 +194,7 @@ const struct method syscall_methods[] = {
     {"setsockopt", set_option},
     {"getsockopt", get_option},
     {"getsockoptBytes", get_option_bytes},
-    {"read", read_range},
-    {"write", write_range},
     {"recv", receive_range},
-    {"writeBytes", write_bytes},
-    {"readBytes", read_bytes},
-    {"getRandom", get_random},
     {"shutdown", shut_down},
-    {"close", close_fd},
-    {"replaceFd", replace_fd},
     {NULL, NULL},
 };

@@ -11,6 +11,7 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
 
 static napi_value open_terminal(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 0);

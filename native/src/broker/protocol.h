@@ -12,15 +12,12 @@
  * (launcher/keeper.c), whose protocol is: a byte to it, and it answers with a struct keeper_answer
  * and the text of resolv.conf when that has changed. It never looks at what it receives.
  */
-#ifndef TUNTAP2_BROKER_H
-#define TUNTAP2_BROKER_H
+#ifndef TUNTAP2_BROKER_PROTOCOL_H
+#define TUNTAP2_BROKER_PROTOCOL_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "../agent/agents.h"
-#include "../call/failure.h"
-#include "../held/held.h"
+#include "../os/step.h"
 
 enum { BROKER_PATH_CAPACITY = 4096, KEEPER_TEXT_MAX = 65536 };
 
@@ -44,10 +41,5 @@ struct broker_reply {
 struct keeper_answer {
   uint32_t changed; /* 1: the text follows, KEEPER_TEXT_MAX bytes of it at most */
 };
-
-/* The addon's side. `broker` is the socket. Negative errno on failure. */
-int broker_start_agent(int broker, const char *userns, const char *netns, struct agent *agent,
-                       enum step *step);
-int broker_spawn(int broker, const struct held_plan *plan, pid_t *pid, int *control);
 
 #endif

@@ -121,6 +121,12 @@ bool call_is_null(struct call *call, size_t index) {
   return napi_typeof(call->env, call->arguments[index], &type) == napi_ok && type == napi_null;
 }
 
+void call_set_number(const struct call *call, napi_value object, const char *name, int number) {
+  napi_value value = NULL;
+  napi_create_int32(call->env, number, &value);
+  napi_set_named_property(call->env, object, name, value);
+}
+
 static void throw_wrong_type(const struct call *call) {
   char message[64];
   snprintf(message, sizeof(message), "node-tuntap2: expected %s", call->wrong_type);

@@ -87,6 +87,9 @@ void call_string(struct call *call, size_t index, char *buffer, size_t capacity)
 
 bool call_is_null(struct call *call, size_t index);
 
+/* Sets a property of a result. */
+void call_set_number(const struct call *call, napi_value object, const char *name, int number);
+
 /* `result` is a value or a negative errno. */
 napi_value call_end(const struct call *call, ssize_t result);
 

@@ -1,13 +1,9 @@
 #include "handles.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "call.h"
-#include "instance.h"
 
 enum { FIRST_CAPACITY = 64 };
 
@@ -47,38 +43,3 @@ void handles_free(struct handles *handles) {
   free(handles->kinds);
   *handles = (struct handles){0};
 }
-
-static napi_value is_open_fd(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 1);
-  napi_value open = NULL;
-  napi_get_boolean(env, fcntl(call_number(&call, 0), F_GETFD) >= 0, &open);
-  return call_end_value(&call, open);
-}
-
-static int adopt(struct handles *handles, int fd) {
-  if (handles_has(handles, fd, HANDLE_ANY)) return -EEXIST;
-  int flags = fcntl(fd, F_GETFD);
-  if (flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0) return -errno;
-  return handles_issue(handles, fd, HANDLE_PLAIN);
-}
-
-static napi_value adopt_fd(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 1);
-  int fd = call_number(&call, 0);
-  return call_end(&call, call_ok(&call) ? adopt(&call.instance->handles, fd) : 0);
-}
-
-static napi_value copy_fd(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 1);
-  int fd = call_number(&call, 0);
-  if (!call_ok(&call)) return call_end(&call, 0);
-  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return call_end(&call, handles_issue(&call.instance->handles, copy, HANDLE_PLAIN));
-}
-
-const struct method handle_methods[] = {
-    {"isOpenFd", is_open_fd},
-    {"adoptFd", adopt_fd},
-    {"copyFd", copy_fd},
-    {NULL, NULL},
-};

@@ -1,6 +1,6 @@
-/* Vectors and messages in registered memory. */
-#ifndef TUNTAP2_MESSAGES_H
-#define TUNTAP2_MESSAGES_H
+/* Where the kernel's form of the vectors and messages of one call is built: too large for the stack. */
+#ifndef TUNTAP2_SCRATCH_H
+#define TUNTAP2_SCRATCH_H
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -11,7 +11,6 @@ enum {
   MESSAGES_MAX = 256,
 };
 
-/* Where the kernel's form of a call's vectors is built: too large for the stack. */
 struct scratch {
   struct iovec iovs[IOV_POOL];
   struct mmsghdr messages[MESSAGES_MAX];

@@ -25,25 +25,11 @@ struct ruleset_attributes {
   uint64_t scoped;
 };
 
-static int get_sets(pid_t thread, struct __user_cap_data_struct sets[2]) {
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = thread};
-  return (int)syscall(SYS_capget, &header, sets);
-}
-
 capabilities confine_permitted(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct sets[2] = {0};
-  if (get_sets(0, sets) < 0) return 0;
+  if (syscall(SYS_capget, &header, sets) < 0) return 0;
   return sets[0].permitted | (uint64_t)sets[1].permitted << 32;
-}
-
-capabilities confine_all_of(pid_t thread) {
-  struct __user_cap_data_struct sets[2] = {0};
-  if (get_sets(thread, sets) < 0) return 0; /* it has ended */
-  capabilities all = 0;
-  for (int i = 0; i < 2; i++) {
-    all |= (uint64_t)(sets[i].permitted | sets[i].effective | sets[i].inheritable) << (32 * i);
-  }
-  return all;
 }
 
 static int raise_ambient(capabilities inherited) {

@@ -13,9 +13,8 @@ static inline capabilities capability(int number) {
   return UINT64_C(1) << number;
 }
 
-/* The permitted set of a thread, or the union of all its sets; 0 for the calling thread. */
+/* The permitted set of the calling thread. */
 capabilities confine_permitted(void);
-capabilities confine_all_of(pid_t thread);
 
 /* Makes the calling thread's permitted and effective set `kept`, the inheritable and the ambient one
  * `inherited`, which `kept` must have. Returns 0 or -1 with errno. */

@@ -9,18 +9,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Not sys/mount.h: glibc's declares what the kernel's declares, and before 2.36 not the new calls. */
+/* Not sys/mount.h: os/mount.c. */
 #include <linux/mount.h>
 
-/* A mounted but unattached tmpfs. `attributes` beside those of all. */
-static int make_tmpfs(unsigned int attributes) {
-  int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", "256k", 0) < 0) return -1;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "0555", 0) < 0) return -1;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
-  attributes |= MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+#include "../os/mount.h"
+
+/* `attributes` beside those of all. */
+static int make_tmpfs(unsigned attributes) {
+  static const struct mount_option options[] = {{"size", "256k"}, {"mode", "0555"}, {NULL, NULL}};
+  return mount_make("tmpfs", options, attributes);
 }
 
 static const char *const file_names[HELD_FILE_COUNT] = {
@@ -64,7 +61,7 @@ static int clone_file_mounts(int tmpfs, const struct held_plan *plan, int mounts
 }
 
 /* A system may lack hosts and hostname, and its programs then do without. */
-static int place(int mount, enum held_file which) {
+static int cover(int mount, enum held_file which) {
   char path[sizeof("/etc/resolv.conf")] = "/etc/";
   strcat(path, file_names[which]);
   int flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
@@ -87,7 +84,7 @@ int covers_place_files(const struct held_plan *plan) {
   if (working_directory < 0 || tmpfs < 0 || write_files(tmpfs, plan) < 0) return -1;
   if (clone_file_mounts(tmpfs, plan, mounts) < 0 || fchdir(working_directory) < 0) return -1;
   for (int i = 0; i < HELD_FILE_COUNT; i++) {
-    if (mounts[i] >= 0 && place(mounts[i], (enum held_file)i) < 0) return -1;
+    if (mounts[i] >= 0 && cover(mounts[i], (enum held_file)i) < 0) return -1;
   }
   return 0;
 }

@@ -11,24 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Not sys/mount.h: glibc's declares what the kernel's declares, and before 2.36 not the new calls. */
+/* Not sys/mount.h: os/mount.c. */
 #include <linux/mount.h>
 
 #include "covers.h"
-#include "../call/failure.h"
+#include "../os/step.h"
+#include "../os/idmap.h"
 #include "../os/process.h"
 #include "reaper.h"
-
-/*
- * Who may not set groups in the parent namespace may map a group only after giving that up here
- * (user_namespaces(7)).
- */
-enum step held_map_ids(const char *uid_map, const char *gid_map) {
-  if (process_write_file("/proc/self/setgroups", "deny") < 0) return STEP_SETGROUPS;
-  if (process_write_file("/proc/self/gid_map", gid_map) < 0) return STEP_GID_MAP;
-  if (process_write_file("/proc/self/uid_map", uid_map) < 0) return STEP_UID_MAP;
-  return STEP_NONE;
-}
 
 /*
  * A user namespace around the child's own, and mounts that belong to it: the child's are a copy with another
@@ -44,7 +34,7 @@ static enum step enter_outer(const struct held_plan *plan) {
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   /* After unshare, which clears it. A parent that died before ends the socket. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  enum step step = held_map_ids(plan->outer_uid_map, plan->outer_gid_map);
+  enum step step = idmap_write(plan->outer_uid_map, plan->outer_gid_map);
   if (step != STEP_NONE) return step;
   if (syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return STEP_MOUNT;
   return covers_hide(plan->hidden) < 0 ? STEP_HIDE : STEP_NONE;
@@ -58,7 +48,7 @@ static enum step enter_inner(const struct held_plan *plan, const struct reaper *
   bool has_reaper = reaper->socket >= 0;
   int namespaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC;
   if (unshare(namespaces | (has_reaper ? 0 : CLONE_NEWUSER)) < 0) return STEP_UNSHARE;
-  enum step step = has_reaper ? STEP_NONE : held_map_ids(plan->uid_map, plan->gid_map);
+  enum step step = has_reaper ? STEP_NONE : idmap_write(plan->uid_map, plan->gid_map);
   if (step != STEP_NONE) return step;
   if (covers_place_files(plan) < 0) return STEP_RESOLV_CONF;
   if (plan->hostname[0] == '\0') return STEP_NONE;
@@ -99,14 +89,6 @@ static void keep_descriptors(const struct held_plan *plan) {
   for (const int *fd = plan->keep; *fd >= 0; fd++) fcntl(*fd, F_SETFD, 0);
 }
 
-/*
- * A process can't enter a PID namespace, only its children can: what executes the command is a sibling of
- * this process, a child of the same parent, in the same process group and session.
- */
-static pid_t fork_sibling(void) {
-  return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-}
-
 static void report(int socket, struct held_report message) {
   process_send(socket, &message, sizeof(message));
 }
@@ -131,7 +113,8 @@ _Noreturn void held_run(const struct held_plan *plan, int socket) {
   enum step step = set_up(plan, &reaper);
   pid_t inside = 0;
   if (step == STEP_NONE && (reaper.socket >= 0 || plan->joined > 0)) {
-    inside = fork_sibling();
+    /* A process can't enter a PID namespace, only what it forks from then on can. */
+    inside = process_fork_sibling();
     if (inside == 0) wait_and_execute(plan, socket, &reaper);
     if (inside < 0) step = STEP_FORK;
   }

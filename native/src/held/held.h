@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../call/failure.h"
+#include "../os/step.h"
 
 enum { HELD_EXIT_STATUS = 127 };
 
@@ -53,8 +53,5 @@ struct held_plan {
 
 /* For a forked child that has nothing open which `plan` does not name, but for `socket`. */
 _Noreturn void held_run(const struct held_plan *plan, int socket);
-
-/* Maps the ids of the user namespace that we are in, by lines as in user_namespaces(7). errno tells why not. */
-enum step held_map_ids(const char *uid_map, const char *gid_map);
 
 #endif

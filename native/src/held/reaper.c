@@ -11,29 +11,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Not sys/mount.h: as held.c. */
+/* Not sys/mount.h: os/mount.c. */
 #include <linux/mount.h>
 
 #include "../confine/confine.h"
+#include "../os/idmap.h"
+#include "../os/mount.h"
 #include "../os/process.h"
 
 /* What it sends, in this order, each with an errno or a descriptor. */
 enum gift { GIFT_PROC, GIFT_USER_NAMESPACE, GIFT_PID_NAMESPACE, GIFT_COUNT };
 
-/* A mounted but unattached proc of our PID namespace. -1 with errno: EPERM where parts of /proc are masked
- * (mount_too_revealing() in fs/namespace.c). */
-static int make_proc(void) {
-  int context = (int)syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
-  int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-  return (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-}
-
 static int make_gift(enum gift which) {
   switch (which) {
-    case GIFT_PROC:
-      return make_proc();
+    case GIFT_PROC: /* EPERM where parts of /proc are masked (mount_too_revealing() in fs/namespace.c) */
+      return mount_make("proc", NULL, 0);
     case GIFT_USER_NAMESPACE:
       return open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
     default:
@@ -42,7 +34,7 @@ static int make_gift(enum gift which) {
 }
 
 static void give(int socket, const struct held_plan *plan) {
-  int32_t error = held_map_ids(plan->uid_map, plan->gid_map) == STEP_NONE ? 0 : -errno;
+  int32_t error = idmap_write(plan->uid_map, plan->gid_map) == STEP_NONE ? 0 : -errno;
   /* What we inherited of our parent's memory is not the guest's to read, which is root here. */
   confine_memory();
   for (int which = 0; which < GIFT_COUNT && error == 0; which++) {

@@ -13,7 +13,7 @@
 
 #include <sys/types.h>
 
-#include "../call/failure.h"
+#include "../os/step.h"
 #include "held.h"
 
 struct reaper {

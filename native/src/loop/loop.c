@@ -28,6 +28,8 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
+#include "limit.h"
 #include "watch.h"
 
 enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };
@@ -68,6 +70,7 @@ struct loop {
   uint64_t nap_until; /* of uv_hrtime, in place of a deadline within a millisecond; 0: none */
   bool libuv_has_event;
   struct spin spin;
+  struct limit limit; /* of a turn */
   struct epoll_event ready[PAIRS_MAX];
 };
 
@@ -229,7 +232,7 @@ static int spin_for(struct loop *loop) {
 }
 
 static void wait_and_wake(struct loop *loop) {
-  limit_turn(&loop->instance->limit);
+  limit_turn(&loop->limit);
   int ms = blocking_time(loop);
   int count = ms != 0 && may_spin(&loop->spin) ? spin_for(loop) : 0;
   /* On a signal count is -1; libuv finds what Node's handler wrote into its pipe. */
@@ -268,7 +271,7 @@ static void on_closed(uv_handle_t *handle) {
 /* May run within on_wake: the memory lives until libuv's closing phase. */
 static void stop(struct loop *loop) {
   loop->instance->loop = NULL;
-  limit_disarm(&loop->instance->limit);
+  limit_disarm(&loop->limit);
   epoll_ctl(loop->instance->epoll, EPOLL_CTL_DEL, uv_backend_fd(loop->uv), NULL);
   uv_close((uv_handle_t *)&loop->prepare, on_closed);
   uv_close((uv_handle_t *)&loop->awake, on_closed);
@@ -375,7 +378,7 @@ static napi_value loop_limit(napi_env env, napi_callback_info info) {
   if (call.instance->loop == NULL || seconds == 0 || seconds > LIMIT_SECONDS_MAX ||
       words.length > LIMIT_WORDS_MAX)
     return call_end(&call, -EINVAL);
-  struct limit *limit = &call.instance->limit;
+  struct limit *limit = &call.instance->loop->limit;
   limit_disarm(limit); /* before its words change */
   memcpy(limit->last_words, words.base, words.length);
   limit->length = words.length;

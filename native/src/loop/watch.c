@@ -5,6 +5,7 @@
 
 #include "../call/call.h"
 #include "../call/instance.h"
+#include "../call/methods.h"
 
 int watch_remove(struct instance *instance, int fd) {
   instance->handles.kinds[fd] &= (uint8_t)~HANDLE_WATCHED;

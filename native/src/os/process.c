@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,10 @@ pid_t process_fork(void) {
   if (pid != 0) pthread_sigmask(SIG_SETMASK, &before, NULL);
   errno = error;
   return pid;
+}
+
+pid_t process_fork_sibling(void) {
+  return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 }
 
 int process_socketpair(int pair[2]) {

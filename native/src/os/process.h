@@ -15,6 +15,12 @@
  */
 pid_t process_fork(void);
 
+/*
+ * Forks a child of our parent instead, in our process group and session; it has no namespaces but ours, or those
+ * that our children will be in. All signals must be blocked, or this process have none but the default handlers.
+ */
+pid_t process_fork_sibling(void);
+
 /* process_fork, or another that forks with all signals blocked. */
 typedef pid_t process_forker(void);
 

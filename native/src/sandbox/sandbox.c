@@ -28,226 +28,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
-#include <linux/futex.h>
-/* Not sys/mount.h: see held.c. */
-#include <linux/mount.h>
 
-#include "../broker/protocol.h"
 #include "../call/call.h"
+#include "../call/instance.h"
+#include "../call/methods.h"
 #include "../confine/confine.h"
 #include "../confine/filter.h"
-#include "../call/instance.h"
-#include "../os/process.h"
-
-/* ---- an empty root ------------------------------------------------------------------------- */
-
-/* A mounted but unattached tmpfs, read-only, with room for nothing. */
-static int make_empty_tmpfs(void) {
-  int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  int mount = -1;
-  if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "size", "4k", 0) == 0 &&
-      syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) == 0 &&
-      syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", "0555", 0) == 0 &&
-      syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0) {
-    int attributes =
-        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    mount = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-  }
-  int error = errno;
-  close(context);
-  errno = error;
-  return mount;
-}
-
-/*
- * pivot_root changes the root of every thread; their working directory is one, too. The old root
- * comes to lie over the new one, where nothing has to be made for it, and is taken off
- * (pivot_root(2), "pivot_root(".", ".")").
- */
-static int change_root(int tmpfs) {
-  if (syscall(SYS_move_mount, tmpfs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;
-  if (fchdir(tmpfs) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return -1;
-  if (syscall(SYS_umount2, ".", 2 /* MNT_DETACH */) < 0) return -1;
-  return chdir("/");
-}
-
-static int empty_root(void) {
-  int tmpfs = make_empty_tmpfs();
-  if (tmpfs < 0) return -errno;
-  int result = change_root(tmpfs) < 0 ? -errno : 0;
-  close(tmpfs);
-  return result;
-}
-
-/* ---- every thread ---------------------------------------------------------------------------- */
-
-/*
- * Capabilities, no_new_privs and Landlock belong to threads, and the kernel has no call that sets
- * them for all. So each gets a signal and does it in its handler, as the C library has it done for
- * setuid(2), and by the same signal: it is the one that no thread can block, as the library leaves
- * it out of every mask (V8 has a thread that blocks all others). The library's handler is put back.
- */
-enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, PAUSE_MS = 1, PATIENCE_MS = 2000 };
-
-/* struct kernel_sigaction of the C library; ours has no mask to speak of. */
-struct kernel_sigaction {
-  void (*handler)(int signal);
-  unsigned long flags;
-  void (*restorer)(void); /* arm64 has the field, and no need of it */
-  uint64_t mask;
-};
-
-#ifdef __x86_64__
-/* What a handler returns to: rt_sigreturn. The C library has one, but does not give it out. */
-extern void sandbox_signal_return(void) __attribute__((visibility("hidden")));
-__asm__(".text\n.type sandbox_signal_return, @function\nsandbox_signal_return:\n"
-        "  mov $15, %rax\n  syscall\n");
-#define SA_RESTORER_FLAG 0x04000000ul
-#endif
-
-/* What every thread does; written before the first signal. */
-static struct {
-  int ruleset;
-  capabilities kept;
-  atomic_int error;
-} order;
-
-/*
- * Those that have been told, and which of them have done it. Anybody with our uid may send the signal
- * (rt_sigqueueinfo(2)), so what counts is not that one came but which thread has confined itself.
- */
-static struct {
-  atomic_int count;
-  pid_t ids[THREADS_MAX];
-  atomic_bool done[THREADS_MAX];
-  atomic_int changes; /* what the waiting thread sleeps on */
-} told;
-
-/* In static TLS, as a signal handler must not allocate. */
-static _Thread_local bool is_confined __attribute__((tls_model("initial-exec")));
-
-static void confine_this_thread(void) {
-  if (is_confined) return;
-  if (confine_thread(order.ruleset) < 0 || confine_capabilities(order.kept, 0) < 0) {
-    atomic_store(&order.error, errno);
-  }
-  is_confined = true;
-}
-
-static void on_signal(int signal) {
-  (void)signal;
-  int error = errno;
-  confine_this_thread();
-  pid_t thread = (pid_t)syscall(SYS_gettid);
-  int count = atomic_load(&told.count);
-  for (int i = 0; i < count; i++) {
-    if (told.ids[i] == thread) atomic_store(&told.done[i], true);
-  }
-  atomic_fetch_add(&told.changes, 1);
-  syscall(SYS_futex, &told.changes, FUTEX_WAKE_PRIVATE, 1);
-  errno = error;
-}
-
-static int set_handler(const struct kernel_sigaction *action, struct kernel_sigaction *before) {
-  return (int)syscall(SYS_rt_sigaction, SIGNAL_TO_ALL, action, before, sizeof(action->mask));
-}
-
-static struct kernel_sigaction our_action(void) {
-  struct kernel_sigaction action = {.handler = on_signal, .flags = SA_RESTART};
-#ifdef __x86_64__
-  action.flags |= SA_RESTORER_FLAG;
-  action.restorer = sandbox_signal_return;
-#endif
-  return action;
-}
-
-static bool all_have_done(void) {
-  int count = atomic_load(&told.count);
-  for (int i = 0; i < count; i++) {
-    if (!atomic_load(&told.done[i])) return false;
-  }
-  return true;
-}
-
-/* Waits until all have done as they were told, by the clock: forged signals end a pause at once. */
-static int wait_for_all(void) {
-  const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
-  int64_t end = process_now_ms() + PATIENCE_MS;
-  for (;;) {
-    int changes = atomic_load(&told.changes);
-    if (all_have_done()) return -atomic_load(&order.error);
-    if (process_now_ms() >= end) return -ETIMEDOUT;
-    syscall(SYS_futex, &told.changes, FUTEX_WAIT_PRIVATE, changes, &pause);
-  }
-}
-
-static bool is_told(pid_t thread) {
-  for (int i = 0; i < atomic_load(&told.count); i++) {
-    if (told.ids[i] == thread) return true;
-  }
-  return false;
-}
-
-/* One that has ended meanwhile is not waited for. */
-static void tell(pid_t thread) {
-  int place = atomic_load(&told.count);
-  told.ids[place] = thread;
-  atomic_store(&told.done[place], false);
-  atomic_store(&told.count, place + 1); /* before its handler looks for itself */
-  if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) < 0) {
-    atomic_store(&told.done[place], true);
-  }
-}
-
-/* Tells those that have not been told. How many that were, or a negative errno. */
-static int tell_new(DIR *tasks) {
-  int before = atomic_load(&told.count);
-  rewinddir(tasks);
-  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
-    pid_t thread = atoi(entry->d_name);
-    if (thread <= 0 || thread == getpid() || is_told(thread)) continue;
-    if (atomic_load(&told.count) == THREADS_MAX) return -E2BIG;
-    tell(thread);
-  }
-  int error = wait_for_all();
-  return error < 0 ? error : atomic_load(&told.count) - before;
-}
-
-/* A thread made meanwhile by one that was not told yet is found by the next look. */
-static int tell_all(DIR *tasks) {
-  int count;
-  atomic_store(&told.count, 0);
-  do {
-    count = tell_new(tasks);
-  } while (count > 0);
-  return count;
-}
-
-static int confine_all_threads(DIR *tasks) {
-  struct kernel_sigaction action = our_action();
-  struct kernel_sigaction before;
-  if (set_handler(&action, &before) < 0) return -errno;
-  int error = tell_all(tasks);
-  set_handler(&before, NULL);
-  if (error < 0) return error;
-  confine_this_thread();
-  return -atomic_load(&order.error);
-}
-
-/* ---- the whole ------------------------------------------------------------------------------- */
+#include "root.h"
+#include "threads.h"
 
 struct lock_down {
   bool empty_root;
@@ -258,11 +51,10 @@ struct lock_down {
 static int confine_process(struct failure *failure, const struct lock_down *wanted, DIR *tasks,
                            int ruleset) {
   capabilities ports = wanted->keeps_ports ? capability(CAP_NET_BIND_SERVICE) : 0;
-  order.ruleset = ruleset;
-  order.kept = confine_permitted() & ports;
-  int error = wanted->empty_root ? empty_root() : 0;
+  capabilities kept = confine_permitted() & ports;
+  int error = wanted->empty_root ? root_empty() : 0;
   if (error < 0) return failure_set(failure, STEP_EMPTY_ROOT, "", error);
-  error = confine_all_threads(tasks);
+  error = threads_confine(tasks, ruleset, kept);
   if (error < 0) return failure_set(failure, STEP_THREADS, "", error);
   return 0;
 }
@@ -301,10 +93,10 @@ static napi_value lock_down_process(napi_env env, napi_callback_info info) {
 
 /* What is not there needs no right. Of a file reading alone can be allowed. */
 static void allow_below(int ruleset, const char *path, enum confine_right right) {
-  int place = open(path, O_PATH | O_CLOEXEC);
-  if (place < 0) return;
-  confine_allow(ruleset, place, right);
-  close(place);
+  int directory = open(path, O_PATH | O_CLOEXEC);
+  if (directory < 0) return;
+  confine_allow(ruleset, directory, right);
+  close(directory);
 }
 
 static void call_directories(struct call *call, size_t index, int ruleset,
@@ -314,7 +106,7 @@ static void call_directories(struct call *call, size_t index, int ruleset,
     call_wrong_type(call, "an array of paths");
   }
   for (uint32_t i = 0; i < count && call_ok(call); i++) {
-    char path[BROKER_PATH_CAPACITY];
+    char path[PATH_MAX];
     napi_value element = NULL;
     size_t length = 0;
     napi_get_element(call->env, call->arguments[index], i, &element);

@@ -2,19 +2,17 @@
  * The broker's requests and plans, from a peer that may send anything. What it starts is real, but for most
  * requests fork fails: it takes 2 ms. No held child is ever released, so none runs a program.
  */
-#include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/types.h>
 
-#include "../../../native/launcher/broker.h"
+#include "../../../native/launcher/keeper.h"
 
-static long syscall_or_fail(long number, long flags, long a, long b, long c, long d);
+static pid_t fork_or_fail(void);
 /* Its children are ours here, to be waited for. */
-#define syscall(...) syscall_or_fail(__VA_ARGS__)
+#define process_fork_sibling fork_or_fail
 #define keeper_run(socket, resolv_conf, api_socket) return failed(-ECANCELED, STEP_KEEPER)
 #include "../../../native/launcher/broker.c"
 #undef keeper_run
-#undef syscall
+#undef process_fork_sibling
 
 #include "peer.h"
 
@@ -24,9 +22,9 @@ static int ours;
 static int peer;
 static bool may_fork;
 
-static long syscall_or_fail(long number, long flags, long a, long b, long c, long d) {
+static pid_t fork_or_fail(void) {
   errno = EAGAIN;
-  return may_fork ? syscall(number, flags & ~CLONE_PARENT, a, b, c, d) : -1;
+  return may_fork ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : -1;
 }
 
 static const char *const paths[] = {"/proc/self/ns/net", "/proc/self/ns/user", "/proc/self/ns/mnt",

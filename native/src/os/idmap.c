@@ -1,0 +1,14 @@
+#include "idmap.h"
+
+#include "process.h"
+
+/*
+ * Who may not set groups in the parent namespace may map a group only after giving that up here
+ * (user_namespaces(7)).
+ */
+enum step idmap_write(const char *uid_map, const char *gid_map) {
+  if (process_write_file("/proc/self/setgroups", "deny") < 0) return STEP_SETGROUPS;
+  if (process_write_file("/proc/self/gid_map", gid_map) < 0) return STEP_GID_MAP;
+  if (process_write_file("/proc/self/uid_map", uid_map) < 0) return STEP_UID_MAP;
+  return STEP_NONE;
+}

@@ -1,0 +1,13 @@
+/* The ids of a user namespace. */
+#ifndef TUNTAP2_IDMAP_H
+#define TUNTAP2_IDMAP_H
+
+#include "step.h"
+
+/*
+ * Maps the ids of the user namespace that this process is in, by lines as in user_namespaces(7).
+ * Async-signal-safe. errno tells why a step failed.
+ */
+enum step idmap_write(const char *uid_map, const char *gid_map);
+
+#endif
