@@ -1,4 +1,5 @@
 import type { Address, Family } from "./base/address.js";
+import { NEVER } from "./base/clock.js";
 import type { DescriptorQuota } from "./base/descriptors.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import type { Mac } from "./base/mac.js";
@@ -7,6 +8,7 @@ import { Admission, Load } from "./flow/admission.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { DnsStreams } from "./flow/dns-streams.js";
+import type { Engine } from "./flow/engine.js";
 import type { FlowRecord } from "./flow/flow-record.js";
 import { type ForwardContext, PortForwards } from "./flow/forward.js";
 import { GuestWriter } from "./flow/guest-writer.js";
@@ -15,7 +17,7 @@ import { LimitReports } from "./flow/limit-reports.js";
 import { LoopbackRelay, type MakeSocket } from "./flow/loopback.js";
 import { NameServers } from "./flow/name-servers.js";
 import { Neighbors } from "./flow/neighbors.js";
-import { REASSEMBLY_TIMEOUT, Reassembly } from "./flow/reassembly.js";
+import { Reassembly } from "./flow/reassembly.js";
 import { Resolver } from "./flow/resolver.js";
 import { TcpRelay, type Uploads } from "./flow/tcp.js";
 import type { SwitchPort } from "./network/switch.js";
@@ -68,9 +70,6 @@ const BULK_TIME = 4;
  */
 const MOST_SEGMENTS = 128;
 
-/** How soon SYNs are looked at that came too fast, in ms. */
-const SYN_WAIT = 1;
-
 /**
  * While frames come one by one, the read that would find the TAP empty is spared: epoll tells, as
  * it is level-triggered here. After so many a whole batch is tried again.
@@ -108,6 +107,10 @@ export interface TapHandle {
   onEnd?(): void;
 }
 
+function isPresent<T>(value: T | null): value is T {
+  return value !== null;
+}
+
 /**
  * One guest: a network namespace, its TAP, its stack and its flows. Knows no other guest; the loop
  * tells it what happened and asks when it wants to be called again.
@@ -129,6 +132,10 @@ export class Guest {
   readonly #quota: DescriptorQuota;
   readonly #load = new Load();
   readonly #admissions = new Map<string, Admission>();
+  /** In the order of their turns: those that begin flows come before those that carry them. */
+  #engines: readonly Engine[] = [];
+  /** By the kind of their tokens. */
+  #engineOf: readonly (Engine | undefined)[] = [];
   // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
   // when the stack has failed.
   #stack!: Stack;
@@ -143,6 +150,8 @@ export class Guest {
   /** Null when nothing answers at the DNS address. */
   #resolver: Resolver | null = null;
   #dnsStreams: DnsStreams | null = null;
+  /** Those of the engines that are made anew with the stack. */
+  #ofStack: readonly Engine[] = [];
   /** Null where nobody asked for it. */
   #capture: Capture | null = null;
   readonly #vnet: VnetHeader = {
@@ -170,13 +179,8 @@ export class Guest {
   #acksWait = false;
   /** Wake-ups for which one frame is read of the TAP; then a batch tells whether there is more. */
   #singleReads = 0;
-  #tickAt = -1;
-  /** Nothing expires earlier, in ms. */
-  readonly #leastTimeout: number;
-  #expireAt = -1;
-  /** What may expire, as of the last turn. */
-  #perishable = 0;
-  #forwardAt = -1;
+  /** When the stack's timers run, in ms; NEVER while it has no flow. */
+  #tickAt = NEVER;
   #now = 0;
 
   /**
@@ -198,7 +202,6 @@ export class Guest {
     this.#quota = quota;
     this.#index = index;
     this.#port = port;
-    this.#leastTimeout = Math.min(REASSEMBLY_TIMEOUT, ...Object.values(config.timeouts));
     this.#tap = tap;
     this.#frameHeader = tap.vnetHeader ? VNET_HEADER_LENGTH : 0;
     this.#reports = new LimitReports(this.drops, config.limits);
@@ -209,6 +212,7 @@ export class Guest {
     }));
     this.#announcers = announcers;
     this.forwards = new PortForwards(this.#build(captureFile));
+    this.#setEngines();
     this.watchTap();
   }
 
@@ -278,6 +282,9 @@ export class Guest {
       writer: this.#writer,
       errors: this.#icmpErrors,
     });
+    this.#ofStack = [this.#resolver, this.#dnsStreams, this.#datagrams, this.#tcp].filter(
+      isPresent,
+    );
     this.#neighbors = new Neighbors(config, this.#writer);
     this.#port?.open({
       fd,
@@ -293,6 +300,13 @@ export class Guest {
     };
   }
 
+  #setEngines(): void {
+    this.#engines = [this.forwards, ...this.#ofStack, this.#loopback].filter(isPresent);
+    const byKind: Engine[] = [];
+    for (const engine of this.#engines) byKind[engine.kind] = engine;
+    this.#engineOf = byKind;
+  }
+
   /**
    * Makes the stack anew when it has failed. Connections are reset on both sides, UDP and ping begin
    * anew; the TAP, leases, published ports and counters stay as they are.
@@ -300,14 +314,12 @@ export class Guest {
   restart(): void {
     const connections = this.#tcp.connections();
     this.#tcp.abandon();
-    this.#datagrams.close();
-    this.#resolver?.close();
-    this.#dnsStreams?.close();
+    for (const engine of this.#ofStack) engine.close();
     native.unregisterMemory(this.#memory);
-    this.#tickAt = this.#expireAt = this.#forwardAt = -1;
-    this.#perishable = 0;
+    this.#tickAt = NEVER;
     this.#acksWait = false;
     this.forwards.resume(this.#build(this.#capture?.rest() ?? null));
+    this.#setEngines();
     for (const { tuple, mac } of connections) this.#probe(tuple, mac);
   }
 
@@ -342,8 +354,8 @@ export class Guest {
     const { fromGuest, toGuest } = this.#datagrams;
     return {
       ...this.#stack.statistics(),
-      tcpFlows: this.#tcp.count,
-      mappings: this.#datagrams.count,
+      tcpFlows: this.#tcp.descriptors,
+      mappings: this.#datagrams.descriptors,
       tcpBytesFromGuest: sent + spliced.sent,
       tcpBytesToGuest: received + spliced.received,
       datagramsFromGuest: fromGuest.packets,
@@ -372,26 +384,21 @@ export class Guest {
     const own = { drops: this.drops, quota: this.#quota, guest: this.#index };
     this.#loopback = new LoopbackRelay({ ...own, limits, makeSocket });
     this.forwards.useLoopback(this.#loopback);
+    this.#setEngines();
   }
 
   /** Of the host, beside the TAP. */
   get descriptors(): number {
-    return (
-      this.endable +
-      this.forwards.listeners +
-      (this.#loopback?.descriptors ?? 0) +
-      (this.#dnsStreams?.descriptors ?? 0)
-    );
+    let count = 0;
+    for (const engine of this.#engines) count += engine.descriptors;
+    return count;
   }
 
   /** Of those, what endOldest() can end. */
   get endable(): number {
-    return (
-      this.#tcp.count +
-      this.#datagrams.count +
-      this.forwards.waiting +
-      (this.#resolver?.descriptors ?? 0)
-    );
+    let count = 0;
+    for (const engine of this.#engines) count += engine.endable;
+    return count;
   }
 
   /**
@@ -400,17 +407,13 @@ export class Guest {
    * @returns false when there is nothing
    */
   endOldest(now: number): boolean {
-    const flows = this.#tcp.count;
-    const mappings = this.#datagrams.count;
-    const queries = this.#resolver?.descriptors ?? 0;
-    const most = Math.max(flows, mappings, queries, this.forwards.waiting);
-    if (most === 0) return false;
+    let largest: Engine | null = null;
+    for (const engine of this.#engines) {
+      if (engine.endable > 0 && engine.endable >= (largest?.endable ?? 0)) largest = engine;
+    }
+    if (largest === null) return false;
     this.#reports.report(DropReason.LimitDescriptors, now);
-    if (most === flows) return this.#tcp.endOldest();
-    if (most === mappings) return this.#datagrams.endOldest();
-    return most === queries
-      ? this.#resolver?.endOldest() === true
-      : this.forwards.endOldestWaiting();
+    return largest.endOldest();
   }
 
   /** What the guest has under way to the host by TCP. */
@@ -524,71 +527,34 @@ export class Guest {
     return switched;
   }
 
-  onTcp(id: number, events: number): void {
-    this.#tcp.onSocketEvents(id, events);
-  }
-
-  onDatagram(id: number, events: number, now: number): void {
-    this.#icmpErrors.advance(now);
-    this.#datagrams.onSocketEvents(id, events, now);
-  }
-
-  onPublished(id: number, now: number): void {
-    this.forwards.onListenerEvents(id, now);
-  }
-
-  onDnsStream(id: number, events: number, now: number): void {
-    this.#dnsStreams?.onSocketEvents(id, events, now);
-  }
-
-  onLoopback(id: number, events: number, now: number): void {
-    this.#loopback?.onSocketEvents(id, events, now);
-  }
-
-  onResolver(id: number, now: number): void {
-    this.#resolver?.onSocketEvents(id, now);
+  /** Handles an epoll event of a descriptor of the guest's, but the TAP. */
+  onEvents(kind: TokenKind, id: number, events: number, now: number): void {
+    this.#engineOf[kind]?.onEvents(id, events, now);
   }
 
   /**
-   * After all events of a wake-up: carries out what the stack reported, gives every flow its turn
+   * After all events of a wake-up: carries out what the stack reported, gives every engine its turn
    * and frees what ended.
-   * @returns ms until the guest wants its next turn; 0 at once, -1 when nothing is under way
+   * @returns when the guest wants its next turn, in ms; NEVER when nothing is under way
    */
   turn(now: number): number {
     this.#icmpErrors.advance(now);
     this.#load.note(this.#moved + this.#tcp.received, now);
     this.#drainStack(now);
-    this.#forwardAt = this.forwards.turn(now);
-    this.#tcp.turn(now, this.#isShared);
+    for (const engine of this.#engines) engine.turn(now, this.#isShared);
     this.#tick(now);
     this.#announce(now);
+    this.#expireFragments(now);
     this.#drainStack(now);
-    this.#tcp.reap();
-    this.#expire(now);
-    this.#datagrams.reap();
-    this.#resolver?.expire(now);
-    this.#resolver?.reap();
-    this.#dnsStreams?.expire(now);
-    this.#dnsStreams?.reap();
-    this.#loopback?.expire(now);
-    this.#loopback?.turn();
+    for (const engine of this.#engines) engine.reap();
     this.#acksWait = this.#stack.flushAcks();
     return this.#nextTurn(now);
   }
 
   /** Ends all flows and closes the TAP. */
   close(): void {
-    this.#tcp.close();
-    this.#closeRest();
-  }
-
-  #closeRest(): void {
+    for (const engine of this.#engines) engine.close();
     this.#port?.close();
-    this.forwards.close();
-    this.#loopback?.close();
-    this.#datagrams.close();
-    this.#resolver?.close();
-    this.#dnsStreams?.close();
     this.#capture?.close();
     native.close(this.#tap.fd);
     native.unregisterMemory(this.#memory);
@@ -597,7 +563,7 @@ export class Guest {
   /** As close(), without asking anything of the stack, which has failed. */
   abandon(): void {
     this.#tcp.abandon();
-    this.#closeRest();
+    this.close();
   }
 
   #drainStack(now: number): void {
@@ -613,61 +579,34 @@ export class Guest {
   }
 
   #tick(now: number): void {
-    if (this.#tickAt < 0) {
+    if (now < this.#tickAt) {
       // Whatever happened in this wake-up may have armed one of lwIP's timers.
-      if (this.#stack.hasFlows) this.#tickAt = now + TICK_INTERVAL;
+      if (this.#tickAt === NEVER && this.#stack.hasFlows) this.#tickAt = now + TICK_INTERVAL;
       return;
     }
-    if (now < this.#tickAt) return;
-    this.#tickAt = this.#stack.tick() ? now + TICK_INTERVAL : -1;
+    this.#tickAt = this.#stack.tick() ? now + TICK_INTERVAL : NEVER;
   }
 
   #announce(now: number): void {
     for (const announcer of this.#announcers) {
-      const { announceAt } = announcer;
-      if (announceAt >= 0 && now >= announceAt)
-        this.#writer.writeFrame(announcer.announcement(now));
+      if (now >= announcer.announceAt) this.#writer.writeFrame(announcer.announcement(now));
     }
   }
 
-  /** Ends what has been idle for too long: looked for when the first may be, not at every change. */
-  #expire(now: number): void {
-    const before = this.#perishable;
-    this.#perishable = this.#datagrams.count + this.#reassembly.count;
-    if (this.#perishable > before) {
-      const soonest = now + this.#leastTimeout;
-      this.#expireAt = this.#expireAt < 0 ? soonest : Math.min(this.#expireAt, soonest);
-    }
-    if (this.#expireAt < 0 || now < this.#expireAt) return;
-    const waits = [this.#datagrams.expire(now), this.#expireFragments(now)];
-    const wait = Math.min(...waits.filter((ms) => ms >= 0));
-    this.#expireAt = Number.isFinite(wait) ? now + wait : -1;
-  }
-
-  #expireFragments(now: number): number {
-    return this.#reassembly.expire(now, ({ offset, length }, family) => {
+  #expireFragments(now: number): void {
+    if (now < this.#reassembly.nextAt) return;
+    this.#reassembly.expire(now, ({ offset, length }, family) => {
       const error = IcmpError.ReassemblyTimeExceeded[family];
       this.#icmpErrors.aboutFrame(this.#stack.bytes, offset, length, error);
     });
   }
 
   #nextTurn(now: number): number {
-    if (this.#tcp.hasReady || this.#loopback?.hasReady === true) return 0;
-    let next = Number.POSITIVE_INFINITY;
-    if (this.#expireAt >= 0) next = this.#expireAt;
-    if (this.#resolver !== null) next = Math.min(next, this.#resolver.expireAt);
-    if (this.#dnsStreams !== null) next = Math.min(next, this.#dnsStreams.expireAt);
-    if (this.#tickAt >= 0) next = Math.min(next, this.#tickAt);
-    if (this.#forwardAt >= 0) next = Math.min(next, this.#forwardAt);
-    const sessionsExpireAt = this.#loopback?.expireAt ?? -1;
-    if (sessionsExpireAt >= 0) next = Math.min(next, sessionsExpireAt);
-    if (this.#tcp.hasWaiting) next = Math.min(next, now + SYN_WAIT);
-    if (this.#tcp.hasStarved) next = Math.min(next, now + TICK_INTERVAL);
+    let next = Math.min(this.#tickAt, this.#reassembly.nextAt);
     if (this.#acksWait) next = Math.min(next, now + ACK_DELAY);
-    for (const { announceAt } of this.#announcers) {
-      if (announceAt >= 0) next = Math.min(next, announceAt);
-    }
-    return next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil(next - now));
+    for (const { announceAt } of this.#announcers) next = Math.min(next, announceAt);
+    for (const engine of this.#engines) next = Math.min(next, engine.nextAt(now));
+    return next;
   }
 
   #onFrame(length: number): void {
@@ -746,7 +685,7 @@ export class Guest {
   }
 
   /** A router of the guest's has no way for so long a segment of ours. */
-  #narrowPath(frame: Frame): boolean {
+  #updatePathMtu(frame: Frame): boolean {
     if (frame.icmpType < 0 || !isIcmpError(frame.family, frame.icmpType)) return false;
     const tooBig = parseTooBig(frame.bytes, frame, frame);
     if (tooBig === null || !icmpChecksumIsRight(frame.bytes, frame)) return false;
@@ -760,7 +699,7 @@ export class Guest {
       this.#inputPlain(frame);
       return;
     }
-    if (this.#narrowPath(frame)) return;
+    if (this.#updatePathMtu(frame)) return;
     if (!this.#datagrams.carries(frame)) {
       this.drops.count(
         frame.etherType === EtherType.Arp ? DropReason.ArpNotForUs : DropReason.IpUnknownProtocol,

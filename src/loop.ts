@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { monotonicMs } from "./base/clock.js";
+import { monotonicMs, NEVER } from "./base/clock.js";
 import {
   type DescriptorHolder,
   type DescriptorLedger,
@@ -75,7 +75,7 @@ interface Served {
   readonly guest: Guest;
   readonly quota: DescriptorQuota;
   readonly onGone: OnGone;
-  /** When it wants its next turn; -1: not before an event. */
+  /** When it wants its next turn, in ms; NEVER: not before an event. */
   dueAt: number;
   /** What its stack failed with in this wake-up. */
   fault: string | null;
@@ -390,39 +390,9 @@ export class Loop {
     }
     served.dueAt = now;
     try {
-      this.#onGuestEvent(served, kind, token, events, now);
+      served.guest.onEvents(kind, idOf(token), events, now);
     } catch (error) {
       this.#onFault(served, error, now);
-    }
-  }
-
-  #onGuestEvent(
-    served: Served,
-    kind: Exclude<TokenKind, typeof TokenKind.Watcher | typeof TokenKind.Tap>,
-    token: number,
-    events: number,
-    now: number,
-  ): void {
-    const { guest } = served;
-    switch (kind) {
-      case TokenKind.Tcp:
-        guest.onTcp(idOf(token), events);
-        return;
-      case TokenKind.Datagram:
-        guest.onDatagram(idOf(token), events, now);
-        return;
-      case TokenKind.Published:
-        guest.onPublished(idOf(token), now);
-        return;
-      case TokenKind.DnsStream:
-        guest.onDnsStream(idOf(token), events, now);
-        return;
-      case TokenKind.Loopback:
-        guest.onLoopback(idOf(token), events, now);
-        return;
-      case TokenKind.Resolver:
-        guest.onResolver(idOf(token), now);
-        return;
     }
   }
 
@@ -499,36 +469,45 @@ export class Loop {
   }
 
   #turn(now: number): number {
-    let next = Number.POSITIVE_INFINITY;
+    let next = NEVER;
     let moved = 0;
     for (const served of this.#served) {
-      if (served === undefined || served.dueAt < 0) continue;
+      if (served === undefined) continue;
       if (served.dueAt <= now) {
-        const wait = this.#turnOf(served, now);
-        served.dueAt = wait < 0 ? -1 : now + wait;
+        served.dueAt = this.#turnOf(served, now);
         served.quota.settle();
         moved += served.guest.takeMoved();
       }
-      if (served.dueAt >= 0) next = Math.min(next, served.dueAt);
+      next = Math.min(next, served.dueAt);
     }
     if (this.#hasEnded) next = now;
     this.#hasEnded = false;
     if (this.#heavy.length > 0) this.#endHeavy(now);
     this.#adaptSpin(moved, this.#switched, now);
     this.#switched = 0;
-    const wait = next === Number.POSITIVE_INFINITY ? -1 : Math.max(0, next - now);
-    if (this.#resting.length === 0 || wait === 0) return wait;
-    const rest = this.#heavyShare.restLeft(monotonicMs());
-    return wait < 0 ? rest : Math.min(wait, rest);
+    return this.#waitUntil(next, now);
   }
 
+  /**
+   * The border to the addon, which counts from now on.
+   * @returns ms from now, 0 for at once, -1 for never; of a rest, which is short, with fractions
+   */
+  #waitUntil(next: number, now: number): number {
+    const wait = Math.max(0, Math.ceil(next - now));
+    const rests = this.#resting.length > 0 && wait > 0;
+    const least = rests ? Math.min(wait, this.#heavyShare.restLeft(monotonicMs())) : wait;
+    return least === NEVER ? -1 : least;
+  }
+
+  /** @returns when it wants its next turn */
+
   #turnOf(served: Served, now: number): number {
-    if (served.fault !== null && !this.#recover(served, served.fault)) return -1;
+    if (served.fault !== null && !this.#recover(served, served.fault)) return NEVER;
     try {
       return served.guest.turn(now);
     } catch (error) {
       this.#onFault(served, error, now);
-      return 0;
+      return now;
     }
   }
 

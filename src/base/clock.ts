@@ -7,3 +7,6 @@
 export function monotonicMs(): number {
   return process.uptime() * 1000;
 }
+
+/** The deadline of what is not waited for. Deadlines are ms of the clock that they are compared with. */
+export const NEVER = Number.POSITIVE_INFINITY;

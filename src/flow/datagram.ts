@@ -16,6 +16,7 @@ import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
 import { Admission, isOutOfDescriptors, type Load } from "./admission.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
+import type { Engine } from "./engine.js";
 import { type FlowRecord, Tally } from "./flow-record.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "./guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "./icmp-errors.js";
@@ -63,7 +64,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
  * REQ-1, RFC 5508 REQ-1): all that one endpoint of the guest sends to the world leaves from one
  * host socket.
  */
-export class DatagramRelay {
+export class DatagramRelay implements Engine {
+  readonly kind = TokenKind.Datagram;
   /** What has passed since the beginning. */
   readonly fromGuest = new Tally();
   readonly toGuest = new Tally();
@@ -109,8 +111,12 @@ export class DatagramRelay {
     };
   }
 
-  /** How many mappings there are. */
-  get count(): number {
+  /** Each mapping has one. */
+  get descriptors(): number {
+    return this.#mappings.count;
+  }
+
+  get endable(): number {
     return this.#mappings.count;
   }
 
@@ -222,7 +228,8 @@ export class DatagramRelay {
   }
 
   /** Reads what the mapping's socket has received, at most a turn's worth. */
-  onSocketEvents(id: number, events: number, now: number): void {
+  onEvents(id: number, events: number, now: number): void {
+    this.#context.errors.advance(now);
     const mapping = this.#mappings.get(id);
     const receiver = this.#receiver;
     if (mapping === undefined) return;
@@ -238,12 +245,15 @@ export class DatagramRelay {
     receiver.release();
   }
 
-  /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
-  expire(now: number): number {
-    return this.#mappings.expire(now);
+  /** Ends mappings that are out of use. */
+  turn(now: number): void {
+    this.#mappings.expire(now);
   }
 
-  /** Gives back the ids of mappings that ended; to be called when no fetched event is left. */
+  nextAt(): number {
+    return this.#mappings.nextAt;
+  }
+
   reap(): void {
     this.#mappings.reap();
   }
@@ -370,7 +380,7 @@ export class DatagramRelay {
   /** @returns null when the kernel has no memory to tell of its events */
   #add(mapping: Mapping): Mapping | null {
     const id = this.#mappings.ids.take();
-    const token = tokenOf(TokenKind.Datagram, this.#context.guest, id);
+    const token = tokenOf(this.kind, this.#context.guest, id);
     if (native.watch(mapping.fd, Epoll.In, token) < 0) {
       native.close(mapping.fd);
       this.#mappings.ids.release(id);

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
@@ -18,6 +19,7 @@ import {
   refuseDnsMessage,
   takeDnsMessage,
 } from "../wire/dns.js";
+import type { Engine } from "./engine.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound, resolverSource } from "./outbound.js";
@@ -85,7 +87,7 @@ class DnsStream {
   client: End | null = null;
   upstream: End | null = null;
   server: Address | null = null;
-  connectUntil = Number.POSITIVE_INFINITY;
+  connectUntil = NEVER;
   /** Servers that have not been tried for what is open. */
   untried: readonly Address[] = [];
   /** Queries that no server has answered, in their order. */
@@ -97,14 +99,17 @@ class DnsStream {
  * the world otherwise; its other end is here: names of our own are answered, all else goes to the
  * first server that accepts a connection, message by message, and its answers come back in its order.
  */
-export class DnsStreams {
+export class DnsStreams implements Engine {
+  readonly kind = TokenKind.DnsStream;
+  /** Its clients are those of the relay of TCP, which ends them. */
+  readonly endable = 0;
   readonly #context: DnsStreamsContext;
   /** By token id. */
   readonly #ends: (End | undefined)[] = [];
   /** The oldest first. */
   readonly #streams = new Set<DnsStream>();
   readonly #ids = new IdPool();
-  #expireAt = Number.POSITIVE_INFINITY;
+  #nextAt = NEVER;
   #count = 0;
 
   constructor(context: DnsStreamsContext) {
@@ -114,11 +119,6 @@ export class DnsStreams {
   /** Of both sides, but the one that the relay of TCP has. */
   get descriptors(): number {
     return this.#count;
-  }
-
-  /** When expire() has something to do, in ms; infinite for never. */
-  get expireAt(): number {
-    return this.#expireAt;
   }
 
   /**
@@ -144,7 +144,7 @@ export class DnsStreams {
     return client;
   }
 
-  onSocketEvents(id: number, events: number, now: number): void {
+  onEvents(id: number, events: number, now: number): void {
     const end = this.#ends[id];
     if (end === undefined) return;
     const { stream } = end;
@@ -162,9 +162,9 @@ export class DnsStreams {
   }
 
   /** Leaves servers that do not accept a connection in time. */
-  expire(now: number): void {
-    if (now < this.#expireAt) return;
-    this.#expireAt = Number.POSITIVE_INFINITY;
+  turn(now: number): void {
+    if (now < this.#nextAt) return;
+    this.#nextAt = NEVER;
     for (const end of this.#ends) {
       const stream = end?.stream;
       if (stream === undefined || end !== stream.upstream || end.connected) continue;
@@ -172,12 +172,15 @@ export class DnsStreams {
         this.#leaveServer(stream, now);
         this.#work(stream, now);
       } else {
-        this.#expireAt = Math.min(this.#expireAt, stream.connectUntil);
+        this.#nextAt = Math.min(this.#nextAt, stream.connectUntil);
       }
     }
   }
 
-  /** Gives back the ids of sockets that were closed; when no fetched event is left. */
+  nextAt(): number {
+    return this.#nextAt;
+  }
+
   reap(): void {
     this.#ids.reap();
   }
@@ -186,10 +189,14 @@ export class DnsStreams {
     for (const stream of this.#streams) this.#end(stream);
   }
 
+  endOldest(): boolean {
+    return false;
+  }
+
   /** @returns null when the kernel has no memory to tell of its events: the socket is closed */
   #add(fd: number, stream: DnsStream, connected: boolean): End | null {
     const id = this.#ids.take();
-    const token = tokenOf(TokenKind.DnsStream, this.#context.guest, id);
+    const token = tokenOf(this.kind, this.#context.guest, id);
     if (native.watch(fd, EVENTS, token) < 0) {
       native.close(fd);
       this.#ids.release(id);
@@ -323,7 +330,7 @@ export class DnsStreams {
     if (stream.upstream === null) return;
     for (const message of stream.open) stream.upstream.send(frameDnsMessage(message));
     stream.connectUntil = now + CONNECT_TIMEOUT;
-    this.#expireAt = Math.min(this.#expireAt, stream.connectUntil);
+    this.#nextAt = Math.min(this.#nextAt, stream.connectUntil);
   }
 
   #onConnected(end: End, events: number): boolean {

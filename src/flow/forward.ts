@@ -1,3 +1,4 @@
+import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
@@ -14,6 +15,7 @@ import {
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { isOutOfDescriptors } from "./admission.js";
 import type { DatagramRelay } from "./datagram.js";
+import type { Engine } from "./engine.js";
 import type { LoopbackRelay } from "./loopback.js";
 import type { Neighbors } from "./neighbors.js";
 import type { PublishedPort, PublishedRule } from "./published.js";
@@ -45,7 +47,7 @@ export interface ForwardContext {
 interface Listener {
   readonly rule: PublishedRule;
   readonly fd: number;
-  /** Until when a UDP port waits for the guest's Ethernet address; -1: it does not. */
+  /** Until when a UDP port waits for the guest's Ethernet address; NEVER: it does not wait. */
   waitsUntil: number;
 }
 
@@ -59,7 +61,8 @@ interface Waiting {
  * The published ports of one guest. A client of the host becomes a connection to the guest with
  * the client's own address as source; see appearanceOf. Connections outlive their rule.
  */
-export class PortForwards {
+export class PortForwards implements Engine {
+  readonly kind = TokenKind.Published;
   #context: ForwardContext;
   readonly #listeners = new Map<number, Listener>();
   #waiting: Waiting[] = [];
@@ -67,8 +70,10 @@ export class PortForwards {
   #isClosed = false;
   /** For rules that lead to the guest's loopback; null: there may be none. */
   #loopback: LoopbackRelay | null = null;
-  /** When clients are taken again; -1: they are. */
-  #resumeAt = -1;
+  /** When clients are taken again; NEVER: they are. */
+  #resumeAt = NEVER;
+  /** When it is looked whether the guest's Ethernet address is known; NEVER: nobody waits for it. */
+  #lookAt = NEVER;
   /** Called when a rule has come or gone; null: nobody is told. */
   onChange: (() => void) | null = null;
 
@@ -91,18 +96,17 @@ export class PortForwards {
     return [...this.#listeners.values()].map(({ rule }) => rule);
   }
 
-  /** How many sockets wait for clients. */
-  get listeners(): number {
-    return this.#listeners.size;
+  /** Of sockets that wait for clients, and of clients that wait for the guest's Ethernet address. */
+  get descriptors(): number {
+    return this.#listeners.size + this.#waiting.length;
   }
 
-  /** How many clients wait for the guest's Ethernet address. */
-  get waiting(): number {
+  get endable(): number {
     return this.#waiting.length;
   }
 
   /** Resets the client that has waited for longest. @returns false when there is none */
-  endOldestWaiting(): boolean {
+  endOldest(): boolean {
     const oldest = this.#waiting.shift();
     if (oldest !== undefined) resetSocket(oldest.client.fd);
     return oldest !== undefined;
@@ -131,14 +135,14 @@ export class PortForwards {
     const fd = open(port.host, port.hostPort);
     if (fd < 0) return fd;
     const hostPort = localAddress(fd)?.port ?? port.hostPort;
-    const token = tokenOf(TokenKind.Published, this.#context.guest, id);
+    const token = tokenOf(this.kind, this.#context.guest, id);
     const watched = native.watch(fd, Epoll.In, token);
     if (watched < 0) {
       native.close(fd);
       return watched;
     }
     this.#lastId = Math.max(this.#lastId, id);
-    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: -1 });
+    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: NEVER });
     this.onChange?.();
     return id;
   }
@@ -169,7 +173,7 @@ export class PortForwards {
   }
 
   /** Takes the clients that wait at a port, at most a turn's worth. */
-  onListenerEvents(id: number, now: number): void {
+  onEvents(id: number, _events: number, now: number): void {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return;
     const { fd, rule } = listener;
@@ -179,7 +183,7 @@ export class PortForwards {
   }
 
   #acceptFrom(listener: Listener, now: number): void {
-    if (this.#resumeAt >= 0) return;
+    if (this.#resumeAt !== NEVER) return;
     for (let count = 0; count < ACCEPT_BATCH; count += 1) {
       const client = this.#accept(listener.fd);
       if (typeof client === "number") {
@@ -205,30 +209,37 @@ export class PortForwards {
     const { neighbors, datagrams } = this.#context;
     const { fd, rule } = listener;
     const mac = neighbors.macOf(rule.guest, now);
-    if (mac !== null || (listener.waitsUntil >= 0 && now >= listener.waitsUntil)) {
-      if (listener.waitsUntil >= 0) this.#rewatch(fd, Epoll.In, rule.id);
-      listener.waitsUntil = -1;
+    const waits = listener.waitsUntil !== NEVER;
+    if (mac !== null || now >= listener.waitsUntil) {
+      if (waits) this.#rewatch(fd, Epoll.In, rule.id);
+      listener.waitsUntil = NEVER;
       datagrams.onPublished(fd, rule, mac, now);
-    } else if (listener.waitsUntil < 0) {
+    } else if (!waits) {
       listener.waitsUntil = now + WAIT_LIMIT;
       this.#rewatch(fd, 0, rule.id);
     }
   }
 
-  /** Connects clients that waited. @returns when it wants to be called again, -1 for not before an event */
-  turn(now: number): number {
-    if (this.#resumeAt >= 0 && now >= this.#resumeAt) this.#resume();
+  /** Connects clients that waited. */
+  turn(now: number): void {
+    if (now >= this.#resumeAt) this.#resume();
     const waiting = this.#waiting;
     if (waiting.length > 0) this.#waiting = [];
     for (const each of waiting) this.#take(each, now);
     let waits = this.#waiting.length > 0;
     for (const listener of this.#listeners.values()) {
-      if (listener.waitsUntil >= 0) this.#receiveFrom(listener, now);
-      waits ||= listener.waitsUntil >= 0;
+      if (listener.waitsUntil !== NEVER) this.#receiveFrom(listener, now);
+      waits ||= listener.waitsUntil !== NEVER;
     }
-    if (!waits) return this.#resumeAt;
-    const look = now + WAIT_LOOK;
-    return this.#resumeAt < 0 ? look : Math.min(look, this.#resumeAt);
+    this.#lookAt = waits ? now + WAIT_LOOK : NEVER;
+  }
+
+  nextAt(): number {
+    return Math.min(this.#lookAt, this.#resumeAt);
+  }
+
+  reap(): void {
+    // Rules have numbers of their own, which are not used again.
   }
 
   close(): void {
@@ -272,7 +283,7 @@ export class PortForwards {
   }
 
   #resume(): void {
-    this.#resumeAt = -1;
+    this.#resumeAt = NEVER;
     for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, Epoll.In, rule.id);
   }
 
@@ -281,7 +292,7 @@ export class PortForwards {
   }
 
   #rewatch(fd: number, events: number, id: number): void {
-    native.rewatch(fd, events, tokenOf(TokenKind.Published, this.#context.guest, id));
+    native.rewatch(fd, events, tokenOf(this.kind, this.#context.guest, id));
   }
 }
 

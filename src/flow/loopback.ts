@@ -1,4 +1,5 @@
 import { Address, type Family } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
@@ -16,6 +17,7 @@ import {
   type ScopedEndpoint,
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
+import type { Engine } from "./engine.js";
 import type { FlowRecord } from "./flow-record.js";
 import { DatagramBatch, LoopbackSession, ROUNDS } from "./loopback-session.js";
 import type { PublishedRule } from "./published.js";
@@ -61,7 +63,10 @@ interface Session extends AskedPort {
  * get: each client is joined to a socket that was made inside the namespace, so the server there sees
  * a client of its own loopback. TCP is spliced by the kernel, datagrams are copied.
  */
-export class LoopbackRelay {
+export class LoopbackRelay implements Engine {
+  readonly kind = TokenKind.Loopback;
+  /** Its clients are not ended for the sake of others. */
+  readonly endable = 0;
   readonly #context: LoopbackContext;
   readonly #links: (Connection | Session | undefined)[] = [];
   readonly #ids = new IdPool();
@@ -71,7 +76,8 @@ export class LoopbackRelay {
   /** Connections with more to move than their turn allowed. */
   #ready: number[] = [];
   #connections = 0;
-  #expireAt = -1;
+  /** When sessions are to be looked at again. */
+  #expireAt = NEVER;
   /** Bytes of TCP since the beginning, to the clients and to the guest. */
   #outwards = 0;
   #inwards = 0;
@@ -151,7 +157,7 @@ export class LoopbackRelay {
     }
   }
 
-  onSocketEvents(id: number, events: number, now: number): void {
+  onEvents(id: number, events: number, now: number): void {
     const link = this.#links[id >>> 1];
     const isInside = (id & 1) === 1;
     if (link === undefined) return;
@@ -169,8 +175,9 @@ export class LoopbackRelay {
     }
   }
 
-  /** Gives a turn to every connection that had more to move, and frees the numbers of what ended. */
-  turn(): void {
+  /** Ends sessions that are out of use, and gives a turn to every connection that had more to move. */
+  turn(now: number): void {
+    this.#expire(now);
     const ready = this.#ready;
     if (ready.length > 0) this.#ready = [];
     for (const id of ready) {
@@ -179,29 +186,29 @@ export class LoopbackRelay {
       link.queued = false;
       this.#transfer(id, link);
     }
+  }
+
+  nextAt(now: number): number {
+    return this.#ready.length > 0 ? now : this.#expireAt;
+  }
+
+  reap(): void {
     this.#ids.reap();
   }
 
-  /** Whether turn() has work to do at once. */
-  get hasReady(): boolean {
-    return this.#ready.length > 0;
+  endOldest(): boolean {
+    return false;
   }
 
-  /** When sessions should be looked at again; -1: there is none. */
-  get expireAt(): number {
-    return this.#expireAt;
-  }
-
-  /** Ends sessions that are out of use. */
-  expire(now: number): void {
-    if (this.#expireAt < 0 || now < this.#expireAt) return;
-    let next = Number.POSITIVE_INFINITY;
+  #expire(now: number): void {
+    if (now < this.#expireAt) return;
+    let next = NEVER;
     for (const id of this.#sessions.values()) {
       const expires = this.#sessionAt(id)?.expires ?? now;
       if (expires <= now) this.#endSession(id);
       else next = Math.min(next, expires);
     }
-    this.#expireAt = Number.isFinite(next) ? next : -1;
+    this.#expireAt = next;
   }
 
   /** Ends the clients that a rule for UDP has, as they hold its port. */
@@ -233,7 +240,7 @@ export class LoopbackRelay {
   }
 
   #token(id: number, isInside: boolean): number {
-    return tokenOf(TokenKind.Loopback, this.#context.guest, 2 * id + (isInside ? 1 : 0));
+    return tokenOf(this.kind, this.#context.guest, 2 * id + (isInside ? 1 : 0));
   }
 
   #add(link: Connection | Session): number {
@@ -359,7 +366,7 @@ export class LoopbackRelay {
     const session = new LoopbackSession(this.#batch, key, fds, client, now);
     const id = this.#add({ kind: "session", rule, asked, listener, session });
     this.#sessions.set(key, id);
-    this.#expireAt = this.#expireAt < 0 ? session.expires : this.#expireAt;
+    this.#expireAt = Math.min(this.#expireAt, session.expires);
     native.watch(outside, Epoll.In, this.#token(id, false));
     native.watch(inside, Epoll.In, this.#token(id, true));
     return session;

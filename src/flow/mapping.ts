@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import { IdPool } from "../base/id-pool.js";
 import type { Mac } from "../base/mac.js";
 import { type Place, Recency } from "../base/recency.js";
@@ -139,6 +140,7 @@ export class MappingTable {
   /** Ids by the guest's endpoint: a hostile guest has any number of addresses. */
   readonly #byEndpoint = new Map<number, number[]>();
   readonly #recency = new Recency<number>();
+  #nextAt = NEVER;
 
   get count(): number {
     return this.#recency.count;
@@ -168,6 +170,7 @@ export class MappingTable {
   add(id: number, mapping: Mapping): void {
     this.#byId[id] = mapping;
     mapping.place = this.#recency.add(id);
+    this.#nextAt = Math.min(this.#nextAt, mapping.looksAgain(mapping.lastUsed));
     if (mapping.session !== null) this.sessions.add(mapping, mapping.session);
     const key = endpointKey(mapping.guest, mapping.guestPort);
     const ids = this.#byEndpoint.get(key);
@@ -190,15 +193,21 @@ export class MappingTable {
     return true;
   }
 
-  /** Ends mappings that are out of use. @returns ms until it should be called again, -1 for never */
-  expire(now: number): number {
-    let next = Number.POSITIVE_INFINITY;
+  /** When expire() may have something to do; NEVER while there is no mapping. */
+  get nextAt(): number {
+    return this.#nextAt;
+  }
+
+  /** Ends mappings that are out of use. */
+  expire(now: number): void {
+    if (now < this.#nextAt) return;
+    let next = NEVER;
     this.#byId.forEach((mapping, id) => {
       if (mapping === undefined) return;
       if (mapping.expires <= now) this.#end(id, mapping);
-      else next = Math.min(next, mapping.looksAgain(now) - now);
+      else next = Math.min(next, mapping.looksAgain(now));
     });
-    return Number.isFinite(next) ? Math.ceil(next) : -1;
+    this.#nextAt = next;
   }
 
   /** Ends what the clients of a published port have. */

@@ -1,4 +1,5 @@
 import type { Address, Family } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { Stack } from "../stack/stack.js";
@@ -7,7 +8,7 @@ import type { Frame } from "../wire/frame.js";
 import { emitIpFragment, ipFragmentHeaderLength, ipHeaderLength } from "../wire/ip.js";
 
 /** RFC 8200 §4.5; RFC 1122 §3.3.2 wants 60 to 120 s for IPv4. */
-export const REASSEMBLY_TIMEOUT = 60_000;
+const REASSEMBLY_TIMEOUT = 60_000;
 
 /** What one that waits for fragments holds of the memory, in bytes: a block of wasm/src/heap.h. */
 const BUFFER_COST = 66 * 1024;
@@ -96,6 +97,7 @@ export class Reassembly {
   /** The one whose last fragment came first, first. */
   readonly #incomplete: Incomplete[] = [];
   readonly #most: number;
+  #nextAt = NEVER;
 
   /**
    * @param limit datagrams that may wait for fragments
@@ -108,9 +110,9 @@ export class Reassembly {
     this.#most = Math.min(limit, Math.max(1, share));
   }
 
-  /** Datagrams that wait for fragments. */
-  get count(): number {
-    return this.#incomplete.length;
+  /** When expire() may have something to do; NEVER while nothing waits for fragments. */
+  get nextAt(): number {
+    return this.#nextAt;
   }
 
   /**
@@ -136,14 +138,11 @@ export class Reassembly {
   /**
    * Ends what has waited too long.
    * @param report is told of each whose first fragment has come: a frame with as much as there is
-   * @returns ms until it should be called again, -1 for never
    */
-  expire(now: number, report: (first: Reassembled, family: Family) => void): number {
-    const { length } = this.#incomplete;
+  expire(now: number, report: (first: Reassembled, family: Family) => void): void {
     const expired = this.#incomplete.filter(({ expires }) => expires <= now);
     for (const incomplete of expired) this.#expireOne(incomplete, report);
-    if (length === expired.length) return -1;
-    return Math.ceil(Math.min(...this.#incomplete.map(({ expires }) => expires)) - now);
+    this.#nextAt = Math.min(...this.#incomplete.map(({ expires }) => expires));
   }
 
   #expireOne(incomplete: Incomplete, report: (first: Reassembled, family: Family) => void): void {
@@ -177,6 +176,7 @@ export class Reassembly {
     }
     const incomplete = new Incomplete(frame, buffer, now);
     this.#incomplete.push(incomplete);
+    this.#nextAt = Math.min(this.#nextAt, incomplete.expires);
     return incomplete;
   }
 

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
@@ -20,6 +21,7 @@ import {
   setDnsId,
 } from "../wire/dns.js";
 import { type Admission, isOutOfDescriptors } from "./admission.js";
+import type { Engine } from "./engine.js";
 import type { LimitReports } from "./limit-reports.js";
 import type { NameServers } from "./name-servers.js";
 import { openOutbound, resolverSource } from "./outbound.js";
@@ -98,13 +100,14 @@ const received = new Uint8Array(LONGEST_MESSAGE);
  * its own, connected, with a port of the kernel's choice and a random id (RFC 5452 §9); a query's
  * sockets are closed with its answer, so that a late one meets nobody.
  */
-export class Resolver {
+export class Resolver implements Engine {
+  readonly kind = TokenKind.Resolver;
   readonly #context: ResolverContext;
   readonly #queries = new Map<string, PendingQuery>();
   /** By token id. */
   readonly #attempts: (Attempt | undefined)[] = [];
   readonly #ids = new IdPool();
-  #expireAt = Number.POSITIVE_INFINITY;
+  #nextAt = NEVER;
   #count = 0;
 
   constructor(context: ResolverContext) {
@@ -151,7 +154,7 @@ export class Resolver {
   }
 
   /** Reads what an attempt's socket has received. */
-  onSocketEvents(id: number, now: number): void {
+  onEvents(id: number, _events: number, now: number): void {
     for (let attempt = this.#attempts[id]; attempt !== undefined; attempt = this.#attempts[id]) {
       const length = native.readBytes(attempt.fd, received);
       if (length === -Errno.EAGAIN) return;
@@ -166,23 +169,25 @@ export class Resolver {
     return this.#count;
   }
 
-  /** When expire() has something to do; infinite while no query is under way. */
-  get expireAt(): number {
-    return this.#expireAt;
+  get endable(): number {
+    return this.#count;
   }
 
   /** Asks further servers, and ends what is overdue. */
-  expire(now: number): void {
-    if (now < this.#expireAt) return;
-    this.#expireAt = Number.POSITIVE_INFINITY;
+  turn(now: number): void {
+    if (now < this.#nextAt) return;
+    this.#nextAt = NEVER;
     for (const pending of this.#queries.values()) {
       if (now >= pending.deadline) this.#fail(pending);
       else if (now >= pending.nextAt) this.#askNext(pending, now);
-      else this.#expireAt = Math.min(this.#expireAt, pending.nextAt);
+      else this.#nextAt = Math.min(this.#nextAt, pending.nextAt);
     }
   }
 
-  /** Gives back the ids of sockets that were closed; when no fetched event is left. */
+  nextAt(): number {
+    return this.#nextAt;
+  }
+
   reap(): void {
     this.#ids.reap();
   }
@@ -195,7 +200,7 @@ export class Resolver {
   #askNext(pending: PendingQuery, now: number): void {
     const server = pending.servers.shift();
     pending.nextAt = server === undefined ? pending.deadline : now + NEXT_SERVER_AFTER;
-    this.#expireAt = Math.min(this.#expireAt, pending.nextAt);
+    this.#nextAt = Math.min(this.#nextAt, pending.nextAt);
     if (server === undefined) {
       this.#askAgain(pending, now);
       return;
@@ -225,7 +230,7 @@ export class Resolver {
     if (fd < 0) return null;
     const id = this.#ids.take();
     const connected = connectSocket(fd, server, DNS_PORT);
-    const token = tokenOf(TokenKind.Resolver, guest, id);
+    const token = tokenOf(this.kind, guest, id);
     if (connected < 0 || native.watch(fd, Epoll.In, token) < 0) {
       native.close(fd);
       this.#ids.release(id);

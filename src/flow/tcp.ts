@@ -1,10 +1,11 @@
 import { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
-import { FlowEvent, StackFault } from "../stack/stack.js";
+import { FlowEvent, StackFault, TICK_INTERVAL } from "../stack/stack.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
@@ -21,6 +22,7 @@ import { IcmpError } from "../wire/icmp.js";
 import { Admission, isOutOfDescriptors, isOutOfMemory, type Load } from "./admission.js";
 import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
+import type { Engine } from "./engine.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
 import { Occupancy, type Seat } from "./occupancy.js";
@@ -43,8 +45,9 @@ const SHORT_WAKES = 1024;
 const SOCKET_EVENTS =
   Epoll.In | Epoll.Priority | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
-/** In ms. */
+/** How soon flows that starve may read again, and how soon SYNs are looked at that came too fast, in ms. */
 const STARVED_WAIT = 10;
+const SYN_WAIT = 1;
 
 /** SYNs that waited and begin in one turn while there are other guests: each costs a socket. */
 const MOST_ADMITTED = 4;
@@ -142,7 +145,8 @@ class TcpFlow {
  * Relays the guest's TCP connections over host sockets. Driven by two sources, events of the stack
  * and of the sockets; keeps no timers of its own.
  */
-export class TcpRelay {
+export class TcpRelay implements Engine {
+  readonly kind = TokenKind.Tcp;
   readonly #context: TcpContext;
   readonly #flows: (TcpFlow | undefined)[] = [];
   /** Flows with more to read than their turn allowed. */
@@ -230,8 +234,12 @@ export class TcpRelay {
     return this.#received - this.#told;
   }
 
-  /** Flows with a host socket. */
-  get count(): number {
+  /** Each flow has one. */
+  get descriptors(): number {
+    return this.#count;
+  }
+
+  get endable(): number {
     return this.#count;
   }
 
@@ -262,8 +270,7 @@ export class TcpRelay {
     if (events & FlowEvent.Space && this.#flows[id] === flow) this.#onReadable(id, flow);
   }
 
-  /** Handles an epoll event of a flow's host socket. */
-  onSocketEvents(id: number, events: number): void {
+  onEvents(id: number, events: number): void {
     const flow = this.#flows[id];
     if (flow === undefined) return;
     this.#occupancy.touch(flow.seat);
@@ -287,10 +294,7 @@ export class TcpRelay {
     }
   }
 
-  /**
-   * Gives a turn to every flow that had more to read, and to SYNs that wait.
-   * @param isShared other guests want something, too
-   */
+  /** Gives a turn to every flow that had more to read, and to SYNs that wait. */
   turn(now: number, isShared: boolean): void {
     const most = isShared ? MOST_ADMITTED : Number.POSITIVE_INFINITY;
     if (this.#waiting.size > 0) this.#admitWaiting(now, most);
@@ -302,19 +306,10 @@ export class TcpRelay {
     this.#retry("starved", starved);
   }
 
-  /** Whether turn() has work to do at once. */
-  get hasReady(): boolean {
-    return this.#ready.length > 0;
-  }
-
-  /** Whether SYNs wait to be admitted: soon is soon enough. */
-  get hasWaiting(): boolean {
-    return this.#waiting.size > 0;
-  }
-
-  /** Whether flows wait for memory that other flows hold. */
-  get hasStarved(): boolean {
-    return this.#starved.length > 0;
+  nextAt(now: number): number {
+    if (this.#ready.length > 0) return now;
+    if (this.#waiting.size > 0) return now + SYN_WAIT;
+    return this.#starved.length > 0 ? now + TICK_INTERVAL : NEVER;
   }
 
   /** Gives back the ids of flows that ended; to be called when no fetched event is left. */
@@ -351,11 +346,12 @@ export class TcpRelay {
     return found;
   }
 
-  /** Resets the host peers and nothing else: the stack has failed. */
+  /** Resets the host peers and nothing else: the stack has failed. close() does nothing then. */
   abandon(): void {
     for (const flow of this.#flows) if (flow !== undefined) resetSocket(flow.fd);
     this.#flows.length = 0;
     this.#waiting.clear();
+    this.#ended.length = 0;
   }
 
   /** Resets both sides of every connection that came by a published port. */
@@ -514,7 +510,7 @@ export class TcpRelay {
     if (id < 0) return false;
     if (this.#flows[id] !== undefined) throw new StackFault(`flow ${id} begins twice`);
     setConnectionOptions(fd);
-    const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
+    const token = tokenOf(this.kind, this.#context.guest, id);
     if (native.watch(fd, SOCKET_EVENTS, token) < 0) {
       this.#context.stack.reset(id);
       this.#ended.push(id);
@@ -543,7 +539,7 @@ export class TcpRelay {
     if (next < 0) return false;
     stack.reset(id);
     this.#end(id);
-    native.rewatch(fd, SOCKET_EVENTS, tokenOf(TokenKind.Tcp, guest, next));
+    native.rewatch(fd, SOCKET_EVENTS, tokenOf(this.kind, guest, next));
     this.#addPublished(next, fd, rule, since);
     return true;
   }
@@ -561,11 +557,7 @@ export class TcpRelay {
   #openDns(id: number, dnsStreams: DnsStreams, now: number): number {
     const fd = dnsStreams.open(now);
     if (fd < 0) return fd;
-    const watched = native.watch(
-      fd,
-      SOCKET_EVENTS,
-      tokenOf(TokenKind.Tcp, this.#context.guest, id),
-    );
+    const watched = native.watch(fd, SOCKET_EVENTS, tokenOf(this.kind, this.#context.guest, id));
     if (watched >= 0) return fd;
     native.close(fd);
     return watched;
@@ -584,7 +576,7 @@ export class TcpRelay {
     // ECN is each side's own; the service class is the guest's, as of its SYN.
     const serviceClass = this.#context.stack.heldTrafficClass(id) & DSCP;
     if (serviceClass !== 0) setTrafficClass(fd, family, serviceClass);
-    const token = tokenOf(TokenKind.Tcp, this.#context.guest, id);
+    const token = tokenOf(this.kind, this.#context.guest, id);
     const connected = connectSocket(fd, destination, port);
     const failed = connected < 0 && connected !== -Errno.EINPROGRESS ? connected : 0;
     const error = failed || native.watch(fd, SOCKET_EVENTS, token);

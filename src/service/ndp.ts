@@ -1,4 +1,5 @@
 import { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { type AddressPlan, type GuestConfig, gatewayMac, ownAddresses } from "../base/plan.js";
@@ -45,7 +46,7 @@ export class NdpService implements Announcer {
   readonly #config: GuestConfig;
   readonly #mac: Mac;
   readonly #ours: readonly Address[];
-  #announceAt = -1;
+  #announceAt = NEVER;
 
   constructor(plan: AddressPlan, config: GuestConfig) {
     this.#plan = plan;

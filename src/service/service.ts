@@ -38,7 +38,7 @@ export interface Service {
 
 /** A service that also speaks unasked. */
 export interface Announcer extends Service {
-  /** When it wants to, in ms of the loop; -1 for not before it is asked. */
+  /** When it wants to, in ms of the loop; NEVER for not before it is asked. */
   readonly announceAt: number;
   /** The Ethernet frame that is due, its checksums complete. */
   announcement(now: number): Uint8Array;

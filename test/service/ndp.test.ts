@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Address } from "../../src/base/address.js";
+import { NEVER } from "../../src/base/clock.js";
 import { DropReason } from "../../src/base/drop.js";
 import type { Mac } from "../../src/base/mac.js";
 import type { GuestConfig } from "../../src/base/plan.js";
@@ -161,7 +162,7 @@ describe("unasked advertisements", () => {
     const { responders, announcers } = servicesFor(config());
     const [ndp] = announcers;
     if (ndp === undefined) throw new Error("nobody announces");
-    expect(ndp.announceAt).toBe(-1);
+    expect(ndp.announceAt).toBe(NEVER);
     const ask = icmp(ROUTER_SOLICITATION, { destination: ALL_ROUTERS });
     responders.find((service) => service.claims(ask))?.handle(ask, 1000);
     expect(ndp.announceAt).toBeGreaterThanOrEqual(1000 + 200_000);
