@@ -12,9 +12,6 @@ import type { ApiFigures, Subject } from "./subject.js";
 /** Clients taken per wake-up: mostly their requests are there already, and are answered at once. */
 const ACCEPT_BATCH = 16;
 
-/** Further ones wait in the kernel; it cuts this to net.core.somaxconn. */
-const BACKLOG = 4096;
-
 /** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
 const LOOK = 500;
 
@@ -60,7 +57,7 @@ export function serveApi(
  * @throws UserError when the path cannot be listened at
  */
 export function listenApi(path: string): number {
-  return listenPrivately("API socket", path, Socket.Stream, BACKLOG);
+  return listenPrivately("API socket", path, Socket.Stream);
 }
 
 /**

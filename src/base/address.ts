@@ -152,7 +152,7 @@ export class AddressCache {
 
   /** @param size number of slots, a power of two: two addresses of one slot evict each other */
   constructor(size = 256) {
-    this.#slots = new Array<Address>(size).fill(UNSPECIFIED);
+    this.#slots = new Array<Address>(size).fill(UNSPECIFIED[6]);
   }
 
   /** Like Address.read. */
@@ -266,7 +266,16 @@ export function requireNetworkAddress(address: Address, prefix: Prefix): void {
   );
 }
 
-const UNSPECIFIED = Address.ofWords(0, 0, 0, 0);
+/** Also: every address of a host, or the one that the kernel chooses. */
+export const UNSPECIFIED: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0),
+  6: Address.ofWords(0, 0, 0, 0),
+};
+
+export const LOOPBACK: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0x7f00_0001),
+  6: Address.ofWords(0, 0, 0, 1),
+};
 
 const ALL_ONES: Readonly<Record<Family, Address>> = {
   4: Address.ofIpv4Word(0xffff_ffff),

@@ -7,6 +7,9 @@ export type Mac = number;
 /** ff:ff:ff:ff:ff:ff */
 export const BROADCAST_MAC: Mac = 0xffff_ffff_ffff;
 
+/** In bytes. */
+export const MAC_LENGTH = 6;
+
 const LOW_BITS = 0x1_0000_0000;
 const GROUP_BIT = 0x0100_0000_0000;
 

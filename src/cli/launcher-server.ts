@@ -38,8 +38,6 @@ import { formatSnapshot } from "./port-snapshot.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
-const BACKLOG = 4096;
-
 /** Those of the programs that launchers are called by. */
 const slirp4netns = new CommandLine("slirp4netns", undefined);
 const attach = new CommandLine("slipway", "attach");
@@ -81,7 +79,7 @@ export class LauncherServer {
     this.#loop = loop;
     this.#gate = new Gate("the launchers' socket", door);
     this.#requests = requests;
-    this.#listener = listenPrivately("socket", path, Socket.SequencedPackets, BACKLOG);
+    this.#listener = listenPrivately("socket", path, Socket.SequencedPackets);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
     loop.onReclaimed = () => warmUp(this.#upstream);
   }

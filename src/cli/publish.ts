@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { type Namespace, openResident, type Resident } from "../attach.js";
-import { Address, type Family, formatEndpoint } from "../base/address.js";
+import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
@@ -15,11 +15,7 @@ import { failureText, publishFailure } from "./publish-failure.js";
 import type { PublishOption, PublishOptions } from "./publish-option.js";
 
 /** Both families of an unnamed host address get the port that the first was given. */
-const ANY: readonly Address[] = [Address.ofIpv4Word(0), Address.ofWords(0, 0, 0, 0)];
-const LOOPBACK: Readonly<Record<Family, Address>> = {
-  4: Address.ofIpv4Word(0x7f00_0001),
-  6: Address.ofWords(0, 0, 0, 1),
-};
+const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];
 /** How often another free port is tried when the second family has it not. */
 const RANDOM_ATTEMPTS = 16;
 

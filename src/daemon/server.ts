@@ -23,8 +23,6 @@ import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 /** Each run has a connection for as long as it lasts. */
 const MOST_CLIENTS = 1024;
 const ACCEPT_BATCH = 16;
-const BACKLOG = 4096;
-
 /** Who asks: what it took ends with it. */
 export interface Client {
   /** Ids of members that end with this client. */
@@ -92,7 +90,7 @@ export class Server {
     this.#watcher = watcher;
     this.#methods = methods;
     this.#gate = new Gate("the daemon's socket", door);
-    this.#listener = listener ?? listenPrivately("socket", path, Socket.Stream, BACKLOG);
+    this.#listener = listener ?? listenPrivately("socket", path, Socket.Stream);
     this.#acceptBatch = listener === null ? ACCEPT_BATCH : 1;
     watcher.watch(this.#listener, Epoll.In, () => this.#accept());
   }

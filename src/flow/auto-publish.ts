@@ -1,4 +1,4 @@
-import { Address, type Family } from "../base/address.js";
+import { type Address, UNSPECIFIED } from "../base/address.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { PortSet } from "../base/port-set.js";
 import { Errno } from "../sys/constants.js";
@@ -27,11 +27,6 @@ const MOST_TOLD = 32;
  */
 const CLIENT_PORTS = { first: 32_768, last: 60_999 } as const;
 const DHCP_CLIENT_PORTS: readonly number[] = [68, 546];
-
-const ANY: Readonly<Record<Family, Address>> = {
-  4: Address.ofIpv4Word(0),
-  6: Address.ofWords(0, 0, 0, 0),
-};
 
 /** What is done with the host's ports: PortForwards. */
 export interface Forwards {
@@ -94,7 +89,7 @@ export class AutoPublish {
         const key = `${protocol} ${port} ${guest.family}`;
         // What listens on the loopback alone comes second: the other sees its clients' addresses.
         if (wanted.get(key)?.guest.isLoopback === false) continue;
-        const host = ANY[guest.family];
+        const host = UNSPECIFIED[guest.family];
         wanted.set(key, { protocol, host, hostPort: port, guest, guestPort: port });
       }
     }

@@ -10,6 +10,7 @@ import {
   packetTrailerLength,
 } from "../base/pcapng.js";
 import type { Stack } from "../stack/stack.js";
+import { PIECE_SPACE } from "../sys/messages.js";
 import { native } from "../sys/native.js";
 import { writeU16 } from "../wire/bytes.js";
 import { addToSum, complement } from "../wire/checksum.js";
@@ -41,7 +42,6 @@ export interface CaptureOptions {
 
 /** Pieces of one frame, with a header before and a trailer behind them. */
 const MAX_PIECES = 128;
-const PIECE_SPACE = 8;
 const VECTOR_SPACE = PIECE_SPACE * (MAX_PIECES + 3);
 /** PACKET_HEADER_LENGTH, rounded up. */
 const HEADER_SPACE = 32;

@@ -25,7 +25,7 @@ import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
 import { PingProtocol } from "./ping.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
-import { SendQueue } from "./send-queue.js";
+import { MAX_GATHERED, SendQueue } from "./send-queue.js";
 import type { AskedPort, Session } from "./sessions.js";
 import { appearanceOf, gatewayOf, isOurDns, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
@@ -35,9 +35,6 @@ import { UdpProtocol } from "./udp.js";
  * datagram at a time, and each message that is offered costs.
  */
 const RECEIVE_ROUNDS = 4;
-
-/** An IPv4 or IPv6 packet holds no more. */
-const MAX_GATHERED = 65_000;
 
 /** What the relay needs of its guest. */
 export interface DatagramContext {

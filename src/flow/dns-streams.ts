@@ -4,7 +4,7 @@ import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
 import type { DnsConfig, GuestConfig } from "../base/plan.js";
-import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Epoll, Errno, Socket, STREAM_EVENTS } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { connectSocket, pendingError, socketPair } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
@@ -33,9 +33,6 @@ const MOST_STREAMS = 64;
 /** A stream that holds so many bytes, or queries, for one side takes no more from the other. */
 const MOST_HELD = 64 * 1024;
 const MOST_QUERIES = 128;
-
-/** Edges are remembered in the ends. */
-const EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
 /** Where all bytes are received: what came is worked off before more is read. */
 const received = new Uint8Array(64 * 1024);
@@ -197,7 +194,7 @@ export class DnsStreams implements Engine {
   #add(fd: number, stream: DnsStream, connected: boolean): End | null {
     const id = this.#ids.take();
     const token = tokenOf(this.kind, this.#context.guest, id);
-    if (native.watch(fd, EVENTS, token) < 0) {
+    if (native.watch(fd, STREAM_EVENTS, token) < 0) {
       native.close(fd);
       this.#ids.release(id);
       return null;

@@ -3,6 +3,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { Stack } from "../stack/stack.js";
 import { Errno } from "../sys/constants.js";
+import { PIECE_SPACE } from "../sys/messages.js";
 import { native } from "../sys/native.js";
 import { pseudoHeaderSum } from "../wire/checksum.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
@@ -25,8 +26,6 @@ import type { Capture } from "./capture.js";
 
 /** Pieces of payload that one packet may be gathered from. */
 export const MAX_PIECES = 64;
-
-const PIECE_SPACE = 8;
 
 /** Room for the longest headers: virtio, Ethernet, IPv6 with a fragment header, UDP. */
 const HEADER_SPACE = 96;

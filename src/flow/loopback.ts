@@ -1,10 +1,10 @@
-import { Address, type Family } from "../base/address.js";
+import { type Address, type Family, LOOPBACK } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import type { DescriptorQuota } from "../base/descriptors.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
 import type { Limits } from "../base/limits.js";
-import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Epoll, Errno, Socket, STREAM_EVENTS } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
   type Accepted,
@@ -22,7 +22,7 @@ import type { FlowRecord } from "./flow-record.js";
 import { DatagramBatch, LoopbackSession, ROUNDS } from "./loopback-session.js";
 import type { PublishedRule } from "./published.js";
 import { type AskedPort, clientKey } from "./sessions.js";
-import { PipePool, SPLICE_EVENTS, SplicedConnection } from "./splice.js";
+import { PipePool, SplicedConnection } from "./splice.js";
 import type { Uploads } from "./tcp.js";
 
 /** As socket(2), inside the guest's namespace. @returns a non-blocking handle or a negative errno */
@@ -37,8 +37,6 @@ export interface LoopbackContext {
   readonly guest: number;
   readonly makeSocket: MakeSocket;
 }
-
-const IPV4_LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 
 const DOMAIN: Readonly<Record<Family, number>> = { 4: Socket.Inet, 6: Socket.Inet6 };
 
@@ -140,7 +138,7 @@ export class LoopbackRelay implements Engine {
     const kind = "connection" as const;
     const id = this.#add({ kind, rule, spliced, untried, since: now, queued: false });
     this.#connections += 1;
-    const watched = native.watch(client.fd, SPLICE_EVENTS, this.#token(id, false));
+    const watched = native.watch(client.fd, STREAM_EVENTS, this.#token(id, false));
     if (watched >= 0 && this.#watchInside(id, inside)) return;
     spliced.reset();
     this.#end(id);
@@ -278,7 +276,7 @@ export class LoopbackRelay implements Engine {
   }
 
   #watchInside(id: number, inside: number): boolean {
-    return native.watch(inside, SPLICE_EVENTS, this.#token(id, true)) >= 0;
+    return native.watch(inside, STREAM_EVENTS, this.#token(id, true)) >= 0;
   }
 
   #transfer(id: number, link: Connection): void {
@@ -422,5 +420,5 @@ function recordOf(link: Connection | Session): FlowRecord {
 
 /** Servers for "localhost" often have 127.0.0.1 alone, while its clients try ::1 first. */
 function addressesFor({ guest }: PublishedRule): Address[] {
-  return guest.family === 6 ? [guest, IPV4_LOOPBACK] : [guest];
+  return guest.family === 6 ? [guest, LOOPBACK[4]] : [guest];
 }

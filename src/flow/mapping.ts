@@ -5,14 +5,13 @@ import type { Mac } from "../base/mac.js";
 import { type Place, Recency } from "../base/recency.js";
 import { native } from "../sys/native.js";
 import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
+import { DNS_PORT } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./datagram-protocol.js";
 import { endpointKey } from "./endpoint-key.js";
 import { Tally } from "./flow-record.js";
 import type { PublishedRule } from "./published.js";
 import { type Session, SessionTable } from "./sessions.js";
-
-const DNS_PORT = 53;
 
 /** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
 export interface Route {

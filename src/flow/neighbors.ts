@@ -1,6 +1,5 @@
 import type { Address } from "../base/address.js";
-import type { Mac } from "../base/mac.js";
-import { isMulticastMac } from "../base/mac.js";
+import { BROADCAST_MAC, isMulticastMac, type Mac } from "../base/mac.js";
 import { type GuestConfig, gatewayMac } from "../base/plan.js";
 import { ARP_LENGTH, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
@@ -19,8 +18,6 @@ import {
   solicitedNodeGroup,
 } from "../wire/ndp.js";
 import type { GuestWriter } from "./guest-writer.js";
-
-const BROADCAST: Mac = 0xffff_ffff_ffff;
 
 /** For how long an answer is believed, in ms: Linux's base_reachable_time. */
 const REACHABLE_TIME = 30_000;
@@ -111,7 +108,7 @@ export class Neighbors {
 
   #arpRequest(target: Address): Uint8Array {
     const frame = new Uint8Array(ETHERNET_HEADER_LENGTH + ARP_LENGTH);
-    const offset = emitEthernet(frame, 0, BROADCAST, this.#mac, EtherType.Arp);
+    const offset = emitEthernet(frame, 0, BROADCAST_MAC, this.#mac, EtherType.Arp);
     emitArp(frame, offset, {
       operation: ArpOperation.Request,
       senderMac: this.#mac,

@@ -1,4 +1,4 @@
-import { Address, type Family } from "../base/address.js";
+import { type Address, type Family, UNSPECIFIED } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import type { Timeouts } from "../base/plan.js";
 import { Errno } from "../sys/constants.js";
@@ -14,12 +14,6 @@ import {
 } from "../wire/icmp.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Envelope, GuestWriter } from "./guest-writer.js";
-
-/** Bound to, an identifier is taken with whatever address the kernel chooses. */
-const ANY: Readonly<Record<Family, Address>> = {
-  4: Address.ofIpv4Word(0),
-  6: Address.ofWords(0, 0, 0, 0),
-};
 
 /** Echo requests through the host's unprivileged ping sockets (icmp(7)). */
 export class PingProtocol implements DatagramProtocol {
@@ -50,7 +44,8 @@ export class PingProtocol implements DatagramProtocol {
   open(family: Family, identifier: number, source: Address | null): number {
     const fd = openDatagramSocket(family, icmpProtocol(family));
     if (fd < 0) return fd;
-    const address = source ?? ANY[family];
+    // Bound to no address, an identifier is taken with whatever address the kernel chooses.
+    const address = source ?? UNSPECIFIED[family];
     let bound = bindSocket(fd, address, identifier);
     if (bound === -Errno.EADDRINUSE) bound = bindSocket(fd, address, 0);
     if (bound === 0) return fd;

@@ -12,7 +12,7 @@ const CAPACITY = 64;
 
 /** Most that the kernel takes as one (UDP_MAX_SEGMENTS was 64 before Linux 6.9), and an IP packet. */
 const MAX_SEGMENTS = 64;
-const MAX_LENGTH = 65_000;
+export const MAX_GATHERED = 65_000;
 
 /** Bytes that wait, so that the buffers are still in the cache when they are sent. */
 const MAX_QUEUED = 128 * 1024;
@@ -139,7 +139,7 @@ export class SendQueue {
       (size === message.segmentSize || size === length) &&
       length > 0 &&
       message.segments + Math.ceil(length / size) <= MAX_SEGMENTS &&
-      message.length + length <= MAX_LENGTH &&
+      message.length + length <= MAX_GATHERED &&
       message.to?.equals(to) === true;
     return joins ? message : null;
   }

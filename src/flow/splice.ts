@@ -4,9 +4,6 @@ import { native } from "../sys/native.js";
 import { resetSocket } from "../sys/socket.js";
 import type { FlowState } from "./flow-record.js";
 
-/** One registration for a socket's whole life; edges are remembered. */
-export const SPLICE_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
-
 /** Bytes of a pipe: the kernel's limit for users (pipe(7), pipe-max-size). */
 const PIPE_CAPACITY = 1 << 20;
 

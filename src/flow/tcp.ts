@@ -6,7 +6,7 @@ import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../base/plan.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
 import { FlowEvent, StackFault, TICK_INTERVAL } from "../stack/stack.js";
-import { Epoll, Errno, Socket } from "../sys/constants.js";
+import { Epoll, Errno, Socket, STREAM_EVENTS } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
   connectSocket,
@@ -19,6 +19,7 @@ import {
 } from "../sys/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
+import { DSCP_MASK } from "../wire/ip.js";
 import { Admission, isOutOfDescriptors, isOutOfMemory, type Load } from "./admission.js";
 import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
@@ -41,9 +42,7 @@ const SMALL = 4096;
 /** For so many wake-ups after that they are short. */
 const SHORT_WAKES = 1024;
 
-/** One registration for a socket's whole life; edges are remembered in the flow. */
-const SOCKET_EVENTS =
-  Epoll.In | Epoll.Priority | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+const SOCKET_EVENTS = STREAM_EVENTS | Epoll.Priority;
 
 /** How soon flows that starve may read again, and how soon SYNs are looked at that came too fast, in ms. */
 const STARVED_WAIT = 10;
@@ -51,9 +50,6 @@ const SYN_WAIT = 1;
 
 /** SYNs that waited and begin in one turn while there are other guests: each costs a socket. */
 const MOST_ADMITTED = 4;
-
-/** The traffic class without its ECN bits. */
-const DSCP = 0xfc;
 
 /** What the relay needs of its guest. */
 export interface TcpContext {
@@ -574,7 +570,7 @@ export class TcpRelay implements Engine {
       native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveErrors, 1);
     }
     // ECN is each side's own; the service class is the guest's, as of its SYN.
-    const serviceClass = this.#context.stack.heldTrafficClass(id) & DSCP;
+    const serviceClass = this.#context.stack.heldTrafficClass(id) & DSCP_MASK;
     if (serviceClass !== 0) setTrafficClass(fd, family, serviceClass);
     const token = tokenOf(this.kind, this.#context.guest, id);
     const connected = connectSocket(fd, destination, port);

@@ -1,12 +1,7 @@
-import { Address, type Family } from "../base/address.js";
+import { type Address, type Family, LOOPBACK } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { GuestConfig } from "../base/plan.js";
 import { DNS_PORT } from "../wire/dns.js";
-
-const LOOPBACK: Readonly<Record<Family, Address>> = {
-  4: Address.ofIpv4Word(0x7f00_0001),
-  6: Address.ofWords(0, 0, 0, 1),
-};
 
 /**
  * Where a destination that the guest names leads on the host (docs/behaviour.md says why):

@@ -5,7 +5,14 @@ import { ArpOperation, parseArp } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
-import { IPV4_HEADER_LENGTH, IPV6_HEADER_LENGTH, IpProtocol } from "../wire/ip.js";
+import {
+  IPV4_HEADER_LENGTH,
+  IPV4_SOURCE,
+  IPV6_HEADER_LENGTH,
+  IPV6_NEXT_HEADER,
+  IPV6_SOURCE,
+  IpProtocol,
+} from "../wire/ip.js";
 import { NdpType, parseNeighbor } from "../wire/ndp.js";
 
 /** Who a port is. */
@@ -14,10 +21,6 @@ export interface PortIdentity {
   /** At most one a family. */
   readonly addresses: readonly Address[];
 }
-
-const IPV4_SOURCE = 12;
-const IPV6_NEXT_HEADER = 6;
-const IPV6_SOURCE = 8;
 
 /** The link-local address that Linux makes of a MAC (RFC 4291 appendix A). */
 export function linkLocalOf(mac: Mac): Address {

@@ -4,10 +4,10 @@ import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
 import type { PortCounters } from "../protocol/messages.js";
 import { native } from "../sys/native.js";
-import { ArpOperation } from "../wire/arp.js";
+import { ARP_LENGTH, ArpOperation } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
-import { IPV6_HEADER_LENGTH, IpProtocol } from "../wire/ip.js";
+import { IPV4_SOURCE, IPV6_HEADER_LENGTH, IPV6_NEXT_HEADER, IpProtocol } from "../wire/ip.js";
 import { NdpType } from "../wire/ndp.js";
 import { Guard, linkLocalOf, type PortIdentity, signedWord } from "./guard.js";
 
@@ -34,11 +34,8 @@ const ALL_DHCP_AGENTS = 0x0001_0002;
 const ARP_OPERATION = 6;
 const ARP_SENDER = 14;
 const ARP_TARGET = 24;
-const ARP_LENGTH = 28;
 const NDP_TARGET = 8;
 const NDP_LENGTH = 24;
-const IPV4_SOURCE = 12;
-const IPV6_NEXT_HEADER = 6;
 
 /** Where the frames of a port are, and where frames for it go. */
 export interface PortLink {

@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
 import { type AddressPlan, type GuestConfig, gatewayMac } from "../base/plan.js";
@@ -30,7 +30,6 @@ const IP_AND_UDP = 28;
 /** Fixed fields and the longest of our options but the search list: far below the least maximum. */
 const WITHOUT_SEARCH = 400;
 
-const UNSPECIFIED = Address.ofIpv4Word(0);
 const BROADCAST = Address.ofIpv4Word(0xffff_ffff);
 
 /** What a server never leaves out, whatever the client asks for (RFC 2131 §4.3.1, table 3). */
@@ -88,7 +87,7 @@ export class DhcpService implements Service {
       case DhcpType.Release:
         return this.#onReturn(message, type, now);
       case DhcpType.Inform:
-        return this.#answer(message, DhcpType.Acknowledge, UNSPECIFIED);
+        return this.#answer(message, DhcpType.Acknowledge, UNSPECIFIED[4]);
       default:
         return drop(DropReason.DhcpMalformed);
     }
@@ -112,7 +111,7 @@ export class DhcpService implements Service {
     if (this.#leases.bind(clientOf(message), asked, now)) {
       return this.#answer(message, DhcpType.Acknowledge, asked);
     }
-    return this.#answer(message, DhcpType.Refuse, UNSPECIFIED);
+    return this.#answer(message, DhcpType.Refuse, UNSPECIFIED[4]);
   }
 
   /** Neither gets an answer. */
@@ -133,9 +132,9 @@ export class DhcpService implements Service {
       operation: DhcpOperation.Reply,
       transaction: request.transaction,
       broadcast: request.broadcast,
-      clientAddress: isRefusal ? UNSPECIFIED : request.clientAddress,
+      clientAddress: isRefusal ? UNSPECIFIED[4] : request.clientAddress,
       yourAddress,
-      relayAddress: UNSPECIFIED,
+      relayAddress: UNSPECIFIED[4],
       clientMac: request.clientMac,
       options: this.#optionsFor(request, type, yourAddress),
     };

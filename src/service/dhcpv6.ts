@@ -2,6 +2,7 @@ import { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type Mac, writeMac } from "../base/mac.js";
 import { type AddressPlan, type GuestConfig, gatewayMac, ownAddresses } from "../base/plan.js";
+import { HARDWARE_ETHERNET } from "../wire/arp.js";
 import { readU16, writeU16 } from "../wire/bytes.js";
 import { composeDatagram } from "../wire/datagram.js";
 import {
@@ -22,12 +23,10 @@ import {
 import { encodeDomainNames } from "../wire/domain-names.js";
 import type { Frame } from "../wire/frame.js";
 import { IpProtocol } from "../wire/ip.js";
-import { LeasePool } from "./leases.js";
+import { LeasePool, PREFERRED_LIFETIME, VALID_LIFETIME } from "./leases.js";
 import { drop, type Service, type Verdict } from "./service.js";
 
-/** In seconds; renewal and rebinding as RFC 8415 §21.4 recommends. */
-const VALID_LIFETIME = 86_400;
-const PREFERRED_LIFETIME = 14_400;
+/** In seconds, as RFC 8415 §21.4 recommends. */
 const RENEWAL_TIME = PREFERRED_LIFETIME * 0.5;
 const REBINDING_TIME = PREFERRED_LIFETIME * 0.8;
 
@@ -36,7 +35,6 @@ const ALL_SERVERS = Address.ofWords(0xff02_0000, 0, 0, 0x0001_0002);
 
 /** DUID-LL (RFC 8415 §11.4): type and hardware type in front of the MAC. */
 const DUID_LINK_LAYER = 3;
-const HARDWARE_ETHERNET = 1;
 
 /** The highest: the client need not wait for other servers (RFC 8415 §18.2.1). */
 const PREFERENCE = 255;

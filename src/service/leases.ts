@@ -1,5 +1,9 @@
 import type { Address } from "../base/address.js";
 
+/** Of addresses in IPv6, by DHCPv6 and by router advertisements, in seconds. */
+export const VALID_LIFETIME = 86_400;
+export const PREFERRED_LIFETIME = 14_400;
+
 /** How long an offer is kept for the client that has not accepted it yet, in ms. */
 const OFFER_TIME = 60_000;
 

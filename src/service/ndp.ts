@@ -19,6 +19,7 @@ import {
   parseRouterSolicitation,
 } from "../wire/ndp.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
+import { PREFERRED_LIFETIME, VALID_LIFETIME } from "./leases.js";
 import { type Announcer, drop, type Verdict } from "./service.js";
 
 /** RFC 4861 §6.2.1: MaxRtrAdvInterval and MinRtrAdvInterval by their defaults, in ms. */
@@ -27,8 +28,6 @@ const ADVERTISE_AT_LEAST = 200_000;
 
 /** In seconds. RFC 4861 §6.2.1: three intervals; RFC 8106 §5.1 recommends the same for DNS. */
 const ROUTER_LIFETIME = 1800;
-const VALID_LIFETIME = 86_400;
-const PREFERRED_LIFETIME = 14_400;
 
 /** ff02::1, and the Ethernet address it maps to (RFC 2464 §7). */
 const ALL_NODES = Address.ofWords(0xff02_0000, 0, 0, 1);

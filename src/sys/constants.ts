@@ -15,6 +15,9 @@ export const Epoll = {
   EdgeTriggered: 0x8000_0000,
 } as const;
 
+/** Of a stream, registered once for its whole life: whoever is told keeps the edges in mind. */
+export const STREAM_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
+
 /**
  * socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. In the sandbox only these options can
  * be set or asked for; a new one needs its place in a line here (native/syscalls.sh).

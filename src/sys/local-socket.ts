@@ -5,6 +5,9 @@ import { native } from "./native.js";
 const PATH_OFFSET = 2;
 const PATH_SIZE = 108;
 
+/** Clients that wait for accept(2); cut to net.core.somaxconn by the kernel. */
+export const BACKLOG = 4096;
+
 const name = new Uint8Array(new ArrayBuffer(PATH_OFFSET + PATH_SIZE));
 const nameMemory = native.registerMemory(name.buffer);
 

@@ -14,9 +14,10 @@ const Word = {
   Length: 7,
 } as const;
 
-/** A sockaddr, and an I/O vector's entry, in bytes. */
+/** A sockaddr, in bytes. */
 const NAME_SPACE = 32;
-const PIECE_SPACE = 8;
+/** An entry of an I/O vector: address and length, two words of the stack. */
+export const PIECE_SPACE = 8;
 
 export interface MessageLayout {
   /** How many messages, at most 256. */

@@ -2,7 +2,7 @@ import { lstatSync, unlinkSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
 import { Errno } from "./constants.js";
-import { connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "./local-socket.js";
+import { BACKLOG, connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "./local-socket.js";
 import { native } from "./native.js";
 
 /** 0600: whoever may speak there may open ports as this user, or is its network. */
@@ -16,7 +16,12 @@ const UMASK = 0o177;
  * @returns the listening socket
  * @throws UserError when that cannot be
  */
-export function listenPrivately(what: string, path: string, type: number, backlog: number): number {
+export function listenPrivately(
+  what: string,
+  path: string,
+  type: number,
+  backlog: number = BACKLOG,
+): number {
   removeStale(what, path);
   const listener = listenMasked(path, type, backlog);
   if (listener >= 0) return listener;

@@ -1,5 +1,6 @@
 import { Address, type Family } from "../base/address.js";
 import { Errno, Socket } from "./constants.js";
+import { BACKLOG } from "./local-socket.js";
 import { native } from "./native.js";
 
 /** Bytes of the longest socket address we use, struct sockaddr_in6. */
@@ -108,9 +109,6 @@ const PAIR_SIZE = 8;
 
 /** Where nothing is sent (RFC 863): a port to connect to. */
 const DISCARD_PORT = 9;
-
-/** Cut to net.core.somaxconn by the kernel. */
-const BACKLOG = 4096;
 
 /** Asked for, and cut to net.core.rmem_max and wmem_max by the kernel. */
 const BUFFER_SIZE = 4 << 20;

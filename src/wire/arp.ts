@@ -1,5 +1,5 @@
 import { Address } from "../base/address.js";
-import { type Mac, readMac, writeMac } from "../base/mac.js";
+import { MAC_LENGTH, type Mac, readMac, writeMac } from "../base/mac.js";
 import { readU16, writeU16 } from "./bytes.js";
 import { EtherType } from "./ethernet.js";
 
@@ -7,8 +7,8 @@ export const ARP_LENGTH = 28;
 
 export const ArpOperation = { Request: 1, Reply: 2 } as const;
 
-const HARDWARE_ETHERNET = 1;
-const MAC_LENGTH = 6;
+/** Ethernet as ARP and DHCP number it (ARPHRD_ETHER). */
+export const HARDWARE_ETHERNET = 1;
 const IPV4_LENGTH = 4;
 
 /** An ARP message for IPv4 over Ethernet (RFC 826). */

@@ -1,5 +1,6 @@
 import { Address } from "../base/address.js";
-import { type Mac, readMac, writeMac } from "../base/mac.js";
+import { MAC_LENGTH, type Mac, readMac, writeMac } from "../base/mac.js";
+import { HARDWARE_ETHERNET } from "./arp.js";
 import { readU16, readU32, writeU16, writeU32 } from "./bytes.js";
 
 export const DhcpPort = { Server: 67, Client: 68 } as const;
@@ -57,8 +58,6 @@ export interface DhcpMessage {
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
 
-const ETHERNET = 1;
-const MAC_LENGTH = 6;
 const BROADCAST_FLAG = 0x8000;
 const MAGIC_COOKIE = 0x6382_5363;
 
@@ -82,7 +81,7 @@ const OVERLOAD_NAME = 2;
 export function parseDhcp(bytes: Uint8Array, offset: number, length: number): DhcpMessage | null {
   if (length < At.options || length > LONGEST_MESSAGE) return null;
   if (readU32(bytes, offset + At.cookie) !== MAGIC_COOKIE) return null;
-  if (bytes[offset + 1] !== ETHERNET || bytes[offset + 2] !== MAC_LENGTH) return null;
+  if (bytes[offset + 1] !== HARDWARE_ETHERNET || bytes[offset + 2] !== MAC_LENGTH) return null;
   const options = parseAllOptions(bytes.subarray(offset, offset + length));
   if (options === null) return null;
   return {
@@ -102,7 +101,7 @@ export function composeDhcp(message: DhcpMessage): Uint8Array {
   const options = composeOptions(message.options);
   const bytes = new Uint8Array(Math.max(LEAST_LENGTH, At.options + options.length));
   bytes[0] = message.operation;
-  bytes[1] = ETHERNET;
+  bytes[1] = HARDWARE_ETHERNET;
   bytes[2] = MAC_LENGTH;
   writeU32(bytes, 4, message.transaction);
   writeU16(bytes, 10, message.broadcast ? BROADCAST_FLAG : 0);

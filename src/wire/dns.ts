@@ -3,6 +3,7 @@ import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { NameTable } from "../base/plan.js";
 import { readU16, writeU16 } from "./bytes.js";
+import { LONGEST_LABEL } from "./domain-names.js";
 import { ipHeaderLength } from "./ip.js";
 import { UDP_HEADER_LENGTH } from "./udp.js";
 
@@ -53,7 +54,6 @@ const OWN_TTL = 10;
 
 /** RFC 1035 §4.1.4: a name ends in a pointer of two bytes, or in an empty label; §2.3.4: others are no longer. */
 const POINTER = 0xc0;
-const LONGEST_LABEL = 63;
 /** Type, class, TTL and length of a record, behind its name (RFC 1035 §4.1.3). */
 const RECORD_HEADER_LENGTH = 10;
 

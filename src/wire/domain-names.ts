@@ -1,4 +1,5 @@
-const LONGEST_LABEL = 63;
+/** Of a name, in bytes (RFC 1035 §2.3.4). */
+export const LONGEST_LABEL = 63;
 const LONGEST_NAME = 255;
 
 /**

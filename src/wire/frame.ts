@@ -1,4 +1,4 @@
-import { Address, AddressCache, type Family } from "../base/address.js";
+import { type Address, AddressCache, type Family, UNSPECIFIED } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import {
@@ -22,7 +22,6 @@ import { parseUdp, type UdpHeader } from "./udp.js";
 export const NO_PROTOCOL = -1;
 
 const NO_ICMP_TYPE = -1;
-const ANY = Address.ofWords(0, 0, 0, 0);
 
 /**
  * One Ethernet frame and what its headers say. There is one object per guest, refilled by parseFrame
@@ -45,8 +44,8 @@ export class Frame implements EthernetHeader, IpHeader, UdpHeader, IcmpHeader {
 
   family: Family = 4;
   ipOffset = 0;
-  source: Address = ANY;
-  destination: Address = ANY;
+  source: Address = UNSPECIFIED[6];
+  destination: Address = UNSPECIFIED[6];
   protocol = NO_PROTOCOL;
   hopLimit = 0;
   trafficClass = 0;

@@ -1,4 +1,5 @@
 import { Address, type Family } from "../base/address.js";
+import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
 
 /** What to ask the kernel for: the sockets of one protocol and family that wait for clients. */
 export interface ListenerQuery {
@@ -27,10 +28,8 @@ export const DiagEnd = {
 } as const;
 
 // linux/netlink.h
-const HEADER_LENGTH = 16;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
-const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP = 0x300;
 
 // linux/sock_diag.h
@@ -50,32 +49,30 @@ const TCP_LISTEN = 10;
 const WAITING_STATES = { tcp: 1 << TCP_LISTEN, udp: 1 << TCP_CLOSE } as const;
 
 const PROTOCOL_NUMBER = { tcp: 6, udp: 17 } as const;
-const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
-
 /**
  * A request to a socket of NETLINK_SOCK_DIAG (sock_diag(7)), in the machine's byte order; the kernel
  * answers with one message for each socket of the socket's own network namespace.
  */
 export function emitListenerQuery({ protocol, family }: ListenerQuery): Uint8Array {
-  const message = new Uint8Array(HEADER_LENGTH + REQUEST_LENGTH);
+  const message = new Uint8Array(NETLINK_HEADER_LENGTH + REQUEST_LENGTH);
   const view = new DataView(message.buffer);
   view.setUint32(0, message.length, true);
   view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
   view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  view.setUint8(HEADER_LENGTH, ADDRESS_FAMILY[family]);
-  view.setUint8(HEADER_LENGTH + 1, PROTOCOL_NUMBER[protocol]);
-  view.setUint32(HEADER_LENGTH + 4, WAITING_STATES[protocol], true);
+  view.setUint8(NETLINK_HEADER_LENGTH, ADDRESS_FAMILY[family]);
+  view.setUint8(NETLINK_HEADER_LENGTH + 1, PROTOCOL_NUMBER[protocol]);
+  view.setUint32(NETLINK_HEADER_LENGTH + 4, WAITING_STATES[protocol], true);
   return message;
 }
 
 /** What emitListenerQuery wrote; null for anything else. */
 export function parseListenerQuery(bytes: Uint8Array): ListenerQuery | null {
-  if (bytes.length !== HEADER_LENGTH + REQUEST_LENGTH) return null;
+  if (bytes.length !== NETLINK_HEADER_LENGTH + REQUEST_LENGTH) return null;
   const view = viewOf(bytes);
   const isDump = view.getUint16(6, true) === (NLM_F_REQUEST | NLM_F_DUMP);
   if (view.getUint16(4, true) !== SOCK_DIAG_BY_FAMILY || !isDump) return null;
-  const family = familyOf(bytes[HEADER_LENGTH]);
-  const protocol = protocolOf(bytes[HEADER_LENGTH + 1]);
+  const family = familyOf(bytes[NETLINK_HEADER_LENGTH]);
+  const protocol = protocolOf(bytes[NETLINK_HEADER_LENGTH + 1]);
   return family === null || protocol === null ? null : { protocol, family };
 }
 
@@ -83,11 +80,11 @@ export function parseListenerQuery(bytes: Uint8Array): ListenerQuery | null {
 export function emitListener({ protocol, address, port, isIpv6Only }: Listener): Uint8Array {
   const isIpv6 = address.family === 6;
   const attribute = isIpv6 ? 8 : 0;
-  const message = new Uint8Array(HEADER_LENGTH + MESSAGE_LENGTH + attribute);
+  const message = new Uint8Array(NETLINK_HEADER_LENGTH + MESSAGE_LENGTH + attribute);
   const view = new DataView(message.buffer);
   view.setUint32(0, message.length, true);
   view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-  const body = HEADER_LENGTH;
+  const body = NETLINK_HEADER_LENGTH;
   view.setUint8(body, ADDRESS_FAMILY[address.family]);
   view.setUint8(body + 1, protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE);
   view.setUint16(body + SOURCE_PORT, port);
@@ -114,13 +111,13 @@ export function parseListeners(
 ): number | null {
   const view = viewOf(bytes);
   for (let at = 0; at < bytes.length; ) {
-    const length = at + HEADER_LENGTH <= bytes.length ? view.getUint32(at, true) : 0;
-    if (length < HEADER_LENGTH || at + length > bytes.length) return null;
+    const length = at + NETLINK_HEADER_LENGTH <= bytes.length ? view.getUint32(at, true) : 0;
+    if (length < NETLINK_HEADER_LENGTH || at + length > bytes.length) return null;
     const type = view.getUint16(at + 4, true);
     if (type === NLMSG_DONE) return DiagEnd.Done;
     if (type === NLMSG_ERROR) return errorIn(view, at, length);
     if (type !== SOCK_DIAG_BY_FAMILY) return null;
-    const listener = listenerIn(bytes.subarray(at + HEADER_LENGTH, at + length), query);
+    const listener = listenerIn(bytes.subarray(at + NETLINK_HEADER_LENGTH, at + length), query);
     if (listener === null) return null;
     if (listener.port > 0) found.push(listener);
     at += (length + 3) & ~3;
@@ -130,8 +127,8 @@ export function parseListeners(
 
 /** struct nlmsgerr: an error of 0 would be an acknowledgement, which was not asked for. */
 function errorIn(view: DataView, at: number, length: number): number | null {
-  if (length < HEADER_LENGTH + 4) return null;
-  const error = view.getInt32(at + HEADER_LENGTH, true);
+  if (length < NETLINK_HEADER_LENGTH + 4) return null;
+  const error = view.getInt32(at + NETLINK_HEADER_LENGTH, true);
   return error < 0 ? error : null;
 }
 

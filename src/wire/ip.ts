@@ -5,6 +5,12 @@ import { addToSum, complement, isIntact } from "./checksum.js";
 
 export const IPV4_HEADER_LENGTH = 20;
 export const IPV6_HEADER_LENGTH = 40;
+/** Of a traffic class: all but its ECN bits. */
+export const DSCP_MASK = 0xfc;
+/** Offsets in the headers. */
+export const IPV4_SOURCE = 12;
+export const IPV6_NEXT_HEADER = 6;
+export const IPV6_SOURCE = 8;
 const FRAGMENT_HEADER_LENGTH = 8;
 
 /** Protocol numbers (IANA) that we act on. */

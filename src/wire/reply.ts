@@ -11,13 +11,10 @@ import {
   quotedLength,
   writeIcmpChecksum,
 } from "./icmp.js";
-import { emitIp, ipHeaderLength } from "./ip.js";
+import { DSCP_MASK, emitIp, ipHeaderLength } from "./ip.js";
 
 /** Of packets that we make ourselves (RFC 1700's recommended default). */
 export const DEFAULT_HOP_LIMIT = 64;
-
-/** The traffic class without its ECN bits. */
-const DSCP = 0xfc;
 
 /**
  * Writes the Ethernet and IP headers of a packet that answers `frame`, with its service class
@@ -43,7 +40,7 @@ export function emitReplyHeaders(
     protocol,
     payloadLength,
     hopLimit,
-    frame.trafficClass & DSCP,
+    frame.trafficClass & DSCP_MASK,
   );
   return ETHERNET_HEADER_LENGTH + ipLength;
 }

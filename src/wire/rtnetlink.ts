@@ -1,5 +1,6 @@
-import { type Address, type Family, Prefix } from "../base/address.js";
+import { type Address, Prefix } from "../base/address.js";
 import { type Mac, writeMac } from "../base/mac.js";
+import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
 
 /** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
 export const LOOPBACK_IFINDEX = 1;
@@ -14,11 +15,9 @@ export interface LinkSettings {
 }
 
 // linux/netlink.h and linux/rtnetlink.h
-const HEADER_LENGTH = 16;
 const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
-const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 const NLM_F_REPLACE = 0x100;
 const NLM_F_CREATE = 0x400;
@@ -51,8 +50,6 @@ const RTN_UNICAST = 1;
  * kernel takes the two for one, fails to add the second and ignores the whole advertisement (m).
  */
 const IPV6_DEFAULT_METRIC = 2048;
-
-const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
 
 /** RTM_NEWLINK: brings the link up. */
 export function linkUp(ifindex: number): Uint8Array {
@@ -128,13 +125,13 @@ export function addDefaultRoute(
 
 /** A whole message: struct nlmsghdr and its parts. Sequence number and port id stay 0. */
 function request(type: number, flags: number, parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, HEADER_LENGTH);
+  const length = parts.reduce((sum, part) => sum + part.length, NETLINK_HEADER_LENGTH);
   const message = new Uint8Array(length);
   const view = new DataView(message.buffer);
   view.setUint32(0, length, true);
   view.setUint16(4, type, true);
   view.setUint16(6, NLM_F_REQUEST | NLM_F_ACK | flags, true);
-  let at = HEADER_LENGTH;
+  let at = NETLINK_HEADER_LENGTH;
   for (const part of parts) {
     message.set(part, at);
     at += part.length;

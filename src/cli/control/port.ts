@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import * as v from "valibot";
-import { Address, formatEndpoint } from "../../base/address.js";
+import { type Address, formatEndpoint, UNSPECIFIED } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import type { ControlOptions } from "../control-commands.js";
 import { publishFailure } from "../publish-failure.js";
@@ -8,9 +8,6 @@ import type { PublishedPlace, PublishOption } from "../publish-option.js";
 import { addition, forwards, status } from "./answers.js";
 import { ApiError, findSocket, request } from "./connection.js";
 import { formatTable } from "./table.js";
-
-/** Every address of the host, by family. */
-const ANY = { 4: Address.ofIpv4Word(0), 6: Address.ofWords(0, 0, 0, 0) } as const;
 
 /** A port that this command has opened. */
 interface Added {
@@ -74,7 +71,7 @@ async function addOne(
   families: readonly (4 | 6)[],
   added: Added[],
 ): Promise<void> {
-  const hosts = host === null ? families.map((family) => ANY[family]) : [host];
+  const hosts = host === null ? families.map((family) => UNSPECIFIED[family]) : [host];
   if (hostPort === 0 && count > 1) {
     throw new UserError("a range of ports needs its ports on the host: write 8000-8010:8000-8010");
   }
