@@ -4,7 +4,7 @@ import type { DescriptorQuota } from "./base/descriptors.js";
 import { type DropCounters, DropReason, DropCounters as Drops } from "./base/drop.js";
 import type { Mac } from "./base/mac.js";
 import { type GuestConfig, gatewayMac } from "./base/plan.js";
-import { Admission, Load } from "./flow/admission.js";
+import { Admission, BulkMeter } from "./flow/admission.js";
 import { Capture, type CaptureFile } from "./flow/capture.js";
 import { DatagramRelay } from "./flow/datagram.js";
 import { DnsStreams } from "./flow/dns-streams.js";
@@ -130,7 +130,7 @@ export class Guest {
   readonly #announcers: readonly Announcer[];
   readonly #reports: LimitReports;
   readonly #quota: DescriptorQuota;
-  readonly #load = new Load();
+  readonly #bulk = new BulkMeter();
   readonly #admissions = new Map<string, Admission>();
   /** In the order of their turns: those that begin flows come before those that carry them. */
   #engines: readonly Engine[] = [];
@@ -254,7 +254,7 @@ export class Guest {
       config,
       drops: this.drops,
       reports: this.#reports,
-      load: this.#load,
+      bulk: this.#bulk,
       quota: this.#quota,
       memory: this.#memory,
       guest: this.#index,
@@ -342,7 +342,7 @@ export class Guest {
   #admissionTo(name: string): Admission {
     const known = this.#admissions.get(name);
     if (known !== undefined) return known;
-    const admission = new Admission(this.config.limits.newMappings, this.#load);
+    const admission = new Admission(this.config.limits.newMappings, this.#bulk);
     this.#admissions.set(name, admission);
     return admission;
   }
@@ -539,7 +539,7 @@ export class Guest {
    */
   turn(now: number): number {
     this.#icmpErrors.advance(now);
-    this.#load.note(this.#moved + this.#tcp.received, now);
+    this.#bulk.note(this.#moved + this.#tcp.received, now);
     this.#drainStack(now);
     for (const engine of this.#engines) engine.turn(now, this.#isShared);
     this.#tick(now);

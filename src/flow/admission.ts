@@ -1,22 +1,22 @@
 import { TokenBucket } from "../base/token-bucket.js";
 import { Errno } from "../sys/constants.js";
 
-/** Part of a second's beginnings that may come at once: programs open many at their start. */
+/** The bucket holds this part of a second's tokens: programs open many flows when they start. */
 const BURST = 1 / 10;
 
 /**
- * While bulk is under way one more may begin for each so many bytes of it, some 400 µs of work: a tenth
- * of the processor, however much of one we have.
+ * During bulk, one more flow may begin for every so many bytes moved, which take some 400 µs. Opening a flow
+ * takes a tenth of that, so new flows get a tenth of our processor time, however much of it we have.
  */
 const BULK_FOR_ONE = 512 * 1024;
 
-/** Bytes of one wake-up that are bulk, and for how long they count, in ms. */
+/** A wake-up that moves so many bytes moves bulk; the guest counts as moving bulk for so many ms after it. */
 const BULK = 64 * 1024;
 const BULK_LASTS = 100;
 
-/** Whether a guest moves much. */
-export class Load {
-  /** Bytes so far. */
+/** Counts the bytes that a guest moves, and tells whether they are bulk. */
+export class BulkMeter {
+  /** Bytes since the beginning. */
   moved = 0;
   #until = Number.NEGATIVE_INFINITY;
 
@@ -32,33 +32,33 @@ export class Load {
 }
 
 /**
- * How many of a kind may begin. A host socket costs 15 µs and more, which a flood of beginnings would
- * take from what is under way; so there may be fewer while there is much. What has proved to be meant
- * (the guest has completed its handshake, somebody has answered) gives its token back while there is
- * no bulk, so that floods and scans are slowed down, and programs that are busy are not.
+ * Limits how many flows of one kind may begin. A host socket costs 15 µs and more, time which a flood of new
+ * flows would take from established ones; during bulk the limit is lower. A flow that turns out to be
+ * genuine (the guest completed its handshake, somebody answered) gives its token back unless there is
+ * bulk. This slows down floods and scans, but not busy programs.
  */
 export class Admission {
   readonly #bucket: TokenBucket;
-  readonly #load: Load;
+  readonly #bulk: BulkMeter;
   #isBesideBulk = false;
   #movedBefore = 0;
 
-  /** @param most that come to nothing in a second */
-  constructor(most: number, load: Load) {
+  /** @param most flows in a second that never give their token back */
+  constructor(most: number, bulk: BulkMeter) {
     this.#bucket = new TokenBucket(most, Math.max(1, most * BURST));
-    this.#load = load;
+    this.#bulk = bulk;
   }
 
-  /** One that was let through has proved to be meant. */
+  /** A flow that take() admitted turned out to be genuine. */
   giveBack(): void {
     if (!this.#isBesideBulk) this.#bucket.giveBack();
   }
 
-  /** Whether one more may begin now. @param now in ms */
+  /** Whether one more flow may begin now; takes a token for it. @param now in ms */
   take(now: number): boolean {
-    this.#isBesideBulk = this.#load.isBulky(now);
+    this.#isBesideBulk = this.#bulk.isBulky(now);
     if (!this.#isBesideBulk) return this.#bucket.take(now);
-    const { moved } = this.#load;
+    const { moved } = this.#bulk;
     const paid = (moved - this.#movedBefore) / BULK_FOR_ONE;
     this.#movedBefore = moved;
     return this.#bucket.take(now, paid);

@@ -14,7 +14,7 @@ import { Frame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError, icmpProtocol, isIcmpError } from "../wire/icmp.js";
 import { IpProtocol } from "../wire/ip.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
-import { Admission, isOutOfDescriptors, type Load } from "./admission.js";
+import { Admission, type BulkMeter, isOutOfDescriptors } from "./admission.js";
 import type { DatagramProtocol, Exchange } from "./datagram-protocol.js";
 import type { Engine } from "./engine.js";
 import { type FlowRecord, Tally } from "./flow-record.js";
@@ -42,7 +42,7 @@ export interface DatagramContext {
   readonly config: GuestConfig;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
-  readonly load: Load;
+  readonly bulk: BulkMeter;
   readonly quota: DescriptorQuota;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
@@ -88,7 +88,7 @@ export class DatagramRelay implements Engine {
   constructor(context: DatagramContext) {
     const { stack, memory, offload, config } = context;
     this.#context = context;
-    this.#admission = new Admission(config.limits.newMappings, context.load);
+    this.#admission = new Admission(config.limits.newMappings, context.bulk);
     this.#queue = new SendQueue(stack, memory, {
       clearErrors: (mapping) => this.#readErrors(mapping),
       onSendFailure: (mapping, offset, length, errno) =>
@@ -315,8 +315,14 @@ export class DatagramRelay implements Engine {
     mapping.fromGuest.add(payloadLength, segmentSize);
     this.fromGuest.add(payloadLength, segmentSize);
     this.#queue.add(
-      ...([mapping, client, clientPort, fields, frame] as const),
-      ...([payloadOffset, payloadLength, segmentSize] as const),
+      mapping,
+      client,
+      clientPort,
+      fields,
+      frame,
+      payloadOffset,
+      payloadLength,
+      segmentSize,
     );
   }
 

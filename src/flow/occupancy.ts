@@ -2,12 +2,12 @@ import { DropReason } from "../base/drop.js";
 import type { Limits } from "../base/limits.js";
 import { type Place, Recency } from "../base/recency.js";
 
-/** What a connection takes of the limits, from its beginning to its end. */
-export interface Seat {
+/** One connection's entry in a FlowLimiter, from its beginning to its end. */
+export interface Slot {
   readonly among: Place<number>;
-  /** Those to the same destination; null where that is not limited. */
+  /** Its place among connections to the same destination; null where that is not limited. */
   readonly same: Same | null;
-  /** null once both sides stand. */
+  /** Its place among half-open connections; null once both sides are established. */
   halfOpen: Place<number> | null;
 }
 
@@ -17,14 +17,14 @@ interface Same {
   readonly place: Place<number>;
 }
 
-/** A connection that must end for another to begin, and by which limit. */
-export interface Surplus {
+/** The connection that must end before another may begin, and the limit that says so. */
+export interface Eviction {
   readonly id: number;
   readonly reason: DropReason;
 }
 
-/** Which TCP connection of a guest ends when there are too many: what was idle for longest. */
-export class Occupancy {
+/** Limits the TCP connections of one guest. At a limit the one that has been idle for longest must end. */
+export class FlowLimiter {
   readonly #limits: Limits;
   readonly #all = new Recency<number>();
   readonly #halfOpen = new Recency<number>();
@@ -35,11 +35,11 @@ export class Occupancy {
   }
 
   /**
-   * What must end first for one more connection to begin; ask again until null.
-   * @param destination to whom, as endpointKey has it; null where that is not limited
-   * @param isHalfOpen whether the new one counts among those
+   * The next connection that must end before one more may begin; end it and ask again, until null.
+   * @param destination of the new one, an endpointKey; null where that is not limited
+   * @param isHalfOpen whether the new one counts as half-open
    */
-  surplusFor(destination: number | null, isHalfOpen: boolean): Surplus | null {
+  evictionFor(destination: number | null, isHalfOpen: boolean): Eviction | null {
     const { flows, flowsPerDestination, halfOpen } = this.#limits;
     const those = destination === null ? undefined : this.#byDestination.get(destination);
     return (
@@ -49,12 +49,12 @@ export class Occupancy {
     );
   }
 
-  /** What has been idle for longest of all; null when there is nothing. */
+  /** The connection that has been idle for longest; null when there is none. */
   get oldest(): number | null {
     return this.#all.oldest;
   }
 
-  add(id: number, destination: number | null, isHalfOpen: boolean): Seat {
+  add(id: number, destination: number | null, isHalfOpen: boolean): Slot {
     return {
       among: this.#all.add(id),
       same: destination === null ? null : this.#addTo(destination, id),
@@ -62,23 +62,23 @@ export class Occupancy {
     };
   }
 
-  /** Bytes went either way. */
-  touch({ among, same }: Seat): void {
+  /** The connection is in use: bytes went either way. */
+  touch({ among, same }: Slot): void {
     this.#all.touch(among);
     if (same !== null) same.list.touch(same.place);
   }
 
-  /** Both sides stand. */
-  settle(seat: Seat): void {
-    if (seat.halfOpen !== null) this.#halfOpen.remove(seat.halfOpen);
-    seat.halfOpen = null;
+  /** Both sides are established: the connection is not half-open any more. */
+  settle(slot: Slot): void {
+    if (slot.halfOpen !== null) this.#halfOpen.remove(slot.halfOpen);
+    slot.halfOpen = null;
   }
 
-  remove(seat: Seat): void {
-    this.settle(seat);
-    this.#all.remove(seat.among);
-    if (seat.same === null) return;
-    const { destination, list, place } = seat.same;
+  remove(slot: Slot): void {
+    this.settle(slot);
+    this.#all.remove(slot.among);
+    if (slot.same === null) return;
+    const { destination, list, place } = slot.same;
     list.remove(place);
     if (list.count === 0) this.#byDestination.delete(destination);
   }
@@ -94,7 +94,7 @@ function oldestOf(
   list: Recency<number> | undefined,
   most: number,
   reason: DropReason,
-): Surplus | null {
+): Eviction | null {
   if (list === undefined || list.count < most || list.oldest === null) return null;
   return { id: list.oldest, reason };
 }

@@ -20,13 +20,13 @@ import {
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { IcmpError } from "../wire/icmp.js";
 import { DSCP_MASK } from "../wire/ip.js";
-import { Admission, isOutOfDescriptors, isOutOfMemory, type Load } from "./admission.js";
+import { Admission, type BulkMeter, isOutOfDescriptors, isOutOfMemory } from "./admission.js";
 import type { DnsStreams } from "./dns-streams.js";
 import { endpointKey } from "./endpoint-key.js";
 import type { Engine } from "./engine.js";
 import type { FlowRecord, FlowState } from "./flow-record.js";
 import type { LimitReports } from "./limit-reports.js";
-import { Occupancy, type Seat } from "./occupancy.js";
+import { FlowLimiter, type Slot } from "./occupancy.js";
 import { openOutbound } from "./outbound.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { gatewayOf, isOurDns, translateDestination } from "./translate.js";
@@ -59,7 +59,7 @@ export interface TcpContext {
   readonly dnsStreams: DnsStreams | null;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
-  readonly load: Load;
+  readonly bulk: BulkMeter;
   readonly quota: DescriptorQuota;
   /** Number of the registered memory of the stack. */
   readonly memory: number;
@@ -89,7 +89,7 @@ class TcpFlow {
   readonly fd: number;
   /** The rule of the published port whose client began it; 0: the guest did. */
   readonly rule: number;
-  readonly seat: Seat;
+  readonly slot: Slot;
   /** When it began, in ms of the loop's clock. */
   readonly since: number;
   /** Bytes that the host socket has taken and given. */
@@ -118,10 +118,10 @@ class TcpFlow {
   /** Where a client of a published port is led that the guest refuses; null: it is reset. */
   otherwise: Address | null = null;
 
-  constructor(fd: number, rule: number, seat: Seat, since: number) {
+  constructor(fd: number, rule: number, slot: Slot, since: number) {
     this.fd = fd;
     this.rule = rule;
-    this.seat = seat;
+    this.slot = slot;
     this.since = since;
   }
 
@@ -152,7 +152,7 @@ export class TcpRelay implements Engine {
   #working: number[] = [];
   /** Ids that the stack still holds for flows that are gone. */
   readonly #ended: number[] = [];
-  readonly #occupancy: Occupancy;
+  readonly #limiter: FlowLimiter;
   readonly #admission: Admission;
   /** SYNs that wait to be admitted, in the order in which they came. */
   readonly #waiting = new Set<number>();
@@ -173,8 +173,8 @@ export class TcpRelay implements Engine {
   constructor(context: TcpContext) {
     const { limits } = context.config;
     this.#context = context;
-    this.#occupancy = new Occupancy(limits);
-    this.#admission = new Admission(limits.newFlows, context.load);
+    this.#limiter = new FlowLimiter(limits);
+    this.#admission = new Admission(limits.newFlows, context.bulk);
   }
 
   /** Bytes received from host sockets since the last call. */
@@ -250,7 +250,7 @@ export class TcpRelay implements Engine {
       if (events & FlowEvent.Reset && this.#waiting.delete(id)) this.#ended.push(id);
       return;
     }
-    this.#occupancy.touch(flow.seat);
+    this.#limiter.touch(flow.slot);
     if (events & FlowEvent.Open && !flow.isPublished) this.#admission.giveBack();
     if (events & FlowEvent.Reset) {
       if (flow.connected || !this.#leadElsewhere(id, flow)) this.#abort(id, flow);
@@ -269,7 +269,7 @@ export class TcpRelay implements Engine {
   onEvents(id: number, events: number): void {
     const flow = this.#flows[id];
     if (flow === undefined) return;
-    this.#occupancy.touch(flow.seat);
+    this.#limiter.touch(flow.slot);
     if (!flow.connected && !flow.isPublished) {
       this.#onConnected(id, flow, events);
       return;
@@ -446,7 +446,7 @@ export class TcpRelay implements Engine {
       this.#fail(id, tuple, -fd);
       return;
     }
-    this.#flows[id] = new TcpFlow(fd, 0, this.#occupancy.add(id, place, true), now);
+    this.#flows[id] = new TcpFlow(fd, 0, this.#limiter.add(id, place, true), now);
     this.#count += 1;
   }
 
@@ -466,10 +466,10 @@ export class TcpRelay implements Engine {
 
   /** Ends what has been idle for longest, where one more connection would be too many. */
   #makeRoom(destination: number | null, isHalfOpen: boolean, now: number): void {
-    const occupancy = this.#occupancy;
-    let surplus = occupancy.surplusFor(destination, isHalfOpen);
-    for (; surplus !== null; surplus = occupancy.surplusFor(destination, isHalfOpen)) {
-      const { id, reason } = surplus;
+    const limiter = this.#limiter;
+    let eviction = limiter.evictionFor(destination, isHalfOpen);
+    for (; eviction !== null; eviction = limiter.evictionFor(destination, isHalfOpen)) {
+      const { id, reason } = eviction;
       const flow = this.#flows[id];
       if (flow === undefined) return;
       this.#context.reports.report(reason, now);
@@ -479,7 +479,7 @@ export class TcpRelay implements Engine {
 
   /** Ends what has been idle for longest of all. @returns false when there is nothing */
   endOldest(): boolean {
-    const { oldest } = this.#occupancy;
+    const { oldest } = this.#limiter;
     const flow = oldest === null ? undefined : this.#flows[oldest];
     if (oldest === null || flow === undefined) return false;
     this.#endIdle(oldest, flow);
@@ -517,7 +517,7 @@ export class TcpRelay implements Engine {
   }
 
   #addPublished(id: number, fd: number, rule: number, since: number): TcpFlow {
-    const flow = new TcpFlow(fd, rule, this.#occupancy.add(id, null, false), since);
+    const flow = new TcpFlow(fd, rule, this.#limiter.add(id, null, false), since);
     this.#flows[id] = flow;
     this.#count += 1;
     this.#opening += 1;
@@ -593,7 +593,7 @@ export class TcpRelay implements Engine {
     }
     if (!(events & Epoll.Out)) return;
     flow.connected = true;
-    this.#occupancy.settle(flow.seat);
+    this.#limiter.settle(flow.slot);
     flow.writable = true;
     flow.hungUp = (events & (Epoll.ReadHangUp | Epoll.HangUp)) !== 0;
     flow.urgent = (events & Epoll.Priority) !== 0;
@@ -797,7 +797,7 @@ export class TcpRelay implements Engine {
     const flow = this.#flows[id];
     if (flow === undefined) return;
     if (flow.isPublished && !flow.connected) this.#opening -= 1;
-    this.#occupancy.remove(flow.seat);
+    this.#limiter.remove(flow.slot);
     this.#flows[id] = undefined;
     this.#count -= 1;
   }
