@@ -4,7 +4,7 @@ import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { Gate } from "../sys/gate.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
-import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
+import { listenPrivately } from "../sys/private-socket.js";
 import { Client } from "./client.js";
 import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
@@ -32,28 +32,8 @@ export interface ApiOptions {
 }
 
 /**
- * Listens at `path` for requests about a guest, for as long as the process runs. Shares the loop
- * with the packets: a wake-up serves a bounded number of clients, and nothing waits for one.
- * @returns what takes the socket away
- * @throws UserError when the path cannot be listened at
- */
-export function serveApi(
-  path: string,
-  loop: Loop,
-  subject: Subject,
-  options: ApiOptions,
-): () => void {
-  const listener = listenApi(path);
-  const close = serveApiOf(listener, loop, subject, options);
-  return () => {
-    close();
-    removeQuietly(path);
-  };
-}
-
-/**
  * Listens at `path`; who connects waits until it is served.
- * @returns the listening socket, for {@link serveApiOf}
+ * @returns the listening socket, for {@link serveApi}
  * @throws UserError when the path cannot be listened at
  */
 export function listenApi(path: string): number {
@@ -61,11 +41,12 @@ export function listenApi(path: string): number {
 }
 
 /**
- * The same on a socket that listens already.
+ * Takes requests about a guest at a socket that listens already. Shares the loop with the packets: a
+ * wake-up serves a bounded number of clients, and nothing waits for one.
  * @param listener becomes the server's
  * @returns what closes it
  */
-export function serveApiOf(
+export function serveApi(
   listener: number,
   loop: Loop,
   subject: Subject,

@@ -3,23 +3,20 @@ import { constants } from "node:os";
 import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import { Loop } from "../loop.js";
-import { ResolvConf } from "../service/resolvconf.js";
+import type { Loop } from "../loop.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { announcement } from "./announcement.js";
-import { openApiSocket } from "./api-socket.js";
-import { openCapture } from "./capture.js";
+import { listenForApi } from "./api-socket.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { adoptInherited, ignoredSignals } from "./inherited.js";
 import { nameOf, openLink } from "./link.js";
 import { startLogging } from "./logging.js";
 import { processOf, watchNamespaceFile } from "./netns-file.js";
-import { guestConfig, hostnameOf, RESOLV_CONF } from "./network.js";
+import { hostnameOf } from "./network.js";
 import { startPublishing } from "./publish.js";
-import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
-import { printStatistics } from "./statistics.js";
+import { prepareGuest, SoleGuest } from "./sole-guest.js";
 import type { Takeover } from "./takeover.js";
 
 const READY = Buffer.from("1");
@@ -32,38 +29,32 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  */
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
-  joinBroker();
   const takeover = await openTakeover();
   const { target } = options;
   // Whoever waited was told by the daemon whose place this takes.
   const readyFd = takeover === null ? options.readyFd : null;
   if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
   const endings = openEndings(options);
-  const capture = options.pcap === null ? null : openCapture(options.pcap, options.tap);
-  const host = new ResolvConf(RESOLV_CONF);
-  const config = guestConfig(options.network, host, hostnameOf(target.pid));
+  const prepared = prepareGuest(options, hostnameOf(target.pid));
+  const { config } = prepared;
   const link = takeover ?? (await openLink(options, config));
   checkOwner(endings);
-  const loop = new Loop();
-  const guest = loop.addGuest(link.tap, config, (why) => failGone(options.tap, why), capture);
-  link.start(loop, guest);
   const report = new Report();
-  if (target.kind === "namespace" && takeover === null) {
-    startPublishing(guest, target, options.publish, (line) => report.add(line));
-  }
-  watchEndings(endings, loop, (why) => {
-    log.info("%s is down: %s", options.tap, why);
-    if (options.stats) printStatistics(guest);
-    loop.stop();
-    process.exit(0);
+  const sole = new SoleGuest(prepared, {
+    tap: link.tap,
+    pid: target.pid,
+    api: { mostClients: options.maxApiClients, isOpenInside: false },
+    publish: (guest) => {
+      if (target.kind !== "namespace" || takeover !== null) return;
+      startPublishing(guest, target, options.publish, (line) => report.add(line));
+    },
+    onGone: (why) => failGone(options.tap, why),
   });
-  loop.start();
-  const subject = { guest, tap: options.tap, pid: target.pid, log };
-  const { apiSocket: where, maxApiClients } = options;
-  const listener = takeover?.apiSocket ?? null;
-  const apiOptions = { mostClients: maxApiClients, isOpenInside: false };
-  const apiSocket = await openApiSocket(where, loop, subject, apiOptions, listener);
-  lockDown(options, config.dns === null ? null : host, apiSocket);
+  link.start(sole.loop, sole.guest);
+  watchEndings(endings, sole.loop, (why) => sole.end(why, 0));
+  const api = await listenForApi(options.apiSocket, takeover?.apiSocket);
+  const tapFd = target.kind === "tapfd" ? target.fd : null;
+  sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
   if (takeover === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
   if (readyFd !== null) tellReady(readyFd);
@@ -117,20 +108,6 @@ function watchEndings(
   for (const signal of END_SIGNALS) {
     if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
   }
-}
-
-function lockDown(
-  { readyFd, exitFd, target, publish, sandbox }: AttachConfig,
-  host: ResolvConf | null,
-  apiSocket: string | null,
-): void {
-  if (!sandbox) {
-    leaveBroker();
-    return;
-  }
-  const inUse = [readyFd, exitFd, target.kind === "tapfd" ? target.fd : null];
-  const opensPorts = apiSocket !== null || publish.auto !== null;
-  enterSandbox({ host, apiSocket, opensPorts, hasChild: false, inUse });
 }
 
 /** What is told on stdout: ports published before the network is up come after its announcement. */

@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
+import { serveApi } from "../api/server.js";
 import { tapRequests } from "../attach.js";
 import { UserError } from "../base/errors.js";
-import { log } from "../base/log.js";
+import { log, partOfLog } from "../base/log.js";
 import type { Door } from "../base/peer.js";
 import type { GuestConfig, Upstream } from "../base/plan.js";
 import type { Requests } from "../client/connect.js";
@@ -31,10 +32,11 @@ import { announcement } from "./announcement.js";
 import { socketPathOf } from "./api-path.js";
 import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
-import { type HostedGuest, serveHostedGuest } from "./hosted-guest.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
 import type { DaemonRequest } from "./network-commands.js";
 import { formatSnapshot } from "./port-snapshot.js";
+import { publishPorts } from "./publish.js";
+import { type ServedGuest, serveGuest } from "./serve-guest.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
@@ -140,7 +142,7 @@ class Launcher {
   #proxy: CommandProxy | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
-  #guest: HostedGuest | null = null;
+  #guest: ServedGuest | null = null;
   /** What is to be told of the ports; null: all has been. */
   #untold: readonly PublishedRule[] | null = null;
   #isClosed = false;
@@ -197,7 +199,7 @@ class Launcher {
       this.#serve(message.tap, passed);
     } else if (message?.kind === "api" && guest !== null && !this.#hasApi && passed !== null) {
       this.#hasApi = true;
-      guest.serveApi(passed);
+      guest.serveApi((...about) => serveApi(passed, ...about));
     } else {
       if (passed !== null) native.close(passed);
       this.close();
@@ -250,23 +252,26 @@ class Launcher {
     // made the launcher hears that we are gone, and goes on by itself.
     const isUp = publish.ports.length === 0;
     if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
-    const guest = serveHostedGuest(
-      this.#loop,
-      {
-        tap,
-        config,
-        tapName: name,
-        pid: target.pid,
-        mostApiClients: maxApiClients,
-        ports: publish.ports,
-      },
-      {
-        onGone: (why) => this.#onGone(name, why),
-        onPorts: (rules) => this.#onPorts(rules),
-      },
-    );
-    this.#guest = guest;
-    if (!isUp) this.#send(upMessageOf(planned, ifindex, guest.report));
+    let report = "";
+    this.#guest = serveGuest(this.#loop, {
+      tap: { fd: tap, vnetHeader: true },
+      tapName: name,
+      pid: target.pid,
+      config,
+      log: partOfLog(),
+      api: { mostClients: maxApiClients, isOpenInside: false },
+      publish: (guest) =>
+        publishPorts(guest, publish.ports, false, (line) => {
+          report += line;
+        }),
+      onGone: (why) => this.#onGone(name, why),
+    });
+    const { forwards } = this.#guest.guest;
+    forwards.onChange = () => this.#onPorts(forwards.rules);
+    if (!isUp) {
+      forwards.onChange();
+      this.#send(upMessageOf(planned, ifindex, report));
+    }
   }
 
   /** In the words of attach.ts. */

@@ -37,7 +37,7 @@ export function startPublishing(
 ): void {
   const { ports, toLoopback } = options;
   if (toLoopback) guest.reachLoopback(socketsOf(openResident(namespace)));
-  for (const port of ports) publishPort(guest, port, toLoopback, report);
+  publishPorts(guest, ports, toLoopback, report);
   if (options.auto === null) return;
   const { exclude } = options.auto;
   publishListening(guest, openListenerSocket(namespace), { exclude, toLoopback }, report);
@@ -126,18 +126,26 @@ function autoPublish(
 }
 
 /**
- * Publishes one port, or the ports of one range.
+ * Publishes ports of a guest: all, or none.
  * @param report takes a line for each port that was chosen by us
- * @throws UserError for the first that cannot be had; what was published before stays
+ * @throws UserError for the first that cannot be had; what was published before the call stays
  */
-export function publishPort(
+export function publishPorts(
   guest: Guest,
-  option: PublishOption,
+  ports: readonly PublishOption[],
   toLoopback: boolean,
   report: (line: string) => void,
 ): void {
-  for (let index = 0; index < option.count; index += 1) {
-    for (const line of publishOne(guest, option, index, toLoopback)) report(line);
+  const before = new Set(guest.forwards.rules.map(({ id }) => id));
+  try {
+    for (const port of ports) {
+      for (let index = 0; index < port.count; index += 1) {
+        for (const line of publishOne(guest, port, index, toLoopback)) report(line);
+      }
+    }
+  } catch (error) {
+    for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
+    throw error;
   }
 }
 

@@ -6,22 +6,20 @@ import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { programName } from "../base/program.js";
-import { Loop } from "../loop.js";
+import type { Loop } from "../loop.js";
 import type { PortSpec } from "../protocol/messages.js";
-import { ResolvConf } from "../service/resolvconf.js";
+import type { ResolvConf } from "../service/resolvconf.js";
 import { listenForApi } from "./api-socket.js";
-import { openCapture } from "./capture.js";
 import type { RunConfig } from "./command-line.js";
 import { fail } from "./exit.js";
 import { superviseChild } from "./jobs.js";
 import type { NetworkMode } from "./join-option.js";
 import { startLogging } from "./logging.js";
-import { guestConfig, guestResolvConf, RESOLV_CONF, tapSettings } from "./network.js";
+import { guestResolvConf, tapSettings } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { formatPublish } from "./publish-option.js";
-import { enterSandbox, joinBroker, leaveBroker } from "./sandbox.js";
+import { prepareGuest, SoleGuest } from "./sole-guest.js";
 import { namespaceOf, release, spawnHeld } from "./spawn.js";
-import { printStatistics } from "./statistics.js";
 
 /**
  * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been
@@ -79,12 +77,9 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
 }
 
 async function runAlone(options: RunConfig): Promise<void> {
-  joinBroker();
-  const { network, tap, keepId, stats, pcap, sandbox, publish, resolverOptions, command } = options;
-  const { inside } = options;
-  const capture = pcap === null ? null : openCapture(pcap, tap);
-  const host = new ResolvConf(RESOLV_CONF);
-  const config = guestConfig(network, host, options.hostname ?? hostname());
+  const { network, tap, keepId, inside, publish, resolverOptions, command } = options;
+  const prepared = prepareGuest(options, options.hostname ?? hostname());
+  const { config, host } = prepared;
   const servers = serversFor(config, host);
   const search = network.dns?.search ?? [];
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
@@ -98,38 +93,25 @@ async function runAlone(options: RunConfig): Promise<void> {
     inside,
     apiSocket: api?.path ?? null,
   });
-  const loop = new Loop();
   const namespace = namespaceOf(child);
-  const handle = openTap(namespace, tap, tapSettings(config));
-  const onGone = (why: string, isFault: boolean) => {
-    const line = `${tap}: ${why}: the network is gone`;
-    if (isFault) fail(new UserError(line));
-    log.warn(line);
-  };
-  const guest = loop.addGuest(handle, config, onGone, capture);
-  startPublishing(guest, namespace, publish, (line) =>
-    process.stderr.write(`${programName()}: ${line}`),
-  );
-  superviseChild(child, (status) => {
-    drain(loop, () => {
-      log.info("%s is down: %s has ended with status %d", tap, command[0], status);
-      if (stats) printStatistics(guest);
-      loop.stop();
-      process.exit(status);
-    });
+  const sole = new SoleGuest(prepared, {
+    tap: openTap(namespace, tap, tapSettings(config)),
+    pid: child.pid,
+    api: { mostClients: options.maxApiClients, isOpenInside: inside.seesApi },
+    publish: (guest) =>
+      startPublishing(guest, namespace, publish, (line) =>
+        process.stderr.write(`${programName()}: ${line}`),
+      ),
+    onGone: (why, isFault) => {
+      const line = `${tap}: ${why}: the network is gone`;
+      if (isFault) fail(new UserError(line));
+      log.warn(line);
+    },
   });
-  loop.start();
-  if (api !== null) {
-    const { serveApiOf } = await import("../api/server.js");
-    const subject = { guest, tap, pid: child.pid, log };
-    const { maxApiClients: mostClients } = options;
-    serveApiOf(api.fd, loop, subject, { mostClients, isOpenInside: inside.seesApi });
-  }
-  const apiSocket = api?.path ?? null;
-  const followed = config.dns === null ? null : host;
-  const opensPorts = apiSocket !== null || publish.auto !== null;
-  if (sandbox) enterSandbox({ host: followed, apiSocket, opensPorts, hasChild: true, inUse: [] });
-  else leaveBroker();
+  superviseChild(child, (status) => {
+    drain(sole.loop, () => sole.end(`${command[0]} has ended with status ${status}`, status));
+  });
+  sole.start(api, { hasChild: true, inUse: [] });
   log.info("%s is up for %s", tap, command[0]);
   release(child);
 }

@@ -8,9 +8,8 @@ import type { FromWorker, Publication, ToWorker } from "../dataplane/messages.js
 import type { Guest } from "../guest.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
-import { native } from "../sys/native.js";
 import { RESOLV_CONF } from "./network.js";
-import { publishListening, publishPort } from "./publish.js";
+import { publishListening, publishPorts } from "./publish.js";
 import { type PublishOption, parsePublish } from "./publish-option.js";
 
 /** A thread of the daemon: serves networks until the main thread ends it. */
@@ -30,32 +29,23 @@ export function serveNetworks(): void {
   loop.start();
 }
 
-/** What was published before stays, whatever fails. @param listening is closed then, or with the guest */
 function publish(
   guest: Guest,
   { ports, auto }: Publication,
   listening: number | null,
 ): readonly string[] {
-  const lines: string[] = [];
-  const before = new Set(guest.forwards.rules.map(({ id }) => id));
-  try {
-    for (const text of ports) {
-      publishPort(guest, parsedPort(text), false, (line) => lines.push(line));
-    }
-    if (auto !== null) publishAll(guest, auto.exclude, listening);
-    else if (listening !== null) native.close(listening);
-    return lines;
-  } catch (error) {
-    for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
-    if (listening !== null) native.close(listening);
-    throw error;
+  const options = ports.map(parsedPort);
+  const exclude = auto === null ? null : parsedExclusion(auto.exclude);
+  if (exclude !== null && listening === null) {
+    throw new UserError("member.publish: no socket came along for auto");
   }
-}
-
-function publishAll(guest: Guest, excluded: string, listening: number | null): void {
-  if (listening === null) throw new UserError("member.publish: no socket came along for auto");
-  const what = { exclude: parsedExclusion(excluded), toLoopback: false };
-  publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
+  const lines: string[] = [];
+  publishPorts(guest, options, false, (line) => lines.push(line));
+  if (exclude !== null && listening !== null) {
+    const what = { exclude, toLoopback: false };
+    publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
+  }
+  return lines;
 }
 
 function parsedPort(text: string): PublishOption {

@@ -29,7 +29,7 @@ export interface ExecutorContext {
   readonly upstream: Upstream;
   /**
    * Publishes ports of a guest, as `--publish` writes them.
-   * @param listening becomes the callee's, whatever happens
+   * @param listening tells what `auto` is to publish; becomes the callee's, unless this throws
    * @returns a line for each that was chosen
    * @throws UserError, and nothing of it is published then
    */
@@ -166,9 +166,14 @@ export class Executor {
   #publish(port: number, publication: Publication): readonly string[] {
     const served = this.#ports.get(port);
     if (served === undefined) throw new UserError("the member has left the network");
-    const { listening } = publication;
-    const own = listening === null ? null : copied(listening);
-    return this.#context.publish(served.guest, publication, own);
+    const { listening, auto } = publication;
+    const own = listening === null || auto === null ? null : copied(listening);
+    try {
+      return this.#context.publish(served.guest, publication, own);
+    } catch (error) {
+      if (own !== null) native.close(own);
+      throw error;
+    }
   }
 
   #switchOf(network: string): Switch {
