@@ -2,14 +2,14 @@ import { tapRequests } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import {
+  type Attachment,
+  attachmentOf,
   type Connection,
   join,
   namedNamespace,
-  type Place,
-  placeOf,
   type Requests,
 } from "../client/connect.js";
-import { type PortTap, portSettings } from "../client/taps.js";
+import { type AttachmentTap, tapSettings } from "../client/taps.js";
 import type { Methods } from "../daemon/server.js";
 import {
   answerMessage,
@@ -18,7 +18,8 @@ import {
   planMessage,
   upMessage,
 } from "../protocol/launcher.js";
-import { checkParams, type GivenPort } from "../protocol/messages.js";
+import { checkParams, type GivenAttachment } from "../protocol/messages.js";
+import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
 import type { DaemonRequest } from "./network-commands.js";
 import { carryOut } from "./networks.js";
@@ -54,7 +55,7 @@ export function requestsTo(methods: Methods): Requests {
     request: async (method, params, passed = null) => {
       const checked = checkParams(method, params);
       if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
-      return methods.call(method, checked, client, passed === null ? null : copyOf(passed));
+      return methods.call(method, checked, client, passed === null ? null : duplicateFd(passed));
     },
   };
 }
@@ -122,9 +123,9 @@ export class CommandProxy {
     });
   }
 
-  async #connect({ port, name, target }: Connection): Promise<Place> {
+  async #connect({ attachment, name, target }: Connection): Promise<Attachment> {
     const { netns, pid } = namedNamespace(target) ?? { netns: target, pid: null };
-    const tap = port.ifname ?? null;
+    const tap = attachment.ifname ?? null;
     this.#send(
       planMessage({ readyFd: null, exitFd: null, pid, netns, userns: null, tap, apiSocket: null }),
     );
@@ -133,31 +134,27 @@ export class CommandProxy {
     const { namespace: id, started } = message.tap;
     const namespace = { netns, userns: null, id, pid, started };
     try {
-      const joined = await join(this.#requests, { name, namespace, ports: [port] }, (given) =>
-        this.#configure(given, message.tap, passed),
+      const joined = await join(
+        this.#requests,
+        { name, namespace, attachments: [attachment] },
+        (given) => this.#configure(given, message.tap, passed),
       );
-      return placeOf(joined);
+      return attachmentOf(joined);
     } finally {
       native.close(passed);
     }
   }
 
-  /** Has the launcher make the settings of a place. @returns with a handle of its own */
+  /** Has the launcher configure an attachment. @returns its TAP, a handle of its own */
   async #configure(
-    given: GivenPort,
+    given: GivenAttachment,
     { ifindex, name }: LauncherTap,
     tap: number,
-  ): Promise<PortTap> {
-    this.#send(upMessage(tapRequests(ifindex, name, portSettings(given, name)), ""));
+  ): Promise<AttachmentTap> {
+    this.#send(upMessage(tapRequests(ifindex, name, tapSettings(given, name)), ""));
     await this.#next("done");
-    return { ifname: name, tap: copyOf(tap) };
+    return { ifname: name, tap: duplicateFd(tap) };
   }
-}
-
-function copyOf(fd: number): number {
-  const copy = native.copyFd(fd);
-  if (copy < 0) throw new UserError("the daemon has no descriptor left");
-  return copy;
 }
 
 function gone(): UserError {

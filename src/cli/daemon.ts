@@ -6,8 +6,9 @@ import { cookieOf } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { Door } from "../base/peer.js";
-import { openPort } from "../client/taps.js";
-import { Daemon, type ReopenedTap } from "../daemon/daemon.js";
+import { openAttachment } from "../client/taps.js";
+import { Daemon } from "../daemon/daemon.js";
+import type { ReopenedTap } from "../daemon/restore.js";
 import type { Stayed } from "../daemon/stayed.js";
 import { DataPlane } from "../dataplane/plane.js";
 import { Loop } from "../loop.js";
@@ -136,9 +137,9 @@ function reopen(
     const namespace = { netns: `/proc/self/fd/${file}`, userns: null };
     // The number of an inode may be another's by now, but no other has had this cookie.
     if (cookie === undefined || cookieOf(namespace) !== cookie) throw gone();
-    for (const port of given.ports) {
-      const { ifname, tap } = openPort(namespace, port);
-      opened.push({ network: port.network, ifname, tap });
+    for (const attachment of given.attachments) {
+      const { ifname, tap } = openAttachment(namespace, attachment);
+      opened.push({ network: attachment.network, ifname, tap });
     }
     return opened;
   } catch (error) {

@@ -1,5 +1,5 @@
 import { UserError } from "../base/errors.js";
-import type { PortSpec } from "../protocol/messages.js";
+import type { AttachmentSpec } from "../protocol/messages.js";
 
 /** Where `run` puts its command. */
 export type NetworkMode =
@@ -9,10 +9,10 @@ export type NetworkMode =
   | { readonly kind: "host" | "none" }
   /** The namespaces of a member or process, or the network namespace of a file. */
   | { readonly kind: "container"; readonly target: string }
-  | { readonly kind: "networks"; readonly ports: readonly PortSpec[] };
+  | { readonly kind: "networks"; readonly attachments: readonly AttachmentSpec[] };
 
 /** What belongs to the first network of several. */
-export interface FirstPort {
+export interface FirstAttachment {
   readonly ip: readonly string[];
   readonly macAddress: string | null;
   readonly alias: readonly string[];
@@ -27,28 +27,28 @@ type Key = (typeof KEYS)[number];
  * Reads `--network`, given any number of times.
  * @throws UserError
  */
-export function parseNetworkMode(texts: readonly string[], first: FirstPort): NetworkMode {
+export function parseNetworkMode(texts: readonly string[], first: FirstAttachment): NetworkMode {
   const alone = texts.length > 1 ? null : modeOf(texts[0] ?? "slirp");
   if (alone !== null) {
     const isAsked = first.ip.length > 0 || first.alias.length > 0 || first.macAddress !== null;
     if (!isAsked) return alone;
     throw new UserError(
-      "--ip, --mac-address and --alias are for a place on a network: give --network NAME, too",
+      "--ip, --mac-address and --alias are for a network: give --network NAME, too",
       2,
     );
   }
-  const ports = texts.map((text) => parsePlace("--network", text));
-  const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = ports;
+  const attachments = texts.map((text) => parseAttachment("--network", text));
+  const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = attachments;
   const both = {
     ...rest,
     addresses: [...addresses, ...first.ip],
     aliases: [...aliases, ...first.alias],
     mac: first.macAddress ?? mac,
   };
-  return { kind: "networks", ports: [both, ...others] };
+  return { kind: "networks", attachments: [both, ...others] };
 }
 
-/** What is no place on a network; null for a place on one. */
+/** A mode that stands alone; null: the text is an attachment to a network. */
 function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" }> | null {
   const [, target] = /^container:(.+)$/.exec(text) ?? [];
   if (target !== undefined) return { kind: "container", target };
@@ -57,11 +57,11 @@ function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" 
 }
 
 /**
- * Reads a network's name with what is wanted there: web:ip=10.89.1.5,alias=db.
- * @param option where it was written
+ * Reads an attachment, a network's name and settings: web:ip=10.89.1.5,alias=db.
+ * @param option for the error message
  * @throws UserError
  */
-export function parsePlace(option: string, text: string): PortSpec {
+export function parseAttachment(option: string, text: string): AttachmentSpec {
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
   if (network === "" || modeOf(text) !== null) {
     throw new UserError(

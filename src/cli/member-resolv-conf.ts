@@ -1,6 +1,6 @@
 import { Address } from "../base/address.js";
 import { MOST_NAME_SERVERS } from "../base/constants.js";
-import type { GivenPort } from "../protocol/messages.js";
+import type { GivenAttachment } from "../protocol/messages.js";
 import { guestResolvConf } from "./network.js";
 
 /**
@@ -11,11 +11,11 @@ import { guestResolvConf } from "./network.js";
  */
 export function memberResolvConf(
   before: string,
-  ports: readonly GivenPort[],
+  attachments: readonly GivenAttachment[],
   search: readonly string[],
   options: readonly string[],
 ): string {
-  const gateways = ports.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
+  const gateways = attachments.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
   const servers = gateways.flatMap((gateway) => Address.parse(gateway) ?? []);
   return guestResolvConf(before, servers.slice(0, MOST_NAME_SERVERS), search, [
     "ndots:0",

@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import * as v from "valibot";
 import { DEFAULT_MTU, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
-import type { NetworkSpec, PortSpec } from "../protocol/messages.js";
+import type { AttachmentSpec, NetworkSpec } from "../protocol/messages.js";
 import type { OutputOptions } from "./format.js";
 import { check } from "./options.js";
 
@@ -19,7 +19,7 @@ export type DaemonRequest =
   | { readonly action: "prune" }
   | {
       readonly action: "connect";
-      readonly port: PortSpec;
+      readonly attachment: AttachmentSpec;
       readonly name: string | null;
       /** A process, or the file of a network namespace. */
       readonly target: string;
@@ -162,8 +162,8 @@ function addNetworkCommands(network: Command, { request }: NetworkAsk): void {
         ifname,
         name: own,
       } = check(connectOptions, raw);
-      const port = { network: name, addresses, aliases, mac, ifname };
-      request({ action: "connect", port, name: own, target });
+      const attachment = { network: name, addresses, aliases, mac, ifname };
+      request({ action: "connect", attachment, name: own, target });
     });
   network
     .command("disconnect")

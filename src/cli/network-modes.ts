@@ -75,7 +75,7 @@ async function placeOf(target: string): Promise<number | string> {
   loop.stop();
   const member = members.find(({ name, id }) => name === target || id.startsWith(target));
   if (member === undefined) {
-    throw new UserError(`there is no member ${target}: slipway ps shows those that are`);
+    throw new UserError(`there is no member ${target}: slipway ps shows all members`);
   }
   const { pid, netns } = member;
   if (pid !== null) return pid;

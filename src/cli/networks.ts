@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { SHORT_ID_LENGTH, Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
-import { type Connection, connect, type Place, type Requests } from "../client/connect.js";
+import { type Attachment, type Connection, connect, type Requests } from "../client/connect.js";
 import { Session } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
 import { Loop } from "../loop.js";
@@ -51,14 +51,14 @@ async function checkServesContainers(session: Session): Promise<void> {
 
 /**
  * Carries out what is asked of a daemon that runs.
- * @param connectPlace connects a namespace
+ * @param attach attaches a namespace to a network
  * @returns what is printed
  * @throws UserError
  */
 export async function carryOut(
   request: DaemonRequest,
   session: Requests,
-  connectPlace: (connection: Connection) => Promise<Place>,
+  attach: (connection: Connection) => Promise<Attachment>,
 ): Promise<string> {
   switch (request.action) {
     case "create":
@@ -75,7 +75,7 @@ export async function carryOut(
     case "prune":
       return (await session.request("network.prune", {})).map((name) => `${name}\n`).join("");
     case "connect":
-      return connectText(await connectPlace(request));
+      return connectText(await attach(request));
     case "disconnect":
       await session.request("member.disconnect", request);
       return "";
@@ -147,7 +147,7 @@ function membersText(members: readonly MemberReport[], output: OutputOptions): s
   );
 }
 
-function connectText({ member, network, ifname, addresses }: Place): string {
+function connectText({ member, network, ifname, addresses }: Attachment): string {
   return `${member} is on ${network} as ${ifname}: ${addresses.join(", ")}\n`;
 }
 

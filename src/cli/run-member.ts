@@ -5,7 +5,7 @@ import { programName } from "../base/program.js";
 import type { Session, SessionEnd } from "../client/session.js";
 import { Session as Sessions } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
-import { openPort, type PortTap } from "../client/taps.js";
+import { type AttachmentTap, openAttachment } from "../client/taps.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, JoinSpec, NamespaceRef } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
@@ -24,7 +24,7 @@ const RETRY = 100;
 /** How often it is looked for while somebody has stopped it. */
 const STOPPED_RETRY = 500;
 
-/** A run whose command has a place on networks. */
+/** A run whose command is attached to networks. */
 export interface MemberRun {
   readonly command: readonly [file: string, ...args: string[]];
   readonly keepId: boolean;
@@ -67,8 +67,8 @@ class Membership {
   #session: Session | null = null;
   #given: GivenMember | null = null;
   #namespace: NamespaceRef | null = null;
-  /** In the order of the ports. They stay open, so that the interfaces outlive a daemon. */
-  #taps: readonly PortTap[] = [];
+  /** In the order of the attachments. They stay open, so that the interfaces outlive a daemon. */
+  #taps: readonly AttachmentTap[] = [];
 
   constructor(loop: Loop, paths: DaemonPaths, run: MemberRun) {
     this.#loop = loop;
@@ -88,8 +88,8 @@ class Membership {
   async enter(namespace: NamespaceRef): Promise<void> {
     this.#namespace = namespace;
     const { given } = this;
-    this.#taps = given.ports.map((port, index) =>
-      openPort(namespace, { ...port, ifname: port.ifname ?? `eth${index}` }),
+    this.#taps = given.attachments.map((each, index) =>
+      openAttachment(namespace, { ...each, ifname: each.ifname ?? `eth${index}` }),
     );
     const lines = await this.#attach();
     for (const line of lines) process.stderr.write(`${programName()}: ${line}`);
@@ -103,8 +103,8 @@ class Membership {
   async #attach(): Promise<readonly string[]> {
     const session = this.#session;
     if (session === null) throw new UserError("the daemon has ended: try again");
-    const { id: member, ports } = this.given;
-    for (const [index, { network }] of ports.entries()) {
+    const { id: member, attachments } = this.given;
+    for (const [index, { network }] of attachments.entries()) {
       const { ifname, tap } = this.#taps[index];
       const params = { member, network, ifname, namespace: this.#namespace };
       await session.request("member.attach", params, tap);
@@ -154,15 +154,17 @@ class Membership {
         : Sessions.open(this.#paths.socket, this.#loop, onEnd);
     if (session === null) return false;
     try {
-      const ports = this.given.ports.map(({ network, addresses, mac, aliases }, index) => ({
-        network,
-        mac,
-        aliases: aliases.filter((each) => !this.given.id.startsWith(each)),
-        addresses: addresses.map(({ address }) => address),
-        ifname: this.#taps[index].ifname,
-      }));
+      const attachments = this.given.attachments.map(
+        ({ network, addresses, mac, aliases }, index) => ({
+          network,
+          mac,
+          aliases: aliases.filter((each) => !this.given.id.startsWith(each)),
+          addresses: addresses.map(({ address }) => address),
+          ifname: this.#taps[index].ifname,
+        }),
+      );
       const { id, name } = this.given;
-      const spec = { ...this.#run.join, id, name, namespace: this.#namespace, ports };
+      const spec = { ...this.#run.join, id, name, namespace: this.#namespace, attachments };
       this.#given = await session.request("member.join", spec);
       this.#session = session;
       await this.#attach();
@@ -175,19 +177,19 @@ class Membership {
   }
 }
 
-function resolvConfFor(run: MemberRun, { ports }: GivenMember): string {
+function resolvConfFor(run: MemberRun, { attachments }: GivenMember): string {
   const host = new ResolvConf(RESOLV_CONF);
-  return memberResolvConf(host.text, ports, run.search, run.resolverOptions);
+  return memberResolvConf(host.text, attachments, run.search, run.resolverOptions);
 }
 
 /** As docker's: what was given by --add-host, then the member itself, by its hostname and its name. */
-function hostsFor(run: MemberRun, { name, ports }: GivenMember, hostname: string): string {
+function hostsFor(run: MemberRun, { name, attachments }: GivenMember, hostname: string): string {
   const given = (run.join.hosts ?? []).map((record) => {
     const [host = "", address = ""] = record.split("=");
     return { address, names: [host] };
   });
   const names = [...new Set([hostname, name])];
-  const own = ports.flatMap(({ addresses }) =>
+  const own = attachments.flatMap(({ addresses }) =>
     addresses.map(({ address }) => ({ address, names })),
   );
   return hostsFile([...given, ...own]);

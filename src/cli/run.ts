@@ -7,7 +7,7 @@ import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
 import { programName } from "../base/program.js";
 import type { Loop } from "../loop.js";
-import type { PortSpec } from "../protocol/messages.js";
+import type { AttachmentSpec } from "../protocol/messages.js";
 import type { ResolvConf } from "../service/resolvconf.js";
 import { listenForApi } from "./api-socket.js";
 import type { RunConfig } from "./command-line.js";
@@ -30,7 +30,7 @@ export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
   const { mode } = options;
   if (mode.kind === "slirp") await runAlone(options);
-  else if (mode.kind === "networks") await joinNetworks(options, mode.ports);
+  else if (mode.kind === "networks") await joinNetworks(options, mode.attachments);
   else await runElsewhere(options, mode);
 }
 
@@ -51,7 +51,10 @@ async function runElsewhere(
 }
 
 /** The daemon serves the network; this process supervises the command. */
-async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Promise<void> {
+async function joinNetworks(
+  options: RunConfig,
+  attachments: readonly AttachmentSpec[],
+): Promise<void> {
   const { network, name, keepId, publish, resolverOptions, command, inside } = options;
   const { servers = [], search = [], records = [] } = network.dns ?? {};
   const hosts = records.map((record) => `${record.name}=${record.address}`);
@@ -68,7 +71,7 @@ async function joinNetworks(options: RunConfig, ports: readonly PortSpec[]): Pro
     join: {
       name,
       hostname: options.hostname,
-      ports: [...ports],
+      attachments: [...attachments],
       hosts,
       dns: servers.map(String),
       hostLoopback,

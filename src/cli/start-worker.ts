@@ -44,14 +44,14 @@ export function workerStarter(ledger: DescriptorLedger, onEnded: () => void): St
   const bundle = path.join(directory, "bundle.cjs");
   const program = openSync(bundle, "r");
   const cached = openIfAny(path.join(directory, "bundle.cache"));
-  return (place, { onMessage, onEnd }) => {
+  return (slot, { onMessage, onEnd }) => {
     const text = read(program);
     const cache = cached === null ? null : read(cached);
     const worker = new Worker(ENTRY, {
       eval: true,
       argv: [WORKER_NAME],
       name: WORKER_NAME,
-      workerData: { directory, bundle, text, cache, ledger: ledger.words, place },
+      workerData: { directory, bundle, text, cache, ledger: ledger.words, slot },
       transferList: cache === null ? [text.buffer] : [text.buffer, cache.buffer],
     });
     let why: string | null = null;

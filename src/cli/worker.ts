@@ -17,8 +17,8 @@ export function serveNetworks(): void {
   const main = parentPort;
   if (main === null) throw new UserError("this is a name for threads of the daemon alone");
   // Of workerStarter.
-  const { ledger, place }: { ledger: Int32Array<SharedArrayBuffer>; place: number } = workerData;
-  const loop = new Loop(new DescriptorLedger(ledger, place));
+  const { ledger, slot }: { ledger: Int32Array<SharedArrayBuffer>; slot: number } = workerData;
+  const loop = new Loop(new DescriptorLedger(ledger, slot));
   const executor = new Executor({
     loop,
     upstream: new ResolvConf(RESOLV_CONF),

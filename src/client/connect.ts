@@ -1,24 +1,30 @@
 import { UserError } from "../base/errors.js";
-import type { GivenPort, JoinSpec, NamespaceRef, PortSpec } from "../protocol/messages.js";
+import type {
+  AttachmentSpec,
+  GivenAttachment,
+  JoinSpec,
+  NamespaceRef,
+} from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Session } from "./session.js";
-import { openPort, type PortTap } from "./taps.js";
+import { type AttachmentTap, openAttachment } from "./taps.js";
 
-/** Whom requests are made to: the daemon. */
+/** Takes requests: the daemon. */
 export type Requests = Pick<Session, "request">;
 
-/** What is to be connected, and where. */
+/** An attachment to be made, and whose. */
 export interface Connection {
-  readonly port: PortSpec;
+  readonly attachment: AttachmentSpec;
   /** By which other members find it; null: a name is made up. */
   readonly name: string | null;
   /** A process, the name of a member, or the file of a network namespace. */
   readonly target: string;
 }
 
-/** A place on a network, as it was given. */
-export interface Place {
+/** A namespace's attachment to a network. */
+export interface Attachment {
+  /** Name of the member. */
   readonly member: string;
   readonly network: string;
   readonly ifname: string;
@@ -26,53 +32,54 @@ export interface Place {
 }
 
 /**
- * Gives a namespace a place on a network: enters it, opens the TAP there, and gives that to the daemon.
- * When that fails nothing is left of it.
+ * Attaches a namespace to a network: enters it, opens the TAP there, and sends that to the daemon. A failure undoes
+ * what was done.
  * @throws UserError
  */
 export async function connect(
   session: Requests,
-  { port, name, target }: Connection,
-): Promise<Place> {
+  { attachment, name, target }: Connection,
+): Promise<Attachment> {
   const namespace = await namespaceOfTarget(session, target);
-  return placeOf(await join(session, { name, namespace, ports: [port] }));
+  return attachmentOf(await join(session, { name, namespace, attachments: [attachment] }));
 }
 
-/** What is told of a place. */
-export function placeOf({ member, given, ifname }: JoinedPlace): Place {
+/** The part of an attachment that the user is told. */
+export function attachmentOf({ member, given, ifname }: JoinedAttachment): Attachment {
   const addresses = given.addresses.map(({ address }) => address);
   return { member, network: given.network, ifname, addresses };
 }
 
-/** Who joins, and at which place. */
+/** A member and its attachment. */
 export interface Joining extends JoinSpec {
   readonly namespace: NamespaceRef;
-  readonly ports: [PortSpec];
+  readonly attachments: [AttachmentSpec];
 }
 
-/** A place as it was given, with its interface. */
-export interface JoinedPlace {
-  /** Its name. */
+/** An attachment as the daemon gave it, with its interface. */
+export interface JoinedAttachment {
+  /** Name of the member. */
   readonly member: string;
+  /** Id of the member. */
   readonly id: string;
-  readonly given: GivenPort;
+  readonly given: GivenAttachment;
   readonly ifname: string;
 }
 
 /**
- * As connect(), for who knows the namespace; it stays a member when the session ends.
- * @param open makes its interface, in another way than by the namespace's files as the daemon finds them
+ * As connect(), for a caller that knows the namespace. It stays a member when the session ends.
+ * @param open makes the interface; without it, the namespace is entered by its files
  * @throws UserError
  */
 export async function join(
   session: Requests,
   joining: Joining,
-  open: (given: GivenPort) => PortTap | Promise<PortTap> = (given) =>
-    openPort(joining.namespace, given),
-): Promise<JoinedPlace> {
+  open: (given: GivenAttachment) => AttachmentTap | Promise<AttachmentTap> = (given) =>
+    openAttachment(joining.namespace, given),
+): Promise<JoinedAttachment> {
   const spec = { ...joining, stays: true };
-  const { id, name: member, ports } = await session.request("member.join", spec);
-  const [given] = ports;
+  const { id, name: member, attachments } = await session.request("member.join", spec);
+  const [given] = attachments;
   const { network } = given;
   try {
     const { ifname, tap } = await open(given);
@@ -83,13 +90,13 @@ export async function join(
     }
     return { member, id, given, ifname };
   } catch (error) {
-    // It may be gone already, with its process: the first reason is the one to tell.
+    // The member may be gone already, with its process: the first error is the one to tell.
     await session.request("member.disconnect", { network, member: id }).catch(() => undefined);
     throw error;
   }
 }
 
-/** The namespace that a target names by itself; null: it must be the name of a member. */
+/** The namespace of a target that is a path or a process; null: it must be the name of a member. */
 export function namedNamespace(target: string): { netns: string; pid: number | null } | null {
   if (target.includes("/")) return { netns: target, pid: null };
   if (/^\d+$/.test(target)) return { netns: `/proc/${target}/ns/net`, pid: Number(target) };

@@ -1,27 +1,27 @@
 import { Loop } from "../loop.js";
 import type {
+  AttachmentSpec,
   DaemonStatus,
   MemberReport,
   NetworkReport,
   NetworkSpec,
-  PortSpec,
 } from "../protocol/messages.js";
 import { daemonPaths } from "../protocol/places.js";
-import { connect, type Place } from "./connect.js";
+import { type Attachment, connect } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
 
 export { UserError as SlipwayError } from "../base/errors.js";
 export type {
+  AttachmentSpec,
   DaemonStatus,
   MemberReport,
   NetworkReport,
   NetworkSpec,
-  PortSpec,
 } from "../protocol/messages.js";
-export type { Place } from "./connect.js";
+export type { Attachment } from "./connect.js";
 
-/** A process has one loop; it runs while somebody is connected. */
+/** The process's one loop; it runs while a Slipway is open. */
 const shared = { loop: new Loop(), users: 0 };
 
 /**
@@ -40,7 +40,7 @@ export class Slipway {
     this.#session = session;
   }
 
-  /** Speaks to the daemon, which is started if there is none. The process stays alive until close(). */
+  /** Connects to the daemon, and starts it if there is none. The process stays alive until close(). */
   static async open(): Promise<Slipway> {
     if (shared.users === 0) shared.loop.start();
     shared.users += 1;
@@ -60,7 +60,7 @@ export class Slipway {
     return this.#session.request("network.list", {});
   }
 
-  /** @param name or the beginning of its id */
+  /** @param name or the first 8 digits or more of its id */
   inspectNetwork(name: string): Promise<NetworkReport> {
     return this.#session.request("network.inspect", { name });
   }
@@ -69,7 +69,7 @@ export class Slipway {
     await this.#session.request("network.remove", { name });
   }
 
-  /** Removes networks without members; gives their names. */
+  /** Removes networks without members. @returns their names */
   pruneNetworks(): Promise<readonly string[]> {
     return this.#session.request("network.prune", {});
   }
@@ -79,19 +79,27 @@ export class Slipway {
   }
 
   /**
-   * Gives a namespace a place on a network, until it dies or is disconnected.
+   * Attaches a namespace to a network, until it ends or is disconnected.
    * @param target a process of yours, the name of a member, or the file of a network namespace
-   * @param name by which other members find it; absent: one is made up
+   * @param name by which other members find it; null: the first digits of its id
    */
-  connect(port: PortSpec, target: number | string, name: string | null = null): Promise<Place> {
-    return connect(this.#session, { port, name, target: `${target}` });
+  connect(
+    attachment: AttachmentSpec,
+    target: number | string,
+    name: string | null = null,
+  ): Promise<Attachment> {
+    return connect(this.#session, { attachment, name, target: `${target}` });
   }
 
   async disconnect(network: string, member: string): Promise<void> {
     await this.#session.request("member.disconnect", { network, member });
   }
 
-  /** Publishes ports of a member, as `--publish` writes them; gives a line for each that was chosen. */
+  /**
+   * Publishes ports of a member.
+   * @param ports as `--publish` takes them
+   * @returns a line for each port of the host that was chosen at random
+   */
   publish(member: string, ports: readonly string[]): Promise<readonly string[]> {
     return this.#session.request("member.publish", { member, ports: [...ports] });
   }

@@ -21,12 +21,12 @@ interface Pending {
 /** How a session ended. */
 export type SessionEnd = "lost" | "stopped";
 
-/** A conversation with the daemon. */
+/** A connection to the daemon. */
 export class Session {
   readonly #socket: LineSocket;
   readonly #pending: Pending[] = [];
   #isStopping = false;
-  /** What it said before it was asked: why it does not serve us. */
+  /** Why the daemon does not serve us: an error that came before any request. */
   #refusal: string | null = null;
 
   private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
@@ -46,7 +46,7 @@ export class Session {
   /**
    * @param onEnd called when the daemon is gone, not after close()
    * @returns null when no daemon listens there
-   * @throws UserError when it cannot be spoken to
+   * @throws UserError when it cannot be connected to, or is another user's
    */
   static open(path: string, watcher: Watcher, onEnd: (how: SessionEnd) => void): Session | null {
     const fd = connectLocal(path);
@@ -58,7 +58,7 @@ export class Session {
     }
     if (fd < 0) {
       throw new UserError(
-        `cannot speak to the daemon at ${path} (${getSystemErrorName(fd)}): slipway daemon stop, and try again`,
+        `cannot connect to the daemon at ${path} (${getSystemErrorName(fd)}): slipway daemon stop, and try again`,
       );
     }
     const session = new Session(fd, watcher, onEnd);
@@ -71,8 +71,8 @@ export class Session {
   }
 
   /**
-   * @param passed a handle that goes along; it stays the caller's
-   * @throws UserError with the daemon's sentence
+   * @param passed a handle that is sent along; it stays the caller's
+   * @throws UserError with the daemon's message
    */
   request<M extends Method>(
     method: M,
@@ -105,7 +105,7 @@ export class Session {
       return;
     }
     if (answer === null)
-      pending.reject(new UserError("the daemon answered nonsense: is it of this version?"));
+      pending.reject(new UserError("the daemon's answer is malformed: is it of this version?"));
     else if ("error" in answer) pending.reject(new UserError(answer.error.message));
     else pending.resolve(answer.result as never);
   }

@@ -7,10 +7,10 @@ import type { DaemonPaths } from "../protocol/places.js";
 import type { Watcher } from "../sys/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 
-/** Of the log: it may tell of addresses. */
+/** Mode of the log, which may contain addresses. */
 const PRIVATE = 0o600;
 
-/** For how long a daemon that somebody else starts is waited for, and how often looked for, in ms. */
+/** How long to wait for a daemon that another process starts, and how often to try, in ms. */
 const START_LIMIT = 3_000;
 const START_LOOK = 20;
 
@@ -34,11 +34,11 @@ export async function openOrStart(
   if (namespace === namespaceId("/proc/self/ns/net")) return session;
   session.close();
   throw new UserError(
-    "the daemon stands in another network namespace: set XDG_RUNTIME_DIR to another directory for one of its own",
+    "the daemon runs in another network namespace: set XDG_RUNTIME_DIR to another directory for one of its own",
   );
 }
 
-/** Of several that start one at once, one succeeds and the others find it. */
+/** Of several processes that start a daemon at once one succeeds, and the others find it. */
 async function started(
   paths: DaemonPaths,
   watcher: Watcher,
@@ -54,12 +54,12 @@ async function started(
   throw new UserError(failure ?? `the daemon does not answer: see ${paths.log}`);
 }
 
-/** @returns null when it is ready, or the sentence with which it ended */
+/** @returns null when it is ready, or the message with which it ended */
 async function startDaemon(
   { log }: DaemonPaths,
   options: readonly string[],
 ): Promise<string | null> {
-  // The bundle has a stand-in for the module of that name, as commander loads it at every start.
+  // Imported, it would be the bundle's stand-in, which spares commander the loading of the real one at each start.
   const { spawn } = process.getBuiltinModule("node:child_process");
   const output = openLog(log);
   const launcher = path.join(__dirname, "../bin/slipway");

@@ -3,40 +3,40 @@ import { Address, Prefix } from "../base/address.js";
 import { TXQUEUELEN } from "../base/constants.js";
 import { parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
-import type { GivenPort } from "../protocol/messages.js";
+import type { GivenAttachment } from "../protocol/messages.js";
 
-/** Of the default route through eth0; each further interface's is one more, so that it takes over. */
+/** Metric of the default route through eth0. That of ethN is N more: it takes over when those before are gone. */
 const FIRST_METRIC = 100;
 
-/** Interfaces of a namespace that are tried. */
+/** eth0 to eth999 are tried. */
 const MOST_INTERFACES = 1_000;
 
-/** The TAP of a place on a network. */
-export interface PortTap {
+/** The interface of an attachment. */
+export interface AttachmentTap {
   readonly ifname: string;
   /** A handle of the addon. */
   readonly tap: number;
 }
 
 /**
- * Opens the TAP of a place on a network in a namespace, with its addresses and routes.
+ * Opens the TAP of an attachment in a namespace, with its addresses and routes.
  * @throws UserError
  */
-export function openPort(namespace: Namespace, port: GivenPort): PortTap {
-  const ifname = port.ifname ?? freeName(namespace);
-  const { fd: tap } = openTap(namespace, ifname, portSettings(port, ifname));
+export function openAttachment(namespace: Namespace, given: GivenAttachment): AttachmentTap {
+  const ifname = given.ifname ?? freeName(namespace);
+  const { fd: tap } = openTap(namespace, ifname, tapSettings(given, ifname));
   return { ifname, tap };
 }
 
-/** What is set for a place on a network. */
-export function portSettings(port: GivenPort, ifname: string): TapSettings {
-  const mac = parseMac(port.mac);
+/** The settings of an attachment's TAP. */
+export function tapSettings(given: GivenAttachment, ifname: string): TapSettings {
+  const mac = parseMac(given.mac);
   return {
-    plans: port.addresses.map(planOf),
-    mtu: port.mtu,
+    plans: given.addresses.map(planOf),
+    mtu: given.mtu,
     txqueuelen: TXQUEUELEN,
     ...(mac === null ? {} : { mac }),
-    metric: port.internal ? null : metricOf(ifname),
+    metric: given.internal ? null : metricOf(ifname),
   };
 }
 
@@ -52,7 +52,7 @@ function metricOf(ifname: string): number {
   return FIRST_METRIC + (index === undefined ? MOST_INTERFACES : Number(index));
 }
 
-function planOf({ address, subnet, gateway }: GivenPort["addresses"][number]): AddressPlan {
+function planOf({ address, subnet, gateway }: GivenAttachment["addresses"][number]): AddressPlan {
   const [guest, router] = [address, gateway].map((text) => {
     const parsed = Address.parse(text);
     if (parsed === null) throw new Error(`the daemon gave ${text} for an address`);

@@ -3,7 +3,7 @@ import { UserError } from "../base/errors.js";
 import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
 import type { NetworkFact } from "../dataplane/messages.js";
-import type { PortIdentity } from "../network/guard.js";
+import type { AttachmentIdentity } from "../network/guard.js";
 import { memberPlans, networkMac } from "../network/plans.js";
 import { AddressPool, type Refusal } from "../network/pool.js";
 
@@ -31,7 +31,7 @@ export interface NetworkDefinition {
 /** 02:42 as Docker has it: locally administered; then the IPv4 address. */
 const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 
-/** One network: what is given out of it. What connects its members is in src/dataplane. */
+/** One network: which of its addresses and MACs are taken. src/dataplane connects its members. */
 export class Network {
   readonly definition: NetworkDefinition;
   readonly #pools: readonly AddressPool[];
@@ -50,7 +50,7 @@ export class Network {
     return this.definition.name;
   }
 
-  /** What was given out last of each subnet, to be handed to goOnAfter() by the next daemon. */
+  /** The last address given out of each subnet, by its offset; the next daemon calls goOnAfter() with them. */
   get last(): readonly number[] {
     return this.#pools.map(({ last }) => last);
   }
@@ -59,7 +59,7 @@ export class Network {
     for (const [index, pool] of this.#pools.entries()) pool.goOnAfter(last[index] ?? -1);
   }
 
-  /** How many have an address. */
+  /** How many attachments it has. */
   get population(): number {
     return this.#macs.size;
   }
@@ -69,12 +69,13 @@ export class Network {
   }
 
   /**
-   * Takes one address of each family, and a MAC.
-   * @param wanted addresses that it must be; of a family without one the next that is free
-   * @param owner for the words of a refusal
-   * @throws UserError, and nothing is taken then
+   * Reserves one address of each family, and a MAC.
+   * @param wanted the addresses; a family without one gets the next that is free
+   * @param mac null: it is made of the IPv4 address
+   * @param owner named in the refusal of whoever wants the same
+   * @throws UserError, and nothing is reserved then
    */
-  take(wanted: readonly Address[], mac: Mac | null, owner: string): PortIdentity {
+  reserve(wanted: readonly Address[], mac: Mac | null, owner: string): AttachmentIdentity {
     for (const address of wanted) {
       if (!this.contains(address)) throw this.#refused(address, "outside");
     }
@@ -91,16 +92,16 @@ export class Network {
     }
   }
 
-  give(identity: PortIdentity): void {
+  release(identity: AttachmentIdentity): void {
     this.#macs.delete(identity.mac);
     for (const address of identity.addresses) this.#release(address);
   }
 
-  plansFor({ addresses }: PortIdentity): readonly AddressPlan[] {
+  plansFor({ addresses }: AttachmentIdentity): readonly AddressPlan[] {
     return memberPlans(this.definition.subnets, addresses);
   }
 
-  /** As those who serve it know it. */
+  /** What the threads are told of it. */
   get fact(): NetworkFact {
     const { id, internal, mtu, subnets } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({

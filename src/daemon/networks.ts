@@ -12,10 +12,10 @@ import { Network, type NetworkDefinition, type Subnet } from "./network.js";
 /** The network that `--network bridge` means; made when it is first asked for. */
 export const DEFAULT_NETWORK = "bridge";
 
-/** What `--network` means otherwise. */
+/** Names that `--network` gives another meaning. */
 const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];
 
-/** Room for network, gateway, a member, and broadcast. */
+/** A network needs addresses for itself, the gateway, a member, and in IPv4 for broadcast. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
 
 const ROUTE_TABLES: Readonly<Record<Family, string>> = {
@@ -23,13 +23,13 @@ const ROUTE_TABLES: Readonly<Record<Family, string>> = {
   6: "/proc/net/ipv6_route",
 };
 
-/** What `--opt` takes: Docker's and podman's names. */
+/** Names of the MTU in `--opt`: podman's and Docker's. */
 const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
 const ISOLATE_OPTION = "isolate";
 
 type Spec = Params<"network.create">;
 
-/** Who has to know which networks there are: what serves them. */
+/** Is told which networks there are. */
 export interface NetworkObserver {
   learn(key: string, fact: NetworkFact): void;
   forget(key: string): void;
@@ -48,21 +48,21 @@ export class Networks {
     return [...this.#byName.values()];
   }
 
-  /** By its name, or the beginning of its id. @throws UserError when there is none */
+  /** By its name, or the first 8 digits or more of its id. @throws UserError when there is none */
   get(name: string): Network {
     const found = this.#byName.get(name) ?? this.#byId(name);
     if (found !== undefined) return found;
-    throw new UserError(`network ${name} does not exist: slipway network ls shows those that do`);
+    throw new UserError(`network ${name} does not exist: slipway network ls shows all networks`);
   }
 
-  /** As get(), but that the default network is made when it is missing. */
+  /** As get(), but makes the default network when it is missing. */
   getOrDefault(name: string): Network {
     const isMissing = name === DEFAULT_NETWORK && !this.#byName.has(name);
     if (isMissing) return this.#add(this.#define(DEFAULT_SPEC));
     return this.get(name);
   }
 
-  /** @throws UserError with the first thing that is wrong */
+  /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
     if (!isLabel(spec.name) || RESERVED_NAMES.includes(spec.name)) {
       throw new UserError(
@@ -77,12 +77,12 @@ export class Networks {
     return this.#add(this.#define(spec));
   }
 
-  /** Takes up a network of before; what it overlaps now does not matter. */
+  /** Adds a network of the daemon before, whatever it overlaps by now. */
   restore(definition: NetworkDefinition, last: readonly number[]): void {
     this.#add(definition).goOnAfter(last);
   }
 
-  /** @throws UserError while it has members */
+  /** @throws UserError while it has attachments */
   remove(network: Network): void {
     if (network.population > 0) {
       throw new UserError(
@@ -205,7 +205,7 @@ function hostRoutes(): readonly Prefix[] {
     try {
       return parseRoutes(readFileSync(ROUTE_TABLES[family], "utf8"), family);
     } catch {
-      // A kernel without that family.
+      // The kernel lacks that family.
       return [];
     }
   });
@@ -250,7 +250,7 @@ export function parseAddress(option: string, text: string): Address {
   throw new UserError(`${option} ${text} is not an address: write one like 10.89.1.50`);
 }
 
-/** @throws UserError for an option that has no meaning here */
+/** @throws UserError for an unknown option */
 function mtuOf({ mtu, options }: Spec): number {
   let chosen = mtu;
   for (const [name, value] of Object.entries(options)) {

@@ -1,7 +1,9 @@
+import type { Family } from "../base/address.js";
 import { formatMac } from "../base/mac.js";
-import type { NetworkReport } from "../protocol/messages.js";
-import type { Member } from "./members.js";
-import type { Network } from "./network.js";
+import type { AttachmentStatistics } from "../dataplane/messages.js";
+import type { MemberReport, NetworkReport } from "../protocol/messages.js";
+import type { Member } from "./member.js";
+import { type Network, subnetOf } from "./network.js";
 
 /** A network in the shape of `docker network inspect`. */
 export function networkReport(network: Network, members: readonly Member[]): NetworkReport {
@@ -13,7 +15,7 @@ export function networkReport(network: Network, members: readonly Member[]): Net
     Scope: "local",
     Driver: "bridge",
     EnableIPv4: true,
-    EnableIPv6: subnets.some(({ prefix }) => prefix.address.family === 6),
+    EnableIPv6: subnetOf(network, 6) !== null,
     IPAM: {
       Driver: "default",
       Options: {},
@@ -35,22 +37,53 @@ export function networkReport(network: Network, members: readonly Member[]): Net
 }
 
 function endpoint(member: Member, network: Network): NetworkReport["Containers"][string] {
-  const identity = member.ports.find((port) => port.network === network)?.identity;
-  const withLength = (family: number): string => {
+  const attachment = member.attachments.find((each) => each.network === network);
+  const identity = attachment?.identity;
+  const withLength = (family: Family): string => {
     const address = identity?.addresses.find((each) => each.family === family);
-    const subnet = network.definition.subnets.find(
-      ({ prefix }) => prefix.address.family === family,
-    );
-    return address === undefined || subnet === undefined
-      ? ""
-      : `${address}/${subnet.prefix.length}`;
+    const subnet = subnetOf(network, family);
+    return address === undefined || subnet === null ? "" : `${address}/${subnet.prefix.length}`;
   };
   return {
     Name: member.name,
-    // One for each place: of the network's id and the member's.
+    // One for each attachment: of the network's id and the member's.
     EndpointID: network.definition.id.slice(0, 32) + member.id.slice(0, 32),
     MacAddress: identity === undefined ? "" : formatMac(identity.mac),
     IPv4Address: withLength(4),
     IPv6Address: withLength(6),
+  };
+}
+
+type Statistics = Omit<AttachmentStatistics, "attachment">;
+
+/** Of an attachment that no thread serves yet. */
+const NOTHING_YET: Statistics = {
+  counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
+  drops: {},
+  published: [],
+};
+
+/** @param statistics of all attachments that are served, by number */
+export function memberReport(
+  member: Member,
+  statistics: ReadonlyMap<number, AttachmentStatistics>,
+): MemberReport {
+  const own = member.attachments.map(({ given, served }) => ({
+    given,
+    statistics: (served === null ? undefined : statistics.get(served.number)) ?? NOTHING_YET,
+  }));
+  return {
+    id: member.id,
+    name: member.name,
+    pid: member.namespace?.pid ?? null,
+    netns: member.namespace?.netns ?? null,
+    labels: member.labels,
+    since: Math.floor(member.since / 1000),
+    networks: own.map(({ given, statistics: { counters, drops } }) => ({
+      ...given,
+      counters,
+      drops,
+    })),
+    published: own.flatMap(({ statistics: { published } }) => published),
   };
 }

@@ -20,36 +20,37 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 
-/** Each run has a connection for as long as it lasts. */
+/** Every `slipway run` on a network stays connected until it ends. */
 const MOST_CLIENTS = 1024;
 const ACCEPT_BATCH = 16;
-/** Who asks: what it took ends with it. */
+
+/** Who asks. What it was given ends with its connection. */
 export interface Client {
   /** Ids of members that end with this client. */
   readonly members: Set<string>;
-  /** Places that it took and whose TAPs have not come: they end with it, too. By member and network. */
-  readonly pending: Map<string, PendingPlace>;
-  /** Ends the conversation: a client that wants something still asks again. */
+  /** Its attachments whose TAPs have not come: they end with it, too. By member and network. */
+  readonly pending: Map<string, PendingAttachment>;
+  /** Ends the connection. A client that still needs the daemon connects again. */
   readonly drop: () => void;
 }
 
-/** A place on a network that nobody serves yet. */
-export interface PendingPlace {
+/** An attachment that no thread serves yet. */
+export interface PendingAttachment {
   /** The member's id. */
   readonly member: string;
   readonly network: string;
 }
 
-/** One that asks at the socket. */
-interface Asking extends Client {
-  /** Resolves when all that it has asked for so far is done. */
+/** A client and its queue. */
+interface QueuedClient extends Client {
+  /** Resolves when all its requests so far are carried out. */
   done: Promise<void>;
 }
 
-/** What carries requests out. A UserError is the client's answer. */
+/** Carries out requests. A UserError is answered to the client. */
 export interface Methods {
   /**
-   * @param passed the descriptor that came along: the method's from now on; null without one
+   * @param passed the descriptor that came along, which becomes the callee's; null: none did
    * @throws UserError
    */
   call<M extends Method>(
@@ -61,12 +62,12 @@ export interface Methods {
   onClientGone(client: Client): void;
 }
 
-/** Takes requests at a socket for as long as the process runs. */
+/** Takes requests at the daemon's socket, and answers each client's in their order. */
 export class Server {
-  /** Of the socket that is ours to remove; null: it is the service manager's. */
+  /** Path of the socket, to be removed at the end; null: the socket is the service manager's. */
   readonly #path: string | null;
   readonly #listener: number;
-  /** One that we have not made may block: as many clients are taken as it was told that there are. */
+  /** Clients accepted at once. The service manager's socket may block: of it one for each event. */
   readonly #acceptBatch: number;
   readonly #watcher: Watcher;
   readonly #methods: Methods;
@@ -74,10 +75,10 @@ export class Server {
   readonly #sockets = new Set<LineSocket>();
 
   /**
-   * Whoever has the lock may remove a socket that is there: nobody listens on it.
-   * @param listener one that listens already, and becomes ours; null: one is made at `path`
-   * @param door whom it is for
-   * @throws UserError
+   * The caller has the daemon's lock: a socket that is left at `path` is removed, as nobody listens on it.
+   * @param listener a listening socket, which becomes the server's; null: one is made at `path`
+   * @param door whom it serves
+   * @throws UserError when the socket cannot be made
    */
   constructor(
     path: string,
@@ -124,7 +125,7 @@ export class Server {
   }
 
   #serve(fd: number): void {
-    const client: Asking = {
+    const client: QueuedClient = {
       members: new Set(),
       pending: new Map(),
       done: Promise.resolve(),
@@ -178,8 +179,8 @@ export class Server {
   }
 }
 
-/** After all that the client has asked for before, and outside of the wake-up, as promises are not served in it. */
-function doInTurn(client: Asking, task: () => void | Promise<void>): void {
+/** Runs a task after the client's requests so far, and outside of the wake-up, where promises are not served. */
+function doInTurn(client: QueuedClient, task: () => void | Promise<void>): void {
   setImmediate(() => {
     client.done = client.done.then(task);
   });
@@ -200,7 +201,7 @@ const REASONS: Readonly<Record<Obstacle, string>> = {
   process: "cannot tell who asks: let the process that connects live until it is answered",
 };
 
-/** The user himself, and root, who may do anything in his name. */
+/** The user, and root, who can do anything as the user. */
 function isPermitted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }

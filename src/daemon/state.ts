@@ -15,21 +15,21 @@ import { formatMac } from "../base/mac.js";
 import { isLabel } from "../network/names.js";
 import { address } from "../protocol/address.js";
 import { joinSpec, mtu, pairs, texts } from "../protocol/messages.js";
-import type { Member } from "./members.js";
+import { type Member, shortId } from "./member.js";
 import type { Network, NetworkDefinition } from "./network.js";
 
-/** Of the file; one of another version is not understood. */
-const STATE_VERSION = 1;
+/** Of the file. A file of another version is handled as a damaged one. */
+const STATE_VERSION = 2;
 
 const PRIVATE = 0o600;
 
-/** In bytes; a daemon has a few hundred for each member. */
-const LONGEST = 16 << 20;
+/** Largest file that is read, in bytes; each member takes a few hundred. */
+const MOST_BYTES = 16 << 20;
 
-/** Of a Date, in milliseconds. */
+/** The last time that a Date can hold, in milliseconds since 1970. */
 const LAST_TIME = 8.64e15;
 
-/** In a range of addresses: AddressPool counts 32 bits. */
+/** Offset in a range of addresses: AddressPool counts 32 bits. */
 const LAST_OFFSET = 2 ** 32;
 
 const MOST_NETWORKS = 1024;
@@ -65,7 +65,7 @@ const memberState = v.object({
   published: v.optional(texts, []),
 });
 
-/** Whoever wrote it: a daemon that was taken over may have been the last. */
+/** Checked as hostile input: whoever took over the last daemon may have written it. */
 const stateSchema = v.object({
   version: v.literal(STATE_VERSION),
   networks: v.pipe(
@@ -100,33 +100,36 @@ export interface State {
   readonly members: readonly MemberState[];
 }
 
-/** A member as it asks for what it has, and its published ports. */
+/** The request of member.join that gives a member what it has, and its published ports. */
 export type MemberState = v.InferOutput<typeof memberState>;
 
 /**
- * Reads the state. A file that is damaged is kept aside.
- * @returns the state, and what the user should know, or null
+ * Reads the state. A file that is damaged, or of another version, is renamed and kept.
+ * @returns the state, and a warning for the user, or null
+ * @throws UserError when the file cannot be read
  */
 export function readState(path: string): { state: State; warning: string | null } {
   const nothing: State = { networks: [], members: [] };
   let text: string;
   try {
-    text = statSync(path).size > LONGEST ? "" : readFileSync(path, "utf8");
+    text = statSync(path).size > MOST_BYTES ? "" : readFileSync(path, "utf8");
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return { state: nothing, warning: null };
-    throw new UserError(`cannot read ${path} (${errnoOf(error)}): make it yours, or move it away`);
+    throw new UserError(
+      `cannot read ${path} (${errnoOf(error)}): chown it to you, or move it away`,
+    );
   }
   const state = parseState(text);
   if (state !== null) return { state, warning: null };
   const aside = `${path}.damaged-${Date.now()}`;
   renameSync(path, aside);
-  const warning = `the state file was damaged: it is kept as ${aside}, and there are no networks`;
+  const warning = `the state file was damaged, or is of another version: it is kept as ${aside}, and there are no networks`;
   return { state: nothing, warning };
 }
 
 /**
- * Writes the state: whatever happens, the file is the old one or the new one.
- * @param isDurable whether it must outlive the machine's loss of power: members do not
+ * Writes the state. Whenever this fails or the process ends, the file is the old or the new one, whole.
+ * @param isDurable whether it must survive a loss of power: networks must, members do not
  * @throws UserError when the disk is full, or the directory cannot be written
  */
 export function writeState(
@@ -145,9 +148,9 @@ export function writeState(
     renameSync(`${path}.new`, path);
   } catch (error) {
     const code = errnoOf(error);
-    const mend =
+    const advice =
       code === "ENOSPC" || code === "EDQUOT" ? "the disk is full: make room" : "see its directory";
-    throw new UserError(`cannot write ${path} (${code}): ${mend}; nothing was changed`);
+    throw new UserError(`cannot write ${path} (${code}): ${advice}; nothing was changed`);
   }
 }
 
@@ -170,7 +173,7 @@ function parseState(text: string): State | null {
       members,
     };
   } catch {
-    // No JSON, not of our shape, or addresses that are none.
+    // Not JSON, not of this schema, or with malformed addresses.
     return null;
   }
 }
@@ -184,10 +187,9 @@ function networkText({ definition, last }: Network): object {
   return { ...definition, subnets, last };
 }
 
-/** As the member would ask for what it has. */
+/** A member as a MemberState. */
 function memberText(member: Member): object {
-  const { id, name, hostname, namespace, hosts, dns, hostLoopback, labels, ports } = member;
-  const ownId = id.slice(0, 12);
+  const { id, name, hostname, namespace, hosts, dns, hostLoopback, labels } = member;
   return {
     id,
     name,
@@ -199,11 +201,11 @@ function memberText(member: Member): object {
     published: member.publishing,
     hosts: [...hosts].flatMap(([host, addresses]) => addresses.map((each) => `${host}=${each}`)),
     dns: dns.map(String),
-    ports: ports.map(({ network, identity, named, ifname }) => ({
+    attachments: member.attachments.map(({ network, identity, named, ifname }) => ({
       network: network.name,
       addresses: identity.addresses.map(String),
       mac: formatMac(identity.mac),
-      aliases: named.names.slice(1).filter((each) => each !== ownId),
+      aliases: named.names.slice(1).filter((each) => each !== shortId(id)),
       ifname,
     })),
   };

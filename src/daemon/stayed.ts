@@ -9,18 +9,19 @@ import {
 } from "node:fs";
 import path from "node:path";
 
-/** Of the file: 1,024 lines of three 64-bit numbers. */
-const LONGEST = 72 * 1024;
+/** Largest file that is read, in bytes: 1,024 lines of three 64-bit numbers. */
+const MOST_BYTES = 72 * 1024;
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
-/** A namespace's cookie (SO_NETNS_COOKIE) by its device and inode. */
+/** Cookies of namespaces (SO_NETNS_COOKIE), by DEVICE:INODE. */
 export type Stayed = ReadonlyMap<string, bigint>;
 
 /**
- * The namespaces in which members stood that stayed, when the last supervisor ended: it has written them
- * (native/launcher/store.h) where no daemon can after its lock-down. Read once: the file goes.
+ * Reads and removes the list of namespaces whose members stayed when the last supervisor ended. The supervisor writes
+ * it (native/launcher/store.h) where no daemon can write after its lock-down.
  * @param writable the directories in which a daemon may write; a file there vouches for nothing
+ * @returns an empty map when there is no list, or it is not the user's
  */
 export function takeStayed(file: string, writable: readonly string[]): Stayed {
   try {
@@ -30,7 +31,7 @@ export function takeStayed(file: string, writable: readonly string[]): Stayed {
     const lines = text.matchAll(/^(\d+:\d+) (\d+)$/gm);
     return new Map(Array.from(lines, ([, id = "", cookie = ""]) => [id, BigInt(cookie)]));
   } catch {
-    // There is none, or it is not ours.
+    // There is none, or it cannot be read.
     return new Map();
   }
 }
@@ -40,7 +41,7 @@ function readOwn(file: string): string {
   try {
     const status = fstatSync(fd);
     const isOwn = status.isFile() && status.uid === process.geteuid?.() && status.nlink === 1;
-    if (!isOwn || (status.mode & 0o077) !== 0 || status.size > LONGEST) return "";
+    if (!isOwn || (status.mode & 0o077) !== 0 || status.size > MOST_BYTES) return "";
     return readFileSync(fd, "utf8");
   } finally {
     closeSync(fd);

@@ -10,9 +10,9 @@ import {
 } from "../base/plan.js";
 import { NetworkNames } from "../network/names.js";
 import { type MemberSubnet, memberPlans } from "../network/plans.js";
-import type { Fact, NameFact, NetworkFact, PortConfig } from "./messages.js";
+import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
 
-/** A network as it is known in this thread. */
+/** A network as this thread knows it. */
 export interface KnownNetwork {
   readonly subnets: readonly MemberSubnet[];
   readonly internal: boolean;
@@ -20,13 +20,13 @@ export interface KnownNetwork {
   readonly names: NetworkNames;
 }
 
-/** What is known of all networks, those of other threads, too. */
+/** What this thread knows of all networks, also of those that other threads serve. */
 export class Directory {
   readonly #upstream: Upstream;
   readonly #networks = new Map<string, KnownNetwork>();
   /** On which networks each member is. */
   readonly #members = new Map<string, readonly string[]>();
-  /** How what was learnt under a key is forgotten. */
+  /** By key: takes its fact back. */
   readonly #undo = new Map<string, () => void>();
 
   /** @param upstream the host's resolvers */
@@ -44,31 +44,31 @@ export class Directory {
     this.#undo.delete(key);
   }
 
-  /** @throws RangeError when there is none of that id: it was to be told before */
+  /** @throws RangeError when there is none of that id: the main thread tells of a network before it uses it */
   network(id: string): KnownNetwork {
     const network = this.#networks.get(id);
     if (network === undefined) throw new RangeError(`network ${id} is unknown`);
     return network;
   }
 
-  /** On which networks a member is, in the order in which they are asked for a name. */
+  /** The networks that a member is on, in the order in which names are looked up. */
   networksOf(member: string): readonly KnownNetwork[] {
     const ids = this.#members.get(member) ?? [];
     return ids.flatMap((id) => this.#networks.get(id) ?? []);
   }
 
-  /** What a place on a network is to be. */
-  configOf(port: PortConfig): GuestConfig {
-    const network = this.network(port.network);
+  /** The configuration of the guest that serves an attachment. @throws RangeError when its network is unknown */
+  configOf(attachment: AttachmentConfig): GuestConfig {
+    const network = this.network(attachment.network);
     const { internal, mtu, subnets } = network;
     return {
       mtu,
-      plans: memberPlans(subnets, port.addresses.map(addressOf)),
-      hostLoopback: port.hostLoopback && !internal,
-      hostname: port.hostname,
-      dns: this.#dnsOf(port, network),
+      plans: memberPlans(subnets, attachment.addresses.map(addressOf)),
+      hostLoopback: attachment.hostLoopback && !internal,
+      hostname: attachment.hostname,
+      dns: this.#dnsOf(attachment, network),
       outbound: { 4: null, 6: null },
-      udpFiltering: "endpoint" as const,
+      udpFiltering: "endpoint",
       memoryBudget: DEFAULT_MEMORY_BUDGET,
       limits: DEFAULT_LIMITS,
       timeouts: DEFAULT_TIMEOUTS,
@@ -76,9 +76,9 @@ export class Directory {
     };
   }
 
-  #dnsOf(port: PortConfig, network: KnownNetwork): DnsConfig {
+  #dnsOf(attachment: AttachmentConfig, network: KnownNetwork): DnsConfig {
     const upstream = this.#upstream;
-    const own = port.dns.map(addressOf);
+    const own = attachment.dns.map(addressOf);
     const none: readonly Address[] = [];
     return {
       upstream: {
@@ -88,11 +88,11 @@ export class Directory {
         },
         search: [],
       },
-      records: new MemberNames(this, port, network),
+      records: new MemberNames(this, attachment, network),
     };
   }
 
-  /** Whether an address is on some network of ours, so that no other reaches it. */
+  /** Whether an address is on some network of the daemon: no other network reaches it. */
   #contains(address: Address): boolean {
     for (const { subnets } of this.#networks.values()) {
       if (subnets.some(({ prefix }) => prefix.contains(address))) return true;
@@ -100,7 +100,7 @@ export class Directory {
     return false;
   }
 
-  /** @returns what undoes it */
+  /** @returns what takes the fact back */
   #take(fact: Fact): () => void {
     switch (fact.kind) {
       case "network":
@@ -122,14 +122,14 @@ export class Directory {
   }
 }
 
-/** The names that one member can resolve: those of all networks that it is on, and no others. */
+/** The names that a member can resolve: its own further names, those of its networks, and those of the host. */
 class MemberNames implements NameTable {
   readonly #directory: Directory;
   readonly #member: string;
   readonly #network: KnownNetwork;
   readonly #hosts: ReadonlyMap<string, readonly Address[]>;
 
-  constructor(directory: Directory, { member, hosts }: PortConfig, network: KnownNetwork) {
+  constructor(directory: Directory, { member, hosts }: AttachmentConfig, network: KnownNetwork) {
     this.#directory = directory;
     this.#member = member;
     this.#network = network;
@@ -164,7 +164,7 @@ function knownNetwork({ subnets, internal, mtu }: NetworkFact): KnownNetwork {
   return { subnets: known, internal, mtu, names: new NetworkNames() };
 }
 
-/** @throws RangeError for what the main thread would not send */
+/** @throws RangeError when it is not an address, which the main thread does not send */
 export function addressOf(text: string): Address {
   const address = Address.parse(text);
   if (address === null) throw new RangeError(`${text} is not an address`);

@@ -1,4 +1,3 @@
-import { getSystemErrorName } from "node:util";
 import { formatEndpoint } from "../base/address.js";
 import { DRAIN_LIMIT } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
@@ -8,21 +7,22 @@ import type { Guest } from "../guest.js";
 import type { Loop } from "../loop.js";
 import { networkMac } from "../network/plans.js";
 import { Switch, type SwitchPort } from "../network/switch.js";
+import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
 import { addressOf, Directory } from "./directory.js";
 import type {
+  AttachmentConfig,
+  AttachmentStatistics,
   Call,
   CallName,
   CallParams,
   CallResult,
   FromWorker,
-  PortConfig,
-  PortState,
   Publication,
   ToWorker,
 } from "./messages.js";
 
-/** What the executor needs of those above it. */
+/** What the executor needs of its caller. */
 export interface ExecutorContext {
   readonly loop: Loop;
   /** The host's resolvers. */
@@ -30,8 +30,8 @@ export interface ExecutorContext {
   /**
    * Publishes ports of a guest, as `--publish` writes them.
    * @param listening tells what `auto` is to publish; becomes the callee's, unless this throws
-   * @returns a line for each that was chosen
-   * @throws UserError, and nothing of it is published then
+   * @returns a line for each port of the host that was chosen at random
+   * @throws UserError, and none of them is published then
    */
   readonly publish: (
     guest: Guest,
@@ -41,20 +41,20 @@ export interface ExecutorContext {
   readonly tell: (message: FromWorker) => void;
 }
 
-/** A place that is served. */
+/** An attachment that this thread serves. */
 interface Served {
   readonly guest: Guest;
   readonly switchPort: SwitchPort;
-  /** Id of its network. */
+  /** Id of the network. */
   readonly network: string;
 }
 
-/** Serves the networks of one thread. */
+/** Carries out the messages to one thread: serves the attachments of its networks. */
 export class Executor {
   readonly #context: ExecutorContext;
   readonly #directory: Directory;
-  readonly #ports = new Map<number, Served>();
-  /** Of the networks that have ports here. */
+  readonly #attachments = new Map<number, Served>();
+  /** Of the networks that have attachments here, by id. */
   readonly #switches = new Map<string, Switch>();
 
   constructor(context: ExecutorContext) {
@@ -81,10 +81,10 @@ export class Executor {
   }
 
   readonly #handlers: Handlers = {
-    add: ({ port, config }) => this.#add(port, config),
-    remove: ({ port, isDrained }) => this.#remove(port, isDrained),
-    publish: ({ port, publication }) => this.#publish(port, publication),
-    states: () => [...this.#ports].map(stateOf),
+    attach: ({ attachment, config }) => this.#attach(attachment, config),
+    detach: ({ attachment, isDrained }) => this.#detach(attachment, isDrained),
+    publish: ({ attachment, publication }) => this.#publish(attachment, publication),
+    statistics: () => [...this.#attachments].map(statisticsOf),
     settle: () => null,
     stop: () => {
       this.#context.loop.stop();
@@ -92,7 +92,7 @@ export class Executor {
     },
   };
 
-  /** At once where it can be: what comes next finds it done. */
+  /** Carries out a call before the next message, unless it returns a promise. */
   #answer(number: number, call: Call): void {
     const { tell } = this.#context;
     const succeed = (result: unknown): void => tell({ kind: "result", number, result });
@@ -115,59 +115,59 @@ export class Executor {
     return handler(params);
   }
 
-  #add(port: number, config: PortConfig): null {
+  #attach(attachment: number, config: AttachmentConfig): null {
     const { network, mac, addresses } = config;
-    const tap = copied(config.tap);
+    const tap = duplicateFd(config.tap);
     const ownSwitch = this.#switchOf(network);
     const switchPort = ownSwitch.addPort({ mac, addresses: addresses.map(addressOf) });
     try {
       const guest = this.#context.loop.addGuest(
         { fd: tap, vnetHeader: true },
         this.#directory.configOf(config),
-        (why) => this.#onGone(port, why),
+        (why) => this.#onGone(attachment, why),
         null,
         switchPort,
       );
-      this.#ports.set(port, { guest, switchPort, network });
+      this.#attachments.set(attachment, { guest, switchPort, network });
       return null;
     } catch (error) {
       native.close(tap);
       this.#leave(network, switchPort);
-      // Of guests that a thread serves, or of memory.
+      // A limit: of guests of a thread, of descriptors, or of memory.
       if (error instanceof RangeError) throw new UserError(error.message);
       throw error;
     }
   }
 
-  #remove(port: number, isDrained: boolean): null | Promise<null> {
-    const served = this.#ports.get(port);
+  #detach(attachment: number, isDrained: boolean): null | Promise<null> {
+    const served = this.#attachments.get(attachment);
     if (served === undefined) return null;
-    if (!isDrained) return this.#end(port);
+    if (!isDrained) return this.#end(attachment);
     return new Promise((resolve) => {
-      const end = (): void => resolve(this.#end(port));
+      const end = (): void => resolve(this.#end(attachment));
       this.#context.loop.drain(DRAIN_LIMIT, end, served.guest);
     });
   }
 
-  #end(port: number): null {
-    const served = this.#ports.get(port);
+  #end(attachment: number): null {
+    const served = this.#attachments.get(attachment);
     if (served === undefined) return null;
-    this.#ports.delete(port);
+    this.#attachments.delete(attachment);
     this.#context.loop.removeGuest(served.guest);
     this.#leave(served.network, served.switchPort);
     return null;
   }
 
-  #onGone(port: number, why: string): void {
-    this.#end(port);
-    this.#context.tell({ kind: "gone", port, why });
+  #onGone(attachment: number, why: string): void {
+    this.#end(attachment);
+    this.#context.tell({ kind: "gone", attachment, why });
   }
 
-  #publish(port: number, publication: Publication): readonly string[] {
-    const served = this.#ports.get(port);
+  #publish(attachment: number, publication: Publication): readonly string[] {
+    const served = this.#attachments.get(attachment);
     if (served === undefined) throw new UserError("the member has left the network");
     const { listening, auto } = publication;
-    const own = listening === null || auto === null ? null : copied(listening);
+    const own = listening === null || auto === null ? null : duplicateFd(listening);
     try {
       return this.#context.publish(served.guest, publication, own);
     } catch (error) {
@@ -195,27 +195,20 @@ type Handlers = {
   readonly [C in CallName]: (params: CallParams<C>) => CallResult<C> | Promise<CallResult<C>>;
 };
 
-/** The sender keeps its own. @throws UserError when there is no descriptor left */
-function copied(fd: number): number {
-  const copy = native.copyFd(fd);
-  if (copy >= 0) return copy;
-  throw new UserError(`cannot take over a descriptor (${getSystemErrorName(copy)}): ulimit -n`);
-}
-
 function textOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-function stateOf([port, { guest, switchPort }]: [number, Served]): PortState {
+function statisticsOf([attachment, { guest, switchPort }]: [number, Served]): AttachmentStatistics {
   const drops: Record<string, number> = {};
   for (const [reason, count] of [...switchPort.drops.entries(), ...guest.drops.entries()]) {
     drops[reason] = (drops[reason] ?? 0) + count;
   }
   const published = guest.forwards.rules.map(ruleText);
-  return { port, counters: switchPort.counters, drops, published };
+  return { attachment, counters: switchPort.counters, drops, published };
 }
 
-/** As docker ps has it. */
+/** As docker ps prints it. */
 function ruleText({ host, hostPort, guestPort, protocol }: PublishedPort): string {
   return `${formatEndpoint(host, hostPort)}->${guestPort}/${protocol}`;
 }

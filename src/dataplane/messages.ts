@@ -1,9 +1,9 @@
 import type { Mac } from "../base/mac.js";
-import type { Params, PortCounters } from "../protocol/messages.js";
+import type { FrameCounters, Params } from "../protocol/messages.js";
 
 /*
- * What the daemon's main thread and those that serve networks say to each other: plain data, which survives
- * the structured clone. Addresses and prefixes are texts.
+ * Messages between the daemon's main thread and the threads that serve networks: plain data, which survives the
+ * structured clone. Addresses and prefixes are texts. An attachment is named by the number that attach() gave it.
  */
 
 /** One family of a network. */
@@ -13,19 +13,19 @@ export interface SubnetFact {
   readonly gateway: string;
 }
 
-/** A network: that it is there, whoever serves it. */
+/** A network exists, whichever thread serves it. */
 export interface NetworkFact {
   readonly kind: "network";
   readonly id: string;
   /** IPv4 first. */
   readonly subnets: readonly SubnetFact[];
-  /** Nothing outside of it is reached. */
+  /** Whether its members reach each other and nothing else. */
   readonly internal: boolean;
   /** In bytes, without the Ethernet header. */
   readonly mtu: number;
 }
 
-/** On which networks a member is: those whose names it may know, in the order in which they are asked. */
+/** The networks that a member is on: it may resolve their names, and they are looked up in this order. */
 export interface MemberFact {
   readonly kind: "member";
   readonly id: string;
@@ -33,70 +33,73 @@ export interface MemberFact {
   readonly networks: readonly string[];
 }
 
-/** What a place on a network is called. */
+/** The names of an attachment. */
 export interface NameFact {
   readonly kind: "name";
-  /** Its id. */
+  /** Id of the network. */
   readonly network: string;
   /** Its own name first, then aliases; labels in lower case. */
   readonly names: readonly string[];
   readonly addresses: readonly string[];
 }
 
-/** What every thread knows. */
+/** What every thread is told. */
 export type Fact = NetworkFact | MemberFact | NameFact;
 
-/** A place on a network that is to be served. */
-export interface PortConfig {
-  /** Its id. */
+/** An attachment that is to be served. */
+export interface AttachmentConfig {
+  /** Id of the network. */
   readonly network: string;
-  /** The id of the member whose place it is. */
+  /** Id of the member. */
   readonly member: string;
   readonly mac: Mac;
   /** At most one a family. */
   readonly addresses: readonly string[];
   readonly hostname: string;
-  /** What more the member is told by DNS: names in lower case, with their addresses. */
+  /** Further names that DNS resolves for the member: in lower case, with their addresses. */
   readonly hosts: readonly (readonly [name: string, addresses: readonly string[]])[];
-  /** DNS servers in the place of the host's; none: the host's. */
+  /** DNS servers instead of the host's; none: the host's. */
   readonly dns: readonly string[];
   /** Whether the gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
-  /** Number of the TAP's descriptor, which stays the sender's. */
+  /** The TAP's descriptor, which stays the sender's: threads share the table of descriptors. */
   readonly tap: number;
 }
 
-/** What has been counted of a place, and what is published of it. */
-export interface PortState {
-  readonly port: number;
-  readonly counters: PortCounters;
+/** Counters of an attachment, and its published ports. */
+export interface AttachmentStatistics {
+  readonly attachment: number;
+  readonly counters: FrameCounters;
   /** By reason. */
   readonly drops: Readonly<Record<string, number>>;
   /** HOST:PORT->PORT/PROTOCOL, as docker ps has it. */
   readonly published: readonly string[];
 }
 
-/** What a port is to publish; a socket that tells what listens in its namespace stays the sender's. */
+/** Ports to publish. `listening`: a socket that tells what listens in the namespace, which stays the sender's. */
 export type Publication = Pick<Params<"member.publish">, "ports" | "auto"> & {
   readonly listening: number | null;
 };
 
-/** What a thread can be asked to do, with what it answers. A port has the number that it was added by. */
+/** The calls of a thread, with their results. */
 export interface Calls {
-  /** Serves a place from now on. */
-  readonly add: (what: { readonly port: number; readonly config: PortConfig }) => null;
-  /** Ends that. @param what.isDrained what the member sent last is passed on before, for 5 s at most */
-  readonly remove: (what: { readonly port: number; readonly isDrained: boolean }) => null;
+  /** Serves an attachment from now on. */
+  readonly attach: (what: {
+    readonly attachment: number;
+    readonly config: AttachmentConfig;
+  }) => null;
+  /** Ends it. @param what.isDrained what the member sent last is passed on before, for 5 s at most */
+  readonly detach: (what: { readonly attachment: number; readonly isDrained: boolean }) => null;
   /** @returns a line for each port that was chosen */
   readonly publish: (what: {
-    readonly port: number;
+    readonly attachment: number;
     readonly publication: Publication;
   }) => readonly string[];
-  /** Of all ports. */
-  readonly states: (what: null) => readonly PortState[];
-  /** Answers when all that was said before has taken effect. */
+  /** Of all attachments. */
+  readonly statistics: (what: null) => readonly AttachmentStatistics[];
+  /** Answers when all messages before it have taken effect. */
   readonly settle: (what: null) => null;
-  /** Ends all of its guests; nothing comes after it. */
+  /** Ends all attachments. The last call. */
   readonly stop: (what: null) => null;
 }
 
@@ -110,23 +113,23 @@ export type Call = {
 }[CallName];
 
 export type ToWorker =
-  /** From now on this is so, in the place of what was said under that key. */
+  /** A fact, which replaces the fact under that key. */
   | { readonly kind: "learn"; readonly key: string; readonly fact: Fact }
   | { readonly kind: "forget"; readonly key: string }
-  /** Of descriptors: there are more guests, or fewer, or one that has little was refused (isScarce). */
+  /** The shares of descriptors change: guests came or went, or a guest that has few was refused one (isScarce). */
   | { readonly kind: "make room"; readonly isScarce: boolean }
   | { readonly kind: "call"; readonly number: number; readonly call: Call };
 
 export type FromWorker =
   | { readonly kind: "result"; readonly number: number; readonly result: unknown }
-  /** @property isUsers whether the user can mend it: a UserError's */
+  /** @property isUsers whether the message is a UserError's: the user can do something about it */
   | {
       readonly kind: "failure";
       readonly number: number;
       readonly message: string;
       readonly isUsers: boolean;
     }
-  /** As "make room", for the guests of all threads. */
+  /** "make room" is for the guests of all threads. */
   | { readonly kind: "crowded"; readonly isScarce: boolean }
-  /** A port has ended by itself. */
-  | { readonly kind: "gone"; readonly port: number; readonly why: string };
+  /** An attachment has ended by itself. */
+  | { readonly kind: "gone"; readonly attachment: number; readonly why: string };

@@ -1,26 +1,33 @@
 import type { DescriptorQuotas } from "../base/descriptors.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import type { Fact, FromWorker, PortConfig, PortState, Publication, ToWorker } from "./messages.js";
+import type {
+  AttachmentConfig,
+  AttachmentStatistics,
+  Fact,
+  FromWorker,
+  Publication,
+  ToWorker,
+} from "./messages.js";
 import { WorkerCalls } from "./worker-calls.js";
 
-/** A thread without a port is ended after so long, in ms: the next member may come soon. */
+/** For how long a thread without attachments is kept, in ms: the next member may come soon. */
 const IDLE_LIMIT = 10_000;
 
-/** So long a thread has for closing its guests' connections, in ms. */
+/** How long a thread may take to close its guests' connections, in ms. */
 const STOP_LIMIT = 1_000;
 
-/** A thread that serves networks, as its starter knows it. */
+/** The starter's handle of a thread. */
 export interface WorkerLink {
   post(message: ToWorker): void;
-  /** Ends it, whatever it does. */
+  /** Ends it, even if it hangs. */
   end(): void;
 }
 
-/** Starts a thread; what it says and its end come later, outside of wake-ups. */
+/** Starts a thread. Its messages and its end come later, outside of wake-ups. */
 export type StartWorker = (
-  /** 1 or more: that of the thread among those that there are. */
-  place: number,
+  /** The thread's slot in the ledger of descriptors: from 1, as the main thread has 0. */
+  slot: number,
   events: {
     readonly onMessage: (message: FromWorker) => void;
     /** @param why it ended; null: it was told to */
@@ -28,51 +35,54 @@ export type StartWorker = (
   },
 ) => WorkerLink;
 
-/** The descriptors of this thread's own guests, and of all threads. */
+/** The quotas of this thread's own guests, and the ledger of all threads. */
 export type Descriptors = Pick<DescriptorQuotas, "makeRoom" | "onCrowded" | "ledger">;
 
-/** A place that is served, somewhere. */
-export interface PlacedPort {
-  /** For PortState. */
+/** An attachment that some thread serves. */
+export interface ServedAttachment {
+  /** Its number in AttachmentStatistics. */
   readonly number: number;
-  /** @throws UserError when it can't be served */
+  /** Resolves when the thread serves it. @throws UserError when it cannot */
   readonly isUp: Promise<void>;
-  /** @throws UserError for what cannot be had */
+  /** @returns a line for each port of the host that was chosen at random @throws UserError */
   publish(publication: Publication): Promise<readonly string[]>;
   /** Ends it. @param isDrained what the member sent last is passed on before */
-  remove(isDrained: boolean): Promise<void>;
+  detach(isDrained: boolean): Promise<void>;
 }
 
 /**
- * Called when a port has ended by itself.
- * @param isLost with its thread: it may be served again
+ * Called when an attachment has ended by itself.
+ * @param isLost its thread has died: another thread may serve it
  */
-export type OnPortGone = (why: string, isLost: boolean) => void;
+export type OnAttachmentGone = (why: string, isLost: boolean) => void;
 
-/** A thread, and what is in it. */
+/** A thread, and the attachments that it serves. */
 interface NetworkWorker {
   readonly calls: WorkerCalls;
   readonly link: WorkerLink;
-  readonly place: number;
-  readonly ports: Map<number, { readonly network: string; readonly onGone: OnPortGone }>;
-  /** Runs while it has no port. */
+  readonly slot: number;
+  readonly attachments: Map<
+    number,
+    { readonly network: string; readonly onGone: OnAttachmentGone }
+  >;
+  /** Runs while it has no attachment. */
   idle: NodeJS.Timeout | null;
 }
 
-/** Where the networks are served: in threads, each network wholly in one. */
+/** The threads that serve networks. Each network is served by one of them. */
 export class DataPlane {
   readonly #start: StartWorker;
   readonly #mostWorkers: number;
   readonly #descriptors: Descriptors;
   readonly #facts = new Map<string, Fact>();
   readonly #workers = new Set<NetworkWorker>();
-  /** Of networks, by id, from before their first port until after their last. */
-  readonly #places = new Map<string, NetworkWorker>();
-  /** Places in the ledger. */
-  readonly #taken = new Set<number>();
-  #lastPort = 0;
+  /** The threads of networks, by the networks' ids, from before the first attachment until after the last. */
+  readonly #workerByNetwork = new Map<string, NetworkWorker>();
+  /** Slots of the ledger that threads have. */
+  readonly #slots = new Set<number>();
+  #lastAttachment = 0;
 
-  /** @param mostWorkers 1 or more @param descriptors whose ledger has a place for each, and one more */
+  /** @param mostWorkers 1 or more @param descriptors its ledger has a slot for each, and one more */
   constructor(start: StartWorker, mostWorkers: number, descriptors: Descriptors) {
     this.#start = start;
     this.#mostWorkers = mostWorkers;
@@ -80,13 +90,13 @@ export class DataPlane {
     descriptors.onCrowded = (isScarce) => this.#makeRoom(isScarce);
   }
 
-  /** There are more guests, or fewer, or one that has little was refused. */
+  /** Guests came or went, or a guest that has few descriptors was refused one (isScarce). */
   #makeRoom(isScarce: boolean): void {
     this.#descriptors.makeRoom(isScarce);
     for (const { calls } of this.#workers) calls.post({ kind: "make room", isScarce });
   }
 
-  /** From now on this is so, in the place of what was said under that key. */
+  /** Tells all threads, also later ones, a fact, which replaces the fact under that key. */
   learn(key: string, fact: Fact): void {
     this.#facts.set(key, fact);
     for (const { calls } of this.#workers) calls.post({ kind: "learn", key, fact });
@@ -97,24 +107,24 @@ export class DataPlane {
     for (const { calls } of this.#workers) calls.post({ kind: "forget", key });
   }
 
-  /** A port of that network comes soon: starts what is to serve it. */
+  /** An attachment to that network comes soon: starts its thread. */
   prepare(network: string): void {
     this.#workerOf(network);
   }
 
   /**
-   * Serves a place from now on.
-   * @param config.tap stays the caller's; it may be closed when isUp has told
+   * Serves an attachment from now on.
+   * @param config.tap stays the caller's, who may close it when isUp settles
    */
-  add(config: PortConfig, onGone: OnPortGone): PlacedPort {
+  attach(config: AttachmentConfig, onGone: OnAttachmentGone): ServedAttachment {
     const worker = this.#workerOf(config.network);
-    const { calls, ports } = worker;
-    this.#lastPort += 1;
-    const port = this.#lastPort;
-    ports.set(port, { network: config.network, onGone });
+    const { calls, attachments } = worker;
+    this.#lastAttachment += 1;
+    const attachment = this.#lastAttachment;
+    attachments.set(attachment, { network: config.network, onGone });
     this.#keep(worker);
-    const forget = (): void => this.#forget(worker, port);
-    const isUp = calls.call({ name: "add", params: { port, config } }).then(
+    const forget = (): void => this.#forget(worker, attachment);
+    const isUp = calls.call({ name: "attach", params: { attachment, config } }).then(
       () => undefined,
       (error: unknown) => {
         forget();
@@ -122,71 +132,74 @@ export class DataPlane {
       },
     );
     return {
-      number: port,
+      number: attachment,
       isUp,
-      publish: (publication) => calls.call({ name: "publish", params: { port, publication } }),
-      remove: async (isDrained) => {
+      publish: (publication) =>
+        calls.call({ name: "publish", params: { attachment, publication } }),
+      detach: async (isDrained) => {
+        const detached = calls.call({ name: "detach", params: { attachment, isDrained } });
         // A thread that has died has ended it.
-        const removed = calls.call({ name: "remove", params: { port, isDrained } });
-        await removed.catch(() => undefined);
+        await detached.catch(() => undefined);
         forget();
       },
     };
   }
 
   /**
-   * Resolves when all that was said before has taken effect for every port. A thread without one, which may
-   * be starting still, hears all of it before its first.
+   * Resolves when all messages so far have taken effect for every attachment. Threads without attachments, which may
+   * still be starting, are not waited for: they get these messages before their first attachment.
    */
   async settled(): Promise<void> {
-    const busy = [...this.#workers].filter(({ ports }) => ports.size > 0);
+    const busy = [...this.#workers].filter(({ attachments }) => attachments.size > 0);
     await Promise.all(busy.map(({ calls }) => calls.settled()));
   }
 
-  /** Of all ports, by number. */
-  async states(): Promise<ReadonlyMap<number, PortState>> {
+  /** Of all attachments, by number. */
+  async statistics(): Promise<ReadonlyMap<number, AttachmentStatistics>> {
     const asked = [...this.#workers].map(({ calls }) =>
-      // One that ends meanwhile has no ports any more.
-      calls.call({ name: "states", params: null }).catch(() => []),
+      // A thread that ends meanwhile has no attachments any more.
+      calls.call({ name: "statistics", params: null }).catch(() => []),
     );
-    return new Map((await Promise.all(asked)).flat().map((state) => [state.port, state]));
+    return new Map((await Promise.all(asked)).flat().map((each) => [each.attachment, each]));
   }
 
-  /** Ends all. */
+  /** Ends all threads. */
   async close(): Promise<void> {
     const stopped = [...this.#workers].map((worker) => this.#stop(worker));
     await Promise.all(stopped);
   }
 
   #workerOf(network: string): NetworkWorker {
-    const known = this.#places.get(network);
+    const known = this.#workerByNetwork.get(network);
     if (known !== undefined) return known;
     const worker = this.#leastBusy() ?? this.#startWorker();
-    this.#places.set(network, worker);
+    this.#workerByNetwork.set(network, worker);
     return worker;
   }
 
-  /** null: one more is to be started. */
+  /** @returns null when a further thread is to be started */
   #leastBusy(): NetworkWorker | null {
-    const busy = new Set(this.#places.values());
+    const busy = new Set(this.#workerByNetwork.values());
     const free = [...this.#workers].find((worker) => !busy.has(worker));
     if (free !== undefined) return free;
     if (this.#workers.size < this.#mostWorkers) return null;
-    const [least = null] = [...this.#workers].sort((a, b) => a.ports.size - b.ports.size);
+    const [least = null] = [...this.#workers].sort(
+      (a, b) => a.attachments.size - b.attachments.size,
+    );
     return least;
   }
 
   #startWorker(): NetworkWorker {
-    const place = this.#freePlace();
-    const link = this.#start(place, {
+    const slot = this.#takeSlot();
+    const link = this.#start(slot, {
       onMessage: (message) => this.#onMessage(worker, message),
       onEnd: (why) => this.#onEnd(worker, why),
     });
     const worker: NetworkWorker = {
       calls: new WorkerCalls(link),
       link,
-      place,
-      ports: new Map(),
+      slot,
+      attachments: new Map(),
       idle: null,
     };
     for (const [key, fact] of this.#facts) worker.calls.post({ kind: "learn", key, fact });
@@ -195,11 +208,11 @@ export class DataPlane {
     return worker;
   }
 
-  #freePlace(): number {
-    let place = 1;
-    while (this.#taken.has(place)) place += 1;
-    this.#taken.add(place);
-    return place;
+  #takeSlot(): number {
+    let slot = 1;
+    while (this.#slots.has(slot)) slot += 1;
+    this.#slots.add(slot);
+    return slot;
   }
 
   #onMessage(worker: NetworkWorker, message: FromWorker): void {
@@ -211,32 +224,33 @@ export class DataPlane {
       worker.calls.onAnswer(message);
       return;
     }
-    const gone = worker.ports.get(message.port);
-    this.#forget(worker, message.port);
+    const gone = worker.attachments.get(message.attachment);
+    this.#forget(worker, message.attachment);
     gone?.onGone(message.why, false);
   }
 
-  /** A network without a port may be elsewhere the next time. */
-  #forget(worker: NetworkWorker, port: number): void {
-    const { ports } = worker;
-    const gone = ports.get(port);
+  /** A network without attachments may get another thread the next time. */
+  #forget(worker: NetworkWorker, attachment: number): void {
+    const { attachments } = worker;
+    const gone = attachments.get(attachment);
     if (gone === undefined) return;
-    ports.delete(port);
-    const isLast = ![...ports.values()].some(({ network }) => network === gone.network);
-    if (isLast && this.#places.get(gone.network) === worker) this.#places.delete(gone.network);
+    attachments.delete(attachment);
+    const isLast = ![...attachments.values()].some(({ network }) => network === gone.network);
+    if (isLast && this.#workerByNetwork.get(gone.network) === worker)
+      this.#workerByNetwork.delete(gone.network);
     this.#rest(worker);
   }
 
   #onEnd(worker: NetworkWorker, why: string | null): void {
     this.#leave(worker);
-    this.#taken.delete(worker.place);
-    this.#descriptors.ledger.clear(worker.place);
+    this.#slots.delete(worker.slot);
+    this.#descriptors.ledger.clear(worker.slot);
     this.#makeRoom(false);
     const reason = why ?? "it was stopped";
     if (why !== null) log.error(`a thread that serves networks has ended: ${why}`);
     worker.calls.abandon(new UserError(`the thread that serves the network has ended: ${reason}`));
-    const ended = [...worker.ports.values()];
-    worker.ports.clear();
+    const ended = [...worker.attachments.values()];
+    worker.attachments.clear();
     for (const { onGone } of ended) onGone(`its thread has ended (${reason})`, true);
   }
 
@@ -245,9 +259,9 @@ export class DataPlane {
     worker.idle = null;
   }
 
-  /** Ends a thread that has had no port for a while. */
+  /** Ends a thread that has no attachments for IDLE_LIMIT. */
   #rest(worker: NetworkWorker): void {
-    if (worker.ports.size > 0 || !this.#workers.has(worker)) return;
+    if (worker.attachments.size > 0 || !this.#workers.has(worker)) return;
     this.#keep(worker);
     worker.idle = setTimeout(() => void this.#stop(worker), IDLE_LIMIT);
     worker.idle.unref();
@@ -264,8 +278,8 @@ export class DataPlane {
   #leave(worker: NetworkWorker): void {
     this.#keep(worker);
     this.#workers.delete(worker);
-    for (const [network, place] of this.#places) {
-      if (place === worker) this.#places.delete(network);
+    for (const [network, server] of this.#workerByNetwork) {
+      if (server === worker) this.#workerByNetwork.delete(network);
     }
   }
 }

@@ -6,29 +6,29 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The main thread's side of what is said to one other: who asked hears its answer. */
+/** The main thread's messages to one other thread, and the calls that wait for its answers. */
 export class WorkerCalls {
   readonly #link: { post(message: ToWorker): void };
   readonly #waiting = new Map<number, Waiting>();
   #lastCall = 0;
-  /** Whether something was said since it was last asked to settle. */
+  /** Whether a message was sent since the last call of settle. */
   #isUnsettled = false;
   #settled: Promise<void> = Promise.resolve();
-  /** Why nothing is answered any more. */
+  /** Why the thread answers no more; null while it does. */
   #end: Error | null = null;
 
   constructor(link: { post(message: ToWorker): void }) {
     this.#link = link;
   }
 
-  /** Says what has no answer. */
+  /** Sends a message that has no answer. */
   post(message: ToWorker): void {
     if (this.#end !== null) return;
     this.#isUnsettled = true;
     this.#link.post(message);
   }
 
-  /** @throws UserError for what the user can mend, Error otherwise, also when the thread ends */
+  /** @throws UserError when the user can do something about it; Error otherwise, also when the thread ends */
   call<C extends CallName>(call: Call & { readonly name: C; readonly params: CallParams<C> }) {
     return new Promise<CallResult<C>>((resolve, reject) => {
       if (this.#end !== null) {
@@ -37,13 +37,13 @@ export class WorkerCalls {
       }
       this.#lastCall += 1;
       const number = this.#lastCall;
-      // The thread runs the same program: what it answers is of the call's type.
+      // The thread runs the same program, so its answer has the call's type.
       this.#waiting.set(number, { resolve: (result) => resolve(result as CallResult<C>), reject });
       this.post({ kind: "call", number, call });
     });
   }
 
-  /** Resolves when all that was said before has taken effect, or there is nobody any more. */
+  /** Resolves when all messages so far have taken effect, or the thread has ended. */
   settled(): Promise<void> {
     if (this.#isUnsettled) {
       this.#settled = this.call({ name: "settle", params: null }).then(
@@ -62,7 +62,7 @@ export class WorkerCalls {
     else waiting?.reject(new (answer.isUsers ? UserError : Error)(answer.message));
   }
 
-  /** Nothing is answered any more. */
+  /** The thread has ended: rejects the calls that wait, and all later ones. */
   abandon(reason: Error): void {
     this.#end = reason;
     for (const { reject } of this.#waiting.values()) reject(reason);

@@ -16,7 +16,7 @@ import {
 import { NdpType, parseNeighbor } from "../wire/ndp.js";
 
 /** Who a port is. */
-export interface PortIdentity {
+export interface AttachmentIdentity {
   readonly mac: Mac;
   /** At most one a family. */
   readonly addresses: readonly Address[];
@@ -44,7 +44,7 @@ export class Guard {
   readonly #caches = createAddressCaches();
   #frame: Frame | null = null;
 
-  constructor({ mac, addresses }: PortIdentity) {
+  constructor({ mac, addresses }: AttachmentIdentity) {
     this.#mac = mac;
     this.#macHigh = Math.floor(mac / 0x1_0000_0000);
     this.#macLow = mac | 0;

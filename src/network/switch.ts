@@ -2,14 +2,14 @@ import { Address } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
-import type { PortCounters } from "../protocol/messages.js";
+import type { FrameCounters } from "../protocol/messages.js";
 import { native } from "../sys/native.js";
 import { ARP_LENGTH, ArpOperation } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
 import { IPV4_SOURCE, IPV6_HEADER_LENGTH, IPV6_NEXT_HEADER, IpProtocol } from "../wire/ip.js";
 import { NdpType } from "../wire/ndp.js";
-import { Guard, linkLocalOf, type PortIdentity, signedWord } from "./guard.js";
+import { type AttachmentIdentity, Guard, linkLocalOf, signedWord } from "./guard.js";
 
 /**
  * Copies of frames for several members that are made for one port: so many at once, and so many a
@@ -70,7 +70,7 @@ export class Switch {
   }
 
   /** @throws RangeError when the MAC is taken: the caller has chosen it */
-  addPort(identity: PortIdentity): SwitchPort {
+  addPort(identity: AttachmentIdentity): SwitchPort {
     const { mac, addresses } = identity;
     if (mac === this.#gatewayMac || this.#ports.has(mac))
       throw new RangeError(`MAC ${mac} is taken`);
@@ -112,7 +112,7 @@ export class Switch {
 
 /** One member's place at a switch. */
 export class SwitchPort {
-  readonly identity: PortIdentity;
+  readonly identity: AttachmentIdentity;
   readonly drops = new DropCounters();
   /** When its member sent more than is read at once last, in ms. */
   heavyAt = Number.NEGATIVE_INFINITY;
@@ -128,13 +128,13 @@ export class SwitchPort {
   #lastPort: SwitchPort | "gateway" | null = null;
   #generation = -1;
 
-  constructor(owner: Switch, identity: PortIdentity) {
+  constructor(owner: Switch, identity: AttachmentIdentity) {
     this.#switch = owner;
     this.identity = identity;
     this.#guard = new Guard(identity);
   }
 
-  get counters(): PortCounters {
+  get counters(): FrameCounters {
     const [framesIn, bytesIn, framesOut, bytesOut] = this.#counters;
     return { framesIn, bytesIn, framesOut, bytesOut };
   }

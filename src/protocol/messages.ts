@@ -1,8 +1,8 @@
 import * as v from "valibot";
 import { DEFAULT_MTU, FULL_ID, HIGHEST_PID, MTU_RANGE } from "../base/constants.js";
 
-/** Changes with every message that an older side would not understand. */
-export const PROTOCOL_VERSION = 1;
+/** Increased with every change that an older side would not understand. */
+export const PROTOCOL_VERSION = 2;
 
 /** Longest line, in bytes. */
 export const LONGEST_LINE = 1 << 20;
@@ -18,16 +18,16 @@ export const mtu = v.pipe(
   v.maxValue(MTU_RANGE.most),
 );
 
-/** A network as it is to be made. Addresses and networks are texts. */
+/** A network to be made. Addresses and prefixes are texts. */
 export const networkSpec = v.object({
   name: text,
-  /** At most one a family; none: one is chosen. */
+  /** At most one of each family; none: one is chosen. */
   subnets: v.optional(texts, []),
   gateways: v.optional(texts, []),
   ranges: v.optional(texts, []),
-  /** Whether there is IPv6, too, when no subnet of it is given. */
+  /** Whether it has IPv6, too, when no IPv6 subnet is given. */
   ipv6: flag,
-  /** Nothing outside of it is reached. */
+  /** Whether its members reach each other and nothing else. */
   internal: flag,
   mtu: v.optional(mtu, DEFAULT_MTU),
   labels: v.optional(pairs, {}),
@@ -35,46 +35,46 @@ export const networkSpec = v.object({
 });
 export type NetworkSpec = v.InferInput<typeof networkSpec>;
 
-/** A place on a network, as it is asked for. */
-export const portSpec = v.object({
+/** An attachment to a network, as a client asks for it. */
+export const attachmentSpec = v.object({
   network: text,
-  /** At most one a family; none: the next that is free. */
+  /** At most one of each family; none: the next that is free. */
   addresses: v.optional(texts, []),
   mac: v.nullish(text, null),
   aliases: v.optional(texts, []),
   /** Name of the interface; null: the first of eth0, eth1 and so on that is free. */
   ifname: v.nullish(text, null),
 });
-export type PortSpec = v.InferInput<typeof portSpec>;
+export type AttachmentSpec = v.InferInput<typeof attachmentSpec>;
 
-/** A network namespace by its files, and what tells it from others. */
+/** A network namespace: its files, and what tells it from others. */
 const namespaceRef = v.object({
   netns: text,
   userns: v.nullish(text, null),
   /** Device and inode of the network namespace. */
   id: text,
-  /** The process that it was named by, and when that started, as proc_pid_stat(5) has it. */
+  /** The process that it was named by, and when that started: starttime of proc_pid_stat(5), in clock ticks. */
   pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PID)), null),
   started: v.nullish(text, null),
 });
 export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
 
 export const joinSpec = v.object({
-  /** The id that it had before the daemon was another one; null: a new one. */
+  /** The id that an earlier daemon gave it; null: a new one. */
   id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID)), null),
-  /** Of the member; null: that of the member whose namespace it is, or one that is made up. */
+  /** Of the member; null: the name of the member whose namespace it is, or the first digits of its id. */
   name: v.nullish(text, null),
   hostname: v.nullish(text, null),
   namespace: v.nullish(namespaceRef, null),
-  /** Whether it stays when this client goes, and is joined again when the daemon starts. */
+  /** Whether it outlives this client's connection, and the next daemon joins it again. */
   stays: flag,
-  ports: v.pipe(v.array(portSpec), v.minLength(1), v.maxLength(64)),
-  /** What more it is told by DNS: NAME=ADDRESS. */
+  attachments: v.pipe(v.array(attachmentSpec), v.minLength(1), v.maxLength(64)),
+  /** Further names that DNS resolves for it: NAME=ADDRESS. */
   hosts: v.optional(texts, []),
-  /** DNS servers in the place of the host's. */
+  /** DNS servers instead of the host's. */
   dns: v.optional(texts, []),
   hostLoopback: flag,
-  /** What the client wants to remember of it; added to those that it has. */
+  /** For the client to find it by; added to those that it has. */
   labels: v.optional(pairs, {}),
 });
 export type JoinSpec = v.InferInput<typeof joinSpec>;
@@ -91,9 +91,9 @@ export const methods = {
   "network.remove": byName,
   "network.prune": v.object({}),
   "member.list": v.object({}),
-  /** Takes names and addresses; the member is not there before member.attach. */
+  /** Reserves names and addresses; nothing is served before member.attach. */
   "member.join": joinSpec,
-  /** The TAP of one port comes along. */
+  /** The TAP of one attachment comes along. */
   "member.attach": v.object({
     member: text,
     network: text,
@@ -104,8 +104,8 @@ export const methods = {
     member: text,
     ports: texts,
     /**
-     * Whether what it listens on is published, too, and what of that is not; null: it is not. A socket
-     * of its namespace that tells what listens (sock_diag(7)) comes along then.
+     * Publishes what it listens on, too, but for the ports in `exclude`; null: does not. A socket of its
+     * namespace that tells what listens (sock_diag(7)) comes along then.
      */
     auto: v.nullish(v.object({ exclude: text }), null),
   }),
@@ -116,16 +116,16 @@ export type Method = keyof typeof methods;
 export type Params<M extends Method> = v.InferOutput<(typeof methods)[M]>;
 export type ParamsInput<M extends Method> = v.InferInput<(typeof methods)[M]>;
 
-/** One family of a port. */
-export interface PortAddress {
+/** One family of an attachment. */
+export interface AttachmentAddress {
   readonly address: string;
   /** ADDRESS/LENGTH */
   readonly subnet: string;
   readonly gateway: string;
 }
 
-/** A place on a network, as it was given. */
-export interface GivenPort {
+/** An attachment, as the daemon gave it. */
+export interface GivenAttachment {
   readonly network: string;
   /** null: the client may choose. */
   readonly ifname: string | null;
@@ -133,25 +133,25 @@ export interface GivenPort {
   readonly mtu: number;
   readonly internal: boolean;
   readonly aliases: readonly string[];
-  readonly addresses: readonly PortAddress[];
+  readonly addresses: readonly AttachmentAddress[];
 }
 
 export interface GivenMember {
   readonly id: string;
   readonly name: string;
-  readonly ports: readonly GivenPort[];
+  readonly attachments: readonly GivenAttachment[];
 }
 
-/** Frames and bytes, without virtio headers; `in` is what the member sent. */
-export interface PortCounters {
+/** Frames, and their bytes without virtio headers; `in`: what the member sent. */
+export interface FrameCounters {
   readonly framesIn: number;
   readonly bytesIn: number;
   readonly framesOut: number;
   readonly bytesOut: number;
 }
 
-export interface PortReport extends GivenPort {
-  readonly counters: PortCounters;
+export interface AttachmentReport extends GivenAttachment {
+  readonly counters: FrameCounters;
   readonly drops: Readonly<Record<string, number>>;
 }
 
@@ -164,7 +164,7 @@ export interface MemberReport {
   readonly labels: Readonly<Record<string, string>>;
   /** Seconds since 1970. */
   readonly since: number;
-  readonly networks: readonly PortReport[];
+  readonly networks: readonly AttachmentReport[];
   /** HOST:PORT->PORT/PROTOCOL */
   readonly published: readonly string[];
 }
@@ -173,13 +173,13 @@ export interface DaemonStatus {
   readonly version: string;
   readonly protocol: number;
   readonly pid: number;
-  /** Device and inode of the network namespace that it serves from. */
+  /** Device and inode of its network namespace. */
   readonly namespace: string;
   readonly networks: number;
   readonly members: number;
-  /** Whether it answers in namespaces of containers: --serve-containers. */
+  /** Whether it answers clients in namespaces of containers: --serve-containers. */
   readonly servesContainers: boolean;
-  /** What the user should know, such as a state file that was damaged. */
+  /** For the user, such as: the state file was damaged. */
   readonly warnings: readonly string[];
 }
 
@@ -222,7 +222,7 @@ export interface NetworkReport {
   readonly Labels: Readonly<Record<string, string>>;
 }
 
-/** What each method answers. */
+/** The result of each method. */
 export interface Results {
   readonly status: DaemonStatus;
   readonly stop: Record<string, never>;
@@ -238,7 +238,7 @@ export interface Results {
   readonly "member.disconnect": Record<string, never>;
 }
 
-/** What clients hear before the daemon ends because it was told to: they do not start another. */
+/** Sent to clients before the daemon ends because it was told to: they do not start another. */
 export const STOPPING = JSON.stringify({ event: "stopping" });
 
 const requestSchema = v.object({
@@ -253,7 +253,7 @@ export interface Request {
   readonly params: unknown;
 }
 
-/** @returns null when the line is no request */
+/** @returns null when the line is not a request */
 export function parseRequest(line: string): Request | null {
   const parsed = v.safeParse(requestSchema, parseJson(line));
   if (!parsed.success) return null;
@@ -265,7 +265,7 @@ export function isMethod(method: string): method is Method {
   return Object.hasOwn(methods, method);
 }
 
-/** The parameters of a method, or what is wrong with them. */
+/** @returns the parameters of a method with their defaults, or what is wrong with them */
 export function checkParams<M extends Method>(method: M, params: unknown): Params<M> | string {
   const result = v.safeParse(methods[method], params, { abortEarly: true });
   if (result.success) return result.output as Params<M>;
@@ -278,12 +278,12 @@ const answerSchema = v.union([
   v.object({ result: v.unknown() }),
 ]);
 
-/** What the daemon answered: the result, or a sentence for the user. */
+/** The daemon's answer: the result, or a sentence for the user. */
 export type Answer =
   | { readonly result: unknown }
   | { readonly error: { readonly message: string } };
 
-/** @returns null when the line is no answer */
+/** @returns null when the line is not an answer */
 export function parseAnswer(line: string): Answer | null {
   const parsed = v.safeParse(answerSchema, parseJson(line));
   return parsed.success ? parsed.output : null;

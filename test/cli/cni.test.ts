@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import {
+  attachmentSpecOf,
   type Configured,
   namesOf,
   parseRequest,
-  portOf,
   publishOf,
 } from "../../src/cli/cni/request.js";
 import { parsePublish } from "../../src/cli/publish-option.js";
@@ -28,7 +28,7 @@ describe("a request of CNI", () => {
       runtimeConfig: { ips: ["10.1.0.5/16", "fd00::5/64"] },
       args: { cni: { ips: ["10.1.0.5"] } },
     };
-    expect(portOf(added(conf, "IP=fd00::5"), "eth0")).toEqual({
+    expect(attachmentSpecOf(added(conf, "IP=fd00::5"), "eth0")).toEqual({
       network: "web",
       ifname: "eth0",
       mac: null,
@@ -39,7 +39,9 @@ describe("a request of CNI", () => {
 
   test("takes nulls of runtimes for nothing", () => {
     const runtimeConfig = { portMappings: null, ips: null, aliases: null, mac: null, dns: null };
-    expect(portOf(added({ runtimeConfig, prevResult: null }), "eth0").addresses).toEqual([]);
+    expect(attachmentSpecOf(added({ runtimeConfig, prevResult: null }), "eth0").addresses).toEqual(
+      [],
+    );
   });
 
   test("names a container by its user's name, if it is one of DNS", () => {

@@ -12,7 +12,7 @@ import { native } from "../../src/sys/native.js";
 
 const request: DaemonRequest = {
   action: "connect",
-  port: { network: "web" },
+  attachment: { network: "web" },
   name: "job",
   target: "4711",
 };
@@ -33,7 +33,7 @@ function daemon(refused?: string) {
   const request = async (method: string): Promise<unknown> => {
     asked.push(method);
     if (method === refused) throw new UserError("no");
-    return method === "member.join" ? { id: "1", name: "job", ports: [given] } : {};
+    return method === "member.join" ? { id: "1", name: "job", attachments: [given] } : {};
   };
   return { asked, requests: { request } as unknown as Requests };
 }
@@ -107,7 +107,7 @@ describe("a launcher that has a namespace connected", () => {
     },
   );
 
-  test("may go at any time: its place is given back", async () => {
+  test("may go at any time: its attachment is released", async () => {
     const { asked: methods, requests } = daemon();
     const { proxy, ended } = start(requests);
     await until(1);

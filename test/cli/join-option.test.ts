@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type FirstPort, parseNetworkMode } from "../../src/cli/join-option.ts";
+import { type FirstAttachment, parseNetworkMode } from "../../src/cli/join-option.ts";
 
-const nothing: FirstPort = { ip: [], macAddress: null, alias: [] };
+const nothing: FirstAttachment = { ip: [], macAddress: null, alias: [] };
 
 describe("--network", () => {
   test.each([
@@ -23,7 +23,7 @@ describe("--network", () => {
     const first = { ip: [], macAddress: null, alias: ["app"] };
     expect(parseNetworkMode(texts, first)).toEqual({
       kind: "networks",
-      ports: [
+      attachments: [
         {
           network: "web",
           addresses: ["10.89.1.5", "fd00::5"],

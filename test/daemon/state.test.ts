@@ -25,8 +25,8 @@ const network = {
   options: {},
   last: [1, -1],
 };
-const member = { name: "db", stays: true, ports: [{ network: "web", ifname: "eth0" }] };
-const state = { version: 1, networks: [network], members: [member] };
+const member = { name: "db", stays: true, attachments: [{ network: "web", ifname: "eth0" }] };
+const state = { version: 2, networks: [network], members: [member] };
 
 describe("the state of networks and members", () => {
   test("is read as it was written", () => {
@@ -60,7 +60,7 @@ describe("the state of networks and members", () => {
 
   const members: readonly (readonly [string, object])[] = [
     ["an id of another kind", { id: "x" }],
-    ["no place", { ports: [] }],
+    ["no attachment", { attachments: [] }],
     ["a process that is none", { namespace: { netns: "/n", id: "1:2", pid: -1 } }],
     ["a namespace without an id", { namespace: { netns: "/n" } }],
     ["ports that are no list", { published: "80" }],
@@ -72,7 +72,7 @@ describe("the state of networks and members", () => {
   test("is kept aside with two networks of one name, too many members, or another version", () => {
     expectDamaged({ ...state, networks: [network, { ...network, id: "b".repeat(64) }] });
     expectDamaged({ ...state, members: Array.from({ length: 5000 }, () => member) });
-    expectDamaged({ ...state, version: 2 });
+    expectDamaged({ ...state, version: 1 });
   });
 
   test("is not read into memory when it is too large", () => {
@@ -86,6 +86,6 @@ function expectDamaged(content: object): void {
   writeFileSync(file, JSON.stringify(content));
   const { state: read, warning } = readState(file);
   expect(read).toEqual({ networks: [], members: [] });
-  expect(warning).toContain("the state file was damaged: it is kept as");
+  expect(warning).toContain("the state file was damaged, or is of another version: it is kept as");
   expect(readdirSync(directory)).not.toContain("state.json");
 }

@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import { DescriptorLedger, DescriptorQuotas } from "../../src/base/descriptors.ts";
-import type { FromWorker, PortConfig, ToWorker } from "../../src/dataplane/messages.ts";
+import type { AttachmentConfig, FromWorker, ToWorker } from "../../src/dataplane/messages.ts";
 import { DataPlane, type StartWorker } from "../../src/dataplane/plane.ts";
 
 /**
@@ -23,7 +23,7 @@ const THREAD = `
       parentPort.postMessage({ kind: "failure", number, message: "not today", isUsers: true });
       return;
     }
-    const result = call.name === "publish" ? [...learnt.keys()] : call.name === "states" ? [] : null;
+    const result = call.name === "publish" ? [...learnt.keys()] : call.name === "statistics" ? [] : null;
     parentPort.postMessage({ kind: "result", number, result });
   });
 `;
@@ -33,8 +33,8 @@ afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.terminate()));
 });
 
-/** Real threads, with the text above in the place of the program. */
-const start: StartWorker = (_place, { onMessage, onEnd }) => {
+/** Real threads, which run the text above instead of the program. */
+const start: StartWorker = (_slot, { onMessage, onEnd }) => {
   const worker = new Worker(THREAD, { eval: true });
   workers.push(worker);
   let why: string | null = null;
@@ -53,7 +53,7 @@ function descriptors(): DescriptorQuotas {
   return new DescriptorQuotas(DescriptorLedger.create(1_000), () => 0);
 }
 
-function port(network: string, member = "m"): PortConfig {
+function attachment(network: string, member = "m"): AttachmentConfig {
   return {
     network,
     member,
@@ -75,26 +75,26 @@ test("no thread is there before a network needs one; then one for each, up to th
   expect(workers).toHaveLength(0);
   plane.prepare("one");
   expect(workers).toHaveLength(1);
-  await plane.add(port("one"), nobody).isUp;
-  await plane.add(port("one"), nobody).isUp;
+  await plane.attach(attachment("one"), nobody).isUp;
+  await plane.attach(attachment("one"), nobody).isUp;
   expect(workers).toHaveLength(1);
-  await plane.add(port("two"), nobody).isUp;
+  await plane.attach(attachment("two"), nobody).isUp;
   expect(workers).toHaveLength(2);
-  await plane.add(port("three"), nobody).isUp;
+  await plane.attach(attachment("three"), nobody).isUp;
   expect(workers).toHaveLength(2);
   await plane.close();
 });
 
-test("a network goes where fewest members are, and stays there", async () => {
+test("a network gets the thread with the fewest attachments, and keeps it", async () => {
   const posted: string[][] = [];
-  const recorded: StartWorker = (place, events) => {
-    const link = start(place, events);
+  const recorded: StartWorker = (slot, events) => {
+    const link = start(slot, events);
     const networks: string[] = [];
     posted.push(networks);
     return {
       ...link,
       post: (message) => {
-        if (message.kind === "call" && message.call.name === "add")
+        if (message.kind === "call" && message.call.name === "attach")
           networks.push(message.call.params.config.network);
         link.post(message);
       },
@@ -102,7 +102,7 @@ test("a network goes where fewest members are, and stays there", async () => {
   };
   const plane = new DataPlane(recorded, 2, descriptors());
   for (const network of ["one", "one", "two", "three", "one", "two"]) {
-    await plane.add(port(network), nobody).isUp;
+    await plane.attach(attachment(network), nobody).isUp;
   }
   expect(posted).toEqual([
     ["one", "one", "one"],
@@ -111,42 +111,44 @@ test("a network goes where fewest members are, and stays there", async () => {
   await plane.close();
 });
 
-test("what was learnt before a thread was started is known in it, what was forgotten is not", async () => {
+test("a thread knows what was learnt before its start, and not what was forgotten", async () => {
   const plane = new DataPlane(start, 1, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });
   plane.learn("b", { kind: "member", id: "b", networks: [] });
   plane.forget("a");
-  const placed = plane.add(port("one"), nobody);
+  const served = plane.attach(attachment("one"), nobody);
   plane.learn("c", { kind: "member", id: "c", networks: [] });
-  expect(await placed.publish({ ports: [], auto: null, listening: null })).toEqual(["b", "c"]);
+  expect(await served.publish({ ports: [], auto: null, listening: null })).toEqual(["b", "c"]);
   plane.forget("b");
   await plane.settled();
-  expect(await placed.publish({ ports: [], auto: null, listening: null })).toEqual(["c"]);
+  expect(await served.publish({ ports: [], auto: null, listening: null })).toEqual(["c"]);
   await plane.close();
 });
 
-test("a refusal is told to who asked, and the port is none", async () => {
+test("a refusal goes to the caller, and nothing is attached", async () => {
   const plane = new DataPlane(start, 1, descriptors());
-  await expect(plane.add(port("one", "refused"), nobody).isUp).rejects.toThrow("not today");
+  await expect(plane.attach(attachment("one", "refused"), nobody).isUp).rejects.toThrow(
+    "not today",
+  );
   await plane.close();
 });
 
-test("a thread that dies ends its own ports and calls, and no others", async () => {
+test("a thread that dies ends its own attachments and calls, and no others", async () => {
   const plane = new DataPlane(start, 2, descriptors());
   const gone: string[] = [];
-  const other = plane.add(port("other"), () => gone.push("other"));
+  const other = plane.attach(attachment("other"), () => gone.push("other"));
   await other.isUp;
-  const first = plane.add(port("one"), (why, isLost) => gone.push(`${why} ${isLost}`));
+  const first = plane.attach(attachment("one"), (why, isLost) => gone.push(`${why} ${isLost}`));
   await first.isUp;
-  const unanswered = plane.add(port("one", "never"), nobody);
-  const dying = plane.add(port("one", "die"), nobody);
+  const unanswered = plane.attach(attachment("one", "never"), nobody);
+  const dying = plane.attach(attachment("one", "die"), nobody);
   await expect(unanswered.isUp).rejects.toThrow("has ended: a fault of a test");
   await expect(dying.isUp).rejects.toThrow("has ended: a fault of a test");
   expect(gone).toEqual(["its thread has ended (a fault of a test) true"]);
   // Nobody waits for it, and the network can be served again.
   await plane.settled();
-  await first.remove(true);
-  await plane.add(port("one"), nobody).isUp;
+  await first.detach(true);
+  await plane.attach(attachment("one"), nobody).isUp;
   expect(workers).toHaveLength(3);
   expect(await other.publish({ ports: [], auto: null, listening: null })).toEqual([]);
   await plane.close();

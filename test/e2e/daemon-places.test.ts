@@ -75,14 +75,14 @@ describe("two environments with one state", () => {
       const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, ...args], { env });
       return `${code} ${stderr}`;
     };
-    const sentence = `slipway: the state in ${user.directory} is that of process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory\n`;
+    const sentence = `slipway: the state in ${user.directory} belongs to process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory\n`;
     expect(await ask("network", "create", "late")).toBe(`1 ${sentence}`);
     expect(await ask("daemon", "run")).toBe(`1 ${sentence}`);
     expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");
     // It is the lock that counts, and not what stands in its file.
     await lab.host.user.shell(`printf '1 \\033[2J\\n' > ${user.directory}/state.lock`);
     expect(await ask("daemon", "run")).toMatch(
-      /^1 slipway: the state in \S+ is that of another daemon: set/,
+      /^1 slipway: the state in \S+ belongs to another daemon: set/,
     );
     await user.ok("daemon", "stop");
     expect(await ask("network", "create", "late")).toBe("0 ");

@@ -27,7 +27,7 @@ interface StateMember {
   readonly id: string;
   readonly name: string;
   readonly namespace: { readonly id: string; readonly netns: string };
-  readonly ports: readonly object[];
+  readonly attachments: readonly object[];
 }
 
 interface State {
@@ -80,8 +80,8 @@ describe("a namespace that a daemon has written into its state", () => {
     const victim = await lab.host.namespace();
     const namespace = await refOf(user, victim);
     await forge(user, ({ members: [first], ...state }) => {
-      const ports = first.ports.map((port) => ({ ...port, addresses: [], mac: null }));
-      const forged = { ...first, id: "f".repeat(64), name: "forged", namespace, ports };
+      const attachments = first.attachments.map((each) => ({ ...each, addresses: [], mac: null }));
+      const forged = { ...first, id: "f".repeat(64), name: "forged", namespace, attachments };
       return { ...state, members: [forged, first] };
     });
     await end(user);

@@ -112,9 +112,14 @@ describe("a member is refused, and leaves nothing", () => {
     const before = await user.inspect("web");
     const { pid } = await lab.host.namespace();
     const netns = `/proc/${pid}/ns/net`;
-    const ports = [{ network: "web" }];
+    const attachments = [{ network: "web" }];
     // By a file, whose end nobody would tell.
-    const spec = { namespace: { netns, id: "a file's" }, stays: true, name: "halfway", ports };
+    const spec = {
+      namespace: { netns, id: "a file's" },
+      stays: true,
+      name: "halfway",
+      attachments,
+    };
     expect(await say(user, "member.join", spec)).toContain('"name":"halfway"');
     await eventually(async () => expect(await user.inspect("web")).toEqual(before));
     expect((await user.members()).map(({ name }) => name)).not.toContain("halfway");
@@ -128,7 +133,7 @@ describe("a member is refused, and leaves nothing", () => {
         namespace: { netns: `/proc/${pid}/ns/net`, id: `gone ${pid}`, pid },
         stays: true,
         name: "brief",
-        ports: [{ network: "web" }],
+        attachments: [{ network: "web" }],
       });
     // Before the daemon has looked at it.
     const dead = await lab.host.namespace();
@@ -181,11 +186,11 @@ describe("the daemon", () => {
       "the daemon speaks version 1 of its protocol, this command 99: slipway daemon stop",
     );
     expect(await say("nonsense")).toContain("not a request");
-    expect(await say('{"v":1,"method":"fly"}')).toContain("the daemon knows no method fly");
-    expect(await say('{"v":1,"method":"network.create","params":{}}')).toContain("bad name");
+    expect(await say('{"v":2,"method":"fly"}')).toContain("the daemon knows no method fly");
+    expect(await say('{"v":2,"method":"network.create","params":{}}')).toContain("bad name");
     expect(
       await say(
-        '{"v":1,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
+        '{"v":2,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
       ),
     ).toContain("no TAP came along");
   });
@@ -209,7 +214,7 @@ describe("the daemon", () => {
     // Root would be permitted.
     const stranger = lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
     const socket = `${user.directory}/daemon/api.sock`;
-    const status = '{"v":1,"method":"status"}';
+    const status = '{"v":2,"method":"status"}';
     const open = [user.directory, `${user.directory}/daemon`, `${user.directory}/..`].join(" ");
     await lab.host.user.shell(`chmod 0666 ${socket}; chmod 0711 ${open}`);
     expect(await sayLine(lab.host.user, user, status)).toContain('"result"');
@@ -271,7 +276,7 @@ describe("the daemon", () => {
     await lab.host.user.shell(`printf '{"version":1,"networks":[{' > ${user.directory}/state.json`);
     await user.ok("daemon", "start");
     expect(await user.ok("daemon", "status")).toContain(
-      "the state file was damaged: it is kept as",
+      "the state file was damaged, or is of another version: it is kept as",
     );
     expect(await user.ok("network", "ls", "-q")).toBe("");
     const files = await lab.host.user.output(["ls", user.directory]);
@@ -286,7 +291,7 @@ function sayLine(from: Namespace, user: DaemonUser, line: string): Promise<strin
 }
 
 function say(user: DaemonUser, method: string, params: object): Promise<string> {
-  return sayLine(user.lab.host.user, user, JSON.stringify({ v: 1, method, params }));
+  return sayLine(user.lab.host.user, user, JSON.stringify({ v: 2, method, params }));
 }
 
 /** A member that has something to lose; made once. */

@@ -362,7 +362,7 @@ describe("commands that ask the daemon", () => {
     });
     expect(refused).toMatchObject({ code: 1, stdout: "", stderr: "" });
     expect(await user.refusal("network", "inspect", "quick")).toBe(
-      "1 slipway: network quick does not exist: slipway network ls shows those that do",
+      "1 slipway: network quick does not exist: slipway network ls shows all networks",
     );
   });
 });

@@ -30,12 +30,12 @@ const ADD = JSON.stringify({
 /** Asks for a place that leads to the host's loopback. */
 const JOIN = requestOf("member.join", {
   name: "thief",
-  ports: [{ network: "web" }],
+  attachments: [{ network: "web" }],
   hostLoopback: true,
 });
 
 function requestOf(method: string, params: object): string {
-  return `${JSON.stringify({ v: 1, method, params })}\n`;
+  return `${JSON.stringify({ v: 2, method, params })}\n`;
 }
 
 /** Ways to connect, as command prefixes: who they leave the process. */

@@ -4,16 +4,16 @@ import { errnoOf, UserError } from "../../base/errors.js";
 import { join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
 import { Loop } from "../../loop.js";
-import type { MemberReport, PortReport } from "../../protocol/messages.js";
+import type { AttachmentReport, MemberReport } from "../../protocol/messages.js";
 import { namespaceRef } from "../../protocol/namespaces.js";
 import { daemonSocket } from "../../protocol/places.js";
 import { CniFailure, Code } from "./failure.js";
 import {
   type Attachment,
+  attachmentSpecOf,
   type Configured,
   namesOf,
   type PluginRequest,
-  portOf,
   publishOf,
   VERSIONS,
 } from "./request.js";
@@ -91,7 +91,7 @@ async function add(
   const names = namesOf(request, request);
   const { id, given } = await join(session, {
     namespace,
-    ports: [portOf(request, ifname)],
+    attachments: [attachmentSpecOf(request, ifname)],
     id: FULL_ID.test(containerId) ? containerId : null,
     name: names.find((each) => !taken.includes(each.toLowerCase())) ?? null,
     dns: conf.runtimeConfig.dns?.servers ?? [],
@@ -114,9 +114,9 @@ async function remove(
   request: Configured,
   isUnwanted: (containerId: string, ifname: string) => boolean,
 ): Promise<void> {
-  for (const { member, port, containerId } of await attachments(session, request)) {
-    if (!isUnwanted(containerId, port.ifname ?? "")) continue;
-    const { network } = port;
+  for (const { member, attachment, containerId } of await attachments(session, request)) {
+    if (!isUnwanted(containerId, attachment.ifname ?? "")) continue;
+    const { network } = attachment;
     try {
       await session.request("member.disconnect", { network, member: member.id });
     } catch (error) {
@@ -137,12 +137,12 @@ async function check(
     throw new CniFailure(Code.InvalidConfig, "in the network configuration prevResult is missing");
   }
   const found = (await attachments(session, request)).find(
-    (each) => each.containerId === containerId && each.port.ifname === ifname,
+    (each) => each.containerId === containerId && each.attachment.ifname === ifname,
   );
   if (found === undefined) throw mismatch(`${containerId} is not on ${network} as ${ifname}`);
   const index = prevResult.interfaces.findIndex((each) => each.name === ifname);
   const wanted = prevResult.ips.filter((each) => each.interface === index);
-  const given = found.port.addresses.map(({ address }) => address);
+  const given = found.attachment.addresses.map(({ address }) => address);
   for (const { address } of wanted) {
     const [bare = ""] = address.split("/");
     if (!given.includes(bare)) throw mismatch(`${ifname} has ${given.join(", ")}, not ${bare}`);
@@ -152,7 +152,7 @@ async function check(
 
 interface Attached {
   readonly member: MemberReport;
-  readonly port: PortReport;
+  readonly attachment: AttachmentReport;
   readonly containerId: string;
 }
 
@@ -160,14 +160,14 @@ interface Attached {
 async function attachments(session: Session, request: Configured): Promise<readonly Attached[]> {
   const members = await session.request("member.list", {});
   const labelled = members.flatMap((member) =>
-    member.networks.flatMap((port) => {
-      const containerId = member.labels[labelOf(request, port.ifname ?? "")];
-      return containerId === undefined ? [] : [{ member, port, containerId }];
+    member.networks.flatMap((attachment) => {
+      const containerId = member.labels[labelOf(request, attachment.ifname ?? "")];
+      return containerId === undefined ? [] : [{ member, attachment, containerId }];
     }),
   );
-  const isNamed = labelled.every(({ port }) => port.network === request.network);
+  const isNamed = labelled.every(({ attachment }) => attachment.network === request.network);
   const name = isNamed ? request.network : await nameOf(session, request.network);
-  return labelled.filter(({ port }) => port.network === name);
+  return labelled.filter(({ attachment }) => attachment.network === name);
 }
 
 /** A network's name; a configuration may have its id. */

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { formatEndpoint } from "../../base/address.js";
 import { HIGHEST_PORT, SHORT_ID_LENGTH } from "../../base/constants.js";
 import { isLabel } from "../../network/names.js";
-import type { PortSpec } from "../../protocol/messages.js";
+import type { AttachmentSpec } from "../../protocol/messages.js";
 import { CniFailure, Code } from "./failure.js";
 
 /** Newest last. 1.1 has brought GC and STATUS. */
@@ -212,8 +212,11 @@ function parseArgs(list: string): CniArgs {
 
 const KNOWN_ARGS: readonly string[] = ["IgnoreUnknown", "IP", "MAC", "K8S_POD_NAME"];
 
-/** The place that is asked for. Of MACs that of CNI_ARGS comes first, as in the project's plugins. */
-export function portOf({ network, conf, args }: Configured, ifname: string): PortSpec {
+/** The attachment that is asked for. The MAC of CNI_ARGS comes first, as in the CNI project's plugins. */
+export function attachmentSpecOf(
+  { network, conf, args }: Configured,
+  ifname: string,
+): AttachmentSpec {
   const { ips, mac } = conf.runtimeConfig;
   const addresses = [...(args.ip === null ? [] : [args.ip]), ...(ips ?? []), ...conf.args.cni.ips];
   return {

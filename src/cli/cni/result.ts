@@ -1,6 +1,6 @@
 import { Address } from "../../base/address.js";
 import { MOST_NAME_SERVERS } from "../../base/constants.js";
-import type { GivenPort } from "../../protocol/messages.js";
+import type { GivenAttachment } from "../../protocol/messages.js";
 import type { CniVersion, Configured } from "./request.js";
 
 /** Where the default routes lead. */
@@ -17,7 +17,7 @@ export interface Interface {
 export function resultOf(
   { version, conf }: Configured,
   { name, sandbox }: Interface,
-  { mac, mtu, internal, addresses }: GivenPort,
+  { mac, mtu, internal, addresses }: GivenAttachment,
 ): object {
   const before = conf.prevResult ?? { interfaces: [], ips: [], routes: [] };
   const index = before.interfaces.length;
@@ -57,7 +57,7 @@ function routeTo(address: string, gw: string): object {
 /** The gateways know the names, and ask whom the configuration names for all others. */
 function dnsOf(
   { dns, runtimeConfig }: Configured["conf"],
-  addresses: GivenPort["addresses"],
+  addresses: GivenAttachment["addresses"],
 ): object {
   const given = runtimeConfig.dns;
   const search = [...dns.search, ...(given?.searches ?? [])];

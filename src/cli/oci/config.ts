@@ -14,7 +14,7 @@ import * as v from "valibot";
 import { FULL_ID } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import type { GivenPort } from "../../protocol/messages.js";
+import type { GivenAttachment } from "../../protocol/messages.js";
 import { hostsLines } from "../hosts-file.js";
 import { memberResolvConf } from "../member-resolv-conf.js";
 import { inside, openDirectoryBeneath, openOwnFile } from "./beneath.js";
@@ -42,19 +42,19 @@ const MARK = "# Made by slipway oci-hook.";
 export function writeNames(
   { id, bundle: given }: ContainerState,
   name: string,
-  ports: readonly GivenPort[],
+  attachments: readonly GivenAttachment[],
 ): void {
   const bundle = path.resolve(given);
   const { root, mounts } = readConfig(bundle);
-  const addresses = ports.flatMap((port) => port.addresses);
+  const addresses = attachments.flatMap((each) => each.addresses);
   const sourceOf = (file: string): string | undefined =>
     mounts.findLast(({ destination }) => path.normalize(destination) === `/etc/${file}`)?.source;
   const resolvConf = sourceOf("resolv.conf");
   if (resolvConf === undefined) {
-    writeInRoot(path.resolve(bundle, root.path), resolvConfText("", ports));
+    writeInRoot(path.resolve(bundle, root.path), resolvConfText("", attachments));
   } else {
     change(path.resolve(bundle, resolvConf), "resolv.conf", { id, bundle }, (before) =>
-      resolvConfText(before, ports),
+      resolvConfText(before, attachments),
     );
   }
   const hosts = sourceOf("hosts");
@@ -63,8 +63,8 @@ export function writeNames(
   change(path.resolve(bundle, hosts), "hosts", { id, bundle }, (before) => before + lines);
 }
 
-function resolvConfText(before: string, ports: readonly GivenPort[]): string {
-  return memberResolvConf(before, ports, [], []);
+function resolvConfText(before: string, attachments: readonly GivenAttachment[]): string {
+  return memberResolvConf(before, attachments, [], []);
 }
 
 /** Changes what is mounted as /etc/NAME, if that is the container's own. */

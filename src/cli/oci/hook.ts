@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import type { Namespace } from "../../attach.js";
 import { Stdio } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
-import { type JoinedPlace, join } from "../../client/connect.js";
+import { type JoinedAttachment, type Joining, join } from "../../client/connect.js";
 import { Session } from "../../client/session.js";
-import { openPort } from "../../client/taps.js";
+import { openAttachment } from "../../client/taps.js";
 import { Loop } from "../../loop.js";
 import type { NamespaceRef } from "../../protocol/messages.js";
 import { namespaceId, namespaceRef } from "../../protocol/namespaces.js";
@@ -35,21 +35,26 @@ export async function ociHook(): Promise<void> {
 }
 
 async function enter(session: Session, state: ContainerState): Promise<void> {
-  const { id, name, ports, publish } = state;
+  const { id, name, attachments, publish } = state;
   const { namespace: hosts } = await session.request("status", {});
   const { namespace, entrance } = containerNamespace(state.pid, hosts);
-  const joined: JoinedPlace[] = [];
+  const joined: JoinedAttachment[] = [];
   try {
-    for (const port of ports) {
-      const spec = { name, namespace, ports: [port] as [typeof port], labels: { [LABEL]: id } };
-      joined.push(await join(session, spec, (given) => openPort(entrance, given)));
+    for (const attachment of attachments) {
+      const joining: Joining = {
+        name,
+        namespace,
+        attachments: [attachment],
+        labels: { [LABEL]: id },
+      };
+      joined.push(await join(session, joining, (given) => openAttachment(entrance, given)));
     }
     const [first] = joined;
     if (first === undefined) return;
     if (publish.length > 0) {
       await session.request("member.publish", { member: first.id, ports: [...publish] });
     }
-    const given = joined.map((place) => place.given);
+    const given = joined.map((each) => each.given);
     writeNames(state, first.member, given);
   } catch (error) {
     // No poststop hook is called when this one fails.
@@ -58,7 +63,7 @@ async function enter(session: Session, state: ContainerState): Promise<void> {
   }
 }
 
-/** It may have left by itself: its place ends with its process. */
+/** It may have left already: its attachments end with its process. */
 async function leave(session: Session | null, { id }: ContainerState): Promise<void> {
   if (session === null) return;
   const members = await session.request("member.list", {});

@@ -2,8 +2,8 @@ import * as v from "valibot";
 import { SHORT_ID_LENGTH } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { isLabel } from "../../network/names.js";
-import type { PortSpec } from "../../protocol/messages.js";
-import { parsePlace } from "../join-option.js";
+import type { AttachmentSpec } from "../../protocol/messages.js";
+import { parseAttachment } from "../join-option.js";
 
 const text = v.string();
 
@@ -33,7 +33,7 @@ export interface ContainerState {
   /** By which it is found; null: a name is made up. */
   readonly name: string | null;
   /** At least one, unless it has stopped. */
-  readonly ports: readonly PortSpec[];
+  readonly attachments: readonly AttachmentSpec[];
   /** As --publish writes them. */
   readonly publish: readonly string[];
 }
@@ -65,7 +65,7 @@ export function parseState(input: string): ContainerState {
     pid,
     bundle,
     name: name !== "" ? name : isLabel(shortId) ? shortId : null,
-    ports: networks.map((each) => parsePlace(ANNOTATION.network, each)),
+    attachments: networks.map((each) => parseAttachment(ANNOTATION.network, each)),
     publish: words(annotated(ANNOTATION.publish)),
   };
 }

@@ -10,9 +10,9 @@ const { possible, why } = accountsPossible();
 
 /** Asks for a place that leads to the host's loopback. */
 const JOIN = JSON.stringify({
-  v: 1,
+  v: 2,
   method: "member.join",
-  params: { ports: [{ network: "web" }], hostLoopback: true },
+  params: { attachments: [{ network: "web" }], hostLoopback: true },
 });
 
 /** Containers into which somebody has mounted the daemon's socket. */

@@ -1,0 +1,38 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { UserError } from "../base/errors.js";
+import type { DaemonPaths } from "../protocol/places.js";
+import { Errno } from "../sys/constants.js";
+import { native } from "../sys/native.js";
+
+/** The state lock's text: PID, and the directory of the sockets. Another daemon wrote it, and a terminal may show it. */
+const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
+
+/**
+ * Makes this process the daemon of its runtime directory and the owner of its state, until it ends: the locks'
+ * descriptors stay open.
+ * @throws UserError when another daemon has either
+ */
+export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void {
+  if (!isLocked(lock)) throw new UserError("the daemon runs already: slipway daemon status");
+  if (isLocked(stateLock)) {
+    writeFileSync(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
+    return;
+  }
+  // A daemon with another runtime directory.
+  const [, pid, directory] = OWNER.exec(readFileSync(stateLock, "latin1")) ?? [];
+  const owner =
+    pid === undefined ? "another daemon" : `process ${pid}, with its sockets in ${directory}`;
+  throw new UserError(
+    `the state in ${path.dirname(state)} belongs to ${owner}: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory`,
+  );
+}
+
+/** @throws UserError */
+function isLocked(file: string): boolean {
+  const lock = native.lockFile(file);
+  if (lock < 0 && lock !== -Errno.EAGAIN) {
+    throw new UserError(`cannot lock ${file} (error ${-lock}): see its directory`);
+  }
+  return lock >= 0;
+}

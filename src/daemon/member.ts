@@ -1,0 +1,123 @@
+import { Address } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { isLabel } from "../network/names.js";
+import type { NamespaceRef, Params } from "../protocol/messages.js";
+import { randomBytes } from "../sys/random.js";
+import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
+import { type Network, parseMemberMac } from "./network.js";
+import { parseAddress } from "./networks.js";
+
+/** A namespace that is attached to one network or several. */
+export interface Member extends MemberSettings {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  namespace: NamespaceRef | null;
+  /** In the order in which they were joined. */
+  readonly attachments: Attachment[];
+  labels: Readonly<Record<string, string>>;
+  /** As --publish wrote them; of a member that stays the next daemon publishes them again. */
+  readonly publishing: string[];
+}
+
+type JoinParams = Params<"member.join">;
+
+/**
+ * A member without attachments.
+ * @param others that there are
+ * @throws UserError when its name is none, or taken
+ */
+export function newMember(spec: JoinParams, others: readonly Member[]): Member {
+  const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
+  const id = isFree && spec.id !== null ? spec.id : newId();
+  const name = spec.name ?? shortId(id);
+  checkLabel("a name", name);
+  const other = others.find((member) => member.name === name.toLowerCase());
+  if (other !== undefined) {
+    throw new UserError(
+      `the name ${name} is taken by a member of ${networksOf(other)}: choose another`,
+    );
+  }
+  return {
+    id,
+    name: name.toLowerCase(),
+    hostname: spec.hostname ?? name,
+    since: Date.now(),
+    namespace: spec.namespace,
+    stays: spec.stays,
+    attachments: [],
+    hosts: parseHosts(spec.hosts),
+    dns: spec.dns.map((text) => parseAddress("--dns", text)),
+    hostLoopback: spec.hostLoopback,
+    labels: {},
+    publishing: [],
+  };
+}
+
+/**
+ * Reserves names, addresses and a MAC on a network.
+ * @throws UserError, and nothing is reserved then
+ */
+export function reserve(
+  network: Network,
+  { id, name, attachments }: Member,
+  spec: JoinParams["attachments"][number],
+): Reservation {
+  if (attachments.some((each) => each.network === network)) {
+    throw new UserError(
+      `${name} is on network ${network.name} already: slipway network disconnect ${network.name} ${name}`,
+    );
+  }
+  for (const alias of spec.aliases) checkLabel("an alias", alias);
+  const wanted = spec.addresses.map((text) => parseAddress("--ip", text));
+  const mac = spec.mac === null ? null : parseMemberMac(spec.mac);
+  const identity = network.reserve(wanted, mac, name);
+  // Docker answers for a container's id, too.
+  const names = [name, ...spec.aliases, shortId(id)].map((each) => each.toLowerCase());
+  const named = { names: [...new Set(names)], addresses: identity.addresses };
+  return { network, identity, named, ifname: spec.ifname };
+}
+
+/** The attachment whose gateway leads outside: the first to a network that is not internal. */
+export function outboundAttachmentOf({ attachments }: Member): Attachment | undefined {
+  return attachments.find(({ network }) => !network.definition.internal);
+}
+
+/** @throws UserError when it is not on that network */
+export function attachmentTo(member: Member, network: string): Attachment {
+  const found = member.attachments.find((each) => each.network.name === network);
+  if (found !== undefined) return found;
+  throw new UserError(
+    `${member.name} is not on network ${network}: it is on ${networksOf(member)}`,
+  );
+}
+
+/** How Docker shortens an id. */
+export function shortId(id: string): string {
+  return id.slice(0, 12);
+}
+
+function networksOf({ attachments }: Member): string {
+  return attachments.map(({ network }) => network.name).join(", ");
+}
+
+/** @throws UserError */
+function checkLabel(what: string, text: string): void {
+  if (isLabel(text)) return;
+  throw new UserError(`"${text}" cannot be ${what}: use letters, digits and hyphens, 63 at most`);
+}
+
+function newId(): string {
+  return Buffer.from(randomBytes(32)).toString("hex");
+}
+
+/** @param texts NAME=ADDRESS; several of one name are its addresses */
+function parseHosts(texts: readonly string[]): ReadonlyMap<string, readonly Address[]> {
+  const records = texts.map((text) => {
+    const [name = "", address = ""] = text.split("=");
+    return { name, address: Address.parse(address) };
+  });
+  const groups = Map.groupBy(records, ({ name }) => name);
+  return new Map(
+    [...groups].map(([name, group]) => [name, group.flatMap(({ address }) => address ?? [])]),
+  );
+}

@@ -1,0 +1,174 @@
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { GivenMember, NamespaceRef, Params } from "../protocol/messages.js";
+import { hasEnded } from "../protocol/namespaces.js";
+import { native } from "../sys/native.js";
+import type { TapStore } from "../sys/tap-store.js";
+import { storeName } from "./attachment.js";
+import type { Member } from "./member.js";
+import type { Members } from "./members.js";
+import type { Networks } from "./networks.js";
+import type { MemberState, State } from "./state.js";
+import type { Stayed } from "./stayed.js";
+
+/** A TAP of a member that is joined again. */
+export interface ReopenedTap {
+  readonly network: string;
+  readonly ifname: string;
+  /** A handle of the addon. */
+  readonly tap: number;
+}
+
+/**
+ * Opens the TAPs of a member that stayed again, in its namespace.
+ * @param stayed namespaces that may be entered
+ * @throws UserError when it is none of those
+ */
+export type Reopen = (
+  namespace: NamespaceRef,
+  given: GivenMember,
+  stayed: Stayed,
+) => readonly ReopenedTap[];
+
+/** Whose state is restored. */
+export interface RestoreContext {
+  readonly networks: Networks;
+  readonly members: Members;
+  /** What the supervisor has kept. */
+  readonly store: TapStore;
+  /** Namespaces that the last supervisor vouches for. */
+  readonly stayed: Stayed;
+  readonly reopen: Reopen;
+  readonly publish: (member: Member, ports: readonly string[]) => Promise<void>;
+}
+
+/** A member that is joined again, and its TAPs. */
+interface Rejoined {
+  readonly member: Member;
+  readonly taps: readonly ReopenedTap[];
+}
+
+/**
+ * Restores the networks and members of the daemon before. Whoever took that daemon over may have written its state,
+ * so its names and addresses are believed, but not which namespaces may be entered: a member comes back by TAPs that
+ * the supervisor has kept, or in a namespace that the supervisor vouches for.
+ *
+ * Namespaces are entered before the promise is returned, as the lock-down follows.
+ */
+export async function restore(
+  { networks, members }: State,
+  context: RestoreContext,
+): Promise<void> {
+  for (const { definition, last } of networks) context.networks.restore(definition, last);
+  const living = members.filter(isAlive);
+  const entered = living.map((state) => ({ state, rejoined: enter(state, context) }));
+  const kept = new Map(await context.store.handed);
+  for (const { state, rejoined } of entered) {
+    const found = rejoined === "not vouched for" ? takeKept(state, kept, context) : rejoined;
+    if (found !== null) await serve(state, found, context);
+  }
+  // The rest belongs to nobody.
+  for (const [name, tap] of kept) {
+    context.store.drop(name);
+    native.close(tap);
+  }
+}
+
+function isAlive({ name, namespace }: MemberState): boolean {
+  const isThere = namespace === null || !hasEnded(namespace);
+  if (!isThere) warnNotJoined(name, new UserError("its namespace is gone"));
+  return isThere;
+}
+
+/** Joins a member again in its namespace. @returns null when that fails */
+function enter(
+  { published, ...spec }: MemberState,
+  context: RestoreContext,
+): Rejoined | "not vouched for" | null {
+  const { reopen, stayed } = context;
+  const { namespace } = spec;
+  if (namespace === null || !stayed.has(namespace.id)) return "not vouched for";
+  return rejoin(spec, context, (given) => reopen(namespace, given, stayed));
+}
+
+/**
+ * Joins a member again by those of its TAPs that were kept.
+ * @param kept what is used is taken out of it
+ * @returns null when that fails
+ */
+function takeKept(
+  { published, ...spec }: MemberState,
+  kept: Map<string, number>,
+  context: RestoreContext,
+): Rejoined | null {
+  const found = spec.attachments.flatMap((attachment) => {
+    const { network, ifname } = attachment;
+    const name = storeNameOf(spec.id, network, context.networks);
+    const tap = kept.get(name);
+    if (tap === undefined || ifname === null) return [];
+    return [{ attachment, name, reopened: { network, ifname, tap } }];
+  });
+  const attachments = found.map(({ attachment }) => attachment);
+  const taps = found.map(({ reopened }) => reopened);
+  const rejoined = rejoin({ ...spec, attachments }, context, () => taps);
+  if (rejoined !== null) for (const { name } of found) kept.delete(name);
+  return rejoined;
+}
+
+/** "" when there is no such network. */
+function storeNameOf(member: string | null, network: string, { all }: Networks): string {
+  const found = all.find(({ name }) => name === network);
+  return member === null || found === undefined ? "" : storeName(member, found);
+}
+
+/** @returns null when it is not joined again */
+function rejoin(
+  spec: Params<"member.join">,
+  { members }: RestoreContext,
+  open: (given: GivenMember) => readonly ReopenedTap[],
+): Rejoined | null {
+  try {
+    if (spec.attachments.length === 0) throw new UserError(notVouchedFor(spec));
+    const given = members.join(spec);
+    const member = members.get(given.id);
+    try {
+      return { member, taps: open(given) };
+    } catch (error) {
+      members.remove(member);
+      throw error;
+    }
+  } catch (error) {
+    warnNotJoined(spec.name, error);
+    return null;
+  }
+}
+
+async function serve(
+  { name, published }: MemberState,
+  { member, taps }: Rejoined,
+  { members, publish }: RestoreContext,
+): Promise<void> {
+  const attached = taps.map(({ network, ifname, tap }) =>
+    members
+      .attach({ member: member.id, network, ifname, namespace: null }, tap)
+      .finally(() => native.close(tap)),
+  );
+  try {
+    await Promise.all(attached);
+    if (published.length > 0) await publish(member, published);
+  } catch (error) {
+    members.remove(member);
+    warnNotJoined(name, error);
+  }
+}
+
+/** @throws what is no UserError */
+function warnNotJoined(name: string | null, error: unknown): void {
+  if (!(error instanceof UserError)) throw error;
+  log.warn(`${name} is not joined again: ${error.message}`);
+}
+
+function notVouchedFor({ namespace }: Params<"member.join">): string {
+  const where = namespace?.pid ?? namespace?.netns ?? "its namespace";
+  return `no command of yours is known to have connected it: slipway network connect NETWORK ${where}`;
+}
