@@ -34,10 +34,6 @@ export class SessionTable<Mapping extends Holder> {
   readonly #bySeen = new Map<number, Mapping[]>();
   readonly #byClient = new Map<string, Mapping>();
 
-  get count(): number {
-    return this.#byClient.size;
-  }
-
   /** That to which the guest's datagram is an answer. */
   find(frame: Frame): Mapping | null {
     if (this.#byClient.size === 0) return null;

@@ -105,10 +105,6 @@ export class MessageTable {
     words[message + Word.Length] = 0;
   }
 
-  setPieceCount(index: number, count: number): void {
-    this.#words[this.#word(index) + Word.IovCount] = count;
-  }
-
   setControlLength(index: number, length: number): void {
     this.#words[this.#word(index) + Word.ControlLength] = length;
   }

@@ -22,14 +22,11 @@ export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
 
 const KIND_BITS = 3;
 const GUEST_BITS = 9;
-const ID_BITS = 20;
 
 /** How many guests a token can tell apart. */
 export const MAX_GUESTS = 1 << GUEST_BITS;
-/** How many descriptors of one kind and guest a token can tell apart. */
-export const MAX_IDS = 1 << ID_BITS;
 
-/** The u32 that an event of this descriptor carries. */
+/** The u32 that an event of this descriptor carries. @param id below 2^20, of one kind and guest */
 export function tokenOf(kind: TokenKind, guest: number, id: number): number {
   return (kind | (guest << KIND_BITS) | (id << (KIND_BITS + GUEST_BITS))) >>> 0;
 }
