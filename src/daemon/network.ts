@@ -1,4 +1,4 @@
-import type { Address, Prefix } from "../base/address.js";
+import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
@@ -165,4 +165,9 @@ export function parseMemberMac(text: string): Mac {
   const mac = parseMac(text);
   if (mac !== null && mac > 0 && !isMulticastMac(mac)) return mac;
   throw new UserError(`MAC "${text}" is not one of an interface: write one like 02:42:0a:59:00:05`);
+}
+
+/** The subnet of a family; null when the network has none. */
+export function subnetOf(network: Network, family: Family): Subnet | null {
+  return network.definition.subnets.find(({ prefix }) => prefix.address.family === family) ?? null;
 }
