@@ -12,6 +12,7 @@ import {
 import { Errno } from "../sys/constants.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/local-socket.js";
+import { isUserOrRoot } from "../sys/peer.js";
 
 interface Pending {
   readonly resolve: (result: never) => void;
@@ -62,8 +63,7 @@ export class Session {
       );
     }
     const session = new Session(fd, watcher, onEnd);
-    const { peerUid } = session.#socket;
-    if (peerUid === 0 || peerUid === process.geteuid?.()) return session;
+    if (isUserOrRoot(session.#socket.peerUid)) return session;
     session.close();
     throw new UserError(
       `the daemon at ${path} is another user's: set XDG_RUNTIME_DIR to a directory of yours`,

@@ -1,8 +1,7 @@
 import { hasInterface, type Namespace, openTap, type TapSettings } from "../attach.js";
-import { Address, Prefix } from "../base/address.js";
 import { TXQUEUELEN } from "../base/constants.js";
 import { parseMac } from "../base/mac.js";
-import type { AddressPlan } from "../base/plan.js";
+import { memberPlan, parseAddress, parseSubnet } from "../network/plans.js";
 import type { GivenAttachment } from "../protocol/messages.js";
 
 /** Metric of the default route through eth0. That of ethN is N more: it takes over when those before are gone. */
@@ -32,7 +31,9 @@ export function openAttachment(namespace: Namespace, given: GivenAttachment): At
 export function tapSettings(given: GivenAttachment, ifname: string): TapSettings {
   const mac = parseMac(given.mac);
   return {
-    plans: given.addresses.map(planOf),
+    plans: given.addresses.map(({ address, subnet, gateway }) =>
+      memberPlan(parseSubnet(subnet, gateway), parseAddress(address)),
+    ),
     mtu: given.mtu,
     txqueuelen: TXQUEUELEN,
     ...(mac === null ? {} : { mac }),
@@ -50,14 +51,4 @@ function freeName(namespace: Namespace): string {
 function metricOf(ifname: string): number {
   const [, index] = /^eth(\d{1,4})$/.exec(ifname) ?? [];
   return FIRST_METRIC + (index === undefined ? MOST_INTERFACES : Number(index));
-}
-
-function planOf({ address, subnet, gateway }: GivenAttachment["addresses"][number]): AddressPlan {
-  const [guest, router] = [address, gateway].map((text) => {
-    const parsed = Address.parse(text);
-    if (parsed === null) throw new Error(`the daemon gave ${text} for an address`);
-    return parsed;
-  });
-  const prefix = Prefix.parse(subnet);
-  return { prefix, gateway: router, router, dns: router, guest, dhcpBegin: guest, dhcpEnd: guest };
 }

@@ -4,17 +4,15 @@ import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
 import type { AddressPlan } from "../base/plan.js";
 import type { NetworkFact } from "../dataplane/messages.js";
 import type { AttachmentIdentity } from "../network/guard.js";
-import { memberPlans, networkMac } from "../network/plans.js";
+import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
 import { AddressPool, type Refusal } from "../network/pool.js";
 
-/** One family of a network. */
-export interface Subnet {
-  readonly prefix: Prefix;
-  readonly gateway: Address;
+/** A subnet, and the part of it that addresses are chosen from. */
+export interface Subnet extends MemberSubnet {
   readonly range: Prefix;
 }
 
-/** A network, checked. */
+/** What defines a network, checked. */
 export interface NetworkDefinition {
   readonly id: string;
   readonly name: string;
@@ -28,7 +26,7 @@ export interface NetworkDefinition {
   readonly options: Readonly<Record<string, string>>;
 }
 
-/** 02:42 as Docker has it: locally administered; then the IPv4 address. */
+/** Docker's, 02:42: locally administered. The IPv4 address follows. */
 const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 
 /** One network: which of its addresses and MACs are taken. src/dataplane connects its members. */
@@ -36,7 +34,7 @@ export class Network {
   readonly definition: NetworkDefinition;
   readonly #pools: readonly AddressPool[];
   readonly #macs = new Map<Mac, string>();
-  /** Who has each address. */
+  /** The owner of each address. */
   readonly #owners = new Map<string, string>();
 
   constructor(definition: NetworkDefinition) {

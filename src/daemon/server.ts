@@ -18,6 +18,7 @@ import { Gate } from "../sys/gate.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
+import { isUserOrRoot } from "../sys/peer.js";
 import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 
 /** Every `slipway run` on a network stays connected until it ends. */
@@ -112,7 +113,7 @@ export class Server {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) return;
       // #syscalls daemon: getsockopt(1=SOL_SOCKET;2=SO_PEERCRED)
-      if (isPermitted(native.peerUid(fd))) this.#admit(fd);
+      if (isUserOrRoot(native.peerUid(fd))) this.#admit(fd);
       else native.close(fd);
     }
   }
@@ -200,8 +201,3 @@ const REASONS: Readonly<Record<Obstacle, string>> = {
   PID: `does not serve your PID namespace: ${OTHER_ADVICE}`,
   process: "cannot tell who asks: let the process that connects live until it is answered",
 };
-
-/** The user, and root, who can do anything as the user. */
-function isPermitted(uid: number): boolean {
-  return uid === 0 || uid === process.geteuid?.();
-}

@@ -1,4 +1,4 @@
-import { Address, Prefix } from "../base/address.js";
+import type { Address } from "../base/address.js";
 import { DEFAULT_MEMORY_BUDGET, HOST_NAMES } from "../base/constants.js";
 import { DEFAULT_LIMITS } from "../base/limits.js";
 import {
@@ -9,7 +9,7 @@ import {
   type Upstream,
 } from "../base/plan.js";
 import { NetworkNames } from "../network/names.js";
-import { type MemberSubnet, memberPlans } from "../network/plans.js";
+import { type MemberSubnet, memberPlans, parseAddress, parseSubnet } from "../network/plans.js";
 import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
 
 /** A network as this thread knows it. */
@@ -63,7 +63,7 @@ export class Directory {
     const { internal, mtu, subnets } = network;
     return {
       mtu,
-      plans: memberPlans(subnets, attachment.addresses.map(addressOf)),
+      plans: memberPlans(subnets, attachment.addresses.map(parseAddress)),
       hostLoopback: attachment.hostLoopback && !internal,
       hostname: attachment.hostname,
       dns: this.#dnsOf(attachment, network),
@@ -78,7 +78,7 @@ export class Directory {
 
   #dnsOf(attachment: AttachmentConfig, network: KnownNetwork): DnsConfig {
     const upstream = this.#upstream;
-    const own = attachment.dns.map(addressOf);
+    const own = attachment.dns.map(parseAddress);
     const none: readonly Address[] = [];
     return {
       upstream: {
@@ -116,7 +116,7 @@ export class Directory {
 
   #takeName({ network, names, addresses }: NameFact): () => void {
     const table = this.network(network).names;
-    const named = { names, addresses: addresses.map(addressOf) };
+    const named = { names, addresses: addresses.map(parseAddress) };
     table.add(named);
     return () => table.remove(named);
   }
@@ -133,7 +133,7 @@ class MemberNames implements NameTable {
     this.#directory = directory;
     this.#member = member;
     this.#network = network;
-    this.#hosts = new Map(hosts.map(([name, addresses]) => [name, addresses.map(addressOf)]));
+    this.#hosts = new Map(hosts.map(([name, addresses]) => [name, addresses.map(parseAddress)]));
   }
 
   get(name: string, type: string): readonly Address[] | undefined {
@@ -157,16 +157,6 @@ class MemberNames implements NameTable {
 }
 
 function knownNetwork({ subnets, internal, mtu }: NetworkFact): KnownNetwork {
-  const known = subnets.map(({ prefix, gateway }) => ({
-    prefix: Prefix.parse(prefix),
-    gateway: addressOf(gateway),
-  }));
+  const known = subnets.map(({ prefix, gateway }) => parseSubnet(prefix, gateway));
   return { subnets: known, internal, mtu, names: new NetworkNames() };
-}
-
-/** @throws RangeError when it is not an address, which the main thread does not send */
-export function addressOf(text: string): Address {
-  const address = Address.parse(text);
-  if (address === null) throw new RangeError(`${text} is not an address`);
-  return address;
 }

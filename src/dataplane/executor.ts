@@ -5,11 +5,11 @@ import type { Upstream } from "../base/plan.js";
 import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import type { Loop } from "../loop.js";
-import { networkMac } from "../network/plans.js";
+import { networkMac, parseAddress } from "../network/plans.js";
 import { Switch, type SwitchPort } from "../network/switch.js";
 import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
-import { addressOf, Directory } from "./directory.js";
+import { Directory } from "./directory.js";
 import type {
   AttachmentConfig,
   AttachmentStatistics,
@@ -119,7 +119,7 @@ export class Executor {
     const { network, mac, addresses } = config;
     const tap = duplicateFd(config.tap);
     const ownSwitch = this.#switchOf(network);
-    const switchPort = ownSwitch.addPort({ mac, addresses: addresses.map(addressOf) });
+    const switchPort = ownSwitch.addPort({ mac, addresses: addresses.map(parseAddress) });
     try {
       const guest = this.#context.loop.addGuest(
         { fd: tap, vnetHeader: true },

@@ -15,14 +15,14 @@ import {
 } from "../wire/ip.js";
 import { NdpType, parseNeighbor } from "../wire/ndp.js";
 
-/** Who a port is. */
+/** The MAC and addresses that an attachment may send from. */
 export interface AttachmentIdentity {
   readonly mac: Mac;
-  /** At most one a family. */
+  /** At most one of each family. */
   readonly addresses: readonly Address[];
 }
 
-/** The link-local address that Linux makes of a MAC (RFC 4291 appendix A). */
+/** The link-local address that Linux derives from a MAC (RFC 4291 appendix A). */
 export function linkLocalOf(mac: Mac): Address {
   const high = Math.floor(mac / 0x100_0000);
   const upper = ((high ^ 0x02_0000) << 8) | 0xff;
@@ -30,15 +30,14 @@ export function linkLocalOf(mac: Mac): Address {
 }
 
 /**
- * What one port may send: frames of its own MAC that come from its own addresses, and of ARP and
- * neighbor discovery only the truth about itself. It is no router: advertisements and redirects are
- * the gateway's alone (RFC 6105).
+ * Decides which frames a port may send: from its own MAC and its own addresses, and in ARP and neighbour discovery
+ * nothing but its own MAC and addresses. Only the gateway may send router advertisements and redirects (RFC 6105).
  */
 export class Guard {
   readonly #mac: Mac;
   readonly #macHigh: number;
   readonly #macLow: number;
-  /** null: the port has no IPv4. */
+  /** null: the port has no IPv4 address. */
   readonly #ipv4: number | null;
   readonly #ipv6: readonly Address[];
   readonly #caches = createAddressCaches();
@@ -53,7 +52,11 @@ export class Guard {
     this.#ipv6 = global.length === 0 ? [] : [...global, linkLocalOf(mac)];
   }
 
-  /** @returns 0, or why a frame of this port whose Ethernet header is at `at` must be dropped */
+  /**
+   * @param at offset of the Ethernet header
+   * @param length of the frame, from there
+   * @returns 0, or why the frame is dropped
+   */
   check(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
     if (length < ETHERNET_HEADER_LENGTH) return DropReason.EthernetTruncated;
     const isOwn =
@@ -72,7 +75,7 @@ export class Guard {
     }
   }
 
-  /** 0.0.0.0 is the source of who asks for an address; the switch gives that to nobody. */
+  /** A DHCP client without an address sends from 0.0.0.0; the switch forwards that to the gateway only. */
   #checkIpv4(bytes: Uint8Array, start: number, end: number): DropReasonOrOk {
     if (end - start < IPV4_HEADER_LENGTH) return DropReason.IpTruncated;
     const source = signedWord(bytes, start + IPV4_SOURCE);
@@ -85,9 +88,9 @@ export class Guard {
     if (length < ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH) return DropReason.IpTruncated;
     const protocol = bytes[start + IPV6_NEXT_HEADER];
     if (!this.#isOwnIpv6(bytes, start + IPV6_SOURCE)) {
-      // Detection of duplicates, and reports of groups, come from nobody yet.
-      const isNobody = protocol !== IpProtocol.Tcp && protocol !== IpProtocol.Udp;
-      if (!isNobody || !isUnspecified(bytes, start + IPV6_SOURCE)) return DropReason.PolicySpoofed;
+      // The unspecified address: duplicate address detection (RFC 4862 §5.4.2), and group reports (RFC 3810 §5.2.13).
+      const isControl = protocol !== IpProtocol.Tcp && protocol !== IpProtocol.Udp;
+      if (!isControl || !isUnspecified(bytes, start + IPV6_SOURCE)) return DropReason.PolicySpoofed;
     }
     if (protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp) return 0;
     if (protocol === IpProtocol.Icmpv6) {
@@ -96,7 +99,7 @@ export class Guard {
     return this.#checkBehindExtensions(bytes, at, length);
   }
 
-  /** What extension headers hide (RFC 7113). */
+  /** Extension headers may hide a router advertisement (RFC 7113). */
   #checkBehindExtensions(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
     if (this.#frame?.bytes !== bytes) this.#frame = new Frame(bytes);
     const frame = this.#frame;
@@ -133,7 +136,7 @@ export class Guard {
     const message = parseArp(bytes, start, end - start);
     if (message === null) return DropReason.ArpMalformed;
     const { operation, senderMac, senderAddress } = message;
-    // RFC 5227 §2.1.1: a probe has no sender's address.
+    // RFC 5227 §2.1.1: the sender's address of a probe is zero.
     const isProbe = operation === ArpOperation.Request && senderAddress.isUnspecified;
     const isOwn = isProbe || (this.#ipv4 !== null && senderAddress.w3 === this.#ipv4);
     return isOwn && senderMac === this.#mac ? 0 : DropReason.PolicySpoofed;
@@ -154,7 +157,7 @@ export class Guard {
   }
 }
 
-/** 32 bits as a signed integer: V8 passes those between functions without allocating. */
+/** 32 bits as a signed integer, which V8 passes between functions without allocating. */
 export function signedWord(bytes: Uint8Array, offset: number): number {
   return (
     (bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3]

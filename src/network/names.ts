@@ -3,27 +3,27 @@ import type { Address } from "../base/address.js";
 /** RFC 1123 §2.1: letters, digits and hyphens, 63 at most. */
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
 
-/** Whether a text can be a member's name or alias. */
+/** Whether a text is valid as a member's name or alias. */
 export function isLabel(text: string): boolean {
   return LABEL.test(text);
 }
 
-/** A member as its network knows it. */
+/** The names and addresses of an attachment. */
 export interface NamedMember {
   /** Its own name first, then aliases; labels in lower case. */
   readonly names: readonly string[];
-  /** At most one a family. */
+  /** At most one of each family. */
   readonly addresses: readonly Address[];
 }
 
 /**
- * The names of one network. Several members with one alias answer in turn, one at a time: clients
- * sort what they get (RFC 6724 §6), so of a list that is turned they would take the same one always.
+ * The names of one network. Of several members with one alias each answer has one, in turn: clients sort a list of
+ * addresses (RFC 6724 §6), and would always use the same one.
  */
 export class NetworkNames {
   readonly #members = new Map<string, NamedMember[]>();
   readonly #owners = new Map<string, NamedMember>();
-  /** How often a name was asked for, by name and type: A and AAAA of one lookup belong together. */
+  /** How often a name was looked up, by type and name: the A and AAAA query of one lookup get the same member. */
   readonly #asked = new Map<string, number>();
 
   add(member: NamedMember): void {
@@ -41,9 +41,9 @@ export class NetworkNames {
   }
 
   /**
-   * The addresses of the member whose turn it is.
+   * The addresses of a member with that name. If several have it, each query gets the next.
    * @param name in lower case
-   * @param type of the records asked for: each type has its turns
+   * @param type of the records asked for; each type has its own turns
    */
   addressesOf(name: string, type: string): readonly Address[] | undefined {
     const members = this.#members.get(name);
@@ -55,7 +55,7 @@ export class NetworkNames {
     return members[count % members.length].addresses;
   }
 
-  /** The own name and the aliases of who has the address. */
+  /** Name and aliases of the member that has the address. */
   namesOf(address: Address): readonly string[] | undefined {
     return this.#owners.get(address.toString())?.names;
   }

@@ -1,34 +1,43 @@
-import type { Address, Prefix } from "../base/address.js";
+import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import { type AddressPlan, gatewayMac } from "../base/plan.js";
 
-/** One family of a network, as a member sees it. */
+/** A subnet of a network: one of each family at most. */
 export interface MemberSubnet {
   readonly prefix: Prefix;
   readonly gateway: Address;
 }
 
-/** Who is who, as the member with these addresses sees it. */
+/** @throws RangeError when a text is malformed, which the daemon does not send */
+export function parseSubnet(prefix: string, gateway: string): MemberSubnet {
+  return { prefix: Prefix.parse(prefix), gateway: parseAddress(gateway) };
+}
+
+/** @throws RangeError when the text is malformed, which the daemon does not send */
+export function parseAddress(text: string): Address {
+  const address = Address.parse(text);
+  if (address === null) throw new RangeError(`${text} is not an address`);
+  return address;
+}
+
+/** The address plans of a member: one for each subnet that one of its addresses is in. */
 export function memberPlans(
   subnets: readonly MemberSubnet[],
   addresses: readonly Address[],
 ): readonly AddressPlan[] {
   return subnets.flatMap((subnet) => {
     const guest = addresses.find((address) => subnet.prefix.contains(address));
-    return guest === undefined ? [] : [planOf(subnet, guest)];
+    return guest === undefined ? [] : [memberPlan(subnet, guest)];
   });
 }
 
-/** At which every member finds the gateway. */
+/** The gateway's MAC, the same for every member of a network. */
 export function networkMac(subnets: readonly MemberSubnet[]): Mac {
-  return gatewayMac(subnets.map((subnet) => planOf(subnet, subnet.gateway)));
+  return gatewayMac(subnets.map((subnet) => memberPlan(subnet, subnet.gateway)));
 }
 
-/**
- * The gateway is router and DNS server, and DHCP has nothing to hand out but the address that the
- * member has anyhow.
- */
-function planOf({ prefix, gateway }: MemberSubnet, guest: Address): AddressPlan {
+/** The gateway is router and DNS server, and DHCP offers the one address that the member has. */
+export function memberPlan({ prefix, gateway }: MemberSubnet, guest: Address): AddressPlan {
   return {
     prefix,
     gateway,

@@ -1,15 +1,14 @@
 import type { Address, Prefix } from "../base/address.js";
 
-/** Host bits that are counted: a pool gives out at most so many addresses. */
+/** A pool gives out at most 2^32 addresses. */
 const MOST_HOST_BITS = 32;
 
-/** Why an address cannot be had. */
+/** Why an address cannot be taken. */
 export type Refusal = "outside" | "reserved" | "taken";
 
 /**
- * The addresses of one network and family. One that was released is given out again only when all
- * others have had their turn, so that what remembers it (ARP caches, connections, logs) does not
- * meet somebody else.
+ * The addresses of one subnet. A released address is given out again only after all others, so that whoever remembers
+ * it (ARP caches, connections, readers of logs) does not meet another member.
  */
 export class AddressPool {
   readonly prefix: Prefix;
@@ -21,7 +20,7 @@ export class AddressPool {
 
   /**
    * @param gateway within the prefix
-   * @param range within the prefix: where allocate() looks
+   * @param range within the prefix: allocate() chooses from it
    */
   constructor(prefix: Prefix, gateway: Address, range: Prefix) {
     this.prefix = prefix;
@@ -29,11 +28,11 @@ export class AddressPool {
     this.range = range;
   }
 
-  /** The next address, taken; null when there is none left. */
+  /** Takes the next free address. @returns null when there is none */
   allocate(): Address | null {
     const { address, length } = this.range;
     const size = 2 ** Math.min(address.bits - length, MOST_HOST_BITS);
-    // Of so many in a row one is free, or all are taken.
+    // Of so many successive addresses one is free, or all are taken.
     const tries = Math.min(size, this.#taken.size + RESERVED + 1);
     for (let step = 1; step <= tries; step += 1) {
       const offset = (this.#last + step) % size;
@@ -46,24 +45,24 @@ export class AddressPool {
     return null;
   }
 
-  /** Offset in the range of the address given out last; -1: none was. */
+  /** Offset in the range of the address that allocate() gave out last; -1: none. */
   get last(): number {
     return this.#last;
   }
 
-  /** Goes on behind an address that was given out before. @param offset as `last` told it */
+  /** Makes allocate() continue after an address. @param offset a value of `last` */
   goOnAfter(offset: number): void {
     this.#last = offset;
   }
 
-  /** Takes this very address. @returns null, or why it cannot be had */
+  /** Takes this address. @returns null, or why it cannot be taken */
   take(address: Address): Refusal | null {
     const refusal = this.refusal(address);
     if (refusal === null) this.#taken.add(address.toString());
     return refusal;
   }
 
-  /** Why an address cannot be had; null when it can. */
+  /** @returns why an address cannot be taken; null when it can */
   refusal(address: Address): Refusal | null {
     if (!this.prefix.contains(address)) return "outside";
     if (this.#isReserved(address)) return "reserved";
@@ -74,7 +73,7 @@ export class AddressPool {
     this.#taken.delete(address.toString());
   }
 
-  /** The network's own address, in IPv4 its broadcast address, and the gateway's. */
+  /** The subnet's own address, the gateway's, and in IPv4 the broadcast address. */
   #isReserved(address: Address): boolean {
     const { prefix } = this;
     if (address.equals(this.gateway) || address.equals(prefix.address)) return true;
@@ -82,5 +81,5 @@ export class AddressPool {
   }
 }
 
-/** Addresses of a network that nobody gets: network, gateway, broadcast. */
+/** Reserved addresses of a subnet: its own, the gateway's, and broadcast. */
 const RESERVED = 3;

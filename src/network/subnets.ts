@@ -1,26 +1,26 @@
 import { Address, type Family, Prefix } from "../base/address.js";
 
-/** As podman has it: 10.89.0.0/24, 10.89.1.0/24 and so on. */
+/** As podman: 10.89.0.0/24, 10.89.1.0/24 and so on. */
 const FIRST_SUBNET = Address.ofIpv4Word(0x0a59_0000);
 const SUBNET_LENGTH = 24;
 const SUBNET_SIZE = 256;
 /** Up to 10.255.255.0/24. */
 const SUBNETS = 0xa700;
 
-/** RFC 4193 §3.2.1: 40 random bits make a prefix that nobody else has. */
+/** RFC 4193 §3.2.1: 40 random bits make the prefix unique. */
 const UNIQUE_LOCAL = 0xfd00_0000;
 const UNIQUE_LOCAL_LENGTH = 64;
 
-/** RTF_UP of linux/route.h, and RTF_REJECT: routes that lead nowhere take no network. */
+/** RTF_UP and RTF_REJECT of linux/route.h. A reject route leads nowhere, so its network is free. */
 const ROUTE_UP = 0x1;
 const ROUTE_REJECT = 0x200;
 
-/** Whether some address is in both. */
+/** Whether the prefixes share an address. */
 export function overlaps(a: Prefix, b: Prefix): boolean {
   return a.contains(b.address) || b.contains(a.address);
 }
 
-/** The first IPv4 network that overlaps none of those; null when there is none. */
+/** The first IPv4 /24 that overlaps none of `taken`; null when there is none. */
 export function freeSubnet(taken: readonly Prefix[]): Prefix | null {
   for (let index = 0; index < SUBNETS; index += 1) {
     const candidate = Prefix.of(FIRST_SUBNET.plus(index * SUBNET_SIZE), SUBNET_LENGTH);
@@ -29,7 +29,7 @@ export function freeSubnet(taken: readonly Prefix[]): Prefix | null {
   return null;
 }
 
-/** A unique local IPv6 network. @param random two random words */
+/** A unique local IPv6 /64. @param random two random words */
 export function uniqueLocalSubnet(random: Uint32Array): Prefix {
   const address = Address.ofWords(
     UNIQUE_LOCAL | (random[0] & 0xff_ffff),
@@ -41,7 +41,7 @@ export function uniqueLocalSubnet(random: Uint32Array): Prefix {
 }
 
 /**
- * The networks that the host has routes to, default routes aside.
+ * The networks that the host has routes to, without default routes.
  * @param family of the table in `text`: /proc/net/route or /proc/net/ipv6_route
  */
 export function parseRoutes(text: string, family: Family): readonly Prefix[] {
@@ -50,7 +50,7 @@ export function parseRoutes(text: string, family: Family): readonly Prefix[] {
   return prefixes.filter((prefix) => prefix !== null);
 }
 
-/** Iface, Destination, Gateway, Flags, RefCnt, Use, Metric, Mask: words as the machine stores them. */
+/** Iface, Destination, Gateway, Flags, RefCnt, Use, Metric, Mask; addresses in hexadecimal, in the machine's byte order. */
 function ipv4Route(line: string): Prefix | null {
   const [, destination = "", , flags = "", , , , mask = ""] = line.split("\t");
   const length = bitsOf(swapped(mask));
@@ -58,7 +58,7 @@ function ipv4Route(line: string): Prefix | null {
   return Prefix.of(Address.ofIpv4Word(swapped(destination)), length);
 }
 
-/** Destination, its length, source, its length, next hop, metric, references, uses, flags, device. */
+/** Destination, its length, source, its length, next hop, metric, references, uses, flags, device; in network byte order. */
 function ipv6Route(line: string): Prefix | null {
   const [destination = "", lengthText = "", , , , , , , flags = ""] = line.split(/\s+/);
   const length = Number.parseInt(lengthText, 16);

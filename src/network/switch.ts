@@ -12,9 +12,8 @@ import { NdpType } from "../wire/ndp.js";
 import { type AttachmentIdentity, Guard, linkLocalOf, signedWord } from "./guard.js";
 
 /**
- * Copies of frames for several members that are made for one port: so many at once, and so many a
- * second. Counted by copies and not by frames, as a frame costs as many writes as there are members.
- * Each port has its own: with one for all, a member that floods left nothing to the others.
+ * Limit of a port's group frames (broadcast and multicast), in copies per second and at once. It counts copies, as a
+ * frame costs one write for each member. Each port has its own bucket: a member that floods takes nothing from others.
  */
 const FLOOD_BURST = 4_096;
 const FLOOD_RATE = 20_000;
@@ -23,40 +22,40 @@ const FLOOD_RATE = 20_000;
 const GROUP = 0x01;
 
 /**
- * Groups that only a router or a DHCP server listens to, as their MACs (RFC 2464 §7): ff02::2 and
- * ff02::1:2. No member hears them, so none can answer in the gateway's place.
+ * MACs of the groups of routers and DHCP servers, ff02::2 and ff02::1:2 (RFC 2464 §7). Only the gateway gets these
+ * frames, so that no member can answer instead of it.
  */
 const IPV6_GROUP = 0x3333;
 const ALL_ROUTERS = 0x0000_0002;
 const ALL_DHCP_AGENTS = 0x0001_0002;
 
-/** Where things stand in ARP (RFC 826) and neighbor discovery (RFC 4861 §4.3), from their start. */
+/** Offsets in an ARP packet (RFC 826), a neighbour solicitation (RFC 4861 §4.3), and IP headers. */
 const ARP_OPERATION = 6;
 const ARP_SENDER = 14;
 const ARP_TARGET = 24;
 const NDP_TARGET = 8;
 const NDP_LENGTH = 24;
 
-/** Where the frames of a port are, and where frames for it go. */
+/** The two ends of a port: the memory that its frames are in, and the TAP that frames for it are written to. */
 export interface PortLink {
   /** The TAP: a handle of the addon. */
   readonly fd: number;
-  /** The memory that its frames are read into: its number, and its bytes. */
+  /** The memory that its frames are read into: its number in the addon, and its bytes. */
   readonly memory: number;
   readonly bytes: Uint8Array;
-  /** Bytes of the virtio header before each frame; all links of a switch have the same. */
+  /** Length of the virtio header before each frame, in bytes; the same at all ports of a switch. */
   readonly frameHeader: number;
 }
 
-/** Connects the members of one network. Its table of MACs is that of its ports. */
+/** The switch of one network. Each port has one MAC, so nothing is learnt. */
 export class Switch {
   readonly #gatewayMac: Mac;
   readonly #ports = new Map<Mac, SwitchPort>();
   readonly #owners = new Map<string, SwitchPort>();
-  /** Counts changes of the table, so that what ports remember of it is forgotten. */
+  /** Counts changes of the table: they invalidate what ports have cached of it. */
   #generation = 0;
 
-  /** @param gatewayMac at which every member finds its own stack */
+  /** @param gatewayMac frames to it go to the sender's own stack */
   constructor(gatewayMac: Mac) {
     this.#gatewayMac = gatewayMac;
   }
@@ -69,7 +68,7 @@ export class Switch {
     return this.#ports.size === 0;
   }
 
-  /** @throws RangeError when the MAC is taken: the caller has chosen it */
+  /** @throws RangeError when the MAC is taken, which the caller prevents */
   addPort(identity: AttachmentIdentity): SwitchPort {
     const { mac, addresses } = identity;
     if (mac === this.#gatewayMac || this.#ports.has(mac))
@@ -88,41 +87,41 @@ export class Switch {
     this.#generation += 1;
   }
 
-  /** @param high 16 bits, @param low 32 bits, signed or not */
+  /** @param high the first 16 bits of the MAC @param low its other 32 bits, signed or not */
   portAt(high: number, low: number): SwitchPort | "gateway" | null {
     const mac = high * 0x1_0000_0000 + (low >>> 0);
     return mac === this.#gatewayMac ? "gateway" : (this.#ports.get(mac) ?? null);
   }
 
-  /** Who has an address; null when nobody but perhaps the gateway does. */
+  /** The port of the member that has an address; null when no member has. */
   ownerOf(address: Address): SwitchPort | null {
     return this.#owners.get(address.toString()) ?? null;
   }
 
-  /** How many copies a frame for all is. */
+  /** How many ports it has. */
   get size(): number {
     return this.#ports.size;
   }
 
-  /** Writes a frame to all ports but the one it came from. */
+  /** Writes a frame to all ports but the one that it came from. */
   flood(from: SwitchPort, offset: number, length: number): void {
     for (const port of this.#ports.values()) if (port !== from) from.send(port, offset, length);
   }
 }
 
-/** One member's place at a switch. */
+/** A port of a switch (IEEE 802.1D): where one attachment's guest and TAP are connected. */
 export class SwitchPort {
   readonly identity: AttachmentIdentity;
   readonly drops = new DropCounters();
-  /** When its member sent more than is read at once last, in ms. */
+  /** When it last sent more than one wake-up reads, in ms. */
   heavyAt = Number.NEGATIVE_INFINITY;
   readonly #switch: Switch;
   readonly #guard: Guard;
   readonly #copies = new TokenBucket(FLOOD_RATE, FLOOD_BURST);
   #link: PortLink | null = null;
-  // Doubles count without allocating and do not wrap below 2^53.
+  // Doubles count without allocating, exactly up to 2^53.
   readonly #counters = new Float64Array(4);
-  /** To whom the last frame went: mostly the next goes there, too. */
+  /** Cache: MAC and port of the last frame's destination, which mostly is the next frame's, too. */
   #lastHigh = -1;
   #lastLow = 0;
   #lastPort: SwitchPort | "gateway" | null = null;
@@ -139,7 +138,7 @@ export class SwitchPort {
     return { framesIn, bytesIn, framesOut, bytesOut };
   }
 
-  /** When the member to which its last frame went was heavy last, in ms. */
+  /** `heavyAt` of the port that its last frame went to. */
   get partnerHeavyAt(): number {
     const partner = this.#lastPort;
     return partner instanceof SwitchPort ? partner.heavyAt : Number.NEGATIVE_INFINITY;
@@ -149,16 +148,17 @@ export class SwitchPort {
     this.#link = link;
   }
 
-  /** Nothing is written to its TAP any more. */
+  /** From now on it forwards nothing, in either direction. */
   close(): void {
     this.#link = null;
   }
 
   /**
-   * Takes a frame that was read from this port's TAP: gives it to the members it is for.
+   * Forwards a frame that was read from this port's TAP.
    * @param offset of its virtio header
-   * @param length with the virtio header
-   * @returns whether the gateway is to have it, too
+   * @param length of the frame, with the virtio header
+   * @param now in ms
+   * @returns whether the gateway, the sender's own stack, gets it, too
    */
   take(offset: number, length: number, now: number): boolean {
     const link = this.#link;
@@ -175,7 +175,7 @@ export class SwitchPort {
     if ((bytes[at] & GROUP) !== 0) return this.#takeGroup(bytes, at, offset, length, now);
     const target = this.#portAt(readU16(bytes, at), signedWord(bytes, at + 2));
     if (target === "gateway") return true;
-    // A frame to its own sender has gone the way it came.
+    // A frame to its own sender would go back to where it came from.
     if (target === null || target === this) this.drops.count(DropReason.EthernetNotForUs);
     else this.send(target, offset, length);
     return false;
@@ -207,7 +207,7 @@ export class SwitchPort {
     return this.#lastPort;
   }
 
-  /** A question who has an address goes to that member alone; the gateway hears all. */
+  /** ARP requests and neighbour solicitations go to the member that has the address; all others to all members. */
   #takeGroup(bytes: Uint8Array, at: number, offset: number, length: number, now: number): boolean {
     if (isForGatewayAlone(bytes, at)) return true;
     const end = offset + length;
@@ -223,7 +223,7 @@ export class SwitchPort {
   }
 }
 
-/** DHCP before there is an address, and what asks for routers or DHCP servers. */
+/** A DHCP client without an address, and frames to the groups of routers and DHCP servers. */
 function isForGatewayAlone(bytes: Uint8Array, at: number): boolean {
   const start = at + ETHERNET_HEADER_LENGTH;
   if (readU16(bytes, at + 12) === EtherType.Ipv4)
@@ -233,7 +233,7 @@ function isForGatewayAlone(bytes: Uint8Array, at: number): boolean {
   return group === ALL_ROUTERS || group === ALL_DHCP_AGENTS;
 }
 
-/** The address that an ARP request or neighbor solicitation asks for; null for other frames. */
+/** The address that an ARP request or neighbour solicitation asks for; null for other frames. */
 function addressAsked(bytes: Uint8Array, at: number, end: number): Address | null {
   const start = at + ETHERNET_HEADER_LENGTH;
   if (readU16(bytes, at + 12) === EtherType.Arp) return addressOfArp(bytes, start, end);
@@ -246,7 +246,7 @@ function addressAsked(bytes: Uint8Array, at: number, end: number): Address | nul
   return isSolicitation ? Address.read(bytes, icmp + NDP_TARGET, 6) : null;
 }
 
-/** An announcement, which asks for the sender's own address (RFC 5227 §2.3), is for everybody. */
+/** @returns null for an announcement, which asks for the sender's own address (RFC 5227 §2.3): it is for all members */
 function addressOfArp(bytes: Uint8Array, start: number, end: number): Address | null {
   if (end - start < ARP_LENGTH) return null;
   if (readU16(bytes, start + ARP_OPERATION) !== ArpOperation.Request) return null;

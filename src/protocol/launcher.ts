@@ -1,12 +1,12 @@
 /*
- * What the daemon and launchers in shared mode say to each other, a message each: the daemon's side of
- * native/launcher/shared.h, which tells the order. Numbers are little-endian, as netlink's are here.
+ * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared.h, which has
+ * their order. Numbers are little-endian.
  */
 
-/** SHARED_VERSION there. */
+/** SHARED_VERSION of native/launcher/shared.h. */
 export const LAUNCHER_VERSION = 2;
 
-/** Longest message of a launcher's, in bytes. */
+/** Longest message of a launcher, in bytes. */
 export const LONGEST_LAUNCHER_MESSAGE = 64 * 1024;
 
 const FromLauncher = { Request: 1, Tap: 2, Api: 3, Done: 4 } as const;
@@ -21,36 +21,36 @@ export type LauncherMessage =
   | { readonly kind: "request"; readonly request: LauncherRequest }
   | { readonly kind: "tap"; readonly tap: LauncherTap }
   | { readonly kind: "api" }
-  /** The settings are made. */
+  /** The launcher has applied the settings. */
   | { readonly kind: "done" };
 
-/** What a launcher asks for. */
+/** A launcher's command line, and where it stands. */
 export interface LauncherRequest {
   readonly version: number;
-  /** Its host's network namespace and resolv.conf, by device and inode. */
+  /** Its own network namespace and resolv.conf: DEVICE:INODE. */
   readonly namespace: string;
   readonly resolvConf: string;
   readonly pid: string;
-  /** By which the program was called. */
+  /** The name that the program was called by. */
   readonly name: string;
   readonly args: readonly string[];
 }
 
-/** The TAP that comes along. */
+/** Describes the TAP that comes along. */
 export interface LauncherTap {
   readonly ifindex: number;
   readonly name: string;
   /** Device and inode of the network namespace. */
   readonly namespace: string;
-  /** When the process that it was named by was started, as proc_pid_stat(5) has it; or null. */
+  /** When the process that it was named by started: starttime of proc_pid_stat(5), in clock ticks; null: it was named by a file. */
   readonly started: string | null;
 }
 
-/** What the launcher is to do; null for what there is not. */
+/** What the launcher is to do. */
 export interface LauncherPlan {
   readonly readyFd: number | null;
   readonly exitFd: number | null;
-  /** With which the network ends. */
+  /** The process with which the network ends. */
   readonly pid: number | null;
   readonly netns: string;
   readonly userns: string | null;
@@ -59,14 +59,14 @@ export interface LauncherPlan {
   readonly apiSocket: string | null;
 }
 
-/** A request of netlink. */
+/** A netlink request, which the launcher sends in the namespace. */
 export interface LauncherSetting {
   readonly message: Uint8Array;
-  /** So many from here on are left out where the namespace has no IPv6; 0: it must succeed. */
+  /** This and the following requests, so many, are skipped in a namespace without IPv6; 0: it must succeed. */
   readonly optional: number;
 }
 
-/** @returns null for what is none */
+/** @returns null when the message is malformed */
 export function parseLauncherMessage(bytes: Uint8Array): LauncherMessage | null {
   if (bytes.length < HEAD_LENGTH) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -85,7 +85,7 @@ export function parseLauncherMessage(bytes: Uint8Array): LauncherMessage | null 
   }
 }
 
-/** Each ends with a NUL: behind the last there is nothing. */
+/** Each text ends with a NUL. */
 function textsOf(message: Uint8Array): readonly string[] {
   return Buffer.from(message.subarray(HEAD_LENGTH)).toString().split("\0").slice(0, -1);
 }
@@ -118,7 +118,7 @@ export function planMessage(plan: LauncherPlan): Uint8Array {
 }
 
 /**
- * The network is up, once these settings are made.
+ * The network is up when the launcher has applied these settings.
  * @param announcement for stdout
  */
 export function upMessage(settings: readonly LauncherSetting[], announcement: string): Uint8Array {
@@ -131,17 +131,17 @@ export function upMessage(settings: readonly LauncherSetting[], announcement: st
   return Buffer.concat([...head, ...parts, Buffer.from(announcement)]);
 }
 
-/** @param kept what whoever serves the guest after this daemon is to know */
+/** @param kept for the launcher to keep: what it needs to serve the guest after this daemon */
 export function keepMessage(kept: string): Uint8Array {
   return Buffer.concat([wordOf(FromDaemon.Keep), Buffer.from(kept)]);
 }
 
-/** The network is gone. @param sentence for stderr */
+/** The network has ended. @param status the launcher's exit status @param sentence for stderr */
 export function endMessage(status: number, sentence: string): Uint8Array {
   return Buffer.concat([wordOf(FromDaemon.End), wordOf(status), Buffer.from(sentence)]);
 }
 
-/** What a command that asks the daemon prints on stdout. */
+/** @param text what a command that asks the daemon prints on stdout */
 export function answerMessage(text: string): Uint8Array {
   return Buffer.concat([wordOf(FromDaemon.Answer), wordOf(0), Buffer.from(text)]);
 }

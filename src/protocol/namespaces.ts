@@ -1,14 +1,14 @@
 import { readFileSync, statSync } from "node:fs";
 import type { NamespaceRef } from "./messages.js";
 
-/** Device and inode of a namespace's file: what tells it from others while it lives. */
+/** DEVICE:INODE of a namespace's file: unique while the namespace lives. */
 export function namespaceId(path: string): string {
   const { dev, ino } = statSync(path);
   return `${dev}:${ino}`;
 }
 
 /**
- * A network namespace as the daemon shall remember it.
+ * What the daemon remembers a network namespace by.
  * @param pid the process that it was named by, or null
  */
 export function namespaceRef(
@@ -20,12 +20,12 @@ export function namespaceRef(
   return { netns, userns, id: namespaceId(netns), pid, started };
 }
 
-/** Whether the process that it was named by has ended; of one that was named by a file it is not known. */
+/** Whether the process that it was named by has ended; false when it was named by a file. */
 export function hasEnded({ pid, started }: NamespaceRef): boolean {
   return pid !== null && startOf(pid) !== started;
 }
 
-/** When a process started, in clock ticks since the boot: proc_pid_stat(5), field 22. */
+/** When a process started: starttime of proc_pid_stat(5), in clock ticks since the boot. */
 function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -116,3 +116,8 @@ function ours(): NonNullable<typeof own> {
 function readStatus(): string {
   return readFileSync("/proc/self/status", "utf8");
 }
+
+/** Whether a process runs as the user, or as root, who can do anything as the user. */
+export function isUserOrRoot(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
+}
