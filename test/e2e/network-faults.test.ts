@@ -183,7 +183,7 @@ describe("the daemon", () => {
   test("tells a client of another version what to do", async ({ user, lab }) => {
     const say = (line: string) => sayLine(lab.host.user, user, line);
     expect(await say('{"v":99,"method":"status"}')).toContain(
-      "the daemon speaks version 1 of its protocol, this command 99: slipway daemon stop",
+      "the daemon speaks version 2 of its protocol, this command 99: slipway daemon stop",
     );
     expect(await say("nonsense")).toContain("not a request");
     expect(await say('{"v":2,"method":"fly"}')).toContain("the daemon knows no method fly");
