@@ -10,16 +10,15 @@ import { announcement } from "./announcement.js";
 import { listenForApi } from "./api-socket.js";
 import type { AttachConfig } from "./command-line.js";
 import { fail } from "./exit.js";
-import { adoptInherited, ignoredSignals } from "./inherited.js";
+import { adoptInherited, ignoredSignals, ReadyFd } from "./inherited.js";
 import { nameOf, openLink } from "./link.js";
 import { startLogging } from "./logging.js";
-import { processOf, watchNamespaceFile } from "./netns-file.js";
+import { noSuchProcess, processOf, watchNamespaceFile } from "./netns-file.js";
 import { hostnameOf } from "./network.js";
 import { startPublishing } from "./publish.js";
 import { prepareGuest, SoleGuest } from "./sole-guest.js";
 import type { Takeover } from "./takeover.js";
 
-const READY = Buffer.from("1");
 const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
@@ -32,8 +31,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   const takeover = await openTakeover();
   const { target } = options;
   // Whoever waited was told by the daemon whose place this takes.
-  const readyFd = takeover === null ? options.readyFd : null;
-  if (readyFd !== null) adoptInherited("--ready-fd", readyFd);
+  const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
   const endings = openEndings(options);
   const prepared = prepareGuest(options, hostnameOf(target.pid));
   const { config } = prepared;
@@ -57,7 +55,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
   if (takeover === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
-  if (readyFd !== null) tellReady(readyFd);
+  waiting.tell("1");
 }
 
 /** What is left of a guest whose daemon has died; null: this process begins with it. */
@@ -90,7 +88,7 @@ function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
  */
 function checkOwner({ owner }: Endings): void {
   if (owner !== null && native.pidfdSignal(owner.fd, 0) === -Errno.ESRCH) {
-    throw doesNotExist(owner.pid);
+    throw noSuchProcess(owner.pid);
   }
 }
 
@@ -129,15 +127,11 @@ function failGone(tap: string, why: string): never {
   return fail(new UserError(`${tap}: ${why}: the network of the namespace is gone`));
 }
 
-/** A pidfd: it tells when the process ends, and never names another process of the same number. */
+/** A pidfd: it tells when the process ends, and never leads to a later process of the same number. */
 function openProcess(pid: number): number {
   const pidfd = native.pidfdOpen(pid);
-  if (pidfd < 0) throw doesNotExist(pid);
+  if (pidfd < 0) throw noSuchProcess(pid);
   return pidfd;
-}
-
-function doesNotExist(pid: number): UserError {
-  return new UserError(`process ${pid} does not exist: give the PID of a running process`);
 }
 
 function announce(text: string): void {
@@ -146,10 +140,4 @@ function announce(text: string): void {
   } catch {
     // The network is up, whether or not somebody reads that.
   }
-}
-
-function tellReady(fd: number): void {
-  // Nobody reads any more: then nobody waits, and the exit-fd or a signal will tell.
-  native.writeBytes(fd, READY);
-  native.close(fd);
 }

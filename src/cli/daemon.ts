@@ -18,15 +18,13 @@ import { makeLedger } from "../sys/descriptor-limit.js";
 import { native } from "../sys/native.js";
 import { TapStore } from "../sys/tap-store.js";
 import { requestsTo } from "./command-proxy.js";
-import { adoptInherited } from "./inherited.js";
+import { ReadyFd } from "./inherited.js";
 import { LauncherServer } from "./launcher-server.js";
 import { RESOLV_CONF } from "./network.js";
 import type { DaemonRunConfig } from "./network-commands.js";
 import { resolverFiles } from "./resolver-files.js";
 import { inheritedListener, ServiceManager } from "./service-manager.js";
 import { workerStarter } from "./start-worker.js";
-
-const READY = Buffer.from("1");
 
 /** Of open(2); it has one number on all architectures that we know, and no name in Node. */
 const O_PATH = 0o10000000;
@@ -37,20 +35,14 @@ const MOST_WORKERS = 4;
 /** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
 export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig): Promise<void> {
   // Whoever waited was told by the one whose place this takes.
-  const waiting = isRestarted() ? null : readyFd;
-  if (waiting !== null) adoptInherited("--ready-fd", waiting);
-  const tell = (bytes: Uint8Array): void => {
-    if (waiting === null) return;
-    native.writeBytes(waiting, bytes);
-    native.close(waiting);
-  };
+  const waiting = new ReadyFd(isRestarted() ? null : readyFd);
   try {
     await serve(servesContainers ? "containers" : "user");
   } catch (error) {
-    if (error instanceof UserError) tell(Buffer.from(error.message));
+    if (error instanceof UserError) waiting.tell(error.message);
     throw error;
   }
-  tell(READY);
+  waiting.tell("1");
 }
 
 /** As native/launcher/supervisor.c says it. */

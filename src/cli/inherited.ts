@@ -13,6 +13,24 @@ export function adoptInherited(option: string, fd: number): void {
   }
 }
 
+/** The descriptor of `--ready-fd`, at which somebody waits until we are ready. */
+export class ReadyFd {
+  readonly #fd: number | null;
+
+  /** @param fd null: nobody waits. @throws UserError when it is not open */
+  constructor(fd: number | null) {
+    if (fd !== null) adoptInherited("--ready-fd", fd);
+    this.#fd = fd;
+  }
+
+  /** To be called once. Where nobody reads any more, nobody waits. @param text "1" when we are ready */
+  tell(text: string): void {
+    if (this.#fd === null) return;
+    native.writeBytes(this.#fd, Buffer.from(text));
+    native.close(this.#fd);
+  }
+}
+
 /** Descriptors above stderr that the caller left open: the command of `run` is to have them. */
 export function inheritedDescriptors(): readonly number[] {
   const { SLIPWAY_FDS: list } = process.env;

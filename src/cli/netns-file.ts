@@ -8,6 +8,10 @@ export function processOf(file: string): number | null {
   return pid === undefined ? null : Number(pid);
 }
 
+export function noSuchProcess(pid: number): UserError {
+  return new UserError(`process ${pid} does not exist: give the PID of a running process`);
+}
+
 /**
  * Calls back once the file of a namespace is removed or replaced, as `ip netns delete` and podman do.
  * Our TAP keeps the namespace itself alive, so that its own end cannot be seen. Opened here, the

@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { setLoopbackUp } from "../attach.js";
 import { UserError } from "../base/errors.js";
@@ -7,6 +7,7 @@ import { Loop } from "../loop.js";
 import { namespaceId } from "../protocol/namespaces.js";
 import { daemonPaths } from "../protocol/places.js";
 import { superviseChild } from "./jobs.js";
+import { noSuchProcess } from "./netns-file.js";
 import {
   commandNotFound,
   guestEnvironment,
@@ -108,12 +109,8 @@ function isIn(pid: string, wanted: string): boolean {
 }
 
 function existing(pid: number): number {
-  try {
-    readFileSync(`/proc/${pid}/stat`);
-    return pid;
-  } catch {
-    throw new UserError(`process ${pid} does not exist: give the PID of a running process`);
-  }
+  if (!existsSync(`/proc/${pid}/stat`)) throw noSuchProcess(pid);
+  return pid;
 }
 
 /** Descriptors 0 to 2 stay; Node has made all others close-on-exec. */

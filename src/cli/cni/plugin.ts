@@ -2,11 +2,10 @@ import { hasInterface } from "../../attach.js";
 import { FULL_ID } from "../../base/constants.js";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { join } from "../../client/connect.js";
-import { Session } from "../../client/session.js";
-import { Loop } from "../../loop.js";
+import type { Session } from "../../client/session.js";
 import type { AttachmentReport, MemberReport } from "../../protocol/messages.js";
 import { namespaceRef } from "../../protocol/namespaces.js";
-import { daemonSocket } from "../../protocol/places.js";
+import { withRunningDaemon } from "../running-daemon.js";
 import { CniFailure, Code } from "./failure.js";
 import {
   type Attachment,
@@ -29,16 +28,9 @@ export async function carryOut(request: PluginRequest): Promise<object | null> {
     const cniVersion = VERSIONS.find((each) => each === request.version) ?? VERSIONS.at(-1);
     return { cniVersion, supportedVersions: VERSIONS };
   }
-  const loop = new Loop();
-  loop.start();
-  // It is not started: we stand in the namespaces, and end with the service, of whoever calls.
-  const session = Session.open(daemonSocket(), loop, () => undefined);
-  try {
-    return session === null ? withoutDaemon(request.verb) : await ask(request, session);
-  } finally {
-    session?.close();
-    loop.stop();
-  }
+  return withRunningDaemon((session) =>
+    session === null ? withoutDaemon(request.verb) : ask(request, session),
+  );
 }
 
 /** What had been attached has lost its interface with the daemon, so that DEL and GC are done. */

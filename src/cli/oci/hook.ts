@@ -3,12 +3,11 @@ import type { Namespace } from "../../attach.js";
 import { Stdio } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
 import { type JoinedAttachment, type Joining, join } from "../../client/connect.js";
-import { Session } from "../../client/session.js";
+import type { Session } from "../../client/session.js";
 import { openAttachment } from "../../client/taps.js";
-import { Loop } from "../../loop.js";
 import type { NamespaceRef } from "../../protocol/messages.js";
 import { namespaceId, namespaceRef } from "../../protocol/namespaces.js";
-import { daemonSocket } from "../../protocol/places.js";
+import { withRunningDaemon } from "../running-daemon.js";
 import { writeNames } from "./config.js";
 import { type ContainerState, parseState } from "./state.js";
 
@@ -20,18 +19,11 @@ const OWN_NAMESPACE = "/proc/self/ns/net";
 /** `slipway oci-hook`. @throws UserError, whereupon the runtime gives up the container */
 export async function ociHook(): Promise<void> {
   const state = parseState(readFileSync(Stdio.Input, "utf8"));
-  const loop = new Loop();
-  loop.start();
-  // It is not started: we stand in the namespaces, and end with the service, of whoever calls.
-  const session = Session.open(daemonSocket(), loop, () => undefined);
-  try {
-    if (state.isStopped) await leave(session, state);
-    else if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
-    else await enter(session, state);
-  } finally {
-    session?.close();
-    loop.stop();
-  }
+  await withRunningDaemon((session) => {
+    if (state.isStopped) return leave(session, state);
+    if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
+    return enter(session, state);
+  });
 }
 
 async function enter(session: Session, state: ContainerState): Promise<void> {

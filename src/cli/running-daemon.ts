@@ -1,0 +1,22 @@
+import { Session } from "../client/session.js";
+import { Loop } from "../loop.js";
+import { daemonSocket } from "../protocol/places.js";
+
+/**
+ * Asks the daemon, if it runs. It is not started: what a container runtime calls is in the runtime's namespaces, and
+ * may be killed with its service.
+ * @param use gets null when there is no daemon
+ */
+export async function withRunningDaemon<T>(
+  use: (session: Session | null) => T | Promise<T>,
+): Promise<T> {
+  const loop = new Loop();
+  loop.start();
+  const session = Session.open(daemonSocket(), loop, () => undefined);
+  try {
+    return await use(session);
+  } finally {
+    session?.close();
+    loop.stop();
+  }
+}
