@@ -12,12 +12,12 @@ import type { TapStore } from "../sys/tap-store.js";
 import type { Network } from "./network.js";
 
 /*
- * States of an attachment, and the state that each event leads to. Events that are not listed do not occur.
+ * States of an attachment, and the state that each event leads to. Other events do not occur, or change nothing.
  *
  *   state      event                                                    next state
  *   (none)     member.join                                              reserved
  *   reserved   member.attach brings its TAP                             starting
- *              member.disconnect, client or process gone                released
+ *              member.disconnect; its client or process has gone        released
  *   starting   its thread serves it                                     served
  *              its thread refuses it; member.attach fails               reserved
  *              its thread dies; member.attach fails                     as served
@@ -26,8 +26,8 @@ import type { Network } from "./network.js";
  *              MOST_LOSSES threads have died with it                    starting
  *              its thread dies otherwise                                released; its client joins again
  *              its TAP fails                                            released
- *              member.disconnect, process gone                          released
- *              client gone: its command has ended                       draining
+ *              member.disconnect; its process has gone                  released
+ *              its client has gone, and the member does not stay        draining
  *   draining   what it sent last is passed on, or 5 s are over          released
  *
  * Reserved: it has names, addresses and a MAC, and no thread serves it (`served` is null). A refusal while it is
@@ -54,9 +54,9 @@ export interface MemberSettings {
 /** What attachments need of the daemon. */
 export interface AttachmentContext {
   /** Where they are served. */
-  readonly plane: DataPlane;
+  readonly plane: Pick<DataPlane, "attach" | "learn" | "forget">;
   /** Where TAPs outlive this daemon. */
-  readonly store: TapStore;
+  readonly store: Pick<TapStore, "keep" | "drop">;
   /** Called when one can no longer be served; the callee ends it. @param isLost its thread has died */
   readonly onEnded: (attachment: Attachment, isLost: boolean) => void;
   /** Called when one is served again after its thread has died. */
