@@ -122,7 +122,7 @@ export class Guest {
   readonly drops: DropCounters = new Drops();
   readonly #index: number;
   readonly #tap: TapHandle;
-  /** Its place on a network of several guests; null when it is alone. */
+  /** Its port of a network's switch; null when it is alone. */
   readonly #port: SwitchPort | null;
   /** Null when no published port leads to the guest's loopback. */
   #loopback: LoopbackRelay | null = null;

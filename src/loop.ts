@@ -186,7 +186,7 @@ export class Loop {
    * Serves a guest from now on.
    * @param tap becomes the loop's
    * @param capture gets every frame of the guest, both ways
-   * @param port its place on a network of several guests
+   * @param port its port of a network's switch; null when it is alone
    * @throws RangeError when the process serves MAX_GUESTS already, or has too few descriptors for one more
    */
   addGuest(

@@ -11,16 +11,16 @@ const LEAST_KEPT = 4;
 /** For so long after somebody who has little was refused nobody who has much gets more, in ms. */
 const SCARCE = 1_000;
 
-/** Where things stand in the ledger, in words: what there is, then of all threads, then of each of them. */
+/** Layout of the ledger, in words: what is available, totals of all threads, and a slot for each thread. */
 const AVAILABLE = 0;
 const TOTALS = 1;
-const PLACES = 3;
-/** Of totals and places. */
+const SLOTS = 3;
+/** Of totals and slots. */
 const GUESTS = 0;
 const BORROWED = 1;
-const PLACE_SIZE = 2;
+const SLOT_SIZE = 2;
 /** Threads that there may be, those that are ending, too. */
-const MOST_PLACES = 32;
+const MOST_SLOTS = 32;
 
 /**
  * How many descriptors the guests of a process have, whichever thread serves them: memory that all
@@ -28,17 +28,17 @@ const MOST_PLACES = 32;
  */
 export class DescriptorLedger {
   readonly #words: Int32Array<SharedArrayBuffer>;
-  readonly #place: number;
+  readonly #slot: number;
 
-  /** @param words of the ledger of another thread @param place this thread's, from 0 */
-  constructor(words: Int32Array<SharedArrayBuffer>, place: number) {
+  /** @param words of the ledger of another thread @param slot this thread's, from 0 */
+  constructor(words: Int32Array<SharedArrayBuffer>, slot: number) {
     this.#words = words;
-    this.#place = PLACES + place * PLACE_SIZE;
+    this.#slot = SLOTS + slot * SLOT_SIZE;
   }
 
   /** @param available to guests, of all that the process may have */
   static create(available: number): DescriptorLedger {
-    const size = (PLACES + MOST_PLACES * PLACE_SIZE) * Int32Array.BYTES_PER_ELEMENT;
+    const size = (SLOTS + MOST_SLOTS * SLOT_SIZE) * Int32Array.BYTES_PER_ELEMENT;
     const words = new Int32Array(new SharedArrayBuffer(size));
     words[AVAILABLE] = Math.max(0, Math.min(available, 0x7fff_ffff));
     return new DescriptorLedger(words, 0);
@@ -50,10 +50,10 @@ export class DescriptorLedger {
   }
 
   /** A thread has ended: whatever it had is free. */
-  clear(place: number): void {
+  clear(slot: number): void {
     const words = this.#words;
     for (const which of [GUESTS, BORROWED]) {
-      const had = Atomics.exchange(words, PLACES + place * PLACE_SIZE + which, 0);
+      const had = Atomics.exchange(words, SLOTS + slot * SLOT_SIZE + which, 0);
       Atomics.sub(words, TOTALS + which, had);
     }
   }
@@ -82,7 +82,7 @@ export class DescriptorLedger {
   }
 
   #add(which: number, count: number): void {
-    Atomics.add(this.#words, this.#place + which, count);
+    Atomics.add(this.#words, this.#slot + which, count);
     Atomics.add(this.#words, TOTALS + which, count);
   }
 }

@@ -139,9 +139,7 @@ function addNetworkCommands(network: Command, { request }: NetworkAsk): void {
     .action(() => request({ action: "prune" }));
   network
     .command("connect")
-    .description(
-      "give a namespace that exists a place on a network, until it dies or is disconnected",
-    )
+    .description("attach an existing namespace to a network, until it ends or is disconnected")
     .argument("<network>")
     .argument("<target>", "a process, a member, or the file of a network namespace")
     .option("--name <name>", "by which other members find it")

@@ -48,13 +48,13 @@ export class Network {
     return this.definition.name;
   }
 
-  /** The last address given out of each subnet, by its offset; the next daemon calls goOnAfter() with them. */
+  /** The last address given out of each subnet, by its offset; the next daemon calls continueAfter() with them. */
   get last(): readonly number[] {
     return this.#pools.map(({ last }) => last);
   }
 
-  goOnAfter(last: readonly number[]): void {
-    for (const [index, pool] of this.#pools.entries()) pool.goOnAfter(last[index] ?? -1);
+  continueAfter(last: readonly number[]): void {
+    for (const [index, pool] of this.#pools.entries()) pool.continueAfter(last[index] ?? -1);
   }
 
   /** How many attachments it has. */

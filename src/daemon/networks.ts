@@ -79,7 +79,7 @@ export class Networks {
 
   /** Adds a network of the daemon before, whatever it overlaps by now. */
   restore(definition: NetworkDefinition, last: readonly number[]): void {
-    this.#add(definition).goOnAfter(last);
+    this.#add(definition).continueAfter(last);
   }
 
   /** @throws UserError while it has attachments */

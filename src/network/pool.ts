@@ -51,7 +51,7 @@ export class AddressPool {
   }
 
   /** Makes allocate() continue after an address. @param offset a value of `last` */
-  goOnAfter(offset: number): void {
+  continueAfter(offset: number): void {
     this.#last = offset;
   }
 

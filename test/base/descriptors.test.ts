@@ -57,7 +57,7 @@ function threads(count: number, most: number): readonly DescriptorQuotas[] {
   const { words } = DescriptorLedger.create(most);
   const all = Array.from(
     { length: count },
-    (_, place) => new DescriptorQuotas(new DescriptorLedger(words, place), () => now),
+    (_, slot) => new DescriptorQuotas(new DescriptorLedger(words, slot), () => now),
   );
   for (const each of all) {
     each.onCrowded = (isScarce) => {

@@ -45,9 +45,9 @@ async function gather(lab: Lab, user: DaemonUser): Promise<Crowd> {
   await user.ok("network", "create", "crowd");
   const join = async (name: string): Promise<Party> => {
     const member = await user.member("crowd", name);
-    const place = (await user.members()).find((each) => each.name === name)?.networks[0];
-    if (place === undefined) throw new Error(`no place of ${name}`);
-    return { ...member, mac: place.mac };
+    const attachment = (await user.members()).find((each) => each.name === name)?.networks[0];
+    if (attachment === undefined) throw new Error(`no attachment of ${name}`);
+    return { ...member, mac: attachment.mac };
   };
   const answering = await join("answerer");
   const asking = await join("asker");

@@ -142,7 +142,7 @@ describe("a member is refused, and leaves nothing", () => {
       `process ${dead.pid} has ended while it was being connected`,
     );
     expect(await user.inspect("web")).toEqual(before);
-    // Between its place and its interface.
+    // Between member.join and member.attach.
     const dying = await lab.host.namespace();
     expect(await join(dying.pid)).toContain('"name":"brief"');
     await dying.release();

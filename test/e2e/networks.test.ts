@@ -105,7 +105,7 @@ describe("members of one network", () => {
     expect(neighbor).toContain(await macOf(user, victim.name));
     await liar.namespace.shell("ip link set eth0 address 02:00:00:00:00:99");
     expect((await lie(third.addresses.v4)).code).toBe(1);
-    const drops = (await placeOf(user, "liar")).drops;
+    const drops = (await attachmentOf(user, "liar")).drops;
     expect(drops["policy-spoofed"]).toBeGreaterThanOrEqual(4);
   });
 });
@@ -219,7 +219,7 @@ describe("slipway run --network", () => {
     const ports = await user.ok("ps", "--format", "{{.name}} {{json .published}}");
     expect(ports).toContain('shopkeeper ["0.0.0.0:8088->80/tcp","[::]:8088->80/tcp"]');
     server.kill("SIGKILL");
-    // The command goes with its run, and with it the place, its name and its port.
+    // The command goes with its run, and with it its attachment, name and published port.
     await eventually(async () => {
       expect(await user.ok("ps")).not.toContain("shopkeeper");
       expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8088");
@@ -375,13 +375,13 @@ describe("the library", () => {
       (async () => {
         const slipway = await Slipway.open();
         await slipway.createNetwork({ name: "library" });
-        const place = await slipway.connect({ network: "library", aliases: ["lib"] }, ${pid}, "reader");
+        const attachment = await slipway.connect({ network: "library", aliases: ["lib"] }, ${pid}, "reader");
         const [{ Name }] = Object.values((await slipway.inspectNetwork("library")).Containers);
         const refused = await slipway.removeNetwork("library").catch((error) => error);
         await slipway.disconnect("library", "reader");
         await slipway.removeNetwork("library");
         const names = (await slipway.networks()).map((network) => network.Name);
-        console.log(JSON.stringify({ place, Name, refused: refused instanceof SlipwayError, names }));
+        console.log(JSON.stringify({ attachment, Name, refused: refused instanceof SlipwayError, names }));
         slipway.close();
       })();
     `;
@@ -389,7 +389,7 @@ describe("the library", () => {
     const argv = [lab.host.stage.inside(node), "-e", script, library];
     const said = JSON.parse(await lab.host.user.output(argv, { env: user.env }));
     expect(said).toMatchObject({ Name: "reader", refused: true });
-    expect(said.place).toMatchObject({ member: "reader", network: "library", ifname: "eth0" });
+    expect(said.attachment).toMatchObject({ member: "reader", network: "library", ifname: "eth0" });
     expect(said.names).not.toContain("library");
   });
 });
@@ -462,16 +462,16 @@ async function digStatus(member: Member, name: string): Promise<string> {
   return member.namespace.output(["dig", "+noall", "+comments", "+tries=1", name]);
 }
 
-async function placeOf(user: DaemonUser, name: string) {
+async function attachmentOf(user: DaemonUser, name: string) {
   const member = (await user.members()).find((each) => each.name === name);
   if (member === undefined) throw new Error(`no member ${name}`);
   return member.networks[0];
 }
 
 async function countersOf(user: DaemonUser, name: string) {
-  return (await placeOf(user, name)).counters;
+  return (await attachmentOf(user, name)).counters;
 }
 
 async function macOf(user: DaemonUser, name: string): Promise<string> {
-  return (await placeOf(user, name)).mac;
+  return (await attachmentOf(user, name)).mac;
 }
