@@ -76,7 +76,7 @@ build_launcher() {
   shift
   outdated "$target" launcher src build/syscalls.inc || return 0
   echo "native: $target"
-  "$compiler" "${warnings[@]}" -fPIE -Wl,-z,relro,-z,now,-z,noexecstack -D_GNU_SOURCE -o "$target.new" launcher/*.c "${shared[@]}" "$@"
+  "$compiler" "${warnings[@]}" -fPIE -Wl,-z,relro,-z,now,-z,noexecstack -D_GNU_SOURCE -o "$target.new" launcher/*.c launcher/*/*.c "${shared[@]}" "$@"
   mv "$target.new" "$target"
 }
 

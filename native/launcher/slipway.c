@@ -35,10 +35,10 @@
 #include <linux/seccomp.h>
 
 #include "../src/confine/confine.h"
-#include "broker.h"
-#include "namespaces.h"
-#include "shared.h"
-#include "supervisor.h"
+#include "sandbox/broker.h"
+#include "sandbox/namespaces.h"
+#include "shared/shared.h"
+#include "supervisor/supervisor.h"
 
 #define PARKED_PREFIX "SLIPWAY_PARKED_"
 enum { OLDEST_NODE = 22 };

@@ -1,5 +1,5 @@
 /*
- * A daemon against its supervisor's store (launcher/store.h), which the launcher starts in the place of Node:
+ * A daemon against its supervisor's store (launcher/supervisor/store.h), which the launcher starts in the place of Node:
  * store.test.ts. Its first life does what ATTACK says, and prints the answers; then it kills itself, and its second
  * life prints what it is handed.
  */
@@ -21,7 +21,7 @@
 
 #include <linux/if_tun.h>
 
-#include "../launcher/store.h"
+#include "../launcher/supervisor/store.h"
 
 enum { MOST_PASSED = 253 /* SCM_MAX_FD */, PATIENCE_MS = 10000, FLOOD = 200000, SAMPLES = 30 };
 

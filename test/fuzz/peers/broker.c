@@ -4,13 +4,13 @@
  */
 #include <sys/types.h>
 
-#include "../../../native/launcher/keeper.h"
+#include "../../../native/launcher/sandbox/keeper.h"
 
 static pid_t fork_or_fail(void);
 /* Its children are ours here, to be waited for. */
 #define process_fork_sibling fork_or_fail
 #define keeper_run(socket, resolv_conf, api_socket) return failed(-ECANCELED, STEP_KEEPER)
-#include "../../../native/launcher/broker.c"
+#include "../../../native/launcher/sandbox/broker.c"
 #undef keeper_run
 #undef process_fork_sibling
 

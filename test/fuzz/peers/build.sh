@@ -30,10 +30,11 @@ clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
 {
   fuzzer agent $process &
   agent_pid=$!
-  fuzzer broker $agent $process $held $launcher/keeper.c
+  fuzzer broker $agent $process $held $launcher/sandbox/keeper.c $launcher/common/rename.c
   wait $agent_pid
-  fuzzer keeper $agent $process $held $launcher/broker.c &
+  fuzzer keeper $agent $process $held $launcher/sandbox/broker.c $launcher/common/rename.c &
   keeper_pid=$!
-  fuzzer launcher $agent $process $held $launcher/broker.c $launcher/keeper.c $launcher/places.c $launcher/words.c
+  fuzzer launcher $agent $process $held $launcher/sandbox/keeper.c $(echo $launcher/common/*.c) \
+    $launcher/shared/guess.c $launcher/shared/plan.c $launcher/shared/plan-given.c
   wait $keeper_pid
 }

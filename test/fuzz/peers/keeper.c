@@ -5,7 +5,7 @@
 static jmp_buf ended;
 /* The end of the process is that of the input. */
 #define _exit(status) longjmp(ended, 1 + (status))
-#include "../../../native/launcher/keeper.c"
+#include "../../../native/launcher/sandbox/keeper.c"
 #undef _exit
 
 #include <sys/un.h>

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../../native/launcher/words.h"
+#include "../../../native/launcher/common/words.h"
 #include "../../../native/src/agent/agent.h"
 #include "../../../native/src/os/process.h"
 #include "peer.h"
@@ -111,7 +111,12 @@ __attribute__((format(printf, 2, 3))) static int print_line(FILE *file, const ch
 #define _exit exit_with
 #define write write_if_named
 #define fprintf print_line
-#include "../../../native/launcher/shared.c"
+#include "../../../native/launcher/shared/api-socket.c"
+#include "../../../native/launcher/shared/ask.c"
+#include "../../../native/launcher/shared/connection.c"
+#include "../../../native/launcher/shared/serve.c"
+#include "../../../native/launcher/shared/session.c"
+#include "../../../native/launcher/shared/tap.c"
 #undef connect
 #undef agent_start
 #undef process_fork
@@ -279,8 +284,6 @@ static void clean_up(int baseline) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
-  memset(&shared, 0, sizeof(shared));
-  shared.daemon = shared.tap = shared.api = shared.kept = shared.process = -1;
 }
 
 static void remove_directory(void) {

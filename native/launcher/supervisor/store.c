@@ -20,10 +20,10 @@
 
 #include <linux/if_tun.h>
 
-#include "../src/agent/agent.h"
-#include "../src/os/netns.h"
-#include "../src/os/process.h"
-#include "places.h"
+#include "../../src/agent/agent.h"
+#include "../../src/os/netns.h"
+#include "../../src/os/process.h"
+#include "../common/daemon-paths.h"
 
 /* Since Linux 5.7: the network namespace that a TAP is in, for who has CAP_NET_ADMIN over it. */
 #ifndef TUNGETDEVNETNS
@@ -296,7 +296,7 @@ static void write_list(void) {
   char path[PATH_MAX];
   char new[PATH_MAX + 4];
   store.is_unwritten = false;
-  if (!places_stayed(path, sizeof(path))) return;
+  if (!daemon_paths_stayed(path, sizeof(path))) return;
   snprintf(new, sizeof(new), "%s.new", path);
   if (write_lines(new)) rename(new, path);
   else unlink(new);

@@ -5,15 +5,15 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../src/agent/agent.h"
-#include "../src/broker/protocol.h"
-#include "../src/held/plan.h"
-#include "../src/os/process.h"
+#include "../../src/agent/agent.h"
+#include "../../src/broker/protocol.h"
+#include "../../src/held/plan.h"
+#include "../../src/os/process.h"
+#include "../common/rename.h"
 #include "keeper.h"
 
 struct outcome {
@@ -106,27 +106,13 @@ static _Noreturn void serve(int socket) {
   _exit(0);
 }
 
-/* The arguments lie one behind the other (proc_pid_cmdline(5)). */
-void broker_rename(char **argv, const char *name) {
-  prctl(PR_SET_NAME, name);
-  char *start = argv[0];
-  char *end = start;
-  for (char **argument = argv; *argument != NULL && *argument == end; argument++) {
-    end += strlen(*argument) + 1;
-  }
-  size_t size = (size_t)(end - start);
-  if (size == 0) return;
-  memset(start, 0, size);
-  strncpy(start, name, size - 1);
-}
-
 int broker_start(char **argv) {
   int pair[2];
   if (process_socketpair(pair) < 0) return -1;
   pid_t pid = process_fork();
   if (pid == 0) {
     close(pair[0]);
-    broker_rename(argv, "slipway-keeper");
+    rename_process(argv, "slipway-keeper");
     serve(pair[1]);
   }
   close(pair[1]);

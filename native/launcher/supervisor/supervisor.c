@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../src/os/process.h"
+#include "../../src/os/process.h"
 #include "store.h"
 
 enum {

@@ -21,10 +21,10 @@
 
 #include <linux/capability.h>
 
-#include "../src/broker/protocol.h"
-#include "../src/confine/confine.h"
-#include "../src/confine/filter.h"
-#include "../src/os/process.h"
+#include "../../src/broker/protocol.h"
+#include "../../src/confine/confine.h"
+#include "../../src/confine/filter.h"
+#include "../../src/os/process.h"
 
 /* Descriptors of the keeper; it has no others. */
 enum { SOCKET, API_DIRECTORY, FIRST_FREE };

@@ -1,4 +1,4 @@
-#include "places.h"
+#include "daemon-paths.h"
 
 #include <limits.h>
 #include <stdint.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { UNMAPPED = 65534, MOST_LINKS = 40 /* MAXSYMLINKS of linux/namei.h */ };
+#include "safe-directory.h"
 
 /* Who we are outside of our user namespace: engines start us as root of theirs. */
 struct outside {
@@ -58,65 +58,7 @@ static bool find_runtime(const struct outside *outside, char *path, size_t capac
   return length > 0 && (size_t)length < capacity;
 }
 
-/* ---- whether only this user and root can change what a path leads to: as src/protocol/safe-directory.ts ---- */
-
-static bool is_trusted(const struct outside *outside, uid_t owner) {
-  return owner == 0 || owner == geteuid() || (owner == UNMAPPED && !outside->is_all);
-}
-
-static bool is_safe_part(const struct outside *outside, const struct stat *status) {
-  if (!is_trusted(outside, status->st_uid)) return false;
-  if (!S_ISDIR(status->st_mode) || (status->st_mode & S_ISVTX) != 0) return true;
-  if ((status->st_mode & S_IWOTH) != 0) return false;
-  bool is_private = status->st_gid == 0 ||
-                    (status->st_gid == getegid() && status->st_gid == geteuid());
-  return (status->st_mode & S_IWGRP) == 0 || is_private;
-}
-
-/* Puts where a link leads in the place of it: `path` up to `end`. */
-static bool follow(char path[PATH_MAX], size_t start, size_t end) {
-  char target[PATH_MAX];
-  char whole[2 * PATH_MAX];
-  char rest[PATH_MAX];
-  strcpy(rest, path + end);
-  path[end] = '\0';
-  ssize_t length = readlink(path, target, sizeof(target) - 1);
-  if (length <= 0) return false;
-  target[length] = '\0';
-  path[start] = '\0';
-  int size = snprintf(whole, sizeof(whole), "%s%s%s", target[0] == '/' ? "" : path, target, rest);
-  if (size < 0 || size >= PATH_MAX) return false;
-  strcpy(path, whole);
-  return true;
-}
-
-/* What is missing is nobody's. Components "." and ".." are what they are to lstat. */
-static bool is_safe(const struct outside *outside, const char *directory) {
-  char path[PATH_MAX];
-  struct stat status;
-  int links = 0;
-  if (directory[0] != '/' || strlen(directory) >= sizeof(path)) return false;
-  strcpy(path, directory);
-  if (lstat("/", &status) < 0 || !is_safe_part(outside, &status)) return false;
-  for (size_t start = 1; path[start] != '\0';) {
-    size_t end = start + strcspn(path + start, "/");
-    char after = path[end];
-    path[end] = '\0';
-    int result = lstat(path, &status);
-    path[end] = after;
-    if (result < 0) return true;
-    if (!is_safe_part(outside, &status)) return false;
-    if (S_ISLNK(status.st_mode)) {
-      if (++links > MOST_LINKS || !follow(path, start, end)) return false;
-      start = 1;
-    } else {
-      start = end + strspn(path + end, "/");
-    }
-  }
-  return true;
-}
-
-bool places_launchers(struct sockaddr_un *address) {
+bool daemon_paths_launchers(struct sockaddr_un *address) {
   char runtime[PATH_MAX];
   bool is_own;
   struct outside outside = look_outside();
@@ -125,17 +67,17 @@ bool places_launchers(struct sockaddr_un *address) {
   size_t capacity = sizeof(address->sun_path);
   int length = snprintf(directory, sizeof(directory), "%s%s/daemon", runtime,
                         is_own ? "" : "/slipway");
-  if (length < 0 || (size_t)length >= sizeof(directory) || !is_safe(&outside, directory)) return false;
+  if (length < 0 || (size_t)length >= sizeof(directory) || !safe_directory(directory, outside.is_all)) return false;
   length = snprintf(address->sun_path, capacity, "%s/launchers.sock", directory);
   return length > 0 && (size_t)length < capacity;
 }
 
-bool places_stayed(char *path, size_t capacity) {
+bool daemon_paths_stayed(char *path, size_t capacity) {
   char runtime[PATH_MAX];
   bool is_own;
   struct outside outside = look_outside();
   if (!find_runtime(&outside, runtime, sizeof(runtime), &is_own)) return false;
-  if (!is_safe(&outside, runtime)) return false;
+  if (!safe_directory(runtime, outside.is_all)) return false;
   int length = snprintf(path, capacity, "%s/slipway.stayed", runtime);
   return length > 0 && (size_t)length < capacity;
 }

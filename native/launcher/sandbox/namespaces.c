@@ -16,8 +16,8 @@
 #include <linux/mount.h>
 #include <linux/nsfs.h>
 
-#include "../src/confine/confine.h"
-#include "../src/os/idmap.h"
+#include "../../src/confine/confine.h"
+#include "../../src/os/idmap.h"
 
 /* glibc's sys/mount.h declares what linux/mount.h declares. */
 enum { PRIVATE_RECURSIVE = 1 << 18 | 1 << 14 }; /* MS_PRIVATE | MS_REC */

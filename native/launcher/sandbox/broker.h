@@ -9,7 +9,4 @@
  */
 int broker_start(char **argv);
 
-/* Gives this process a name of its own, for whoever looks for the program by the one that it was started by. */
-void broker_rename(char **argv, const char *name);
-
 #endif

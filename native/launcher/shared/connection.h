@@ -1,0 +1,48 @@
+/* The launcher's connection to the daemon, and one message at a time on it (protocol.h). */
+#ifndef SLIPWAY_CONNECTION_H
+#define SLIPWAY_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "protocol.h"
+
+enum {
+  CONNECTION_PATIENCE_S = 2, /* for each answer until the network is up */
+  CONNECTION_ENDLESS = 0,
+};
+
+struct connection {
+  int socket;    /* -1: there is none */
+  size_t length; /* of what is in `message` */
+  char message[SHARED_MESSAGE_MAX + 1];
+};
+
+/* Connects to the user's daemon, which must run as this user. Each answer may take `seconds`, or CONNECTION_ENDLESS. */
+bool connection_open(struct connection *connection, int seconds);
+
+void connection_limit(const struct connection *connection, int seconds);
+
+/* A message to send: begin, then texts, then send, with `fd` along unless -1. False: it is too long, or the daemon is
+ * gone. `put_identity` adds a file by device:inode, 0:0 for one that is missing. */
+void connection_begin(struct connection *connection, enum shared_from_launcher kind, int number);
+bool connection_put(struct connection *connection, const char *text);
+bool connection_put_identity(struct connection *connection, const char *path);
+bool connection_send(struct connection *connection, int fd);
+
+/* REQUEST: `argv` by which this process, called `name`, was started. */
+bool connection_request(struct connection *connection, const char *name, char **argv);
+
+/* Receives the next message, with a NUL behind it. Its length is 0 when there is none. */
+void connection_receive(struct connection *connection);
+
+/* Whether the message received is of that kind, and has a whole head. */
+bool connection_has(const struct connection *connection, enum shared_from_daemon kind);
+
+/* The head of the message received; what is not there is 0. */
+struct shared_message connection_head(const struct connection *connection);
+
+/* Waits until the daemon has given back what it had of ours, but not for one that goes on to talk. */
+void connection_leave(struct connection *connection);
+
+#endif

@@ -1,0 +1,17 @@
+/* Where the TAP goes, before the daemon has read the command line. */
+#ifndef SLIPWAY_GUESS_H
+#define SLIPWAY_GUESS_H
+
+#include <stdbool.h>
+
+#include "target.h"
+
+/*
+ * Callers of slirp4netns end their command line with a process, or a path, and the TAP's name: while the daemon reads it
+ * we open the TAP there. False: `argv`, called as `name`, is not of that form.
+ */
+bool guess_target(struct target *guessed, const char *name, char **argv);
+
+bool guess_was_right(const struct target *guessed, const struct target *target);
+
+#endif

@@ -1,0 +1,238 @@
+/*
+ * The states of a launcher in shared mode, with the daemon on the other end of a connection (protocol.h):
+ *
+ *     State    event                                    then                                                    next
+ *     start    a daemon of ours listens                 send REQUEST; open and send the TAP if we can guess it  asked
+ *     asked    PLAN that the caller gave, as we guessed send API                                                planned
+ *     asked    PLAN that the caller gave, not guessed   open and send the TAP, send API                         planned
+ *     planned  UP, its settings are made, the process   hold signals; text to stdout, "1" to the ready-fd;      up
+ *              of the namespace lives                   fork the keeper of the API's file
+ *     up       KEEP                                     keep it in a memfd, instead of what was kept            up
+ *     up       END                                      its text to stderr; remove the API's file, wait until   ended
+ *                                                       the daemon closes, exit with its status
+ *     up       SIGTERM, SIGINT or SIGHUP; exit-fd;      remove the API's file, wait until the daemon closes,    ended
+ *              the process has ended                    exit with 0
+ *     up       the daemon closes                        end the keeper, put TAP, API and what was kept into     taken
+ *                                                       SLIPWAY_TAKEN
+ *     before up: anything else, or nothing for 2 s      remove the API's file, wait until the daemon closes,    undone
+ *                                                       close all
+ *
+ * `taken` and `undone` return: the caller becomes Node, which goes on with what was taken, or begins anew. That also
+ * says what is wrong with a command line. The daemon waits with its last close of the TAP until the kernel has taken the
+ * interface away; whoever waits for our end finds ports and socket free.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "../common/words.h"
+#include "guess.h"
+#include "session.h"
+#include "shared.h"
+
+static struct session shared;
+
+/* ---- from start to planned ----------------------------------------------------------------------- */
+
+static bool has_argument(char **argv, const char *word) {
+  for (char **argument = argv + 1; *argument != NULL && strcmp(*argument, "--") != 0; argument++) {
+    if (strcmp(*argument, word) == 0) return true;
+  }
+  return false;
+}
+
+bool shared_is_wanted(char **argv) {
+  if (argv[1] == NULL) return false;
+  if (strcmp(session_name(argv), "slirp4netns") != 0 && strcmp(argv[1], "attach") != 0) return false;
+  const char *variable = getenv("SLIPWAY_SHARED");
+  return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
+}
+
+/*
+ * Whether the caller gave us the descriptor: by now its number may be one of ours. slipway.c has listed
+ * those that were open; without /proc there is no list.
+ */
+static bool is_open(int fd) {
+  const char *list = getenv("SLIPWAY_FDS");
+  if (fd < 0) return true;
+  if (list == NULL) return fcntl(fd, F_GETFD) >= 0;
+  while (*list != '\0') {
+    char *end;
+    if (strtol(list, &end, 10) == fd) return true;
+    if (*end == '\0') break;
+    list = end + 1;
+  }
+  return false;
+}
+
+static bool send_request(void) {
+  return connection_open(&shared.daemon, CONNECTION_PATIENCE_S) &&
+         connection_request(&shared.daemon, shared.name, shared.argv);
+}
+
+static bool open_planned_tap(void) {
+  struct target guessed;
+  const struct target *target = &shared.plan.target;
+  bool is_guessed = guess_target(&guessed, shared.name, shared.argv);
+  if (is_guessed && !session_open_tap(&shared, &guessed)) return false;
+  connection_receive(&shared.daemon);
+  if (!session_take_plan(&shared)) return false;
+  return is_guessed ? guess_was_right(&guessed, target) : session_open_tap(&shared, target);
+}
+
+static bool send_api(void) {
+  if (shared.plan.api_path[0] == '\0') return true;
+  if (!api_socket_listen(&shared.api, shared.plan.api_path)) return false;
+  connection_begin(&shared.daemon, SHARED_API, 0);
+  return connection_send(&shared.daemon, shared.api.fd);
+}
+
+/* The text for stdout once the network is up; NULL: it could not be. */
+static char *begin(void) {
+  if (!send_request() || !open_planned_tap() || !send_api()) return NULL;
+  if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
+  return session_set_up(&shared);
+}
+
+/* ---- up ------------------------------------------------------------------------------------------- */
+
+static void tell_ready(char *words) {
+  words_clean(words, strlen(words));
+  session_say(STDOUT_FILENO, words, strlen(words));
+  if (shared.plan.ready_fd < 0) return;
+  session_say(shared.plan.ready_fd, "1", 1);
+  close(shared.plan.ready_fd);
+}
+
+static _Noreturn void end(int status) {
+  api_socket_remove(&shared.api);
+  connection_leave(&shared.daemon);
+  _exit(status);
+}
+
+/* What is ignored stays so, as `nohup` wants it. */
+static sigset_t end_signals(void) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    struct sigaction action;
+    sigaction(numbers[i], NULL, &action);
+    if (action.sa_handler != SIG_IGN) sigaddset(&set, numbers[i]);
+  }
+  return set;
+}
+
+static bool watch(int epoll, int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  return fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+/* A set of all that we wait for, or -1: EPERM, the exit-fd is a file. */
+static int watch_all(int signals) {
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return -1;
+  if (watch(epoll, signals) && watch(epoll, shared.daemon.socket) && watch(epoll, shared.plan.exit_fd) &&
+      watch(epoll, shared.tap.process)) {
+    return epoll;
+  }
+  close(epoll);
+  return -1;
+}
+
+static void keep(void) {
+  const struct connection *daemon = &shared.daemon;
+  if (shared.kept < 0) shared.kept = memfd_create("kept", MFD_CLOEXEC);
+  if (shared.kept < 0 || ftruncate(shared.kept, 0) < 0) return;
+  lseek(shared.kept, 0, SEEK_SET);
+  session_say(shared.kept, daemon->message + sizeof(uint32_t), daemon->length - sizeof(uint32_t));
+}
+
+/* One line. */
+static void tell_end(char *words) {
+  size_t length = strcspn(words, "\n");
+  words_clean(words, length);
+  fprintf(stderr, "%s: %.*s\n", program_invocation_short_name, (int)length, words);
+}
+
+/* False: the daemon is gone. */
+static bool hear_daemon(void) {
+  struct connection *daemon = &shared.daemon;
+  connection_receive(daemon);
+  struct shared_message head = connection_head(daemon);
+  if (daemon->length < sizeof(head.kind)) return false;
+  if (head.kind == SHARED_KEEP) keep();
+  if (head.kind != SHARED_END) return true;
+  if (daemon->length > sizeof(head)) tell_end(daemon->message + sizeof(head));
+  end(session_status(head.number));
+}
+
+/* Returns when the daemon is gone. */
+static void stay(int epoll) {
+  struct epoll_event event;
+  for (;;) {
+    int count = epoll_wait(epoll, &event, 1, -1);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 || event.data.fd != shared.daemon.socket) end(count < 0 ? 1 : 0);
+    if (!hear_daemon()) return;
+  }
+}
+
+static int passed_on(int fd) {
+  if (fd >= 0) fcntl(fd, F_SETFD, 0);
+  return fd;
+}
+
+static void hand_over(void) {
+  char text[64];
+  api_socket_end_keeper(&shared.api);
+  if (shared.kept >= 0) lseek(shared.kept, 0, SEEK_SET);
+  snprintf(text, sizeof(text), "%d,%d,%d", passed_on(shared.tap.fd), passed_on(shared.api.fd),
+           passed_on(shared.kept));
+  setenv("SLIPWAY_TAKEN", text, 1);
+  close(shared.daemon.socket);
+  if (shared.tap.process >= 0) close(shared.tap.process);
+}
+
+/* False: it can't be, and nothing was said. */
+static bool serve_to_the_end(int signals, char *text) {
+  int epoll = watch_all(signals);
+  if (epoll < 0) return false;
+  connection_limit(&shared.daemon, CONNECTION_ENDLESS);
+  tell_ready(text);
+  tap_end_agent(&shared.tap); /* nobody waits for that */
+  api_socket_keep(&shared.api, shared.argv);
+  stay(epoll);
+  close(epoll);
+  hand_over();
+  return true;
+}
+
+/* From here on signals end us in our own way; the process that is started instead gets them back. */
+static bool run(char *text) {
+  sigset_t set = end_signals();
+  sigset_t before;
+  sigprocmask(SIG_BLOCK, &set, &before);
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  struct sigaction pipe_before;
+  sigaction(SIGPIPE, &ignore, &pipe_before);
+  int signals = signalfd(-1, &set, SFD_CLOEXEC);
+  bool is_taken = signals >= 0 && serve_to_the_end(signals, text);
+  if (signals >= 0) close(signals);
+  sigaction(SIGPIPE, &pipe_before, NULL);
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return is_taken;
+}
+
+void shared_serve(char **argv) {
+  session_begin(&shared, argv);
+  char *text = begin();
+  if (text == NULL || !run(text)) session_undo(&shared);
+}

@@ -1,0 +1,58 @@
+#include "session.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { STATUS_MAX = 255 };
+
+const char *session_name(char **argv) {
+  const char *slash = strrchr(argv[0], '/');
+  return slash == NULL ? argv[0] : slash + 1;
+}
+
+void session_begin(struct session *session, char **argv) {
+  session->argv = argv;
+  session->name = session_name(argv);
+  session->daemon.socket = -1;
+  session->tap = (struct tap){.fd = -1, .process = -1, .agent.socket = -1};
+  session->api = (struct api_socket){.fd = -1};
+  session->kept = -1;
+}
+
+bool session_open_tap(struct session *session, const struct target *target) {
+  return tap_open(&session->tap, target) && tap_send(&session->tap, target, &session->daemon);
+}
+
+bool session_take_plan(struct session *session) {
+  return plan_take(&session->plan, &session->daemon) && plan_is_given(&session->plan, session->argv);
+}
+
+char *session_set_up(struct session *session) {
+  connection_receive(&session->daemon);
+  if (!connection_has(&session->daemon, SHARED_UP)) return NULL;
+  char *text = tap_configure(&session->tap, &session->daemon);
+  return tap_process_lives(&session->tap) ? text : NULL;
+}
+
+void session_undo(struct session *session) {
+  int fds[] = {session->daemon.socket, session->tap.fd, session->api.fd, session->tap.process};
+  tap_end_agent(&session->tap);
+  api_socket_remove(&session->api);
+  connection_leave(&session->daemon);
+  for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+    if (fds[i] >= 0) close(fds[i]);
+  }
+}
+
+void session_say(int fd, const char *text, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(fd, text, length);
+    if (written <= 0) return; /* nobody reads it */
+    text += written;
+    length -= (size_t)written;
+  }
+}
+
+int session_status(int number) {
+  return number >= 0 && number <= STATUS_MAX ? number : 1;
+}

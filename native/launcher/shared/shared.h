@@ -1,0 +1,30 @@
+/*
+ * Shared mode: the user's daemon serves the namespace, and no Node is started. This process does what the daemon may
+ * not: it enters the namespaces, opens the TAP and binds the API's socket, sends both by SCM_RIGHTS, and stays as the
+ * pid that the caller knows (serve.c). Commands that only ask the daemon go the same way (ask.c): a Node that does
+ * nothing else takes longer to start than all the rest.
+ *
+ * The daemon parses the command line, as there is one parser of it. When it does not serve such a network, when the
+ * command line is wrong, or when anything fails here, a process is started as without shared mode: it does the work
+ * or says what is wrong.
+ */
+#ifndef SLIPWAY_SHARED_H
+#define SLIPWAY_SHARED_H
+
+#include <stdbool.h>
+
+/* Whether the caller asks for it, by --shared or SLIPWAY_SHARED=1, for a command that can have it. */
+bool shared_is_wanted(char **argv);
+
+/*
+ * Does not return while the daemon serves: ends this process when the network ends. Returns when there is no daemon
+ * that would, and nothing was done then; or when the daemon has died: then SLIPWAY_TAKEN has the descriptors of the
+ * TAP, of the API's socket and of what was KEPT, each -1 where there is none, and the process that is started goes on
+ * with them.
+ */
+void shared_serve(char **argv);
+
+/* Has the daemon answer a command that asks it, and exits. Returns when none does, and nothing was done then. */
+void shared_ask(char **argv);
+
+#endif

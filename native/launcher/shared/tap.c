@@ -1,0 +1,166 @@
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../src/os/process.h"
+
+enum { INTERFACES_MAX = 1000 }; /* that are tried for a name */
+
+/*
+ * The agent is told all that is known already, and heard afterwards: each time that one waits for the
+ * other may cost the wake-up of a processor. Where it cannot be told it is gone, and is not heard either.
+ */
+static void tell_agent(const struct agent *agent, struct agent_request *request, const void *payload,
+                       size_t length) {
+  request->length = (uint32_t)length;
+  memcpy(request->payload, payload, length);
+  process_send(agent->socket, request, offsetof(struct agent_request, payload) + length);
+}
+
+/* The result of what it was told first, a negative errno when it failed; a descriptor or -1 in `fd`. */
+static int hear_agent(const struct agent *agent, int *fd) {
+  struct agent_reply reply;
+  ssize_t length = process_recv_fd(agent->socket, &reply, sizeof(reply), 0, fd);
+  return length == sizeof(reply) ? reply.result : -EPIPE;
+}
+
+/* The same where no descriptor is asked for: what comes along is closed. */
+static int hear_result(const struct agent *agent) {
+  int fd;
+  int result = hear_agent(agent, &fd);
+  if (fd >= 0) close(fd);
+  return result;
+}
+
+static void tell_to_find(const struct agent *agent, const char *name) {
+  struct agent_request request = {.operation = AGENT_IFINDEX};
+  tell_agent(agent, &request, name, strlen(name) + 1);
+}
+
+static void tell_to_open(const struct agent *agent, const char *name) {
+  struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
+  tell_agent(agent, &request, name, strlen(name) + 1);
+  tell_to_find(agent, name);
+}
+
+/* Names it by the first of eth0, eth1 and so on that is free. */
+static bool choose_name(struct tap *tap) {
+  for (int i = 0; i < INTERFACES_MAX; i++) {
+    snprintf(tap->name, sizeof(tap->name), "eth%d", i);
+    tell_to_find(&tap->agent, tap->name);
+    int index = hear_result(&tap->agent);
+    if (index < 0) return index == -ENODEV;
+  }
+  return false;
+}
+
+static bool open_process(struct tap *tap, int pid) {
+  tap->process = (int)syscall(SYS_pidfd_open, pid, 0);
+  return tap->process >= 0;
+}
+
+bool tap_open(struct tap *tap, const struct target *target) {
+  enum step step;
+  bool is_named = target->tap[0] != '\0';
+  if (strlen(target->tap) >= sizeof(tap->name)) return false;
+  if (target->pid >= 0 && !open_process(tap, target->pid)) return false;
+  if (agent_start(target->userns, target->netns, process_fork, &tap->agent, &step) < 0) return false;
+  strcpy(tap->name, target->tap);
+  if (is_named) tell_to_open(&tap->agent, tap->name);
+  if (hear_result(&tap->agent) < 0) return false; /* it has not entered */
+  if (!is_named && !choose_name(tap)) return false;
+  if (!is_named) tell_to_open(&tap->agent, tap->name);
+  if (hear_agent(&tap->agent, &tap->fd) < 0 || tap->fd < 0) return false;
+  tap->index = hear_result(&tap->agent);
+  return tap->index > 0;
+}
+
+/* When a process was started, in clock ticks since the boot: proc_pid_stat(5), field 22. */
+static bool put_start(struct connection *connection, int pid) {
+  char path[32];
+  char text[1024];
+  enum { FIELDS_BEHIND_NAME = 20 };
+  if (pid < 0) return connection_put(connection, "");
+  snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+  if (fd >= 0) close(fd);
+  if (size < 0) return false;
+  text[size] = '\0';
+  char *rest = strrchr(text, ')'); /* the name may have any characters */
+  for (int i = 0; rest != NULL && i < FIELDS_BEHIND_NAME; i++) rest = strchr(rest + 1, ' ');
+  if (rest == NULL) return false;
+  char *start = rest + 1;
+  start[strcspn(start, " ")] = '\0';
+  return connection_put(connection, start);
+}
+
+bool tap_send(const struct tap *tap, const struct target *target, struct connection *connection) {
+  connection_begin(connection, SHARED_TAP, tap->index);
+  return connection_put(connection, tap->name) &&
+         connection_put_identity(connection, target->netns) &&
+         put_start(connection, target->pid) && connection_send(connection, tap->fd);
+}
+
+static bool has_no_ipv6(int result) {
+#define IS_RESULT(name) result == -name ||
+  return SHARED_NO_IPV6(IS_RESULT) false;
+#undef IS_RESULT
+}
+
+/* Tells the agent the settings of an UP. Where the words begin behind them, or 0: they are none. */
+static size_t tell_settings(const struct agent *agent, const struct connection *connection,
+                            int32_t count, struct shared_setting settings[]) {
+  struct agent_request request = {.operation = AGENT_NETLINK};
+  size_t at = sizeof(struct shared_message);
+  for (int32_t i = 0; i < count; i++) {
+    if (connection->length - at < sizeof(settings[i])) return 0;
+    memcpy(&settings[i], connection->message + at, sizeof(settings[i]));
+    at += sizeof(settings[i]);
+    size_t size = settings[i].length;
+    if (size > connection->length - at || size > sizeof(request.payload)) return 0;
+    tell_agent(agent, &request, connection->message + at, size);
+    at += size;
+  }
+  return at;
+}
+
+/* Whether all were made that must be. */
+static bool hear_settings(const struct agent *agent, int32_t count,
+                          const struct shared_setting settings[]) {
+  uint32_t left_out = 0;
+  for (int32_t i = 0; i < count; i++) {
+    int result = hear_result(agent);
+    if (left_out > 0) left_out--; /* it could not succeed */
+    else if (result < 0 && has_no_ipv6(result) && settings[i].optional > 0) {
+      left_out = settings[i].optional - 1;
+    } else if (result < 0) return false;
+  }
+  return true;
+}
+
+char *tap_configure(const struct tap *tap, struct connection *connection) {
+  struct shared_setting settings[SHARED_SETTINGS_MAX];
+  int32_t count = connection_head(connection).number;
+  if (count < 0 || count > SHARED_SETTINGS_MAX) return NULL;
+  size_t end = tell_settings(&tap->agent, connection, count, settings);
+  return end > 0 && hear_settings(&tap->agent, count, settings) ? connection->message + end : NULL;
+}
+
+bool tap_process_lives(const struct tap *tap) {
+  return tap->process < 0 || syscall(SYS_pidfd_send_signal, tap->process, 0, NULL, 0) == 0 ||
+         errno == EPERM;
+}
+
+void tap_end_agent(struct tap *tap) {
+  if (tap->agent.socket < 0) return;
+  close(tap->agent.socket);
+  process_reap(tap->agent.pid);
+  tap->agent.socket = -1;
+}
