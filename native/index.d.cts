@@ -264,7 +264,7 @@ declare namespace tuntap2 {
   /**
    * Leaves to a broker what needs the user's rights over other namespaces: from now on agents and
    * held children are started by it, as children of this process all the same. The launcher forked
-   * it off (src/broker.h).
+   * it off (src/broker/protocol.h).
    *
    * @param fd its socket, inherited; becomes the addon's.
    * @returns 0; `-EBADF` not open; `-EEXIST` there is one.

@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
 import type { Native } from "./subject-main.js";
 
-// The launcher's side of shared mode (launcher/shared.h), against a daemon that may say anything.
+// The launcher's side of shared mode (launcher/shared/protocol.h), against a daemon that may say anything.
 
 /** Not that of TUNTAP2_ADDON, which cannot be loaded here: only sockets are wanted of it. */
 const native: Native = createRequire(import.meta.url)("../build/tuntap2.node");

@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
 
-// The supervisor's store (launcher/store.h) against a daemon that may say anything: store-daemon.c.
+// The supervisor's store (launcher/supervisor/store.h) against a daemon that may say anything: store-daemon.c.
 
 /** An installation in which that daemon stands for Node. */
 let root: string;

@@ -45,7 +45,7 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
   waiting.tell("1");
 }
 
-/** As native/launcher/supervisor.c says it. */
+/** As native/launcher/supervisor/supervisor.c says it. */
 function isRestarted(): boolean {
   const { SLIPWAY_RESTARTED: restarted } = process.env;
   return restarted !== undefined;
@@ -95,7 +95,7 @@ async function serve(door: Door): Promise<void> {
   manager.tell("READY=1");
 }
 
-/** Our end of the supervisor's store (native/launcher/store.h), which it has opened for us. */
+/** Our end of the supervisor's store (native/launcher/supervisor/store.h), which it has opened for us. */
 function storeEnd({ SLIPWAY_STORE: fd }: NodeJS.ProcessEnv): number | null {
   return fd !== undefined && native.adoptFd(Number(fd)) >= 0 ? Number(fd) : null;
 }

@@ -61,7 +61,7 @@ const REFUSAL = endMessage(
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
 
 /**
- * Guests of launchers in shared mode (native/launcher/shared.h): each is what a process of its own
+ * Guests of launchers in shared mode (native/launcher/shared/protocol.h): each is what a process of its own
  * would serve, and ends with its launcher. And launchers of commands that ask the daemon.
  */
 export class LauncherServer {

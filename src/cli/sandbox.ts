@@ -8,7 +8,7 @@ import { native } from "../sys/native.js";
 import { inheritedDescriptors } from "./inherited.js";
 import { RESOLV_CONF } from "./network.js";
 
-/** How the launcher says that this process has mounts of its own: native/launcher/namespaces.h. */
+/** How the launcher says that this process has mounts of its own: native/launcher/sandbox/namespaces.h. */
 const OWN_ROOT = "own";
 
 /** What goes on being needed when everything else has been given up. */

@@ -7,7 +7,7 @@ import type { Link } from "./link.js";
 import { parseSnapshot } from "./port-snapshot.js";
 import { failureText } from "./publish-failure.js";
 
-/** What a daemon that died has left of a guest: native/launcher/shared.h. */
+/** What a daemon that died has left of a guest: native/launcher/shared/protocol.h. */
 export interface Takeover extends Link {
   /** The API's socket, which listens; null when there is none. */
   readonly apiSocket: number | null;

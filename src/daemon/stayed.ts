@@ -19,7 +19,7 @@ export type Stayed = ReadonlyMap<string, bigint>;
 
 /**
  * Reads and removes the list of namespaces whose members stayed when the last supervisor ended. The supervisor writes
- * it (native/launcher/store.h) where no daemon can write after its lock-down.
+ * it (native/launcher/supervisor/store.h) where no daemon can write after its lock-down.
  * @param writable the directories in which a daemon may write; a file there vouches for nothing
  * @returns an empty map when there is no list, or it is not the user's
  */

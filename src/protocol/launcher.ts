@@ -1,9 +1,9 @@
 /*
- * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared.h, which has
+ * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared/protocol.h, which has
  * their order. Numbers are little-endian.
  */
 
-/** SHARED_VERSION of native/launcher/shared.h. */
+/** SHARED_VERSION of native/launcher/shared/protocol.h. */
 export const LAUNCHER_VERSION = 2;
 
 /** Longest message of a launcher, in bytes. */

@@ -11,14 +11,14 @@ const PRIVATE = 0o700;
 export interface DaemonPaths {
   /** UNIX socket. */
   readonly socket: string;
-  /** UNIX socket for launchers in shared mode; native/launcher/shared.c finds it by itself. */
+  /** UNIX socket for launchers in shared mode; native/launcher/shared/connection.c finds it by itself. */
   readonly launchers: string;
   /** Held by the daemon while it lives. */
   readonly lock: string;
   readonly state: string;
   /** Held by the daemon that has the state, while it lives: another runtime directory has another daemon. */
   readonly stateLock: string;
-  /** What a supervisor leaves to the next daemon: native/launcher/store.h. No daemon may write there. */
+  /** What a supervisor leaves to the next daemon: native/launcher/supervisor/store.h. No daemon may write there. */
   readonly stayed: string;
   readonly log: string;
 }

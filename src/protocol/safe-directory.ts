@@ -15,7 +15,7 @@ const BY_ALL = 0o002;
 /**
  * Walks to a directory from / on: whether only this user and root can change what is found by its path. Each
  * component belongs to one of them, links too, and only they can write in it, unless it is sticky: then they own
- * what is below it. native/launcher/places.c does the same.
+ * what is below it. native/launcher/common/safe-directory.c does the same.
  * @param mode with which what is missing is made; null: it may be missing
  * @returns the first component that others could change, or null
  * @throws Error with the code of lstat(2), readlink(2) or mkdir(2)

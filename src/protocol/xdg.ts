@@ -14,7 +14,7 @@ export interface RuntimeDirectory {
 
 /**
  * For the daemon: below $XDG_RUNTIME_DIR, or /run/user/UID if that exists, or else a directory of the
- * user's below the one for temporary files. native/launcher/places.c has the same rule.
+ * user's below the one for temporary files. native/launcher/common/daemon-paths.c has the same rule.
  * @param uid the user's outside of our user namespace: container engines start hooks as root of
  * theirs, and with an empty environment
  */

@@ -5,7 +5,7 @@ import { native } from "./native.js";
 const LONGEST_TEXT = 65_536;
 
 /**
- * The text of the file that the keeper looks at for us (native/src/broker.h).
+ * The text of the file that the keeper looks at for us (native/src/broker/protocol.h).
  * @returns null while it has not changed since the last call, or cannot be had now
  * @throws Error when the keeper is gone
  */

@@ -2,7 +2,7 @@ import { Epoll, Errno } from "./constants.js";
 import type { Watcher } from "./line-socket.js";
 import { native } from "./native.js";
 
-/** enum store_kind of native/launcher/store.h. */
+/** enum store_kind of native/launcher/supervisor/store.h. */
 const Kind = { Keep: 1, Drop: 2, Done: 3, Refused: 4, End: 5 } as const;
 
 /** struct store_message: the kind, and a name of so many bytes. */
@@ -18,7 +18,7 @@ interface Message {
 }
 
 /**
- * TAPs that outlive this process, with its supervisor (native/launcher/store.h). Names have 128 hexadecimal
+ * TAPs that outlive this process, with its supervisor (native/launcher/supervisor/store.h). Names have 128 hexadecimal
  * digits. One message is under way at a time, so that the socket always has room for it.
  */
 export class TapStore {

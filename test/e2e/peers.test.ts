@@ -280,7 +280,7 @@ test("the launchers' socket does not serve who says that it is on the host", asy
   ]);
   const [network = "", resolvConf = ""] = host.split("\n");
   const { namespace } = await lab.guest();
-  // SHARED_REQUEST of native/launcher/shared.h, version 2.
+  // SHARED_REQUEST of native/launcher/shared/protocol.h, version 2.
   const texts = [
     network,
     resolvConf,

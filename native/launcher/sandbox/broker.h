@@ -1,4 +1,4 @@
-/* The broker's side of src/broker.h, in the launcher. */
+/* The broker's side of src/broker/protocol.h, in the launcher. */
 #ifndef SLIPWAY_BROKER_SERVER_H
 #define SLIPWAY_BROKER_SERVER_H
 

@@ -3,7 +3,7 @@
 #define SLIPWAY_NAMESPACES_H
 
 /*
- * Gives this process mounts of its own, whose root the addon empties later (src/sandbox.c): as root
+ * Gives this process mounts of its own, whose root the addon empties later (src/sandbox/sandbox.c): as root
  * by that right, as somebody else in a user namespace of its own, where it is nobody but itself. Of
  * capabilities Node gets what it needs until then, and no program that it ran could get others.
  *

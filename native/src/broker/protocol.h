@@ -2,14 +2,14 @@
  * The broker: a process that the launcher forked off before it went into a user namespace of its
  * own, and that stayed in the user's. From there it does what needs the user's rights over other
  * namespaces: it starts agents (agent.h) and held children (held.h). This header is the protocol
- * between it (launcher/broker.c) and the addon (broker.c): one request, one reply, over
+ * between it (launcher/sandbox/broker.c) and the addon (client.c): one request, one reply, over
  * SOCK_SEQPACKET. The end of the socket is the end of the broker.
  *
  * What it starts are children of our process, not its own (CLONE_PARENT): they are waited for, and
  * die with us, as if we had forked them.
  *
  * BROKER_KEEP is the last request: the broker then confines itself and becomes the keeper
- * (launcher/keeper.c), whose protocol is: a byte to it, and it answers with a struct keeper_answer
+ * (launcher/sandbox/keeper.c), whose protocol is: a byte to it, and it answers with a struct keeper_answer
  * and the text of resolv.conf when that has changed. It never looks at what it receives.
  */
 #ifndef TUNTAP2_BROKER_PROTOCOL_H

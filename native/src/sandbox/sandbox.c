@@ -2,7 +2,7 @@
  * The lock-down of this process, once everything it will ever need is open: an empty root, no
  * capabilities, Landlock, and a seccomp filter, for all of its threads and for good. The launcher has
  * prepared what can't be done once Node's threads run: a mount namespace that the root can be
- * changed in (launcher/namespaces.c).
+ * changed in (launcher/sandbox/namespaces.c).
  *
  * What V8, libuv and the C library need:
  *
