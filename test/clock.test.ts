@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Who may read the clock on the wall, and for what: it is told, and nothing waits by it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
-  "src/daemon/members.ts": "since when a member is there",
+  "src/daemon/member.ts": "since when a member is there",
   "src/daemon/networks.ts": "when a network was created",
   "src/daemon/state.ts": "the name of a file put aside",
   "src/flow/capture.ts": "the time of a packet, from the start on by the other clock",

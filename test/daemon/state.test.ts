@@ -29,7 +29,7 @@ const member = { name: "db", stays: true, attachments: [{ network: "web", ifname
 const state = { version: 2, networks: [network], members: [member] };
 
 describe("the state of networks and members", () => {
-  test("is read as it was written", () => {
+  test("is read back as written", () => {
     writeFileSync(file, JSON.stringify(state));
     const { state: read, warning } = readState(file);
     expect(warning).toBeNull();

@@ -39,7 +39,7 @@ function install(lab: Lab): string {
   return join(copy, "bin/slipway");
 }
 
-test("a daemon that was taken over reads nothing of its user's, and vouches for nothing", async ({
+test("a compromised daemon reads none of its user's files, and vouches for no namespace", async ({
   lab,
   skip,
 }) => {

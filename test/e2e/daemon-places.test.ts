@@ -51,7 +51,7 @@ describe("the directory of the daemon's sockets", () => {
     expect(await stranger.output(["find", `${fallback}/`, "-mindepth", "1"])).toBe("");
   });
 
-  test("is refused below one in which anybody may write", async ({ lab }) => {
+  test("is refused below a directory that anybody can write to", async ({ lab }) => {
     const open = `${lab.directory}/anybody`;
     await lab.host.user.shell(`mkdir -p ${open}/run; chmod 0777 ${open}`);
     const env = { XDG_RUNTIME_DIR: `${open}/run`, XDG_STATE_HOME: `${open}/run` };
@@ -64,7 +64,7 @@ describe("the directory of the daemon's sockets", () => {
 });
 
 describe("two environments with one state", () => {
-  test("have one daemon: the other is told which", async ({ lab }) => {
+  test("have one daemon: the second says which", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "web");
     const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();

@@ -72,7 +72,7 @@ async function daemonRuns(user: DaemonUser): Promise<void> {
   await eventually(() => user.ok("daemon", "status"));
 }
 
-describe("a namespace that a daemon has written into its state", () => {
+describe("a namespace that a compromised daemon has written into its state", () => {
   test.for(endings)("is not entered when it %s", async ([, end], { lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "web");
@@ -114,7 +114,7 @@ describe("a namespace that a daemon has written into its state", () => {
     expect(await interfaces(victim)).toEqual(["1: lo"]);
   });
 
-  test("is not entered for the number of an inode that another one had", async ({ lab }) => {
+  test("is not entered because its inode has the number of an earlier one", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "web");
     await user.member("web", "rightful");
@@ -169,9 +169,7 @@ describe("members that stay", () => {
     }
   });
 
-  test("have lost their interface when they have been disconnected, also after a crash", async ({
-    lab,
-  }) => {
+  test("have no interface after they were disconnected, also after a crash", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "web");
     const { namespace } = await user.member("web", "brief");

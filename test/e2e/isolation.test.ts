@@ -150,7 +150,7 @@ async function talkBeside(
   await annotate(text, figureType(moved <= HOPED));
 }
 
-describe("two members go on talking beside another's", () => {
+describe("two members keep communicating beside another's", () => {
   test.for(Object.keys(floods))("flood of %s", async (kind, { crowd, annotate }) => {
     const { attacker, flooder } = crowd;
     const torrent = await attacker.flooder(flooder.namespace, floods[kind]?.(crowd) ?? []);

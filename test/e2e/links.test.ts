@@ -63,7 +63,7 @@ describe("--netns-type=tapfd", () => {
     },
   );
 
-  test("what is no TAP is refused", async ({ lab }) => {
+  test("a descriptor that is not a TAP is refused", async ({ lab }) => {
     const args = ["--netns-type=tapfd"];
     const closed = await lab.host.helper([...args, "9"]).ended(10_000);
     expect(closed).toMatchObject({ code: 1 });
@@ -137,7 +137,7 @@ describe("--target-type=bess", () => {
     await namespace.release();
   });
 
-  test("the socket that a helper has left is replaced", async ({ lab }) => {
+  test("a socket that a killed helper has left is replaced", async ({ lab }) => {
     const first = await served(lab);
     first.process.kill("SIGKILL");
     await first.process.exit;
@@ -149,7 +149,7 @@ describe("--target-type=bess", () => {
     expect((await again.ended(10_000)).code).toBe(0);
   });
 
-  test("the next client is served when one has gone, and waits until then", async ({ lab }) => {
+  test("the next client waits until the one before has gone", async ({ lab }) => {
     const { process, path, api } = await served(lab);
     const use = async (): Promise<Process> => {
       const namespace = await lab.host.namespace();
@@ -171,7 +171,7 @@ describe("--target-type=bess", () => {
     await process.ended(10_000);
   });
 
-  test("a path that cannot be listened at is refused", async ({ lab }) => {
+  test("a path that cannot be listened on is refused", async ({ lab }) => {
     const { process, path } = await served(lab);
     for (const [at, message] of [
       [path, /BESS socket \S+ is in use by another process/],

@@ -107,7 +107,7 @@ describe("a member is refused, and leaves nothing", () => {
     });
   });
 
-  test("whose command ends before the interface has come", async ({ user, lab }) => {
+  test("whose command ends before member.attach", async ({ user, lab }) => {
     await resident(user);
     const before = await user.inspect("web");
     const { pid } = await lab.host.namespace();
@@ -174,7 +174,7 @@ describe("a member is refused, and leaves nothing", () => {
 });
 
 describe("the daemon", () => {
-  test("is one", async ({ user }) => {
+  test("runs once per user", async ({ user }) => {
     expect(await user.refusal("daemon", "run")).toBe(
       "1 slipway: the daemon runs already: slipway daemon status",
     );
@@ -195,7 +195,7 @@ describe("the daemon", () => {
     ).toContain("no TAP came along");
   });
 
-  test("is the user's alone", async ({ user, lab }) => {
+  test("belongs to its user only", async ({ user, lab }) => {
     const modes = await lab.host.user.output([
       ...["stat", "-c", "%a", user.directory, `${user.directory}/daemon`],
       ...[`${user.directory}/daemon/api.sock`, `${user.directory}/state.json`],
@@ -209,7 +209,11 @@ describe("the daemon", () => {
     expect(outcome.stderr).toContain("is open to other users: chown it to you, and chmod 0700");
   });
 
-  test("speaks to no other user, nor do commands to another's", async ({ user, lab, skip }) => {
+  test("refuses other users, and commands refuse another user's daemon", async ({
+    user,
+    lab,
+    skip,
+  }) => {
     skip(!lab.host.stage.privileged, "in the lab of a normal user there is no other");
     // Root would be permitted.
     const stranger = lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
@@ -240,7 +244,7 @@ describe("the daemon", () => {
     );
   });
 
-  test("says when its socket's path is too long", async ({ user, lab }) => {
+  test("reports that its socket's path is too long", async ({ user, lab }) => {
     const long = `${user.directory}/${"long".repeat(25)}`;
     await lab.host.user.shell(`mkdir -p ${long}`);
     const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, "ps"], {
@@ -268,7 +272,7 @@ describe("the daemon", () => {
   });
 
   // The last, as it loses the networks.
-  test("keeps a damaged state aside, says so, and starts empty", async ({ user, lab }) => {
+  test("keeps a damaged state aside, warns of it, and starts empty", async ({ user, lab }) => {
     await user.ok("daemon", "stop");
     expect(await user.refusal("daemon", "status")).toBe(
       "1 slipway: the daemon does not run: slipway daemon start",

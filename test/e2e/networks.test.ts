@@ -28,7 +28,7 @@ describe("members of one network", () => {
     expect(await digStatus(app, "nobody.example")).toContain("NXDOMAIN");
   });
 
-  test("answer in turn where they share an alias", async ({ user }) => {
+  test("answer in turn if they share an alias", async ({ user }) => {
     await user.ok("network", "create", "turns");
     const first = await user.member("turns", "one", "--alias", "api");
     const second = await user.member("turns", "two", "--alias", "api");
@@ -57,7 +57,7 @@ describe("members of one network", () => {
     expect(bytesIn / framesIn).toBeGreaterThan(1_514);
   });
 
-  test("hear of each other without anybody's frames going elsewhere", async ({ user }) => {
+  test("resolve each other's MACs, and frames go to their destination only", async ({ user }) => {
     await user.ok("network", "create", "quiet");
     const a = await user.member("quiet", "a");
     const b = await user.member("quiet", "b");
@@ -70,7 +70,7 @@ describe("members of one network", () => {
     expect(neighbors).toContain(await macOf(user, b.name));
   });
 
-  test("reach the world with its names, and the gateway", async ({ user }) => {
+  test("reach the outside, its names, and the gateway", async ({ user }) => {
     const member = await user.member("bridge", "outward");
     const code = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
     expect(await member.namespace.output([...code, "http://world.example/"])).toMatch(
@@ -80,7 +80,7 @@ describe("members of one network", () => {
     await member.namespace.output(["ping", "-c", "1", "-W", "2", report.IPAM.Config[0].Gateway]);
   });
 
-  test("may not speak in another's name", async ({ user }) => {
+  test("cannot send from another's addresses", async ({ user }) => {
     await user.ok("network", "create", "honest", "--ipv6");
     const liar = await user.member("honest", "liar");
     const victim = await user.member("honest", "victim");
@@ -111,7 +111,7 @@ describe("members of one network", () => {
 });
 
 describe("networks", () => {
-  test("are kept apart from each other, by address and by name", async ({ user }) => {
+  test("do not reach each other, by address or by name", async ({ user }) => {
     await user.ok("network", "create", "left");
     await user.ok("network", "create", "right");
     const left = await user.member("left", "lefty");
@@ -129,7 +129,7 @@ describe("networks", () => {
     expect((await left.agent.refusal(listener.endpoint)).code).toBe("EHOSTUNREACH");
   });
 
-  test("that are internal have no outside", async ({ user }) => {
+  test("that are internal do not reach the outside", async ({ user }) => {
     await user.ok("network", "create", "inner", "--internal", "--ipv6");
     const member = await user.member("inner", "hermit");
     const peer = await user.member("inner", "hermit2");
@@ -175,7 +175,7 @@ describe("networks", () => {
     expect(shown).toContain("shown bridge\n");
   });
 
-  test("without members are removed, with members kept", async ({ user }) => {
+  test("are removed if they have no members", async ({ user }) => {
     await user.ok("network", "create", "brief");
     const { namespace } = await user.member("brief", "passer-by");
     expect(await user.refusal("network", "rm", "brief")).toBe(
@@ -226,7 +226,7 @@ describe("slipway run --network", () => {
     });
   });
 
-  test("publishes what it listens on, with -P, but for what is excluded", async ({ user, lab }) => {
+  test("with -P publishes what it listens on, except what is excluded", async ({ user, lab }) => {
     const serve = (port: number) => `socat TCP-LISTEN:${port},fork,reuseaddr SYSTEM:'echo ${port}'`;
     const script = `${serve(8077)} & a=$!; ${serve(8078)} & b=$!; trap 'kill $a $b' TERM; wait`;
     const options = ["--network", "bridge", "--name", "open", "-P", "--publish-exclude", "8078"];
@@ -241,7 +241,7 @@ describe("slipway run --network", () => {
     await run.ended(10_000);
   });
 
-  test("has the hostname that was asked for, or its name", async ({ user }) => {
+  test("has the hostname of --hostname, or its name", async ({ user }) => {
     const inside = (...options: string[]) => user.ok("run", ...options, "--", "hostname");
     expect(await inside("--network", "bridge", "--name", "named")).toBe("named\n");
     expect(await inside("--network", "bridge", "--hostname", "box.example")).toBe("box.example\n");
@@ -270,7 +270,7 @@ describe("slipway run --network", () => {
     expect(await lab.host.user.output(["cat", "/etc/hosts"])).toBe(before);
   });
 
-  test("gives the status of the command, and what it sent last arrives", async ({ user, lab }) => {
+  test("exits with the command's status, and what it sent last arrives", async ({ user, lab }) => {
     const listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
     const run = user.run(
@@ -288,7 +288,7 @@ describe("slipway run --network", () => {
   });
 });
 
-describe("slipway run --network of other kinds", () => {
+describe("slipway run --network with another mode", () => {
   const net = ["readlink", "/proc/self/ns/net"];
 
   test("host is the host's network", async ({ user, lab }) => {
@@ -307,7 +307,10 @@ describe("slipway run --network of other kinds", () => {
     expect(stdout).toMatch(/^lo +UNKNOWN [^\n]*\n0\n$/);
   });
 
-  test("container: is that of a member, a process, or a file", async ({ user, lab }) => {
+  test("container: joins a member, a process, or the namespace of a file", async ({
+    user,
+    lab,
+  }) => {
     await user.ok("network", "create", "joint");
     const { namespace } = await user.member("joint", "joined");
     const wanted = await namespace.output(net);
@@ -334,7 +337,7 @@ describe("slipway run --network of other kinds", () => {
   });
 });
 
-describe("commands that ask the daemon", () => {
+describe("commands that only ask the daemon", () => {
   test("start no process of Node while it runs", async ({ user, lab }) => {
     await user.ok("daemon", "start");
     const env = { ...user.env, SLIPWAY_NODE: "/bin/false" };
@@ -395,7 +398,7 @@ describe("the library", () => {
 });
 
 describe("when the daemon is killed", () => {
-  test("members are joined again, and go on talking", async ({ user, lab }) => {
+  test("members join again, and their connections continue", async ({ user, lab }) => {
     await user.ok("network", "create", "lasting", "--ipv6");
     const loop = "echo up; exec socat -u TCP-LISTEN:90,fork,reuseaddr STDOUT";
     const run = user.run(

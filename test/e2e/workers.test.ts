@@ -93,7 +93,7 @@ const FAULT = `
 `;
 
 describe("networks with members", () => {
-  test("are served by another thread when theirs has died, and no others notice", async ({
+  test("are served by another thread when theirs dies, and other networks are not affected", async ({
     lab,
   }) => {
     await using user = await DaemonUser.create(lab);
@@ -128,9 +128,7 @@ describe("networks with members", () => {
     await run.ended(10_000);
   });
 
-  test("have a thread each, which does their work and ends when they are empty", async ({
-    lab,
-  }) => {
+  test("have a thread each, which ends when they have no members", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     for (const name of ["left", "right"]) await user.ok("network", "create", name);
     const pid = await daemonPid(user);
@@ -181,9 +179,7 @@ describe("networks with members", () => {
     },
   );
 
-  test("are answered while another network's members transfer all that they can", async ({
-    lab,
-  }) => {
+  test("are answered while another network's members transfer at full rate", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     for (const name of ["loud", "quiet"]) await user.ok("network", "create", name);
     const loud = [await user.member("loud", "source"), await user.member("loud", "sink")] as const;

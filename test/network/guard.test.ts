@@ -35,7 +35,7 @@ describe("what a port may send", () => {
     expect(verdict(udp({ source }))).toBe("ok");
   });
 
-  test("questions and truths about itself", () => {
+  test("queries, and its own addresses in ARP and neighbour discovery", () => {
     expect(verdict(arp({}))).toBe("ok");
     expect(verdict(arp({ senderAddress: address("0.0.0.0") }))).toBe("ok");
     expect(verdict(neighbor({ type: NdpType.NeighborSolicitation, target: OTHER6 }))).toBe("ok");
@@ -45,7 +45,7 @@ describe("what a port may send", () => {
     expect(verdict(neighbor(detection, { source: NOBODY6 }))).toBe("ok");
   });
 
-  test("is its link-local address what Linux made of the MAC?", () => {
+  test("from the link-local address that Linux derives from its MAC", () => {
     expect(`${linkLocalOf(OWN_MAC)}`).toBe(`${LINK_LOCAL}`);
   });
 });
@@ -59,7 +59,7 @@ describe("what a port may not send", () => {
     expect(verdict(udp({ source }))).toBe("policy-spoofed");
   });
 
-  test("ARP in another's name", () => {
+  test("ARP with another's address", () => {
     const { Reply } = ArpOperation;
     expect(verdict(arp({ senderAddress: OTHER }))).toBe("policy-spoofed");
     expect(verdict(arp({ senderMac: OTHER_MAC }))).toBe("policy-spoofed");
@@ -69,7 +69,7 @@ describe("what a port may not send", () => {
     );
   });
 
-  test("advertisements of another's address, or with another's MAC", () => {
+  test("neighbour advertisements of another's address, or with another's MAC", () => {
     expect(verdict(neighbor({ target: OTHER6 }))).toBe("policy-spoofed");
     expect(verdict(neighbor({ mac: OTHER_MAC }))).toBe("policy-spoofed");
   });
@@ -80,7 +80,7 @@ describe("what a port may not send", () => {
     expect(verdict(behindDestinationOptions(frame))).toBe("policy-spoofed");
   });
 
-  test("other protocols than IP and ARP", () => {
+  test("protocols other than IP and ARP", () => {
     const frame = udp({});
     frame[12] = 0x88;
     frame[13] = 0xcc;
@@ -97,7 +97,7 @@ describe("what a port may not send", () => {
     }
   });
 
-  test("IPv4, where the port has none", () => {
+  test("IPv4, if the port has no IPv4 address", () => {
     const only6 = new Guard({ mac: OWN_MAC, addresses: [OWN6] });
     const frame = udp({});
     expect(only6.check(frame, 0, frame.length)).toBe(DropReason.PolicySpoofed);

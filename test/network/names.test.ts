@@ -13,7 +13,7 @@ describe("NetworkNames", () => {
     expect(names.addressesOf("app", "A")).toBeUndefined();
   });
 
-  test("members with one alias answer in turn, each type of record by itself", () => {
+  test("members with one alias answer in turn, separately for each type of record", () => {
     const names = new NetworkNames();
     const members = ["10.89.0.2", "10.89.0.3"].map((text, index) => ({
       names: [`app${index}`, "api"],
@@ -30,7 +30,7 @@ describe("NetworkNames", () => {
     ]);
   });
 
-  test("who has left is not found any more, others of its alias are", () => {
+  test("a member that has left is no longer found; others with its alias are", () => {
     const names = new NetworkNames();
     const [a, b] = ["10.89.0.2", "10.89.0.3"].map((text) => ({
       names: ["api"],

@@ -25,7 +25,7 @@ describe("AddressPool", () => {
     expect(`${pool.allocate()}`).toBe(`${first}`);
   });
 
-  test("looks for addresses in the range alone", () => {
+  test("allocates from the range only", () => {
     const pool = poolOf("192.0.2.0/24", "192.0.2.1", "192.0.2.128/31");
     expect([`${pool.allocate()}`, `${pool.allocate()}`, pool.allocate()]).toEqual([
       "192.0.2.128",
@@ -47,7 +47,7 @@ describe("AddressPool", () => {
     expect(pool.take(addressOf(text))).toBe(refusal);
   });
 
-  test("many in the way of a large network do not hide the free one", () => {
+  test("finds the free address of a large network behind many that are taken", () => {
     const pool = poolOf("2001:db8::/64", "2001:db8::1");
     for (let index = 2; index < 40; index += 1) pool.take(addressOf("2001:db8::").plus(index));
     expect(`${pool.allocate()}`).toBe("2001:db8::28");

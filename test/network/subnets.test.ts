@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Prefix } from "../../src/base/address.ts";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../../src/network/subnets.ts";
 
-describe("networks that are free", () => {
+describe("free subnets", () => {
   test.each([
     ["10.89.0.0/24", "10.89.0.128/25", true],
     ["10.89.0.128/25", "10.89.0.0/24", true],
@@ -13,13 +13,13 @@ describe("networks that are free", () => {
     expect(overlaps(Prefix.parse(a), Prefix.parse(b))).toBe(expected);
   });
 
-  test("the first that overlaps none of the taken", () => {
+  test("the first that overlaps none of those taken", () => {
     const taken = ["10.89.0.0/23", "10.89.2.128/25"].map((text) => Prefix.parse(text));
     expect(`${freeSubnet(taken)}`).toBe("10.89.3.0/24");
     expect(freeSubnet([Prefix.parse("10.0.0.0/8")])).toBeNull();
   });
 
-  test("unique local networks have 56 random bits and end in /64", () => {
+  test("unique local subnets have 56 random bits and are a /64", () => {
     const prefix = uniqueLocalSubnet(Uint32Array.of(0xff12_3456, 0x789a_bcde));
     expect(`${prefix}`).toBe("fd12:3456:789a::/64");
   });
@@ -39,11 +39,11 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
 ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000000000000000000000000000 00000100 00000002 00000000 00000001     eth0
 `;
 
-  test("of IPv4, default routes aside", () => {
+  test("of IPv4, without default routes", () => {
     expect(parseRoutes(ipv4, 4).map(String)).toEqual(["198.51.100.0/24", "10.0.0.0/8"]);
   });
 
-  test("of IPv6, without those that every link has", () => {
+  test("of IPv6, without those of every link", () => {
     expect(parseRoutes(ipv6, 6).map(String)).toEqual(["2001:db8:0:1::/64"]);
   });
 });

@@ -80,7 +80,7 @@ function received({ far }: Member): number[] {
   return senders;
 }
 
-describe("frames for all members", () => {
+describe("group frames", () => {
   let members: readonly Member[];
 
   beforeEach(() => {
@@ -123,7 +123,7 @@ describe("frames for all members", () => {
     expect(other.port.drops.entries()).toEqual([]);
   });
 
-  test("are as many a second as one member may send", () => {
+  test("are limited per member and second", () => {
     const [flooder] = members;
     flood(members, broadcast(flooder), 1_000);
     // 20,000 copies a second.
