@@ -19,7 +19,7 @@ const LOOK = 500;
 const REFUSAL = Buffer.from(
   JSON.stringify({
     error: {
-      desc: "the API serves its own network namespace alone, and you ask from another: ask from outside of the guest (slipway run --api-inside lets its command ask)",
+      desc: "the API serves its own network namespace only, and this client is in another: run it outside of the guest (slipway run --api-inside lets COMMAND use the API)",
     },
   }),
 );

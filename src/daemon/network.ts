@@ -115,7 +115,7 @@ export class Network {
       const next = pool.allocate();
       if (next !== null) return next;
       throw new UserError(
-        `network ${this.name} has no address left in ${pool.range}: disconnect somebody, or make a larger network`,
+        `network ${this.name} has no address left in ${pool.range}: disconnect a member, or create a larger network`,
       );
     }
     const refusal = pool.take(asked);
@@ -143,7 +143,7 @@ export class Network {
         );
       case "reserved":
         return new UserError(
-          `address ${address} ${where} is the gateway's or the network's own: choose another`,
+          `address ${address} ${where} is reserved for the gateway or the network: choose another`,
         );
       case "taken": {
         const owner = this.#owners.get(`${address}`) ?? "somebody";
@@ -162,7 +162,9 @@ export class Network {
 export function parseMemberMac(text: string): Mac {
   const mac = parseMac(text);
   if (mac !== null && mac > 0 && !isMulticastMac(mac)) return mac;
-  throw new UserError(`MAC "${text}" is not one of an interface: write one like 02:42:0a:59:00:05`);
+  throw new UserError(
+    `MAC "${text}" is not the address of an interface: write one like 02:42:0a:59:00:05`,
+  );
 }
 
 /** The subnet of a family; null when the network has none. */

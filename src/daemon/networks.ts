@@ -121,14 +121,14 @@ export class Networks {
     const given = spec.subnets.map((text) => this.#givenSubnet(text));
     const ipv4 = given.find(({ address }) => address.family === 4) ?? freeSubnet(taken);
     if (ipv4 === null) {
-      throw new UserError("no IPv4 network is free on this host: give one by --subnet");
+      throw new UserError("no IPv4 subnet is free on this host: choose one with --subnet");
     }
     const wantsIpv6 = spec.ipv6 || given.some(({ address }) => address.family === 6);
     const ipv6 = wantsIpv6
       ? (given.find(({ address }) => address.family === 6) ?? randomSubnet())
       : null;
     if (given.length > new Set(given.map(({ address }) => address.family)).size) {
-      throw new UserError("--subnet: a network has one subnet of each family at most");
+      throw new UserError("--subnet: a network has at most one subnet of each family");
     }
     const prefixes = ipv6 === null ? [ipv4] : [ipv4, ipv6];
     const gateways = spec.gateways.map((text) => addressWithin("--gateway", text, prefixes));
@@ -257,7 +257,7 @@ function mtuOf({ mtu, options }: Spec): number {
     if (MTU_OPTIONS.includes(name)) chosen = checkedMtu(name, value);
     else if (name !== ISOLATE_OPTION || value !== "true") {
       throw new UserError(
-        `--opt ${name}=${value} is unknown: there are mtu=BYTES and isolate=true, which always holds`,
+        `--opt ${name}=${value} is unknown: there are mtu=BYTES and isolate=true, which is always on`,
       );
     }
   }

@@ -162,7 +162,9 @@ export class Server {
     let isPassed = false;
     try {
       if (request === null)
-        throw new UserError("not a request: one JSON object with v, method and params a line");
+        throw new UserError(
+          "not a request: send one JSON object with v, method and params on a line",
+        );
       const { version, method, params } = request;
       if (version !== PROTOCOL_VERSION) {
         throw new UserError(
@@ -193,11 +195,11 @@ function refusalOf(obstacle: Obstacle): Buffer {
 }
 
 const OTHER_ADVICE =
-  "ask from outside of it (hooks and plugins of containers: slipway daemon stop, slipway daemon start --serve-containers)";
+  "run it outside (for hooks and plugins of containers: slipway daemon stop, slipway daemon start --serve-containers)";
 
 const REASONS: Readonly<Record<Obstacle, string>> = {
-  network: `serves its own network namespace alone, and you ask from another: ${OTHER_ADVICE}`,
-  user: "does not serve your user namespace: ask from outside of it",
-  PID: `does not serve your PID namespace: ${OTHER_ADVICE}`,
-  process: "cannot tell who asks: let the process that connects live until it is answered",
+  network: `serves its own network namespace only, and this client is in another: ${OTHER_ADVICE}`,
+  user: "does not serve this client's user namespace: run it outside",
+  PID: `does not serve this client's PID namespace: ${OTHER_ADVICE}`,
+  process: "cannot identify the client: the process that connects must live until it is answered",
 };

@@ -5,8 +5,8 @@ import type { AttachmentConfig, FromWorker, ToWorker } from "../../src/dataplane
 import { DataPlane, type StartWorker } from "../../src/dataplane/plane.ts";
 
 /**
- * A thread that answers every call, with what it has learnt, and fails at a member's name: "die" ends it by
- * an exception, "never" is not answered, "refused" is refused.
+ * A thread that answers every call, and `publish` with the facts that it knows. Members with certain ids make it fail:
+ * "die" by an exception, "never" by no answer, "refused" by a refusal.
  */
 const THREAD = `
   const { parentPort } = require("node:worker_threads");
@@ -145,7 +145,7 @@ test("a thread that dies ends its own attachments and calls, and no others", asy
   await expect(unanswered.isUp).rejects.toThrow("has ended: a fault of a test");
   await expect(dying.isUp).rejects.toThrow("has ended: a fault of a test");
   expect(gone).toEqual(["its thread has ended (a fault of a test) true"]);
-  // Nobody waits for it, and the network can be served again.
+  // Nobody waits for the thread that died, and the network can be served again.
   await plane.settled();
   await first.detach(true);
   await plane.attach(attachment("one"), nobody).isUp;

@@ -5,11 +5,11 @@ import { isSlipway, node, root } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, expect } from "./fixture.ts";
 
-// Which files a daemon can open that was taken over after its lock-down.
+// Which files a daemon can open that was compromised after its lock-down.
 
 const test = base.runIf(isSlipway);
 
-/** What it does in the daemon's main thread on SIGUSR2: opens each path, and tells the codes by its log. */
+/** Runs in the daemon's main thread on SIGUSR2: opens each path, and logs the error codes. */
 const ATTACK = `
   const { isMainThread } = process.getBuiltinModule("node:worker_threads");
   if (isMainThread) process.on("SIGUSR2", () => {
@@ -27,7 +27,7 @@ const ATTACK = `
   });
 `;
 
-/** A copy of the product with that in it. */
+/** A copy of Slipway with the attack in it. */
 function install(lab: Lab): string {
   const copy = join(lab.directory, "attacked");
   const outside = lab.host.stage.outside(copy);
@@ -86,7 +86,7 @@ test("a compromised daemon reads none of its user's files, and vouches for no na
     const log = await host.user.output(["cat", `${user.directory}/daemon.log`]);
     return JSON.parse(/^attack: (.*)$/m.exec(log)?.[1] ?? "");
   });
-  // Where the kernel has no Landlock the user's rights decide: docs/security.md, "Not promised".
+  // On a kernel without Landlock the user's rights decide: docs/security.md, "Not promised".
   if (codes.at(-1) === "open") return skip("there is no Landlock here");
   expect(attempts.map(([path, flags], index) => [path, flags, codes[index]])).toEqual(attempts);
   victim.kill("SIGKILL");

@@ -4,17 +4,17 @@ import { isSlipway } from "../lab/product.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// Where the daemon's sockets and state are, and who else may have had a hand in it.
+// Where the daemon's sockets and state are, and which directories it refuses as others can change them.
 
 const test = base.runIf(isSlipway);
 
-/** Somebody else on the same machine; null in the lab of a normal user, where there is none. */
+/** Another user of the machine; null in the lab of an ordinary user, which has none. */
 function strangerOf(lab: Lab): Namespace | null {
   if (!lab.host.stage.privileged) return null;
   return lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
 }
 
-/** A directory for temporary files, and the environment of somebody who has no other. */
+/** A directory for temporary files, and the environment of a user who has no XDG_RUNTIME_DIR. */
 async function temporary(lab: Lab, name: string) {
   const directory = `${lab.directory}/${name}`;
   await lab.host.root.shell(`mkdir -m 1777 ${directory}; mkdir -m 0777 ${directory}/state`);
@@ -79,7 +79,7 @@ describe("two environments with one state", () => {
     expect(await ask("network", "create", "late")).toBe(`1 ${sentence}`);
     expect(await ask("daemon", "run")).toBe(`1 ${sentence}`);
     expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");
-    // It is the lock that counts, and not what stands in its file.
+    // The lock counts, not the text in its file.
     await lab.host.user.shell(`printf '1 \\033[2J\\n' > ${user.directory}/state.lock`);
     expect(await ask("daemon", "run")).toMatch(
       /^1 slipway: the state in \S+ belongs to another daemon: set/,

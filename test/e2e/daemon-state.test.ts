@@ -4,7 +4,7 @@ import { isSlipway } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// A daemon that was taken over after its lock-down may write its state: what its successor makes of that.
+// A compromised daemon can write its state file: what the next daemon believes of it.
 
 const test = base.runIf(isSlipway);
 
@@ -22,7 +22,7 @@ async function killBoth(user: DaemonUser): Promise<void> {
   await eventually(async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
 }
 
-/** A member in the state, as far as it is forged here. */
+/** The part of a member's state that is forged here. */
 interface StateMember {
   readonly id: string;
   readonly name: string;
@@ -34,7 +34,7 @@ interface State {
   readonly members: readonly StateMember[];
 }
 
-/** Rewrites the state as the daemon itself could. */
+/** Rewrites the state file, as the daemon can. */
 async function forge(user: DaemonUser, change: (state: State) => State): Promise<void> {
   const file = `${user.directory}/state.json`;
   const state: State = JSON.parse(await user.lab.host.user.output(["cat", file]));
@@ -103,7 +103,7 @@ describe("a namespace that a compromised daemon has written into its state", () 
     await user.member("web", "rightful");
     const victim = await lab.host.namespace();
     const { netns } = await refOf(user, victim);
-    // The path leads to the victim, all else is the member's.
+    // The path is the victim's; all else is the member's.
     await forge(user, ({ members, ...state }) => ({
       ...state,
       members: members.map((each) => ({ ...each, namespace: { ...each.namespace, netns } })),

@@ -20,7 +20,7 @@ import { test as base, describe, expect } from "./fixture.ts";
 
 /** Of bytes between two members beside a flood. */
 const EXCHANGES = 2_000;
-/** One guest's flood is hoped to move another's 99th percentile by no more. */
+/** A flood of one guest should raise another's 99th percentile by no more than this factor. */
 const HOPED = 2;
 
 const relayPort = 9_010;
@@ -29,7 +29,7 @@ interface Party extends Member {
   readonly mac: string;
 }
 
-/** Four members of one network: two that talk, one that floods, and one that it floods. */
+/** Four members of one network: two that communicate, one that floods, and the target of the flood. */
 interface Crowd {
   readonly attacker: Attacker;
   readonly asker: Asker;
@@ -58,7 +58,7 @@ async function gather(lab: Lab, user: DaemonUser): Promise<Crowd> {
   );
   await attacker.sink(target.namespace);
   await attacker.sink(flooder.namespace);
-  // What carries bytes between the two ends costs a processor there, too.
+  // Relaying between the two ends takes a processor there, too.
   const relay = `TCP-LISTEN:${relayPort},fork,reuseaddr`;
   flooder.namespace.spawn(["socat", "-b", "131072", relay, `TCP:127.0.0.1:${sinkPort}`]);
   const asker = await attacker.asker(asking.namespace, answering.namespace, answering.addresses.v4);
@@ -83,7 +83,7 @@ const nobody = "02:42:00:00:00:99";
 const times = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
 
-/** What floods, by what it is. */
+/** Frames of the flooder, by kind of flood. */
 const floods: Readonly<Record<string, (crowd: Crowd) => readonly Uint8Array[]>> = {
   "small datagrams to another member": ({ flooder, target }) => [
     datagram(flooder, target.addresses.v4, target.mac),
@@ -115,7 +115,7 @@ function datagram({ mac: from, addresses }: Party, to: string, toMac: string, po
   return frame(ethernet.ipv4, packet, { from, to: toMac });
 }
 
-/** Frames that the kernel had no room for in the queue of a member's TAP. */
+/** Frames that the kernel dropped as the queue of a member's TAP was full. */
 async function droppedOf({ namespace }: Pick<Member, "namespace">): Promise<number> {
   const argv = ["ip", "-json", "-s", "link", "show", "eth0"];
   const [link] = JSON.parse(await namespace.output(argv));
@@ -123,9 +123,9 @@ async function droppedOf({ namespace }: Pick<Member, "namespace">): Promise<numb
 }
 
 /**
- * Two members talk while a third one's torrent goes on, from before their first byte until after their
- * last. That each of theirs is answered is what any machine can do. How much later that is than beside the same
- * torrent in a namespace of its own is told; `members-rr-flood` of the bench measures it.
+ * Two members exchange requests while a third one sends a torrent, from before their first byte until after their
+ * last. Each request must be answered. How much later than beside the same torrent in a separate namespace is
+ * annotated, not asserted; `members-rr-flood` of the bench measures it.
  */
 async function talkBeside(
   { asker, asking, answering }: Crowd,

@@ -12,7 +12,7 @@ import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
 
-/** The program of links that others make; built at its first use. */
+/** The program that makes links as other tools do; built at first use. */
 async function taps(lab: Lab): Promise<string> {
   const program = join(lab.host.stage.directory, "taps");
   const source = lab.host.stage.inside(join(root, "test/lab/taps.c"));

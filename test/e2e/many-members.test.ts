@@ -8,15 +8,14 @@ import { expect, test } from "./fixture.ts";
 
 const MEMBERS = 200;
 const MEBIBYTE = 1024 * 1024;
-/** What each of them serves, in bytes. */
+/** How much each member serves, in bytes. */
 const SIZE = MEBIBYTE;
 /** Under load it has taken 70 s in all. */
 const TIMEOUT_MS = 120_000;
 
 /**
- * A namespace that tells its process, serves SIZE bytes of its own once, and fetches its neighbour's
- * when it is told from where. It lives until it is told to end: what its kernel has yet to send would
- * go with it.
+ * A namespace that prints its PID, serves SIZE bytes once, and fetches those of its neighbour when it gets the
+ * address. It lives until it is told to end, as what its kernel has not sent yet would be lost.
  */
 const MEMBER = `
   echo $$
@@ -27,7 +26,7 @@ const MEMBER = `
   read end || true
 `;
 
-/** Connects a process after the other; tells their addresses, and how long that took. */
+/** Connects one process after another. @returns their addresses, and how long that took */
 const CONNECT = `
   const { Slipway } = require(process.argv[1]);
   (async () => {

@@ -65,12 +65,12 @@ describe("a member is refused, and leaves nothing", () => {
       ["--ip", "10.91.0.5"],
       "address 10.91.0.5 is outside of network web: choose one in 10.90.1.0/24",
     ],
-    [["--ip", "10.90.1.1"], "is the gateway's or the network's own: choose another"],
-    [["--ip", "10.90.1.255"], "is the gateway's or the network's own: choose another"],
+    [["--ip", "10.90.1.1"], "is reserved for the gateway or the network: choose another"],
+    [["--ip", "10.90.1.255"], "is reserved for the gateway or the network: choose another"],
     [["--ip", "10.90.1.50"], "is taken by resident: choose another"],
     [["--ip", "ten"], "--ip ten is not an address: write one like 10.89.1.50"],
     [["--mac-address", "02:42:0a:5a:01:32"], "is taken by resident: choose another"],
-    [["--mac-address", "01:00:5e:00:00:01"], "is not one of an interface"],
+    [["--mac-address", "01:00:5e:00:00:01"], "is not the address of an interface"],
     [["--name", "resident"], "the name resident is taken by a member of web: choose another"],
     [["--name", "-x"], '"-x" cannot be a name: use letters, digits and hyphens, 63 at most'],
     [["--alias", "a.b"], '"a.b" cannot be an alias'],
@@ -113,7 +113,7 @@ describe("a member is refused, and leaves nothing", () => {
     const { pid } = await lab.host.namespace();
     const netns = `/proc/${pid}/ns/net`;
     const attachments = [{ network: "web" }];
-    // By a file, whose end nobody would tell.
+    // By a file: the daemon would not hear of its end.
     const spec = {
       namespace: { netns, id: "a file's" },
       stays: true,
@@ -135,7 +135,7 @@ describe("a member is refused, and leaves nothing", () => {
         name: "brief",
         attachments: [{ network: "web" }],
       });
-    // Before the daemon has looked at it.
+    // It ends before the daemon looks at it.
     const dead = await lab.host.namespace();
     await dead.release();
     expect(await join(dead.pid)).toContain(
@@ -149,7 +149,7 @@ describe("a member is refused, and leaves nothing", () => {
     await eventually(async () => expect(await user.inspect("web")).toEqual(before));
     const late = { member: "brief", network: "web", ifname: "eth0" };
     expect(await say(user, "member.attach", late)).toMatch(/no TAP came along|no member brief/);
-    // At any time, by the command.
+    // It ends at any time, while the command connects it.
     for (let delayMs = 0; delayMs < 200; delayMs += 40) {
       const namespace = await lab.host.namespace();
       const connecting = user.command("network", "connect", "web", `${namespace.pid}`);
@@ -215,7 +215,7 @@ describe("the daemon", () => {
     skip,
   }) => {
     skip(!lab.host.stage.privileged, "in the lab of a normal user there is no other");
-    // Root would be permitted.
+    // The daemon serves root.
     const stranger = lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
     const socket = `${user.directory}/daemon/api.sock`;
     const status = '{"v":2,"method":"status"}';
@@ -271,7 +271,7 @@ describe("the daemon", () => {
     await lab.host.root.shell(`umount ${full}`);
   });
 
-  // The last, as it loses the networks.
+  // The last test, as it loses the networks.
   test("keeps a damaged state aside, warns of it, and starts empty", async ({ user, lab }) => {
     await user.ok("daemon", "stop");
     expect(await user.refusal("daemon", "status")).toBe(
@@ -288,7 +288,7 @@ describe("the daemon", () => {
   });
 });
 
-/** Sends a line to the daemon; its answer. */
+/** Sends a line to the daemon. @returns its answer */
 function sayLine(from: Namespace, user: DaemonUser, line: string): Promise<string> {
   const socket = `UNIX-CONNECT:${user.directory}/daemon/api.sock`;
   return from.output(["socat", "-t30", "-", socket], { input: `${line}\n` });
@@ -298,7 +298,7 @@ function say(user: DaemonUser, method: string, params: object): Promise<string> 
   return sayLine(user.lab.host.user, user, JSON.stringify({ v: 2, method, params }));
 }
 
-/** A member that has something to lose; made once. */
+/** A member whose state must survive the refusals; made once. */
 async function resident(user: DaemonUser) {
   const name = "resident";
   const known = residents.get(user);

@@ -53,7 +53,7 @@ describe("members of one network", () => {
     await outgoing.end();
     expect(await received).toEqual(sent);
     const { framesIn, bytesIn } = await countersOf(user, client.name);
-    // At MTU 1500 a frame has 1514 bytes, unless nobody has cut it.
+    // A frame of MTU 1500 has 1514 bytes; an offloaded one has more.
     expect(bytesIn / framesIn).toBeGreaterThan(1_514);
   });
 
@@ -64,7 +64,7 @@ describe("members of one network", () => {
     const c = await user.member("quiet", "c");
     await a.namespace.output(["ping", "-c", "3", "-i", "0.2", b.addresses.v4]);
     const seen = await countersOf(user, c.name);
-    // The questions of ARP went to b alone, too; c hears groups: MLD, and that somebody has come.
+    // ARP requests went to b only, too; c gets group frames: MLD, and announcements of new members.
     expect(seen.bytesOut).toBeLessThan(2_000);
     const neighbors = await a.namespace.output(["ip", "neigh", "show", b.addresses.v4]);
     expect(neighbors).toContain(await macOf(user, b.name));
@@ -120,7 +120,7 @@ describe("networks", () => {
     const refusal = await left.agent.refusal(listener.endpoint);
     expect(refusal.code).toBe("EHOSTUNREACH");
     expect(await digStatus(left, "righty")).toContain("NXDOMAIN");
-    // Who is on both knows both.
+    // A member of both networks resolves the names of both.
     await user.ok("network", "connect", "right", "lefty");
     expect(await dig(left, "righty", "A")).toBe(right.addresses.v4);
     const connection = await left.agent.connect(listener.endpoint);
@@ -219,7 +219,7 @@ describe("slipway run --network", () => {
     const ports = await user.ok("ps", "--format", "{{.name}} {{json .published}}");
     expect(ports).toContain('shopkeeper ["0.0.0.0:8088->80/tcp","[::]:8088->80/tcp"]');
     server.kill("SIGKILL");
-    // The command goes with its run, and with it its attachment, name and published port.
+    // The command ends with its run, and with it its attachment, name and published port.
     await eventually(async () => {
       expect(await user.ok("ps")).not.toContain("shopkeeper");
       expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8088");
@@ -320,14 +320,14 @@ describe("slipway run --network with another mode", () => {
     expect(await user.refusal("run", "--network", "container:nobody", "--", ...net)).toContain(
       "there is no member nobody",
     );
-    // One that was connected by a file is found by a process in it.
+    // A member that was connected by a file is found by a process in its namespace.
     const other = await lab.host.namespace();
     const path = `/proc/${other.pid}/ns/net`;
     await user.ok("network", "connect", "joint", path, "--name", "by-file");
     expect(await user.ok("run", "--network", "container:by-file", "--", ...net)).toBe(
       await other.output(net),
     );
-    // A file alone tells no user namespace: root's rights over it are needed.
+    // A file names no user namespace: entering it needs root's rights over it.
     const file = `/proc/${namespace.pid}/ns/net`;
     const entered = await namespace.run(
       [lab.host.slipwayPath, "run", "--network", `container:${file}`, "--", ...net],
@@ -359,7 +359,7 @@ describe("commands that only ask the daemon", () => {
     expect(await ask("network", "disconnect", "quick", "fast")).toBe("");
     expect(await ask("network", "disconnect", "slick", "fast")).toBe("");
     expect(await ask("network", "prune")).toContain("quick\n");
-    // What it is about is told by a process: here there is none.
+    // A process gives the reason, which is not running here.
     const refused = await lab.host.user.run([lab.host.slipwayPath, "network", "inspect", "quick"], {
       env,
     });
@@ -448,7 +448,7 @@ describe("when the daemon is killed", () => {
     const a = await user.member("quiet", "first", "--alias", "one");
     const b = await user.member("quiet", "second", "--ip", "10.89.0.77");
     await user.kill();
-    // No command of ours is run that would start it.
+    // No command is run here that would start the daemon.
     await eventually(async () => expect(await dig(a, "second", "A")).toBe("10.89.0.77"));
     await eventually(async () => expect(await dig(b, "one", "A")).toBe(a.addresses.v4));
     await b.namespace.output(["ping", "-c", "1", "-W", "2", a.addresses.v6]);

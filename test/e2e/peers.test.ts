@@ -91,7 +91,7 @@ function refusalOfDaemon(text: string): string {
 const SHARED_PLAN = "1";
 const SHARED_END = "4";
 
-const OTHER_NETWORK = "serves its own network namespace alone, and you ask from another";
+const OTHER_NETWORK = "serves its own network namespace only, and this client is in another";
 
 describe("the API's socket", () => {
   test("does not serve COMMAND of slipway run, which may make what namespaces it wants", async ({
@@ -202,12 +202,12 @@ describe("the daemon's socket", () => {
     const socket = `${user.directory}/daemon/api.sock`;
     for (const [name, way] of Object.entries(below)) {
       const text = await answer(lab.host.user, [...way, ...asking(socket)], JOIN);
-      const sentence = name.includes("network") ? OTHER_NETWORK : "your user namespace";
+      const sentence = name.includes("network") ? OTHER_NETWORK : "this client's user namespace";
       expect(refusalOfDaemon(text), name).toContain(sentence);
     }
     const byChild = [...below["a user namespace"], ...askingByChild(socket, JOIN)];
     expect(refusalOfDaemon(await answer(lab.host.user, byChild, ""))).toMatch(
-      /your user namespace|cannot tell who asks/,
+      /this client's user namespace|cannot identify the client/,
     );
   });
 
@@ -223,7 +223,7 @@ describe("the daemon's socket", () => {
     });
     const inside = [...below["a user namespace"], program, ...rest];
     expect(refusalOfDaemon(await answer(lab.host.user, inside, list))).toContain(
-      "your user namespace",
+      "this client's user namespace",
     );
   });
 
@@ -237,7 +237,7 @@ describe("the daemon's socket", () => {
       const argv = [...below["a user namespace"], "env", ...env, lab.host.slipwayPath, ...command];
       const { code, stderr } = await lab.host.user.run(argv);
       expect(stderr).toBe(
-        "slipway: the daemon does not serve your user namespace: ask from outside of it\n",
+        "slipway: the daemon does not serve this client's user namespace: run it outside\n",
       );
       expect(code).toBe(1);
     }

@@ -28,13 +28,13 @@ function threadsOf(pid: number): number[] {
     try {
       return readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8") === "slipway-network\n";
     } catch {
-      // It has ended meanwhile.
+      // The thread has ended meanwhile.
       return false;
     }
   });
 }
 
-/** Processor time of each, in ticks: utime and stime of proc_pid_stat(5). */
+/** Processor time of each thread, in ticks: utime and stime of proc_pid_stat(5). */
 function ticksOf(pid: number, threads: readonly number[]): number[] {
   return threads.map((thread) => {
     const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8");
@@ -53,7 +53,7 @@ async function transfer(from: Member, to: Member, bytes: number): Promise<void> 
   expect(await received).toEqual(sent);
 }
 
-/** A connection of a member to the world, by its own stack. */
+/** A connection of a member to the outside, through its own stack. */
 async function outward(lab: Lab, { agent }: Member): Promise<[Connection, Connection]> {
   const listener = await lab.world.agent.listen(served.services);
   const inside = await agent.connect(listener.endpoint);
@@ -67,7 +67,7 @@ async function expectAnswer([inside, outside]: readonly [Connection, Connection]
   expect(await inside.read(6)).toBe("answer");
 }
 
-/** A copy of the product whose threads fail when they find a file of their number; and where those go. */
+/** A copy of Slipway whose threads fail when they find a file with their number, and the directory of these files. */
 function installFault(lab: Lab): { slipway: string; kill: (thread: number) => void } {
   const copy = join(lab.directory, "faulty");
   const outside = lab.host.stage.outside(copy);
@@ -110,7 +110,7 @@ describe("networks with members", () => {
     const [other] = threadsOf(pid).filter((thread) => thread !== struck);
     kill(1);
     await expect.poll(() => threadsOf(pid), { timeout: 30_000 }).not.toContain(struck);
-    // The command comes again by itself.
+    // The command joins again by itself.
     await eventually(async () => {
       const [, runs] = [
         await user.addressesOf("stays", "struck"),
@@ -139,7 +139,7 @@ describe("networks with members", () => {
     const threads = threadsOf(pid);
     expect(threads).toHaveLength(2);
 
-    /** Which of them has the most work with it. */
+    /** The thread that uses the most processor time meanwhile. */
     const busiest = async (work: Promise<void>): Promise<number> => {
       const before = ticksOf(pid, threads);
       await work;
@@ -153,7 +153,7 @@ describe("networks with members", () => {
 
     await Promise.all([...left, ...right].map(({ namespace }) => namespace.release()));
     await expect.poll(() => threadsOf(pid), { timeout: 30_000 }).toEqual([]);
-    // The next one finds a thread again.
+    // The next member gets a thread again.
     const late = await user.member("left", "late");
     await late.namespace.output(["ping", "-c", "1", "-W", "5", gatewayOf(late)]);
   });

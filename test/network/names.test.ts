@@ -21,7 +21,7 @@ describe("NetworkNames", () => {
     }));
     for (const member of members) names.add(member);
     const ask = (type: string) => `${names.addressesOf("api", type)}`;
-    // As a resolver asks: A and AAAA, one after the other.
+    // As resolvers do: a query for A, and one for AAAA.
     const answers = [1, 2, 3].map(() => [ask("A"), ask("AAAA")]);
     expect(answers).toEqual([
       ["10.89.0.2", "10.89.0.2"],

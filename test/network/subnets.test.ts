@@ -26,7 +26,7 @@ describe("free subnets", () => {
 });
 
 describe("the host's routes", () => {
-  // Both as a Linux 6.18 printed them.
+  // Both as Linux 6.18 prints them.
   const ipv4 = `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t016433C6\t0003\t0\t0\t0\t00000000\t0\t0\t0
 eth0\t006433C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0

@@ -14,7 +14,7 @@ import { VNET_HEADER_LENGTH } from "../../src/wire/vnet.js";
 import { GATEWAY_MAC } from "../service/frames.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
-/** More copies than one member may make at once. */
+/** More frames than the burst of one member. */
 const FLOOD = 5_000;
 
 interface Member {
@@ -26,7 +26,7 @@ interface Member {
   readonly far: number;
 }
 
-/** A member whose TAP is a socket, and whose frames are read into a memory of its own. */
+/** A member whose TAP is a socket, with its own memory for frames. */
 function join(network: Switch, number: number): Member {
   const [tap, far] = [openSocket(4, Socket.Datagram), openSocket(4, Socket.Datagram)];
   for (const socket of [tap, far]) bindSocket(socket, LOOPBACK, 0);
@@ -40,13 +40,13 @@ function join(network: Switch, number: number): Member {
   return { port, address, bytes, memory, tap, far };
 }
 
-/** As if the member had sent it. @returns whether the gateway is to have it, too */
+/** Forwards a frame as sent by the member. @returns whether the gateway gets it, too */
 function send(member: Member, frame: Uint8Array, now: number): boolean {
   member.bytes.set(frame);
   return member.port.take(0, frame.length, now);
 }
 
-/** A datagram to everybody, as far as a switch looks. */
+/** A broadcast datagram, as far as a switch reads it. */
 function broadcast({ port, address }: Member): Uint8Array {
   const frame = new Uint8Array(VNET_HEADER_LENGTH + 14 + IPV4_HEADER_LENGTH);
   const { mac } = port.identity;
@@ -57,7 +57,7 @@ function broadcast({ port, address }: Member): Uint8Array {
   return frame;
 }
 
-/** An announcement of ARP, which is for everybody, too. */
+/** An ARP announcement, which goes to all members. */
 function announcement({ port, address }: Member): Uint8Array {
   const frame = new Uint8Array(VNET_HEADER_LENGTH + 14 + ARP_LENGTH);
   const { mac } = port.identity;
@@ -72,7 +72,7 @@ function announcement({ port, address }: Member): Uint8Array {
   return frame;
 }
 
-/** The frames that have come to a member, each by its sender's last byte. */
+/** The frames that a member got, each by the last byte of its sender's address. */
 function received({ far }: Member): number[] {
   const senders: number[] = [];
   const frame = new Uint8Array(256);
@@ -95,7 +95,7 @@ describe("group frames", () => {
     }
   });
 
-  /** How many of one member's frames have come to another. */
+  /** How many frames of one member another got. */
   function flood([from, , to]: readonly Member[], frame: Uint8Array, now: number): number {
     let came = 0;
     for (let count = 0; count < FLOOD; count += 1) {
@@ -111,7 +111,7 @@ describe("group frames", () => {
   ] as const)("%s of one member leave to another what it may send", ([, compose]) => {
     const [flooder, other, hearer] = members;
     const came = flood(members, compose(flooder), 1_000);
-    // As many copies as are made at once, for three members each.
+    // The burst, with three copies for each frame.
     expect(came).toBe(Math.floor(4_096 / 3));
     expect(flooder.port.drops.get(DropReason.LimitRate)).toBe(FLOOD - came);
     received(other);
