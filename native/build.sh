@@ -68,6 +68,14 @@ gather_syscalls() {
   else mv build/syscalls.inc.new build/syscalls.inc; fi
 }
 
+# write_abi PREFIX HEADER MODULE: TypeScript's side of a protocol; there is none where the package is used by itself.
+write_abi() {
+  [ -d "$(dirname "$3")" ] || return 0
+  ./abi.sh "$1" "$2" >"$3.new"
+  if cmp -s "$3.new" "$3"; then rm "$3.new"
+  else mv "$3.new" "$3"; fi
+}
+
 # What the launcher has of the addon: no Node-API in it.
 shared=(src/{os,confine,agent,held}/*.c)
 
@@ -92,6 +100,8 @@ sanitizers=(-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
   -ffile-prefix-map=src/=node-tuntap2/src/ -ffile-prefix-map=launcher/=node-tuntap2/launcher/)
 
 gather_syscalls
+write_abi SHARED launcher/shared/protocol.h ../src/protocol/launcher-abi.ts
+write_abi STORE launcher/supervisor/store.h ../src/sys/tap-store-abi.ts
 case ${1:-} in
   "")
     harden

@@ -3,6 +3,7 @@ import { getSystemErrorName } from "node:util";
 import { UserError } from "./base/errors.js";
 import type { Mac } from "./base/mac.js";
 import type { AddressPlan } from "./base/plan.js";
+import * as abi from "./protocol/launcher-abi.js";
 import { Socket } from "./sys/constants.js";
 import { native } from "./sys/native.js";
 import {
@@ -13,13 +14,10 @@ import {
   setLink,
 } from "./wire/rtnetlink.js";
 
-const { EACCES, EAFNOSUPPORT, EBUSY, EINVAL, ENOENT, ENOSPC, EOPNOTSUPP, EPERM } = constants.errno;
+const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
 
-/**
- * How a namespace says that it has no IPv6: disable_ipv6 gives EACCES, a kernel without it does not
- * know the family. It goes without, as it would have without us.
- */
-const NO_IPV6: readonly number[] = [EACCES, EAFNOSUPPORT, EOPNOTSUPP];
+/** A namespace without IPv6 stays without, as it would have without us. */
+const NO_IPV6: readonly number[] = abi.NO_IPV6.map((name) => constants.errno[name]);
 
 /** A network namespace by its files. */
 export interface Namespace {

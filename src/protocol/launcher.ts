@@ -1,21 +1,16 @@
+import * as abi from "./launcher-abi.js";
+
 /*
- * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared/protocol.h, which has
- * their order. Numbers are little-endian.
+ * Messages between the daemon and launchers in shared mode: the daemon's side of
+ * native/launcher/shared/protocol.h, which tells their order. Numbers are little-endian.
  */
 
-/** SHARED_VERSION of native/launcher/shared/protocol.h. */
-export const LAUNCHER_VERSION = 2;
+/** Longest message of a launcher, in bytes: twice what one sends. */
+export const LONGEST_LAUNCHER_MESSAGE = 2 * abi.REQUEST_MAX;
 
-/** Longest message of a launcher, in bytes. */
-export const LONGEST_LAUNCHER_MESSAGE = 64 * 1024;
+export const LAUNCHER_VERSION = abi.VERSION;
 
-const FromLauncher = { Request: 1, Tap: 2, Api: 3, Done: 4 } as const;
-const FromDaemon = { Plan: 1, Up: 2, Keep: 3, End: 4, Answer: 5 } as const;
-
-const HEAD_LENGTH = 8;
 const KIND_LENGTH = 4;
-const PLAN_LENGTH = 16;
-const NONE = -1;
 
 export type LauncherMessage =
   | { readonly kind: "request"; readonly request: LauncherRequest }
@@ -68,17 +63,17 @@ export interface LauncherSetting {
 
 /** @returns null when the message is malformed */
 export function parseLauncherMessage(bytes: Uint8Array): LauncherMessage | null {
-  if (bytes.length < HEAD_LENGTH) return null;
+  if (bytes.length < abi.HEAD_LENGTH) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const number = view.getInt32(KIND_LENGTH, true);
   switch (view.getUint32(0, true)) {
-    case FromLauncher.Request:
+    case abi.REQUEST:
       return parseRequest(number, textsOf(bytes));
-    case FromLauncher.Tap:
+    case abi.TAP:
       return parseTap(number, textsOf(bytes));
-    case FromLauncher.Api:
+    case abi.API:
       return { kind: "api" };
-    case FromLauncher.Done:
+    case abi.DONE:
       return { kind: "done" };
     default:
       return null;
@@ -87,7 +82,7 @@ export function parseLauncherMessage(bytes: Uint8Array): LauncherMessage | null 
 
 /** Each text ends with a NUL. */
 function textsOf(message: Uint8Array): readonly string[] {
-  return Buffer.from(message.subarray(HEAD_LENGTH)).toString().split("\0").slice(0, -1);
+  return Buffer.from(message.subarray(abi.HEAD_LENGTH)).toString().split("\0").slice(0, -1);
 }
 
 function parseRequest(version: number, texts: readonly string[]): LauncherMessage | null {
@@ -109,11 +104,11 @@ export function planMessage(plan: LauncherPlan): Uint8Array {
   const texts = [netns, userns ?? "", tap ?? "", apiSocket ?? ""]
     .map((text) => `${text}\0`)
     .join("");
-  const bytes = Buffer.alloc(PLAN_LENGTH);
-  bytes.writeUInt32LE(FromDaemon.Plan, 0);
-  bytes.writeInt32LE(plan.readyFd ?? NONE, 4);
-  bytes.writeInt32LE(plan.exitFd ?? NONE, 8);
-  bytes.writeInt32LE(plan.pid ?? NONE, 12);
+  const bytes = Buffer.alloc(abi.PLAN_LENGTH);
+  bytes.writeUInt32LE(abi.PLAN, 0);
+  bytes.writeInt32LE(plan.readyFd ?? abi.NONE, 4);
+  bytes.writeInt32LE(plan.exitFd ?? abi.NONE, 8);
+  bytes.writeInt32LE(plan.pid ?? abi.NONE, 12);
   return Buffer.concat([bytes, Buffer.from(texts)]);
 }
 
@@ -127,23 +122,23 @@ export function upMessage(settings: readonly LauncherSetting[], announcement: st
     wordOf(optional),
     message,
   ]);
-  const head = [wordOf(FromDaemon.Up), wordOf(settings.length)];
+  const head = [wordOf(abi.UP), wordOf(settings.length)];
   return Buffer.concat([...head, ...parts, Buffer.from(announcement)]);
 }
 
 /** @param kept for the launcher to keep: what it needs to serve the guest after this daemon */
 export function keepMessage(kept: string): Uint8Array {
-  return Buffer.concat([wordOf(FromDaemon.Keep), Buffer.from(kept)]);
+  return Buffer.concat([wordOf(abi.KEEP), Buffer.from(kept)]);
 }
 
 /** The network has ended. @param status the launcher's exit status @param sentence for stderr */
 export function endMessage(status: number, sentence: string): Uint8Array {
-  return Buffer.concat([wordOf(FromDaemon.End), wordOf(status), Buffer.from(sentence)]);
+  return Buffer.concat([wordOf(abi.END), wordOf(status), Buffer.from(sentence)]);
 }
 
 /** @param text what a command that asks the daemon prints on stdout */
 export function answerMessage(text: string): Uint8Array {
-  return Buffer.concat([wordOf(FromDaemon.Answer), wordOf(0), Buffer.from(text)]);
+  return Buffer.concat([wordOf(abi.ANSWER), wordOf(0), Buffer.from(text)]);
 }
 
 function wordOf(value: number): Buffer {

@@ -1,13 +1,10 @@
 import { Epoll, Errno } from "./constants.js";
 import type { Watcher } from "./line-socket.js";
 import { native } from "./native.js";
+import * as abi from "./tap-store-abi.js";
 
-/** enum store_kind of native/launcher/supervisor/store.h. */
-const Kind = { Keep: 1, Drop: 2, Done: 3, Refused: 4, End: 5 } as const;
-
-/** struct store_message: the kind, and a name of so many bytes. */
+/** struct store_message: the kind, and the name. */
 const NAME_OFFSET = 4;
-const NAME_LENGTH = 64;
 
 interface Message {
   readonly kind: number;
@@ -26,7 +23,7 @@ export class TapStore {
   /** null: there is no supervisor, and nothing outlives us. */
   #fd: number | null;
   readonly #onRefused: () => void;
-  readonly #received = new Uint8Array(NAME_OFFSET + NAME_LENGTH);
+  readonly #received = new Uint8Array(NAME_OFFSET + abi.NAME_LENGTH);
   readonly #queue: Message[] = [];
   #sent: Message | null = null;
   readonly #handed = new Map<string, number>();
@@ -56,11 +53,11 @@ export class TapStore {
     if (this.#fd === null) return;
     const copy = native.copyFd(tap);
     if (copy < 0) this.#onRefused();
-    else this.#push({ kind: Kind.Keep, name, tap: copy });
+    else this.#push({ kind: abi.KEEP, name, tap: copy });
   }
 
   drop(name: string): void {
-    if (this.#fd !== null) this.#push({ kind: Kind.Drop, name, tap: null });
+    if (this.#fd !== null) this.#push({ kind: abi.DROP, name, tap: null });
   }
 
   /** Resolves when all that was said before has been done. */
@@ -84,7 +81,7 @@ export class TapStore {
       setImmediate(this.#isSettled.resolve);
       return;
     }
-    const bytes = Buffer.alloc(NAME_OFFSET + NAME_LENGTH);
+    const bytes = Buffer.alloc(NAME_OFFSET + abi.NAME_LENGTH);
     bytes.writeUInt32LE(message.kind);
     bytes.write(message.name, NAME_OFFSET, "hex");
     const sent = native.sendPassing(this.#fd, bytes, message.tap);
@@ -105,18 +102,18 @@ export class TapStore {
     const bytes = Buffer.from(this.#received);
     const name = bytes.toString("hex", NAME_OFFSET);
     switch (bytes.readUInt32LE()) {
-      case Kind.Keep:
+      case abi.KEEP:
         // Without one where there was no room for it (SCM_RIGHTS, unix(7)).
         if (passed >= 0) this.#handed.set(name, passed);
         return;
-      case Kind.End:
+      case abi.END:
         setImmediate(() => this.#isHanded.resolve(this.#handed));
         return;
-      case Kind.Refused:
-        if (this.#sent?.kind === Kind.Keep) this.#onRefused();
+      case abi.REFUSED:
+        if (this.#sent?.kind === abi.KEEP) this.#onRefused();
         this.#sendNext();
         return;
-      case Kind.Done:
+      case abi.DONE:
         this.#sendNext();
     }
   }

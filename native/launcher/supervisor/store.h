@@ -21,7 +21,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { STORE_NAME_LENGTH = 64, STORE_CAPACITY = 1024 };
+enum {
+  STORE_NAME_LENGTH = 64, /* bytes */
+  STORE_CAPACITY = 1024,  /* TAPs */
+};
 
 enum store_kind {
   STORE_KEEP = 1,
