@@ -5,7 +5,7 @@ import { posix } from "node:path";
 const LAYERS: readonly (readonly string[])[] = [
   ["base"],
   ["wire", "sys", "stack", "protocol"],
-  ["flow", "service", "network"],
+  ["flow", "service", "network", "commandline"],
   ["guest.ts", "attach.ts"],
   ["loop.ts"],
   ["dataplane"],

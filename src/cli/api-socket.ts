@@ -1,10 +1,8 @@
 import { log } from "../base/log.js";
+import type { ApiSocketOption } from "../commandline/invocation.js";
 import { removeQuietly } from "../sys/private-socket.js";
 import { ownSocketPath } from "./api-path.js";
 import type { ServeApi } from "./serve-guest.js";
-
-/** Where requests are taken: a path that the user named, one of our own choice, or nowhere. */
-export type ApiSocketOption = { readonly path: string } | "own" | "none";
 
 /** A socket that listens; who connects waits until it is served. */
 export interface ApiListener {

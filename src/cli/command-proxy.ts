@@ -10,6 +10,7 @@ import {
   type Requests,
 } from "../client/connect.js";
 import { type AttachmentTap, tapSettings } from "../client/taps.js";
+import type { DaemonRequest } from "../commandline/requests.js";
 import type { Methods } from "../daemon/server.js";
 import {
   answerMessage,
@@ -21,7 +22,6 @@ import {
 import { checkParams, type GivenAttachment } from "../protocol/messages.js";
 import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
-import type { DaemonRequest } from "./network-commands.js";
 import { carryOut } from "./networks.js";
 
 /**

@@ -1,11 +1,5 @@
 import { UserError } from "../base/errors.js";
-
-/** How a command shows what it has found. */
-export interface OutputOptions {
-  readonly json: boolean;
-  /** Docker's: {{.Name}} {{json .Labels}}, `json`, or `table`; null for the default. */
-  readonly format: string | null;
-}
+import type { OutputOptions } from "../commandline/requests.js";
 
 const FIELD = /\{\{\s*(json\s+)?\.([\w.-]*)\s*\}\}/g;
 

@@ -6,6 +6,9 @@ import { log, partOfLog } from "../base/log.js";
 import type { Door } from "../base/peer.js";
 import type { GuestConfig, Upstream } from "../base/plan.js";
 import type { Requests } from "../client/connect.js";
+import { parseCommandLine } from "../commandline/command-line.js";
+import type { AttachConfig, NamespaceTarget } from "../commandline/invocation.js";
+import type { DaemonRequest } from "../commandline/requests.js";
 import type { PublishedRule } from "../flow/published.js";
 import type { Loop } from "../loop.js";
 import {
@@ -30,21 +33,14 @@ import { native } from "../sys/native.js";
 import { listenPrivately } from "../sys/private-socket.js";
 import { announcement } from "./announcement.js";
 import { socketPathOf } from "./api-path.js";
-import { type AttachConfig, CommandLine, type NamespaceTarget } from "./command-line.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "./network.js";
-import type { DaemonRequest } from "./network-commands.js";
 import { formatSnapshot } from "./port-snapshot.js";
 import { publishPorts } from "./publish.js";
 import { type ServedGuest, serveGuest } from "./serve-guest.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
-/** Those of the programs that launchers are called by. */
-const slirp4netns = new CommandLine("slirp4netns", undefined);
-const attach = new CommandLine("slipway", "attach");
-const network = new CommandLine("slipway", "network");
-
 /** As podman writes it. */
 const WARM_UP_ARGS = [
   ...["--disable-host-loopback", "--mtu=65520", "--enable-sandbox", "--enable-seccomp"],
@@ -215,7 +211,7 @@ class Launcher {
 
   /** @throws UserError when the command line is wrong */
   #begin(request: LauncherRequest): void {
-    const invocation = isOnOurHost(request) ? parserOf(request).parse(request.args) : null;
+    const invocation = isOnOurHost(request) ? parseCommandLine(request.name, request.args) : null;
     if (invocation?.kind === "attach") this.#plan(invocation.config, request.pid);
     else if (invocation?.kind === "ask daemon" && isProxied(invocation.request)) {
       this.#answer(invocation.request);
@@ -324,11 +320,6 @@ function identityOf(file: string): string {
   return `${dev}:${ino}`;
 }
 
-function parserOf({ name, args }: LauncherRequest): CommandLine {
-  if (name === "slirp4netns") return slirp4netns;
-  return args[0] === "attach" ? attach : network;
-}
-
 /**
  * @param launcher its pid
  * @returns null for what only a process of its own can do
@@ -363,7 +354,7 @@ function upMessageOf({ options, config }: Planned, ifindex: number, report: stri
  */
 function warmUp(upstream: Upstream): void {
   for (let count = 0; count < WARM_UP_ROUNDS; count += 1) {
-    const invocation = slirp4netns.parse(WARM_UP_ARGS);
+    const invocation = parseCommandLine("slirp4netns", WARM_UP_ARGS);
     if (invocation.kind !== "attach") return;
     const planned = planOf(invocation.config, "", upstream);
     if (planned === null) return;

@@ -2,11 +2,11 @@ import { openTap } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
+import type { AttachConfig, Target } from "../commandline/invocation.js";
 import type { Guest, TapHandle } from "../guest.js";
 import type { Loop } from "../loop.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import type { AttachConfig, Target } from "./command-line.js";
 import { adoptInherited } from "./inherited.js";
 import { tapSettings } from "./network.js";
 

@@ -1,17 +1,8 @@
 import { Stdio } from "../base/constants.js";
-import { type LogLevel, startLog } from "../base/log.js";
+import { startLog } from "../base/log.js";
+import type { LogOptions } from "../commandline/invocation.js";
 import { fileWriter, unblockedWriter } from "../sys/output.js";
 import { openOutputFile } from "./output-file.js";
-
-/** What the user asked of the log. */
-export interface LogOptions {
-  /** null for stderr. */
-  readonly file: string | null;
-  /** null: warnings on stderr, in a file what else is worth a line. */
-  readonly level: LogLevel | null;
-  readonly format: "text" | "json";
-  readonly linesPerSecond: number;
-}
 
 /**
  * Opens the log; to be called before the network is ready, as a sandbox may forbid it later.

@@ -3,7 +3,8 @@ import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { setProgramName } from "../base/program.js";
-import { type Invocation, parseCommandLine } from "./command-line.js";
+import { parseCommandLine } from "../commandline/command-line.js";
+import type { Invocation } from "../commandline/invocation.js";
 import { fail } from "./exit.js";
 import { WORKER_NAME } from "./worker-name.js";
 

@@ -4,9 +4,9 @@ import type { Address } from "../base/address.js";
 import { HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../base/constants.js";
 import type { Mac } from "../base/mac.js";
 import type { AddressPlan, DnsConfig, GuestConfig, Upstream } from "../base/plan.js";
+import type { DnsOptions, NetworkOptions } from "../commandline/network-options.js";
 import { native } from "../sys/native.js";
 import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
-import type { DnsOptions, NetworkOptions } from "./network-options.js";
 
 export const RESOLV_CONF = "/etc/resolv.conf";
 

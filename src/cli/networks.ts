@@ -5,11 +5,11 @@ import { UserError } from "../base/errors.js";
 import { type Attachment, type Connection, connect, type Requests } from "../client/connect.js";
 import { Session } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
+import type { DaemonRequest, OutputOptions } from "../commandline/requests.js";
 import { Loop } from "../loop.js";
 import type { MemberReport, NetworkReport } from "../protocol/messages.js";
 import { type DaemonPaths, daemonPaths } from "../protocol/places.js";
-import { formatAll, type OutputOptions, tableOf } from "./format.js";
-import type { DaemonRequest } from "./network-commands.js";
+import { formatAll, tableOf } from "./format.js";
 
 /** How often it is looked whether the daemon has ended, and for how long, in ms. */
 const STOP_LOOK = 20;

@@ -5,6 +5,7 @@ import { monotonicMs } from "../base/clock.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { PortSet } from "../base/port-set.js";
+import type { PublishOption, PublishOptions } from "../commandline/publish-option.js";
 import { AutoPublish } from "../flow/auto-publish.js";
 import { GuestListeners } from "../flow/guest-listeners.js";
 import type { MakeSocket } from "../flow/loopback.js";
@@ -12,7 +13,6 @@ import type { PublishedPort } from "../flow/published.js";
 import type { Guest } from "../guest.js";
 import { Errno, Socket } from "../sys/constants.js";
 import { failureText, publishFailure } from "./publish-failure.js";
-import type { PublishOption, PublishOptions } from "./publish-option.js";
 
 /** Both families of an unnamed host address get the port that the first was given. */
 const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];

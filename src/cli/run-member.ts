@@ -6,6 +6,7 @@ import type { Session, SessionEnd } from "../client/session.js";
 import { Session as Sessions } from "../client/session.js";
 import { openOrStart } from "../client/start.js";
 import { type AttachmentTap, openAttachment } from "../client/taps.js";
+import type { InsideOptions } from "../commandline/invocation.js";
 import { Loop } from "../loop.js";
 import type { GivenMember, JoinSpec, NamespaceRef } from "../protocol/messages.js";
 import { namespaceRef } from "../protocol/namespaces.js";
@@ -17,7 +18,7 @@ import { superviseChild } from "./jobs.js";
 import { memberResolvConf } from "./member-resolv-conf.js";
 import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
-import { type InsideOptions, release, spawnHeld } from "./spawn.js";
+import { release, spawnHeld } from "./spawn.js";
 
 /** How soon a daemon that is gone is asked for again, in ms. */
 const RETRY = 100;

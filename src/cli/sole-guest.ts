@@ -1,22 +1,16 @@
 import { log } from "../base/log.js";
 import type { GuestConfig } from "../base/plan.js";
+import type { GuestOptions } from "../commandline/invocation.js";
 import type { CaptureFile } from "../flow/capture.js";
 import type { Guest } from "../guest.js";
 import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import type { ApiListener } from "./api-socket.js";
 import { openCapture } from "./capture.js";
-import type { RunConfig } from "./command-line.js";
 import { guestConfig, RESOLV_CONF } from "./network.js";
 import { enterSandbox, joinBroker, leaveBroker, type SandboxNeeds } from "./sandbox.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
 import { printStatistics } from "./statistics.js";
-
-/** What all commands that serve a guest themselves are told of it. */
-export type GuestOptions = Pick<
-  RunConfig,
-  "tap" | "network" | "pcap" | "stats" | "sandbox" | "publish"
->;
 
 /** What stands before there is a TAP. */
 export interface PreparedGuest {

@@ -5,6 +5,7 @@ import { getSystemErrorName } from "node:util";
 import { systemFailure } from "../attach.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import type { InsideOptions } from "../commandline/invocation.js";
 import { makeRuntimeDirectory } from "../protocol/places.js";
 import { runtimeDirectories } from "../protocol/xdg.js";
 import { native } from "../sys/native.js";
@@ -35,14 +36,6 @@ export interface SpawnRequest {
   readonly inside: InsideOptions;
   /** Path of this process's own API socket, if it has one. */
   readonly apiSocket?: string | null;
-}
-
-/** How far a command is inside. */
-export interface InsideOptions {
-  /** Whether it has process ids of its own; otherwise it sees the host's. */
-  readonly ownPids: boolean;
-  /** Whether it may ask Slipway, its own process and the daemon. */
-  readonly seesApi: boolean;
 }
 
 /** A child in other namespaces that has not executed its command yet. */

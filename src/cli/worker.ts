@@ -3,6 +3,7 @@ import { DescriptorLedger } from "../base/descriptors.js";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { NO_PORTS, type PortSet, parsePortSet } from "../base/port-set.js";
+import { type PublishOption, parsePublish } from "../commandline/publish-option.js";
 import { Executor } from "../dataplane/executor.js";
 import type { FromWorker, Publication, ToWorker } from "../dataplane/messages.js";
 import type { Guest } from "../guest.js";
@@ -10,7 +11,6 @@ import { Loop } from "../loop.js";
 import { ResolvConf } from "../service/resolvconf.js";
 import { RESOLV_CONF } from "./network.js";
 import { publishListening, publishPorts } from "./publish.js";
-import { type PublishOption, parsePublish } from "./publish-option.js";
 
 /** A thread of the daemon: serves networks until the main thread ends it. */
 export function serveNetworks(): void {

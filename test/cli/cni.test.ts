@@ -6,7 +6,7 @@ import {
   parseRequest,
   publishOf,
 } from "../../src/cli/cni/request.js";
-import { parsePublish } from "../../src/cli/publish-option.js";
+import { parsePublish } from "../../src/commandline/publish-option.js";
 
 const env = {
   CNI_COMMAND: "ADD",

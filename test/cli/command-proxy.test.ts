@@ -3,8 +3,8 @@ import { devNull } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
 import { CommandProxy, isProxied } from "../../src/cli/command-proxy.js";
-import type { DaemonRequest } from "../../src/cli/network-commands.js";
 import type { Requests } from "../../src/client/connect.js";
+import type { DaemonRequest } from "../../src/commandline/requests.js";
 import type { LauncherMessage } from "../../src/protocol/launcher.js";
 import { native } from "../../src/sys/native.js";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/command-line.js";
 import { formatTable } from "../../src/cli/control/table.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "../../src/cli/control/units.js";
+import { parseCommandLine } from "../../src/commandline/command-line.js";
 
 test.each([
   [0, "0 B"],

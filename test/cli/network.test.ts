@@ -3,9 +3,9 @@ import { Address } from "../../src/base/address.js";
 import { DEFAULT_LIMITS } from "../../src/base/limits.js";
 import { DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor, type Upstream } from "../../src/base/plan.js";
 import { announcement } from "../../src/cli/announcement.js";
-import type { AttachConfig } from "../../src/cli/command-line.js";
 import { guestConfig, guestResolvConf } from "../../src/cli/network.js";
-import type { NetworkOptions } from "../../src/cli/network-options.js";
+import type { AttachConfig } from "../../src/commandline/invocation.js";
+import type { NetworkOptions } from "../../src/commandline/network-options.js";
 
 const plan = planFor(DEFAULT_PREFIX[4]);
 

@@ -3,10 +3,11 @@
  * be: no checksum or segmentation of the kernel's. The TAP exists and is configured. A program of its
  * own, bundled by integrity.test.ts.
  */
-import { parseCommandLine } from "../../src/cli/command-line.js";
+
 import { adoptInherited } from "../../src/cli/inherited.js";
 import { guestConfig, RESOLV_CONF } from "../../src/cli/network.js";
 import { printStatistics } from "../../src/cli/statistics.js";
+import { parseCommandLine } from "../../src/commandline/command-line.js";
 import { Loop } from "../../src/loop.js";
 import { ResolvConf } from "../../src/service/resolvconf.js";
 import { native } from "../../src/sys/native.js";

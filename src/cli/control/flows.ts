@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { formatEndpoint } from "../../base/address.js";
-import type { ControlOptions } from "../control-commands.js";
+import type { ControlOptions } from "../../commandline/requests.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
 import { findSocket, request } from "./connection.js";
 import { formatTable } from "./table.js";

@@ -1,4 +1,4 @@
-import type { ControlOptions, ControlRequest } from "../control-commands.js";
+import type { ControlOptions, ControlRequest } from "../../commandline/requests.js";
 
 /** Carries out a command that asks a running network, and loads only what that takes. */
 export async function control(options: ControlOptions, request: ControlRequest): Promise<void> {

@@ -1,4 +1,4 @@
-import type { ControlOptions } from "../control-commands.js";
+import type { ControlOptions } from "../../commandline/requests.js";
 import { type Status, status as statusAnswer } from "./answers.js";
 import { findSockets, request } from "./connection.js";
 import { formatBytes, formatDuration } from "./units.js";

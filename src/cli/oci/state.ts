@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import { SHORT_ID_LENGTH } from "../../base/constants.js";
 import { UserError } from "../../base/errors.js";
+import { parseAttachment } from "../../commandline/network-mode.js";
 import { isLabel } from "../../network/names.js";
 import type { AttachmentSpec } from "../../protocol/messages.js";
-import { parseAttachment } from "../join-option.js";
 
 const text = v.string();
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { parseCommandLine } from "../../src/cli/command-line.js";
+import { parseCommandLine } from "../../src/commandline/command-line.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = ["slipway", "slirp4netns"] as const;

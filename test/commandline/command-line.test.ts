@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
-import { type AttachConfig, parseCommandLine, type RunConfig } from "../../src/cli/command-line.js";
-import type { NetworkOptions } from "../../src/cli/network-options.js";
+import { parseCommandLine } from "../../src/commandline/command-line.js";
+import type { AttachConfig, RunConfig } from "../../src/commandline/invocation.js";
+import type { NetworkOptions } from "../../src/commandline/network-options.js";
 
 function parseRun(...args: string[]): RunConfig {
   const invocation = parseCommandLine("slipway", ["run", ...args]);
@@ -269,11 +270,11 @@ describe("help and version", () => {
   });
 });
 
-describe("what is refused, in one line with the mend", () => {
+describe("what is refused, in one line with the fix", () => {
   test.each([
     ["slipway", "", /no command given; see slipway --help/],
     ["slipway", "walk", /unknown command 'walk'; see slipway --help/],
-    ["slipway", "run", /missing required argument 'command'/],
+    ["slipway", "run", /missing required argument 'command'; see slipway run --help/],
     ["slipway", "run --mut 1 true", /unknown option '--mut' \(Did you mean --mtu\?\)/],
     ["slipway", "run --mtu 67 true", /--mtu 67 is too small: give a number from 68 to 65521/],
     ["slipway", "run --mtu 65522 true", /--mtu 65522 is too large: give a number from 68/],
@@ -296,7 +297,11 @@ describe("what is refused, in one line with the mend", () => {
       /--cidr "fd00::\/64": invalid CIDR; write an IPv4 network like 10.0.2.0\/24/,
     ],
     ["slipway", "run --tap lo true", /TAP name lo is taken .*: choose another/],
-    ["slipway", "run --tap sixteen-letters0 true", /too long: an interface has at most 15 bytes/],
+    [
+      "slipway",
+      "run --tap sixteen-letters0 true",
+      /too long: an interface name has at most 15 bytes/,
+    ],
     ["slipway", "run --tap tap%d true", /"tap%d" is not an interface name: use letters/],
     ["slipway", "run --tap .. true", /"\.\." is not an interface name/],
     ["slipway", "attach", /missing required argument 'target'/],
@@ -307,14 +312,30 @@ describe("what is refused, in one line with the mend", () => {
     ["slipway", "attach 42 --exit-fd 2147483648", /--exit-fd 2147483648 is too large/],
     ["slirp4netns", "42", /missing required argument 'tapname'; see slirp4netns --help/],
     ["slirp4netns", "self tap0", /PID is "self", not a number/],
-    ["slirp4netns", "--netns-type=fd 3 tap0", /--netns-type is fd: it must be pid, path or tapfd/],
+    [
+      "slirp4netns",
+      "--netns-type=fd 3 tap0",
+      /--netns-type is "fd": it must be pid, path or tapfd/,
+    ],
     ["slirp4netns", "--netns-type=tapfd tap0", /FD is "tap0", not a number/],
-    ["slirp4netns", "--target-type=uml x", /--target-type is uml: it must be netns or bess/],
+    ["slirp4netns", "--target-type=uml x", /--target-type is "uml": it must be netns or bess/],
     ["slirp4netns", "--netns-type=path /run/ns", /missing required argument 'tapname'/],
-    ["slirp4netns", "--macaddress=02:00:5e:10:00:01 42 tap0", /is for --configure: give that/],
-    ["slirp4netns", "-c --macaddress=03:00:5e:10:00:01 42 tap0", /is no interface's Ethernet/],
-    ["slirp4netns", "-c --macaddress=2:0:5e:10:0:1 42 tap0", /is no interface's Ethernet/],
-    ["slirp4netns", "-c --macaddress=00:00:00:00:00:00 42 tap0", /is no interface's Ethernet/],
+    ["slirp4netns", "--macaddress=02:00:5e:10:00:01 42 tap0", /needs --configure: add that/],
+    [
+      "slirp4netns",
+      "-c --macaddress=03:00:5e:10:00:01 42 tap0",
+      /is not the Ethernet address of an interface/,
+    ],
+    [
+      "slirp4netns",
+      "-c --macaddress=2:0:5e:10:0:1 42 tap0",
+      /is not the Ethernet address of an interface/,
+    ],
+    [
+      "slirp4netns",
+      "-c --macaddress=00:00:00:00:00:00 42 tap0",
+      /is not the Ethernet address of an interface/,
+    ],
     ["slirp4netns", "--host-loopback 42 tap0", /unknown option '--host-loopback'/],
     [
       "slipway",
@@ -325,10 +346,14 @@ describe("what is refused, in one line with the mend", () => {
     ["slipway", "run --dns-search a..b true", /"a..b" is not a domain name/],
     ["slipway", "run --add-host db true", /--add-host db: write it like db.example=192.0.2.1/],
     ["slipway", "run --memory 1G true", /--memory is "1G", not a size: give 4M to 240M/],
-    ["slipway", "run --memory 3M true", /--memory is too small: give 4M to 240M/],
-    ["slipway", "attach --memory 241M 42", /--memory is too large: give 4M to 240M/],
-    ["slipway", "run --timeout udp true", /--timeout udp: write it like udp=1 to udp=86400, in/],
-    ["slipway", "run --timeout tcp=9 true", /or with udp, udp-unanswered, udp-dns, ping/],
+    ["slipway", "run --memory 3M true", /--memory 3M is too small: give 4M to 240M/],
+    ["slipway", "attach --memory 241M 42", /--memory 241M is too large: give 4M to 240M/],
+    [
+      "slipway",
+      "run --timeout udp true",
+      /--timeout udp: write it like udp=60, 1 to 86400 seconds/,
+    ],
+    ["slipway", "run --timeout tcp=9 true", /for udp, udp-unanswered, udp-dns, ping/],
     ["slipway", "attach --timeout ping=0 42", /--timeout ping=0: write it like/],
     ["slipway", "run --add-host db=x true", /--add-host db=x: write it like/],
   ])("%s %s", (name, line, sentence) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type FirstAttachment, parseNetworkMode } from "../../src/cli/join-option.ts";
+import { type FirstAttachment, parseNetworkMode } from "../../src/commandline/network-mode.ts";
 
 const nothing: FirstAttachment = { ip: [], macAddress: null, alias: [] };
 

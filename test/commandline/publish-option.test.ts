@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatPublish, parsePublish } from "../../src/cli/publish-option.js";
+import { formatPublish, parsePublish } from "../../src/commandline/publish-option.js";
 
 function parsed(text: string): string | null {
   const option = parsePublish(text);

@@ -1,0 +1,47 @@
+import { type Command, command } from "./command.js";
+import { slipwayGuest } from "./guest-options.js";
+import type { NamespaceTarget } from "./invocation.js";
+import { attachmentOptions, commonOptions, slipwayOptions } from "./options.js";
+import { pid, tapName } from "./values.js";
+
+/** `slipway attach` */
+export const attachCommand: Command = command({
+  name: "attach",
+  help: "connect an existing namespace, until its process ends or a signal arrives",
+  usage: "[options] PID|PATH [TAPNAME]",
+  options: { ...attachmentOptions, ...slipwayOptions, ...commonOptions },
+  arguments: [
+    { name: "target", help: "a process, or the file of a network namespace", count: "once" },
+    {
+      name: "tapname",
+      help: "name of the TAP in the namespace (default: tap0)",
+      count: "optional",
+    },
+  ],
+  invoke(values, [target, tap = "tap0"]) {
+    return {
+      kind: "attach",
+      config: {
+        ...slipwayGuest(values, tapName(tap, "TAPNAME")),
+        target: namespaceTarget(target, /^\d+$/.test(target) ? "pid" : "path", null),
+        configure: true,
+        mac: null,
+        readyFd: values.readyFd,
+        exitFd: values.exitFd,
+        exitWithNetns: values.exitWithNetns,
+        announcement: "slipway",
+      },
+    };
+  },
+});
+
+/** @param userns file of the user namespace to enter, or null for the owner of the network namespace */
+export function namespaceTarget(
+  text: string,
+  type: "pid" | "path",
+  userns: string | null,
+): NamespaceTarget {
+  if (type === "path") return { kind: "namespace", netns: text, userns, pid: null };
+  const id = pid(text, "PID");
+  return { kind: "namespace", netns: `/proc/${id}/ns/net`, userns, pid: id };
+}

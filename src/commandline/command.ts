@@ -1,0 +1,50 @@
+import type { Invocation } from "./invocation.js";
+import type { Options, Values } from "./option.js";
+
+/** An argument that is no option. All but the last are needed. */
+export interface Argument {
+  readonly name: string;
+  /** null where the name says it. */
+  readonly help: string | null;
+  /** Whether it may be missing; given any number of times, at least once; or given once. */
+  readonly count: "optional" | "repeated" | "once";
+}
+
+/** A program, or a command of one, that does something. */
+export interface Command<O extends Options = Options> {
+  readonly name: string;
+  readonly help: string;
+  /** What follows the name in its usage; absent: options and arguments in the usual notation. */
+  readonly usage?: string;
+  /** Absent: it has none. */
+  readonly version?: string;
+  readonly options: O;
+  readonly arguments: readonly Argument[];
+  /** Whether the first argument ends the options, as it is somebody else's command line. */
+  readonly passesThrough?: boolean;
+  /** Whether superfluous arguments are ignored. */
+  readonly ignoresRest?: boolean;
+  /**
+   * @param given keys of the options that were given
+   * @throws UserError
+   */
+  invoke(values: Values<O>, args: readonly string[], given: ReadonlySet<string>): Invocation;
+}
+
+/** A program, or a command of one, that has commands. */
+export interface CommandGroup {
+  readonly name: string;
+  readonly help: string;
+  /** Absent: it has none. */
+  readonly version?: string;
+  readonly commands: readonly (Command | CommandGroup)[];
+}
+
+/** Infers the types of a command's values from its options. */
+export function command<O extends Options>(definition: Command<O>): Command {
+  return definition;
+}
+
+export function isGroup(node: Command | CommandGroup): node is CommandGroup {
+  return "commands" in node;
+}

@@ -1,0 +1,57 @@
+import { type CommandGroup, command } from "./command.js";
+import { ask, outputOptions } from "./network-commands.js";
+import { flag, optional } from "./option.js";
+import { descriptor } from "./values.js";
+
+const serveContainers = flag(
+  "--serve-containers",
+  "answer hooks and plugins in the namespaces of containers, and so every container that reaches its socket",
+);
+
+const startCommand = command({
+  name: "start",
+  help: "start it, unless it runs",
+  options: { serveContainers },
+  arguments: [],
+  invoke: (values) => ask({ action: "start", servesContainers: values.serveContainers }),
+});
+
+const stopCommand = command({
+  name: "stop",
+  help: "stop it: members have no network until it starts again",
+  options: {},
+  arguments: [],
+  invoke: () => ask({ action: "stop" }),
+});
+
+const statusCommand = command({
+  name: "status",
+  help: "show whether it runs, and what it serves",
+  options: outputOptions,
+  arguments: [],
+  invoke: (output) => ask({ action: "status", output }),
+});
+
+const runCommand = command({
+  name: "run",
+  help: "run it in the foreground",
+  options: {
+    readyFd: optional(
+      "-r, --ready-fd <fd>",
+      'write "1" to this descriptor once it listens',
+      descriptor,
+    ),
+    serveContainers,
+  },
+  arguments: [],
+  invoke(values) {
+    const { readyFd, serveContainers: servesContainers } = values;
+    return { kind: "run daemon", config: { readyFd, servesContainers } };
+  },
+});
+
+export const daemonCommands: CommandGroup = {
+  name: "daemon",
+  help: "start, stop or show the process that serves networks",
+  commands: [startCommand, stopCommand, statusCommand, runCommand],
+};

@@ -1,0 +1,57 @@
+import { NO_PORTS } from "../base/port-set.js";
+import type { ApiSocketOption, GuestOptions, LogOptions } from "./invocation.js";
+import { slipwayNetwork } from "./network-options.js";
+import type { Values } from "./option.js";
+import type { commonOptions, slipwayOptions } from "./options.js";
+import type { PublishOptions } from "./publish-option.js";
+import { wrong } from "./values.js";
+
+type CommonValues = Values<typeof commonOptions>;
+type SlipwayValues = Values<typeof slipwayOptions>;
+
+/** Of `slipway run` and `slipway attach`. @throws UserError */
+export function slipwayGuest(values: CommonValues & SlipwayValues, tap: string): GuestOptions {
+  return {
+    ...servingOptions(values),
+    network: slipwayNetwork(values),
+    publish: publishOptions(values),
+    apiSocket: apiSocketOption(values),
+    tap,
+  };
+}
+
+/** What `slirp4netns` has in common with them. */
+export function servingOptions(
+  values: CommonValues,
+): Pick<GuestOptions, "maxApiClients" | "log" | "stats" | "pcap" | "sandbox"> {
+  return {
+    maxApiClients: values.maxApiClients,
+    log: logOptions(values),
+    stats: values.stats,
+    pcap: values.pcap,
+    sandbox: !values.noSandbox,
+  };
+}
+
+function logOptions(values: CommonValues): LogOptions {
+  return {
+    file: values.logFile,
+    level: values.logLevel,
+    format: values.logFormat,
+    linesPerSecond: values.maxLogLines,
+  };
+}
+
+function apiSocketOption({ apiSocket, noApiSocket }: SlipwayValues): ApiSocketOption {
+  if (apiSocket !== null) return { path: apiSocket };
+  return noApiSocket ? "none" : "own";
+}
+
+function publishOptions(values: SlipwayValues): PublishOptions {
+  const { publish: ports, publishAuto, publishExclude, publishToLoopback: toLoopback } = values;
+  if (publishExclude !== null && !publishAuto) {
+    throw wrong("--publish-exclude needs --publish-auto: add that, too");
+  }
+  const exclude = publishExclude ?? NO_PORTS;
+  return { ports, auto: publishAuto ? { exclude } : null, toLoopback };
+}

@@ -1,0 +1,50 @@
+import type { NetworkMode } from "./network-mode.js";
+import type { Options } from "./option.js";
+import { wrong } from "./values.js";
+
+const EVERYWHERE = ["network", "logFile", "logLevel", "logFormat", "maxLogLines"] as const;
+
+/** Keys of the options of `run` that have an effect where the daemon, or nobody, serves the network. */
+const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly string[]>> = {
+  networks: [
+    ...EVERYWHERE,
+    "name",
+    "hostname",
+    "ip",
+    "macAddress",
+    "alias",
+    "keepId",
+    "pid",
+    "apiInside",
+    "hostLoopback",
+    "dns",
+    "dnsSearch",
+    "dnsOption",
+    "addHost",
+    "publish",
+    "publishAuto",
+    "publishExclude",
+  ],
+  none: [...EVERYWHERE, "keepId", "hostname", "pid", "apiInside"],
+  host: EVERYWHERE,
+  container: EVERYWHERE,
+};
+
+/**
+ * Refuses options that have no effect on the network that was chosen, so that nobody relies on them.
+ * @param given keys of the options that were given
+ * @throws UserError with exit status 2
+ */
+export function refuseIneffective(
+  mode: NetworkMode["kind"],
+  options: Options,
+  given: ReadonlySet<string>,
+): void {
+  const isEffective = (key: string): boolean =>
+    mode === "slirp" ? key !== "name" : EFFECTIVE[mode].includes(key);
+  const found = [...given].find((key) => !isEffective(key));
+  if (found === undefined) return;
+  const where = mode === "networks" ? "on a network" : `with --network ${mode}`;
+  const fix = mode === "networks" ? ", or see slipway network create" : "";
+  throw wrong(`${options[found].long} has no effect ${where}: leave it out${fix}`);
+}

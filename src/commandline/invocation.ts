@@ -1,0 +1,104 @@
+import type { LogLevel } from "../base/log.js";
+import type { Mac } from "../base/mac.js";
+import type { NetworkMode } from "./network-mode.js";
+import type { NetworkOptions } from "./network-options.js";
+import type { PublishOptions } from "./publish-option.js";
+import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";
+
+/** What a command line asks for. */
+export type Invocation =
+  | { readonly kind: "print"; readonly text: string }
+  | { readonly kind: "run"; readonly config: RunConfig }
+  | { readonly kind: "attach"; readonly config: AttachConfig }
+  | { readonly kind: "doctor" }
+  | { readonly kind: "oci hook" }
+  | {
+      readonly kind: "control";
+      readonly options: ControlOptions;
+      readonly request: ControlRequest;
+    }
+  | { readonly kind: "ask daemon"; readonly request: DaemonRequest }
+  | { readonly kind: "run daemon"; readonly config: DaemonRunConfig };
+
+/** What `run` and `attach` have in common: one guest and how it is served. */
+export interface GuestOptions {
+  readonly network: NetworkOptions;
+  readonly publish: PublishOptions;
+  readonly apiSocket: ApiSocketOption;
+  readonly maxApiClients: number;
+  readonly log: LogOptions;
+  /** Whether statistics are printed at the end. */
+  readonly stats: boolean;
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
+  /** Whether privileges are dropped before the guest's first frame. */
+  readonly sandbox: boolean;
+  /** Name of the TAP in the namespace. */
+  readonly tap: string;
+}
+
+export interface RunConfig extends GuestOptions {
+  readonly mode: NetworkMode;
+  /** By which other members of its networks find it; null: one is chosen. */
+  readonly name: string | null;
+  /** null: on networks its name, elsewhere the host's. */
+  readonly hostname: string | null;
+  readonly inside: InsideOptions;
+  readonly keepId: boolean;
+  /** Further options of the guest's resolv.conf. */
+  readonly resolverOptions: readonly string[];
+  readonly command: readonly [file: string, ...args: string[]];
+}
+
+export interface AttachConfig extends GuestOptions {
+  readonly target: Target;
+  /** Whether lo, TAP, address and route are set, or only the TAP opened. */
+  readonly configure: boolean;
+  /** Ethernet address of the TAP; null for the one that the kernel chooses. */
+  readonly mac: Mac | null;
+  readonly readyFd: number | null;
+  /** Whether to exit when the namespace's file is removed. */
+  readonly exitWithNetns: boolean;
+  readonly exitFd: number | null;
+  /** Whose output tells that the network is up. */
+  readonly announcement: "slipway" | "slirp4netns";
+}
+
+/** What is connected: a namespace, or a link to a guest that somebody else has made. */
+export type Target =
+  | NamespaceTarget
+  /** A TAP that is open as this descriptor. */
+  | { readonly kind: "tapfd"; readonly fd: number; readonly pid: null }
+  /** Whoever connects to this path. */
+  | { readonly kind: "bess"; readonly path: string; readonly pid: null };
+
+/** An existing network namespace. */
+export interface NamespaceTarget {
+  readonly kind: "namespace";
+  /** Its file. */
+  readonly netns: string;
+  /** File of the user namespace to enter, or null for the owner of the network namespace. */
+  readonly userns: string | null;
+  /** The process with which the network ends, if the namespace was named by one. */
+  readonly pid: number | null;
+}
+
+/** Where API requests are accepted: at a path that the user named, at one of our own choice, or nowhere. */
+export type ApiSocketOption = { readonly path: string } | "own" | "none";
+
+export interface LogOptions {
+  /** null for stderr. */
+  readonly file: string | null;
+  /** null: warning on stderr, info in a file. */
+  readonly level: LogLevel | null;
+  readonly format: "text" | "json";
+  readonly linesPerSecond: number;
+}
+
+/** What a command in new namespaces sees of the host. */
+export interface InsideOptions {
+  /** Whether it has a PID namespace of its own; otherwise it sees the host's processes. */
+  readonly ownPids: boolean;
+  /** Whether it may use Slipway's sockets: that of its own process, and the daemon's. */
+  readonly seesApi: boolean;
+}

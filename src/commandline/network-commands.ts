@@ -1,0 +1,174 @@
+import { DEFAULT_MTU } from "../base/constants.js";
+import type { NetworkSpec } from "../protocol/messages.js";
+import { type Command, type CommandGroup, command } from "./command.js";
+import type { Invocation } from "./invocation.js";
+import { flag, optional, repeated, type Values } from "./option.js";
+import { mtu } from "./options.js";
+import type { DaemonRequest } from "./requests.js";
+import { anyText, pair } from "./values.js";
+
+export const outputOptions = {
+  json: flag("--json", "print everything as JSON"),
+  format: optional(
+    "--format <template>",
+    "as docker does: a template such as {{.Name}}, json or table",
+    anyText,
+  ),
+};
+
+const createOptions = {
+  subnet: repeated(
+    "--subnet <network>",
+    "its subnet, one per family; by default a free one; repeatable",
+    anyText,
+  ),
+  gateway: repeated(
+    "--gateway <address>",
+    "address of the gateway; by default the first of the subnet; repeatable",
+    anyText,
+  ),
+  ipRange: repeated(
+    "--ip-range <network>",
+    "part of the subnet from which addresses are assigned; repeatable",
+    anyText,
+  ),
+  ipv6: flag("--ipv6", "enable IPv6; without an IPv6 --subnet one is chosen"),
+  internal: flag("--internal", "no access to anything outside the network"),
+  mtu: optional("-m, --mtu <bytes>", `MTU of its interfaces (default: ${DEFAULT_MTU})`, mtu),
+  opt: repeated("-o, --opt <name=value>", "mtu=BYTES or isolate=true; repeatable", pair),
+  label: repeated("--label <name=value>", "label for your own use; repeatable", pair),
+};
+
+const createCommand = command({
+  name: "create",
+  help: "create a network",
+  options: createOptions,
+  arguments: [{ name: "name", help: null, count: "once" }],
+  invoke: (values, [name]) => ask({ action: "create", spec: specOf(name, values) }),
+});
+
+const listCommand = command({
+  name: "ls",
+  help: "list networks",
+  options: { ...outputOptions, quiet: flag("-q, --quiet", "print ids only") },
+  arguments: [],
+  invoke: ({ json, format, quiet }) => ask({ action: "list", output: { json, format }, quiet }),
+});
+
+const inspectCommand = command({
+  name: "inspect",
+  help: "show networks and their members",
+  options: outputOptions,
+  arguments: [{ name: "names", help: null, count: "repeated" }],
+  invoke: (output, names) => ask({ action: "inspect", names, output }),
+});
+
+const removeCommand = command({
+  name: "rm",
+  help: "remove networks that have no members",
+  options: {},
+  arguments: [{ name: "names", help: null, count: "repeated" }],
+  invoke: (_, names) => ask({ action: "remove", names }),
+});
+
+const pruneCommand = command({
+  name: "prune",
+  help: "remove all networks that have no members",
+  options: {},
+  arguments: [],
+  invoke: () => ask({ action: "prune" }),
+});
+
+/** `slipway network connect` */
+export const connectCommand: Command = command({
+  name: "connect",
+  help: "attach an existing namespace to a network, until it ends or is disconnected",
+  options: {
+    name: optional("--name <name>", "name by which other members find it", anyText),
+    ip: repeated(
+      "--ip <address>",
+      "its address, one per family; by default the next free one; repeatable",
+      anyText,
+    ),
+    alias: repeated(
+      "--alias <name>",
+      "further name; several members may share one; repeatable",
+      anyText,
+    ),
+    macAddress: optional("--mac-address <mac>", "its Ethernet address", anyText),
+    ifname: optional(
+      "--ifname <name>",
+      "name of the interface (default: the first free of eth0, eth1 …)",
+      anyText,
+    ),
+  },
+  arguments: [
+    { name: "network", help: null, count: "once" },
+    {
+      name: "target",
+      help: "a process, a member, or the file of a network namespace",
+      count: "once",
+    },
+  ],
+  invoke(values, [network, target]) {
+    const attachment = {
+      network,
+      addresses: values.ip,
+      aliases: values.alias,
+      mac: values.macAddress,
+      ifname: values.ifname,
+    };
+    return ask({ action: "connect", attachment, name: values.name, target });
+  },
+});
+
+const disconnectCommand = command({
+  name: "disconnect",
+  help: "detach a member from a network",
+  options: {},
+  arguments: [
+    { name: "network", help: null, count: "once" },
+    { name: "member", help: "its name or id", count: "once" },
+  ],
+  invoke: (_, [network, member]) => ask({ action: "disconnect", network, member }),
+});
+
+export const networkCommands: CommandGroup = {
+  name: "network",
+  help: "create networks, and attach namespaces to them",
+  commands: [
+    createCommand,
+    listCommand,
+    inspectCommand,
+    removeCommand,
+    pruneCommand,
+    connectCommand,
+    disconnectCommand,
+  ],
+};
+
+export const psCommand: Command = command({
+  name: "ps",
+  help: "list the members of networks",
+  options: outputOptions,
+  arguments: [],
+  invoke: (output) => ask({ action: "members", output }),
+});
+
+export function ask(request: DaemonRequest): Invocation {
+  return { kind: "ask daemon", request };
+}
+
+function specOf(name: string, values: Values<typeof createOptions>): NetworkSpec {
+  return {
+    name,
+    subnets: values.subnet,
+    gateways: values.gateway,
+    ranges: values.ipRange,
+    ipv6: values.ipv6,
+    internal: values.internal,
+    ...(values.mtu === null ? {} : { mtu: values.mtu }),
+    labels: Object.fromEntries(values.label),
+    options: Object.fromEntries(values.opt),
+  };
+}

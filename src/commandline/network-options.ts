@@ -1,0 +1,98 @@
+import type { Address, Family } from "../base/address.js";
+import type { Limits } from "../base/limits.js";
+import {
+  type AddressPlan,
+  DEFAULT_PREFIX,
+  DEFAULT_TIMEOUTS,
+  type GuestConfig,
+  planFor,
+  type Timeouts,
+} from "../base/plan.js";
+import { limitsOf } from "./limits.js";
+import type { Values } from "./option.js";
+import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./options.js";
+import type { HostRecord } from "./values.js";
+
+/** What the user asked of a guest's network. */
+export interface NetworkOptions {
+  readonly mtu: number;
+  readonly ipv4: AddressPlan;
+  readonly ipv6: Ipv6Options;
+  readonly hostLoopback: boolean;
+  /** null: nothing answers at the DNS address. */
+  readonly dns: DnsOptions | null;
+  /** An address or an interface to send from, by family; null: the kernel chooses. */
+  readonly outbound: Readonly<Record<Family, string | null>>;
+  readonly udpFiltering: GuestConfig["udpFiltering"];
+  readonly timeouts: Timeouts;
+  /** In bytes. */
+  readonly memoryBudget: number;
+  readonly limits: Limits;
+}
+
+export interface Ipv6Options {
+  readonly plan: AddressPlan;
+  readonly when: "always" | "if the host has it" | "never";
+}
+
+export interface DnsOptions {
+  /** Empty: the host's. */
+  readonly servers: readonly Address[];
+  /** Empty: the host's. */
+  readonly search: readonly string[];
+  readonly records: readonly HostRecord[];
+}
+
+const DEFAULT_IPV6_PLAN = planFor(DEFAULT_PREFIX[6]);
+
+type CommonValues = Values<typeof commonOptions>;
+
+/** Of `slipway run` and `slipway attach`. */
+export function slipwayNetwork(
+  values: CommonValues & Values<typeof slipwayOptions>,
+): NetworkOptions {
+  const { dns: servers, dnsSearch: search, addHost: records, ipv6Cidr } = values;
+  return {
+    ...commonNetwork(values),
+    ipv6: {
+      plan: ipv6Cidr ?? DEFAULT_IPV6_PLAN,
+      when: values.noIpv6 ? "never" : wanted(ipv6Cidr, "if the host has it"),
+    },
+    hostLoopback: values.hostLoopback,
+    dns: values.disableDns ? null : { servers, search, records },
+  };
+}
+
+/** Of `slirp4netns`, where IPv6 is off by default. */
+export function slirp4netnsNetwork(
+  values: CommonValues & Values<typeof slirp4netnsOptions>,
+): NetworkOptions {
+  const { ipv6Cidr } = values;
+  return {
+    ...commonNetwork(values),
+    ipv6: {
+      plan: ipv6Cidr ?? DEFAULT_IPV6_PLAN,
+      when: values.enableIpv6 ? "always" : wanted(ipv6Cidr, "never"),
+    },
+    hostLoopback: !values.disableHostLoopback,
+    dns: values.disableDns ? null : { servers: [], search: [], records: [] },
+  };
+}
+
+function commonNetwork(values: CommonValues) {
+  return {
+    mtu: values.mtu,
+    ipv4: values.cidr,
+    outbound: { 4: values.outboundAddr, 6: values.outboundAddr6 },
+    udpFiltering: values.udpFiltering,
+    // Of those of one kind the last counts.
+    timeouts: Object.assign({ ...DEFAULT_TIMEOUTS }, ...values.timeout),
+    memoryBudget: values.memory,
+    limits: limitsOf(values),
+  };
+}
+
+/** Whoever names an IPv6 network wants IPv6. */
+function wanted(plan: AddressPlan | null, otherwise: Ipv6Options["when"]): Ipv6Options["when"] {
+  return plan === null ? otherwise : "always";
+}

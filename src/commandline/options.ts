@@ -1,0 +1,286 @@
+import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../base/constants.js";
+import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
+import { DEFAULT_PREFIX, type Timeouts } from "../base/plan.js";
+import { type PortSet, parsePortSet } from "../base/port-set.js";
+import { limitOptions } from "./limits.js";
+import { flag, type Options, optional, type Reader, repeated, value } from "./option.js";
+import { type PublishOption, parsePublish } from "./publish-option.js";
+import {
+  addressPlan,
+  anyText,
+  descriptor,
+  domainName,
+  hostMac,
+  hostname,
+  hostRecord,
+  ipAddress,
+  MEBIBYTE,
+  memorySize,
+  oneOf,
+  tapName,
+  wholeNumber,
+  wrong,
+} from "./values.js";
+
+/** In MiB: one connection needs some of it, and the address space of a guest's stack is 256 MiB. */
+const MEMORY_RANGE = { least: 4, most: 240 } as const;
+const API_CLIENTS_MOST = 4096;
+const LOG_LINES_MOST = 1_000_000;
+
+export const mtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
+
+/** What `--timeout` may name, and where it is kept. */
+const TIMEOUTS: Readonly<Record<string, keyof Timeouts>> = {
+  udp: "udp",
+  "udp-unanswered": "udpUnanswered",
+  "udp-dns": "udpDns",
+  ping: "ping",
+};
+/** In seconds. */
+const TIMEOUT_RANGE = { least: 1, most: 86_400 } as const;
+
+const timeout: Reader<Partial<Timeouts>> = (text, name) => {
+  const [, what = "", digits = ""] = /^([a-z-]+)=(\d+)$/.exec(text) ?? [];
+  const { least, most } = TIMEOUT_RANGE;
+  const seconds = Number(digits);
+  const key = TIMEOUTS[what];
+  if (key !== undefined && seconds >= least && seconds <= most) return { [key]: seconds * 1000 };
+  const names = Object.keys(TIMEOUTS).join(", ");
+  throw wrong(`${name} ${text}: write it like udp=60, ${least} to ${most} seconds, for ${names}`);
+};
+
+const publish: Reader<PublishOption> = (text, name) => {
+  const parsed = parsePublish(text);
+  if (parsed !== null) return parsed;
+  throw wrong(
+    `${name} ${text}: write it like 8080:80, 127.0.0.1:8000-8010:8000-8010 or [::1]:53:53/udp`,
+  );
+};
+
+const portSet: Reader<PortSet> = (text, name) => {
+  const parsed = parsePortSet(text);
+  if (parsed !== null) return parsed;
+  throw wrong(`${name} ${text}: write it like 22,8000-8010,53/udp`);
+};
+
+/** Of `run`, `attach` and `slirp4netns`. */
+export const commonOptions = {
+  mtu: value(
+    "-m, --mtu <bytes>",
+    `MTU of the TAP, ${MTU_RANGE.least} to ${MTU_RANGE.most}`,
+    mtu,
+    `${DEFAULT_MTU}`,
+  ),
+  cidr: value(
+    "--cidr <network>",
+    "IPv4 network of the namespace, /25 or larger",
+    addressPlan(4),
+    `${DEFAULT_PREFIX[4]}`,
+  ),
+  ipv6Cidr: optional(
+    "--ipv6-cidr <network>",
+    `IPv6 network of the namespace (default: ${DEFAULT_PREFIX[6]})`,
+    addressPlan(6),
+  ),
+  disableDns: flag("--disable-dns", "do not answer at the DNS address"),
+  outboundAddr: optional(
+    "--outbound-addr <source>",
+    "IPv4 address, or interface, to send from",
+    anyText,
+  ),
+  outboundAddr6: optional(
+    "--outbound-addr6 <source>",
+    "IPv6 address, or interface, to send from",
+    anyText,
+  ),
+  udpFiltering: value(
+    "--udp-filtering <mode>",
+    "who may send to a UDP port that the namespace has sent from: endpoint (anyone) or address (only hosts it has sent to)",
+    oneOf(["endpoint", "address"]),
+    "endpoint",
+  ),
+  timeout: repeated(
+    "--timeout <what=seconds>",
+    `how long an idle flow is kept, for each of ${Object.keys(TIMEOUTS).join(", ")}; repeatable`,
+    timeout,
+  ),
+  memory: value(
+    "--memory <size>",
+    `memory for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
+    memorySize(MEMORY_RANGE.least, MEMORY_RANGE.most),
+    `${DEFAULT_MEMORY_BUDGET / MEBIBYTE}M`,
+  ),
+  stats: flag("--stats", "at the end, print statistics and dropped packets to stderr"),
+  pcap: optional(
+    "--pcap <file>",
+    "write every frame, in both directions, to this file in pcapng format",
+    anyText,
+  ),
+  logFile: optional("--log-file <file>", "append the log to this file, not to stderr", anyText),
+  logLevel: optional(
+    "--log-level <level>",
+    `lowest level to log: ${LOG_LEVELS.join(", ")} (default: warning, in a file info)`,
+    oneOf(LOG_LEVELS),
+  ),
+  logFormat: value(
+    "--log-format <format>",
+    "text, or json with one object per line",
+    oneOf(["text", "json"]),
+    "text",
+  ),
+  maxLogLines: value(
+    "--max-log-lines <number>",
+    "log lines per second",
+    wholeNumber(1, LOG_LINES_MOST),
+    `${DEFAULT_LINES_PER_SECOND}`,
+  ),
+  maxApiClients: value(
+    "--max-api-clients <number>",
+    "clients of the API socket; one more disconnects the oldest",
+    wholeNumber(1, API_CLIENTS_MOST),
+    "256",
+  ),
+  noSandbox: flag("--no-sandbox", "keep all privileges, for debugging"),
+  ...limitOptions,
+} satisfies Options;
+
+const apiSocket = optional(
+  "-a, --api-socket <path>",
+  "accept API requests at this UNIX socket, such as to publish ports",
+  anyText,
+);
+
+/** Of `run` and `attach`, besides `commonOptions`. */
+export const slipwayOptions = {
+  apiSocket: { ...apiSocket, replaces: "noApiSocket" },
+  noApiSocket: {
+    ...flag(
+      "--no-api-socket",
+      "accept no API requests; by default at $XDG_RUNTIME_DIR/slipway/PID.sock",
+    ),
+    replaces: "apiSocket",
+  },
+  publish: repeated(
+    "-p, --publish <port>",
+    "forward a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
+    publish,
+  ),
+  publishAuto: flag(
+    "-P, --publish-auto",
+    "publish each port on which the namespace listens, for as long as it does",
+  ),
+  publishExclude: optional(
+    "--publish-exclude <ports>",
+    "ports that --publish-auto leaves out, such as 22,8000-8010,53/udp",
+    portSet,
+  ),
+  publishToLoopback: flag(
+    "--publish-to-loopback",
+    "let --publish lead to 127.0.0.1 and ::1 of the namespace, and --publish-auto publish what listens there, too",
+  ),
+  hostLoopback: flag(
+    "--host-loopback",
+    "let the gateway's address lead to 127.0.0.1 and ::1 of the host",
+  ),
+  noIpv6: flag("--no-ipv6", "disable IPv6; by default it is enabled if the host has it"),
+  dns: repeated(
+    "--dns <address>",
+    "ask this DNS server instead of the host's; repeatable",
+    ipAddress,
+  ),
+  dnsSearch: repeated(
+    "--dns-search <domain>",
+    "search domain, instead of the host's; repeatable",
+    domainName,
+  ),
+  addHost: repeated(
+    "--add-host <name=address>",
+    "resolve this name to this address; repeatable",
+    hostRecord,
+  ),
+} satisfies Options;
+
+/** Of `attach` and `slirp4netns`, besides `commonOptions`. */
+export const attachmentOptions = {
+  exitFd: optional("-e, --exit-fd <fd>", "exit on any event on this descriptor", descriptor),
+  readyFd: optional(
+    "-r, --ready-fd <fd>",
+    'write "1" to this descriptor once the network is up',
+    descriptor,
+  ),
+  exitWithNetns: flag(
+    "--exit-with-netns",
+    "exit when the file of the namespace is removed, if it was named by PATH",
+  ),
+  shared: flag("--shared", "let your slipway daemon serve the network, if it runs and can"),
+} satisfies Options;
+
+/** Of `run` alone. */
+export const runOptions = {
+  tap: value("--tap <name>", "name of the TAP in the namespace", tapName, "tap0"),
+  keepId: flag("--keep-id", "keep your uid and gid instead of becoming root inside"),
+  dnsOption: repeated(
+    "--dns-option <option>",
+    "option for resolv.conf, such as ndots:2; repeatable",
+    anyText,
+  ),
+  network: repeated(
+    "--network <network>",
+    "join the network NAME[:ip=,mac=,alias=,ifname=], repeatable; or one of slirp (the default), bridge, host, none, container:NAME|PID|PATH",
+    anyText,
+  ),
+  name: optional("--name <name>", "name by which other members of its networks find it", anyText),
+  hostname: optional(
+    "--hostname <name>",
+    "hostname inside; by default its name on networks, elsewhere that of the host",
+    hostname,
+  ),
+  pid: optional(
+    "--pid <namespace>",
+    "host: let COMMAND see the processes of the host, not only its own",
+    oneOf(["host"]),
+  ),
+  apiInside: flag("--api-inside", "let COMMAND use Slipway's sockets, such as to publish ports"),
+  ip: repeated(
+    "--ip <address>",
+    "its address on the first network, one per family; repeatable",
+    anyText,
+  ),
+  macAddress: optional("--mac-address <mac>", "its Ethernet address on the first network", anyText),
+  alias: repeated(
+    "--alias <name>",
+    "further name on the first network; several members may share one; repeatable",
+    anyText,
+  ),
+} satisfies Options;
+
+/** Of `slirp4netns` alone. */
+export const slirp4netnsOptions = {
+  configure: flag("-c, --configure", "bring up lo and the TAP, and set MTU, address and route"),
+  enableIpv6: flag("-6, --enable-ipv6", "enable IPv6"),
+  disableHostLoopback: flag(
+    "--disable-host-loopback",
+    "do not let the gateway's address lead to 127.0.0.1 of the host",
+  ),
+  apiSocket,
+  netnsType: value(
+    "--netns-type <type>",
+    "what the first argument is: pid, path, or tapfd for an open TAP",
+    oneOf(["pid", "path", "tapfd"]),
+    "pid",
+  ),
+  targetType: value(
+    "--target-type <type>",
+    "what to connect: netns, or bess for a UNIX socket at PATH with one frame per message",
+    oneOf(["netns", "bess"]),
+    "netns",
+  ),
+  usernsPath: optional("--userns-path <path>", "user namespace to enter", anyText),
+  macaddress: optional(
+    "--macaddress <mac>",
+    "Ethernet address of the TAP; needs --configure",
+    hostMac,
+  ),
+  enableSandbox: flag("--enable-sandbox", "no effect: the sandbox is on by default"),
+  enableSeccomp: flag("--enable-seccomp", "no effect: the sandbox is on by default"),
+} satisfies Options;

@@ -1,0 +1,34 @@
+/** Most letters that a word may be off, and the least part of it that must be right. */
+const MOST_EDITS = 3;
+const LEAST_SIMILARITY = 0.4;
+
+/** ` (Did you mean X?)` for the candidates that are most similar to a word, or "". */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, edits: editsBetween(word, candidate) }))
+    .filter(({ candidate, edits }) => isSimilar(edits, Math.max(word.length, candidate.length)));
+  const fewest = Math.min(...ranked.map(({ edits }) => edits));
+  const best = ranked.filter(({ edits }) => edits === fewest).map(({ candidate }) => candidate);
+  if (best.length === 0) return "";
+  return ` (Did you mean ${best.length === 1 ? "" : "one of "}${best.sort().join(", ")}?)`;
+}
+
+function isSimilar(edits: number, length: number): boolean {
+  return edits <= MOST_EDITS && (length - edits) / length > LEAST_SIMILARITY;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make one of the other (Damerau, 1964). */
+function editsBetween(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
+  for (let i = 1; i <= a.length; i += 1) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const isSwapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwapped ? rows[i - 2][j - 2] + 1 : Number.POSITIVE_INFINITY;
+      row.push(Math.min(rows[i - 1][j] + 1, row[j - 1] + 1, replaced, swapped));
+    }
+    rows.push(row);
+  }
+  return rows[a.length][b.length];
+}

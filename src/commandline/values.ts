@@ -1,0 +1,144 @@
+import { Address, type Family, parseCidr, requireNetworkAddress } from "../base/address.js";
+import { HIGHEST_PID } from "../base/constants.js";
+import { UserError } from "../base/errors.js";
+import { isMulticastMac, type Mac, parseMac } from "../base/mac.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import type { Reader } from "./option.js";
+
+/** A descriptor is an int. */
+const FD_MOST = 2 ** 31 - 1;
+/** IFNAMSIZ without the terminating zero, in bytes. */
+const INTERFACE_NAME_BYTES = 15;
+export const MEBIBYTE = 1024 * 1024;
+const UNITS: Readonly<Record<string, number>> = { K: 1024, M: MEBIBYTE };
+
+export const anyText: Reader<string> = (text) => text;
+
+/** @param least and `most`, both inclusive */
+export function wholeNumber(least: number, most: number): Reader<number> {
+  return (text, name) => {
+    const fix = `give a number from ${least} to ${most}`;
+    if (!/^\d+$/.test(text)) throw wrong(`${name} is "${text}", not a number: ${fix}`);
+    const number = Number(text);
+    if (number < least) throw wrong(`${name} ${text} is too small: ${fix}`);
+    if (number > most) throw wrong(`${name} ${text} is too large: ${fix}`);
+    return number;
+  };
+}
+
+export const pid = wholeNumber(1, HIGHEST_PID);
+export const descriptor = wholeNumber(0, FD_MOST);
+
+export function oneOf<const Choice extends string>(choices: readonly Choice[]): Reader<Choice> {
+  return (text, name) => {
+    const choice = choices.find((each) => each === text);
+    if (choice !== undefined) return choice;
+    const list = choices.join(", ").replace(/, (?!.*, )/, " or ");
+    throw wrong(`${name} is "${text}": it must be ${list}`);
+  };
+}
+
+/**
+ * A size in MiB with M behind it, in KiB with K, or in bytes; read as bytes.
+ * @param least and `most` in MiB
+ */
+export function memorySize(least: number, most: number): Reader<number> {
+  return (text, name) => {
+    const fix = `give ${least}M to ${most}M`;
+    if (!/^\d+[KM]?$/i.test(text)) throw wrong(`${name} is "${text}", not a size: ${fix}`);
+    const bytes = Number.parseInt(text, 10) * (UNITS[text.slice(-1).toUpperCase()] ?? 1);
+    if (bytes < least * MEBIBYTE) throw wrong(`${name} ${text} is too small: ${fix}`);
+    if (bytes > most * MEBIBYTE) throw wrong(`${name} ${text} is too large: ${fix}`);
+    return bytes;
+  };
+}
+
+export function addressPlan(family: Family): Reader<AddressPlan> {
+  return (text, name) => {
+    try {
+      const { address, prefix } = parseCidr(text);
+      if (address.family !== family) {
+        const example = DEFAULT_PREFIX[family];
+        throw wrong(
+          `${name} "${text}": invalid CIDR; write an IPv${family} network like ${example}`,
+        );
+      }
+      const plan = planFor(prefix);
+      requireNetworkAddress(address, prefix);
+      return plan;
+    } catch (error) {
+      if (error instanceof RangeError) throw wrong(`${name} ${error.message}`);
+      throw error;
+    }
+  };
+}
+
+export const ipAddress: Reader<Address> = (text, name) => {
+  const address = Address.parse(text);
+  if (address !== null) return address;
+  throw wrong(`${name} ${text} is not an address: write one like 192.0.2.53`);
+};
+
+/** An Ethernet address that an interface can have: no group's, and not all zeros. */
+export const hostMac: Reader<Mac> = (text, name) => {
+  const mac = parseMac(text);
+  if (mac !== null && mac !== 0 && !isMulticastMac(mac)) return mac;
+  throw wrong(
+    `${name} ${text} is not the Ethernet address of an interface: write one like 02:00:5e:10:00:01`,
+  );
+};
+
+/** RFC 1035 §2.3.4: 63 bytes a label; underscores occur in names that are not of hosts. */
+const DOMAIN = /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/i;
+
+export const domainName: Reader<string> = (text, name) => {
+  if (DOMAIN.test(text)) return text;
+  throw wrong(`${name} "${text}" is not a domain name: write one like example.org`);
+};
+
+/** A name that the guest's DNS answers itself. */
+export interface HostRecord {
+  /** In lower case, without a dot at its end. */
+  readonly name: string;
+  readonly address: Address;
+}
+
+export const hostRecord: Reader<HostRecord> = (text, name) => {
+  const [, host = "", addressText = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  const address = Address.parse(addressText);
+  if (address !== null && DOMAIN.test(host)) {
+    return { name: host.toLowerCase().replace(/\.$/, ""), address };
+  }
+  throw wrong(`${name} ${text}: write it like db.example=192.0.2.1`);
+};
+
+export const hostname: Reader<string> = (text, name) => {
+  if (/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/i.test(text)) return text;
+  throw wrong(`${name} "${text}": use letters, digits, hyphens and dots, 64 at most`);
+};
+
+export const tapName: Reader<string> = (text) => {
+  if (text === "lo") {
+    throw wrong("TAP name lo is taken by the loopback interface: choose another, such as tap0");
+  }
+  if (Buffer.byteLength(text) > INTERFACE_NAME_BYTES) {
+    throw wrong(
+      `TAP name ${text} is too long: an interface name has at most ${INTERFACE_NAME_BYTES} bytes`,
+    );
+  }
+  // dev_valid_name() of the kernel; % because TUNSETIFF would take it as a pattern.
+  if (/^(?!\.{1,2}$)[^\s/:%]+$/.test(text)) return text;
+  throw wrong(`TAP name "${text}" is not an interface name: use letters and digits, such as tap0`);
+};
+
+/** Any `name=value`; the value is empty where the equals sign is missing. */
+export const pair: Reader<readonly [name: string, value: string]> = (text, name) => {
+  const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];
+  if (key === undefined) throw wrong(`${name} ${text}: write it like name=value`);
+  return [key, value];
+};
+
+/** A mistake in a command line. */
+export function wrong(message: string): UserError {
+  return new UserError(message, 2);
+}
