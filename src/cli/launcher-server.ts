@@ -51,7 +51,7 @@ const WARM_UP_ROUNDS = 20;
 /** The launcher starts a process of its own, which hears the reason where it asks the daemon. */
 const REFUSAL = endMessage(
   1,
-  "the daemon does not serve your namespaces: ask from outside of them",
+  "the daemon does not serve the namespaces of this client: run it outside",
 );
 
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);

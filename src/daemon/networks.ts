@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Address, type Family, Prefix } from "../base/address.js";
 import { DEFAULT_MTU, IPV6_LEAST_MTU, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
-import type { NetworkFact } from "../dataplane/messages.js";
+import type { DataPlane } from "../dataplane/plane.js";
 import { isLabel } from "../network/names.js";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
 import type { Params } from "../protocol/messages.js";
@@ -29,19 +29,14 @@ const ISOLATE_OPTION = "isolate";
 
 type Spec = Params<"network.create">;
 
-/** Is told which networks there are. */
-export interface NetworkObserver {
-  learn(key: string, fact: NetworkFact): void;
-  forget(key: string): void;
-}
-
 /** The networks of this daemon. */
 export class Networks {
-  readonly #observer: NetworkObserver;
+  readonly #plane: Pick<DataPlane, "learn" | "forget">;
   readonly #byName = new Map<string, Network>();
 
-  constructor(observer: NetworkObserver) {
-    this.#observer = observer;
+  /** @param plane is told which networks there are */
+  constructor(plane: Pick<DataPlane, "learn" | "forget">) {
+    this.#plane = plane;
   }
 
   get all(): readonly Network[] {
@@ -90,13 +85,13 @@ export class Networks {
       );
     }
     this.#byName.delete(network.name);
-    this.#observer.forget(network.definition.id);
+    this.#plane.forget(network.definition.id);
   }
 
   #add(definition: NetworkDefinition): Network {
     const network = new Network(definition);
     this.#byName.set(definition.name, network);
-    this.#observer.learn(definition.id, network.fact);
+    this.#plane.learn(definition.id, network.fact);
     return network;
   }
 

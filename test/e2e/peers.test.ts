@@ -132,7 +132,7 @@ describe("the API's socket", () => {
     const told = await guest.run(list);
     expect([told.code, told.stderr]).toEqual([
       1,
-      `slipway: the API ${OTHER_NETWORK}: ask from outside of the guest (slipway run --api-inside lets its command ask)\n`,
+      `slipway: the API ${OTHER_NETWORK}: run it outside of the guest (slipway run --api-inside lets COMMAND use the API)\n`,
     ]);
     for (const way of [below["a user namespace"], below["user and PID namespaces"]]) {
       const text = await answer(lab.host.user, [...way, ...asking(socket)], LIST);
