@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
   "src/daemon/member.ts": "since when a member is there",
-  "src/daemon/networks.ts": "when a network was created",
+  "src/daemon/definition.ts": "when a network was created",
   "src/daemon/state.ts": "the name of a file put aside",
   "src/flow/capture.ts": "the time of a packet, from the start on by the other clock",
 };

@@ -2,10 +2,10 @@ import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { isLabel } from "../network/names.js";
 import type { NamespaceRef, Params } from "../protocol/messages.js";
-import { randomBytes } from "../sys/random.js";
+import { randomId } from "../sys/random.js";
 import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
+import { parseAddressOption } from "./definition.js";
 import { type Network, parseMemberMac } from "./network.js";
-import { parseAddress } from "./networks.js";
 
 /** A namespace that is attached to one network or several. */
 export interface Member extends MemberSettings {
@@ -28,7 +28,7 @@ type JoinParams = Params<"member.join">;
  */
 export function newMember(spec: JoinParams, others: readonly Member[]): Member {
   const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
-  const id = isFree && spec.id !== null ? spec.id : newId();
+  const id = isFree && spec.id !== null ? spec.id : randomId();
   const name = spec.name ?? shortId(id);
   checkLabel("a name", name);
   const other = others.find((member) => member.name === name.toLowerCase());
@@ -46,7 +46,7 @@ export function newMember(spec: JoinParams, others: readonly Member[]): Member {
     stays: spec.stays,
     attachments: [],
     hosts: parseHosts(spec.hosts),
-    dns: spec.dns.map((text) => parseAddress("--dns", text)),
+    dns: spec.dns.map((text) => parseAddressOption("--dns", text)),
     hostLoopback: spec.hostLoopback,
     labels: {},
     publishing: [],
@@ -68,7 +68,7 @@ export function reserve(
     );
   }
   for (const alias of spec.aliases) checkLabel("an alias", alias);
-  const wanted = spec.addresses.map((text) => parseAddress("--ip", text));
+  const wanted = spec.addresses.map((text) => parseAddressOption("--ip", text));
   const mac = spec.mac === null ? null : parseMemberMac(spec.mac);
   const identity = network.reserve(wanted, mac, name);
   // Docker answers for a container's id, too.
@@ -104,10 +104,6 @@ function networksOf({ attachments }: Member): string {
 function checkLabel(what: string, text: string): void {
   if (isLabel(text)) return;
   throw new UserError(`"${text}" cannot be ${what}: use letters, digits and hyphens, 63 at most`);
-}
-
-function newId(): string {
-  return Buffer.from(randomBytes(32)).toString("hex");
 }
 
 /** @param texts NAME=ADDRESS; several of one name are its addresses */

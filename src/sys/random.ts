@@ -10,3 +10,8 @@ export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
   if (filled !== length) throw new Error(`getrandom: ${filled}`);
   return bytes;
 }
+
+/** A random id of 64 hexadecimal digits, such as Docker's. */
+export function randomId(): string {
+  return Buffer.from(randomBytes(32)).toString("hex");
+}
