@@ -671,14 +671,13 @@ export class Guest {
    */
   #inputPlain(frame: Frame): void {
     const { bytes, headroom, buffer } = this.#stack;
-    const { family, source, destination, trafficClass, hopLimit, transportLength } = frame;
+    const { family, transportLength } = frame;
     const ethernet = buffer + headroom;
     const ip = ethernet + ETHERNET_HEADER_LENGTH;
     const tcp = ip + ipHeaderLength(family);
     bytes.copyWithin(ethernet, frame.offset, frame.ipOffset);
     bytes.copyWithin(tcp, frame.transportOffset, frame.transportOffset + transportLength);
-    const protocol = IpProtocol.Tcp;
-    emitIp(bytes, ip, source, destination, protocol, transportLength, hopLimit, trafficClass);
+    emitIp(bytes, ip, frame, transportLength);
     const verdict = this.#stack.input(tcp - buffer + transportLength);
     if (verdict === Input.Taken) return;
     this.drops.count(verdict < 0 ? (verdict as DropReason) : DropReason.IpUnknownProtocol);

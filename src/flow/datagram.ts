@@ -25,7 +25,7 @@ import { headerFields, Mapping, MappingTable, type Route } from "./mapping.js";
 import { PingProtocol } from "./ping.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "./published.js";
 import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
-import { MAX_GATHERED, SendQueue } from "./send-queue.js";
+import { MAX_GATHERED, type Outgoing, SendQueue } from "./send-queue.js";
 import type { AskedPort, Session } from "./sessions.js";
 import { appearanceOf, gatewayOf, isOurDns, translateDestination } from "./translate.js";
 import { UdpProtocol } from "./udp.js";
@@ -76,7 +76,9 @@ export class DatagramRelay implements Engine {
   #pingRefused = false;
   readonly #control: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
   readonly #next: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
+  // Refilled for each datagram: to the guest, and from it.
   readonly #envelope: Envelope;
+  readonly #outgoing: Outgoing;
   readonly #exchange: Mutable<Exchange> = {
     guestPort: 0,
     port: 0,
@@ -106,6 +108,7 @@ export class DatagramRelay implements Engine {
       hopLimit: DEFAULT_HOP_LIMIT,
       trafficClass: 0,
     };
+    this.#outgoing = { to: gateway, port: 0, fields: 0, segmentSize: 0 };
   }
 
   /** Each mapping has one. */
@@ -294,11 +297,12 @@ export class DatagramRelay implements Engine {
       as === null
         ? headerFields(frame.hopLimit - 1, trafficClass, frame.dontFragment)
         : headerFields(DEFAULT_HOP_LIMIT, trafficClass, false);
-    const payload = protocol.payload(frame);
-    const length = protocol.length(frame);
-    mapping.fromGuest.add(length, segmentSize);
-    this.fromGuest.add(length, segmentSize);
-    this.#queue.add(mapping, to, port, fields, frame, payload, length, segmentSize);
+    const outgoing = this.#outgoing;
+    outgoing.to = to;
+    outgoing.port = port;
+    outgoing.fields = fields;
+    outgoing.segmentSize = segmentSize;
+    this.#enqueue(mapping, frame);
   }
 
   /** A datagram of the guest to a client of a published port. */
@@ -310,20 +314,21 @@ export class DatagramRelay implements Engine {
     mapping.mac = frame.sourceMac;
     const hopLimit = mapping.route.as === null ? frame.hopLimit - 1 : DEFAULT_HOP_LIMIT;
     const fields = headerFields(Math.max(1, hopLimit), frame.trafficClass, frame.dontFragment);
-    const { client, clientPort } = session;
-    const { payloadOffset, payloadLength } = frame;
-    mapping.fromGuest.add(payloadLength, segmentSize);
-    this.fromGuest.add(payloadLength, segmentSize);
-    this.#queue.add(
-      mapping,
-      client,
-      clientPort,
-      fields,
-      frame,
-      payloadOffset,
-      payloadLength,
-      segmentSize,
-    );
+    const outgoing = this.#outgoing;
+    outgoing.to = session.client;
+    outgoing.port = session.clientPort;
+    outgoing.fields = fields;
+    outgoing.segmentSize = segmentSize;
+    this.#enqueue(mapping, frame);
+  }
+
+  /** Counts the datagram, and queues it for where #outgoing says. */
+  #enqueue(mapping: Mapping, frame: Frame): void {
+    const length = mapping.protocol.length(frame);
+    const { segmentSize } = this.#outgoing;
+    mapping.fromGuest.add(length, segmentSize);
+    this.fromGuest.add(length, segmentSize);
+    this.#queue.add(mapping, frame, this.#outgoing);
   }
 
   #sessionFor(

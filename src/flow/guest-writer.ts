@@ -11,6 +11,8 @@ import { createAddressCaches, Frame, NO_PROTOCOL, parseFrame } from "../wire/fra
 import {
   emitIp,
   emitIpFragment,
+  type FragmentFields,
+  type IpFields,
   IpProtocol,
   ipFragmentHeaderLength,
   ipHeaderLength,
@@ -21,7 +23,7 @@ import {
   UDP_HEADER_LENGTH,
   writeUdpChecksumApart,
 } from "../wire/udp.js";
-import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso } from "../wire/vnet.js";
+import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "../wire/vnet.js";
 import type { Capture } from "./capture.js";
 
 /** Pieces of payload that one packet may be gathered from. */
@@ -33,14 +35,9 @@ const HEADER_SPACE = 96;
 const ETHER_TYPE: Readonly<Record<Family, number>> = { 4: EtherType.Ipv4, 6: EtherType.Ipv6 };
 
 /** Where a packet to the guest comes from and how it goes; refilled for each. */
-export interface Envelope {
+export interface Envelope extends IpFields {
   /** The guest's. */
   mac: Mac;
-  source: Address;
-  destination: Address;
-  protocol: number;
-  hopLimit: number;
-  trafficClass: number;
 }
 
 export interface GuestWriterOptions {
@@ -74,7 +71,19 @@ export class GuestWriter {
   readonly #finished: number;
   readonly #frame: Frame;
   readonly #caches = createAddressCaches();
-  #identification = Math.floor(Math.random() * 0x1_0000_0000);
+  readonly #fragment: FragmentFields = {
+    identification: Math.floor(Math.random() * 0x1_0000_0000),
+    fragmentOffset: 0,
+    moreFragments: false,
+  };
+  readonly #vnet: VnetHeader = {
+    vnetFlags: VnetFlags.NeedsChecksum,
+    gsoType: VnetGso.None,
+    headersLength: 0,
+    gsoSize: 0,
+    checksumStart: 0,
+    checksumOffset: UDP_CHECKSUM_OFFSET,
+  };
   /** False on kernels before 6.2, which take no UDP superframes. */
   #segments: boolean;
 
@@ -205,14 +214,15 @@ export class GuestWriter {
   #writeFragments(envelope: Envelope, headerLength: number, payload: number, length: number): void {
     const { source } = envelope;
     const room = (this.#options.mtu - ipFragmentHeaderLength(source.family)) & ~7;
-    this.#identification = (this.#identification + 1) >>> 0;
+    const fragment = this.#fragment;
+    fragment.identification = (fragment.identification + 1) >>> 0;
     let header = headerLength;
     let done = 0;
     while (done < length) {
       const part = Math.min(room - header, length - done);
-      const offset = done === 0 ? 0 : headerLength + done;
-      const more = done + part < length;
-      this.#setFragmentHeaders(envelope, header, part, offset, more);
+      fragment.fragmentOffset = done === 0 ? 0 : headerLength + done;
+      fragment.moreFragments = done + part < length;
+      this.#setFragmentHeaders(envelope, header, part);
       this.setPiece(0, payload + done, part);
       this.#write(2);
       done += part;
@@ -220,28 +230,10 @@ export class GuestWriter {
     }
   }
 
-  #setFragmentHeaders(
-    envelope: Envelope,
-    header: number,
-    part: number,
-    offset: number,
-    more: boolean,
-  ): void {
-    const { source, destination, protocol, hopLimit, trafficClass } = envelope;
-    const ip = this.#headersEnd - header - ipFragmentHeaderLength(source.family);
-    emitIpFragment(
-      this.#options.stack.bytes,
-      ip,
-      source,
-      destination,
-      protocol,
-      header + part,
-      hopLimit,
-      trafficClass,
-      this.#identification,
-      offset,
-      more,
-    );
+  /** @param header bytes of the transport header in this part, `part` of the payload */
+  #setFragmentHeaders(envelope: Envelope, header: number, part: number): void {
+    const ip = this.#headersEnd - header - ipFragmentHeaderLength(envelope.source.family);
+    emitIpFragment(this.#options.stack.bytes, ip, envelope, header + part, this.#fragment);
     this.#setEthernetHeader(envelope, ip);
   }
 
@@ -276,10 +268,8 @@ export class GuestWriter {
 
   /** The IP header that ends at `end`, and all in front of it. */
   #setIpHeaders(envelope: Envelope, end: number, payloadLength: number): void {
-    const { source, destination, protocol, hopLimit, trafficClass } = envelope;
-    const ip = end - ipHeaderLength(source.family);
-    const { bytes } = this.#options.stack;
-    emitIp(bytes, ip, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+    const ip = end - ipHeaderLength(envelope.source.family);
+    emitIp(this.#options.stack.bytes, ip, envelope, payloadLength);
     this.#setEthernetHeader(envelope, ip);
   }
 
@@ -301,18 +291,12 @@ export class GuestWriter {
 
   /** Has the kernel complete the UDP checksum, and cut the superframe if it is one. */
   #offload(source: Address, gso: number, segmentSize: number): void {
-    const start = ETHERNET_HEADER_LENGTH + ipHeaderLength(source.family);
-    const headers = start + UDP_HEADER_LENGTH;
-    emitVnet(
-      this.#options.stack.bytes,
-      this.#pieces[0],
-      VnetFlags.NeedsChecksum,
-      gso,
-      headers,
-      segmentSize,
-      start,
-      UDP_CHECKSUM_OFFSET,
-    );
+    const vnet = this.#vnet;
+    vnet.gsoType = gso;
+    vnet.gsoSize = segmentSize;
+    vnet.checksumStart = ETHERNET_HEADER_LENGTH + ipHeaderLength(source.family);
+    vnet.headersLength = vnet.checksumStart + UDP_HEADER_LENGTH;
+    emitVnet(this.#options.stack.bytes, this.#pieces[0], vnet);
   }
 
   #write(pieces: number): number {

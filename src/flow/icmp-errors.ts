@@ -9,19 +9,16 @@ import { type IcmpCode, IcmpError } from "../wire/icmp.js";
 import { emitIp, ipHeaderLength } from "../wire/ip.js";
 import {
   DEFAULT_HOP_LIMIT,
+  type ErrorDetail,
   emitIcmpErrorFrame,
   icmpErrorFrameLength,
   mayCauseIcmpError,
 } from "../wire/reply.js";
 import type { GuestWriter } from "./guest-writer.js";
 
-/** What an error says beside its code. */
-export interface ErrorDetail {
-  /** Who says so; null for the gateway. */
+/** What an error says beside its code, and who says so: null for the gateway. */
+export interface SourcedDetail extends ErrorDetail {
   readonly from: Address | null;
-  /** See emitIcmpError. */
-  readonly mtu: number;
-  readonly hopLimit: number;
 }
 
 /**
@@ -31,7 +28,7 @@ export interface ErrorDetail {
 const RATE = 1000;
 const BURST = 200;
 
-const BY_GATEWAY: ErrorDetail = { from: null, mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
+const BY_GATEWAY: SourcedDetail = { from: null, mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
 
 /** Tells the guest what became of its packets, at a limited rate. */
 export class IcmpErrors {
@@ -66,7 +63,7 @@ export class IcmpErrors {
     }
     const reply = new Uint8Array(icmpErrorFrameLength(frame));
     const from = detail.from ?? this.#routerFor(frame);
-    emitIcmpErrorFrame(reply, 0, frame, error, from, detail.mtu, detail.hopLimit);
+    emitIcmpErrorFrame(reply, 0, frame, error, from, detail);
     this.#writer.writeFrame(reply);
   }
 
@@ -107,7 +104,8 @@ export function rebuildPacket(
 ): Uint8Array {
   const headers = ipHeaderLength(source.family);
   const packet = new Uint8Array(headers + transport.length);
-  emitIp(packet, 0, source, destination, protocol, transport.length, DEFAULT_HOP_LIMIT, 0);
+  const hopLimit = DEFAULT_HOP_LIMIT;
+  emitIp(packet, 0, { source, destination, protocol, hopLimit, trafficClass: 0 }, transport.length);
   packet.set(transport, headers);
   return packet;
 }

@@ -222,19 +222,13 @@ export class Reassembly {
     bytes.fill(0, buffer, offset);
     const etherType = family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
     emitEthernet(bytes, offset, gatewayMac, mac, etherType);
-    const headers = emitIpFragment(
-      bytes,
-      offset + ETHERNET_HEADER_LENGTH,
-      incomplete.source,
-      incomplete.destination,
-      incomplete.protocol,
-      length,
-      incomplete.hopLimit,
-      incomplete.trafficClass,
-      incomplete.identification,
-      0,
-      isPart,
-    );
+    const part = {
+      identification: incomplete.identification,
+      fragmentOffset: 0,
+      moreFragments: isPart,
+    };
+    const ip = offset + ETHERNET_HEADER_LENGTH;
+    const headers = emitIpFragment(bytes, ip, incomplete, length, part);
     return { buffer, offset, length: ETHERNET_HEADER_LENGTH + headers + length };
   }
 }

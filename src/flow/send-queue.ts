@@ -29,6 +29,15 @@ export interface SendObserver {
   onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void;
 }
 
+/** Where a datagram of the guest goes, and how; refilled for each. */
+export interface Outgoing {
+  to: Address;
+  port: number;
+  fields: HeaderFields;
+  /** Above 0: the payload is to be cut into datagrams of that size. */
+  segmentSize: number;
+}
+
 /** A message of the queue: one datagram, or several of one size that leave as one. */
 class Message {
   mapping: Mapping | null = null;
@@ -74,24 +83,17 @@ export class SendQueue {
   /**
    * Queues the payload of a frame that stands in the stack's current buffer, or in one that stays
    * until flush().
-   * @param segmentSize above 0: the payload is to be cut into datagrams of that size
+   * @param outgoing is read here, and may be refilled afterwards
    */
-  add(
-    mapping: Mapping,
-    to: Address,
-    port: number,
-    fields: HeaderFields,
-    frame: Frame,
-    payload: number,
-    length: number,
-    segmentSize: number,
-  ): void {
+  add(mapping: Mapping, frame: Frame, outgoing: Readonly<Outgoing>): void {
     if (this.#pieces === CAPACITY) this.flush();
+    const { segmentSize } = outgoing;
+    const length = mapping.protocol.length(frame);
     const size = segmentSize === 0 ? length : segmentSize;
     const segments = segmentSize === 0 ? 1 : Math.ceil(length / segmentSize);
-    const last = this.#lastFor(mapping, to, port, fields, size, length);
-    const message = last ?? this.#begin(mapping, to, port, fields, size);
-    this.#addPiece(message, frame, payload, length);
+    const last = this.#lastFor(mapping, outgoing, size, length);
+    const message = last ?? this.#begin(mapping, outgoing, size);
+    this.#addPiece(message, frame, mapping.protocol.payload(frame), length);
     message.segments += segments;
     message.length += length;
     message.isOpen =
@@ -121,9 +123,7 @@ export class SendQueue {
   /** The last message, if the datagram may join it. */
   #lastFor(
     mapping: Mapping,
-    to: Address,
-    port: number,
-    fields: HeaderFields,
+    { to, port, fields }: Readonly<Outgoing>,
     size: number,
     length: number,
   ): Message | null {
@@ -144,13 +144,7 @@ export class SendQueue {
     return joins ? message : null;
   }
 
-  #begin(
-    mapping: Mapping,
-    to: Address,
-    port: number,
-    fields: HeaderFields,
-    segmentSize: number,
-  ): Message {
+  #begin(mapping: Mapping, { to, port, fields }: Readonly<Outgoing>, segmentSize: number): Message {
     const message = this.#messages[this.#count];
     message.mapping = mapping;
     message.to = to;

@@ -12,7 +12,7 @@ import {
   writeIcmpChecksum,
 } from "../wire/icmp.js";
 import { ipHeaderLength } from "../wire/ip.js";
-import { copyBytes, emitReplyHeaders } from "../wire/reply.js";
+import { copyBytes, DEFAULT_HOP_LIMIT, emitReplyHeaders } from "../wire/reply.js";
 import { drop, PASS, type Service, type Verdict } from "./service.js";
 
 /** Answers ping to the gateway and to the DNS server, of each family. */
@@ -49,7 +49,8 @@ function echoReply(request: Frame): Uint8Array {
   const length = ICMP_HEADER_LENGTH + payloadLength;
   const reply = new Uint8Array(ETHERNET_HEADER_LENGTH + ipHeaderLength(family) + length);
   const from = request.destination;
-  const message = emitReplyHeaders(reply, 0, request, from, icmpProtocol(family), length);
+  const fields = { source: from, protocol: icmpProtocol(family), hopLimit: DEFAULT_HOP_LIMIT };
+  const message = emitReplyHeaders(reply, 0, request, fields, length);
   emitEchoReply(reply, message, family, request.identifier, request.sequence);
   copyBytes(
     request.bytes,

@@ -23,17 +23,14 @@ export function composeDatagram(
   const length = UDP_HEADER_LENGTH + payload.length;
   const frame = new Uint8Array(udp + length);
   emitEthernet(frame, 0, to.mac, from.mac, family === 4 ? EtherType.Ipv4 : EtherType.Ipv6);
-  const { Udp } = IpProtocol;
-  emitIp(
-    frame,
-    ETHERNET_HEADER_LENGTH,
-    from.address,
-    to.address,
-    Udp,
-    length,
-    DEFAULT_HOP_LIMIT,
-    0,
-  );
+  const fields = {
+    source: from.address,
+    destination: to.address,
+    protocol: IpProtocol.Udp,
+    hopLimit: DEFAULT_HOP_LIMIT,
+    trafficClass: 0,
+  };
+  emitIp(frame, ETHERNET_HEADER_LENGTH, fields, length);
   emitUdp(frame, udp, from.port, to.port, payload.length, 0);
   frame.set(payload, udp + UDP_HEADER_LENGTH);
   writeUdpChecksum(frame, udp, length, from.address, to.address);

@@ -44,10 +44,8 @@ const SHORTEST_IPV4_OPTION = 2;
 /** Type of the one option of IPv6 that has no length (RFC 8200 §4.2). */
 const IPV6_PAD1 = 0;
 
-/** What an IP header says, of either version. Offsets count from the start of the byte array. */
-export interface IpHeader {
-  family: Family;
-  ipOffset: number;
+/** What an IP header says, of either version, whether it is read or written. */
+export interface IpFields {
   source: Address;
   destination: Address;
   /** The protocol of the payload, behind all extension headers; of a fragment: behind its header. */
@@ -56,11 +54,21 @@ export interface IpHeader {
   hopLimit: number;
   /** TOS or traffic class: DSCP and ECN. */
   trafficClass: number;
+}
+
+/** What part of which datagram a packet is. */
+export interface FragmentFields {
   /** 16 bits in IPv4, 32 in IPv6 (0 without a fragment header). */
   identification: number;
-  /** In bytes. */
+  /** In bytes, a multiple of 8. */
   fragmentOffset: number;
   moreFragments: boolean;
+}
+
+/** What was read of an IP header. Offsets count from the start of the byte array. */
+export interface IpHeader extends IpFields, FragmentFields {
+  family: Family;
+  ipOffset: number;
   /** DF; in IPv6, where only the sender fragments: whether there is no fragment header. */
   dontFragment: boolean;
   /** Where the payload starts: for an unfragmented packet the transport header. */
@@ -96,7 +104,7 @@ export function parseIpv4(
   header.trafficClass = bytes[offset + 1];
   header.hopLimit = bytes[offset + 8];
   header.protocol = bytes[offset + 9];
-  header.source = caches.source.at(bytes, offset + 12, 4);
+  header.source = caches.source.at(bytes, offset + IPV4_SOURCE, 4);
   header.destination = caches.destination.at(bytes, offset + 16, 4);
   header.transportOffset = offset + headerLength;
   header.transportLength = totalLength - headerLength;
@@ -127,9 +135,9 @@ export function parseIpv6(
   header.family = 6;
   header.ipOffset = offset;
   header.trafficClass = (readU16(bytes, offset) >>> 4) & 0xff;
-  header.protocol = bytes[offset + 6];
+  header.protocol = bytes[offset + IPV6_NEXT_HEADER];
   header.hopLimit = bytes[offset + 7];
-  header.source = caches.source.at(bytes, offset + 8, 6);
+  header.source = caches.source.at(bytes, offset + IPV6_SOURCE, 6);
   header.destination = caches.destination.at(bytes, offset + 24, 6);
   header.identification = 0;
   header.fragmentOffset = 0;
@@ -151,18 +159,14 @@ export function parseIpv6(
 export function emitIp(
   bytes: Uint8Array,
   offset: number,
-  source: Address,
-  destination: Address,
-  protocol: number,
+  fields: Readonly<IpFields>,
   payloadLength: number,
-  hopLimit: number,
-  trafficClass: number,
 ): number {
-  if (source.family === 6) {
-    emitIpv6(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+  if (fields.source.family === 6) {
+    emitIpv6(bytes, offset, fields, fields.protocol, payloadLength);
     return IPV6_HEADER_LENGTH;
   }
-  emitIpv4(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+  emitIpv4(bytes, offset, fields, payloadLength);
   finishIpv4(bytes, offset, 0, DONT_FRAGMENT);
   return IPV4_HEADER_LENGTH;
 }
@@ -172,56 +176,46 @@ export function emitIp(
  * header. Offset 0 without more fragments is a whole datagram that may be fragmented.
  *
  * @param payloadLength of this fragment
- * @param identification 16 bits count in IPv4, 32 in IPv6
- * @param fragmentOffset in bytes, a multiple of 8
  */
 export function emitIpFragment(
   bytes: Uint8Array,
   offset: number,
-  source: Address,
-  destination: Address,
-  protocol: number,
+  fields: Readonly<IpFields>,
   payloadLength: number,
-  hopLimit: number,
-  trafficClass: number,
-  identification: number,
-  fragmentOffset: number,
-  moreFragments: boolean,
+  part: Readonly<FragmentFields>,
 ): number {
-  if (source.family === 6) {
+  const { identification, fragmentOffset, moreFragments } = part;
+  if (fields.source.family === 6) {
     const length = payloadLength + FRAGMENT_HEADER_LENGTH;
-    const kind = Extension.Fragment;
-    emitIpv6(bytes, offset, source, destination, kind, length, hopLimit, trafficClass);
+    emitIpv6(bytes, offset, fields, Extension.Fragment, length);
     const header = offset + IPV6_HEADER_LENGTH;
-    bytes[header] = protocol;
+    bytes[header] = fields.protocol;
     bytes[header + 1] = 0;
     writeU16(bytes, header + 2, fragmentOffset | (moreFragments ? 1 : 0));
     writeU16(bytes, header + 4, identification >>> 16);
     writeU16(bytes, header + 6, identification);
     return IPV6_HEADER_LENGTH + FRAGMENT_HEADER_LENGTH;
   }
-  emitIpv4(bytes, offset, source, destination, protocol, payloadLength, hopLimit, trafficClass);
+  emitIpv4(bytes, offset, fields, payloadLength);
   const fragment = (fragmentOffset >>> 3) | (moreFragments ? MORE_FRAGMENTS : 0);
   finishIpv4(bytes, offset, identification, fragment);
   return IPV4_HEADER_LENGTH;
 }
 
+/** @param nextHeader the protocol, or that of the extension header that follows */
 function emitIpv6(
   bytes: Uint8Array,
   offset: number,
-  source: Address,
-  destination: Address,
-  protocol: number,
+  { source, destination, hopLimit, trafficClass }: Readonly<IpFields>,
+  nextHeader: number,
   payloadLength: number,
-  hopLimit: number,
-  trafficClass: number,
 ): void {
   writeU16(bytes, offset, 0x6000 | (trafficClass << 4));
   writeU16(bytes, offset + 2, 0);
   writeU16(bytes, offset + 4, payloadLength);
-  bytes[offset + 6] = protocol;
+  bytes[offset + IPV6_NEXT_HEADER] = nextHeader;
   bytes[offset + 7] = hopLimit;
-  source.write(bytes, offset + 8);
+  source.write(bytes, offset + IPV6_SOURCE);
   destination.write(bytes, offset + 24);
 }
 
@@ -229,19 +223,15 @@ function emitIpv6(
 function emitIpv4(
   bytes: Uint8Array,
   offset: number,
-  source: Address,
-  destination: Address,
-  protocol: number,
+  { source, destination, protocol, hopLimit, trafficClass }: Readonly<IpFields>,
   payloadLength: number,
-  hopLimit: number,
-  trafficClass: number,
 ): void {
   bytes[offset] = 0x45;
   bytes[offset + 1] = trafficClass;
   writeU16(bytes, offset + 2, IPV4_HEADER_LENGTH + payloadLength);
   bytes[offset + 8] = hopLimit;
   bytes[offset + 9] = protocol;
-  source.write(bytes, offset + 12);
+  source.write(bytes, offset + IPV4_SOURCE);
   destination.write(bytes, offset + 16);
 }
 

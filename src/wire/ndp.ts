@@ -126,7 +126,14 @@ export function composeNdpFrame(
   const start = ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH;
   const frame = new Uint8Array(start + length);
   emitEthernet(frame, 0, toMac, fromMac, EtherType.Ipv6);
-  emitIp(frame, ETHERNET_HEADER_LENGTH, from, to, IpProtocol.Icmpv6, length, NDP_HOP_LIMIT, 0);
+  const fields = {
+    source: from,
+    destination: to,
+    protocol: IpProtocol.Icmpv6,
+    hopLimit: NDP_HOP_LIMIT,
+    trafficClass: 0,
+  };
+  emitIp(frame, ETHERNET_HEADER_LENGTH, fields, length);
   frame.set(message, start);
   writeIcmpChecksum(frame, start, length, from, to);
   return frame;

@@ -11,10 +11,19 @@ import {
   quotedLength,
   writeIcmpChecksum,
 } from "./icmp.js";
-import { DSCP_MASK, emitIp, ipHeaderLength } from "./ip.js";
+import { DSCP_MASK, emitIp, type IpFields, ipHeaderLength } from "./ip.js";
 
 /** Of packets that we make ourselves (RFC 1700's recommended default). */
 export const DEFAULT_HOP_LIMIT = 64;
+
+/** What an ICMP error says beside its code. */
+export interface ErrorDetail {
+  /** See emitIcmpError. */
+  readonly mtu: number;
+  readonly hopLimit: number;
+}
+
+const NO_DETAIL: ErrorDetail = { mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
 
 /**
  * Writes the Ethernet and IP headers of a packet that answers `frame`, with its service class
@@ -26,22 +35,13 @@ export function emitReplyHeaders(
   bytes: Uint8Array,
   offset: number,
   frame: Frame,
-  source: Address,
-  protocol: number,
+  { source, protocol, hopLimit }: Pick<IpFields, "source" | "protocol" | "hopLimit">,
   payloadLength: number,
-  hopLimit = DEFAULT_HOP_LIMIT,
 ): number {
   emitEthernet(bytes, offset, frame.sourceMac, frame.destinationMac, frame.etherType);
-  const ipLength = emitIp(
-    bytes,
-    offset + ETHERNET_HEADER_LENGTH,
-    source,
-    frame.source,
-    protocol,
-    payloadLength,
-    hopLimit,
-    frame.trafficClass & DSCP_MASK,
-  );
+  const trafficClass = frame.trafficClass & DSCP_MASK;
+  const fields = { source, destination: frame.source, protocol, hopLimit, trafficClass };
+  const ipLength = emitIp(bytes, offset + ETHERNET_HEADER_LENGTH, fields, payloadLength);
   return ETHERNET_HEADER_LENGTH + ipLength;
 }
 
@@ -65,7 +65,6 @@ export function icmpErrorFrameLength(frame: Frame): number {
  * caller has asked mayCauseIcmpError.
  *
  * @param from who says so: the packet's destination, or the router
- * @param mtu see emitIcmpError
  */
 export function emitIcmpErrorFrame(
   bytes: Uint8Array,
@@ -73,14 +72,13 @@ export function emitIcmpErrorFrame(
   frame: Frame,
   error: IcmpCode,
   from: Address,
-  mtu = 0,
-  hopLimit = DEFAULT_HOP_LIMIT,
+  { mtu, hopLimit }: ErrorDetail = NO_DETAIL,
 ): number {
   const { family } = frame;
   const quoted = quotedLength(family, frame.packetLength, ipHeaderLength(family));
   const length = ICMP_HEADER_LENGTH + quoted;
-  const message =
-    offset + emitReplyHeaders(bytes, offset, frame, from, icmpProtocol(family), length, hopLimit);
+  const fields = { source: from, protocol: icmpProtocol(family), hopLimit };
+  const message = offset + emitReplyHeaders(bytes, offset, frame, fields, length);
   const quote = message + emitIcmpError(bytes, message, family, error, mtu);
   copyBytes(frame.bytes, frame.ipOffset, bytes, quote, quoted);
   writeIcmpChecksum(bytes, message, length, from, frame.source);

@@ -42,22 +42,13 @@ export function parseVnet(bytes: Uint8Array, offset: number, header: VnetHeader)
 }
 
 /** Writes a vnet header and returns its length. */
-export function emitVnet(
-  bytes: Uint8Array,
-  offset: number,
-  flags: number,
-  gsoType: number,
-  headersLength: number,
-  gsoSize: number,
-  checksumStart: number,
-  checksumOffset: number,
-): number {
-  bytes[offset] = flags;
-  bytes[offset + 1] = gsoType;
-  writeLittle(bytes, offset + 2, headersLength);
-  writeLittle(bytes, offset + 4, gsoSize);
-  writeLittle(bytes, offset + 6, checksumStart);
-  writeLittle(bytes, offset + 8, checksumOffset);
+export function emitVnet(bytes: Uint8Array, offset: number, header: Readonly<VnetHeader>): number {
+  bytes[offset] = header.vnetFlags;
+  bytes[offset + 1] = header.gsoType;
+  writeLittle(bytes, offset + 2, header.headersLength);
+  writeLittle(bytes, offset + 4, header.gsoSize);
+  writeLittle(bytes, offset + 6, header.checksumStart);
+  writeLittle(bytes, offset + 8, header.checksumOffset);
   return VNET_HEADER_LENGTH;
 }
 

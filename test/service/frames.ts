@@ -48,7 +48,14 @@ export function datagram(destination: Address, port: number, payload: Uint8Array
   const bytes = new Uint8Array(headers + 8 + payload.length);
   const etherType = family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
   emitEthernet(bytes, 0, GATEWAY_MAC, GUEST_MAC, etherType);
-  emitIp(bytes, 14, source, destination, IpProtocol.Udp, 8 + payload.length, 64, 0);
+  const fields = {
+    source,
+    destination,
+    protocol: IpProtocol.Udp,
+    hopLimit: 64,
+    trafficClass: 0,
+  };
+  emitIp(bytes, 14, fields, 8 + payload.length);
   emitUdp(bytes, headers, 40_000, port, payload.length, 0);
   bytes.set(payload, headers + 8);
   writeUdpChecksum(bytes, headers, 8 + payload.length, source, destination);

@@ -47,7 +47,8 @@ function icmp(message: Uint8Array, packet: Packet = {}): Frame {
   const { source = GUEST_LINK_LOCAL, destination = SOLICITED_NODE, hopLimit = 255 } = packet;
   const bytes = new Uint8Array(54 + message.length);
   emitEthernet(bytes, 0, 0x33_33_ff_00_00_02, GUEST_MAC, EtherType.Ipv6);
-  emitIp(bytes, 14, source, destination, IpProtocol.Icmpv6, message.length, hopLimit, 0);
+  const fields = { source, destination, protocol: IpProtocol.Icmpv6, hopLimit, trafficClass: 0 };
+  emitIp(bytes, 14, fields, message.length);
   bytes.set(message, 54);
   writeIcmpChecksum(bytes, 54, message.length, source, destination);
   return parseOk(bytes);

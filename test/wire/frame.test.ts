@@ -166,8 +166,7 @@ describe("parseFrame", () => {
         const etherType = family === 4 ? 0x0800 : 0x86dd;
         let at = offset;
         at += emitEthernet(bytes, at, expected.destinationMac, expected.sourceMac, etherType);
-        const { source, destination, hopLimit, trafficClass } = expected;
-        at += emitIp(bytes, at, source, destination, 17, payloadLength + 8, hopLimit, trafficClass);
+        at += emitIp(bytes, at, { ...expected, protocol: 17 }, payloadLength + 8);
         at += emitUdp(bytes, at, expected.sourcePort, expected.destinationPort, payloadLength, 1);
         const frame = new Frame(bytes);
         expect(parseFrame(frame, offset, length, createAddressCaches())).toBe(0);

@@ -75,7 +75,8 @@ describe.each([4, 6] as const)("Packet Too Big of IPv%i", (family) => {
   function parsedOf(mtu: number, tcp: Uint8Array, protocol: number = IpProtocol.Tcp) {
     const bytes = new Uint8Array(headers + 8 + headers + tcp.length);
     emitIcmpError(bytes, headers, family, error, mtu);
-    emitIp(bytes, headers + 8, from, to, protocol, tcp.length, 64, 0);
+    const quoted = { source: from, destination: to, protocol, hopLimit: 64, trafficClass: 0 };
+    emitIp(bytes, headers + 8, quoted, tcp.length);
     bytes.set(tcp, headers + 8 + headers);
     const ip = { family, transportOffset: headers } as IpHeader;
     const payloadOffset = headers + 8;

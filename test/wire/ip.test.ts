@@ -93,8 +93,7 @@ describe("IPv4", () => {
   it("is emitted as the kernel does, but for the identification", () => {
     const kernels = parseOk(udp4);
     const bytes = new Uint8Array(20);
-    const { source, destination, hopLimit, trafficClass } = kernels;
-    expect(emitIp(bytes, 0, source, destination, 17, 13, hopLimit, trafficClass)).toBe(20);
+    expect(emitIp(bytes, 0, kernels, 13)).toBe(20);
     expect(bytes).toEqual(ipv4(udp4, { 4: 0, 5: 0 }).subarray(IP, IP + 20));
   });
 });
@@ -171,9 +170,8 @@ describe("IPv6", () => {
   });
 
   it("is emitted as the kernel does, but for the flow label", () => {
-    const { source, destination, hopLimit, trafficClass } = parseOk(udp6);
     const bytes = new Uint8Array(40);
-    expect(emitIp(bytes, 0, source, destination, 17, 17, hopLimit, trafficClass)).toBe(40);
+    expect(emitIp(bytes, 0, parseOk(udp6), 17)).toBe(40);
     expect(bytes).toEqual(ipv6({ 1: 0, 2: 0, 3: 0 }).subarray(IP, IP + 40));
   });
 });
@@ -185,7 +183,7 @@ describe.each([
   it("gives back what the emitter was given", () => {
     const source = Address.parse(from) as Address;
     const destination = Address.parse(to) as Address;
-    const fields = fc.record({
+    const records = fc.record({
       identification: fc.integer({ min: 0, max: lastIdentification }),
       fragmentOffset: fc.integer({ min: 1, max: 8_000 }).map((eighths) => eighths * 8),
       moreFragments: fc.boolean(),
@@ -195,16 +193,12 @@ describe.each([
       eighths: fc.integer({ min: 1, max: 180 }),
     });
     fc.assert(
-      fc.property(fields, ({ eighths, ...expected }) => {
-        const { protocol, hopLimit, trafficClass, identification } = expected;
-        const { fragmentOffset, moreFragments } = expected;
+      fc.property(records, ({ eighths, ...expected }) => {
         const length = 8 * eighths;
         const bytes = new Uint8Array(IP + 48 + length);
         bytes.set(family === 4 ? udp4.subarray(0, IP) : udp6.subarray(0, IP));
-        const header = emitIpFragment(
-          ...([bytes, IP, source, destination, protocol, length, hopLimit, trafficClass] as const),
-          ...([identification, fragmentOffset, moreFragments] as const),
-        );
+        const fields = { source, destination, ...expected };
+        const header = emitIpFragment(bytes, IP, fields, length, expected);
         const frame = parseOk(bytes.subarray(0, IP + header + length));
         expect(frame).toMatchObject({ ...expected, transportLength: length, isFragment: true });
         expect(frame.source.equals(source)).toBe(true);

@@ -23,7 +23,7 @@ function errorAbout(
     cause,
     error[cause.family],
     from ?? cause.destination,
-    mtu,
+    { mtu, hopLimit: 64 },
   );
   expect(length).toBe(frame.length);
   return frame;
