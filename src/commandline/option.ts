@@ -1,6 +1,6 @@
 /**
  * An option of a command line, declared once: parser, help and the launcher's list of flags
- * (native/launcher/options.h) are made from it.
+ * (native/launcher/shared/flags.h) are made from it.
  */
 export interface Option<T> {
   /** With its dashes, such as `--mtu`. */

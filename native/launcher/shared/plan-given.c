@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../common/daemon-paths.h"
+#include "flags.h"
 #include "plan.h"
 
 static const char *value_in(const char *argument, const char *option) {
@@ -40,12 +41,9 @@ static bool is_given_fd(char **argv, int fd, const char *option, char letter) {
 
 /* An argument that may be followed by a process, as it takes no value or brings it along. */
 static bool is_flag(const char *argument) {
-  static const char *const flags[] = {"--configure", "--exit-with-netns", "--enable-ipv6",
-                                      "--disable-host-loopback", "--enable-sandbox",
-                                      "--enable-seccomp", "--disable-dns", "--shared",
-                                      "--no-api-socket", "--host-loopback", "--no-ipv6", "--"};
+  static const char *const flags[] = {LONG_FLAGS, "--"};
   if (argument[0] != '-') return true;
-  if (argument[1] != '-') return strspn(argument + 1, "c6") == strlen(argument + 1);
+  if (argument[1] != '-') return strspn(argument + 1, SHORT_FLAGS) == strlen(argument + 1);
   if (strchr(argument, '=') != NULL) return true; /* as podman's --netns-type=path: it has its value */
   for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
     if (strcmp(argument, flags[i]) == 0) return true;
