@@ -17,12 +17,12 @@ export function ownSocketPath(): string | null {
   try {
     mkdirSync(directory, { mode: OWNER_ONLY });
   } catch {
-    // It is there already, or the next look tells.
+    // It exists, or isOurs() finds out.
   }
   return isOurs(directory) ? socketPathOf(directory, process.pid) : null;
 }
 
-/** Nobody else may replace what is in it, or itself. */
+/** Whether nobody else may replace the directory or what is in it. */
 function isOurs(directory: string): boolean {
   const status = lstatSync(directory, { throwIfNoEntry: false });
   if (status === undefined || !status.isDirectory()) return false;

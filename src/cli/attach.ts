@@ -30,7 +30,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
   const takeover = await openTakeover();
   const { target } = options;
-  // Whoever waited was told by the daemon whose place this takes.
+  // The daemon that this process takes over from has written to it.
   const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
   const endings = openEndings(options);
   const prepared = prepareGuest(options, hostnameOf(target.pid));
@@ -58,19 +58,19 @@ export async function attach(options: AttachConfig): Promise<void> {
   waiting.tell("1");
 }
 
-/** What is left of a guest whose daemon has died; null: this process begins with it. */
+/** The guest of a daemon that has died, if this process is to take one over; otherwise null. */
 async function openTakeover(): Promise<Takeover | null> {
   const { SLIPWAY_TAKEN: descriptors } = process.env;
   return descriptors === undefined ? null : (await import("./takeover.js")).takeOver(descriptors);
 }
 
-/** With what the network ends, beside signals. */
+/** What ends the network, besides signals. */
 interface Endings {
   /** A handle. */
   readonly exitFd: number | null;
   /** The process whose namespace it is, and a pidfd of it. */
   readonly owner: { readonly pid: number; readonly fd: number } | null;
-  /** A file of the namespace that no process stands for. */
+  /** A file of the namespace, where no process is known whose namespace it is. */
   readonly file: string | null;
 }
 
@@ -83,8 +83,8 @@ function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
 }
 
 /**
- * What had the owner's number when its namespace was entered may have been another process. EPERM is of
- * one that lives: root has given up CAP_KILL by now.
+ * Checks that the owner still lives: if it had ended before its namespace was entered, its PID might have been another
+ * process's by then. EPERM means that it lives: root has given up CAP_KILL by now.
  */
 function checkOwner({ owner }: Endings): void {
   if (owner !== null && native.pidfdSignal(owner.fd, 0) === -Errno.ESRCH) {
@@ -97,7 +97,7 @@ function watchEndings(
   loop: Loop,
   end: (why: string) => void,
 ): void {
-  // EPERM: a file that is always ready has no events.
+  // EPERM: epoll(7) does not take regular files, which are always ready.
   if (exitFd !== null && loop.watchFd(exitFd, () => end("the exit-fd tells")) < 0) {
     throw new UserError(`--exit-fd ${exitFd} is a file: give a pipe`);
   }
@@ -108,7 +108,7 @@ function watchEndings(
   }
 }
 
-/** What is told on stdout: ports published before the network is up come after its announcement. */
+/** Lines for stdout. Those about ports published before the network is up are held back until it is announced. */
 class Report {
   #waiting: string | null = "";
 
@@ -138,6 +138,6 @@ function announce(text: string): void {
   try {
     writeSync(Stdio.Output, text);
   } catch {
-    // The network is up, whether or not somebody reads that.
+    // The network is up even if nobody reads this.
   }
 }

@@ -6,7 +6,7 @@ import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { listenPrivately } from "../sys/private-socket.js";
 
-/** Others wait until the one that is served has gone. */
+/** Further clients wait in the kernel until the one that is served has gone. */
 const BACKLOG = 1;
 
 /** Frames that the client has not fetched, in bytes; cut to net.core.wmem_max by the kernel. */
@@ -20,8 +20,8 @@ function absentClient(): number {
 /**
  * A guest's link by a socket instead of a TAP: SOCK_SEQPACKET at a path of the file system, an
  * Ethernet frame a message, without a virtio header (the transport "bess" of User Mode Linux's
- * vector devices). One client at a time; when it goes, as UML does to reboot, the next is awaited.
- * The socket's file stays at the end, and is replaced by the next to listen there.
+ * vector devices). Serves one client at a time; when it disconnects, as UML does to reboot, waits for the next.
+ * The socket's file is not removed at the end; the next process that listens there replaces it.
  */
 export class BessLink implements TapHandle {
   readonly fd: number;
@@ -39,7 +39,7 @@ export class BessLink implements TapHandle {
     this.fd = absentClient();
   }
 
-  /** Takes clients from now on. */
+  /** Accepts clients from now on. */
   start(loop: Loop, guest: Guest): void {
     this.#loop = loop;
     this.#guest = guest;

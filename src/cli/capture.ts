@@ -5,7 +5,7 @@ import { native } from "../sys/native.js";
 import { openOutputFile } from "./output-file.js";
 
 /**
- * Opens the file of `--pcap`, anew, and writes its beginning: no file is opened later.
+ * Creates the file of `--pcap` and writes its header. It stays open: the sandbox forbids to open files.
  * @param tap name of the interface whose frames it shall hold
  * @throws UserError when it cannot be written, or should not be (openOutputFile)
  */

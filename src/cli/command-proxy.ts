@@ -25,9 +25,9 @@ import { native } from "../sys/native.js";
 import { carryOut } from "./networks.js";
 
 /**
- * Whether the daemon may answer a launcher itself. When it refuses, the process that is started instead
- * asks again and tells the reason: so none whose parts may succeed one by one, and none that needs more
- * of the launcher than its command line names.
+ * Whether the daemon runs a command for its launcher. When a command fails here, the launcher starts a process that
+ * runs it again and prints the reason. So not commands that may succeed in part, nor those that need more of the
+ * launcher than its command line.
  */
 export function isProxied(request: DaemonRequest): boolean {
   switch (request.action) {
@@ -48,7 +48,7 @@ export function isProxied(request: DaemonRequest): boolean {
   }
 }
 
-/** Requests to the daemon that this process is. */
+/** Requests to the daemon in this process. */
 export function requestsTo(methods: Methods): Requests {
   const client = { members: new Set<string>(), pending: new Map(), drop: () => undefined };
   return {
@@ -60,7 +60,7 @@ export function requestsTo(methods: Methods): Requests {
   };
 }
 
-/** What is awaited of the launcher. */
+/** The message that the launcher is to send next. */
 interface Awaited {
   readonly kind: LauncherMessage["kind"];
   readonly resolve: (came: Came) => void;
@@ -73,7 +73,7 @@ interface Came {
   readonly passed: number | null;
 }
 
-/** A command that asks the daemon, by way of its launcher. */
+/** Runs a command that asks the daemon within the daemon, so that its launcher need not start Node. */
 export class CommandProxy {
   readonly #requests: Requests;
   readonly #send: (message: Uint8Array) => void;
@@ -86,7 +86,7 @@ export class CommandProxy {
     this.#send = send;
   }
 
-  /** Answers, unless it cannot be; when it settles all that was begun is done, or undone. */
+  /** Sends the answer, or nothing when the command fails. When it settles, the command is done or undone. */
   async answer(request: DaemonRequest): Promise<void> {
     try {
       const text = await carryOut(request, this.#requests, (what) => this.#connect(what));
@@ -97,13 +97,13 @@ export class CommandProxy {
     }
   }
 
-  /** @returns false: it is not what is awaited; `passed` stays the caller's then */
+  /** @returns false when another message is awaited; `passed` stays the caller's then */
   onMessage(message: LauncherMessage | null, passed: number | null): boolean {
     const awaited = this.#awaited;
     if (message === null || message.kind !== awaited?.kind) return false;
     if ((message.kind === "tap") !== (passed !== null)) return false;
     this.#awaited = null;
-    // Outside of the wake-up, where promises are served.
+    // Promises do not run within a wake-up of the loop.
     setImmediate(() => awaited.resolve({ message, passed }));
     return true;
   }

@@ -26,15 +26,15 @@ import { resolverFiles } from "./resolver-files.js";
 import { inheritedListener, ServiceManager } from "./service-manager.js";
 import { workerStarter } from "./start-worker.js";
 
-/** Of open(2); it has one number on all architectures that we know, and no name in Node. */
+/** Of open(2). Node has no name for it; the number is the same on x64 and arm64. */
 const O_PATH = 0o10000000;
 
-/** Threads that serve networks, where there are more processors than that: each has some MB. */
+/** At most so many threads serve networks, one a processor: each needs some MB. */
 const MOST_WORKERS = 4;
 
-/** `slipway daemon run`: serves until it is told to stop. Whoever waits at the ready-fd is told why it failed. */
+/** `slipway daemon run`: serves until it is told to stop. Writes "1" to the ready-fd, or why it failed. */
 export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig): Promise<void> {
-  // Whoever waited was told by the one whose place this takes.
+  // The daemon before this one has written to it.
   const waiting = new ReadyFd(isRestarted() ? null : readyFd);
   try {
     await serve(servesContainers ? "containers" : "user");
@@ -45,7 +45,7 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
   waiting.tell("1");
 }
 
-/** As native/launcher/supervisor/supervisor.c says it. */
+/** Whether the supervisor has started this daemon in place of another: native/launcher/supervisor/supervisor.c. */
 function isRestarted(): boolean {
   const { SLIPWAY_RESTARTED: restarted } = process.env;
   return restarted !== undefined;
@@ -87,7 +87,7 @@ async function serve(door: Door): Promise<void> {
   });
   const launchers = new LauncherServer(paths.launchers, loop, requestsTo(daemon), door);
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onStop);
-  // The terminal that it was started from is no concern of it.
+  // It outlives the terminal that it was started from.
   process.on("SIGHUP", () => undefined);
   loop.start();
   lockDown(writable);
@@ -101,9 +101,9 @@ function storeEnd({ SLIPWAY_STORE: fd }: NodeJS.ProcessEnv): number | null {
 }
 
 /**
- * What the daemon is left with: resolv.conf, its program and its own files; and /proc, where it looks at the host's
- * routes and at whom it is asked by (src/sys/peer.ts), and V8 at the machine. Landlock closes what there needs the
- * rights of ptrace(2), such as memory and environment of others.
+ * Leaves the daemon resolv.conf, its program and its own files, and /proc: it reads the host's routes there and who its
+ * peers are (src/sys/peer.ts), and V8 reads about the machine. What needs the rights of ptrace(2) in /proc, such as
+ * memory and environment of other processes, Landlock forbids.
  */
 function lockDown(writable: readonly string[]): void {
   const program = path.dirname(process.argv[1] ?? "");
@@ -114,7 +114,7 @@ function lockDown(writable: readonly string[]): void {
   throw new UserError(`cannot enter the sandbox (${step}, ${getSystemErrorName(result)})`);
 }
 
-/** By a descriptor, as the path may lead elsewhere by the time that it is entered. */
+/** Opens the TAPs of a namespace by a descriptor: by the time that it is entered the path may lead elsewhere. */
 function reopen(
   { netns }: NamespaceRef,
   given: GivenMember,
@@ -125,9 +125,9 @@ function reopen(
   try {
     const { dev, ino } = fstatSync(file);
     const cookie = stayed.get(`${dev}:${ino}`);
-    // With the owner of the namespace for its user namespace, whatever the state says.
+    // The user namespace is the one that owns the network namespace, whatever the state says.
     const namespace = { netns: `/proc/self/fd/${file}`, userns: null };
-    // The number of an inode may be another's by now, but no other has had this cookie.
+    // An inode's number may have been reused; a cookie never is.
     if (cookie === undefined || cookieOf(namespace) !== cookie) throw gone();
     for (const attachment of given.attachments) {
       const { ifname, tap } = openAttachment(namespace, attachment);
@@ -142,7 +142,7 @@ function reopen(
   }
 }
 
-/** Opens nothing but the place: whatever is there notices nothing. @throws UserError */
+/** Opens a path by O_PATH, which has no effect on what is there. @throws UserError */
 function openPath(file: string): number {
   try {
     return openSync(file, O_PATH);

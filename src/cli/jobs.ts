@@ -23,9 +23,9 @@ interface Child {
 }
 
 /**
- * Makes this process a transparent parent of COMMAND: signals sent to us alone reach COMMAND, those of
- * the terminal reach it without us and once; when COMMAND is stopped by job control so are we, so
- * that the shell sees one job. What COMMAND leaves behind in its PID namespace ends with it.
+ * Makes this process a transparent parent of COMMAND. Signals sent to this process alone are forwarded; those of the
+ * terminal reach COMMAND directly, and are not sent twice. When job control stops COMMAND this process stops, too, so
+ * that the shell sees one job. When COMMAND ends, all other processes of its PID namespace are killed.
  * @param onEnd gets the exit status, 128 + n for signal n
  */
 export function superviseChild(
@@ -49,8 +49,8 @@ export function superviseChild(
       const status = native.waitChild(pidfd);
       if (status === -EAGAIN) return null;
       if (status < STOPPED) return exitStatusOf(status);
-      // Only where there is a terminal is there a shell that shows the stop and ends it; elsewhere
-      // whoever stopped COMMAND continues it by its own number, and the network must not stay stopped.
+      // Without a terminal there is no shell that would continue this process: whoever stopped COMMAND
+      // continues COMMAND alone, and the network would stay stopped.
       if (own()?.foregroundGroup === null) continue;
       stopLikewise(status - STOPPED, forwardUnlessFromTerminal);
     }
@@ -70,14 +70,14 @@ export function superviseChild(
 }
 
 /**
- * Whether the terminal sends its signals to COMMAND as it does to us: both are in its foreground group.
- * Node does not tell who sent a signal; one that `kill` sends us then is taken for the terminal's.
+ * Whether COMMAND gets the terminal's signals directly, as this process does: both are in its foreground group.
+ * Node does not tell who sent a signal, so one that kill(1) sends to this process then counts as the terminal's.
  */
 function hearsTerminal(own: JobState | null, command: JobState | null): boolean {
   return own !== null && own.group === own.foregroundGroup && command?.group === own.group;
 }
 
-/** @returns what takes the terminal back once those are gone to whom a shell inside has given it */
+/** @returns makes our group the foreground one again, after a shell inside has given the terminal to a job of its own */
 function terminalReclaimer(own: JobState | null): () => void {
   if (own === null || own.foregroundGroup === null) return () => undefined;
   const terminal = native.openTerminal();

@@ -48,7 +48,7 @@ const WARM_UP_ARGS = [
 ];
 const WARM_UP_ROUNDS = 20;
 
-/** The launcher starts a process of its own, which hears the reason where it asks the daemon. */
+/** On this the launcher starts a process of its own; that asks the daemon, too, and prints its reason. */
 const REFUSAL = endMessage(
   1,
   "the daemon does not serve the namespaces of this client: run it outside",
@@ -57,8 +57,8 @@ const REFUSAL = endMessage(
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
 
 /**
- * Guests of launchers in shared mode (native/launcher/shared/protocol.h): each is what a process of its own
- * would serve, and ends with its launcher. And launchers of commands that ask the daemon.
+ * Answers launchers (native/launcher/shared/protocol.h). In shared mode the daemon serves the guest that a launcher
+ * would otherwise start a process for, until the launcher ends; for commands that ask the daemon it runs the command.
  */
 export class LauncherServer {
   readonly #loop: Loop;
@@ -70,8 +70,8 @@ export class LauncherServer {
 
   /**
    * @param requests to the daemon
-   * @param door whom it is for
-   * @throws UserError when it cannot be listened at `path`
+   * @param door who may connect
+   * @throws UserError when it cannot listen at `path`
    */
   constructor(path: string, loop: Loop, requests: Requests, door: Door) {
     this.#loop = loop;
@@ -82,7 +82,7 @@ export class LauncherServer {
     loop.onReclaimed = () => warmUp(this.#upstream);
   }
 
-  /** Launchers start processes of their own. */
+  /** Ends all guests; their launchers then start processes of their own. */
   close(): void {
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
@@ -101,7 +101,7 @@ export class LauncherServer {
 
   #admit(fd: number): void {
     const obstacle = this.#gate.obstacleOf(fd);
-    // At once: it may have sent a TAP, and the process that is started instead makes one of that name.
+    // Close at once: the launcher may have sent a TAP, and the process that it starts makes one of the same name.
     if (obstacle !== null) this.#gate.refuse(fd, obstacle, REFUSAL);
     else if (this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
     else native.close(fd);
@@ -114,7 +114,7 @@ export class LauncherServer {
   }
 }
 
-/** What a launcher asked for, understood. */
+/** The request of a launcher, parsed and checked. */
 interface Planned {
   readonly options: AttachConfig & { readonly target: NamespaceTarget };
   readonly config: GuestConfig;
@@ -128,18 +128,30 @@ interface Context {
   readonly requests: Requests;
 }
 
-/** The connection of one launcher, and its guest. */
+/**
+ * The connection of one launcher, and its guest.
+ *
+ *   state     what tells it             next message        leads to
+ *   begun     #planned, #proxy null     request: attach     planned, or closed: not shareable
+ *                                       request: command    proxied
+ *   planned   #planned set              tap                 served
+ *   served    #guest set                api, at most once   served
+ *   proxied   #proxy set                what it awaits      proxied, then closed with the answer
+ *
+ * Any other message, an error and the end of the connection close it. A launcher whose connection is closed without an
+ * answer or an end message goes on by a process of its own.
+ */
 class Launcher {
   readonly #fd: number;
   readonly #loop: Loop;
   readonly #context: Context;
   readonly #onClosed: () => void;
-  /** null: it wants a guest. */
+  /** null: no command is run for it. */
   #proxy: CommandProxy | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
   #guest: ServedGuest | null = null;
-  /** What is to be told of the ports; null: all has been. */
+  /** Published ports that the launcher has not been told yet; null: it knows all. */
   #untold: readonly PublishedRule[] | null = null;
   #isClosed = false;
 
@@ -175,7 +187,7 @@ class Launcher {
     try {
       this.#onMessage(message, passed);
     } catch (error) {
-      // The process that the launcher starts instead says it to whoever asked.
+      // The launcher starts a process of its own, which meets the same error and prints it.
       if (!(error instanceof UserError || error instanceof RangeError)) {
         log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
       }
@@ -202,7 +214,7 @@ class Launcher {
     }
   }
 
-  /** It says no more. What it asked for is undone before it hears that. */
+  /** The launcher has closed its side. A command is undone first; then the connection is closed. */
   #end(): void {
     if (this.#proxy === null) this.close();
     else this.#loop.unwatch(this.#fd);
@@ -221,7 +233,7 @@ class Launcher {
   #answer(request: DaemonRequest): void {
     const proxy = new CommandProxy(this.#context.requests, (message) => this.#send(message));
     this.#proxy = proxy;
-    // Outside of the wake-up, where promises are served.
+    // Promises do not run within a wake-up of the loop.
     setImmediate(() => void proxy.answer(request).then(() => this.close()));
   }
 
@@ -244,8 +256,8 @@ class Launcher {
     }
     const { options, config } = planned;
     const { tap: name, publish, target, maxApiClients } = options;
-    // What comes before the guest is there waits in the TAP and in the API's socket. If it can't be
-    // made the launcher hears that we are gone, and goes on by itself.
+    // The launcher may go on before the guest is made: frames wait in the TAP, clients in the API's socket. If the
+    // guest cannot be made, the connection closes and the launcher serves the TAP by a process of its own.
     const isUp = publish.ports.length === 0;
     if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
     let report = "";
@@ -277,7 +289,7 @@ class Launcher {
     this.close();
   }
 
-  /** Once for what one request changes. */
+  /** Tells the launcher once for all that one request changes. */
   #onPorts(rules: readonly PublishedRule[]): void {
     const isWaiting = this.#untold !== null;
     this.#untold = rules;
@@ -296,16 +308,16 @@ class Launcher {
     this.#loop.rewatch(this.#fd, Epoll.In);
   }
 
-  /** What the launcher does not take it can't need: its end shows by itself. */
+  /** Errors are ignored: they come from a launcher that has ended, which the loop reports. */
   #send(message: Uint8Array): void {
     if (!this.#isClosed) native.sendPassing(this.#fd, message, null);
   }
 }
 
-/** The network namespace that this process stands in. */
+/** The network namespace of this process, once it was needed. */
 let ourNamespace: string | null = null;
 
-/** Whether what leaves from here is what would leave from there, and names are resolved as there. */
+/** Whether the launcher speaks our protocol, and is in our network namespace with our resolv.conf. */
 function isOnOurHost({ version, namespace, resolvConf }: LauncherRequest): boolean {
   ourNamespace ??= namespaceId("/proc/self/ns/net");
   return (
@@ -322,7 +334,7 @@ function identityOf(file: string): string {
 
 /**
  * @param launcher its pid
- * @returns null for what only a process of its own can do
+ * @returns null for a guest that only a process of its own can serve
  * @throws UserError when the command line is wrong
  */
 function planOf(options: AttachConfig, launcher: string, upstream: Upstream): Planned | null {
@@ -341,7 +353,7 @@ function planMessageOf({ options, apiSocket }: Planned): Uint8Array {
   return planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket });
 }
 
-/** @param report what is said of ports that we chose */
+/** @param report lines about the ports that Slipway chose */
 function upMessageOf({ options, config }: Planned, ifindex: number, report: string): Uint8Array {
   const { configure, mac, tap } = options;
   const settings = configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : [];
@@ -363,7 +375,7 @@ function warmUp(upstream: Upstream): void {
   }
 }
 
-/** What is written to files or to stderr, and what needs to be in the namespace later, is not. */
+/** Not with options that write files or to stderr, or that need to enter the namespace later. */
 function isShareable(options: AttachConfig): boolean {
   const { log: logged, pcap, stats, sandbox, exitWithNetns, publish, network } = options;
   const isPlain = logged.file === null && logged.level === null && logged.format === "text";

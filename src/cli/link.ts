@@ -13,7 +13,7 @@ import { tapSettings } from "./network.js";
 /** How a guest is connected. */
 export interface Link {
   readonly tap: TapHandle;
-  /** To be called when the guest is served. */
+  /** To be called once the guest is served. */
   start(loop: Loop, guest: Guest): void;
 }
 

@@ -5,14 +5,14 @@ import { fileWriter, unblockedWriter } from "../sys/output.js";
 import { openOutputFile } from "./output-file.js";
 
 /**
- * Opens the log; to be called before the network is ready, as a sandbox may forbid it later.
+ * Opens the log. Call it before the network is ready: the sandbox forbids to open files.
  * @throws UserError when the file cannot be written, or should not be (openOutputFile)
  */
 export function startLogging({ file, level, format, linesPerSecond }: LogOptions): void {
   const isPlain = file === null && format === "text";
   const writeStderr = unblockedWriter(Stdio.Error);
   startLog({
-    // Others may write to the file, or cut it to rotate: each line goes to its end.
+    // Opened for appending: others may write to the file, or truncate it to rotate it.
     write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),
     writeStderr,
     isFile: file !== null,

@@ -8,7 +8,7 @@ import type { Invocation } from "../commandline/invocation.js";
 import { fail } from "./exit.js";
 import { WORKER_NAME } from "./worker-name.js";
 
-/** Each command is loaded when it is asked for, and doctor also where the addon does not load. */
+/** Loads only the command that is asked for: starts stay fast, and doctor runs even where the addon does not load. */
 async function execute(invocation: Invocation): Promise<void> {
   switch (invocation.kind) {
     case "print":
@@ -34,13 +34,13 @@ async function execute(invocation: Invocation): Promise<void> {
   }
 }
 
-/** Puts the program's name before its messages, and where ps, pgrep and killall look: Node has one of its own there. */
+/** Sets the program's name for its messages, and for ps, pgrep and killall in place of Node's. */
 function takeName(name: string): void {
   setProgramName(name);
   try {
     writeFileSync("/proc/self/comm", name);
   } catch {
-    // Without /proc nobody looks.
+    // Without /proc there is nowhere to set it.
   }
 }
 
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
   if (name === WORKER_NAME) return (await import("./worker.js")).serveNetworks();
   process.on("uncaughtException", onUncaught);
-  // By default Node would open a debugger's port, or end by an assertion where it may make no thread.
+  // By default Node would open a debugger's port, or abort where it may not make a thread.
   process.on("SIGUSR1", () => undefined);
   takeName(name);
   try {
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** The last line is the reason here, too: podman shows all there is. */
+/** Ends with the reason as the last line of stderr, as for other errors. */
 function onUncaught(error: Error): void {
   tellStderr(`${error.stack ?? error}\n`);
   const { message } = error;

@@ -37,7 +37,7 @@ export function runIsolated(what: Omit<SpawnRequest, "resolvConf">): void {
   goOnBeside(child);
 }
 
-/** Until the child has ended, with its status. */
+/** Supervises the child and ends the process with its status. */
 function goOnBeside(child: HeldChild): void {
   const loop = new Loop();
   loop.start();
@@ -64,7 +64,7 @@ export async function runBeside(target: string, command: Command): Promise<void>
   become(nsenter, ["nsenter", ...where, "--", ...command]);
 }
 
-/** A process whose namespaces are meant; or the file of a network namespace that has none. */
+/** @returns the PID whose namespaces are meant, or the file of a network namespace that no process is in */
 async function placeOf(target: string): Promise<number | string> {
   if (target.includes("/")) return target;
   if (/^\d+$/.test(target)) return existing(Number(target));
@@ -84,7 +84,7 @@ async function placeOf(target: string): Promise<number | string> {
   throw new UserError(`member ${target} has no namespace yet: try again`);
 }
 
-/** A process of a namespace, so that its other namespaces are known, too; null when there is none. */
+/** @returns the PID of a process in a network namespace, which leads to its other namespaces; null: there is none */
 function processIn(netns: string): number | null {
   const wanted = idOf(netns);
   const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && isIn(name, wanted));
@@ -113,7 +113,7 @@ function existing(pid: number): number {
   return pid;
 }
 
-/** Descriptors 0 to 2 stay; Node has made all others close-on-exec. */
+/** Executes a program in this process. Descriptors 0 to 2 stay open; Node has made all others close-on-exec. */
 function become(file: string, argv: readonly string[]): never {
   const environment = Object.fromEntries(
     guestEnvironment(process.env).map((text) => {

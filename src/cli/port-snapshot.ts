@@ -15,7 +15,7 @@ const rules = v.array(
   }),
 );
 
-/** The published ports of a guest, for whoever serves it next. */
+/** Writes the published ports of a guest as text, for the process that takes the guest over. */
 export function formatSnapshot(ports: readonly PublishedRule[]): string {
   return JSON.stringify(
     ports.map(({ host, guest, otherwise, ...rest }) => ({
@@ -27,7 +27,7 @@ export function formatSnapshot(ports: readonly PublishedRule[]): string {
   );
 }
 
-/** @throws Error when it is not of formatSnapshot() */
+/** @throws Error when formatSnapshot() did not write it */
 export function parseSnapshot(text: string): readonly PublishedRule[] {
   return text === "" ? [] : v.parse(rules, JSON.parse(text));
 }

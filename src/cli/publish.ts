@@ -14,20 +14,20 @@ import type { Guest } from "../guest.js";
 import { Errno, Socket } from "../sys/constants.js";
 import { failureText, publishFailure } from "./publish-failure.js";
 
-/** Both families of an unnamed host address get the port that the first was given. */
+/** Where a port is published when no host address is named: at one port in both families. */
 const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];
-/** How often another free port is tried when the second family has it not. */
+/** How many free ports are tried until one is free in both families. */
 const RANDOM_ATTEMPTS = 16;
 
-/** How soon a look goes on that was not done at once, and how soon one that failed is repeated, in ms. */
+/** When an unfinished look at the listeners goes on, and when a failed one is repeated, in ms. */
 const STEP_WAIT = 1;
 const FAILURE_WAIT = 5_000;
 
 /**
- * Publishes ports of a guest, and goes on to do so where that was asked for.
+ * Publishes ports of a guest, and from then on what it listens on where `auto` asks for that.
  * @param namespace the guest's
  * @param report takes a line for each port that was chosen by us, now and later
- * @throws UserError for the first that cannot be had; the process is then to end
+ * @throws UserError for the first that cannot be published
  */
 export function startPublishing(
   guest: Guest,
@@ -72,7 +72,7 @@ export function publishListening(
   look();
 }
 
-/** Sockets of the namespace; one warning tells that there are no more. */
+/** Makes sockets in the namespace. Warns once when the process that makes them has ended. */
 function socketsOf(resident: Resident): MakeSocket {
   let isTold = false;
   return (domain, type, protocol) => {
@@ -92,8 +92,8 @@ function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>)
 }
 
 /**
- * A socket by which a namespace's kernel tells what listens there: it stays in the namespace where it
- * was made; who made it need not.
+ * Makes a sock_diag(7) socket in a namespace, by which the kernel tells what listens there. A socket stays in its
+ * namespace; the process that made it may leave.
  * @throws UserError
  */
 export function openListenerSocket(namespace: Namespace): number {
@@ -128,7 +128,7 @@ function autoPublish(
 /**
  * Publishes ports of a guest: all, or none.
  * @param report takes a line for each port that was chosen by us
- * @throws UserError for the first that cannot be had; what was published before the call stays
+ * @throws UserError for the first that cannot be published; what was published before the call stays
  */
 export function publishPorts(
   guest: Guest,

@@ -20,9 +20,9 @@ import { RESOLV_CONF } from "./network.js";
 import { openListenerSocket } from "./publish.js";
 import { release, spawnHeld } from "./spawn.js";
 
-/** How soon a daemon that is gone is asked for again, in ms. */
+/** How often a lost daemon is looked for, in ms. */
 const RETRY = 100;
-/** How often it is looked for while somebody has stopped it. */
+/** The same after `daemon stop`, in ms. */
 const STOPPED_RETRY = 500;
 
 /** A run whose command is attached to networks. */
@@ -33,7 +33,7 @@ export interface MemberRun {
   readonly join: JoinSpec;
   /** As --publish writes them. */
   readonly publish: readonly string[];
-  /** What of all that it listens on is not published, as --publish-exclude writes it; null: nothing is. */
+  /** Ports not to publish automatically, as --publish-exclude writes them; null: none is published automatically. */
   readonly autoExclude: string | null;
   readonly search: readonly string[];
   readonly resolverOptions: readonly string[];
@@ -60,7 +60,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   release(child);
 }
 
-/** What the daemon gave, and what it takes to have that again from another one. */
+/** A command's membership: what the daemon gave, and what is needed to join again at the next daemon. */
 class Membership {
   readonly #loop: Loop;
   readonly #paths: DaemonPaths;
@@ -125,11 +125,11 @@ class Membership {
 
   #onEnd(how: SessionEnd): void {
     this.#session = null;
-    // Before the command runs, whoever waits for an answer is told.
+    // Before the command runs, the pending request fails instead.
     if (this.#taps.length > 0) void this.#rejoin(how);
   }
 
-  /** The namespace lives: it gets back what it had. */
+  /** The command still runs: gets back its names, addresses and attachments from the next daemon. */
   async #rejoin(how: SessionEnd): Promise<void> {
     let isTold = false;
     for (let state = how; ; ) {
@@ -140,13 +140,13 @@ class Membership {
         if (!(error instanceof UserError)) throw error;
         if (!isTold) log.warn(`not on the network again yet: ${error.message}`);
         isTold = true;
-        // What is in the way may be another that starts it, or somebody who has the name.
+        // Another command may be starting the daemon, or another member may have the name.
         state = how;
       }
     }
   }
 
-  /** @returns whether there is a daemon, and it has taken us */
+  /** @returns whether there was a daemon to join */
   async #tryAgain(how: SessionEnd): Promise<boolean> {
     const onEnd = (end: SessionEnd): void => this.#onEnd(end);
     const session =

@@ -34,7 +34,7 @@ export async function run(options: RunConfig): Promise<void> {
   else await runElsewhere(options, mode);
 }
 
-/** Where there is no network of ours. */
+/** Runs COMMAND in a network that is not Slipway's. */
 async function runElsewhere(
   { command, keepId, hostname, inside }: RunConfig,
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
@@ -86,7 +86,7 @@ async function runAlone(options: RunConfig): Promise<void> {
   const servers = serversFor(config, host);
   const search = network.dns?.search ?? [];
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
-  // Before COMMAND's mounts are made, which are to cover it.
+  // Before COMMAND's mounts are made: they hide the socket.
   const api = await listenForApi(options.apiSocket);
   const child = spawnHeld({
     command,
@@ -119,13 +119,13 @@ async function runAlone(options: RunConfig): Promise<void> {
   release(child);
 }
 
-/** What COMMAND sent last may be on its way still; whoever does not want to wait sends a signal. */
+/** Waits until what COMMAND sent last has been passed on. A signal ends the wait. */
 function drain(loop: Loop, end: () => void): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
   loop.drain(DRAIN_LIMIT, end);
 }
 
-/** Our DNS server; without it the host's, but for those that only the host itself can ask. */
+/** The forwarder's address; without a forwarder the host's servers, except those on its loopback. */
 function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
   if (dns !== null) return [plans[0].dns];
   return host.servers.filter((server) => !server.isLoopback);

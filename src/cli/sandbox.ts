@@ -11,13 +11,13 @@ import { RESOLV_CONF } from "./network.js";
 /** How the launcher says that this process has mounts of its own: native/launcher/sandbox/namespaces.h. */
 const OWN_ROOT = "own";
 
-/** What goes on being needed when everything else has been given up. */
+/** What the process still needs in the sandbox. */
 export interface SandboxNeeds {
   /** The host's resolv.conf, if it is to be followed. */
   readonly host: ResolvConf | null;
-  /** Path of the API's socket, which has to go at the end. */
+  /** Path of the API's socket, which is removed at the end. */
   readonly apiSocket: string | null;
-  /** Whether ports are to be published later, also those of root where we may. */
+  /** Whether ports may be published later; keeps the capability for ports below 1024 where we have it. */
   readonly opensPorts: boolean;
   /** Whether a command is to be waited for and signalled. */
   readonly hasChild: boolean;
@@ -32,9 +32,8 @@ export function joinBroker(): void {
 }
 
 /**
- * Gives up, for good and on all threads, what is not needed to relay: files, other processes,
- * capabilities and most system calls. To be called when everything is open and before the guest's
- * first frame is read.
+ * Gives up for good, on all threads, what relaying does not need: files, other processes, capabilities and most system
+ * calls. Call it when everything is open, and before the guest's first frame is read.
  * @throws UserError when it cannot be done
  */
 export function enterSandbox(needs: SandboxNeeds): void {
@@ -47,17 +46,17 @@ export function enterSandbox(needs: SandboxNeeds): void {
   for (const fd of inheritedDescriptors()) if (!needs.inUse.includes(fd)) closeQuietly(fd);
   const keeps = keepOrEnd(needs);
   lockDown(root, needs);
-  // Both at once: it takes 0.5 ms on either side.
+  // Only now: the keeper locks itself down meanwhile, which takes 0.5 ms as our own lock-down does.
   const confirmed = keeps ? native.confirmKeeper() : 0;
   if (confirmed < 0) throw sandboxFailure(confirmed);
 }
 
-/** Leaves the launcher's broker, where there is no sandbox to enter. */
+/** Ends the launcher's broker, where there is no sandbox to enter. */
 export function leaveBroker(): void {
   native.endBroker();
 }
 
-/** Has the broker become the keeper, if there is something to keep. @returns whether there is */
+/** Turns the broker into the keeper, or ends it when there is nothing to keep. @returns whether there is a keeper */
 function keepOrEnd({ host, apiSocket }: SandboxNeeds): boolean {
   if (host === null && apiSocket === null) {
     native.endBroker();
@@ -66,7 +65,7 @@ function keepOrEnd({ host, apiSocket }: SandboxNeeds): boolean {
   const result = native.becomeKeeper(RESOLV_CONF, apiSocket);
   if (result < 0) throw sandboxFailure(result);
   host?.followBy({ read: readKept });
-  // Whoever waits for our end finds the socket removed.
+  // Waits for the keeper, so that the socket is gone when this process is.
   if (apiSocket !== null) process.once("exit", () => native.endBroker());
   return true;
 }

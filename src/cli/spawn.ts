@@ -41,13 +41,13 @@ export interface SpawnRequest {
 /** A child in other namespaces that has not executed its command yet. */
 export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
   readonly file: string;
-  /** Whether `file` is in no directory of PATH: later the sandbox may keep us from looking. */
+  /** Whether `file` is in no directory of PATH. Looked up early: the sandbox forbids it later. */
   readonly isMissing: boolean;
 };
 
 /**
  * Starts a child in new namespaces and holds it before exec. Where it cannot have process ids of its own
- * it goes without, with a warning.
+ * it sees the host's, with a warning.
  * @throws UserError
  */
 export function spawnHeld({
@@ -92,7 +92,7 @@ const NAMESPACES: Readonly<Record<string, number>> = {
   net: 0x4000_0000,
 };
 
-/** Whether a process has process ids of its own, which a program beside it must have to find itself in /proc. */
+/** Whether a process is in another PID namespace: what joins its mounts must join that, too, or is not in /proc. */
 export function hasOtherPids(pid: number): boolean {
   return isElsewhere(pid, "pid");
 }
@@ -103,7 +103,7 @@ export function hasOtherPids(pid: number): boolean {
  */
 export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
   const { uid, gid } = effectiveIds();
-  // Who is in a namespace already cannot enter it: setns(2).
+  // setns(2) fails for the user namespace that the process is in already.
   const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
   const child = native.spawnHeld({
     file: command[0],
@@ -138,7 +138,7 @@ function isElsewhere(pid: number, name: string): boolean {
 }
 
 /**
- * What is Slipway's own: where it takes requests. The daemon's directory is made, so that one that starts
+ * The paths of Slipway's sockets. The daemon's directory is made if missing, so that the socket of a daemon that starts
  * later is hidden as well.
  */
 function hiddenPaths(apiSocket: string | null): string[] {
@@ -183,8 +183,8 @@ export function namespaceOf({ pid }: HeldChild): { netns: string; userns: null }
 }
 
 /**
- * The environment as the user made it: the launcher parks what would change Node itself under names
- * of its own, and leaves word for us in others. As `NAME=value`.
+ * The user's environment, as `NAME=value`: restores the variables that the launcher renamed because they would change
+ * Node, and leaves out the launcher's own.
  */
 export function guestEnvironment(own: NodeJS.ProcessEnv): string[] {
   return Object.entries(own)

@@ -6,8 +6,8 @@ import type { StartWorker } from "../dataplane/plane.js";
 import { WORKER_NAME } from "./worker-name.js";
 
 /**
- * As scripts/entry.cjs, but that the program was read before, and its `require` looks for nothing: Node's
- * own reads the package.json of every directory above, which the sandbox refuses.
+ * As scripts/entry.cjs, except that the program has been read already and `require` searches nothing: Node's own reads
+ * the package.json of every directory above, which the sandbox forbids.
  */
 const ENTRY = `
   const { Script } = process.getBuiltinModule("node:vm");
@@ -29,13 +29,13 @@ const ENTRY = `
 `;
 
 /**
- * What starts threads that serve networks: `serveNetworks` of worker.ts. The program is opened now, so that
- * each is of this version whatever is installed by then.
+ * Prepares to start threads that serve networks (`serveNetworks` of worker.ts). The program is opened now, so that all
+ * threads run this version even after an upgrade.
  * @param ledger of the descriptors of all threads
- * @param onEnded called when one has ended: what it had of the heap that all share can be given back
+ * @param onEnded called when one has ended: its part of the shared heap can be given back
  *
- * A thread that is started in the sandbox inherits its rules. It is made by clone(2) with the flags that the
- * C library has for threads; clone3(2), whose flags no filter sees, is answered as by a kernel that lacks it.
+ * A thread that is started in the sandbox inherits its rules. The C library makes it by clone(2), with its flags for
+ * threads; clone3(2), whose flags a filter cannot see, is answered ENOSYS.
  *
  * #syscalls daemon: clone(0=THREAD_FLAGS) getcwd epoll_create1 timer_create timer_settime
  */

@@ -22,7 +22,7 @@ const NAMES: Readonly<Record<keyof GuestStatistics, string>> = {
   overQuota: "tcp-segments-over-quota",
 };
 
-/** `--stats`: what a guest has used, and what of its packets was dropped for which reason. */
+/** `--stats`: prints what a guest has used, and how many packets were dropped for each reason. */
 export function printStatistics(guest: Guest): void {
   const statistics = guest.statistics();
   const keys = Object.keys(NAMES) as (keyof GuestStatistics)[];

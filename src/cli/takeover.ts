@@ -7,13 +7,13 @@ import type { Link } from "./link.js";
 import { parseSnapshot } from "./port-snapshot.js";
 import { failureText } from "./publish-failure.js";
 
-/** What a daemon that died has left of a guest: native/launcher/shared/protocol.h. */
+/** A guest whose daemon has died, as its launcher kept it: native/launcher/shared/protocol.h. */
 export interface Takeover extends Link {
   /** The API's socket, which listens; null when there is none. */
   readonly apiSocket: number | null;
 }
 
-/** @param descriptors SLIPWAY_TAKEN: of the TAP, of the API's socket, and of what was kept; -1 for none */
+/** @param descriptors SLIPWAY_TAKEN: TAP, API's socket, file of the port snapshot; -1 where there is none */
 export function takeOver(descriptors: string): Takeover {
   const [tap = -1, api = -1, kept = -1] = descriptors.split(",").map(Number);
   native.adoptFd(tap);
@@ -27,7 +27,7 @@ export function takeOver(descriptors: string): Takeover {
   };
 }
 
-/** A port that cannot be had is told, and the others are. */
+/** Warns of each port that cannot be published again, and goes on. */
 function publishAgain(guest: Guest, ports: readonly PublishedRule[]): void {
   for (const rule of ports) {
     const result = guest.forwards.add(rule, rule.id);

@@ -8,16 +8,16 @@ export const Code = {
   TryAgainLater: 11,
   NotAvailable: 50,
   NotAvailableAndLimited: 51,
-  /** What the daemon refuses, or the machine. */
+  /** The daemon refused it, or the operating system. */
   Refused: 100,
-  /** CHECK has found something else than ADD left. */
+  /** CHECK found something other than what ADD left. */
   Mismatch: 101,
 } as const;
 
-/** What a runtime is told instead of a result. */
+/** The error object that a runtime gets instead of a result. */
 export class CniFailure extends Error {
   readonly code: number;
-  /** How to mend it; may be empty. */
+  /** How to fix it; may be empty. */
   readonly details: string;
 
   constructor(code: number, message: string, details = "") {

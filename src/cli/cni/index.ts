@@ -26,7 +26,7 @@ function readInput(): string {
   }
 }
 
-/** Errors that are nobody's fault but ours are thrown again. */
+/** Rethrows errors that are bugs. */
 function failureOf(error: unknown): object {
   if (error instanceof CniFailure) {
     const { code, message: msg, details } = error;

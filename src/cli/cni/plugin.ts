@@ -33,7 +33,7 @@ export async function carryOut(request: PluginRequest): Promise<object | null> {
   );
 }
 
-/** What had been attached has lost its interface with the daemon, so that DEL and GC are done. */
+/** The interfaces went when the daemon ended, so DEL and GC have nothing left to do. */
 function withoutDaemon(verb: PluginRequest["verb"]): null {
   if (verb === "DEL" || verb === "GC") return null;
   throw new CniFailure(
@@ -100,7 +100,7 @@ async function add(
   return resultOf(request, { name: ifname, sandbox: netns }, given);
 }
 
-/** Takes what this configuration attached off its network. */
+/** Disconnects attachments of this configuration from its network. */
 async function remove(
   session: Session,
   request: Configured,
@@ -148,7 +148,7 @@ interface Attached {
   readonly containerId: string;
 }
 
-/** What ADD has made by this configuration. */
+/** The attachments that ADD made by this configuration. */
 async function attachments(session: Session, request: Configured): Promise<readonly Attached[]> {
   const members = await session.request("member.list", {});
   const labelled = members.flatMap((member) =>
@@ -162,14 +162,14 @@ async function attachments(session: Session, request: Configured): Promise<reado
   return labelled.filter(({ attachment }) => attachment.network === name);
 }
 
-/** A network's name; a configuration may have its id. */
+/** The name of a network that a configuration names by its name or id. */
 async function nameOf(session: Session, network: string): Promise<string> {
   const networks = await session.request("network.list", {});
   const named = networks.find(({ Name }) => Name === network);
   return (named ?? networks.find(({ Id }) => Id.startsWith(network)))?.Name ?? network;
 }
 
-/** A member's label of that name has the container's id. */
+/** The name of the label that holds the container's id. */
 function labelOf({ name }: Configured, ifname: string): string {
   return `io.slipway.cni/${name}/${ifname}`;
 }

@@ -33,7 +33,7 @@ const dns = v.object({
   options: texts,
 });
 
-/** What plugins before us in the chain have made; what we do not know of it is passed on. */
+/** The result of the plugins before this one in the chain. Keys that are unknown here are passed on. */
 const previousResult = v.looseObject({
   interfaces: v.optional(
     v.array(v.looseObject({ name: text, sandbox: v.optional(text), mac: v.optional(text) })),
@@ -47,10 +47,10 @@ const previousResult = v.looseObject({
   dns: v.optional(v.looseObject({})),
 });
 
-/** What we know of a network configuration; the rest is for others. */
+/** The keys of a network configuration that this plugin reads. */
 const netConf = v.object({
   name: v.pipe(text, v.regex(NETWORK_NAME, "must begin with a letter or digit")),
-  /** Ours by another name than the configuration's. */
+  /** Slipway's network, if its name is not the configuration's. */
   network: v.optional(text),
   /** Conventions for what a runtime may hand over: CONVENTIONS.md of the CNI project. */
   runtimeConfig: v.optional(
@@ -168,7 +168,7 @@ function configured(raw: unknown, cniVersion: string, environment: NodeJS.Proces
   return { version, name, network, conf, args: parseArgs(args) };
 }
 
-/** GC and STATUS are of 1.1; configurations of before do not mean them. */
+/** GC and STATUS came with version 1.1. @throws CniFailure for a configuration of an older one */
 function requireNewest(verb: string, version: string): void {
   if (version === "1.1.0") return;
   throw new CniFailure(
@@ -191,7 +191,7 @@ function required(environment: NodeJS.ProcessEnv, name: string, pattern: RegExp)
   throw invalidEnvironment(name, value);
 }
 
-/** KEY=VALUE;KEY=VALUE. Who gives what we do not know must say that it may be ignored. */
+/** Parses KEY=VALUE;KEY=VALUE. Unknown keys are an error unless IgnoreUnknown says otherwise. */
 function parseArgs(list: string): CniArgs {
   const pairs = new Map(
     list
@@ -234,8 +234,8 @@ function aliasesOf({ name, runtimeConfig }: NetConf): string[] {
 }
 
 /**
- * By what a container may be called: the name that its user gave it, and for those that are none of
- * DNS, or taken, the beginning of its id.
+ * Names that a container may get, best first: the one that its user gave it, if it is a valid DNS label, and the
+ * beginning of its id, in case that name is taken.
  */
 export function namesOf({ args }: Configured, { containerId }: Attachment): readonly string[] {
   const id = containerId.replace(/[^a-zA-Z0-9-]/g, "-").slice(0, SHORT_ID_LENGTH);
@@ -249,7 +249,7 @@ export function publishOf({ hostPort, containerPort, protocol, hostIP }: PortMap
   return `${hostIP === "" ? ports : formatEndpoint(hostIP, ports)}/${protocol}`;
 }
 
-/** What was sent, as an object; VERSION may come without. */
+/** The input as JSON; VERSION may have none. */
 function parseJson(input: string): unknown {
   if (input.trim() === "") return {};
   try {
@@ -259,13 +259,13 @@ function parseJson(input: string): unknown {
   }
 }
 
-/** The spec has 0.1.0 for what says nothing. */
+/** The spec assumes 0.1.0 where no version is given. */
 function versionIn(raw: unknown): string {
   const parsed = v.safeParse(v.object({ cniVersion: text }), raw);
   return parsed.success ? parsed.output.cniVersion : "0.1.0";
 }
 
-/** The version in which a failure is told, whatever else is wrong with the input. */
+/** The version for the error object, even when the input is invalid. */
 export function versionForFailure(input: string): string {
   try {
     return versionIn(JSON.parse(input));

@@ -45,7 +45,7 @@ export function resultOf(
   };
 }
 
-/** Before 1.0 an address said of which family it is. */
+/** Before 1.0 each address had its IP version beside it. */
 function versionOfIp(version: CniVersion, address: string): object {
   return version === "0.4.0" ? { version: String(familyOf(address)) } : {};
 }

@@ -4,9 +4,9 @@ import path from "node:path";
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
 /**
- * Opens a directory below another one, each component by the descriptor of the one before and none of them a link:
- * what is there may be changed meanwhile, and may be an enemy's.
- * @param relative "" is `base` itself, whose own path is believed
+ * Opens a directory below another one, component by component, each relative to the descriptor of the one before, and
+ * follows no links: an attacker may own the directories, and change them meanwhile.
+ * @param relative "" is `base` itself, whose own path is trusted
  * @returns a descriptor, the caller's to close
  * @throws Error with the code of open(2)
  */
@@ -30,7 +30,7 @@ export function inside(directory: number, name: string): string {
 }
 
 /**
- * Opens a plain file that has no other name, below a directory.
+ * Opens a regular file with a single link, below a directory.
  * @param flags of open(2); links are not followed
  * @returns a descriptor, the caller's to close; null when it is something else, or is not there
  */
@@ -39,7 +39,7 @@ export function openOwnFile(base: string, relative: string, flags: number): numb
   try {
     directory = openDirectoryBeneath(base, path.dirname(relative));
     const name = inside(directory, path.basename(relative));
-    // What is not a file may wait for somebody who writes.
+    // O_NONBLOCK: opening a FIFO would wait for a writer.
     const file = openSync(name, flags | O_NOFOLLOW | O_NONBLOCK);
     const status = fstatSync(file);
     if (status.isFile() && status.nlink === 1) return file;

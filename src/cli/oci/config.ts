@@ -34,9 +34,9 @@ const configSchema = v.object({
 const MARK = "# Made by slipway oci-hook.";
 
 /**
- * Tells the container its name servers and its name, where the runtime has made resolv.conf and hosts for
- * it: in its bundle, or where podman has the files of this container. A resolv.conf that is nowhere is made in its
- * root file system. All other files are somebody's, and left alone, with a warning.
+ * Writes the name servers and the name into the container's resolv.conf and hosts, if the runtime made these for it: in
+ * its bundle, or where podman keeps the files of this container. If no resolv.conf is mounted, one is made in the root
+ * file system. Files elsewhere may belong to others: they stay as they are, with a warning.
  * @throws UserError
  */
 export function writeNames(
@@ -109,7 +109,7 @@ function ownDirectory(
   return isPodmans && directory.endsWith(`/${kind}/${id}/userdata`) ? directory : null;
 }
 
-/** The root's files are the image's: its links shall not lead us out of it. */
+/** Follows no links: the image decides what is in the root, and might lead out of it. */
 function writeInRoot(root: string, text: string): void {
   let directory: number;
   try {

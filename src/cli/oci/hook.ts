@@ -71,7 +71,7 @@ async function leave(session: Session | null, { id }: ContainerState): Promise<v
 /**
  * The container's network namespace. A createRuntime hook stands outside of it and is told the process;
  * a createContainer hook stands in it, and is a child of that process.
- * @param hosts what is surely not a container's
+ * @param hosts id of the host's network namespace, which is never a container's
  */
 function containerNamespace(
   pid: number,
@@ -104,7 +104,7 @@ function refOf(netns: string, pid: number): NamespaceRef | null {
   }
 }
 
-/** As those see it who have mounted /proc: getppid() would tell it as the container does. */
+/** Our parent's PID as in the mounted /proc: getppid(2) would give it as in the container's PID namespace. */
 function ownParent(): number {
   const stat = readFileSync("/proc/self/stat", "utf8");
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
