@@ -10,8 +10,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Who may read the clock on the wall, and for what: it is told, and nothing waits by it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
-  "src/daemon/member.ts": "since when a member is there",
   "src/daemon/definition.ts": "when a network was created",
+  "src/daemon/member.ts": "since when a member is there",
   "src/daemon/state.ts": "the name of a file put aside",
   "src/flow/capture.ts": "the time of a packet, from the start on by the other clock",
 };
