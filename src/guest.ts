@@ -690,7 +690,7 @@ export class Guest {
     if (tooBig === null || !icmpChecksumIsRight(frame.bytes, frame)) return false;
     const { source: peer, sourcePort: peerPort, sequence, mtu } = tooBig;
     const { destination: guest, destinationPort: guestPort } = tooBig;
-    return this.#stack.narrow({ guest, guestPort, peer, peerPort }, sequence, mtu);
+    return this.#stack.updatePathMtu({ guest, guestPort, peer, peerPort }, sequence, mtu);
   }
 
   #relay(frame: Frame): void {

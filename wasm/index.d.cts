@@ -8,8 +8,7 @@ export interface LwipExports {
     mtu: number,
     offload: number,
     budget: number,
-    macHigh: number,
-    macLow: number,
+    mac: number,
     seedHigh: number,
     seedLow: number,
   ): void;
@@ -24,14 +23,13 @@ export interface LwipExports {
   flow_addresses(id: number): number;
   flow_ports(id: number): number;
   flow_syn(id: number): number;
-  flow_narrow(family: number, ports: number, sequence: number, mtu: number): number;
-  flow_mac_high(id: number): number;
-  flow_mac_low(id: number): number;
+  flow_update_path_mtu(family: number, ports: number, sequence: number, mtu: number): number;
+  flow_mac(id: number): number;
   flow_frames_in(id: number): number;
   flow_frames_out(id: number): number;
   flow_accept(id: number): number;
   flow_refuse(id: number): void;
-  flow_connect(family: number, ports: number, macHigh: number, macLow: number): number;
+  flow_connect(family: number, ports: number, mac: number): number;
   flow_pending(id: number): number;
   flow_consumed(id: number, length: number): void;
   flow_reserve(id: number): number;

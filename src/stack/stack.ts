@@ -103,8 +103,7 @@ export class Stack {
       options.mtu,
       options.offload ? 1 : 0,
       options.memoryBudget,
-      macHigh(options.mac),
-      macLow(options.mac),
+      options.mac,
       options.seed[0],
       options.seed[1],
     );
@@ -190,8 +189,7 @@ export class Stack {
 
   /** The guest's Ethernet address of a flow. */
   guestMac(id: number): Mac {
-    const high = this.#exports.flow_mac_high(id);
-    return high * 0x1_0000_0000 + (this.#exports.flow_mac_low(id) >>> 0);
+    return this.#exports.flow_mac(id);
   }
 
   /** Frames that the guest has sent for a flow; a superframe is one. */
@@ -220,7 +218,7 @@ export class Stack {
     tuple.guest.write(this.bytes, this.#addresses);
     tuple.peer.write(this.bytes, this.#addresses + 16);
     const ports = ((tuple.guestPort << 16) | tuple.peerPort) >>> 0;
-    const id = this.#exports.flow_connect(family, ports, macHigh(mac), macLow(mac));
+    const id = this.#exports.flow_connect(family, ports, mac);
     return id < 0 ? -1 : knownFlow(id);
   }
 
@@ -228,11 +226,11 @@ export class Stack {
    * A router in front of the guest takes packets of `mtu` bytes at most, and has said so about the
    * segment at `sequence`. False when no such segment is under way.
    */
-  narrow(tuple: FlowTuple, sequence: number, mtu: number): boolean {
+  updatePathMtu(tuple: FlowTuple, sequence: number, mtu: number): boolean {
     tuple.guest.write(this.bytes, this.#addresses);
     tuple.peer.write(this.bytes, this.#addresses + 16);
     const ports = ((tuple.guestPort << 16) | tuple.peerPort) >>> 0;
-    return this.#exports.flow_narrow(tuple.guest.family, ports, sequence, mtu) === 1;
+    return this.#exports.flow_update_path_mtu(tuple.guest.family, ports, sequence, mtu) === 1;
   }
 
   /** Pieces in the I/O vector of what the guest has sent and the host has not taken. */
@@ -326,12 +324,4 @@ export const ACK_DELAY = 1;
 function knownFlow(id: number): number {
   if (id >= abi.MAX_FLOWS) throw new StackFault(`flow ${id}`);
   return id;
-}
-
-function macHigh(mac: Mac): number {
-  return Math.floor(mac / 0x1_0000_0000);
-}
-
-function macLow(mac: Mac): number {
-  return mac >>> 0;
 }

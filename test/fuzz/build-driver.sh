@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 mkdir -p build
 wasm=../../wasm/src
 if [ -f build/driver.wasm ] &&
-  [ -z "$(find build-driver.sh stack.c $wasm/abi.h $wasm/platform.h -newer build/driver.wasm)" ]; then
+  [ -z "$(find build-driver.sh stack.c $wasm/*.h -newer build/driver.wasm)" ]; then
   exit 0
 fi
 clang=$(command -v clang-16 || command -v clang)

@@ -15,6 +15,7 @@
 
 #include "abi.h"
 #include "platform.h"
+#include "random.h"
 
 #ifdef __wasm__
 #define FROM_STACK(name) __attribute__((import_module("stack"), import_name(#name)))
@@ -30,9 +31,8 @@
 #define EXPORT(name)
 #endif
 
-FROM_STACK(init) void stack_init(uint32_t mtu, uint32_t offload, uint32_t budget,
-                                 uint32_t mac_high, uint32_t mac_low, uint32_t seed_high,
-                                 uint32_t seed_low);
+FROM_STACK(init) void stack_init(uint32_t mtu, uint32_t offload, uint32_t budget, double mac,
+                                 uint32_t seed_high, uint32_t seed_low);
 FROM_STACK(events_at) uint32_t stack_events_at(void);
 FROM_STACK(iov_at) uint32_t stack_iov_at(void);
 FROM_STACK(addresses_at) uint32_t stack_addresses_at(void);
@@ -50,10 +50,9 @@ FROM_STACK(flow_syn) uint32_t stack_flow_syn(uint32_t id);
 FROM_STACK(flow_accept) uint32_t stack_flow_accept(uint32_t id);
 FROM_STACK(flow_pending) uint32_t stack_flow_pending(uint32_t id);
 FROM_STACK(flow_reserve) int32_t stack_flow_reserve(uint32_t id);
-FROM_STACK(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports,
-                                                    uint32_t high, uint32_t low);
-FROM_STACK(flow_narrow) uint32_t stack_flow_narrow(uint32_t family, uint32_t ports,
-                                                   uint32_t sequence, uint32_t mtu);
+FROM_STACK(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports, double mac);
+FROM_STACK(flow_update_path_mtu) uint32_t stack_flow_update_path_mtu(uint32_t family, uint32_t ports,
+                                                                     uint32_t sequence, uint32_t mtu);
 FROM_STACK(flow_refuse) void stack_flow_refuse(uint32_t id);
 FROM_STACK(flow_consumed) void stack_flow_consumed(uint32_t id, uint32_t length);
 FROM_STACK(flow_commit) void stack_flow_commit(uint32_t id, uint32_t length);
@@ -563,17 +562,18 @@ static void put_addresses(uint32_t index) {
 static void connect_to_guest(const struct step *step) {
   uint32_t index = step->tuple % TUPLES;
   put_addresses(index);
-  int32_t id = stack_flow_connect(index & 1 ? 6 : 4, (FIRST_PORT + index) << 16 | 80, 1, 2);
+  int32_t id = stack_flow_connect(index & 1 ? 6 : 4, (FIRST_PORT + index) << 16 | 80, 0x000100000002);
   if (id >= IDS) stack_flow_release((uint32_t)id);
   else if (id >= 0) hosts[id] = (struct host){.state = LIVE};
 }
 
 /* A router in the guest tells of a narrow path, about what is under way or about anything. */
-static void narrow(const struct step *step) {
+static void update_path_mtu(const struct step *step) {
   uint32_t index = step->tuple % TUPLES;
   put_addresses(index);
   uint32_t sequence = connections[index].answered + (uint32_t)(int32_t)step->skew;
-  stack_flow_narrow(index & 1 ? 6 : 4, (FIRST_PORT + index) << 16 | 80, sequence, step->length);
+  uint32_t ports = (FIRST_PORT + index) << 16 | 80;
+  stack_flow_update_path_mtu(index & 1 ? 6 : 4, ports, sequence, step->length);
 }
 
 static void accept_flow(uint32_t id) {
@@ -606,7 +606,7 @@ static void host_step(const struct step *step) {
       if (hosts[id].state == ENDED) release(id);
       break;
     case 10: connect_to_guest(step); break;
-    case 12: narrow(step); break;
+    case 12: update_path_mtu(step); break;
     case 11: /* what ended, and ids that never were */
       for (uint32_t each = 0; each < IDS; each++) {
         if (hosts[each].state == ENDED) release(each);
@@ -691,7 +691,7 @@ static void end_of_run(void) {
 
 EXPORT(start) void start(uint32_t with_offload) {
   offload = with_offload;
-  stack_init(MTU, offload, BUDGET, 0x5255, 0x0a000202, 1, 2);
+  stack_init(MTU, offload, BUDGET, 0x52550a000202, 1, 2);
 }
 
 EXPORT(run) void run(const uint8_t *data, uint32_t size) {

@@ -216,7 +216,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       const guest = connected();
       guest.end.write(pattern(5_000));
       guest.end.outbox.length = 0;
-      expect(guest.narrow(0, 1300)).toBe(true);
+      expect(guest.updatePathMtu(0, 1300)).toBe(true);
       guest.end.write(pattern(5_000));
       const answers = guest.take();
       expect(answers[0].sequence).toBe(0);
@@ -233,7 +233,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     ])("is not what is said of %s", (_what, sequence, told, mtu) => {
       const guest = connected([2, 4, 5, family === 4 ? 180 : 160]);
       guest.end.write(pattern(5_000));
-      guest.narrow(sequence, told);
+      guest.updatePathMtu(sequence, told);
       guest.take();
       guest.send({ flags: Flag.Ack });
       guest.end.write(pattern(5_000));

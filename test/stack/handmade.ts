@@ -100,10 +100,10 @@ export class HandmadeGuest {
   }
 
   /** A router of the guest's says that the segment at `sequence`, relative, was too big. */
-  narrow(sequence: number, mtu: number): boolean {
+  updatePathMtu(sequence: number, mtu: number): boolean {
     const { guest, peer } = ENDS[this.#family];
     const tuple = { guest, guestPort: this.#port, peer, peerPort: 80 };
-    return this.end.stack.narrow(tuple, (this.#peerFirst + sequence) >>> 0, mtu);
+    return this.end.stack.updatePathMtu(tuple, (this.#peerFirst + sequence) >>> 0, mtu);
   }
 
   /** Lets time pass. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lwip/prot/ip.h"
+
 uint32_t checksum_add(uint32_t sum, const void *bytes, uint32_t length) {
   const uint8_t *at = bytes;
   uint64_t wide = sum;
@@ -20,6 +22,12 @@ uint32_t checksum_add(uint32_t sum, const void *bytes, uint32_t length) {
   wide = (wide & 0xffffffff) + (wide >> 32);
   wide = (wide & 0xffffffff) + (wide >> 32);
   return checksum_fold((uint32_t)wide);
+}
+
+uint32_t checksum_pseudo_header(const ip_addr_t *a, const ip_addr_t *b, uint32_t length) {
+  uint32_t size = IP_IS_V6(a) ? 16 : 4;
+  uint32_t sum = checksum_add(0, a, size);
+  return checksum_add(sum, b, size) + (IP_PROTO_TCP << 8) + lwip_htons((uint16_t)length);
 }
 
 uint16_t checksum_fold(uint32_t sum) {

@@ -3,16 +3,9 @@
 #include <string.h>
 
 #include "heap.h"
-#include "platform.h"
-#include "relay.h"
+#include "random.h"
 
-#define BUCKETS 1024
-
-static struct flow *flow_buckets[BUCKETS];
-static struct tcp_pcb *active_buckets[BUCKETS], *time_wait_buckets[BUCKETS];
-static uint16_t selected;
-static bool joined;
-
+static struct flow *buckets[BUCKETS];
 static struct flow *table[ABI_MAX_FLOWS];
 static uint16_t free_ids[ABI_MAX_FLOWS];
 static uint32_t free_id_count, fresh_id, count;
@@ -34,24 +27,21 @@ static uint32_t mix_address(uint32_t hash, const ip_addr_t *address) {
   return hash;
 }
 
-/* Keyed, so that a guest cannot aim its connections at one bucket. */
+/* Keyed, so that a guest cannot put all its connections into one bucket. */
 uint16_t bucket_of(const struct tuple *tuple) {
   uint32_t hash = mix_address(mix_address(hash_key, &tuple->guest), &tuple->peer);
   hash = mix(hash, (uint32_t)tuple->guest_port << 16 | tuple->peer_port);
   return hash % BUCKETS;
 }
 
-static uint16_t bucket_of_pcb(const struct tcp_pcb *pcb) {
-  struct tuple tuple = {pcb->remote_ip, pcb->local_ip, pcb->remote_port, pcb->local_port};
-  return bucket_of(&tuple);
+bool flow_has_tuple(const struct flow *flow, const struct tuple *tuple) {
+  return flow->guest_port == tuple->guest_port && flow->peer_port == tuple->peer_port &&
+         ip_addr_eq(&flow->guest, &tuple->guest) && ip_addr_eq(&flow->peer, &tuple->peer);
 }
 
 struct flow *flow_find(uint16_t bucket, const struct tuple *tuple) {
-  for (struct flow *flow = flow_buckets[bucket]; flow; flow = flow->next_in_bucket) {
-    if (flow->guest_port == tuple->guest_port && flow->peer_port == tuple->peer_port &&
-        ip_addr_eq(&flow->guest, &tuple->guest) && ip_addr_eq(&flow->peer, &tuple->peer)) {
-      return flow;
-    }
+  for (struct flow *flow = buckets[bucket]; flow; flow = flow->next_in_bucket) {
+    if (flow_has_tuple(flow, tuple)) return flow;
   }
   return NULL;
 }
@@ -66,8 +56,8 @@ struct flow *flow_create(uint16_t bucket, const struct tuple *tuple) {
   flow->peer_port = tuple->peer_port;
   flow->bucket = bucket;
   flow->id = free_id_count > 0 ? free_ids[--free_id_count] : (uint16_t)fresh_id++;
-  flow->next_in_bucket = flow_buckets[bucket];
-  flow_buckets[bucket] = flow;
+  flow->next_in_bucket = buckets[bucket];
+  buckets[bucket] = flow;
   table[flow->id] = flow;
   count++;
   return flow;
@@ -75,21 +65,10 @@ struct flow *flow_create(uint16_t bucket, const struct tuple *tuple) {
 
 struct flow *flow_get(uint32_t id) { return id < ABI_MAX_FLOWS ? table[id] : NULL; }
 
-static void unlink_from_bucket(struct flow *flow) {
-  struct flow **link = &flow_buckets[flow->bucket];
+void flow_unlink(struct flow *flow) {
+  struct flow **link = &buckets[flow->bucket];
   while (*link && *link != flow) link = &(*link)->next_in_bucket;
   if (*link) *link = flow->next_in_bucket;
-}
-
-void flow_detach(struct flow *flow) {
-  if (flow->state == FLOW_DETACHED) return;
-  if (flow->pcb) tcp_arg(flow->pcb, NULL);
-  flow->pcb = NULL;
-  flow->state = FLOW_DETACHED;
-  unlink_from_bucket(flow);
-  relay_detach(flow);
-  heap_free(flow->syn);
-  flow->syn = NULL;
 }
 
 static void unlink_dirty(struct flow *flow) {
@@ -100,9 +79,8 @@ static void unlink_dirty(struct flow *flow) {
   if (dirty_tail == flow) dirty_tail = previous;
 }
 
-void flow_release(struct flow *flow) {
+void flow_free(struct flow *flow) {
   if (flow->dirty) unlink_dirty(flow);
-  relay_free_spans(flow);
   table[flow->id] = NULL;
   free_ids[free_id_count++] = flow->id;
   count--;
@@ -131,113 +109,4 @@ uint32_t flows_take_events(uint32_t *pairs, uint32_t capacity) {
     flow->events = 0;
   }
   return taken;
-}
-
-void bucket_select(uint16_t bucket) {
-  if (joined || bucket == selected) return;
-  active_buckets[selected] = tcp_active_pcbs;
-  time_wait_buckets[selected] = tcp_tw_pcbs;
-  selected = bucket;
-  tcp_active_pcbs = active_buckets[bucket];
-  tcp_tw_pcbs = time_wait_buckets[bucket];
-}
-
-static void append(struct tcp_pcb **list, struct tcp_pcb *more) {
-  while (more) {
-    struct tcp_pcb *next = more->next;
-    more->next = *list;
-    *list = more;
-    more = next;
-  }
-}
-
-/*
- * An established connection with nothing in flight either way has no timer to run, once a tick has seen
- * that its host takes nothing.
- */
-static bool is_quiet(const struct tcp_pcb *pcb) {
-  const struct flow *flow = pcb->callback_arg;
-  if (!flow || flow->takes) return false;
-  if (flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length) return false;
-  return (pcb->state == ESTABLISHED || pcb->state == CLOSE_WAIT) && !pcb->unacked &&
-         !pcb->unsent && !pcb->ooseq && !pcb->refused_data &&
-         !(pcb->flags & (TF_ACK_DELAY | TF_CLOSEPEND));
-}
-
-/* Moves those with a timer to run to `busy`; what stays is not looked at again in this tick. */
-static struct tcp_pcb *take_busy(struct tcp_pcb *list, struct tcp_pcb **busy) {
-  struct tcp_pcb *quiet = NULL;
-  while (list) {
-    struct tcp_pcb *next = list->next, **to = is_quiet(list) ? &quiet : busy;
-    list->next = *to;
-    *to = list;
-    list = next;
-  }
-  return quiet;
-}
-
-/* One list of each kind for lwIP's timers: thousands of idle connections cost one look each. */
-static void join(void) {
-  struct tcp_pcb *busy = NULL;
-  bucket_select(0);
-  active_buckets[0] = tcp_active_pcbs;
-  time_wait_buckets[0] = NULL;
-  for (int bucket = 0; bucket < BUCKETS; bucket++) {
-    active_buckets[bucket] = take_busy(active_buckets[bucket], &busy);
-    if (bucket > 0) append(&tcp_tw_pcbs, time_wait_buckets[bucket]);
-    time_wait_buckets[bucket] = NULL;
-  }
-  tcp_active_pcbs = busy;
-  joined = true;
-}
-
-static void split(struct tcp_pcb *list, struct tcp_pcb *buckets[BUCKETS]) {
-  while (list) {
-    struct tcp_pcb *next = list->next;
-    struct flow *flow = list->callback_arg;
-    uint16_t bucket = flow ? flow->bucket : bucket_of_pcb(list);
-    list->next = buckets[bucket];
-    buckets[bucket] = list;
-    list = next;
-  }
-}
-
-/* Hands lwIP what it had no memory for, and says whether any connection is not quiet. */
-static bool retry_and_look(void) {
-  bool needed = tcp_tw_pcbs != NULL;
-  for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
-    struct flow *flow = pcb->callback_arg;
-    if (flow) {
-      relay_push(flow);
-      relay_note_progress(flow);
-    }
-    needed |= !is_quiet(pcb);
-  }
-  return needed;
-}
-
-bool buckets_tick(void) {
-  join();
-  tcp_tmr();
-  bool needed = retry_and_look();
-  struct tcp_pcb *active = tcp_active_pcbs, *time_wait = tcp_tw_pcbs;
-  joined = false;
-  split(active, active_buckets);
-  split(time_wait, time_wait_buckets);
-  selected = 0;
-  tcp_active_pcbs = active_buckets[0];
-  tcp_tw_pcbs = time_wait_buckets[0];
-  return needed;
-}
-
-void bucket_forget_time_wait(uint16_t bucket, const struct tuple *tuple) {
-  bucket_select(bucket);
-  for (struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next) {
-    if (pcb->remote_port != tuple->guest_port || pcb->local_port != tuple->peer_port) continue;
-    if (!ip_addr_eq(&pcb->remote_ip, &tuple->guest) || !ip_addr_eq(&pcb->local_ip, &tuple->peer))
-      continue;
-    tcp_pcb_remove(&tcp_tw_pcbs, pcb);
-    tcp_free(pcb);
-    return;
-  }
 }

@@ -15,9 +15,9 @@ void heap_init(uint32_t budget_bytes);
 /* NULL when the budget is spent. Objects are 8-byte aligned; at most HEAP_BLOCK_SIZE bytes. */
 void *heap_alloc(size_t size);
 /*
- * As heap_alloc, but nothing large when memory is tight: to fit a small window lwIP copies all that is
- * behind it in a segment, once for each byte that a slow reader takes. Where it gets none it waits
- * for a larger window. While `heap_may_copy` is set the caller has looked at what is left.
+ * As heap_alloc, but nothing large when memory is tight: to fit a small window lwIP copies all that
+ * is behind it in a segment, once for each byte that a slow reader takes. Where it gets none it
+ * waits for a larger window. While `heap_may_copy` is set the caller has looked at what is left.
  */
 void *heap_alloc_for_lwip(size_t size);
 extern bool heap_may_copy;
@@ -31,5 +31,7 @@ uint32_t heap_blocks_in_use(void);
 uint32_t heap_blocks_free(void);
 uint32_t heap_blocks_peak(void); /* most that were ever in use at once */
 uint32_t heap_failures(void);
-/* Less than a quarter of the budget is left: windows shrink and flows over their share lose data. */
+/*
+ * Less than a quarter of the budget is left: windows shrink and flows over their share lose data.
+ */
 bool heap_is_tight(void);

@@ -63,7 +63,9 @@
 /* Out-of-order data is the guest's to choose: bounded per connection. */
 #define TCP_OOSEQ_MAX_BYTES (256 * 1024)
 #define TCP_OOSEQ_MAX_PBUFS 256
-/* The guest is one hop and microseconds away: a segment cannot linger for the minute of RFC 9293. */
+/*
+ * The guest is one hop and microseconds away: a segment cannot linger for the minute of RFC 9293.
+ */
 #define TCP_MSL 1000
 #define TCP_TMR_INTERVAL 100
 

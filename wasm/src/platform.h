@@ -1,20 +1,17 @@
-/* What the glue needs from outside: one import, and randomness given once at the start. */
+/* What the module needs from outside: one import. */
 #pragma once
-#include <stddef.h>
 #include <stdint.h>
 
+/* A piece of memory, as in sendmsg's I/O vector; `base` is an offset in the module's memory. */
 struct iov {
   uint32_t base, length;
 };
 
 /*
- * Writes one frame to the TAP: `count` pieces at `pieces`. 0, or a negative errno: the frame was
- * not taken and lwIP keeps the segment for later.
+ * Writes one frame to the TAP: `count` pieces at `pieces`. Returns >= 0, or a negative errno: the
+ * frame was not sent and lwIP sends the segment again later.
  */
 #ifdef __wasm__
 __attribute__((import_module("env"), import_name("transmit")))
 #endif
 int32_t transmit(const struct iov *pieces, uint32_t count);
-
-void random_seed(uint64_t seed);
-uint32_t random_u32(void);

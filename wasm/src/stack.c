@@ -2,16 +2,22 @@
  * The exports: what TypeScript may ask of one stack. Twin of src/stack/stack.ts.
  *
  * Every id is checked; a call for a flow that is gone does nothing. lwIP is never entered from
- * inside an import, so there is no re-entrance.
+ * inside an import, so that there is no re-entrance.
  */
 #include <string.h>
 
 #include "abi.h"
 #include "flow.h"
 #include "heap.h"
-#include "packet.h"
+#include "input.h"
+#include "link.h"
+#include "opening.h"
 #include "platform.h"
+#include "random.h"
 #include "relay.h"
+#include "spans.h"
+#include "to_guest.h"
+#include "to_host.h"
 
 #ifdef __wasm__
 #define EXPORT(name) __attribute__((export_name(#name)))
@@ -19,50 +25,45 @@
 #define EXPORT(name)
 #endif
 
-extern uint32_t output_frames, output_segmented, output_errors;
-
 static uint32_t events[2 * ABI_MAX_EVENTS];
 static struct iov pieces[ABI_MAX_IOV];
 static uint32_t statistics[ABI_STAT_COUNT];
 static uint32_t over_quota;
 static uint8_t *reserved;
-/* Two addresses of 16 bytes, network order; IPv4 in the first 4 bytes. */
+/* Two IP addresses of 16 bytes each, in network byte order; IPv4 is in the first 4 bytes. */
 static uint8_t addresses[32];
-static uint64_t random_state = 0x9e3779b97f4a7c15u;
-
-/* xorshift64*: sequence numbers and hash keys need to be unknown to the guest, not more. */
-void random_seed(uint64_t seed) { random_state = seed | 1; }
-uint32_t random_u32(void) {
-  random_state ^= random_state >> 12;
-  random_state ^= random_state << 25;
-  random_state ^= random_state >> 27;
-  return (uint32_t)((random_state * 0x2545f4914f6cdd1du) >> 32);
-}
 
 static uint32_t offset_of(const void *object) { return (uint32_t)(uintptr_t)object; }
 
-/* `mac_high`: the first two bytes; `mac_low`: the last four. */
-EXPORT(init) void stack_init(uint32_t mtu, uint32_t offload, uint32_t budget, uint32_t mac_high,
-                             uint32_t mac_low, uint32_t seed_high, uint32_t seed_low) {
+/* An Ethernet address is 48 bits of a double, as JavaScript has it. */
+static void put_mac(uint8_t to[6], double mac) {
+  uint64_t bits = (uint64_t)mac;
+  for (int i = 0; i < 6; i++) to[i] = (uint8_t)(bits >> (40 - 8 * i));
+}
+
+/* `mtu`, `budget`: bytes; `mac`: the gateway's. */
+EXPORT(init) void stack_init(uint32_t mtu, uint32_t offload, uint32_t budget, double mac,
+                             uint32_t seed_high, uint32_t seed_low) {
   random_seed((uint64_t)seed_high << 32 | seed_low);
   heap_init(budget);
   flows_init();
-  struct config config = {.mtu = (uint16_t)mtu, .offload = offload != 0};
-  for (int i = 0; i < 2; i++) config.mac[i] = (uint8_t)(mac_high >> (8 - 8 * i));
-  for (int i = 0; i < 4; i++) config.mac[2 + i] = (uint8_t)(mac_low >> (24 - 8 * i));
-  packet_init(&config);
+  struct link_config config = {.mtu = (uint16_t)mtu, .offload = offload != 0};
+  put_mac(config.mac, mac);
+  link_init(&config);
+  input_init();
+  opening_init();
 }
 
 EXPORT(events_at) uint32_t stack_events_at(void) { return offset_of(events); }
 EXPORT(iov_at) uint32_t stack_iov_at(void) { return offset_of(pieces); }
 EXPORT(addresses_at) uint32_t stack_addresses_at(void) { return offset_of(addresses); }
 
-EXPORT(buffer) uint32_t stack_buffer(void) { return offset_of(packet_buffer()); }
-EXPORT(buffer_take) uint32_t stack_buffer_take(void) { return offset_of(packet_buffer_take()); }
-EXPORT(buffer_give) void stack_buffer_give(uint8_t *buffer) { packet_buffer_give(buffer); }
+EXPORT(buffer) uint32_t stack_buffer(void) { return offset_of(input_buffer()); }
+EXPORT(buffer_take) uint32_t stack_buffer_take(void) { return offset_of(input_buffer_take()); }
+EXPORT(buffer_give) void stack_buffer_give(uint8_t *buffer) { input_buffer_give(buffer); }
 
 EXPORT(input) int32_t stack_input(uint32_t length) {
-  int32_t verdict = packet_input(length);
+  int32_t verdict = input_frame(length);
   if (verdict == ABI_DROP_OVER_QUOTA) over_quota++;
   return verdict;
 }
@@ -76,7 +77,9 @@ static void put_address(uint8_t *to, const ip_addr_t *address) {
   memcpy(to, address, IP_IS_V6(address) ? 16 : 4);
 }
 
-/* Writes the guest's and the peer's address; 4 or 6, or 0 for no such flow. */
+/*
+ * Writes the guest's and the peer's address to `addresses`; returns 4 or 6, or 0 for no such flow.
+ */
 EXPORT(flow_addresses) uint32_t stack_flow_addresses(uint32_t id) {
   const struct flow *flow = flow_get(id);
   if (!flow) return 0;
@@ -91,7 +94,10 @@ EXPORT(flow_ports) uint32_t stack_flow_ports(uint32_t id) {
   return flow ? (uint32_t)flow->guest_port << 16 | flow->peer_port : 0;
 }
 
-/* The held SYN, for the quotation in an ICMP error: one piece in the vector; 0 when there is none. */
+/*
+ * The held SYN from its IP header on, as one piece at iov_at(); returns the pieces, 0 when none is
+ * held.
+ */
 EXPORT(flow_syn) uint32_t stack_flow_syn(uint32_t id) {
   const struct flow *flow = flow_get(id);
   if (!flow || !flow->syn) return 0;
@@ -99,16 +105,12 @@ EXPORT(flow_syn) uint32_t stack_flow_syn(uint32_t id) {
   return 1;
 }
 
-EXPORT(flow_mac_high) uint32_t stack_flow_mac_high(uint32_t id) {
-  const struct flow *flow = flow_get(id);
-  return flow ? (uint32_t)flow->guest_mac[0] << 8 | flow->guest_mac[1] : 0;
-}
-
-EXPORT(flow_mac_low) uint32_t stack_flow_mac_low(uint32_t id) {
+EXPORT(flow_mac) double stack_flow_mac(uint32_t id) {
   const struct flow *flow = flow_get(id);
   if (!flow) return 0;
-  const uint8_t *mac = flow->guest_mac + 2;
-  return (uint32_t)mac[0] << 24 | (uint32_t)mac[1] << 16 | (uint32_t)mac[2] << 8 | mac[3];
+  uint64_t bits = 0;
+  for (int i = 0; i < 6; i++) bits = bits << 8 | flow->guest_mac[i];
+  return (double)bits;
 }
 
 EXPORT(flow_frames_in) double stack_flow_frames_in(uint32_t id) {
@@ -129,20 +131,15 @@ static struct flow *held(uint32_t id) {
 /* 1, or 0 when there was no memory: the flow is detached. */
 EXPORT(flow_accept) uint32_t stack_flow_accept(uint32_t id) {
   struct flow *flow = held(id);
-  if (!flow) return 0;
-  if (packet_accept(flow)) return 1;
-  flow_detach(flow);
-  return 0;
+  return flow && opening_accept(flow);
 }
 
 EXPORT(flow_refuse) void stack_flow_refuse(uint32_t id) {
   struct flow *flow = held(id);
-  if (!flow) return;
-  packet_refuse(flow);
-  flow_detach(flow);
+  if (flow) opening_refuse(flow);
 }
 
-/* The two ends whose addresses stand in `addresses`: guest, peer. */
+/* The two ends whose addresses are in `addresses`: guest, peer. */
 static struct tuple given_tuple(uint32_t family, uint32_t ports) {
   struct tuple tuple;
   memset(&tuple, 0, sizeof tuple);
@@ -157,102 +154,93 @@ static struct tuple given_tuple(uint32_t family, uint32_t ports) {
 }
 
 /*
- * Opens a connection to the guest. The addresses stand in `addresses`: guest, peer. The id, or
- * -1 when the table or the memory is full or the tuple is in use.
+ * Opens a connection to the guest, at its Ethernet address `mac`; the IP addresses are in
+ * `addresses`: guest, peer. Returns the flow's id, or -1 when the table or the memory is full or
+ * the two ends have a flow.
  */
-EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports, uint32_t mac_high,
-                                                uint32_t mac_low) {
+EXPORT(flow_connect) int32_t stack_flow_connect(uint32_t family, uint32_t ports, double mac) {
   struct tuple tuple = given_tuple(family, ports);
-  uint16_t bucket = bucket_of(&tuple);
-  if (flow_find(bucket, &tuple)) return -1;
-  struct flow *flow = flow_create(bucket, &tuple);
-  if (!flow) return -1;
-  for (int i = 0; i < 2; i++) flow->guest_mac[i] = (uint8_t)(mac_high >> (8 - 8 * i));
-  for (int i = 0; i < 4; i++) flow->guest_mac[2 + i] = (uint8_t)(mac_low >> (24 - 8 * i));
-  if (packet_connect(flow)) return flow->id;
-  flow_detach(flow);
-  flow_release(flow);
-  return -1;
+  uint8_t guest_mac[6];
+  put_mac(guest_mac, mac);
+  const struct flow *flow = opening_connect(&tuple, guest_mac);
+  return flow ? flow->id : -1;
 }
 
 /*
- * A router in front of the guest takes packets of `mtu` bytes at most: it has said so about the
- * segment at `sequence` of the flow whose addresses stand in `addresses`. 1 when there is such a
- * segment.
+ * A router in front of the guest takes packets of `mtu` bytes at most, and has said so about the
+ * segment at `sequence` of the flow whose addresses are in `addresses`. 1 when such a segment is in
+ * flight.
  */
-EXPORT(flow_narrow) uint32_t stack_flow_narrow(uint32_t family, uint32_t ports, uint32_t sequence,
-                                               uint32_t mtu) {
+EXPORT(flow_update_path_mtu)
+uint32_t stack_flow_update_path_mtu(uint32_t family, uint32_t ports, uint32_t sequence,
+                                    uint32_t mtu) {
   struct tuple tuple = given_tuple(family, ports);
   struct flow *flow = flow_find(bucket_of(&tuple), &tuple);
-  return flow && relay_narrow(flow, sequence, mtu);
+  return flow && to_guest_update_path_mtu(flow, sequence, mtu);
 }
 
+/*
+ * The bytes that wait for the host, as an I/O vector of at most ABI_MAX_IOV pieces at iov_at();
+ * returns how many.
+ */
 EXPORT(flow_pending) uint32_t stack_flow_pending(uint32_t id) {
   const struct flow *flow = flow_get(id);
-  return flow ? relay_pending(flow, pieces, ABI_MAX_IOV) : 0;
+  return flow ? spans_pieces(flow, pieces, ABI_MAX_IOV) : 0;
 }
 
 EXPORT(flow_consumed) void stack_flow_consumed(uint32_t id, uint32_t length) {
   struct flow *flow = flow_get(id);
-  if (flow) relay_consumed(flow, length);
+  if (flow) to_host_consumed(flow, length);
 }
 
-/* Bytes that may be received at flow_reserved_at(); 0: wait for SPACE; -1: memory is short. */
+/*
+ * Bytes that may be received at flow_reserved_at(); 0: wait for the event SPACE; -1: memory is
+ * short, ask again.
+ */
 EXPORT(flow_reserve) int32_t stack_flow_reserve(uint32_t id) {
   struct flow *flow = flow_get(id);
-  return flow ? relay_reserve(flow, &reserved) : 0;
+  return flow ? to_guest_reserve(flow, &reserved) : 0;
 }
 
 EXPORT(flow_reserved_at) uint32_t stack_flow_reserved_at(void) { return offset_of(reserved); }
 
 EXPORT(flow_commit) void stack_flow_commit(uint32_t id, uint32_t length) {
   struct flow *flow = flow_get(id);
-  if (flow) relay_commit(flow, length);
+  if (flow) to_guest_commit(flow, length);
 }
 
 EXPORT(flow_finish) void stack_flow_finish(uint32_t id) {
   struct flow *flow = flow_get(id);
   if (!flow) return;
-  relay_finish(flow);
+  to_guest_finish(flow);
   relay_settle(flow);
 }
 
 /* RST to the guest, if lwIP still has the connection. */
 EXPORT(flow_reset) void stack_flow_reset(uint32_t id) {
   struct flow *flow = flow_get(id);
-  if (!flow || flow->state == FLOW_DETACHED) return;
-  struct tcp_pcb *pcb = flow->pcb;
-  if (pcb) {
-    bucket_select(flow->bucket);
-    tcp_arg(pcb, NULL);
-    tcp_abort(pcb);
-    flow->pcb = NULL;
-  }
-  flow_detach(flow);
+  if (flow) relay_reset(flow);
 }
 
-/* One that has not ended is reset: lwIP would send again from blocks that are given back here. */
+/* Frees the id; a flow that has not ended is reset. */
 EXPORT(flow_release) void stack_flow_release(uint32_t id) {
   struct flow *flow = flow_get(id);
-  if (!flow) return;
-  stack_flow_reset(id);
-  flow_detach(flow);
-  flow_release(flow);
+  if (flow) relay_release(flow);
 }
 
-EXPORT(flush_acks) uint32_t stack_flush_acks(void) { return relay_flush_acks(); }
+EXPORT(flush_acks) uint32_t stack_flush_acks(void) { return to_host_flush_acks(); }
 
 EXPORT(flow_count) uint32_t stack_flow_count(void) { return flows_count(); }
 
 /* Runs the timers once, every TCP_TMR_INTERVAL ms; 1 while they are needed. */
-EXPORT(tick) uint32_t stack_tick(void) { return buckets_tick(); }
+EXPORT(tick) uint32_t stack_tick(void) { return relay_tick(); }
 
 EXPORT(stats) uint32_t stack_stats(void) {
   statistics[ABI_STAT_FLOWS] = flows_count();
   statistics[ABI_STAT_BLOCKS_IN_USE] = heap_blocks_in_use();
-  statistics[ABI_STAT_FRAMES_OUT] = output_frames;
-  statistics[ABI_STAT_SEGMENTED_OUT] = output_segmented;
-  statistics[ABI_STAT_OUTPUT_ERRORS] = output_errors;
+  statistics[ABI_STAT_FRAMES_OUT] = link_counters.frames;
+  statistics[ABI_STAT_SEGMENTED_OUT] = link_counters.segmented;
+  statistics[ABI_STAT_OUTPUT_ERRORS] = link_counters.errors;
   statistics[ABI_STAT_OVER_QUOTA] = over_quota;
   statistics[ABI_STAT_ALLOCATION_FAILURES] = heap_failures();
   statistics[ABI_STAT_BLOCK_SIZE] = HEAP_BLOCK_SIZE;
