@@ -52,7 +52,7 @@ export function findBreaches(imports: Imports): string[] {
     targets.map((target): [string, string] => [module, target]),
   );
   const breaches = edges.flatMap(([module, target]) => breach(module, target) ?? []);
-  return [...unplaced(imports), ...breaches, ...circles(imports)];
+  return [...unplaced(imports), ...breaches, ...findCircles(imports)];
 }
 
 function unplaced(imports: Imports): string[] {
@@ -76,7 +76,7 @@ function breach(module: string, target: string): string | null {
 }
 
 /** The circles that a depth-first walk meets, each as a chain of modules. */
-function circles(imports: Imports): string[] {
+export function findCircles(imports: Imports): string[] {
   const found: string[] = [];
   const done = new Set<string>();
   const visit = (module: string, path: readonly string[]): void => {
