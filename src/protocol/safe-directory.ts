@@ -26,24 +26,28 @@ export function unsafePart(directory: string, mode: number | null): string | nul
   let at = "/";
   if (!isSafe(lstatSync(at))) return at;
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    // As there is no link in `at`, ".." is what it is to the kernel.
     const next = path.join(at, name);
     const status = statusOf(next, mode);
     if (status === undefined) return null;
-    if (!isSafe(status)) return next;
+    // What is written in a directory does not change what is above it.
+    const isLeft = rest[0] === ".." && status.isDirectory();
+    if (!isLeft && !isSafe(status)) return next;
     if (!status.isSymbolicLink()) {
       at = next;
       continue;
     }
     links += 1;
     if (links > MOST_LINKS) return next;
-    rest.unshift(...partsOf(path.resolve(at, readlinkSync(next))));
-    at = "/";
+    const target = readlinkSync(next);
+    rest.unshift(...partsOf(target));
+    if (path.isAbsolute(target)) at = "/";
   }
   return null;
 }
 
-function partsOf(absolute: string): string[] {
-  return absolute.split("/").filter((name) => name !== "");
+function partsOf(file: string): string[] {
+  return file.split("/").filter((name) => name !== "");
 }
 
 /** Of a place whose directory is safe, so that nobody else makes it meanwhile, or what he makes is seen. */
