@@ -24,26 +24,15 @@
 #include "../src/agent/agent.h"
 #include "../src/broker/protocol.h"
 #include "../src/held/plan.h"
+#include "send-with.h"
 
 static int broker;
 static const char *netns; /* of the namespace that TARGET names */
 
 /* ---- messages ---------------------------------------------------------------------------------- */
 
-static void send_with(int socket, const void *bytes, size_t length, const int *fds, size_t count) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))] = {0};
-  struct iovec iov = {(void *)bytes, length};
-  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (count > 0) {
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(part), fds, count * sizeof(int));
-  }
-  if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0) printf("unsent ");
+static void send_to(int socket, const void *bytes, size_t length, const int *fds, size_t count) {
+  if (send_with(socket, bytes, length, fds, count, 0) < 0) printf("unsent ");
 }
 
 struct answer {
@@ -77,7 +66,7 @@ static int ask_broker(uint32_t operation, const char *first, const char *second,
   struct answer answer;
   if (first != NULL) strcpy(request.paths[0], first);
   if (second != NULL) strcpy(request.paths[1], second);
-  send_with(broker, &request, sizeof(request), &fd, fd >= 0);
+  send_to(broker, &request, sizeof(request), &fd, fd >= 0);
   return hear(broker, &answer);
 }
 
@@ -98,7 +87,7 @@ static void ask_agent(uint32_t operation, const int32_t numbers[3], uint32_t sai
   struct answer answer;
   if (numbers != NULL) memcpy(request.numbers, numbers, sizeof(request.numbers));
   if (sent > 0) memcpy(request.payload, payload, sent);
-  send_with(agent_socket, &request, offsetof(struct agent_request, payload) + sent, NULL, 0);
+  send_to(agent_socket, &request, offsetof(struct agent_request, payload) + sent, NULL, 0);
   close(hear(agent_socket, &answer));
 }
 
@@ -131,7 +120,7 @@ static void lengths(void) {
   ask_agent(AGENT_IFINDEX, NULL, UINT32_MAX, "lo", 3);
   ask_agent(AGENT_IFINDEX, NULL, 3 + 4096, "lo", 3);
   struct answer answer;
-  send_with(agent_socket, &(uint32_t){AGENT_IFINDEX}, sizeof(uint32_t), NULL, 0);
+  send_to(agent_socket, &(uint32_t){AGENT_IFINDEX}, sizeof(uint32_t), NULL, 0);
   close(hear(agent_socket, &answer));
   ask_agent(99, NULL, 0, NULL, 0);
   ask_for_loopback();
@@ -235,7 +224,7 @@ static void look(void) {
   struct answer answer;
   char end;
   strcpy(request.paths[1], netns);
-  send_with(broker, &request, sizeof(request), NULL, 0);
+  send_to(broker, &request, sizeof(request), NULL, 0);
   agent_socket = hear(broker, &answer);
   printf("%d\n", answer.result);
   close(hear(agent_socket, &answer));
@@ -247,7 +236,7 @@ static void oversized_to_agent(void) {
   static char bytes[sizeof(struct agent_request) + 1];
   struct answer answer;
   start_agent();
-  send_with(agent_socket, bytes, sizeof(bytes), NULL, 0);
+  send_to(agent_socket, bytes, sizeof(bytes), NULL, 0);
   close(hear(agent_socket, &answer));
 }
 
@@ -260,7 +249,7 @@ static void paths(void) {
     for (int which = 0; which < 2; which++) {
       struct broker_request request = {.operation = operations[i]};
       memset(request.paths[which], 'x', BROKER_PATH_CAPACITY);
-      send_with(broker, &request, sizeof(request), NULL, 0);
+      send_to(broker, &request, sizeof(request), NULL, 0);
       hear(broker, &answer);
     }
   }
@@ -271,7 +260,7 @@ static void paths(void) {
 static void oversized_to_broker(void) {
   static char bytes[sizeof(struct broker_request) + 1];
   struct answer answer;
-  send_with(broker, bytes, sizeof(bytes), NULL, 0);
+  send_to(broker, bytes, sizeof(bytes), NULL, 0);
   hear(broker, &answer);
 }
 
@@ -303,7 +292,7 @@ static void descriptors(void) {
   int before = count_descriptors(pid);
   for (size_t count = 1; count <= 16; count++) {
     struct broker_request request = {.operation = BROKER_SAME, .paths = {"/", "/"}};
-    send_with(broker, &request, sizeof(request), fds, count);
+    send_to(broker, &request, sizeof(request), fds, count);
     hear(broker, &answer);
   }
   printf("%d more\n", count_descriptors(pid) - before);
@@ -400,7 +389,7 @@ static void keeper(void) {
   const char *file = getenv("FILE");
   ask_broker(BROKER_KEEP, "/etc/resolv.conf", file, -1);
   for (int i = 0; i < 3; i++) {
-    send_with(broker, "", 1, &(int){STDIN_FILENO}, 1);
+    send_to(broker, "", 1, &(int){STDIN_FILENO}, 1);
     recv(broker, &answer, sizeof(answer), 0);
   }
   printf("%d descriptors\n", count_descriptors(broker_pid()));

@@ -22,8 +22,9 @@
 #include <linux/if_tun.h>
 
 #include "../launcher/supervisor/store.h"
+#include "send-with.h"
 
-enum { MOST_PASSED = 253 /* SCM_MAX_FD */, PATIENCE_MS = 10000, FLOOD = 200000, SAMPLES = 30 };
+enum { PATIENCE_MS = 10000, FLOOD = 200000, SAMPLES = 30 };
 
 static int store;
 
@@ -31,22 +32,6 @@ static struct store_message message_of(uint32_t kind, const char *name) {
   struct store_message message = {.kind = kind};
   strncpy((char *)message.name, name, sizeof(message.name));
   return message;
-}
-
-static ssize_t send_bytes(const void *bytes, size_t length, const int *fds, size_t count, int flags) {
-  _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(MOST_PASSED * sizeof(int))] = {0};
-  struct iovec iov = {.iov_base = (void *)bytes, .iov_len = length};
-  struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (count > 0) {
-    header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    struct cmsghdr *first = CMSG_FIRSTHDR(&header);
-    first->cmsg_level = SOL_SOCKET;
-    first->cmsg_type = SCM_RIGHTS;
-    first->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(first), fds, count * sizeof(int));
-  }
-  return sendmsg(store, &header, MSG_NOSIGNAL | flags);
 }
 
 /* The kind of the next message, with its TAP or -1; 0: none comes. */
@@ -74,7 +59,7 @@ static void say_answer(void) {
 
 static void ask(uint32_t kind, const char *name, const int *fds, size_t count) {
   struct store_message message = message_of(kind, name);
-  send_bytes(&message, sizeof(message), fds, count, 0);
+  send_with(store, &message, sizeof(message), fds, count, 0);
   say_answer();
 }
 
@@ -104,19 +89,19 @@ static void send_sizes(void) {
   static uint8_t bytes[65536] = {STORE_KEEP};
   int tap = open_tap("one");
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-    send_bytes(bytes, sizes[i], NULL, 0, 0);
-    send_bytes(bytes, sizes[i], &tap, 1, 0);
+    send_with(store, bytes, sizes[i], NULL, 0, 0);
+    send_with(store, bytes, sizes[i], &tap, 1, 0);
   }
   ask(STORE_KEEP, "a", &tap, 1);
 }
 
 static void send_many(void) {
-  int taps[MOST_PASSED];
+  int taps[SEND_FDS_MAX];
   taps[0] = open_tap("one");
-  for (size_t i = 1; i < MOST_PASSED; i++) taps[i] = taps[0];
+  for (size_t i = 1; i < SEND_FDS_MAX; i++) taps[i] = taps[0];
   ask(STORE_KEEP, "none", NULL, 0);
   ask(STORE_KEEP, "two", taps, 2);
-  ask(STORE_KEEP, "many", taps, MOST_PASSED);
+  ask(STORE_KEEP, "many", taps, SEND_FDS_MAX);
   ask(STORE_KEEP, "a", taps, 1);
   ask(STORE_DROP, "a", taps, 1);
   ask(STORE_DROP, "a", taps, 2);
@@ -151,7 +136,7 @@ static void send_too_many(void) {
     int none;
     snprintf(name, sizeof(name), "%d", i);
     struct store_message message = message_of(STORE_KEEP, name);
-    send_bytes(&message, sizeof(message), &tap, 1, 0);
+    send_with(store, &message, sizeof(message), &tap, 1, 0);
     if (receive(&message, &none) == STORE_DONE) taken++;
   }
   printf("%u ", taken);
@@ -161,8 +146,8 @@ static void flood(void) {
   int tap = open_tap("one");
   struct store_message message = message_of(STORE_KEEP, "a");
   for (int i = 0; i < FLOOD; i++) {
-    send_bytes(&message, i % 100, i % 3 == 0 ? &tap : NULL, i % 3 == 0, MSG_DONTWAIT);
-    send_bytes(&message, sizeof(message), &tap, 1, MSG_DONTWAIT);
+    send_with(store, &message, i % 100, i % 3 == 0 ? &tap : NULL, i % 3 == 0, MSG_DONTWAIT);
+    send_with(store, &message, sizeof(message), &tap, 1, MSG_DONTWAIT);
   }
 }
 
@@ -186,7 +171,7 @@ static void die_early(void) {
   static const char *const names[] = {"a", "b", "c"};
   for (size_t i = 0; i < 3; i++) {
     struct store_message message = message_of(STORE_KEEP, names[i]);
-    send_bytes(&message, sizeof(message), &tap, 1, 0);
+    send_with(store, &message, sizeof(message), &tap, 1, 0);
   }
 }
 

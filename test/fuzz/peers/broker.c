@@ -94,7 +94,7 @@ static void send_request(struct input *input) {
   if (sent > sizeof(message)) sent = sizeof(message);
   if (message.request.operation == BROKER_SPAWN) {
     int plan = make_plan(input);
-    send_with(peer, &message, sent, &plan, 1);
+    send_to(peer, &message, sent, &plan, 1);
     close(plan);
     return;
   }

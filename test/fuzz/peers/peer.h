@@ -19,6 +19,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../../native/test/send-with.h"
+
 /* ---- figures ------------------------------------------------------------------------------------ */
 
 /* This process's own, or in FUZZ_TALLY, a file that all processes and runs share. */
@@ -117,20 +119,8 @@ static int take_descriptor(struct input *input) {
   }
 }
 
-static void send_with(int socket, const void *bytes, size_t length, const int *fds, size_t count) {
-  _Alignas(struct cmsghdr) char control[CMSG_SPACE(PEER_FDS_MAX * sizeof(int))] = {0};
-  struct iovec iov = {(void *)bytes, length};
-  struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-  if (count > 0) {
-    message.msg_control = control;
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    struct cmsghdr *part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(part), fds, count * sizeof(int));
-  }
-  sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+static void send_to(int socket, const void *bytes, size_t length, const int *fds, size_t count) {
+  send_with(socket, bytes, length, fds, count, MSG_DONTWAIT);
   tally->messages++;
 }
 
@@ -140,7 +130,7 @@ static void send_from(struct input *input, int socket, const void *bytes, size_t
   uint8_t wish = take_byte(input);
   size_t count = wish < 224 ? 0 : 1 + wish % PEER_FDS_MAX;
   for (size_t i = 0; i < count; i++) fds[i] = take_descriptor(input);
-  send_with(socket, bytes, length, fds, count);
+  send_to(socket, bytes, length, fds, count);
   for (size_t i = 0; i < count; i++) close(fds[i]);
 }
 
