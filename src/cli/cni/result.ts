@@ -6,7 +6,7 @@ import type { CniVersion, Configured } from "./request.js";
 /** Where the default routes lead. */
 const ANYWHERE = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
-/** The place as the kernel has it now. */
+/** The interface as the kernel has it now. */
 export interface Interface {
   readonly name: string;
   /** File of the network namespace. */
