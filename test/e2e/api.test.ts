@@ -47,7 +47,9 @@ test("ports are added, listed and removed in slirp4netns's words", async ({ lab 
   });
 });
 
-test("a port that is in use, not permitted, or of a foreign address", async ({ lab }) => {
+test("a port that is in use, not permitted, or at a foreign address is refused with the reason", async ({
+  lab,
+}) => {
   await withApi(lab, async ({ socket }) => {
     const taken = await lab.host.agent.listen("0.0.0.0");
     const desc = "bad request: add_hostfwd: slirp_add_hostfwd failed";
@@ -64,7 +66,7 @@ test("a port that is in use, not permitted, or of a foreign address", async ({ l
   });
 });
 
-describe("a bad request is answered", () => {
+describe("a bad request is answered by an error", () => {
   const bad: readonly [string, string | object, string][] = [
     ["no JSON", "hello", "cannot parse JSON"],
     ["no execute", "{}", "no execute found"],

@@ -43,7 +43,7 @@ describe("it ends", () => {
     await annotate(`${Math.round(elapsedMs)} ms`, "measured");
   });
 
-  test.for(["SIGTERM", "SIGINT"] as const)("by %s", async (signal, { lab, annotate }) => {
+  test.for(["SIGTERM", "SIGINT"] as const)("on %s", async (signal, { lab, annotate }) => {
     const namespace = await lab.host.namespace();
     const process = await attach(lab, `${namespace.pid}`);
     process.kill(signal);
@@ -54,7 +54,7 @@ describe("it ends", () => {
   });
 });
 
-test("it fails when its TAP is deleted", async ({ lab }) => {
+test("attach fails when its TAP is deleted", async ({ lab }) => {
   const namespace = await lab.host.namespace();
   const process = await attach(lab, `/proc/${namespace.pid}/ns/net`);
   await namespace.output(["ip", "link", "delete", "tap0"]);
@@ -64,7 +64,7 @@ test("it fails when its TAP is deleted", async ({ lab }) => {
   await namespace.release();
 });
 
-test("many guests at once, each with a helper of its own", async ({ lab }) => {
+test("many guests run at once, each with its own helper", async ({ lab }) => {
   const namespaces = await Promise.all(Array.from({ length: 5 }, () => lab.host.namespace()));
   const processes = await Promise.all(namespaces.map(({ pid }) => attach(lab, `${pid}`)));
   await Promise.all(

@@ -6,7 +6,9 @@ import { test as base, describe, expect } from "./fixture.ts";
 const test = base.runIf(isSlipway);
 
 describe("--publish-auto", () => {
-  test("publishes TCP while the guest listens, of the families it listens on", async ({ lab }) => {
+  test("publishes TCP ports while the guest listens, in the families it listens on", async ({
+    lab,
+  }) => {
     await withAttached(lab, ["-P"], async ({ process, agent }) => {
       const both = await agent.listen("::", 8110);
       await process.printed(/^published \[::\]:8110 → 8110\/tcp\n/m);
@@ -35,7 +37,7 @@ describe("--publish-auto", () => {
     });
   });
 
-  test("publishes UDP servers, but no clients", async ({ lab }) => {
+  test("publishes UDP servers, but not clients", async ({ lab }) => {
     await withAttached(lab, ["--publish-auto"], async ({ process, agent }) => {
       const client = await agent.udp("0.0.0.0", 45_678);
       const server = await agent.udp("0.0.0.0", 8112);
@@ -58,7 +60,7 @@ describe("--publish-auto", () => {
     });
   });
 
-  test("leaves out what is excluded, published by name, or on the guest's loopback", async ({
+  test("leaves out ports that are excluded, published by name, or on the guest's loopback", async ({
     lab,
   }) => {
     const args = ["-P", "--publish-exclude", "8114-8115/tcp,9", "-p", "8217:8117"];
@@ -74,7 +76,7 @@ describe("--publish-auto", () => {
     });
   });
 
-  test("a port in use is told once and had when it is free; one not permitted is told", async ({
+  test("warns once of a port in use and takes it once it is free; warns of one that is not permitted", async ({
     lab,
   }) => {
     const taken = await lab.host.agent.listen("0.0.0.0", 8119);
@@ -90,7 +92,7 @@ describe("--publish-auto", () => {
     });
   });
 
-  test("on run, with what COMMAND starts", async ({ lab }) => {
+  test("works with run, for the processes that COMMAND starts", async ({ lab }) => {
     const script = "busybox nc -l -p 8120 > /dev/null & echo up; wait";
     const process = lab.host.slipway(["run", "-P", "--no-ipv6", "--", "sh", "-c", script]);
     await process.printed(/up/);

@@ -41,7 +41,7 @@ async function withNamespace<T>(lab: Lab, use: (it: HeldNamespace) => Promise<T>
   }
 }
 
-describe("the target", () => {
+describe("a bad target is refused in one line", () => {
   test("a process that does not exist", async ({ lab }) => {
     const dead = lab.host.user.spawn(["true"]);
     await dead.exit;
@@ -71,7 +71,7 @@ describe("the target", () => {
   });
 });
 
-describe("the machine", () => {
+describe("a machine that lacks something is reported in one line", () => {
   test("user namespaces are forbidden", async ({ lab }) => {
     // The limit holds below the namespace in which it is written. Root there, without
     // capabilities, is as unprivileged as any user.
@@ -101,8 +101,8 @@ describe("the machine", () => {
   });
 });
 
-describe("the TAP's name", () => {
-  test("is in use", async ({ lab }) => {
+describe("a bad TAP name is refused in one line", () => {
+  test("one that is in use", async ({ lab }) => {
     await withNamespace(lab, async (namespace) => {
       await namespace.shell("ip link add tap0 type veth peer name other");
       expectOneLine(await command(lab, ["attach", `${namespace.pid}`]), failure, /tap0/);
@@ -114,7 +114,7 @@ describe("the TAP's name", () => {
     ["lo", "lo"],
     ["empty", ""],
     ["with a slash", "a/b"],
-  ])("is %s", async ([, name], { lab }) => {
+  ])("one that is %s", async ([, name], { lab }) => {
     await withNamespace(lab, async ({ pid }) => {
       const outcome = await command(lab, ["attach", `${pid}`, `${name}`]);
       expectOneLine(outcome, usage, name === "" ? /TAP/i : `${name}`);
@@ -124,7 +124,7 @@ describe("the TAP's name", () => {
   });
 });
 
-describe("values", () => {
+describe("a bad value is refused in one line", () => {
   test.for(["67", "65522", "-1", "abc", "1500x", "1e3", ""])("MTU '%s'", async (mtu, { lab }) => {
     const outcome = await command(lab, ["run", `--mtu=${mtu}`, "--", "true"]);
     expectOneLine(outcome, usage, /68.*65521/);
@@ -145,7 +145,7 @@ describe("values", () => {
     expect(outcome.stderr).toContain(cidr);
   });
 
-  test("the same through slirp4netns's command line, with its status", async ({ lab }) => {
+  test("slirp4netns's command line refuses them too, with its exit status", async ({ lab }) => {
     for (const option of ["--mtu=67", "--cidr=10.0.2.1/24"]) {
       const outcome = await lab.host.helper(["-c", option, "1", "tap0"]).ended(10_000);
       expectOneLine(outcome, failure, option.slice(0, 5), "slirp4netns");
@@ -153,7 +153,7 @@ describe("values", () => {
   });
 });
 
-describe("the command", () => {
+describe("a command that cannot be executed is reported in one line", () => {
   test.for([[], ["--network", "none"], ["--network", "host"]])(
     "is not found: %s",
     async (mode, { lab }) => {
@@ -162,47 +162,47 @@ describe("the command", () => {
     },
   );
 
-  test("is not found by its path", async ({ lab }) => {
+  test("one whose path does not exist", async ({ lab }) => {
     expectOneLine(await command(lab, ["run", "--", "/no/such"]), 127, /\/no\/such/);
   });
 
-  test("is not executable", async ({ lab }) => {
+  test("one that is not executable", async ({ lab }) => {
     const file = `${lab.directory}/not-executable`;
     await lab.host.user.shell(`echo text > ${file}`);
     expectOneLine(await command(lab, ["run", "--", file]), 126, file);
   });
 
-  test("is a directory", async ({ lab }) => {
+  test("one that is a directory", async ({ lab }) => {
     expectOneLine(await command(lab, ["run", "--", "/etc"]), 126, /\/etc/);
   });
 
-  test("is missing", async ({ lab }) => {
+  test("a missing one", async ({ lab }) => {
     expectOneLine(await command(lab, ["run"]), usage, /command/i);
   });
 });
 
-describe("descriptors", () => {
+describe("bad descriptors", () => {
   // 3 is the first that Node opens for itself.
-  test.for([3, 77])("a ready-fd that is not open: %i", async (fd, { lab }) => {
+  test.for([3, 77])("a ready-fd that is not open is refused: %i", async (fd, { lab }) => {
     await withNamespace(lab, async ({ pid }) => {
       const outcome = await command(lab, ["attach", "--ready-fd", `${fd}`, `${pid}`]);
       expectOneLine(outcome, failure, new RegExp(`fd ${fd} `));
     });
   });
 
-  test("an exit-fd that is not open means exit at once", async ({ lab }) => {
+  test("an exit-fd that is not open ends the helper at once", async ({ lab }) => {
     await withNamespace(lab, async ({ pid }) => {
       const outcome = await command(lab, ["attach", "--exit-fd", "77", `${pid}`]);
       expectOneLine(outcome, failure, /77/);
     });
   });
 
-  test("a descriptor that is no number", async ({ lab }) => {
+  test("a descriptor that is not a number is refused", async ({ lab }) => {
     expectOneLine(await command(lab, ["attach", "--ready-fd", "x", "1"]), usage, /'?x'?/);
   });
 });
 
-describe("usage", () => {
+describe("wrong usage is refused in one line", () => {
   test.for([
     [["--no-such-option"], /--no-such-option/],
     [["no-such-command"], /no-such-command/],
@@ -213,7 +213,7 @@ describe("usage", () => {
   });
 });
 
-test("nothing was left behind by all these", async ({ lab }) => {
+test("none of these left anything behind", async ({ lab }) => {
   const left = () => markedProcesses(lab.id).filter((it) => /slipway|node.*dist/.test(it.command));
   await expect.poll(left).toEqual([]);
 });

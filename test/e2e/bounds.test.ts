@@ -64,7 +64,7 @@ describe("memory stays bounded while nobody reads", () => {
   });
 });
 
-test("every descriptor is closed when its connection has ended, however it ended", async ({
+test("every descriptor is closed after its connection, however the connection ended", async ({
   lab,
 }) => {
   await using guest = await lab.guest();

@@ -83,7 +83,7 @@ async function membersOf(user: DaemonUser, network: string): Promise<string[]> {
 }
 
 describe("slipway-cni", () => {
-  test("tells its versions", async ({ user }) => {
+  test("reports its versions", async ({ user }) => {
     const versions = { supportedVersions: ["0.4.0", "1.0.0", "1.1.0"] };
     expect(await succeed(user, "VERSION", '{"cniVersion":"1.0.0"}')).toEqual({
       cniVersion: "1.0.0",
@@ -92,7 +92,7 @@ describe("slipway-cni", () => {
     expect(await succeed(user, "VERSION", "")).toEqual({ cniVersion: "1.1.0", ...versions });
   });
 
-  test("adds, checks and deletes", async ({ user }) => {
+  test("adds, checks and deletes an attachment", async ({ user }) => {
     const { namespace, env } = await container(user);
     const result = await succeed(user, "ADD", config, env);
     const [{ mac }] = result?.interfaces ?? [{ mac: "" }];
@@ -126,7 +126,7 @@ describe("slipway-cni", () => {
     await succeed(user, "DEL", config, { ...env, CNI_CONTAINERID: "never", CNI_NETNS: "" });
   });
 
-  test("takes a network by its id, for all verbs", async ({ user }) => {
+  test("accepts a network's id for all verbs", async ({ user }) => {
     const [{ Id }] = await user.inspect("pods");
     for (const network of [Id, Id.slice(0, 12)]) {
       const { env } = await container(user);
@@ -139,7 +139,7 @@ describe("slipway-cni", () => {
     }
   });
 
-  test("CHECK sees another address, and an interface that is gone", async ({ user }) => {
+  test("CHECK detects another address, and a missing interface", async ({ user }) => {
     const { namespace, env } = await container(user);
     const result = await succeed(user, "ADD", config, env);
     const ips = [{ address: "10.90.4.99/24", interface: 0 }];
@@ -154,7 +154,7 @@ describe("slipway-cni", () => {
     await succeed(user, "DEL", config, env);
   });
 
-  test("gives what is asked for by capabilities, args and CNI_ARGS", async ({ user, lab }) => {
+  test("honours capabilities, args and CNI_ARGS", async ({ user, lab }) => {
     const one = await container(user);
     const runtimeConfig = {
       ips: ["10.90.4.50/24"],
@@ -214,7 +214,7 @@ describe("slipway-cni", () => {
     await succeed(user, "DEL", config, env);
   });
 
-  test("GC removes what is not valid, and nothing of others", async ({ user }) => {
+  test("GC removes invalid attachments, and nothing of others", async ({ user }) => {
     const newest = { ...config, cniVersion: "1.1.0" };
     const kept = await container(user);
     const stale = await container(user);
@@ -238,7 +238,7 @@ describe("slipway-cni", () => {
     await user.ok("network", "disconnect", "pods", "by-hand");
   });
 
-  test("STATUS tells whether ADD would work", async ({ user, lab }) => {
+  test("STATUS reports whether ADD would work", async ({ user, lab }) => {
     const newest = { ...config, cniVersion: "1.1.0" };
     expect(await succeed(user, "STATUS", newest)).toBeNull();
     expect(await failure(user, "STATUS", { ...newest, network: "nope" })).toContain(

@@ -51,7 +51,7 @@ class Login {
   }
 }
 
-test("a network is found by its socket, which is the user's alone and goes with it", async ({
+test("a network is found by its socket, which belongs to the user alone and is removed with it", async ({
   lab,
 }) => {
   const login = await Login.start(lab);
@@ -72,7 +72,7 @@ test("a network is found by its socket, which is the user's alone and goes with 
   expect(await lab.host.user.shell(`ls ${login.directory}/slipway`)).toBe("");
 });
 
-test("of several networks one is named by its process; what a killed one left is passed over", async ({
+test("one of several networks is selected by its process id; sockets of killed ones are skipped", async ({
   lab,
 }) => {
   const login = await Login.start(lab);
@@ -92,7 +92,7 @@ test("of several networks one is named by its process; what a killed one left is
   }
 });
 
-test("a network may go without a socket", async ({ lab }) => {
+test("a network can run without a socket", async ({ lab }) => {
   const login = await Login.start(lab);
   const { helper, namespace } = await login.attach("--no-api-socket");
   expect((await login.slipway("status")).stderr).toMatch(/no network was found/);
@@ -101,7 +101,7 @@ test("a network may go without a socket", async ({ lab }) => {
   await namespace.release();
 });
 
-test("ports are added, listed and removed while slipway run goes on", async ({ lab }) => {
+test("ports are added, listed and removed while slipway run is running", async ({ lab }) => {
   const login = await Login.start(lab);
   const script = `
     socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo hello' & server=$!
@@ -145,7 +145,9 @@ test("ports are added, listed and removed while slipway run goes on", async ({ l
   expect((await run.ended(10_000)).code).toBe(0);
 });
 
-test("ports that cannot be had leave none of those asked for with them", async ({ lab }) => {
+test("if one port is not available, none of those requested with it stays open", async ({
+  lab,
+}) => {
   const login = await Login.start(lab);
   const { helper, namespace } = await login.attach();
   const taken = await lab.host.agent.listen("127.0.0.1");
@@ -166,7 +168,7 @@ test("ports that cannot be had leave none of those asked for with them", async (
   await namespace.release();
 });
 
-test("flows are listed as a table, as JSON, and again and again", async ({ lab }) => {
+test("flows are listed as a table, as JSON, and repeatedly", async ({ lab }) => {
   const login = await Login.start(lab);
   const { helper, namespace } = await login.attach();
   const server = await lab.world.agent.echo("203.0.113.20");

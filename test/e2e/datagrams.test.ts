@@ -5,7 +5,7 @@ import { isSlipway } from "../lab/product.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 describe("UDP", () => {
-  test("an answer comes from the address that was asked", async ({ lab }) => {
+  test("an answer comes from the address that was sent to", async ({ lab }) => {
     await using guest = await lab.guest();
     const echo = await lab.world.agent.echoUdp(served.services);
     const socket = await (await guest.agent()).udp("0.0.0.0");
@@ -13,7 +13,7 @@ describe("UDP", () => {
     expect(await socket.receive()).toEqual({ text: "ping", from: echo });
   });
 
-  test("one socket of the guest speaks to many", async ({ lab }) => {
+  test("one socket of the guest talks to many peers", async ({ lab }) => {
     await using guest = await lab.guest();
     const echoes = await Promise.all(
       Array.from({ length: 8 }, () => lab.world.agent.echoUdp(served.services)),
@@ -25,7 +25,7 @@ describe("UDP", () => {
     }
   });
 
-  test("many sockets of the guest speak to one, which tells them apart", async ({ lab }) => {
+  test("a peer can tell apart many sockets of the guest", async ({ lab }) => {
     await using guest = await lab.guest();
     const agent = await guest.agent();
     const server = await lab.world.agent.udp(served.services);
@@ -55,7 +55,7 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     expect(await socket.receive()).toEqual({ text, from: echo });
   });
 
-  test("a long datagram that is the guest's first is not harmed", async ({ lab }) => {
+  test("a long datagram arrives unchanged as the guest's first", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6, mtu: 65_520 });
     const loopback = family === 4 ? "127.0.0.1" : "::1";
     const { port } = await lab.host.agent.echoUdp(loopback);
@@ -66,7 +66,7 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     expect(await socket.receive()).toEqual({ text, from: { address, port } });
   });
 
-  test("bursts of all sizes arrive in order, each as it was sent", async ({ lab }) => {
+  test("bursts of all sizes arrive in order and unchanged", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const server = await lab.world.agent.udp(services);
     const client = await (await guest.agent()).udp(any);
@@ -84,7 +84,7 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     expect((await receiveAll(client, sent.length)).map(({ text }) => text)).toEqual(sent);
   });
 
-  test("what is refused does not keep the next datagram of the socket", async ({ lab }) => {
+  test("a refused datagram does not hold back the socket's next one", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const echo = await lab.world.agent.echoUdp(services);
     const client = await (await guest.agent()).udp(any);
@@ -95,7 +95,7 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     }
   });
 
-  test("anybody may answer, as STUN and games need it", async ({ lab }) => {
+  test("any peer may answer, as STUN and games need", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const [server, stranger] = [
       await lab.world.agent.udp(services),
@@ -119,7 +119,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("--timeout, IPv%i", (family) =>
     ["udp-unanswered=1", "unanswered"],
     ["udp=1", "answered"],
     ["ping=1", "ping"],
-  ])("%s gives a port back after a while without traffic", async ([timeout, how], { lab }) => {
+  ])("%s releases a port after that time without traffic", async ([timeout, how], { lab }) => {
     await using guest = await lab.guest({ ipv6: true, options: [`--timeout=${timeout}`] });
     const before = guest.helper.openDescriptors();
     if (how === "ping") {
@@ -139,7 +139,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("--timeout, IPv%i", (family) =>
   });
 });
 
-test.skipIf(!isSlipway)("with --udp-filtering=address strangers are not heard", async ({ lab }) => {
+test.skipIf(!isSlipway)("--udp-filtering=address drops datagrams of strangers", async ({ lab }) => {
   await using guest = await lab.guest({ udpFiltering: "address" });
   const asked = await lab.world.agent.udp(served.services);
   const stranger = await lab.world.agent.udp(served.http);
@@ -177,7 +177,7 @@ describe("DNS at the network's third address", () => {
     expect((await guest.namespace.output(command)).trim()).toBe(answer);
   });
 
-  test("says so when a name does not exist", async ({ lab }) => {
+  test("reports a name that does not exist", async ({ lab }) => {
     await using guest = await lab.guest();
     const command = ["dig", `@${guest.addresses.dns}`, "nobody.example"];
     expect(await guest.namespace.output(command)).toContain("status: NXDOMAIN");

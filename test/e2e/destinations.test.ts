@@ -38,7 +38,7 @@ describe("the gateway", () => {
     ["10.0.2.2", "127.0.0.1"],
     [guest6.gateway, "::1"],
     [`${guest6.router}%tap0`, "::1"],
-  ] as const)("%s leads to %s of the host, if that is allowed", async (pair, { lab }) => {
+  ] as const)("%s leads to %s of the host, if allowed", async (pair, { lab }) => {
     const [gateway, loopback] = pair;
     const { port } = await lab.host.agent.echo(loopback);
     await using open = await lab.guest({ ipv6: true });
@@ -48,8 +48,8 @@ describe("the gateway", () => {
   });
 });
 
-describe.each([true, false])("with host loopback %s the host is not reached by", (hostLoopback) => {
-  test("any spelling of its loopback, or of nothing", async ({ lab }) => {
+describe.each([true, false])("with host loopback %s no guest reaches it at", (hostLoopback) => {
+  test("any other spelling, or at an unspecified address", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: true, hostLoopback });
     await routeLoopback(guest);
     const anywhere = {
@@ -116,7 +116,7 @@ describe("--outbound-addr and --outbound-addr6", () => {
     await query;
   });
 
-  test("may be an interface", async ({ lab }) => {
+  test("accept an interface", async ({ lab }) => {
     const options = ["--outbound-addr=eth0", "--outbound-addr6=eth0"];
     await using guest = await lab.guest({ ipv6: true, options });
     // Which of its addresses is the interface's to choose.
@@ -135,7 +135,7 @@ describe("--outbound-addr and --outbound-addr6", () => {
     expect(await connects(guest, "10.0.2.2", port)).toBe(true);
   });
 
-  test.for(["192.0.2.250", "nodev0"])("%s, which the host does not have", async (text, { lab }) => {
+  test.for(["192.0.2.250", "nodev0"])("refuse the foreign address %s", async (text, { lab }) => {
     const namespace = await lab.host.namespace();
     const helper = lab.host.helper([`--outbound-addr=${text}`, `${namespace.pid}`, "tap0"]);
     const { code, stderr } = await helper.ended(10_000);

@@ -79,7 +79,7 @@ esac
 `;
 
 describe("DHCPv4", () => {
-  test("udhcpc gets an address, and all that a guest needs", async ({ lab }) => {
+  test("udhcpc gets an address and everything else that a guest needs", async ({ lab }) => {
     await lab.host.root.shell("echo 'search a.example b.example' >> /etc/resolv.conf");
     await using bare = await Bare.create(lab, ["--mtu=4000"]);
     const lease = (await bare.udhcpc()).split("\n");
@@ -95,7 +95,7 @@ describe("DHCPv4", () => {
     expect((await bare.namespace.output(command)).trim()).toBe(served.http);
   });
 
-  test("dhclient gets one, and the same after a reboot", async ({ lab }) => {
+  test("dhclient gets an address, and the same one after a reboot", async ({ lab }) => {
     await using bare = await Bare.create(lab);
     // Another client has taken the first address.
     await bare.udhcpc("-x", "0x3d:010203");
@@ -114,7 +114,7 @@ describe("DHCPv4", () => {
     expect(await bare.udhcpc("-r", "10.0.2.100")).toContain("ip=10.0.2.15\n");
   });
 
-  test("a client that moved from another network is refused and starts anew", async ({ lab }) => {
+  test("a client that moved from another network is refused and starts again", async ({ lab }) => {
     await using bare = await Bare.create(lab, ["--cidr=10.7.0.0/24"]);
     const file = lab.host.stage.outside(bare.script).replace(/script$/, "moved");
     writeFileSync(file, MOVED);
@@ -157,7 +157,7 @@ describe("DHCPv6", () => {
     await expect.poll(async () => (await bare.namespace.run(command)).code).toBe(0);
   });
 
-  test("dhclient gets information alone", async ({ lab }) => {
+  test("dhclient gets configuration without an address", async ({ lab }) => {
     await using bare = await Bare.create(lab, ["--enable-ipv6"]);
     await linkLocalIsReady(bare.namespace);
     const output = await bare.dhclient("lease", "-6", "-S");

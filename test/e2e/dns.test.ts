@@ -121,7 +121,7 @@ describe.each(servers)("DNS at %s", (server) => {
     expect(await short(guest, "+tcp", `@${server}`, httpName, type)).toBe(answer);
   });
 
-  test("an answer too long for UDP comes by TCP", async ({ lab }) => {
+  test("sends an answer too long for UDP by TCP", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     const truncated = await dig(guest, "+ignore", `@${server}`, "large.example", "TXT");
     expect(truncated).toMatch(/flags:[a-z ]* tc /);
@@ -130,7 +130,7 @@ describe.each(servers)("DNS at %s", (server) => {
     expect(whole).toContain("7".repeat(200));
   });
 
-  test("answers names of its own by TCP, beside others in one connection", async ({ lab }) => {
+  test("answers its own names by TCP, beside others in one connection", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     expect(await short(guest, "+tcp", `@${server}`, "host.containers.internal")).toBe("10.0.2.2");
     const mixed = ["host.docker.internal", httpName, "nobody.example", "host.docker.internal"];
@@ -141,7 +141,7 @@ describe.each(servers)("DNS at %s", (server) => {
     expect(output).toContain(served.http);
   });
 
-  test("many queries at once by TCP are all answered", async ({ lab }) => {
+  test("answers many simultaneous queries by TCP", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     const inside = lab.host.stage.inside(node);
     const counts = await guest.namespace.output([inside, "--eval", PIPELINE, server]);
@@ -150,7 +150,7 @@ describe.each(servers)("DNS at %s", (server) => {
     await expect.poll(() => guest.helper.openDescriptors()).toBeLessThan(30);
   });
 
-  test("answers names of its own in both families", async ({ lab }) => {
+  test("answers its own names in both families", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     for (const name of ["host.containers.internal", "Host.Docker.Internal"]) {
       expect(await short(guest, `@${server}`, name, "A")).toBe("10.0.2.2");
@@ -161,7 +161,7 @@ describe.each(servers)("DNS at %s", (server) => {
     }
   });
 
-  test("knows the guest by its hostname", async ({ lab }) => {
+  test("knows the guest's hostname", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     const hostname = (await guest.namespace.output(["hostname"])).trim();
     expect(await short(guest, `@${server}`, hostname, "A")).toBe("10.0.2.100");
@@ -182,7 +182,7 @@ describe("several name servers", () => {
     ["is silent", failing.blackHole],
     ["is not there", served.services],
     ["is not routed", failing.noRoute],
-  ] as const)("the second answers when the first %s", async ([, first], { lab }) => {
+  ] as const)("the second answers if the first %s", async ([, first], { lab }) => {
     await using guest = await lab.guest();
     await configure(lab, `nameserver ${first}`, `nameserver ${served.dns}`);
     await expect
@@ -196,20 +196,20 @@ describe("several name servers", () => {
     ["is silent", failing.blackHole],
     ["is not there", served.services],
     ["is not routed", failing.noRoute],
-  ] as const)("by TCP, too, the second answers when the first %s", async ([, first], { lab }) => {
+  ] as const)("the second answers by TCP, too, if the first %s", async ([, first], { lab }) => {
     await configure(lab, `nameserver ${first}`, `nameserver ${served.dns6}`);
     await using guest = await lab.guest();
     expect(await short(guest, "+tcp", "@10.0.2.3", httpName, "A")).toBe(served.http);
   });
 
-  test("by TCP, too, the client is told when none answers", async ({ lab }) => {
+  test("the client gets an error by TCP if none answers", async ({ lab }) => {
     await configure(lab, `nameserver ${served.services}`);
     await using guest = await lab.guest();
     expect(await dig(guest, "+tcp", "@10.0.2.3", httpName)).toContain("status: SERVFAIL");
     expect(await short(guest, "+tcp", "@10.0.2.3", "host.docker.internal")).toBe("10.0.2.2");
   });
 
-  test("the second is asked when the first refuses", async ({ lab }) => {
+  test("the second is asked if the first refuses", async ({ lab }) => {
     await using guest = await lab.guest();
     const refusing = `dnsmasq --conf-file=/dev/null --no-daemon --pid-file= --no-resolv --no-hosts \
       --bind-interfaces --listen-address=127.0.0.9 --port=53`;
@@ -223,7 +223,7 @@ describe("several name servers", () => {
     await server.ended(10_000);
   });
 
-  test("the client is told when none answers", async ({ lab }) => {
+  test("the client gets an error if none answers", async ({ lab }) => {
     await using guest = await lab.guest();
     await configure(lab, `nameserver ${served.services}`);
     await expect
@@ -267,7 +267,9 @@ describe("the host's resolv.conf is followed", () => {
 });
 
 describe("upstream", () => {
-  test("queries have ports and ids of their own, one for a repeated query", async ({ lab }) => {
+  test("queries have their own ports and ids, and a repeated query reuses them", async ({
+    lab,
+  }) => {
     await using guest = await lab.guest();
     const server = await oddServer(lab);
     await configure(lab, `nameserver ${served.services}`);
@@ -336,7 +338,7 @@ const WITNESS = `
   socket.bind(53, host, () => server.listen(53, host, () => console.log("ready")));
 `;
 
-describe.runIf(isSlipway)("what is no query reaches no server of the host's", () => {
+describe.runIf(isSlipway)("messages other than queries reach no server of the host", () => {
   const question = "06626f72646572076578616d706c650000010001";
   const message = (flags: string, counts: string, rest = question) =>
     `abcd${flags}${counts}${rest}`;
@@ -362,7 +364,7 @@ describe.runIf(isSlipway)("what is no query reaches no server of the host's", ()
     return server;
   }
 
-  test.for(servers)("at %s, by UDP and TCP, and is counted", async (address, { lab }) => {
+  test.for(servers)("at %s, by UDP and TCP, and are counted", async (address, { lab }) => {
     const server = await witness(lab);
     await using guest = await lab.guest({ ...IPV6, options: ["--stats"] });
     const ask = (script: string, messages: readonly string[]) => {
@@ -394,7 +396,7 @@ describe("slipway run", () => {
     return lab.host.user.output([lab.host.slipwayPath, "run", ...options, "--", ...command]);
   }
 
-  test("--add-host, --dns, --dns-search and --dns-option", async ({ lab }) => {
+  test("honours --add-host, --dns, --dns-search and --dns-option", async ({ lab }) => {
     await configure(lab, `nameserver ${served.services}`);
     const options = [
       ...["--dns", served.dns6, "--dns-search", "example", "--dns-option", "ndots:3"],
@@ -408,7 +410,7 @@ describe("slipway run", () => {
     expect(own.trim()).toBe("192.0.2.9\n2001:db8::9");
   });
 
-  test("--disable-dns leaves the host's own servers", async ({ lab }) => {
+  test("--disable-dns lists the host's own servers", async ({ lab }) => {
     await configure(lab, "nameserver 127.0.0.53", `nameserver ${served.dns}`);
     const resolvConf = await run(lab, ["--disable-dns"], ["cat", "/etc/resolv.conf"]);
     expect(resolvConf).toBe(`nameserver ${served.dns}\n`);

@@ -192,7 +192,7 @@ function common(family: Family): Record<string, Buffer> {
 }
 
 describe.for([4, 6] as const)("IPv%i", (family) => {
-  test("each reason counts once, and stands at its frame in the capture", async ({ lab }) => {
+  test("each reason counts once, and the capture has it at its frame", async ({ lab }) => {
     const file = join(lab.directory, `drops${family}.pcapng`);
     const options = ["--stats", `--pcap=${file}`];
     await using guest = await lab.guest({ ipv6: true, hostLoopback: false, options });
@@ -208,7 +208,7 @@ describe.for([4, 6] as const)("IPv%i", (family) => {
     expect(counts.filter(([, count]) => count === 0)).toEqual([]);
   });
 
-  test("fragments that overlap are dropped", async ({ lab }) => {
+  test("overlapping fragments are dropped", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: true, options: ["--stats"] });
     const parts = [fragmentAt(0, 16), fragmentAt(8, 16)];
     await inject(guest.namespace, parts);
@@ -216,7 +216,9 @@ describe.for([4, 6] as const)("IPv%i", (family) => {
     expect((await finalFigures(guest)).get("dropped ip-fragment-overlap")).toBeGreaterThan(0);
   });
 
-  test("TCP behind options or extension headers, or in fragments, is TCP", async ({ lab }) => {
+  test("TCP behind options or extension headers, or in fragments, still works as TCP", async ({
+    lab,
+  }) => {
     await using guest = await lab.guest({ ipv6: true, options: ["--stats"] });
     const listener = await lab.world.agent.listen(WORLD[family]);
     const { port } = listener.endpoint;
@@ -271,7 +273,7 @@ describe.for([4, 6] as const)("IPv%i", (family) => {
   }
 });
 
-test("what the host refuses is counted", async ({ lab }) => {
+test("packets that the host refuses are counted", async ({ lab }) => {
   await using guest = await lab.guest({ options: ["--stats", "--udp-filtering=address"] });
   const [asked, stranger] = [
     await lab.world.agent.udp(served.services),

@@ -49,7 +49,7 @@ async function trafficOf(guest: Guest): Promise<Traffic> {
   return { bytes: rx.bytes + tx.bytes, dropped: tx.dropped, txqlen };
 }
 
-describe.each([1500, 65_520])("at MTU %i, a mouse beside elephants is never starved", (mtu) => {
+describe.each([1500, 65_520])("at MTU %i, elephants never starve a mouse", (mtu) => {
   test.for(directions)("%s", async ([, options], { lab, server, annotate }) => {
     await using guest = await lab.guest({ mtu });
     const echo = await lab.world.agent.echo(served.services);
@@ -72,7 +72,7 @@ describe.each([1500, 65_520])("at MTU %i, a mouse beside elephants is never star
 });
 
 // How many are lost depends on how long the helper waits for a processor: it is told.
-describe("small frames have room at the TAP", () => {
+describe("small frames fit the TAP's queue", () => {
   test.for([
     ["one stream", ["--length", "100", "--no-delay"]],
     ["eight streams both ways", ["--length", "100", "--no-delay", "--parallel", "8", "--bidir"]],

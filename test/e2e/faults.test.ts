@@ -77,7 +77,7 @@ async function corrupt(lab: Lab, { helper }: Guest): Promise<void> {
 }
 
 describe.runIf(isOpenToTests)("a trap in WASM", () => {
-  test("costs the guest its connections; what is published goes on; the fourth ends the process", async ({
+  test("resets the guest's connections and keeps its published ports; the fourth ends the process", async ({
     lab,
   }) => {
     const api = await apiGuest(lab, {});
@@ -112,8 +112,8 @@ describe.runIf(isOpenToTests)("a trap in WASM", () => {
   });
 });
 
-describe("what was under way goes on, whole, when", () => {
-  test("the host's network was gone", async ({ lab }) => {
+describe("existing connections continue, and lose nothing, after", () => {
+  test("the host's network was down", async ({ lab }) => {
     await using guest = await lab.guest();
     const agent = await guest.agent();
     const under = exchange(await connect(lab, agent));
@@ -131,7 +131,9 @@ describe("what was under way goes on, whole, when", () => {
     await answers(lab, agent);
   });
 
-  test("the host's address changed for a while, which new connections follow", async ({ lab }) => {
+  test("the host's address changed for a while; new connections use the new one", async ({
+    lab,
+  }) => {
     await using guest = await lab.guest();
     const agent = await guest.agent();
     const udp = await agent.udp("0.0.0.0");
@@ -172,7 +174,7 @@ describe("what was under way goes on, whole, when", () => {
     await answers(lab, agent);
   });
 
-  test("the TAP was down and up again", async ({ lab }) => {
+  test("the TAP was down", async ({ lab }) => {
     await using guest = await lab.guest();
     const agent = await guest.agent();
     const under = exchange(await connect(lab, agent));
@@ -215,7 +217,7 @@ test("when all processes of the namespaces are killed, the network ends with the
   await guest.namespace.release();
 });
 
-test("a guest that comes again with another MAC, by DHCP, is found", async ({ lab }) => {
+test("a guest that returns with another MAC, by DHCP, is found", async ({ lab }) => {
   const api = await apiGuest(lab, {});
   const { guest } = api;
   const agent = await guest.agent();
@@ -239,7 +241,7 @@ test("a guest that comes again with another MAC, by DHCP, is found", async ({ la
   await guest.close();
 });
 
-test("a full disk, or whatever takes no more output, ends nothing", async ({ lab }) => {
+test("a full disk, or any output that takes no more, ends nothing", async ({ lab }) => {
   const program = lab.host.stage.inside(join(root, "bin/slirp4netns"));
   const helper = ["sh", "-c", 'exec "$@" >/dev/full 2>/dev/full', "sh", program];
   await using guest = await lab.guest({ helper, options: ["--stats"] });
@@ -288,7 +290,7 @@ describe("with system calls that fail at random", () => {
     throw error;
   };
 
-  test("what was accepted is delivered, or the connection is reset; then all is as before", async ({
+  test("accepted data is delivered, or the connection is reset; then resources are back at their baseline", async ({
     lab,
     annotate,
   }) => {

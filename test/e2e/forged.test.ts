@@ -83,9 +83,9 @@ function expectClosed(pids: readonly number[]): void {
 }
 
 describe.runIf(isSlipway)(
-  "memory is closed to others, and signals with a siginfo of the sender's",
+  "Slipway's memory is closed to others, and forged signals change nothing:",
   () => {
-    test("a helper and its keeper and agent go on", async ({ lab, annotate }) => {
+    test("a helper, its keeper and its agent survive", async ({ lab, annotate }) => {
       await withAttached(lab, ["--publish-to-loopback"], async ({ namespace, process }) => {
         const pids = [process.pid, ...descendantsOf(process.pid)];
         // Helper, keeper and agent.
@@ -98,7 +98,7 @@ describe.runIf(isSlipway)(
       });
     });
 
-    test("`run` and what it starts go on", async ({ lab, annotate }) => {
+    test("`run` and its processes survive", async ({ lab, annotate }) => {
       // They are passed on to COMMAND.
       const script = `trap "" QUIT USR1 USR2 TSTP; echo here; read line; curl -sS -m 20 http://${served.http}/ >/dev/null`;
       const process = lab.host.slipway(["run", "--", "sh", "-c", script], { stdin: "pipe" });
@@ -111,7 +111,7 @@ describe.runIf(isSlipway)(
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     });
 
-    test("the daemon, its supervisor and a launcher go on", async ({ lab, annotate }) => {
+    test("the daemon, its supervisor and a launcher survive", async ({ lab, annotate }) => {
       await using user = await DaemonUser.create(lab);
       await user.ok("network", "create", "forged");
       const member = await user.member("forged", "member");
@@ -139,7 +139,7 @@ describe.runIf(isSlipway)(
       expect(guest.helper.stderr).toBe("");
     });
 
-    test("that end a process end it as they do when they are not forged", async ({ lab }) => {
+    test("forged fatal signals end a process just as genuine ones do", async ({ lab }) => {
       const forger = await Forger.create(lab);
       for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
         const guest = await lab.guest();

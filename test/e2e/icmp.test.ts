@@ -31,7 +31,7 @@ const pingThrice = ["ping", "-n", "-c", "3", "-i", "0.5", "-W", "1"];
 const path = (family: 4 | 6) => [gateway[family], ...Object.values(hops).map((hop) => hop[family])];
 
 describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
-  test.for([56, 1472, 8_000, 65_000])("ping of %i bytes", async (size, { guest }) => {
+  test.for([56, 1472, 8_000, 65_000])("a ping of %i bytes is answered", async (size, { guest }) => {
     const ping = ["ping", "-c", "2", "-i", "0.2", "-W", "2", "-s", `${size}`, http[family]];
     const outcome = await guest.run(ping);
     expect(outcome.stdout).toContain("2 received");
@@ -39,44 +39,56 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     expect(outcome.stdout).toContain("ttl=63");
   });
 
-  test("ping of 65,000 bytes to the gateway", async ({ guest }) => {
+  test("a ping of 65,000 bytes to the gateway is answered", async ({ guest }) => {
     const outcome = await guest.run(["ping", "-c", "1", "-W", "2", "-s", "65000", gateway[family]]);
     expect(outcome.stdout).toContain("1 received");
   });
 
-  test("ping whose hops are used up is told so by the gateway", async ({ guest }) => {
+  test("a ping whose hop limit is used up gets time exceeded from the gateway", async ({
+    guest,
+  }) => {
     const outcome = await guest.run(["ping", "-n", "-c", "1", "-W", "2", "-t", "1", http[family]]);
     expect(outcome.stdout).toMatch(
       new RegExp(`From ${gateway[family]}:? icmp_seq=1 Time (to live )?exceeded`),
     );
   });
 
-  test.for([["UDP"], ["ICMP", "-I"]])("traceroute by %s", async ([, ...options], { guest }) => {
-    const command = ["traceroute", `-${family}`, "-n", "-q", "1", "-N", "1", "-w", "2"];
-    const output = await guest.namespace.output([...command, ...options, hops.third[family]]);
-    const answers = [...output.matchAll(/^ *\d+ +([0-9a-f.:]+) /gm)].map(([, address]) => address);
-    expect(answers).toEqual(path(family));
-  });
+  test.for([["UDP"], ["ICMP", "-I"]])(
+    "traceroute by %s works",
+    async ([, ...options], { guest }) => {
+      const command = ["traceroute", `-${family}`, "-n", "-q", "1", "-N", "1", "-w", "2"];
+      const output = await guest.namespace.output([...command, ...options, hops.third[family]]);
+      const answers = [...output.matchAll(/^ *\d+ +([0-9a-f.:]+) /gm)].map(
+        ([, address]) => address,
+      );
+      expect(answers).toEqual(path(family));
+    },
+  );
 
-  test("tracepath finds the narrow link, and the hops back", async ({ guest }) => {
+  test("tracepath finds the narrow link and the hops back", async ({ guest }) => {
     const output = await guest.namespace.output(["tracepath", "-n", hops.third[family]]);
     expect(output).toContain("Resume: pmtu 1280 hops 4 back 4");
   });
 
-  test.for([["ICMP"], ["UDP", "-u"]])("mtr by %s", async ([, ...options], { guest }) => {
+  test.for([["ICMP"], ["UDP", "-u"]])("mtr by %s works", async ([, ...options], { guest }) => {
     const command = ["mtr", "-n", "-r", "-c", "1", ...options, hops.third[family]];
     const output = await guest.namespace.output(command);
     const answers = [...output.matchAll(/\|-- (\S+) +0\.0%/g)].map(([, address]) => address);
     expect(answers).toEqual(path(family));
   });
 
-  test("a packet that may not be fragmented and is too long for a link", async ({ guest }) => {
+  test("an unfragmentable packet too long for a link gets the router's error", async ({
+    guest,
+  }) => {
     const command = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do", "-s", "1400"];
     const outcome = await guest.run([...command, hops.third[family]]);
     expect(outcome.stdout + outcome.stderr).toMatch(/mtu[=:] ?1280/);
   });
 
-  test("service class and hop limit of the guest leave the host", async ({ guest, lab }) => {
+  test("packets leave the host with the guest's service class and hop limit", async ({
+    guest,
+    lab,
+  }) => {
     const fields = {
       4: ["icmp[0]=8", "ip.dsfield", "ip.ttl"],
       6: ["icmp6[0]=128", "ipv6.tclass", "ipv6.hlim"],
@@ -91,13 +103,13 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     expect(stdout.trim().split("\t").map(Number)).toEqual([0xb9, 49]);
   });
 
-  test("a UDP port nobody listens on refuses", async ({ guest }) => {
+  test("a closed UDP port refuses", async ({ guest }) => {
     const command = ["dig", "+tries=1", "+timeout=3", "-p", "777", `@${closed[family]}`, "x"];
     const outcome = await guest.run(command);
     expect(outcome.stdout).toContain("connection refused");
   });
 
-  test("what the host itself says comes from the gateway", async ({ guest, lab }) => {
+  test("errors of the host itself come from the gateway", async ({ guest, lab }) => {
     // A neighbor of the host that does not answer: the host tells itself so.
     const absent = { 4: "198.51.100.99", 6: "2001:db8:0:1::99" } as const;
     await lab.host.root.shell(`
@@ -111,7 +123,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     );
   });
 
-  test("errors come at a limited rate, and what is left out is counted", async ({ lab }) => {
+  test("errors are rate-limited, and omitted ones are counted", async ({ lab }) => {
     await using guest = await lab.guest({ ipv6: true, options: ["--stats"] });
     const ping = () => guest.run(["ping", "-c", "1", "-W", "5", gateway[family]]);
     await ping();
@@ -133,7 +145,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     expect(figures.get("dropped limit-icmp-errors")).toBe(count - Number(told));
   });
 
-  test("no way to a network", async ({ guest }) => {
+  test("a network without a route is unreachable", async ({ guest }) => {
     const nowhere = { 4: failing.networkUnreachable, 6: "2001:db8:0:99::1" } as const;
     const outcome = await guest.run([...pingThrice, nowhere[family]]);
     const from = hops.first[family].replaceAll(".", "\\.");
@@ -141,7 +153,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
   });
 });
 
-describe.skipIf(!isSlipway)("what only IPv4 tells apart", () => {
+describe.skipIf(!isSlipway)("IPv4 distinguishes", () => {
   test.for([
     ["host unreachable", failing.hostUnreachable, hops.first[4], "Destination Host"],
     ["prohibited", failing.prohibited, hops.first[4], "Packet filtered"],
@@ -153,7 +165,7 @@ describe.skipIf(!isSlipway)("what only IPv4 tells apart", () => {
 });
 
 describe.skipIf(!isSlipway)("a guest whose MTU is larger than the host's link", () => {
-  base.for([4, 6] as const)("learns so from the gateway, IPv%i", async (family, { lab }) => {
+  base.for([4, 6] as const)("learns the limit from the gateway, IPv%i", async (family, { lab }) => {
     await using guest = await lab.guest({ ipv6: true, mtu: 65_520 });
     const ping = ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do", "-s", "3000"];
     const { stdout, stderr } = await guest.run([...ping, http[family]]);

@@ -14,7 +14,7 @@ async function reaches(guest: Guest, destination: string): Promise<boolean> {
   return outcome.code === 0;
 }
 
-describe("with -c, when ready is signalled", () => {
+describe("with -c, when ready is reported", () => {
   test("an address and a default route are there", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     expect(await addresses(guest)).toMatch(/inet6 fd00::64\/64 scope global/);
@@ -22,12 +22,12 @@ describe("with -c, when ready is signalled", () => {
     expect(routes).toMatch(/^default via fe80::2 dev tap0 /m);
   });
 
-  test("the world is reached", async ({ lab }) => {
+  test("the guest reaches the world", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     expect(await reaches(guest, `http://[${served.http6}]/`)).toBe(true);
   });
 
-  test("a namespace whose IPv6 is switched off goes without", async ({ lab }) => {
+  test("a namespace with IPv6 disabled has none", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
     const process = lab.host.helper(["-c", "-6", "-r", "3", `${namespace.pid}`, "tap0"], {
@@ -44,7 +44,7 @@ describe("with -c, when ready is signalled", () => {
 });
 
 describe("router advertisements", () => {
-  test("give the guest an address of its own making, a route and the MTU", async ({ lab }) => {
+  test("give the guest an autoconfigured address, a route and the MTU", async ({ lab }) => {
     await using guest = await lab.guest({ ...IPV6, mtu: 4000 });
     // 64 bits from the interface, the flags of stateless configuration (RFC 4862).
     await expect
@@ -57,7 +57,7 @@ describe("router advertisements", () => {
     expect(mtu.trim()).toBe("4000");
   });
 
-  test("configure a guest that was only attached", async ({ lab }) => {
+  test("configure a guest that was attached without -c", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const process = lab.host.helper(["-6", "-r", "3", `${namespace.pid}`, "tap0"], { pipes: [3] });
     await process.printed(/Starting/);
@@ -69,7 +69,7 @@ describe("router advertisements", () => {
     await namespace.release();
   });
 
-  test("tell prefix, DNS server and search list, as tshark reads them", async ({ lab }) => {
+  test("carry prefix, DNS server and search list, as tshark reads them", async ({ lab }) => {
     await lab.host.root.shell("echo 'search lab.example' >> /etc/resolv.conf");
     await using guest = await lab.guest(IPV6);
     const filter = "icmp6 and ip6[40] == 134";
@@ -87,7 +87,7 @@ describe("router advertisements", () => {
 });
 
 describe("duplicate address detection", () => {
-  test("finds no duplicate of an address of the guest", async ({ lab }) => {
+  test("finds no duplicate of the guest's addresses", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     await guest.namespace.shell("ip address add fd00::1234/64 dev tap0");
     await expect.poll(() => addresses(guest)).not.toContain("tentative");
@@ -95,7 +95,7 @@ describe("duplicate address detection", () => {
     expect(await addresses(guest)).not.toContain("dadfailed");
   });
 
-  test("finds the gateway's address taken", async ({ lab }) => {
+  test("finds that the gateway's address is in use", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     await guest.namespace.shell(`ip address add ${guest6.gateway}/64 dev tap0`);
     await expect.poll(() => addresses(guest)).toMatch(/fd00::2\/64 .*dadfailed/);
@@ -111,7 +111,7 @@ describe("--ipv6-cidr", () => {
     expect((await guest.namespace.output(command)).trim()).toBe(served.http6);
   });
 
-  test("of another length than /64 leaves address configuration out", async ({ lab }) => {
+  test("turns off autoconfiguration if the length is not /64", async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--ipv6-cidr=2001:db8:7::/80"] });
     expect(await addresses(guest)).toMatch(/inet6 2001:db8:7::64\/80 scope global/);
     expect(await reaches(guest, `http://[${served.http6}]/`)).toBe(true);
@@ -119,8 +119,8 @@ describe("--ipv6-cidr", () => {
   });
 });
 
-describe("off by default in slirp4netns's mode", () => {
-  test("there is a link-local address alone", async ({ lab }) => {
+describe("in slirp4netns's mode IPv6 is off by default:", () => {
+  test("the guest has only a link-local address", async ({ lab }) => {
     await using guest = await lab.guest();
     expect(await addresses(guest)).not.toContain("scope global");
   });
@@ -129,12 +129,12 @@ describe("off by default in slirp4netns's mode", () => {
 describe("slipway run", () => {
   const show = ["ip", "-6", "-oneline", "address", "show", "dev", "tap0"];
 
-  test("has IPv6 where the host has it", async ({ lab }) => {
+  test("has IPv6 if the host has it", async ({ lab }) => {
     const outcome = await lab.host.slipway(["run", "--", ...show]).ended(20_000);
     expect(outcome.stdout).toContain("fd00::64/64");
   });
 
-  test("leaves it out with --no-ipv6", async ({ lab }) => {
+  test("has none with --no-ipv6", async ({ lab }) => {
     const outcome = await lab.host.slipway(["run", "--no-ipv6", "--", ...show]).ended(20_000);
     expect(outcome.stdout).not.toContain("scope global");
     expect(outcome.code).toBe(0);
@@ -161,7 +161,7 @@ describe("TCP", () => {
     [failing.prohibited6, "EACCES"],
     ["10.0.2.77", "EHOSTUNREACH"],
     ["fd00::77", "EHOSTUNREACH"],
-  ] as const)("to %s fails as it should: %s", async ([address, code], { lab }) => {
+  ] as const)("to %s fails with the expected errno: %s", async ([address, code], { lab }) => {
     await using guest = await lab.guest(IPV6);
     const error = await (await guest.agent()).refusal({ address, port: 80 });
     expect(error.code).toBe(code);

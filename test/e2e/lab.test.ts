@@ -29,12 +29,12 @@ describe("the host", () => {
     ["networkUnreachable", "ENETUNREACH"],
     ["hostUnreachable", "EHOSTUNREACH"],
     ["prohibited", "EHOSTUNREACH"],
-  ] as const)("gets the errno of its kind: %s %s", async ([destination, code], { lab }) => {
+  ] as const)("gets the expected errno: %s %s", async ([destination, code], { lab }) => {
     const error = await lab.host.agent.refusal({ address: failing[destination], port: 80 });
     expect(error.code).toBe(code);
   });
 
-  test("is refused where nobody listens", async ({ lab }) => {
+  test("is refused if nobody listens", async ({ lab }) => {
     const error = await lab.host.agent.refusal({ address: served.services, port: 9 });
     expect(error.code).toBe("ECONNREFUSED");
   });

@@ -23,7 +23,7 @@ async function connected(lab: Lab, ...args: string[]): Promise<Process> {
   return process;
 }
 
-describe("the file of a namespace", () => {
+describe("a namespace's file", () => {
   /** A namespace whose file is mounted as `ip netns` and podman do it. */
   async function mounted(lab: Lab): Promise<{ namespace: HeldNamespace; file: string }> {
     const namespace = await lab.host.namespace();
@@ -103,7 +103,7 @@ describe("a process", () => {
     );
   });
 
-  test("that has ended before is an error, and leaves nothing", async ({ lab }) => {
+  test("that has already ended is an error, and leaves nothing", async ({ lab }) => {
     const dead = lab.host.user.spawn(["true"]);
     await dead.exit;
     const process = lab.host.helper(["-c", `${dead.pid}`, "tap0"]);

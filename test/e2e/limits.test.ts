@@ -28,8 +28,8 @@ async function use({ inside, outside }: Ends): Promise<void> {
   expect(await outside.read(5)).toBe("still");
 }
 
-describe.runIf(isSlipway)("at a limit of TCP connections, that idle for longest is reset", () => {
-  test("of all", async ({ lab }) => {
+describe.runIf(isSlipway)("at a limit the TCP connection idle for longest is reset", () => {
+  test("among all connections", async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--max-flows=4", "--stats"] });
     const agent = await guest.agent();
     const [first, second, ...others] = await connections(lab, agent, 4);
@@ -44,7 +44,7 @@ describe.runIf(isSlipway)("at a limit of TCP connections, that idle for longest 
     expect(figures.get("dropped limit-flows")).toBe(1);
   });
 
-  test("to one destination", async ({ lab }) => {
+  test("among connections to one destination", async ({ lab }) => {
     const options = ["--max-flows-per-destination=2", "--stats"];
     await using guest = await lab.guest({ options });
     const agent = await guest.agent();
@@ -57,7 +57,7 @@ describe.runIf(isSlipway)("at a limit of TCP connections, that idle for longest 
 });
 
 test.runIf(isSlipway)(
-  "of connections without an answer the oldest is given up",
+  "above the limit of unanswered connections the oldest is dropped",
   async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--max-half-open=2", "--stats"] });
     const agent = await guest.agent();
@@ -74,7 +74,7 @@ test.runIf(isSlipway)(
 );
 
 test.runIf(isSlipway)(
-  "what begins in vain too often is dropped; what comes about is not counted",
+  "failed connections above the rate are dropped; established ones do not count",
   async ({ lab }) => {
     const limits = ["--max-new-flows=1", "--max-new-mappings=1", "--max-half-open=1"];
     const options = [...limits, "--stats"];
@@ -104,7 +104,7 @@ test.runIf(isSlipway)(
   },
 );
 
-test.runIf(isSlipway)("at the limit of UDP flows, that idle for longest ends", async ({ lab }) => {
+test.runIf(isSlipway)("at the limit the UDP flow idle for longest ends", async ({ lab }) => {
   await using guest = await lab.guest({ options: ["--max-mappings=3", "--stats"] });
   const agent = await guest.agent();
   const echo = await lab.world.agent.echoUdp(served.services);
@@ -131,7 +131,7 @@ test.runIf(isSlipway)("at the limit of UDP flows, that idle for longest ends", a
   expect(figures.get("dropped limit-mappings")).toBe(1);
 });
 
-test.runIf(isSlipway)("further published ports are refused", async ({ lab }) => {
+test.runIf(isSlipway)("published ports above the limit are refused", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, { options: ["--max-listeners=1", "--stats"] });
   const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8070, guestPort: 80 } as const;
   await addForward(lab, socket, forward);
@@ -145,7 +145,7 @@ test.runIf(isSlipway)("further published ports are refused", async ({ lab }) => 
   await guest.close();
 });
 
-test.runIf(isSlipway)("of DNS queries under way the oldest fails", async ({ lab }) => {
+test.runIf(isSlipway)("at the limit the oldest DNS query fails", async ({ lab }) => {
   await lab.host.root.shell(`echo nameserver ${failing.blackHole} > /etc/resolv.conf`);
   await using guest = await lab.guest({ options: ["--max-dns-queries=1", "--stats"] });
   const dig = (name: string) => guest.run(["dig", "+tries=1", "+time=5", "@10.0.2.3", name]);
@@ -156,14 +156,14 @@ test.runIf(isSlipway)("of DNS queries under way the oldest fails", async ({ lab 
 });
 
 describe.runIf(isSlipway)("file descriptors", () => {
-  test("may be as many as the process's hard limit has it", async ({ lab }) => {
+  test("may be as many as the process's hard limit", async ({ lab }) => {
     const program = ["prlimit", "--nofile=100:3000", lab.host.stage.inside(helper)];
     await using guest = await lab.guest({ helper: program });
     const limits = readFileSync(`/proc/${guest.helper.pid}/limits`, "utf8");
     expect(limits).toMatch(/^Max open files +3000 +3000 /m);
   });
 
-  test("that ran out: new flows are refused, old ones go on, and later all is well", async ({
+  test("that run out refuse new flows and keep existing ones, and all works again later", async ({
     lab,
   }) => {
     const program = ["prlimit", "--nofile=60:60", lab.host.stage.inside(helper)];

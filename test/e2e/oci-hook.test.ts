@@ -51,7 +51,7 @@ function notOwn(id: string, name: string, source: string): string {
 const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "box" };
 
 describe("slipway oci-hook", () => {
-  test("connects at createRuntime, and disconnects at poststop", async ({ user, lab }) => {
+  test("attaches at createRuntime, and detaches at poststop", async ({ user, lab }) => {
     const { pid } = await lab.host.namespace();
     const bundle = await makeBundle(user, "plain");
     const state = { ociVersion: "1.0.2", id: "plain", pid, bundle, annotations };
@@ -74,7 +74,7 @@ describe("slipway oci-hook", () => {
     expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
   });
 
-  test("leaves files alone that are not the container's", async ({ user, lab }) => {
+  test("does not change files that are not the container's", async ({ user, lab }) => {
     const host = `${lab.directory}/hosts-own`;
     await lab.host.user.shell(`echo mine > ${host}`);
     const mounts = ["resolv.conf", "hosts"].map((name) => ({
@@ -104,10 +104,7 @@ describe("slipway oci-hook", () => {
     expect(await lab.host.user.output(["ls", `${linked}/outside`])).toBe("");
   });
 
-  test("changes no file of the user's for a container's id, nor by a link", async ({
-    user,
-    lab,
-  }) => {
+  test("changes no file of the user through a container's id or a link", async ({ user, lab }) => {
     const home = `${lab.directory}/home`;
     const id = "b".repeat(64);
     const bundles = `${lab.directory}/overlay-containers/${id}/userdata`;
@@ -146,7 +143,7 @@ describe("slipway oci-hook", () => {
     }
   });
 
-  test("changes the files that podman has for this container alone", async ({ user, lab }) => {
+  test("changes only the files that podman has for this container", async ({ user, lab }) => {
     const id = "c".repeat(64);
     const bundle = `${lab.directory}/storage/overlay-containers/${id}/userdata`;
     const run = `${lab.directory}/run/overlay-containers/${id}/userdata`;
@@ -170,7 +167,7 @@ describe("slipway oci-hook", () => {
     expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
   });
 
-  test("a container that dies without poststop leaves nothing", async ({ user, lab }) => {
+  test("leaves nothing of a container that dies without poststop", async ({ user, lab }) => {
     const namespace = await lab.host.namespace();
     const bundle = await makeBundle(user, "dead");
     const { pid } = namespace;
@@ -214,7 +211,7 @@ describe("slipway oci-hook", () => {
     expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8100");
   });
 
-  test("says that the daemon does not run", async ({ lab }) => {
+  test("reports that the daemon does not run", async ({ lab }) => {
     await using nobody = await DaemonUser.create(lab);
     const { pid } = await lab.host.namespace();
     const state = { id: "x", pid, bundle: "/nowhere", annotations };

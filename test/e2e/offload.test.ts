@@ -15,7 +15,7 @@ const test = base.extend("sha256", { scope: "file" }, ({ lab }: { lab: Lab }) =>
 );
 
 test.runIf(isSlipway)(
-  "a TAP made by somebody else takes the header when it is attached",
+  "a TAP made by another program gets the virtio header when it is attached",
   async ({ lab, annotate }) => {
     const prepare = "ip tuntap add name tap0 mode tap";
     await using guest = await lab.guest({ prepare, options: ["--stats"] });
@@ -86,7 +86,7 @@ const fields = ["frame.len", "ip.checksum.status", "tcp.checksum.status"].flatMa
   field,
 ]);
 
-describe("what the guest forwards", () => {
+describe("forwarded traffic of the guest", () => {
   test.for([
     [4, "1\t1"],
     [6, "\t1"],

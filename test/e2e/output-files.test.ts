@@ -55,7 +55,7 @@ describe.each(options)("%s", (option) => {
     expect(await lab.host.root.output(["stat", "-c", "%s %a %u", file])).toBe("0 666 60999\n");
   });
 
-  test("does not follow a link to a file of the user's", async ({ lab, folder }) => {
+  test("does not follow a link to a file of the user", async ({ lab, folder }) => {
     const file = fresh(folder);
     const precious = fresh(folder);
     await lab.host.user.shell(`umask 077; echo precious > ${precious}`);
@@ -65,7 +65,7 @@ describe.each(options)("%s", (option) => {
     expect(await lab.host.user.output(["cat", precious])).toBe("precious\n");
   });
 
-  test("does not make a file where a link points", async ({ lab, folder }) => {
+  test("does not create a file at a link's target", async ({ lab, folder }) => {
     const file = fresh(folder);
     const target = fresh(folder);
     await lab.host.root.shell(`ln -s ${target} ${file}`);
@@ -74,7 +74,7 @@ describe.each(options)("%s", (option) => {
     expect((await lab.host.root.run(["test", "-e", target])).code).toBe(1);
   });
 
-  test("does not write to a file of the user's by another name", async ({ lab, folder }) => {
+  test("does not write to a file of the user through a second name", async ({ lab, folder }) => {
     const file = fresh(folder);
     const precious = fresh(folder);
     // As another user may where fs.protected_hardlinks is 0.
@@ -83,7 +83,7 @@ describe.each(options)("%s", (option) => {
     expect(await lab.host.user.output(["cat", precious])).toBe("precious\n");
   });
 
-  test.for([true, false])("does not write to a FIFO, read: %s", async (isRead, { lab, folder }) => {
+  test.for([true, false])("does not write a FIFO, read: %s", async (isRead, { lab, folder }) => {
     const file = fresh(folder);
     await lab.host.root.shell(`mkfifo ${file}; chmod 666 ${file}`);
     const script = `exec 9<>${file}; echo reads; exec cat <&9`;
@@ -96,10 +96,7 @@ describe.each(options)("%s", (option) => {
     expect(reader?.stdout ?? "reads\n").toBe("reads\n");
   });
 
-  test("makes a file of its own for its user alone, and takes it again", async ({
-    lab,
-    folder,
-  }) => {
+  test("creates a file private to its user, and accepts it again", async ({ lab, folder }) => {
     const file = fresh(folder);
     const size = () => lab.host.user.output(["stat", "-c", "%s", file]).then(Number);
     expect((await writeTo(lab, option, file)).stderr).toBe("");
@@ -122,10 +119,7 @@ describe.each(options)("%s", (option) => {
   });
 });
 
-test("--pcap makes a file of its user's, which others could read, private", async ({
-  lab,
-  folder,
-}) => {
+test("--pcap makes a user's file that others could read private", async ({ lab, folder }) => {
   const file = fresh(folder);
   await lab.host.user.shell(`echo old > ${file}; chmod 644 ${file}`);
   expect((await writeTo(lab, "--pcap", file)).stderr).toBe("");

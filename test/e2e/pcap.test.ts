@@ -91,7 +91,7 @@ function isWay(flags: string | undefined, way: string): boolean {
 }
 
 describe("--pcap", () => {
-  test("marks what was dropped, with the reason", async ({ lab }) => {
+  test("marks dropped frames with the reason", async ({ lab }) => {
     const file = join(lab.directory, "drops.pcapng");
     await using guest = await lab.guest({ ipv6: true, options: [`--pcap=${file}`] });
     await guest.namespace.shell("ip route add 224.0.0.0/4 dev tap0");
@@ -104,7 +104,7 @@ describe("--pcap", () => {
     expect(await packets(lab, file, "icmp", "frame.comment")).toEqual(["", ""]);
   });
 
-  test("marks datagrams that go as one", async ({ lab }) => {
+  test("marks datagrams that leave as one message", async ({ lab }) => {
     const file = join(lab.directory, "uso.pcapng");
     await using guest = await lab.guest({ options: [`--pcap=${file}`] });
     const server = await lab.world.agent.udp(served.services);
@@ -119,7 +119,9 @@ describe("--pcap", () => {
     expect(new Set(comments)).toEqual(new Set(["superframe: USO, 1000-byte datagrams"]));
   });
 
-  test("of slipway run has the run's traffic, readable by its user alone", async ({ lab }) => {
+  test("of slipway run has the run's traffic and is readable by its user alone", async ({
+    lab,
+  }) => {
     const file = join(lab.directory, "run.pcapng");
     const command = ["curl", "-sS", "--fail", `http://${httpName}/`, "-o", "/dev/null"];
     const run = lab.host.slipway(["run", "--pcap", file, "--tap", "eth7", "--", ...command]);

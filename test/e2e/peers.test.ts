@@ -94,9 +94,7 @@ const SHARED_END = "4";
 const OTHER_NETWORK = "serves its own network namespace only, and this client is in another";
 
 describe("the API's socket", () => {
-  test("does not serve COMMAND of slipway run, which may make what namespaces it wants", async ({
-    lab,
-  }) => {
+  test("does not serve COMMAND of slipway run, whatever namespaces it makes", async ({ lab }) => {
     const directory = await userDirectory(lab);
     const socket = `${directory}/run.sock`;
     const seen = `${directory}/seen.sock`;
@@ -121,7 +119,7 @@ describe("the API's socket", () => {
     await run.ended(20_000);
   });
 
-  test("serves its network namespace, of whatever user namespace, and no guest's", async ({
+  test("serves its own network namespace, in any user namespace, and no guest's", async ({
     lab,
   }) => {
     const { guest, socket } = await apiGuest(lab, {});
@@ -141,7 +139,7 @@ describe("the API's socket", () => {
     await guest.close();
   });
 
-  test("of shared mode does not serve the guest either", async ({ lab, user }) => {
+  test("does not serve the guest in shared mode either", async ({ lab, user }) => {
     const socket = `${await userDirectory(lab)}/shared-peer.sock`;
     const guest = await lab.guest({
       options: ["--api-socket", socket],
@@ -158,7 +156,7 @@ describe("the API's socket", () => {
     await guest.close();
   });
 
-  test("turns thousands away, keeps nothing of them, and serves others meanwhile", async ({
+  test("turns away thousands of clients, keeps nothing of them, and serves others meanwhile", async ({
     lab,
   }) => {
     const { guest, socket } = await apiGuest(lab, {});
@@ -175,7 +173,7 @@ describe("the API's socket", () => {
 });
 
 describe("the daemon's socket", () => {
-  test("does not serve COMMAND of slipway run, which wants the host's loopback", async ({
+  test("does not serve COMMAND of slipway run, which asks for the host's loopback", async ({
     lab,
     user,
   }) => {
@@ -195,7 +193,7 @@ describe("the daemon's socket", () => {
     expect(JSON.parse(outside)).toMatchObject({ result: [] });
   });
 
-  test("does not serve who stands in the host's network, but in another user namespace", async ({
+  test("does not serve a process in the host's network, but in another user namespace", async ({
     lab,
     user,
   }) => {
@@ -211,7 +209,7 @@ describe("the daemon's socket", () => {
     );
   });
 
-  test("serves a client that may not be looked at", async ({ lab, user }) => {
+  test("serves a client that is not dumpable", async ({ lab, user }) => {
     // Whoever executes what may not be read can be dumped by nobody (execve(2)).
     const program = `${await userDirectory(lab)}/socat`;
     await lab.host.root.shell(`cp "$(command -v socat)" ${program}; chmod 0711 ${program}`);
@@ -227,7 +225,7 @@ describe("the daemon's socket", () => {
     );
   });
 
-  test("tells slipway itself", async ({ lab, user }) => {
+  test("gives slipway itself the reason", async ({ lab, user }) => {
     const env = Object.entries(user.env).map(([name, value]) => `${name}=${value}`);
     for (const command of [
       ["network", "ls"],
@@ -243,7 +241,7 @@ describe("the daemon's socket", () => {
     }
   });
 
-  test("turns thousands away, keeps nothing of them, and serves others meanwhile", async ({
+  test("turns away thousands of clients, keeps nothing of them, and serves others meanwhile", async ({
     lab,
     user,
   }) => {
@@ -265,7 +263,7 @@ describe("the daemon's socket", () => {
   });
 });
 
-test("the launchers' socket does not serve who says that it is on the host", async ({
+test("the launchers' socket does not serve a process that only claims to be on the host", async ({
   lab,
   user,
 }) => {
@@ -307,7 +305,7 @@ test("the launchers' socket does not serve who says that it is on the host", asy
   }
 });
 
-test("where /proc hides processes the daemon goes by the network namespace, and says so", async ({
+test("if /proc hides processes, the daemon checks only the network namespace, and says so", async ({
   lab,
   skip,
 }) => {

@@ -101,7 +101,7 @@ describe.runIf(isSlipway)(`beside ${flows} stalled flows`, () => {
     ["fed tiny segments, the world not reading", feedTiny],
     ["fed large segments, the world not reading", feedLarge],
     ["fed by the world, the guest not reading", feedFromWorld],
-  ] as const)("%s, a healthy transfer gets across", async ([, feed], { lab, annotate }) => {
+  ] as const)("%s, a healthy transfer completes", async ([, feed], { lab, annotate }) => {
     await using guest = await lab.guest({ options: ["--stats"] });
     const alone = await transfer(lab, guest);
     const pairs = await feed(lab, guest);

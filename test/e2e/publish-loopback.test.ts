@@ -13,7 +13,7 @@ const servers = [
 ] as const;
 
 describe("--publish-to-loopback, TCP", () => {
-  test.for(servers)("a server at $at alone is reached", async ({ at, asked, seen }, { lab }) => {
+  test.for(servers)("a server only at $at is reached", async ({ at, asked, seen }, { lab }) => {
     await withAttached(lab, ["--publish-to-loopback", "-p", "8130:8130"], async ({ agent }) => {
       const server = await agent.listen(at, 8130);
       const outside = await lab.world.agent.connect({ address: asked, port: 8130 });
@@ -23,7 +23,7 @@ describe("--publish-to-loopback, TCP", () => {
     });
   });
 
-  test("without it, it is not", async ({ lab }) => {
+  test("without the option it is not", async ({ lab }) => {
     await withAttached(lab, ["-p", "8130:8130"], async ({ agent }) => {
       await agent.listen("127.0.0.1", 8130);
       const to = { address: link.host, port: 8130 };
@@ -31,7 +31,7 @@ describe("--publish-to-loopback, TCP", () => {
     });
   });
 
-  test("a client by IPv6 is led to 127.0.0.1 where nobody listens at ::1", async ({ lab }) => {
+  test("an IPv6 client is led to 127.0.0.1 if nobody listens at ::1", async ({ lab }) => {
     await withAttached(lab, ["--publish-to-loopback", "-p", "8131:8131"], async ({ agent }) => {
       const server = await agent.listen("127.0.0.1", 8131);
       const outside = await lab.world.agent.connect({ address: link.host6, port: 8131 });
@@ -41,7 +41,7 @@ describe("--publish-to-loopback, TCP", () => {
     });
   });
 
-  test("RST passes both ways, and a refusal as one", async ({ lab }) => {
+  test("RST passes both ways, and a refusal as RST", async ({ lab }) => {
     await withAttached(lab, ["--publish-to-loopback", "-p", "8132-8133:8132-8133"], async (it) => {
       const server = await it.agent.listen("127.0.0.1", 8132);
       for (const who of ["outside", "inside"] as const) {
@@ -94,7 +94,7 @@ describe("--publish-to-loopback, TCP", () => {
     });
   });
 
-  test("200 clients at once; all descriptors are given back", async ({ lab }) => {
+  test("200 clients are served at once, and all descriptors are released", async ({ lab }) => {
     await withAttached(lab, ["--publish-to-loopback", "-p", "8136:8136"], async (it) => {
       const { process, agent, namespace } = it;
       await namespace.shell("ip link set lo up");
@@ -117,7 +117,7 @@ describe("--publish-to-loopback, TCP", () => {
 });
 
 describe("--publish-to-loopback, UDP", () => {
-  test.for(servers)("a server at $at alone is reached", async ({ at, asked, seen }, { lab }) => {
+  test.for(servers)("a server only at $at is reached", async ({ at, asked, seen }, { lab }) => {
     const args = ["--publish-to-loopback", "-p", "8137:8137/udp"];
     await withAttached(lab, args, async ({ agent }) => {
       const server = await agent.udp(at, 8137);
@@ -142,7 +142,7 @@ describe("--publish-to-loopback, UDP", () => {
     });
   });
 
-  test("where nobody listens, a later server is reached all the same", async ({ lab }) => {
+  test("if nobody listened at first, a later server is reached all the same", async ({ lab }) => {
     const args = ["--publish-to-loopback", "-p", "8138:8138/udp"];
     await withAttached(lab, args, async ({ agent }) => {
       const client = await lab.world.agent.udp(link.world);
@@ -163,9 +163,7 @@ describe("--publish-to-loopback, UDP", () => {
   });
 });
 
-test("with --publish-auto, what listens on the loopback alone is published, too", async ({
-  lab,
-}) => {
+test("--publish-auto also publishes listeners on the loopback only", async ({ lab }) => {
   await withAttached(lab, ["-P", "--publish-to-loopback"], async ({ process, agent }) => {
     const hidden = await agent.listen("127.0.0.1", 8139);
     const open = await agent.listen("0.0.0.0", 8140);
@@ -181,7 +179,7 @@ test("with --publish-auto, what listens on the loopback alone is published, too"
   });
 });
 
-test("list_flows tells of clients, TCP and UDP", async ({ lab }) => {
+test("list_flows lists clients, TCP and UDP", async ({ lab }) => {
   const socket = `${await userDirectory(lab)}/loopback.sock`;
   const ports = ["-p", "8145:8145", "-p", "8145:8145/udp", "--api-socket", socket];
   await withAttached(lab, ["--publish-to-loopback", ...ports], async ({ agent }) => {
@@ -231,7 +229,7 @@ test("list_flows tells of clients, TCP and UDP", async ({ lab }) => {
   });
 });
 
-test("what COMMAND sent last arrives", async ({ lab }) => {
+test("data that COMMAND sent last arrives", async ({ lab }) => {
   const send = "TCP-LISTEN:8146,bind=127.0.0.1";
   const command = ["socat", "-u", "OPEN:/dev/zero,readbytes=5000000", send];
   const options = ["--no-ipv6", "-P", "--publish-to-loopback"];
@@ -243,7 +241,7 @@ test("what COMMAND sent last arrives", async ({ lab }) => {
   expect((await received).bytes).toBe(5_000_000);
 });
 
-test("when our process in the namespace is gone, clients are refused with one warning", async ({
+test("without our process in the namespace clients are refused, with one warning", async ({
   lab,
 }) => {
   await withAttached(lab, ["--publish-to-loopback", "-p", "8147:8147"], async (it) => {

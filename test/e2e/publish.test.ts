@@ -27,7 +27,7 @@ function agentOf(lab: Lab, from: "world" | "host") {
 }
 
 describe("a published TCP port", () => {
-  test.for(clients)("$name reaches $at and is seen as $seen", async (client, { lab }) => {
+  test.for(clients)("$name reaches $at and appears as $seen", async (client, { lab }) => {
     const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
     const server = await (await guest.agent()).listen(guests[client.any]);
     const guestPort = server.endpoint.port;
@@ -68,7 +68,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("a guest that has not said a word is reached", async ({ lab }) => {
+  test("a guest that has sent nothing yet is reached", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const server = await (await guest.agent()).listen("0.0.0.0");
     await guest.namespace.shell("ip neigh flush dev tap0");
@@ -85,7 +85,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("a client is reset when nobody listens in the guest", async ({ lab }) => {
+  test("a client is reset if nobody listens in the guest", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     await addForward(lab, socket, {
       proto: "tcp",
@@ -98,7 +98,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("a client is reset when the guest does not answer for its address", async ({ lab }) => {
+  test("a client is reset if the guest does not answer for its address", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8084, guestPort: 80 } as const;
     await addForward(lab, socket, { ...forward, guest_addr: "10.0.2.77" });
@@ -107,7 +107,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("a guest that answers no SYN does not take all descriptors", async ({ lab, annotate }) => {
+  test("a guest that answers no SYN does not use up all descriptors", async ({ lab, annotate }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const server = await (await guest.agent()).listen("0.0.0.0");
     const guestPort = server.endpoint.port;
@@ -152,7 +152,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("200 clients at once, several ports to one of the guest", async ({ lab }) => {
+  test("200 clients at once reach one port of the guest through several ports", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echo("0.0.0.0");
     for (const host_port of [8086, 8087]) {
@@ -174,7 +174,7 @@ describe("a published TCP port", () => {
     await guest.close();
   });
 
-  test("real programs: nginx in the guest, curl in the world", async ({ lab }) => {
+  test("nginx in the guest serves curl in the world", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, { ipv6: true });
     const log = await nginx(lab, guest);
     for (const host_addr of ["0.0.0.0", "::"]) {
@@ -194,7 +194,7 @@ describe("a published TCP port", () => {
 
 describe("a published UDP port", () => {
   test.for(clients)(
-    "$name asks $at, is seen as $seen and is answered from there",
+    "$name asks $at, appears as $seen and is answered from there",
     async (client, { lab }) => {
       const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
       const server = await (await guest.agent()).udp(guests[client.any]);
@@ -222,7 +222,7 @@ describe("a published UDP port", () => {
     },
   );
 
-  test("several ports lead to one of the guest, for one client too", async ({ lab }) => {
+  test("several ports lead to one of the guest, for a single client too", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     for (const host_port of [8061, 8062]) {
@@ -237,7 +237,7 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
-  test("many clients at once, each with its own answers", async ({ lab }) => {
+  test("many clients at once get their own answers", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     await addForward(lab, socket, {
@@ -257,7 +257,7 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
-  test("clients that come while another's socket is made have their own answers", async ({
+  test("clients that arrive while another's socket is made get their own answers", async ({
     lab,
   }) => {
     const helper = await faultyHelper(lab, { TUNTAP2_CONNECT_DELAY: "100" });
@@ -293,7 +293,7 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
-  test("link-local clients are answered on their link, and are seen as the gateway", async ({
+  test("link-local clients are answered on their link, and appear as the gateway", async ({
     lab,
   }) => {
     const { guest, socket } = await apiGuest(lab, { ipv6: true });
@@ -316,7 +316,7 @@ describe("a published UDP port", () => {
     await guest.close();
   });
 
-  test("is free again when it is removed, with what its clients had", async ({ lab }) => {
+  test("is free again once removed, with its clients' sockets", async ({ lab }) => {
     const { guest, socket } = await apiGuest(lab, {});
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8064, guestPort } as const;
@@ -408,7 +408,7 @@ describe("--publish", () => {
   test.for([
     ["0.0.0.0", link.host6, "10.0.2.2"],
     ["fd00::64", link.host, "fd00::2"],
-  ] as const)("a server at %s alone is reached at %s, too", async ([at, asked, seen], { lab }) => {
+  ] as const)("a server only at %s is reached at %s, too", async ([at, asked, seen], { lab }) => {
     await withAttached(lab, ["-p", "8141:8141", "-p", "[::]::8142/udp"], async (it) => {
       expect(it.process.stdout).toMatch(/^published \[::\]:\d+ → 8142\/udp$/m);
       const server = await it.agent.listen(at, 8141);
@@ -422,7 +422,7 @@ describe("--publish", () => {
     });
   });
 
-  test("a guest that has switched IPv6 off is reached by IPv4", async ({ lab }) => {
+  test("a guest with IPv6 disabled is reached by IPv4", async ({ lab }) => {
     await withAttached(lab, ["-p", "8143:8143"], async ({ agent, namespace }) => {
       await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
       const server = await agent.listen("0.0.0.0", 8143);
@@ -434,7 +434,7 @@ describe("--publish", () => {
     });
   });
 
-  test("on run: a port, a range, and one that is chosen and printed", async ({ lab }) => {
+  test("run takes a port, a range, and one that is chosen and printed", async ({ lab }) => {
     const ports = ["-p", "8090:80", "-p", "127.0.0.1:8091-8092:81-82", "-p", ":83"];
     const process = lab.host.slipway(["run", ...ports, "--", "sh", "-c", "echo up; exec sleep 60"]);
     await process.printed(/up/);
@@ -459,7 +459,7 @@ describe("--publish", () => {
     expect(outcome.code).toBe(2);
   });
 
-  test("what cannot be had is told, and COMMAND does not run", async ({ lab }) => {
+  test("a port that is not available is reported, and COMMAND does not run", async ({ lab }) => {
     const taken = await lab.host.agent.listen("0.0.0.0");
     for (const [value, message] of [
       [`${taken.endpoint.port}:80`, /the port is in use/],

@@ -58,9 +58,7 @@ async function announceTo(hearer: Member, from: Member): Promise<string[]> {
 }
 
 describe.runIf(isSlipway)("a member that floods everybody", () => {
-  test("leaves to others what they send to everybody, and their questions of ARP", async ({
-    lab,
-  }) => {
+  test("leaves others their own broadcasts and ARP requests", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "crowd");
     const attacker = await Attacker.create(lab);
@@ -215,7 +213,7 @@ async function expectPublished({ user }: Crowd): Promise<void> {
 }
 
 describe.runIf(isSlipway && isOpenToTests)(
-  "a guest that takes all descriptors that it can, by",
+  "a guest that takes every descriptor it can get, with",
   () => {
     test.for(Object.keys(attacks))(
       "%s: others connect, join and publish",
@@ -261,7 +259,7 @@ describe.runIf(isSlipway && isOpenToTests)(
       await hog.close();
     });
 
-    test("connections, where the process may have even less: others connect", async ({ lab }) => {
+    test("connections, under a limit lowered meanwhile: others connect", async ({ lab }) => {
       const crowd = await crowdOf(lab);
       await using user = crowd.user;
       const hog = await user.member("crowd", "hog");
@@ -296,7 +294,7 @@ async function connectTwice(lab: Lab, agent: Member["agent"], address: string): 
   }
 }
 
-test.runIf(isSlipway)("a guest that has received much may begin what it means", async ({ lab }) => {
+test.runIf(isSlipway)("a guest that has received much may still open flows", async ({ lab }) => {
   // One may begin at once and one may wait: a third is dropped.
   const options = ["--max-new-flows=1", "--max-half-open=1", "--stats"];
   await using guest = await lab.guest({ options });

@@ -51,7 +51,7 @@ describe("processes", () => {
     expect(listed.stdout).toMatch(/^1\n2\n\d+ \(cat\) R 2 /);
   });
 
-  test.for(connections)("COMMAND %s sees them by --pid host", async ([, options], { lab }) => {
+  test.for(connections)("COMMAND %s sees all by --pid host", async ([, options], { lab }) => {
     const { pid } = await bystander(lab);
     const { stdout, stderr } = await inside(lab, [...options, "--pid", "host"], look, `${pid}`);
     expect({ stdout, stderr }).toEqual({ stdout: "seen\nreached\n", stderr: "" });
@@ -68,7 +68,7 @@ describe("processes", () => {
   });
 
   test.for(connections)(
-    "what COMMAND %s leaves behind ends with it",
+    "those that COMMAND %s leaves behind end with it",
     async ([, options], { lab }) => {
       const left = () => markedProcesses(lab.id).filter((p) => p.command === "sleep 4323 ");
       const script = "setsid sleep 4323 >/dev/null 2>&1 & echo $!";
@@ -87,7 +87,7 @@ describe("processes", () => {
 });
 
 describe("other namespaces", () => {
-  test.for(connections)("COMMAND %s has IPC of its own", async ([, options], { lab }) => {
+  test.for(connections)("COMMAND %s has its own IPC namespace", async ([, options], { lab }) => {
     const made = await lab.host.user.output(["ipcmk", "-M", "4096"]);
     const [id = ""] = /\d+/.exec(made) ?? [];
     const attack = "ipcs -m -i $1; ipcrm -m $1 && echo removed; ipcmk -M 64";
@@ -98,14 +98,14 @@ describe("other namespaces", () => {
     await lab.host.user.output(["ipcrm", "-m", id]);
   });
 
-  test("a hostname that COMMAND sets is its own; until then it is the host's", async ({ lab }) => {
+  test("a hostname set by COMMAND is its own; until then it is the host's", async ({ lab }) => {
     const before = await lab.host.user.output(["uname", "-n"]);
     const { stdout } = await inside(lab, [], "uname -n; hostname elsewhere; uname -n");
     expect(stdout).toBe(`${before}elsewhere\n`);
     expect(await lab.host.user.output(["uname", "-n"])).toBe(before);
   });
 
-  test("all of them can be entered together, also by --network container:", async ({ lab }) => {
+  test("all of them can be entered together, also with --network container:", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     const script = "echo $(readlink /proc/self/ns/pid); exec sleep 4324";
     const process = user.run("--hostname", "entered", "--", "sh", "-c", script);
@@ -175,7 +175,7 @@ describe("Slipway's own sockets", () => {
     expect((await process.ended(30_000)).stdout).toBe("here\n");
   });
 
-  test.for(connections)("COMMAND %s finds them by --api-inside", async ([, options], { lab }) => {
+  test.for(connections)("COMMAND %s finds them with --api-inside", async ([, options], { lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "there");
     const socket = `${user.directory}/daemon/api.sock`;
@@ -183,7 +183,7 @@ describe("Slipway's own sockets", () => {
     expect(await process.ended(30_000)).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("COMMAND publishes a port by --api-inside, and not without", async ({ lab }) => {
+  test("COMMAND publishes a port with --api-inside, and not without", async ({ lab }) => {
     const ask = 'exec "$1" port add 127.0.0.1:8099:80';
     const program = lab.host.slipwayPath;
     const { code, stdout } = await inside(lab, ["--api-inside"], ask, program);
@@ -191,7 +191,7 @@ describe("Slipway's own sockets", () => {
     expect(await inside(lab, [], ask, program)).toMatchObject({ code: 1, stdout: "" });
   });
 
-  test("a run inside a run goes without an API socket", async ({ lab }) => {
+  test("a run inside a run has no API socket", async ({ lab }) => {
     const path = lab.host.slipwayPath;
     const { code, stdout, stderr } = await inside(
       lab,
@@ -202,14 +202,14 @@ describe("Slipway's own sockets", () => {
     expect(stdout).toContain("tap0");
   });
 
-  test("a run on a network inside a run says what it lacks", async ({ lab }) => {
+  test("a run on a network inside a run reports what it lacks", async ({ lab }) => {
     const path = lab.host.slipwayPath;
     const { code, stderr } = await inside(lab, [], `exec ${path} run --network bridge -- true`);
     expect(`${code} ${stderr}`).toMatch(/^1 slipway: cannot make .*: set XDG_RUNTIME_DIR .*\n$/);
   });
 });
 
-describe("where parts of /proc are masked", () => {
+describe("if parts of /proc are masked", () => {
   /** As container engines do it. A daemon that is started there can be stopped from there alone. */
   async function masked(lab: Lab, ...args: string[]): Promise<Outcome> {
     await using user = await DaemonUser.create(lab);
@@ -221,7 +221,7 @@ describe("where parts of /proc are masked", () => {
   }
 
   test.for(connections)(
-    "COMMAND %s goes on with the host's processes, and one warning",
+    "COMMAND %s sees the host's processes, with one warning",
     async ([, options], { lab }) => {
       const { pid } = await bystander(lab);
       const script = "test -e /proc/$0 && echo seen; readlink /proc/self/ns/uts; exit 9";

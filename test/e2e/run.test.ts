@@ -23,7 +23,7 @@ describe("the command", () => {
     expect(outcome.stdout.slice(0, 64)).toBe(sha256);
   });
 
-  test("finds Slipway's DNS in resolv.conf; the host's file stays as it is", async ({ lab }) => {
+  test("finds Slipway's DNS in resolv.conf; the host's file is not changed", async ({ lab }) => {
     const before = await lab.host.user.output(["cat", "/etc/resolv.conf"]);
     const { stdout } = await run(lab, [], "cat", "/etc/resolv.conf");
     expect(stdout).toMatch(/^nameserver 10\.0\.2\.3$/m);
@@ -38,7 +38,7 @@ describe("the command", () => {
     expect(outcome).toMatchObject({ code: 0, stdout: "from stdin", stderr: "to stderr\n" });
   });
 
-  test("inherits the descriptors that Slipway was given and no other", async ({ lab }) => {
+  test("inherits only the descriptors that Slipway was given", async ({ lab }) => {
     const given = await lab.host.user.output(["ls", "/proc/self/fd"]);
     const { stdout } = await run(lab, [], "ls", "/proc/self/fd");
     expect(stdout).toBe(given);
@@ -49,7 +49,7 @@ describe("the command", () => {
     expect(await lab.host.user.output(["sh", "-c", script])).toBe("sh\n");
   });
 
-  test("ignores the signals that Slipway was told to ignore, as by nohup", async ({ lab }) => {
+  test("ignores the signals that Slipway ignores, as under nohup", async ({ lab }) => {
     const inside = "kill -HUP $$; echo still here";
     const script = `trap '' HUP; exec "${lab.host.slipwayPath}" run -- sh -c '${inside}'`;
     expect(await lab.host.user.output(["sh", "-c", script])).toBe("still here\n");
@@ -70,7 +70,7 @@ describe("the command", () => {
 });
 
 describe("options", () => {
-  test("--mtu, --cidr and --tap", async ({ lab }) => {
+  test("--mtu, --cidr and --tap set MTU, network and name", async ({ lab }) => {
     const options = ["--mtu", "9000", "--cidr", "172.30.0.0/20", "--tap", "net0"];
     const { stdout } = await run(lab, options, "ip", "address", "show", "net0");
     expect(stdout).toContain(" mtu 9000 ");
@@ -108,7 +108,7 @@ describe("options", () => {
 });
 
 describe("the exit status", () => {
-  test.for([0, 1, 42, 255])("of the command: %i", async (status, { lab }) => {
+  test.for([0, 1, 42, 255])("is the command's: %i", async (status, { lab }) => {
     expect(await run(lab, [], "sh", "-c", `exit ${status}`)).toMatchObject({ code: status });
   });
 
@@ -116,7 +116,7 @@ describe("the exit status", () => {
     ["KILL", 137],
     ["TERM", 143],
     ["INT", 130],
-  ] as const)("of a command that SIG%s ended: %i", async ([signal, status], { lab }) => {
+  ] as const)("of a command ended by SIG%s is %i", async ([signal, status], { lab }) => {
     const outcome = await run(lab, [], "sh", "-c", `kill -${signal} $$; sleep 10`);
     expect(outcome).toMatchObject({ code: status, signal: null });
   });
@@ -216,7 +216,7 @@ describe("on a terminal", () => {
     await process.ended(10_000);
   });
 
-  test("a script reads on after a shell inside has ended", async ({ lab }) => {
+  test("a script continues to read after a shell inside has ended", async ({ lab }) => {
     const script = `"$slipway" run -- ${shell}; echo outside-$((1+1)); read line; echo read-$line`;
     const process = await terminal(lab, `sh -c '${script}'`);
     type(process, "exit\n");
@@ -235,7 +235,7 @@ describe("on a terminal", () => {
 });
 
 test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
-  "what the command sent last arrives, though it ended at once: %i bytes",
+  "data that the command sent last arrives, even if it ended at once: %i bytes",
   async (bytes, { lab }) => {
     const listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
@@ -250,9 +250,7 @@ test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
   },
 );
 
-test("a signal ends the wait for a peer that does not read what the command sent", async ({
-  lab,
-}) => {
+test("a signal ends the wait for a peer that does not read the command's data", async ({ lab }) => {
   const listener = await lab.world.agent.listen(served.services);
   const { address, port } = listener.endpoint;
   const fill = "timeout 3 cat /dev/zero >&7; echo done";

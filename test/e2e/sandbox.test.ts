@@ -71,7 +71,7 @@ const inside = new Set([
   "socket:[N]",
 ]);
 
-describe.runIf(isSlipway)("from outside", () => {
+describe.runIf(isSlipway)("seen from outside", () => {
   test.runIf(isOpenToTests)(
     "the helper has no rights, an empty root, and only what it relays with",
     async ({ lab }) => {
@@ -88,7 +88,7 @@ describe.runIf(isSlipway)("from outside", () => {
   );
 
   test.runIf(isOpenToTests)(
-    "the keeper has two descriptors at most, and nothing else",
+    "the keeper has at most two descriptors, and nothing else",
     async ({ lab }) => {
       const socket = join(lab.directory, "keeper.sock");
       await using guest = await lab.guest({ options: ["--api-socket", socket] });
@@ -101,26 +101,23 @@ describe.runIf(isSlipway)("from outside", () => {
     },
   );
 
-  test.runIf(isOpenToTests)(
-    "`run` and its command: one is locked in, the other is not",
-    async ({ lab }) => {
-      const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
-        stdin: "pipe",
-      });
-      await process.printed(/here/);
-      expectConfined(process.pid);
-      expectEmptyRoot(process.pid);
-      const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
-      // Of itself and of the command, for the terminal's job control; opened before.
-      expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
-      const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
-      const status = statusOf(`/proc/${command}/status`);
-      expect(status.get("NoNewPrivs")).toBe("0");
-      expect(status.get("Seccomp")).toBe("0");
-      process.child.stdin?.end("\n");
-      expect((await process.ended(10_000)).code).toBe(0);
-    },
-  );
+  test.runIf(isOpenToTests)("`run` is confined and its command is not", async ({ lab }) => {
+    const process = lab.host.slipway(["run", "--", "sh", "-c", "echo here; read line"], {
+      stdin: "pipe",
+    });
+    await process.printed(/here/);
+    expectConfined(process.pid);
+    expectEmptyRoot(process.pid);
+    const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
+    // Of itself and of the command, for the terminal's job control; opened before.
+    expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
+    const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
+    const status = statusOf(`/proc/${command}/status`);
+    expect(status.get("NoNewPrivs")).toBe("0");
+    expect(status.get("Seccomp")).toBe("0");
+    process.child.stdin?.end("\n");
+    expect((await process.ended(10_000)).code).toBe(0);
+  });
 
   test("--no-sandbox leaves rights and root as they were", async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--no-sandbox"] });
@@ -130,7 +127,7 @@ describe.runIf(isSlipway)("from outside", () => {
     expect((await guest.run(fetchPage)).code).toBe(0);
   });
 
-  test("what the launcher takes for a network of the daemon's does not go without it", async ({
+  test("a daemon's network, which the launcher recognizes, always has the sandbox", async ({
     lab,
   }) => {
     const process = lab.host.slipway(["run", "echo", "--network", "x"]);
@@ -141,7 +138,7 @@ describe.runIf(isSlipway)("from outside", () => {
     );
   });
 
-  test("it may open as many descriptors as it is allowed to, and its command what it was", async ({
+  test("it may open as many descriptors as allowed, and its command as many as before", async ({
     lab,
   }) => {
     const script = 'ulimit -S -n 300; ulimit -H -n 5000; exec "$@"';
@@ -218,7 +215,7 @@ describe.runIf(isSlipway)("as root", () => {
 });
 
 describe.runIf(isSlipway)("the daemon of networks", () => {
-  test("keeps its files, and no other right; it still saves what outlives it", async ({ lab }) => {
+  test("keeps its files, and no other right; it still saves its state", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);
     for (const name of ["kept", "other"]) await user.ok("network", "create", name);
     const [, pid] = /"pid": *(\d+)/.exec(await user.ok("daemon", "status", "--json")) ?? [];
@@ -238,7 +235,7 @@ describe.runIf(isSlipway)("the daemon of networks", () => {
 });
 
 describe.runIf(isSlipway)("without its keeper", () => {
-  test("the network goes on, by the resolv.conf there was, and one warning says so", async ({
+  test("the network continues with the last resolv.conf, and one warning says so", async ({
     lab,
   }) => {
     await using guest = await lab.guest();
@@ -256,7 +253,7 @@ describe.runIf(isSlipway)("without its keeper", () => {
 });
 
 describe.runIf(isSlipway)("the API's socket", () => {
-  test("goes when the helper is killed, too", async ({ lab }) => {
+  test("is removed even if the helper is killed", async ({ lab }) => {
     const socket = join(lab.directory, "killed.sock");
     const guest = await lab.guest({ options: ["--api-socket", socket] });
     const there = () => readdirSync(lab.host.stage.outside(lab.directory)).includes("killed.sock");
@@ -267,7 +264,7 @@ describe.runIf(isSlipway)("the API's socket", () => {
     await guest.namespace.release();
   });
 
-  test("stays when it is another's by then", async ({ lab }) => {
+  test("stays if it belongs to another process by then", async ({ lab }) => {
     const socket = join(lab.directory, "other.sock");
     await using guest = await lab.guest({ options: ["--api-socket", socket] });
     await lab.host.user.shell(`rm ${socket}; echo mine > ${socket}`);
@@ -276,8 +273,8 @@ describe.runIf(isSlipway)("the API's socket", () => {
   });
 });
 
-describe.runIf(isSlipway)("where there are no user namespaces", () => {
-  test("there is no empty root; the rest is there, and one warning says so", async ({ lab }) => {
+describe.runIf(isSlipway)("without user namespaces", () => {
+  test("there is no empty root, but all the rest, and one warning says so", async ({ lab }) => {
     // In a namespace where the limit is spent; somebody without capabilities, but with a guest.
     const script = `
       unshare --user --map-root-user --net setpriv --pdeathsig KILL sleep 60 &
@@ -363,8 +360,11 @@ const controls: Readonly<Record<string, string>> = {
   control_illegal: "faulted",
 };
 
-describe.runIf(isSlipway)("from inside", () => {
-  test("every thread fails at everything, and the relay goes on", async ({ lab, annotate }) => {
+describe.runIf(isSlipway)("attacked from inside", () => {
+  test("every attempt fails on every thread, and the relay keeps working", async ({
+    lab,
+    annotate,
+  }) => {
     const victim = lab.host.user.spawn(["sleep", "infinity"]);
     await using guest = await attackedGuest(lab, installAttack(lab, "attack"), victim);
     const { pid } = guest.helper;
@@ -399,7 +399,7 @@ describe.runIf(isSlipway)("from inside", () => {
     victim.kill("SIGKILL");
   });
 
-  test("what nobody but an attacker does ends the process, before it is done", async ({
+  test("calls that only an attacker makes end the process before they take effect", async ({
     lab,
     annotate,
   }) => {

@@ -31,7 +31,7 @@ async function activation(user: DaemonUser, ...options: string[]): Promise<Proce
 const pidOf = (user: DaemonUser) => user.ok("daemon", "status", "--format", "{{.pid}}");
 
 describe("the daemon under a service manager", () => {
-  test("is started by its first client, and keeps the socket that it was given", async ({
+  test("is started by its first client, and keeps the socket it was given", async ({
     user,
     lab,
   }) => {
@@ -51,7 +51,7 @@ describe("the daemon under a service manager", () => {
     expect(await lab.host.user.output(["ls", `${user.directory}/daemon`])).toContain("api.sock");
   });
 
-  test("takes many clients at once", async ({ user }) => {
+  test("serves many clients at once", async ({ user }) => {
     const service = await activation(user);
     const names = Array.from({ length: 8 }, (_, index) => `n${index}`);
     await Promise.all(names.map((name) => user.ok("network", "create", name)));
@@ -83,7 +83,7 @@ describe("the daemon under a service manager", () => {
     },
   );
 
-  test("takes no socket that was meant for another process, and one alone", async ({
+  test("takes no socket that was meant for another process, and only one", async ({
     user,
     lab,
   }) => {

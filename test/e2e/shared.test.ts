@@ -92,7 +92,7 @@ describe("a guest of the daemon", () => {
     await guest.close();
   });
 
-  test("is announced, configured and told as by a process of its own", async ({ user }) => {
+  test("is announced, configured and reported as by a process of its own", async ({ user }) => {
     const own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
     const shared = await user.lab.guest({
       ipv6: true,
@@ -109,7 +109,7 @@ describe("a guest of the daemon", () => {
     await shared.close();
   });
 
-  test("has ports by its API socket, which go with SIGTERM", async ({ user }) => {
+  test("has ports through its API socket, which SIGTERM closes", async ({ user }) => {
     const { lab } = user;
     const one = await guestOf(user);
     const { server } = await publish(lab, one, 8201);
@@ -175,7 +175,7 @@ describe("a guest of the daemon", () => {
     await other.guest.close();
   });
 
-  test("whose TAP is deleted ends with a sentence", async ({ user }) => {
+  test("ends with one line if its TAP is deleted", async ({ user }) => {
     const { guest } = await guestOf(user);
     await guest.namespace.output(["ip", "link", "delete", "tap0"]);
     const { code, stderr } = await guest.helper.ended(10_000);
@@ -186,7 +186,7 @@ describe("a guest of the daemon", () => {
     await guest.close();
   });
 
-  test("may be of `slipway attach`, by path, with published ports", async ({ user }) => {
+  test("may come from `slipway attach`, by path, with published ports", async ({ user }) => {
     const { lab } = user;
     const namespace = await lab.host.namespace();
     const agent = await Agent.start(namespace, lab.host.stage);
@@ -246,21 +246,21 @@ describe("when the daemon ends", () => {
 });
 
 describe("a process of its own is started", () => {
-  test("where no daemon runs", async ({ lab }) => {
+  test("if no daemon runs", async ({ lab }) => {
     const { guest } = await guestOf(await DaemonUser.create(lab));
     expect(programOf(guest.helper.pid)).toBe("node");
     expect(await reachesWorld(guest)).toBe(true);
     await guest.close();
   });
 
-  test("for what only that can do", async ({ user }) => {
+  test("for options that the daemon does not serve", async ({ user }) => {
     const { guest } = await guestOf(user, "--stats");
     expect(programOf(guest.helper.pid)).toBe("node");
     await guest.close();
     expect(guest.helper.stderr).toContain("tcp-connections 0");
   });
 
-  test("where the host is not the daemon's", async ({ user }) => {
+  test("if the daemon is on another host network", async ({ user }) => {
     const { lab } = user;
     const elsewhere = await lab.host.user.unshare(["user", "net"], ["--map-root-user"]);
     const namespace = await elsewhere.unshare(["user", "net"], ["--map-root-user"]);
@@ -303,7 +303,7 @@ describe("a process of its own is started", () => {
     ["an unknown option", ["--nonsense"]],
     ["a descriptor that is closed", ["--exit-fd=77"]],
     ["an API socket in a directory that is not there", ["--api-socket=/nowhere/at/all"]],
-  ] as const)("and tells of %s", async ([, wrong], { user }) => {
+  ] as const)("and reports %s", async ([, wrong], { user }) => {
     const { lab } = user;
     const namespace = await lab.host.namespace();
     const args = [...wrong, "-c", "-r", "3", `${namespace.pid}`, "tap0"];
@@ -321,7 +321,7 @@ describe("a process of its own is started", () => {
   });
 });
 
-describe("the launcher finds the daemon where Node does", () => {
+describe("the launcher looks for the daemon where Node does:", () => {
   test.for([
     ["by XDG_RUNTIME_DIR", { XDG_RUNTIME_DIR: "@" }],
     ["by XDG_RUNTIME_DIR with a slash at its end", { XDG_RUNTIME_DIR: "@/" }],

@@ -58,7 +58,7 @@ test("the address plan is announced on stdout, line by line", async ({ lab }) =>
   ]);
 });
 
-test("no warning when the host's loopback is closed", async ({ lab }) => {
+test("there is no warning if the host's loopback is closed", async ({ lab }) => {
   const text = await announced(lab, [
     "--disable-host-loopback",
     "--mtu=65520",
@@ -138,7 +138,7 @@ describe("signals end the helper, and the TAP with it", () => {
 describe("targets", () => {
   // slirp4netns 1.2 finds it for root only.
   test.runIf(isSlipway)(
-    "a namespace by its path, its user namespace found by the kernel",
+    "a namespace is found by its path, and its user namespace by the kernel",
     async ({ lab }) => {
       const namespace = await lab.host.namespace();
       const path = `/proc/${namespace.pid}/ns/net`;
@@ -149,7 +149,7 @@ describe("targets", () => {
     },
   );
 
-  test("both namespaces by their paths", async ({ lab }) => {
+  test("both namespaces are found by their paths", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const [user, net] = ["user", "net"].map((kind) => `/proc/${namespace.pid}/ns/${kind}`);
     const type = ["--netns-type", "path", "--userns-path", `${user}`];
@@ -158,7 +158,7 @@ describe("targets", () => {
     await ended(process, namespace);
   });
 
-  test("further arguments are ignored", async ({ lab }) => {
+  test("additional arguments are ignored", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0", "3"];
     const process = await connected(lab, args);
@@ -166,7 +166,7 @@ describe("targets", () => {
     await ended(process, namespace);
   });
 
-  test("a TAP that exists already, configured by its maker", async ({ lab }) => {
+  test("an existing TAP, configured by its maker, is used", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     await namespace.shell(`
       ip tuntap add name tap0 mode tap
@@ -196,7 +196,7 @@ describe("the host's loopback, through the gateway", () => {
     expect((await socket.receive()).from.address).toBe(guest.addresses.gateway);
   });
 
-  test("is closed by --disable-host-loopback", async ({ lab }) => {
+  test("is closed with --disable-host-loopback", async ({ lab }) => {
     await using guest = await lab.guest({ hostLoopback: false });
     const listener = await lab.host.agent.listen("127.0.0.1");
     const server = await lab.host.agent.udp("127.0.0.1");
@@ -210,7 +210,7 @@ describe("the host's loopback, through the gateway", () => {
     expect(await reachesWorld(guest.namespace)).toBe(true);
   });
 
-  test("is never reached by its own address", async ({ lab }) => {
+  test("is never reached at its own address", async ({ lab }) => {
     await using guest = await lab.guest();
     const listener = await lab.host.agent.listen("127.0.0.1");
     const error = await (await guest.agent()).refusal(listener.endpoint);
@@ -232,7 +232,9 @@ test("--disable-dns: a connection to network + 3 gets no answer", async ({ lab }
 });
 
 describe("--outbound-addr", () => {
-  test("is who speaks to the host's loopback through the gateway", async ({ lab }) => {
+  test("is the source of connections to the host's loopback through the gateway", async ({
+    lab,
+  }) => {
     const options = [`--outbound-addr=${link.host}`];
     await using guest = await lab.guest({ options });
     const agent = await guest.agent();
@@ -251,7 +253,7 @@ describe("--outbound-addr", () => {
   });
 
   // slirp4netns 1.2 with -c leaves the guest's IPv6 to router advertisements, which come later.
-  test.runIf(isSlipway)("of IPv6 is, too", async ({ lab }) => {
+  test.runIf(isSlipway)("works likewise for IPv6", async ({ lab }) => {
     const options = [`--outbound-addr6=${link.host6}`];
     await using guest = await lab.guest({ ipv6: true, options });
     const agent = await guest.agent();
@@ -262,7 +264,7 @@ describe("--outbound-addr", () => {
     expect(accepted.client.address).toBe(link.host6);
   });
 
-  test("may be the loopback's", async ({ lab }) => {
+  test("may be a loopback address", async ({ lab }) => {
     await using guest = await lab.guest({ options: ["--outbound-addr=127.0.0.1"] });
     const listener = await lab.host.agent.listen("127.0.0.1");
     const { port } = listener.endpoint;
@@ -274,7 +276,7 @@ describe("--outbound-addr", () => {
 });
 
 // As its own tests look for them.
-describe("what is wrong with --cidr", () => {
+describe("an invalid --cidr is reported", () => {
   test.for([
     ["24", "invalid CIDR"],
     ["foo", "invalid CIDR"],
@@ -309,8 +311,8 @@ test.runIf(isSlipway)("messages begin with the name of the program", async ({ la
   expect(ours.stderr).toMatch(/^slipway: --mtu [^\n]+\n$/);
 });
 
-describe("what wrappers ask for before they use it", () => {
-  test("--help names the options they look for", async ({ lab }) => {
+describe("wrappers that probe the program find", () => {
+  test("the options they look for in --help", async ({ lab }) => {
     const outcome = await lab.host.helper(["--help"]).ended(10_000);
     expect(outcome.code).toBe(0);
     const text = outcome.stdout + outcome.stderr;
@@ -318,14 +320,14 @@ describe("what wrappers ask for before they use it", () => {
     for (const option of options) expect(text).toContain(option);
   });
 
-  test("--version", async ({ lab }) => {
+  test("the version in --version", async ({ lab }) => {
     const outcome = await lab.host.helper(["--version"]).ended(10_000);
     expect(outcome.code).toBe(0);
     expect(outcome.stdout).toMatch(/^slirp4netns version \d/);
   });
 });
 
-test("is found by its name, as by pgrep and killall", async ({ lab }) => {
+test("the process is found by its name, as with pgrep and killall", async ({ lab }) => {
   await using guest = await lab.guest();
   const name = await lab.host.user.output(["cat", `/proc/${guest.helper.pid}/comm`]);
   expect(name).toBe("slirp4netns\n");

@@ -73,7 +73,7 @@ describe("RST passes", () => {
 
 // What is dropped instead of answered takes two minutes until Linux gives up, with ETIMEDOUT.
 describe("a connection that cannot be made fails with the errno that the host gets", () => {
-  test("refused", async ({ lab }) => {
+  test("if refused", async ({ lab }) => {
     await using guest = await lab.guest();
     const error = await (await guest.agent()).refusal({ address: served.services, port: 9 });
     expect(error.code).toBe("ECONNREFUSED");
@@ -83,20 +83,20 @@ describe("a connection that cannot be made fails with the errno that the host ge
     ["networkUnreachable", "ENETUNREACH"],
     ["hostUnreachable", "EHOSTUNREACH"],
     ["prohibited", "EHOSTUNREACH"],
-  ] as const)("%s, as a router answers: %s", async ([destination, code], { lab, annotate }) => {
+  ] as const)("%s, as answered by a router: %s", async ([destination, code], { lab, annotate }) => {
     await using guest = await lab.guest();
     const error = await (await guest.agent()).refusal({ address: failing[destination], port: 80 });
     await annotate(`after ${Math.round(error.elapsedMs)} ms`, "measured");
     expect(error.code).toBe(code);
   });
 
-  test("no route from the host", async ({ lab }) => {
+  test("if the host has no route", async ({ lab }) => {
     await using guest = await lab.guest();
     const error = await (await guest.agent()).refusal({ address: failing.noRoute, port: 80 });
     expect(error.code).toBe("ENETUNREACH");
   });
 
-  test("not at all, where nothing answers", async ({ lab }) => {
+  test("not at all, if nothing answers", async ({ lab }) => {
     await using guest = await lab.guest();
     const agent = await guest.agent();
     const attempt = agent.ask("connect", { address: failing.blackHole, port: 80 }, 3_000);
@@ -235,7 +235,7 @@ describe.for([
     });
   });
 
-  test("a port is used again while the last connection is in TIME_WAIT", async ({ lab }) => {
+  test("a port is usable again while the last connection is in TIME_WAIT", async ({ lab }) => {
     await using guest = await guestOf(lab);
     const listener = await lab.world.agent.listen(services);
     const to = family === 4 ? `TCP4:${services}` : `TCP6:[${services}]`;
@@ -252,7 +252,7 @@ describe.for([
     await listener.close();
   });
 
-  test("one port of the guest speaks to two destinations at once", async ({ lab }) => {
+  test("one port of the guest talks to two destinations at once", async ({ lab }) => {
     await using guest = await guestOf(lab);
     const echoes = [await lab.world.agent.echo(services), await lab.world.agent.echo(http)];
     const local =
@@ -269,7 +269,7 @@ describe.for([
     expect(await guest.namespace.output(["perl", "-e", script])).toBe("to 0;to 1;");
   });
 
-  test("a connect that nobody answers times out as on the host", async ({ lab }) => {
+  test("an unanswered connect times out as on the host", async ({ lab }) => {
     await using guest = await guestOf(lab);
     const once = "echo 1 > /proc/sys/net/ipv4/tcp_syn_retries";
     await guest.namespace.shell(once);

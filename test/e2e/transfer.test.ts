@@ -29,7 +29,7 @@ describe.each([1500, 65_520])("at MTU %i", (mtu) => {
     expect(await lab.world.http.sha256(`up-${mtu}`)).toBe(line.slice(0, 64));
   });
 
-  test("both directions at once, unchanged", async ({ lab }) => {
+  test("both directions at once arrive unchanged", async ({ lab }) => {
     await using guest = await lab.guest({ mtu });
     const listener = await lab.world.agent.listen(served.services);
     const inside = await (await guest.agent()).connect(listener.endpoint);
@@ -45,7 +45,7 @@ describe.each([1500, 65_520])("at MTU %i", (mtu) => {
   });
 });
 
-test("200 connections at once carry each its own data", async ({ lab }) => {
+test("200 connections at once each carry their own data", async ({ lab }) => {
   await using guest = await lab.guest();
   const agent = await guest.agent();
   const echo = await lab.world.agent.echo(served.services);

@@ -55,7 +55,7 @@ const request = fc.oneof(
   fc.anything(),
 );
 
-test("any request is answered by one JSON object, and nothing is thrown", {
+test("any request gets one JSON object as its answer, and nothing is thrown", {
   timeout: TIMEOUT,
 }, () => {
   const property = fc.property(request, (asked) => {
@@ -68,7 +68,7 @@ test("any request is answered by one JSON object, and nothing is thrown", {
   fc.assert(property, forAWhile);
 });
 
-test("any text is JSON, or is refused as none", { timeout: TIMEOUT }, () => {
+test("any text is JSON, or is refused as invalid", { timeout: TIMEOUT }, () => {
   const json = fc.json().chain((text) => fc.nat(text.length).map((at) => text.slice(0, at)));
   const property = fc.property(fc.oneof(fc.string(), json), fc.boolean(), (text, isEnded) => {
     const parsed = parseRequest(text, isEnded);

@@ -12,7 +12,7 @@ const BLOCKS_AT_REST = 3;
 const inputs = [...corpus()];
 
 describe.for([true, false])("the fuzzer's inputs, in WASM, offload %s", (offload) => {
-  test("none traps, none hangs, and all memory is given back", { timeout: 120_000 }, ({
+  test("no input traps or hangs, and all memory is released", { timeout: 120_000 }, ({
     annotate,
   }) => {
     let frames = 0;

@@ -42,7 +42,7 @@ const seeds = [
 /** A frame in the middle of others' bytes; what stands around it must not be read. */
 const AROUND = 37;
 
-test("no frame makes the parsers or services throw, read beside it, or read it many times", {
+test("no frame makes parsers or services throw, read outside it, or read it many times", {
   timeout: TIMEOUT,
 }, () => {
   const services = servicesFor(config());
@@ -64,7 +64,7 @@ test("no frame makes the parsers or services throw, read beside it, or read it m
   fc.assert(property, forAWhile);
 });
 
-test("messages that are parsed apart", { timeout: TIMEOUT }, () => {
+test("no message makes the other parsers throw or read outside it", { timeout: TIMEOUT }, () => {
   const listeners = LINUX.slice(0, 4);
   const property = fc.property(mutated([QUERY, DISCOVER, SOLICIT, ...listeners]), (bytes) => {
     const query = parseDnsQuery(bytes);
@@ -77,7 +77,7 @@ test("messages that are parsed apart", { timeout: TIMEOUT }, () => {
   fc.assert(property, forAWhile);
 });
 
-test("any resolv.conf", { timeout: TIMEOUT }, () => {
+test("any resolv.conf can be read", { timeout: TIMEOUT }, () => {
   const words = fc.constantFrom(
     "nameserver",
     "search",

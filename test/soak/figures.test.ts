@@ -20,7 +20,7 @@ const sample: Sample = {
 const over = (change: (index: number) => Partial<Sample>) =>
   Array.from({ length: 9 }, (_, index) => ({ ...sample, at: 30 * index, ...change(index) }));
 
-test("figures that stay are flat, and so are those that mappings and lost datagrams explain", () => {
+test("steady figures are flat, and so is growth that mappings and lost datagrams explain", () => {
   expect(grown(over(() => ({})))).toEqual([]);
   expect(grown(over((i) => ({ descriptors: 30 + i, mappings: 5 + i })))).toEqual([]);
   const waiting = { stackMemory: 700_000 + 2 * 66 * 1024, datagramsLost: 2 };
@@ -34,7 +34,7 @@ test.for<[string, (index: number) => Partial<Sample>]>([
   ["private memory", (i) => ({ privateKiB: 20_000 + 4_000 * i })],
   ["wake-ups", (i) => ({ wakeupsPerSecond: 2 + 10 * i })],
   ["at 240 s", (i) => ({ flows: i === 8 ? 1 : 0 })],
-])("%s that grow are told", ([what, change]) => {
+])("growing %s are reported", ([what, change]) => {
   const complaints = grown(over(change));
   expect(complaints).toHaveLength(1);
   expect(complaints[0]).toContain(what);
