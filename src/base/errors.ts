@@ -5,7 +5,7 @@
 export type ExitStatus = 1 | 2 | 126 | 127;
 
 /**
- * An error that the user can mend. The message is one line that names what was wrong and how to mend
+ * An error that the user can fix. The message is one line that names what was wrong and how to fix
  * it; it is shown without a stack trace.
  */
 export class UserError extends Error {

@@ -7,8 +7,8 @@ export interface Finding {
   readonly subject: string;
   readonly state: "ok" | "warning" | "problem";
   readonly found: string;
-  /** The command that mends it, or what to do; null where nothing is to be mended. */
-  readonly mend: string | null;
+  /** The command that fixes it, or what to do; null: nothing to fix. */
+  readonly fix: string | null;
 }
 
 /** fsopen and move_mount came with 5.2, pidfd_open 5.3, waiting for a pidfd 5.4, close_range 5.9. */
@@ -26,24 +26,24 @@ export function checkKernel(release: string): Finding {
       subject,
       state: "problem",
       found: `${release}, older than ${KERNEL_LEAST.join(".")}`,
-      mend: "sudo apt-get dist-upgrade && sudo reboot",
+      fix: "sudo apt-get dist-upgrade && sudo reboot",
     };
   }
   const offload = isOlder(release, KERNEL_UDP_OFFLOAD) ? ", without UDP offload (6.2 has it)" : "";
-  return { subject, state: "ok", found: release + offload, mend: null };
+  return { subject, state: "ok", found: release + offload, fix: null };
 }
 
 /** @param version without the v: 22.1.0 */
 export function checkNode(version: string): Finding {
   const subject = "Node.js";
   if (Number.parseInt(version, 10) >= NODE_LEAST) {
-    return { subject, state: "ok", found: version, mend: null };
+    return { subject, state: "ok", found: version, fix: null };
   }
   return {
     subject,
     state: "problem",
     found: `${version}, older than ${NODE_LEAST}`,
-    mend: `export SLIPWAY_NODE=/path/to/node (version ${NODE_LEAST} or newer)`,
+    fix: `export SLIPWAY_NODE=/path/to/node (version ${NODE_LEAST} or newer)`,
   };
 }
 
@@ -52,7 +52,7 @@ export function checkTun(): Finding {
   const subject = TUN;
   try {
     closeSync(openSync(TUN, constants.O_RDWR));
-    return { subject, state: "ok", found: "can be opened", mend: null };
+    return { subject, state: "ok", found: "can be opened", fix: null };
   } catch (error) {
     const code = errnoOf(error);
     const isForbidden = code === "EACCES" || code === "EPERM";
@@ -60,7 +60,7 @@ export function checkTun(): Finding {
       subject,
       state: "problem",
       found: isForbidden ? `may not be opened (${code})` : `is missing (${code})`,
-      mend: isForbidden
+      fix: isForbidden
         ? `sudo chmod 0666 ${TUN}`
         : `sudo modprobe tun; sudo mkdir -p /dev/net; sudo mknod -m 0666 ${TUN} c 10 200`,
     };
@@ -74,7 +74,7 @@ export function checkTun(): Finding {
 export function checkLimit(name: string, text: string | null): Finding {
   const count = Number(text ?? Number.NaN);
   if (count === 0) return sysctlFinding("problem", name, "0", "15000");
-  return { subject: name, state: "ok", found: text ?? "no limit", mend: null };
+  return { subject: name, state: "ok", found: text ?? "no limit", fix: null };
 }
 
 /**
@@ -84,7 +84,7 @@ export function checkLimit(name: string, text: string | null): Finding {
 export function checkUnprivilegedClone(text: string | null): Finding {
   const subject = "kernel.unprivileged_userns_clone";
   if (text === "0") return sysctlFinding("warning", subject, "0", "1");
-  return { subject, state: "ok", found: text ?? "not on this kernel", mend: null };
+  return { subject, state: "ok", found: text ?? "not on this kernel", fix: null };
 }
 
 /**
@@ -95,14 +95,14 @@ export function checkUnprivilegedClone(text: string | null): Finding {
 export function checkAppArmor(text: string | null, program: string): Finding {
   const subject = "AppArmor";
   if (text === null || text === "0") {
-    return { subject, state: "ok", found: "does not restrict user namespaces", mend: null };
+    return { subject, state: "ok", found: "does not restrict user namespaces", fix: null };
   }
   const profile = `abi <abi/4.0>, profile slipway ${program} flags=(unconfined) { userns, }`;
   return {
     subject,
     state: "warning",
     found: "restricts user namespaces to programs with a profile",
-    mend: `echo '${profile}' | sudo tee /etc/apparmor.d/slipway && sudo apparmor_parser -r /etc/apparmor.d/slipway`,
+    fix: `echo '${profile}' | sudo tee /etc/apparmor.d/slipway && sudo apparmor_parser -r /etc/apparmor.d/slipway`,
   };
 }
 
@@ -115,9 +115,9 @@ export function checkPingGroups(text: string | null, groups: readonly number[]):
   const subject = "net.ipv4.ping_group_range";
   const [first = 1, last = 0] = text?.split(/\s+/).map(Number) ?? [];
   if (groups.some((group) => group >= first && group <= last)) {
-    return { subject, state: "ok", found: `${first} ${last}`, mend: null };
+    return { subject, state: "ok", found: `${first} ${last}`, fix: null };
   }
-  const found = `${first} ${last}: ping reaches the gateway only`;
+  const found = `${first} ${last}: ping reaches only the gateway`;
   return sysctlFinding("warning", subject, found, '"0 2147483647"');
 }
 
@@ -133,8 +133,8 @@ export function checkConfinement(status: string | null): Finding {
     return {
       subject,
       state: "warning",
-      found: "a seccomp filter is in force, as in a container",
-      mend: "if namespaces fail below: docker run --security-opt seccomp=unconfined …",
+      found: "a seccomp filter is active, as in a container",
+      fix: "if namespaces fail below: docker run --security-opt seccomp=unconfined …",
     };
   }
   if (hasNoNewPrivs) {
@@ -142,10 +142,10 @@ export function checkConfinement(status: string | null): Finding {
       subject,
       state: "warning",
       found: "no_new_privs is set: setuid programs do not work",
-      mend: "if COMMAND needs sudo or ping with setuid: start slipway outside of that service",
+      fix: "if COMMAND needs setuid programs such as sudo: start slipway outside of that service",
     };
   }
-  return { subject, state: "ok", found: "none", mend: null };
+  return { subject, state: "ok", found: "none", fix: null };
 }
 
 /** The text of a small file without its last newline, or null when it cannot be read. */
@@ -168,7 +168,7 @@ function sysctlFinding(
   found: string,
   value: string,
 ): Finding {
-  return { subject: name, state, found, mend: `sudo sysctl -w ${name}=${value}` };
+  return { subject: name, state, found, fix: `sudo sysctl -w ${name}=${value}` };
 }
 
 function isOlder(release: string, [major, minor]: readonly [number, number]): boolean {

@@ -26,12 +26,12 @@ export async function doctor(): Promise<0 | 1> {
   return findings.some(({ state }) => state === "problem") ? 1 : 0;
 }
 
-/** The findings as a table, with a line below each that is to be mended. */
+/** The findings as a table; the line below a problem says how to fix it. */
 export function report(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ subject }) => subject.length));
-  const lines = findings.flatMap(({ state, subject, found, mend }) => {
+  const lines = findings.flatMap(({ state, subject, found, fix }) => {
     const line = `${state.padEnd("warning".length)}  ${subject.padEnd(width)}  ${found}`;
-    return mend === null ? [line] : [line, `         mend: ${mend}`];
+    return fix === null ? [line] : [line, `         fix: ${fix}`];
   });
   const problems = findings.filter(({ state }) => state === "problem").length;
   const verdict = problems === 0 ? "Slipway can be used here." : "Slipway cannot be used here yet.";
@@ -73,19 +73,19 @@ async function tryNetwork(): Promise<Finding> {
     } finally {
       native.close(child.control);
     }
-    return { subject, state: "ok", found: "can be made", mend: null };
+    return { subject, state: "ok", found: "can be made", fix: null };
   } catch (error) {
     return { subject, state: "problem", ...explain(error) };
   }
 }
 
-function explain(error: unknown): { found: string; mend: string } {
+function explain(error: unknown): { found: string; fix: string } {
   if (error instanceof UserError) {
-    return { found: error.message, mend: "mend what is above, then: slipway doctor" };
+    return { found: error.message, fix: "fix the problems above, then run slipway doctor again" };
   }
   // Node tells in further lines by whom a file was required.
   const [found = ""] = String(error).split("\n");
-  return { found, mend: "the installation is incomplete; in a checkout: scripts/build" };
+  return { found, fix: "the installation is incomplete; in a checkout: scripts/build" };
 }
 
 /** bin/slipway beside dist/slipway.cjs. */

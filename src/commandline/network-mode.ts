@@ -1,9 +1,9 @@
 import { UserError } from "../base/errors.js";
 import type { AttachmentSpec } from "../protocol/messages.js";
 
-/** Where `run` puts its command. */
+/** The network of the command of `run`. */
 export type NetworkMode =
-  /** A guest of its own, served by this process. */
+  /** A network of its own, served by this process. */
   | { readonly kind: "slirp" }
   /** The host's own network; lo and nothing else. */
   | { readonly kind: "host" | "none" }
@@ -11,7 +11,7 @@ export type NetworkMode =
   | { readonly kind: "container"; readonly target: string }
   | { readonly kind: "networks"; readonly attachments: readonly AttachmentSpec[] };
 
-/** What belongs to the first network of several. */
+/** Options that apply to the first network of several. */
 export interface FirstAttachment {
   readonly ip: readonly string[];
   readonly macAddress: string | null;
@@ -24,7 +24,7 @@ const KEYS = ["ip", "ip6", "mac", "alias", "ifname"] as const;
 type Key = (typeof KEYS)[number];
 
 /**
- * Reads `--network`, given any number of times.
+ * Reads the values of `--network`.
  * @throws UserError
  */
 export function parseNetworkMode(texts: readonly string[], first: FirstAttachment): NetworkMode {
@@ -32,10 +32,7 @@ export function parseNetworkMode(texts: readonly string[], first: FirstAttachmen
   if (alone !== null) {
     const isAsked = first.ip.length > 0 || first.alias.length > 0 || first.macAddress !== null;
     if (!isAsked) return alone;
-    throw new UserError(
-      "--ip, --mac-address and --alias are for a network: give --network NAME, too",
-      2,
-    );
+    throw new UserError("--ip, --mac-address and --alias need a network: add --network NAME", 2);
   }
   const attachments = texts.map((text) => parseAttachment("--network", text));
   const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = attachments;
@@ -65,7 +62,7 @@ export function parseAttachment(option: string, text: string): AttachmentSpec {
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
   if (network === "" || modeOf(text) !== null) {
     throw new UserError(
-      `${option} ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: stand alone`,
+      `${option} ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: cannot be combined`,
       2,
     );
   }
@@ -86,5 +83,5 @@ function parsePair(where: string, pair: string): readonly [Key, string] {
   const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/.exec(pair) ?? [];
   const key = KEYS.find((each) => each === name);
   if (key !== undefined) return [key, value];
-  throw new UserError(`${where}: "${pair}" is none of ${KEYS.join("=, ")}=`, 2);
+  throw new UserError(`${where}: "${pair}" is not one of ${KEYS.join("=, ")}=`, 2);
 }

@@ -1,31 +1,31 @@
 import { Address, formatEndpoint } from "../base/address.js";
 import { type PortSet, parsePortRange } from "../base/port-set.js";
 
-/** What shall be published. */
+/** Which ports of the guest are published. */
 export interface PublishOptions {
   readonly ports: readonly PublishOption[];
-  /** Whether what the guest listens on is published, and what of it is not; null: it is not. */
+  /** Publishes each port on which the guest listens, but for `exclude`; null: does not. */
   readonly auto: { readonly exclude: PortSet } | null;
-  /** Whether ports lead to the guest's 127.0.0.1 and ::1, and not to its address. */
+  /** Whether ports lead to 127.0.0.1 and ::1 of the guest, not to its address. */
   readonly toLoopback: boolean;
 }
 
-/** What one `--publish` asks for. */
+/** One `--publish`. */
 export interface PublishOption {
   readonly protocol: "tcp" | "udp";
   /** null for every address of the host. */
   readonly host: Address | null;
-  /** First port of the host; 0 for any that is free. */
+  /** First port of the host; 0: the kernel chooses a free one. */
   readonly hostPort: number;
   readonly guestPort: number;
-  /** How many ports in a row, at least 1. */
+  /** Number of consecutive ports, at least 1. */
   readonly count: number;
 }
 
-/** Ports of the host that are published. */
+/** Published ports of the host. */
 export interface PublishedPlace {
   readonly protocol: "tcp" | "udp";
-  /** null for whatever address they are published at. */
+  /** null: whatever address they are published at. */
   readonly host: Address | null;
   readonly hostPort: number;
   readonly count: number;
@@ -39,7 +39,7 @@ interface Range {
 const SYNTAX =
   /^(?:(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<hostPorts>[\d-]*):)?(?<guestPorts>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;
 
-/** Reads docker's `[HOST_IP:][HOST_PORT]:GUEST_PORT[-RANGE][/udp]`; null when it is none. */
+/** Reads docker's `[HOST_IP:][HOST_PORT]:GUEST_PORT[-RANGE][/udp]`; null when it is malformed. */
 export function parsePublish(text: string): PublishOption | null {
   const groups = SYNTAX.exec(text)?.groups;
   if (groups === undefined) return null;
@@ -61,7 +61,7 @@ export function parsePublish(text: string): PublishOption | null {
 const PLACE_SYNTAX =
   /^(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<ports>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;
 
-/** Reads `[HOST_IP:]PORT[-RANGE][/udp]`; null when it is none. */
+/** Reads `[HOST_IP:]PORT[-RANGE][/udp]`; null when it is malformed. */
 export function parsePublishedPlace(text: string): PublishedPlace | null {
   const groups = PLACE_SYNTAX.exec(text)?.groups;
   if (groups === undefined) return null;

@@ -35,26 +35,26 @@ test.each<[string, Finding, Finding["state"], string | null]>([
   ["no confinement", checkConfinement("NoNewPrivs:\t0\nSeccomp:\t0\n"), "ok", null],
   ["a container", checkConfinement("NoNewPrivs:\t1\nSeccomp:\t2\n"), "warning", "seccomp"],
   ["no new privileges", checkConfinement("NoNewPrivs:\t1\nSeccomp:\t0\n"), "warning", "setuid"],
-])("%s", (_case, finding, state, mend) => {
+])("%s", (_case, finding, state, fix) => {
   expect(finding.state).toBe(state);
-  if (mend === null) expect(finding.mend).toBeNull();
-  else expect(finding.mend).toContain(mend);
+  if (fix === null) expect(finding.fix).toBeNull();
+  else expect(finding.fix).toContain(fix);
 });
 
 describe("the report", () => {
-  const fine: Finding = { subject: "kernel", state: "ok", found: "6.1", mend: null };
+  const fine: Finding = { subject: "kernel", state: "ok", found: "6.1", fix: null };
   const broken: Finding = {
     subject: "/dev/net/tun",
     state: "problem",
     found: "is missing",
-    mend: "sudo modprobe tun",
+    fix: "sudo modprobe tun",
   };
 
-  test("is a table with the mend below what it mends", () => {
+  test("is a table with the fix below the problem", () => {
     expect(report([fine, broken]).split("\n")).toEqual([
       "ok       kernel        6.1",
       "problem  /dev/net/tun  is missing",
-      "         mend: sudo modprobe tun",
+      "         fix: sudo modprobe tun",
       "Slipway cannot be used here yet.",
       "",
     ]);

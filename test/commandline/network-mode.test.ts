@@ -37,13 +37,13 @@ describe("--network", () => {
   });
 
   test.each([
-    [["host", "web"], nothing, "stand alone"],
-    [["web", "container:db"], nothing, "stand alone"],
-    [["web:colour=red"], nothing, '"colour=red" is none of ip=, ip6=, mac=, alias=, ifname='],
-    [["web:ip"], nothing, '"ip" is none of'],
+    [["host", "web"], nothing, "cannot be combined"],
+    [["web", "container:db"], nothing, "cannot be combined"],
+    [["web:colour=red"], nothing, '"colour=red" is not one of ip=, ip6=, mac=, alias=, ifname='],
+    [["web:ip"], nothing, '"ip" is not one of'],
     [[":ip=10.89.1.5"], nothing, "write it like web"],
-    [[], { ...nothing, ip: ["10.89.1.5"] }, "give --network NAME, too"],
-    [["none"], { ...nothing, alias: ["db"] }, "give --network NAME, too"],
+    [[], { ...nothing, ip: ["10.89.1.5"] }, "add --network NAME"],
+    [["none"], { ...nothing, alias: ["db"] }, "add --network NAME"],
   ])("%j is refused", (texts, first, sentence) => {
     expect(() => parseNetworkMode(texts, first)).toThrow(sentence);
   });
