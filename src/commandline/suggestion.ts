@@ -5,16 +5,23 @@ const LEAST_SIMILARITY = 0.4;
 /** ` (Did you mean X?)` for the candidates that are most similar to a word, or "". */
 export function suggestion(word: string, candidates: readonly string[]): string {
   const ranked = candidates
-    .map((candidate) => ({ candidate, edits: editsBetween(word, candidate) }))
-    .filter(({ candidate, edits }) => isSimilar(edits, Math.max(word.length, candidate.length)));
+    .map((candidate) => ({ candidate, ...likeness(withoutDashes(word), withoutDashes(candidate)) }))
+    .filter(({ isSimilar }) => isSimilar);
   const fewest = Math.min(...ranked.map(({ edits }) => edits));
   const best = ranked.filter(({ edits }) => edits === fewest).map(({ candidate }) => candidate);
   if (best.length === 0) return "";
   return ` (Did you mean ${best.length === 1 ? "" : "one of "}${best.sort().join(", ")}?)`;
 }
 
-function isSimilar(edits: number, length: number): boolean {
-  return edits <= MOST_EDITS && (length - edits) / length > LEAST_SIMILARITY;
+/** That options begin alike says nothing. */
+function withoutDashes(word: string): string {
+  return word.replace(/^-+/, "");
+}
+
+function likeness(a: string, b: string): { edits: number; isSimilar: boolean } {
+  const edits = editsBetween(a, b);
+  const length = Math.max(a.length, b.length);
+  return { edits, isSimilar: edits <= MOST_EDITS && (length - edits) / length > LEAST_SIMILARITY };
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that make one of the other (Damerau, 1964). */

@@ -1,0 +1,151 @@
+import { describe, expect, test } from "vitest";
+import { command } from "../../src/commandline/command.ts";
+import { parseCommandLine } from "../../src/commandline/command-line.ts";
+import { helpOf } from "../../src/commandline/help.ts";
+import { flag, value } from "../../src/commandline/option.ts";
+import { suggestion } from "../../src/commandline/suggestion.ts";
+import { anyText } from "../../src/commandline/values.ts";
+
+function parse(line: string, name = "slipway") {
+  return parseCommandLine(
+    name,
+    line.split(" ").filter((word) => word !== ""),
+  );
+}
+
+function attachConfig(line: string, name = "slipway") {
+  const invocation = parse(line, name);
+  if (invocation.kind !== "attach") throw new Error(`parsed as ${invocation.kind}`);
+  return invocation.config;
+}
+
+describe("options", () => {
+  test.each([
+    ["attach --api-socket /run/a 42", { path: "/run/a" }],
+    ["attach --api-socket /run/a --no-api-socket 42", "none"],
+    ["attach --no-api-socket -a /run/a 42", { path: "/run/a" }],
+    ["attach 42", "own"],
+  ])("of two that exclude each other the last counts: %s", (line, expected) => {
+    expect(attachConfig(line).apiSocket).toEqual(expected);
+  });
+
+  test.each([
+    ["42 tap0 -c -r 3", 3],
+    ["-cr 3 42 tap0", 3],
+    ["-c6r3 42 tap0", 3],
+    ["-r 3 -c -r5 42 tap0", 5],
+    ["--ready-fd=3 --configure -- 42 tap0", 3],
+  ])("are read as getopt_long does: %s", (line, readyFd) => {
+    expect(attachConfig(line, "slirp4netns")).toMatchObject({
+      configure: true,
+      readyFd,
+      tap: "tap0",
+    });
+  });
+
+  test.each([
+    ["flows", null],
+    ["flows -w", 1],
+    ["flows -w --json", 1],
+    ["flows --watch 5", 5],
+    ["flows -w 0.5 --json", 0.5],
+    ["flows -w5", 5],
+    ["flows --watch=5", 5],
+  ])("may go without a value: %s", (line, watch) => {
+    expect(parse(line)).toMatchObject({ kind: "control", request: { kind: "flows", watch } });
+  });
+
+  test("of COMMAND are its own", () => {
+    const invocation = parse("run --stats curl --mtu 9 -- --help");
+    expect(invocation).toMatchObject({
+      kind: "run",
+      config: {
+        stats: true,
+        network: { mtu: 1500 },
+        command: ["curl", "--mtu", "9", "--", "--help"],
+      },
+    });
+  });
+});
+
+describe("what is wrong is told with the command whose help tells more", () => {
+  test.each([
+    ["attach --stats=3 42", "--stats takes no value; see slipway attach --help"],
+    ["attach 42 --mtu", "--mtu needs a value, <bytes>; see slipway attach --help"],
+    ["attach 42 tap0 more", "too many arguments: 'more'; see slipway attach --help"],
+    ["network", "no command given; see slipway network --help"],
+    [
+      "network crate x",
+      "unknown command 'crate' (Did you mean create?); see slipway network --help",
+    ],
+    ["network create", "missing required argument 'name'; see slipway network create --help"],
+    ["port add --kill 80", "unknown option '--kill'; see slipway port add --help"],
+    ["--versoin", "unknown option '--versoin' (Did you mean --version?); see slipway --help"],
+    ["help nothing", "unknown command 'nothing'; see slipway --help"],
+    ["network create --mtu 67 x", "--mtu 67 is too small: give a number from 68 to 65521"],
+    ["network create --label =x y", "--label =x: write it like name=value"],
+    ["run --udp-filtering all true", '--udp-filtering is "all": it must be endpoint or address'],
+    ["run --publish-exclude 22 true", "--publish-exclude needs --publish-auto: add that, too"],
+  ])("%s", (line, message) => {
+    expect(() => parse(line)).toThrow(expect.objectContaining({ message, exitStatus: 2 }));
+  });
+});
+
+describe("help", () => {
+  test("goes before whatever else is wrong", () => {
+    for (const line of ["attach --bogus --help", "attach -h 1 2 3", "help attach"]) {
+      expect(parse(line)).toMatchObject({
+        kind: "print",
+        text: expect.stringMatching(/^Usage: slipway attach /),
+      });
+    }
+    expect(parse("--bogus -v", "slirp4netns")).toMatchObject({ kind: "print" });
+  });
+
+  test("has columns, broken at the width of the terminal", () => {
+    const brew = command({
+      name: "brew",
+      help: "make coffee",
+      options: {
+        strength: value(
+          "-s, --strength <n>",
+          "how much of it is coffee, and not water",
+          anyText,
+          "3",
+        ),
+        milk: flag("--milk", "add milk"),
+      },
+      arguments: [
+        { name: "cup", help: "where to", count: "once" },
+        { name: "more", help: null, count: "optional" },
+      ],
+      invoke: () => ({ kind: "doctor" }),
+    });
+    expect(helpOf(brew, "bar brew", 70)).toBe(`Usage: bar brew [options] <cup> [more]
+
+make coffee
+
+Arguments:
+  cup                 where to
+
+Options:
+  -s, --strength <n>  how much of it is coffee, and not water
+                      (default: 3)
+  --milk              add milk
+  -h, --help          show this help
+`);
+  });
+});
+
+describe("suggestions", () => {
+  test.each([
+    ["--mut", ["--mtu", "--max-flows"], " (Did you mean --mtu?)"],
+    ["lss", ["ls", "less"], " (Did you mean one of less, ls?)"],
+    ["attach", ["detach", "run"], " (Did you mean detach?)"],
+    ["xyz", ["ls", "run"], ""],
+    ["--kill", ["--json", "--help"], ""],
+    ["x", [], ""],
+  ])("for %s", (word, candidates, expected) => {
+    expect(suggestion(word, candidates)).toBe(expected);
+  });
+});
