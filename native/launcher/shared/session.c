@@ -1,18 +1,14 @@
 #include "session.h"
 
-#include <string.h>
 #include <unistd.h>
+
+#include "../common/text.h"
 
 enum { STATUS_MAX = 255 };
 
-const char *session_name(char **argv) {
-  const char *slash = strrchr(argv[0], '/');
-  return slash == NULL ? argv[0] : slash + 1;
-}
-
 void session_begin(struct session *session, char **argv) {
   session->argv = argv;
-  session->name = session_name(argv);
+  session->name = text_name(argv[0]);
   session->daemon.socket = -1;
   session->tap = (struct tap){.fd = -1, .process = -1, .agent.socket = -1};
   session->api = (struct api_socket){.fd = -1};

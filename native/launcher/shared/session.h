@@ -35,9 +35,6 @@ char *session_set_up(struct session *session);
 /* Closes everything: the process that is started instead will open a TAP of that name. */
 void session_undo(struct session *session);
 
-/* The name of the program in `argv`, without its directory. */
-const char *session_name(char **argv);
-
 /* Text of the daemon's, on its way to somebody who may read it no more. */
 void session_say(int fd, const char *text, size_t length);
 

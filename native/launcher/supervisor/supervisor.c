@@ -1,3 +1,19 @@
+/*
+ * The states of a supervisor. Only the child returns from supervise_daemon():
+ *
+ *     State    event                              then                                              next
+ *     start    told to end                        exit with 0                                       ended
+ *     start    fork                               child: SIGTERM when we end, SLIPWAY_RESTARTED     running
+ *                                                 but for the first, SLIPWAY_STORE; becomes Node
+ *                                                 parent: serve the store (store.h)
+ *     start    fork fails                         become the daemon ourselves, without a supervisor ended
+ *     running  SIGTERM, SIGINT                    pass it on; note that we were told to end         running
+ *     running  the daemon ends: final             exit with its status                              ended
+ *     running  the daemon ends: not final         pause                                             start
+ *
+ * An end is final: with status 0; with another within START_MS, as the daemon could not start and has said why; by
+ * SIGTERM or SIGINT; and the MOST_FAILURES-th in a row before AT_WORK_MS.
+ */
 #include "supervisor.h"
 
 #include <errno.h>
@@ -18,9 +34,9 @@
 
 enum {
   PAUSE_MS = 20,        /* before the next one starts */
-  START_MS = 10000,     /* what ends by itself sooner could not start, however slow the machine */
-  AT_WORK_MS = 1000,    /* one that was killed after so long was at work */
-  MOST_FAILURES = 5,    /* in a row, of those that were not */
+  START_MS = 10000,     /* longer than a start takes on the slowest machine */
+  AT_WORK_MS = 1000,    /* a daemon that lived so long was at work; its end is no failure in a row */
+  MOST_FAILURES = 5,
   LISTEN_FDS_START = 3,
   MOST_LISTENERS = 1024,
 };
@@ -87,35 +103,44 @@ static int wait_for_end(pid_t pid) {
   return status;
 }
 
-/* What ends by itself at once has said why; what was told to end has ended. */
 static bool is_final(int status, int64_t lived_ms) {
   if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT;
   return WEXITSTATUS(status) == 0 || lived_ms < START_MS;
 }
 
+static void become_daemon(unsigned listeners, bool is_restarted) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM); /* a service manager that kills us means it */
+  if (listeners > 0) hand_listeners_on();
+  if (is_restarted) setenv("SLIPWAY_RESTARTED", "1", 1);
+  store_inherit();
+}
+
+/* Forks a daemon that gets our signals from now on. Returns as fork(2) does. */
+static pid_t fork_daemon(void) {
+  sigset_t before = hold_signals();
+  if (told_to_end) _exit(0); /* between two daemons */
+  pid_t pid = fork();
+  if (pid > 0) {
+    daemon_pid = pid;
+    pass_signals();
+  }
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  return pid;
+}
+
 void supervise_daemon(void) {
   int failures = 0;
   unsigned listeners = listener_count();
-  for (bool again = false;; again = true) {
+  for (bool is_restarted = false;; is_restarted = true) {
     int64_t started = process_now_ms();
     store_open();
-    sigset_t before = hold_signals();
-    if (told_to_end) _exit(0); /* between two daemons */
-    pid_t pid = fork();
-    if (pid <= 0) sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0) return; /* it goes on without us */
+    pid_t pid = fork_daemon();
+    if (pid < 0) return;
     if (pid == 0) {
-      /* A service manager that kills us means it. */
-      prctl(PR_SET_PDEATHSIG, SIGTERM);
-      if (listeners > 0) hand_listeners_on();
-      if (again) setenv("SLIPWAY_RESTARTED", "1", 1);
-      store_inherit();
+      become_daemon(listeners, is_restarted);
       return;
     }
-    daemon_pid = pid;
-    pass_signals();
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (!again) drop_descriptors(listeners);
+    if (!is_restarted) drop_descriptors(listeners);
     store_serve(pid);
     int status = wait_for_end(pid);
     int64_t lived_ms = process_now_ms() - started;

@@ -1,0 +1,44 @@
+#include "commands.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "common/text.h"
+
+static bool is_among(const char *word, const char *const words[]) {
+  for (size_t i = 0; words[i] != NULL; i++) {
+    if (strcmp(word, words[i]) == 0) return true;
+  }
+  return false;
+}
+
+bool command_is_about_itself(char **argv) {
+  static const char *const options[] = {"--help", "-h", "--version", "-v", NULL};
+  static const char *const commands[] = {"doctor", "port", "status", "flows", NULL};
+  if (argv[1] == NULL || is_among(argv[1], options)) return true;
+  return strcmp(text_name(argv[0]), "slirp4netns") != 0 && is_among(argv[1], commands);
+}
+
+bool command_asks_daemon(char **argv) {
+  static const char *const words[] = {"network", "ps", "daemon", "oci-hook", NULL};
+  if (argv[1] == NULL || strcmp(text_name(argv[0]), "slipway") != 0) return false;
+  return is_among(argv[1], words);
+}
+
+bool command_is_question(char **argv) {
+  return command_asks_daemon(argv) && (strcmp(argv[1], "network") == 0 || strcmp(argv[1], "ps") == 0);
+}
+
+bool command_runs_on_network(char **argv) {
+  if (argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
+  for (char **argument = argv + 2; *argument != NULL; argument++) {
+    if (strcmp(*argument, "--") == 0) return false; /* COMMAND follows */
+    if (strncmp(*argument, "--network", strlen("--network")) == 0) return true;
+  }
+  return false;
+}
+
+bool command_is_daemon(char **argv) {
+  return command_asks_daemon(argv) && strcmp(argv[1], "daemon") == 0 && argv[2] != NULL &&
+         strcmp(argv[2], "run") == 0 && (argv[3] == NULL || strcmp(argv[3], "--help") != 0);
+}
