@@ -18,7 +18,7 @@ lwip=build/lwip/src
 target="--target=wasm32 -std=c17 -O3 -flto -nostdlib -ffreestanding -mbulk-memory -msign-ext
   -mnontrapping-fptoint -mmutable-globals -Isrc -Isrc/libc -isystem $lwip/include"
 
-# lwIP's own warnings are not ours to mend; the glue's are errors.
+# Warnings in lwIP are not ours to fix; warnings in our own code are errors.
 objects=build/objects
 mkdir -p $objects
 for source in mem memp pbuf tcp tcp_in tcp_out; do
@@ -26,8 +26,8 @@ for source in mem memp pbuf tcp tcp_in tcp_out; do
   "$clang" $target -w -c -o $objects/$source.o "$lwip/core/$source.c"
 done
 
-# 256 MiB of address space at most, which index.cjs takes at once. Untouched pages cost nothing, and
-# the heap's budget bounds what is touched.
+# At most 256 MiB of address space, which index.cjs takes at once. Pages that nobody touches cost
+# nothing, and the heap's budget limits the pages that are touched.
 # shellcheck disable=SC2086
 "$clang" $target -Wall -Wextra -Werror \
   -Wl,--no-entry -Wl,--lto-O3 -Wl,-z,stack-size=131072 \

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Puts lwIP's verified source into build/lwip (a cache, never committed).
+# Puts lwIP's source, checked by its sha256, into build/lwip (a cache, never committed).
 #
-# The source comes from Debian's source package `lwip`, through the machine's own package client
-# and the machine's own sources: only the suite and the type of those lines are changed, in a
-# temporary list. LWIP_TARBALL=path serves machines without Debian's tools.
-# Whatever the way, the sha256 decides (design.md, "lwIP 2.2.1, unmodified").
+# The source comes from Debian's source package `lwip`, through the machine's own package client and
+# its own sources: a temporary list has those lines with another suite and as deb-src. Machines
+# without Debian's tools set LWIP_TARBALL=path.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,6 +1,6 @@
 /**
- * lwIP's TCP in a memory of its own: the exports of src/stack.c, where each is described. All
- * offsets are bytes in `memory`, which never grows; numbers shared with the C side are in src/abi.h.
+ * lwIP's TCP with a memory of its own: the exports of src/stack.c, which describes each. All
+ * offsets are bytes in `memory`, which never grows; the numbers shared with C are in src/abi.h.
  */
 export interface LwipExports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -45,9 +45,9 @@ export interface LwipExports {
 }
 
 /**
- * Makes an instance; the module is compiled once a process. `init` is to be called first.
+ * Makes an instance; the module is compiled once in a process. Call `init` first.
  *
  * @param transmit writes one frame: `count` pairs of u32 (offset, length) at `pieces`. Returns >= 0,
- *   or a negative errno, whereupon the segment is kept and sent later. It must not call the instance.
+ *   or a negative errno: the segment is kept and sent later. It must not call the instance.
  */
 export function instantiate(transmit: (pieces: number, count: number) => number): LwipExports;

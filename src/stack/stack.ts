@@ -5,7 +5,7 @@ import type { Mac } from "../base/mac.js";
 import * as abi from "./abi.js";
 
 export interface StackOptions {
-  /** Of the guest's interface, bytes of IP, 68..65521. */
+  /** Of the guest's interface, in bytes of IP, 68..65521. */
   readonly mtu: number;
   /** Whether the TAP has a virtio header, so that the kernel checksums and segments. */
   readonly offload: boolean;
@@ -13,11 +13,11 @@ export interface StackOptions {
   readonly mac: Mac;
   /** Most bytes of memory in use. */
   readonly memoryBudget: number;
-  /** Two random words: nobody in the guest may know them. */
+  /** Two random words, which nobody in the guest may know. */
   readonly seed: Uint32Array;
   /**
-   * Writes a frame to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`. Called
-   * while the stack is at work: it must not call back.
+   * Writes a frame to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`. The stack
+   * calls it while it works: it must not call the stack.
    * @returns >= 0, or a negative errno: the segment is kept and sent later
    */
   readonly transmit: (pieces: number, count: number) => number;
@@ -32,10 +32,10 @@ export interface FlowTuple {
   readonly peerPort: number;
 }
 
-/** WASM said something that cannot be: this guest's stack is not to be used any more. */
+/** WASM returned something impossible: this guest's stack must not be used any more. */
 export class StackFault extends Error {}
 
-/** ABI_DROP_… as the drop reasons that everybody counts by, indexed by the negated number. */
+/** The drop reasons of ABI_DROP_…, indexed by the negated number. */
 const DROP_REASONS: readonly DropReason[] = [
   DropReason.IpBadLength, // no reason has number 0
   DropReason.IpBadLength,
@@ -47,12 +47,12 @@ const DROP_REASONS: readonly DropReason[] = [
   DropReason.IpBadDestination,
 ];
 
-/** What input() made of a frame when it was not dropped. */
+/** What input() returns for a frame that was not dropped. */
 export const Input = { Taken: abi.INPUT_TAKEN, Pass: abi.INPUT_PASS } as const;
 
 /** Events of a flow, ORed. */
 export const FlowEvent = {
-  /** A SYN of the guest is held: accept, refuse or release it. */
+  /** A SYN of the guest is held: accept, refuse or release the flow. */
   Syn: abi.EVENT_SYN,
   /** The guest's side is established. */
   Open: abi.EVENT_OPEN,
@@ -62,7 +62,7 @@ export const FlowEvent = {
   Space: abi.EVENT_SPACE,
   /** The guest will send no more. */
   Fin: abi.EVENT_FIN,
-  /** Both directions have ended in order. */
+  /** Both ends have sent FIN. */
   Closed: abi.EVENT_CLOSED,
   /** The connection is gone: reset by the guest, or timed out. */
   Reset: abi.EVENT_RESET,
@@ -71,7 +71,7 @@ export const FlowEvent = {
 /** Figures of a stack, for status and tests. */
 export interface StackStatistics {
   readonly flows: number;
-  /** In bytes, as is the most that was in use at once. */
+  /** Bytes in use, and the most bytes that were in use at once. */
   readonly memoryInUse: number;
   readonly memoryPeak: number;
   readonly framesOut: number;
@@ -81,11 +81,11 @@ export interface StackStatistics {
   readonly allocationFailures: number;
 }
 
-/** One guest's TCP. All offsets are bytes in `memory`. */
+/** The TCP of one guest. All offsets are bytes in `memory`. */
 export class Stack {
   readonly memory: ArrayBuffer;
   readonly bytes: Uint8Array;
-  /** Pairs of flow id and event bits, valid after takeEvents(). */
+  /** Pairs of flow id and event bits, as takeEvents() leaves them. */
   readonly events: Uint32Array;
   /** Where pending() leaves its I/O vector, for sendmsg. */
   readonly iovOffset: number;
@@ -113,7 +113,7 @@ export class Stack {
     this.#addresses = exports.addresses_at();
   }
 
-  /** Where the next frame is to be read to, its virtio header first. */
+  /** Where to read the next frame to, its virtio header first. */
   get buffer(): number {
     return this.#exports.buffer();
   }
@@ -123,12 +123,12 @@ export class Stack {
     return abi.FRAME_CAPACITY;
   }
 
-  /** Bytes before the Ethernet header in a buffer, whether the TAP fills them or not. */
+  /** Bytes in front of the Ethernet header in a buffer, whether the TAP fills them or not. */
   get headroom(): number {
     return abi.VNET_HEADER_SIZE;
   }
 
-  /** Keeps the current buffer for the caller; 0 when memory is short. */
+  /** Leaves the current buffer to the caller, until giveBuffer(); 0 when memory is short. */
   takeBuffer(): number {
     return this.#exports.buffer_take();
   }
@@ -139,22 +139,22 @@ export class Stack {
 
   /**
    * Processes the frame in the buffer.
-   * @param length with the headroom
-   * @returns Input.Taken, Input.Pass (not TCP behind a plain IP header: it is still in the buffer), or why it was dropped
+   * @param length bytes, headroom included
+   * @returns Input.Taken, Input.Pass (not TCP behind a plain IP header; the frame is still in the buffer), or a DropReason
    */
   input(length: number): number {
     const verdict = this.#exports.input(length);
     return verdict < 0 ? (DROP_REASONS[-verdict] ?? DropReason.TcpBadHeader) : verdict;
   }
 
-  /** Fills `events`; returns how many pairs, at most MAX_EVENTS: ask again until 0. */
+  /** Fills `events`; returns how many pairs, at most MAX_EVENTS. Call it until it returns 0. */
   takeEvents(): number {
     const count = this.#exports.take_events();
     if (count > abi.MAX_EVENTS) throw new StackFault(`${count} events at once`);
     return count;
   }
 
-  /** The flow of an event that takeEvents() gave, by its place; below MAX_FLOWS. */
+  /** The flow of the event at `index` of those that takeEvents() has left; below MAX_FLOWS. */
   flowOfEvent(index: number): number {
     return knownFlow(this.events[2 * index]);
   }
@@ -183,11 +183,11 @@ export class Stack {
     const [at] = this.iov;
     const first = this.bytes[at];
     const second = this.bytes[at + 1];
-    // RFC 791 §3.1, RFC 8200 §3: in IPv6 it stands across two bytes.
+    // RFC 791 §3.1; in IPv6 (RFC 8200 §3) the field spans two bytes.
     return first >>> 4 === 4 ? second : ((first & 0xf) << 4) | (second >>> 4);
   }
 
-  /** The guest's Ethernet address of a flow. */
+  /** The Ethernet address of the flow's guest. */
   guestMac(id: number): Mac {
     return this.#exports.flow_mac(id);
   }
@@ -212,7 +212,7 @@ export class Stack {
     this.#exports.flow_refuse(id);
   }
 
-  /** Opens a connection to the guest, as if from the peer. The id, or -1. */
+  /** Opens a connection to the guest, as if from the peer. The id; -1 when the two ends have a flow, or memory is short. */
   connect(tuple: FlowTuple, mac: Mac): number {
     const family: Family = tuple.guest.family;
     tuple.guest.write(this.bytes, this.#addresses);
@@ -223,8 +223,8 @@ export class Stack {
   }
 
   /**
-   * A router in front of the guest takes packets of `mtu` bytes at most, and has said so about the
-   * segment at `sequence`. False when no such segment is under way.
+   * A router in front of the guest has said, about the segment at `sequence`, that it takes packets of
+   * `mtu` bytes at most. False when no such segment is in flight.
    */
   updatePathMtu(tuple: FlowTuple, sequence: number, mtu: number): boolean {
     tuple.guest.write(this.bytes, this.#addresses);
@@ -233,19 +233,19 @@ export class Stack {
     return this.#exports.flow_update_path_mtu(tuple.guest.family, ports, sequence, mtu) === 1;
   }
 
-  /** Pieces in the I/O vector of what the guest has sent and the host has not taken. */
+  /** Leaves the bytes that the host has not taken in the I/O vector; returns how many pieces. */
   pending(id: number): number {
     const count = this.#exports.flow_pending(id);
     if (count > abi.MAX_IOV) throw new StackFault(`${count} pieces`);
     return count;
   }
 
-  /** The host took `length` bytes, possibly 0. Sends the ACK of this batch. */
+  /** The host took `length` bytes, possibly 0. Sends or defers the ACK of this batch. */
   consumed(id: number, length: number): void {
     this.#exports.flow_consumed(id, length);
   }
 
-  /** Bytes that may be received at `reservedAt`; 0: wait for Space; -1: memory is short. */
+  /** Bytes that may be received at `reservedAt`; 0: wait for Space; -1: memory is short, ask again. */
   reserve(id: number): number {
     return this.#exports.flow_reserve(id);
   }
@@ -259,7 +259,7 @@ export class Stack {
     this.#exports.flow_commit(id, length);
   }
 
-  /** The host will send no more: FIN after all that was committed. */
+  /** The host will send no more: FIN behind all that was committed. */
   finish(id: number): void {
     this.#exports.flow_finish(id);
   }
@@ -269,15 +269,15 @@ export class Stack {
     this.#exports.flow_reset(id);
   }
 
-  /** Frees the id; it may come again at once. */
+  /** Frees the id, which may be used again at once. */
   release(id: number): void {
     this.#exports.flow_release(id);
   }
 
   /**
-   * Sends the ACKs put off before the last call that no answer has carried meanwhile; to be called
+   * Sends the ACKs that were deferred before the last call and that no answer has carried since. Call it
    * at the end of every wake-up.
-   * @returns whether others are put off: the next call should come within ACK_DELAY ms
+   * @returns whether other ACKs are deferred: call again within ACK_DELAY ms
    */
   flushAcks(): boolean {
     return this.#exports.flush_acks() === 1;
@@ -288,7 +288,7 @@ export class Stack {
     return this.#exports.flow_count() > 0;
   }
 
-  /** Runs the timers; to be called every TICK_INTERVAL ms while it returns true. */
+  /** Runs the timers. Call it every TICK_INTERVAL ms while it returns true. */
   tick(): boolean {
     return this.#exports.tick() === 1;
   }
@@ -309,18 +309,18 @@ export class Stack {
 }
 
 /**
- * More events than a stack can have to tell at once: one may tell several of each flow, as what we
- * do on the first makes the next.
+ * More events than a stack can report at once; a flow may have several, as the reaction to one may
+ * cause the next.
  */
 export const MOST_EVENTS_AT_ONCE = 16 * abi.MAX_FLOWS;
 
 /** Milliseconds between ticks: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
 export const TICK_INTERVAL = 100;
 
-/** Longest time, in ms, that an ACK waits for an answer to ride on: far below RFC 9293's 500. */
+/** The longest time, in ms, that an ACK waits for an answer to ride on; RFC 9293 §3.8.6.3 allows 500. */
 export const ACK_DELAY = 1;
 
-/** An id of WASM's, which others keep tables by. */
+/** An id from WASM, which others index tables with. */
 function knownFlow(id: number): number {
   if (id >= abi.MAX_FLOWS) throw new StackFault(`flow ${id}`);
   return id;

@@ -1,11 +1,11 @@
 /*
- * A hostile guest and a busy host against the glue and lwIP: what libFuzzer runs natively, under
- * ASan and UBSan, and what test/fuzz/replay.ts runs, compiled to WASM, against the module we ship.
+ * A hostile guest and a busy host against lwIP and our C around it. libFuzzer runs this natively,
+ * under ASan and UBSan; test/fuzz/replay.ts runs it, compiled to WASM, against the module that we ship.
  *
- * The input is a list of steps of 12 bytes. Segments have valid checksums and sequence numbers by
- * what the connection really is at, or are off by as much as the step says; patches spoil the next
- * frame anywhere. What a stream carries is a function of its position, so that whatever is sent
- * twice, overlapping or out of order, what arrives can be checked: `expect` ends the run.
+ * The input is a list of steps of 12 bytes. Segments have valid checksums, and sequence numbers that
+ * follow the connection's or are off by as much as the step says; patches damage the next frame
+ * anywhere. Each byte of a stream is a function of its position, so that what arrives can be checked
+ * even when data is sent twice, overlapping or out of order: `expect` ends the run.
  *
  * Linked without PIE: I/O vectors hold 32-bit addresses, as in WASM.
  */
@@ -62,11 +62,11 @@ FROM_STACK(flow_release) void stack_flow_release(uint32_t id);
 
 #define MTU 1500
 #define BUDGET (4 * 1024 * 1024)
-/* The receive buffer, the block for the next bytes of the host, lwIP's listener. */
+/* The receive buffer, the block for the next bytes from the host, lwIP's listener. */
 #define BLOCKS_AT_REST 3
 #define TUPLES 16
 #define IDS 64
-#define HELD 64 /* more than there are */
+#define HELD 64 /* more buffers than the budget has */
 #define FRAME_MOST (ABI_FRAME_CAPACITY - 512)
 #define VNET ABI_VNET_HEADER_SIZE
 #define FIRST_PORT 40000
@@ -81,11 +81,11 @@ struct step {
 };
 _Static_assert(sizeof(struct step) == 12, "the corpus has steps of 12 bytes");
 
-/* What a guest's kernel knows of a connection, and what the stack told of itself. */
+/* What a guest's kernel knows of a connection, and what the stack has said about its side. */
 static struct connection {
   uint32_t next;         /* the guest's next sequence number */
   uint32_t acknowledged; /* up to which the stack acknowledged */
-  uint32_t window;       /* and how much more it takes */
+  uint32_t window;       /* bytes that it takes from there on */
   uint32_t received;     /* the end of what the stack has sent */
   uint32_t answered;     /* up to which the guest acknowledged that */
   uint32_t first;        /* of the stack's data */
@@ -94,7 +94,7 @@ static struct connection {
 
 enum state { FREE, SYN_HELD, LIVE, ENDED };
 
-/* A flow as the host has it. */
+/* A flow as the host sees it. */
 static struct host {
   uint8_t state;
   bool position_known;
@@ -105,17 +105,17 @@ static struct host {
 static struct patch {
   uint16_t offset;
   uint8_t bytes[4];
-  bool after; /* the checksum, which it spoils */
+  bool after; /* applied after the checksum, which is then wrong */
 } patches[4];
 static uint32_t patch_count;
-static uint32_t resized; /* the next frame's length, 0: as it is */
-static bool tainted;     /* a frame was spoilt: no telling what the streams carry */
+static uint32_t resized; /* length of the next frame; 0: unchanged */
+static bool tainted;     /* a frame was damaged: what the streams carry is unknown */
 static uint32_t failures_due, ticks_passed;
 static uint32_t held[HELD];
 static uint32_t last_sequence;
 static bool offload;
 
-/* How much was done: this process's own, or in FUZZ_TALLY, a file that all processes and runs share. */
+/* Counts of this process, or in the file FUZZ_TALLY, those of all processes and runs. */
 struct tally {
   uint64_t inputs, frames_in, frames_out;
 };
@@ -132,7 +132,7 @@ _Noreturn static void failed(int line, const char *what) {
   (void)what;
   failed_line = line;
 #else
-  fprintf(stderr, "stack.c:%d: not so: %s\n", line, what);
+  fprintf(stderr, "stack.c:%d: does not hold: %s\n", line, what);
 #endif
   __builtin_trap();
 }
@@ -157,7 +157,7 @@ static uint32_t mix(uint32_t value) {
   return value ^ value >> 15;
 }
 
-/* What a stream carries at a sequence number. */
+/* The byte of a stream at a sequence number. */
 static uint8_t pattern(uint32_t sequence) { return (uint8_t)(sequence ^ sequence >> 8 ^ 0x5a); }
 
 static uint32_t sum(uint32_t start, const uint8_t *bytes, uint32_t length) {
@@ -168,7 +168,7 @@ static uint32_t sum(uint32_t start, const uint8_t *bytes, uint32_t length) {
   return (uint32_t)total;
 }
 
-/* ---- what the stack sends: read to the last byte, and held against what must be so ---- */
+/* ---- what the stack sends: every byte is read and checked ---- */
 
 struct sent {
   const uint8_t *ip, *tcp, *payload;
@@ -299,7 +299,7 @@ static void resize(const struct step *step) {
   tainted = true;
 }
 
-/* Bytes of no meaning behind a header of some: version, length and protocol by choice. */
+/* Random bytes; on choice behind an IP header with version, length and protocol. */
 static void noise(const struct step *step) {
   uint8_t *frame = at(stack_buffer());
   uint32_t length = step->length % (step->choice & 1 ? 2048u : 96u), seed = step->window;
@@ -314,7 +314,7 @@ static void noise(const struct step *step) {
   input(frame, length);
 }
 
-/* Mostly what TCP sends, now and then anything. */
+/* Mostly flags that TCP sends, now and then any. */
 static uint32_t flags_of(uint32_t choice) {
   static const uint8_t usual[] = {SYN,       ACK,       ACK,       ACK | PSH, ACK | PSH,
                                   ACK | FIN, RST,       ACK | URG, ACK,       ACK | PSH,
@@ -325,7 +325,7 @@ static uint32_t flags_of(uint32_t choice) {
 static uint32_t option_of_any_length(uint8_t *to, const struct step *step) {
   uint32_t length = step->length % 41u & ~3u;
   for (uint32_t i = 0; i < length; i++) to[i] = (uint8_t)(mix(step->window + i) >> 7);
-  if (length > 0) to[0] = (uint8_t)step->tuple % 32; /* a kind there is */
+  if (length > 0) to[0] = (uint8_t)step->tuple % 32; /* a kind that exists */
   return length;
 }
 
@@ -337,8 +337,8 @@ static uint32_t put_options(uint8_t *to, const struct step *step, const struct c
     case 1: memcpy(to, handshake, sizeof handshake); return sizeof handshake;
     case 2:
       memcpy(to, handshake, sizeof handshake);
-      put16(to + 2, step->window); /* a segment size of the guest's choice */
-      to[9] = step->flags % 20;    /* and a scale */
+      put16(to + 2, step->window); /* any MSS */
+      to[9] = step->flags % 20;    /* any window scale */
       return sizeof handshake;
     case 3: memcpy(to, time_stamp, sizeof time_stamp); return sizeof time_stamp;
     case 4: /* SACK, RFC 2018 */
@@ -362,7 +362,7 @@ static uint32_t payload_of(const struct step *step) {
   }
 }
 
-/* Two bits choose what a number is reckoned from, the sign and size of the step's skew how far. */
+/* Two bits of `choice` select the base of the sequence number, the skew is added to it. */
 static uint32_t sequence_of(const struct step *step, const struct connection *of) {
   uint32_t skew = (uint32_t)(int32_t)step->skew;
   switch (step->choice & 3) {
@@ -461,7 +461,7 @@ static void segment(const struct step *step) {
   if (flags & ACK) connection->answered = segment.acknowledgement;
 }
 
-/* An honest guest: acknowledges all there is, and sends on from where the stack is. */
+/* An honest guest: acknowledges all that came, and continues where the stack is. */
 static void answer(const struct step *step) {
   static const struct step plain = {.choice = 0xff};
   for (uint32_t i = 0; i < TUPLES; i++) {
@@ -523,7 +523,7 @@ static void check_bytes(struct host *host, const uint8_t *bytes, uint32_t length
   }
 }
 
-/* The host takes some of what waits: all, a share, or nothing. */
+/* The host takes all of what waits, a part, or nothing. */
 static void consume(uint32_t id, const struct step *step) {
   struct host *host = &hosts[id];
   const struct iov *pieces = at(stack_iov_at());
@@ -567,7 +567,7 @@ static void connect_to_guest(const struct step *step) {
   else if (id >= 0) hosts[id] = (struct host){.state = LIVE};
 }
 
-/* A router in the guest tells of a narrow path, about what is under way or about anything. */
+/* A router of the guest reports a smaller MTU, about a segment in flight or about any number. */
 static void update_path_mtu(const struct step *step) {
   uint32_t index = step->tuple % TUPLES;
   put_addresses(index);
@@ -607,7 +607,7 @@ static void host_step(const struct step *step) {
       break;
     case 10: connect_to_guest(step); break;
     case 12: update_path_mtu(step); break;
-    case 11: /* what ended, and ids that never were */
+    case 11: /* flows that have ended, and ids that no flow has had */
       for (uint32_t each = 0; each < IDS; each++) {
         if (hosts[each].state == ENDED) release(each);
       }
@@ -617,7 +617,7 @@ static void host_step(const struct step *step) {
   }
 }
 
-/* Every flow has its turn, as at the end of a wake-up. */
+/* Serves every flow, as at the end of a wake-up. */
 static void turn(const struct step *step) {
   for (uint32_t id = 0; id < IDS; id++) {
     accept_flow(id);
@@ -629,7 +629,7 @@ static void turn(const struct step *step) {
   stack_flush_acks();
 }
 
-/* Buffers that TypeScript keeps, up to all that there are; or gives back. */
+/* TypeScript keeps buffers, up to all that the budget has, or gives them back. */
 static void hold_buffers(const struct step *step) {
   for (uint32_t i = 0; i <= step->length % HELD; i++) {
     uint32_t *slot = &held[(step->tuple + i) % HELD];
@@ -638,7 +638,7 @@ static void hold_buffers(const struct step *step) {
   }
 }
 
-/* Past the retransmission time-outs with the long ones; no more than TICKS_MOST in a run. */
+/* Long steps pass the retransmission time-outs; at most TICKS_MOST ticks in a run. */
 static void pass_time(const struct step *step) {
   uint32_t ticks = step->choice < 0xf0 ? step->choice % 16 + 1u : (step->length & 1023u);
   for (; ticks > 0 && ticks_passed < TICKS_MOST; ticks--, ticks_passed++) {
@@ -665,7 +665,7 @@ static void carry_out(const struct step *step) {
   drain_events();
 }
 
-/* Everything ends, TIME_WAIT too, and the memory must be back where it was. */
+/* Ends everything, TIME_WAIT included; the memory must then be back at its baseline. */
 static void end_of_run(void) {
   failures_due = 0;
   for (uint32_t i = 0; i < HELD; i++) {
@@ -715,7 +715,7 @@ static void report(void) {
   fprintf(stderr, "stat::frames_out:               %llu\n", (unsigned long long)tally->frames_out);
 }
 
-/* Mapped and counted in place: exact also when a process is killed. */
+/* Mapped and counted in place, so that the counts are exact also when a process is killed. */
 static void share_tally(const char *path) {
   int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   void *mapped = MAP_FAILED;
@@ -729,7 +729,7 @@ static void share_tally(const char *path) {
   tally = mapped;
 }
 
-/* FUZZ_PLAIN: a TAP without virtio header, so that the glue makes all checksums. */
+/* FUZZ_PLAIN: a TAP without virtio header, so that the stack computes all checksums. */
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
   (void)argc, (void)argv;
   const char *path = getenv("FUZZ_TALLY");
@@ -740,13 +740,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  random_seed(1); /* a finding is to be found again */
+  random_seed(1); /* a finding must be reproducible */
   add_one(&tally->inputs);
   run(data, (uint32_t)size);
   return 0;
 }
 
-/* ---- mutation by whole steps ---- */
+/* ---- mutation of whole steps ---- */
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
 
@@ -774,7 +774,7 @@ static size_t insert(struct step *steps, size_t count, size_t most, const struct
   return count + length;
 }
 
-/* A connection that opens, so that what follows finds one. */
+/* The steps that open a connection, so that the steps that follow have one. */
 static size_t insert_handshake(struct step *steps, size_t count, size_t most) {
   uint8_t tuple = (uint8_t)below(TUPLES);
   struct step opening[] = {
@@ -798,13 +798,13 @@ static size_t mutate_steps(struct step *steps, size_t count, size_t most) {
       struct step step = random_step();
       return insert(steps, count, most, &step, 1);
     }
-    case 3: /* less of the same */
+    case 3: /* remove steps */
       memmove(steps + from, steps + from + length, (count - from - length) * sizeof *steps);
       return count - length;
-    case 4: /* more of the same */
+    case 4: /* repeat steps */
       memcpy(copy, steps + from, length * sizeof *steps);
       return insert(steps, count, most, copy, length);
-    case 5: { /* another order */
+    case 5: { /* swap two steps */
       size_t to = below((uint32_t)count);
       struct step swapped = steps[to];
       steps[to] = steps[from];

@@ -3,9 +3,9 @@ import { FlowEvent } from "../../src/stack/stack.js";
 import { Flag, HandmadeGuest, MSS_1460 } from "./handmade.js";
 import { pattern } from "./pattern.js";
 
-// What a guest's TCP may do that its kernel seldom or never does: RFC 9293, by hand, in both families.
+// Segments that RFC 9293 allows, or forbids, and that a guest's kernel rarely or never sends.
 
-/** Window scale 7, behind MSS 1460. */
+/** MSS 1460 and window scale 7. */
 const SCALED = [...MSS_1460, 1, 3, 3, 7];
 
 describe.each([4, 6] as const)("IPv%i", (family) => {
@@ -15,7 +15,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     return guest;
   }
 
-  /** Writes until the stack takes no more, as a host that has much to send. */
+  /** Writes until the stack takes no more, as a host does that has much to send. */
   function writeAll(guest: HandmadeGuest, bytes: Buffer): number {
     let written = 0;
     for (let taken = 1; taken > 0 && written < bytes.length; written += taken) {
@@ -26,7 +26,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
 
   describe("urgent data", () => {
     test.each([1, 3, 5, 6, 7, 100, 0x7fff, 0xffff])(
-      "is delivered in line, whatever the pointer says: %i",
+      "is delivered in line, whatever the urgent pointer: %i",
       (urgentPointer) => {
         const guest = connected();
         const data = pattern(3_000);
@@ -44,7 +44,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       },
     );
 
-    test("that is announced before it comes changes nothing", () => {
+    test("that is announced before it comes is delivered in line, too", () => {
       const guest = connected();
       guest.send({ flags: Flag.Ack | Flag.Urgent, urgentPointer: 500 });
       guest.send({ flags: Flag.Ack, urgentPointer: 500, payload: pattern(100) });
@@ -53,7 +53,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.end.seen & FlowEvent.Fin).toBeTruthy();
     });
 
-    test("out of order is put in order, with wrong pointers", () => {
+    test("out of order, with wrong pointers, is put in order", () => {
       const guest = connected();
       const data = pattern(4_000);
       const flags = Flag.Ack | Flag.Urgent;
@@ -65,8 +65,8 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
-  describe("the end", () => {
-    /** Ends in order: the host first, so that the stack is in TIME_WAIT. */
+  describe("FIN", () => {
+    /** Closes both ways, the host first, so that the stack is in TIME_WAIT. */
     function closedByHost(guest: HandmadeGuest): void {
       guest.end.stack.finish(guest.end.id);
       expect(guest.take().at(-1)).toMatchObject({ flags: Flag.Ack | Flag.Fin });
@@ -76,7 +76,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       guest.take();
     }
 
-    test("of both sides at once is an end of both", () => {
+    test("of both ends at once closes the flow", () => {
       const guest = connected();
       guest.end.stack.finish(guest.end.id);
       // Its FIN has not seen ours, nor has it seen our data.
@@ -94,7 +94,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.end.stack.tick()).toBe(false);
     });
 
-    test("of both sides at once, with data under way, loses none of it", () => {
+    test("of both ends at once, with data in flight, loses no data", () => {
       const guest = connected();
       const [up, down] = [pattern(1_000), pattern(2_000)];
       guest.end.write(down);
@@ -110,16 +110,19 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     test.each([
       ["a higher", 5_000_000],
       ["a lower", 7],
-    ])("leaves a port that may be used again at once, with %s number", (_which, initial) => {
-      const guest = connected();
-      closedByHost(guest);
-      guest.end.seen = 0;
-      guest.connect(MSS_1460, 64_000, initial);
-      guest.send({ flags: Flag.Ack, payload: pattern(500) });
-      expect(guest.end.data.equals(pattern(500))).toBe(true);
-    });
+    ])(
+      "leaves a port that can be used again at once, with %s sequence number",
+      (_which, initial) => {
+        const guest = connected();
+        closedByHost(guest);
+        guest.end.seen = 0;
+        guest.connect(MSS_1460, 64_000, initial);
+        guest.send({ flags: Flag.Ack, payload: pattern(500) });
+        expect(guest.end.data.equals(pattern(500))).toBe(true);
+      },
+    );
 
-    test("is told again to a guest that repeats its FIN", () => {
+    test("is acknowledged again when the guest repeats it", () => {
       const guest = connected();
       closedByHost(guest);
       guest.send({ flags: Flag.Ack | Flag.Fin, sequence: 0 });
@@ -129,9 +132,9 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
 
   describe("RST", () => {
     test.each([
-      ["at the next number ends the flow", 0, true],
+      ["at the next sequence number ends the flow", 0, true],
       ["elsewhere in the window does not (RFC 5961)", 1000, false],
-      ["outside of the window does not", 0x4000_0000, false],
+      ["outside the window does not", 0x4000_0000, false],
     ])("%s", (_where, sequence, ends) => {
       const guest = connected();
       guest.send({ flags: Flag.Rst, sequence });
@@ -139,12 +142,12 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
 
     test.each([
-      ["nothing is pending", 0, 0],
+      ["no data waits", 0, 0],
       ["the host has not taken its data", 30_000, 0],
-      ["it has not taken the host's data", 0, 500_000],
-      ["both have data to take", 30_000, 500_000],
-      ["its window is closed", 65_535, 0],
-    ])("ends the flow and gives all back when %s", (_what, up, down) => {
+      ["the guest has not acknowledged the host's data", 0, 500_000],
+      ["both ends have data to take", 30_000, 500_000],
+      ["the window to the guest is closed", 65_535, 0],
+    ])("ends the flow and frees its memory when %s", (_what, up, down) => {
       const fresh = new HandmadeGuest(family);
       const before = fresh.end.stack.statistics().memoryInUse;
       const guest = connected(SCALED);
@@ -161,7 +164,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.end.stack.statistics().memoryInUse - before).toBeLessThan(400_000);
     });
 
-    test("of ours carries the number that the guest waits for", () => {
+    test("of the stack has the sequence number that the guest expects", () => {
       const guest = connected();
       guest.end.write(pattern(3_000));
       guest.take();
@@ -172,7 +175,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
-  test("a keep-alive probe is answered by the ACK that it asks for", () => {
+  test("a keep-alive probe is answered by an ACK", () => {
     const guest = connected();
     guest.send({ flags: Flag.Ack, sequence: -1 });
     expect(guest.take()).toMatchObject([{ flags: Flag.Ack, acknowledgment: 0 }]);
@@ -188,12 +191,12 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
   describe("the MSS of the guest", () => {
     const fitting = { 4: 1460, 6: 1440 }[family];
     test.each([
-      ["88, the least of Linux", [2, 4, 0, 88], 88],
+      ["88, the minimum of Linux", [2, 4, 0, 88], 88],
       ["536", [2, 4, 2, 24], 536],
-      ["as the link has it", [2, 4, fitting >> 8, fitting & 255], fitting],
+      ["the link's", [2, 4, fitting >> 8, fitting & 255], fitting],
       ["65,535, larger than the link", [2, 4, 255, 255], fitting],
-      ["0, which nobody may mean", [2, 4, 0, 0], fitting],
-      ["untold (RFC 9293 §3.7.1)", [], 536],
+      ["0, which is invalid", [2, 4, 0, 0], fitting],
+      ["not given (RFC 9293 §3.7.1)", [], 536],
     ])("%s", (_what, options, size) => {
       const guest = connected(options);
       guest.end.write(pattern(5_000));
@@ -209,10 +212,10 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
-  describe("a path of the guest's that is narrower than its MSS", () => {
+  describe("a path to the guest with a smaller MTU", () => {
     const headers = { 4: 40, 6: 60 }[family];
 
-    test("makes segments smaller, and has what is under way sent again", () => {
+    test("makes segments smaller, and what is in flight is sent again", () => {
       const guest = connected();
       guest.end.write(pattern(5_000));
       guest.end.outbox.length = 0;
@@ -226,11 +229,11 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
 
     test.each([
-      ["nothing that is under way", 5_000, 1300, 1500],
-      ["a segment of elsewhere", 0x4000_0000, 1300, 1500],
-      ["less than any link has", 0, 68, { 4: 576, 6: 1280 }[family]],
-      ["more than the MSS", 0, 9000, 1500],
-    ])("is not what is said of %s", (_what, sequence, told, mtu) => {
+      ["a sequence number that has not been sent", 5_000, 1300, 1500],
+      ["a sequence number far away", 0x4000_0000, 1300, 1500],
+      ["an MTU below the minimum of any link", 0, 68, { 4: 576, 6: 1280 }[family]],
+      ["an MTU that does not limit the MSS", 0, 9000, 1500],
+    ])("does not follow from a report about %s", (_what, sequence, told, mtu) => {
       const guest = connected([2, 4, 5, family === 4 ? 180 : 160]);
       guest.end.write(pattern(5_000));
       guest.updatePathMtu(sequence, told);
@@ -242,7 +245,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
   });
 
   describe("without window scaling", () => {
-    test("none is offered, and the guest's window is taken as it is", () => {
+    test("the stack offers none, and takes the guest's window as it is", () => {
       const guest = new HandmadeGuest(family);
       const { options } = guest.connect(MSS_1460, 64_000);
       expect(options.slice(0, 2)).toEqual([2, 4]);
@@ -253,7 +256,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(sent).toBeGreaterThan(64_000);
     });
 
-    test("data opens no window above what 16 bits can say", () => {
+    test("data opens the window no further than 16 bits can express", () => {
       const guest = connected();
       for (let at = 0; at < 300_000; at += 1_000) {
         guest.send({ flags: Flag.Ack, payload: pattern(1_000) });
@@ -263,8 +266,8 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
-  describe("a guest that lies about its window", () => {
-    /** Takes all that comes, telling one window after the other. */
+  describe("a guest that misuses its window", () => {
+    /** Takes all that comes, and announces one window after the other. */
     function drain(guest: HandmadeGuest, windows: readonly number[], bytes: Buffer): Buffer {
       const got = Buffer.alloc(bytes.length);
       let written = 0;
@@ -280,9 +283,9 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     test.each([
       ["shrinks it and grows it again", [500, 10, 40, 2, 300]],
       ["closes it every other time", [0, 500]],
-      ["takes it back to nothing after each of ours", [500, 0, 0, 0]],
-      ["has a byte of it", [1, 200, 1]],
-    ])("gets all when it %s", (_how, windows) => {
+      ["closes it again after each segment", [500, 0, 0, 0]],
+      ["opens it by a byte", [1, 200, 1]],
+    ])("gets all data when it %s", (_how, windows) => {
       const guest = connected(SCALED, 64_000);
       const bytes = pattern(300_000);
       expect(drain(guest, windows, bytes).equals(bytes)).toBe(true);
@@ -304,7 +307,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.received).toBe(10_000);
     });
 
-    test("of a gigabyte is not sent more than may be in flight", () => {
+    test("and announces a gigabyte is not sent more than may be in flight", () => {
       const guest = new HandmadeGuest(family);
       guest.connect([...MSS_1460, 1, 3, 3, 14], 0xffff);
       guest.send({ flags: Flag.Ack, window: 0xffff });
@@ -320,7 +323,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.end.stack.statistics().memoryInUse).toBeLessThan(8 * 1024 * 1024);
     });
 
-    test("what it sends beyond ours is not taken", () => {
+    test("and sends beyond the stack's window has the excess dropped", () => {
       const guest = connected();
       guest.end.reading = false;
       let at = 0;
@@ -335,7 +338,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(guest.end.data.length).toBe(last?.acknowledgment);
     });
 
-    test("and acknowledges what was never sent, is told what was", () => {
+    test("and acknowledges what was never sent is told what was", () => {
       const guest = connected();
       guest.end.write(pattern(1_000));
       guest.take();

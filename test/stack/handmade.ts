@@ -19,9 +19,9 @@ const ENDS = {
 
 export interface Segment {
   readonly flags: number;
-  /** Relative to the guest's first sequence number behind its SYN; default: the next one. */
+  /** Relative to the guest's first sequence number after its SYN; default: the next one. */
   readonly sequence?: number;
-  /** Relative to ours; default: all that came. */
+  /** Relative to the stack's first sequence number after its SYN; default: all that came. */
   readonly acknowledgment?: number;
   readonly window?: number;
   readonly urgentPointer?: number;
@@ -38,22 +38,22 @@ export interface Answer {
   readonly window: number;
   readonly options: readonly number[];
   readonly payload: Buffer;
-  /** Of a superframe; 0: it is none. */
+  /** Bytes in a segment of a superframe; 0: the frame is no superframe. */
   readonly segmentSize: number;
 }
 
 /**
- * A guest whose every segment the test makes by hand, connected to the world through a stack: it may
- * say what no kernel would.
+ * A guest whose every segment the test makes by hand, connected to the world through a stack. It can
+ * send what no kernel sends.
  */
 export class HandmadeGuest {
   readonly end = new Endpoint({ mtu: 1500, offload: true });
   readonly #family: Family;
   readonly #port: number;
-  /** Sequence number of the byte behind our SYN, and behind the stack's. */
+  /** Sequence numbers of the byte after the guest's SYN, and after the stack's. */
   #first = 0;
   #peerFirst = 0;
-  /** How many bytes, and FIN, have been sent, and come in order. */
+  /** Bytes, FIN included, that have been sent, and that have come in order. */
   sent = 0;
   received = 0;
 
@@ -78,7 +78,7 @@ export class HandmadeGuest {
     return answer;
   }
 
-  /** Sends a segment. What is sent at the next sequence number counts as sent. */
+  /** Sends a segment. Only one at the next sequence number counts for `sent`. */
   send(segment: Segment): number {
     const { flags, sequence = this.sent, payload = new Uint8Array() } = segment;
     const verdict = this.end.input(this.#frameOf({ ...segment, sequence, payload }));
@@ -99,7 +99,7 @@ export class HandmadeGuest {
     return answers;
   }
 
-  /** A router of the guest's says that the segment at `sequence`, relative, was too big. */
+  /** A router of the guest says that the segment at the relative `sequence` was too big for `mtu`. */
   updatePathMtu(sequence: number, mtu: number): boolean {
     const { guest, peer } = ENDS[this.#family];
     const tuple = { guest, guestPort: this.#port, peer, peerPort: 80 };

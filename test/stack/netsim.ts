@@ -2,29 +2,29 @@ import { Address } from "../../src/base/address.js";
 import { FlowEvent, Stack, TICK_INTERVAL } from "../../src/stack/stack.js";
 
 const MAC = 0x525500000002;
-/** Frames that are read before what they brought is passed on: 512 KiB of superframes (src/guest.ts). */
+/** Frames that are read before their data is passed on: 512 KiB of superframes (src/guest.ts). */
 const BATCH = 8;
 const USUAL_BUDGET = 64 * 1024 * 1024;
 
 export interface NetsimOptions {
   readonly mtu: number;
   readonly offload: boolean;
-  /** Of `b`, in bytes; that of `a` is always a guest's usual one. */
+  /** Of `b`, in bytes; `a` always has the usual budget of a guest. */
   readonly memoryBudget?: number;
   readonly family?: 4 | 6;
   /** Whether the n-th frame (from 0, both directions counted together) is lost. */
   readonly loses?: (n: number) => boolean;
 }
 
-/** One side of the wire: what a relay and its host socket would do, in arrays. */
+/** One side of the wire: does what a relay and its host socket do, with arrays. */
 export class Endpoint {
   readonly stack: Stack;
   readonly outbox: Uint8Array[] = [];
   readonly received: Uint8Array[] = [];
   id = -1;
-  /** Events seen since the beginning, ORed. */
+  /** All events so far, ORed. */
   seen = 0;
-  /** While false the hosts take nothing: stalled peers. */
+  /** While false, the hosts take nothing: stalled peers. */
   reading = true;
   /** Flows whose hosts take nothing in any case. */
   readonly stalled = new Set<number>();
@@ -73,7 +73,7 @@ export class Endpoint {
     }
   }
 
-  /** Takes what waits, if the host reads at all. */
+  /** Takes what waits, if the host reads. */
   read(id = this.id): void {
     const { stack } = this;
     const reads = this.reading && !this.stalled.has(id);
@@ -111,7 +111,7 @@ export class Endpoint {
   }
 }
 
-/** Two stacks back to back over a wire that loses frames by a table, with a clock of its own. */
+/** Two stacks back to back over a wire that loses the frames that `loses` says, with a clock of its own. */
 export class Netsim {
   readonly a: Endpoint;
   readonly b: Endpoint;
@@ -131,7 +131,7 @@ export class Netsim {
     this.#loses = options.loses ?? (() => false);
   }
 
-  /** `a` connects to `b`, as to a guest. */
+  /** Connects `a` to `b`, as to a guest. */
   connect(guestPort = 80, peerPort = 40000): void {
     const v6 = this.#options.family === 6;
     this.a.id = this.a.stack.connect(

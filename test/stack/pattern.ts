@@ -1,4 +1,4 @@
-/** Bytes without a period that a shifted or repeated segment could hide in. */
+/** Bytes without a short period, so that a shifted or repeated segment shows. */
 export function pattern(length: number): Buffer {
   const bytes = Buffer.alloc(length);
   for (let at = 0, state = 1; at < length; at += 1) {

@@ -7,7 +7,7 @@ import { pattern } from "./pattern.js";
 const VNET = 10;
 const ETHERNET = 14;
 
-/** Sends all of `bytes`, letting time pass while the window is closed or frames are lost. */
+/** Sends all of `bytes`; lets time pass while the window is closed or frames are lost. */
 function send(net: Netsim, from: Endpoint, bytes: Buffer): void {
   let rounds = 0;
   for (let at = 0; at < bytes.length; ) {
@@ -35,7 +35,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       ["nothing", () => false],
       ["every 7th frame", (n: number) => n % 7 === 6],
       ["runs of frames", (n: number) => n % 50 > 44],
-    ])("data arrives whole both ways when the wire loses %s", (_what, loses) => {
+    ])("all data arrives, both ways, when the wire loses %s", (_what, loses) => {
       const net = opened({ family, offload, loses });
       const [up, down] = [pattern(1_000_000), pattern(700_001)];
       send(net, net.a, up);
@@ -46,7 +46,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
   });
 
-  test("an end on both sides closes the flow on both, and everything is given back", () => {
+  test("FIN from both ends closes the flow on both, and all memory is freed", () => {
     const net = opened({ family });
     const before = net.a.stack.statistics().memoryInUse;
     send(net, net.a, pattern(100_000));
@@ -72,7 +72,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(net.b.seen & FlowEvent.Reset).toBeTruthy();
   });
 
-  test("without offload every frame fits the MTU and has right checksums", () => {
+  test("without offload every frame fits the MTU and has valid checksums", () => {
     const net = opened({ family, offload: false, mtu: 1400 });
     send(net, net.a, pattern(100_000));
     const header = family === 4 ? 20 : 40;
@@ -90,7 +90,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
   });
 });
 
-test("data goes out in superframes that carry the guest's MSS, also when repeated", () => {
+test("data goes out in superframes that carry the guest's MSS, also in a retransmission", () => {
   let lose = -1;
   const net = opened({ loses: (n) => n === lose });
   send(net, net.a, pattern(200_000));
@@ -113,7 +113,7 @@ test("data goes out in superframes that carry the guest's MSS, also when repeate
   }
 });
 
-test("a reader that stops closes the window, and goes on without loss when it reads again", () => {
+test("a host that stops reading closes the window, and loses nothing when it reads again", () => {
   const net = opened();
   const bytes = pattern(3_000_000);
   net.b.reading = false;
@@ -156,7 +156,7 @@ test("a refused SYN is answered by RST", () => {
   expect(b.stack.statistics().flows).toBe(0);
 });
 
-test("unanswered SYNs are repeated and given up, and the flow ends as reset", () => {
+test("unanswered SYNs are repeated, then given up, and the flow is reset", () => {
   const net = new Netsim({ mtu: 1500, offload: true, loses: () => true });
   net.connect();
   net.pass(200_000);
@@ -165,7 +165,7 @@ test("unanswered SYNs are repeated and given up, and the flow ends as reset", ()
   expect(net.a.seen & FlowEvent.Reset).toBeTruthy();
 });
 
-test("200 stalled flows fed tiny segments stay within the budget and leave another alone", () => {
+test("200 stalled flows with tiny segments stay within the budget and do not slow another flow", () => {
   const budget = 16 * 1024 * 1024;
   const net = new Netsim({ mtu: 1500, offload: true, memoryBudget: budget });
   const { a, b } = net;
@@ -193,7 +193,7 @@ test("200 stalled flows fed tiny segments stay within the budget and leave anoth
   expect(b.stack.statistics().allocationFailures).toBe(failuresBefore);
 });
 
-test("flows that move and then stop all at once are dropped nothing, and leave another alone", () => {
+test("flows whose hosts stop all at once have nothing dropped, and do not slow another flow", () => {
   const budget = 16 * 1024 * 1024;
   const net = new Netsim({ mtu: 1500, offload: true, memoryBudget: budget });
   const { a, b } = net;

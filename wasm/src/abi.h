@@ -1,14 +1,17 @@
 /*
- * The numbers that the glue and TypeScript share. The build turns each `#define ABI_…` into
- * a constant of src/stack/abi.ts, so that no number is kept twice by hand.
+ * The numbers that C and TypeScript share. The build makes a constant of src/stack/abi.ts of each
+ * `#define ABI_…`.
  */
 #pragma once
 
-/* Bytes of the virtio_net_hdr in front of every frame in a receive buffer, used or not. */
+/*
+ * Bytes of the virtio_net_hdr in front of every frame in a receive buffer; present without offload,
+ * too.
+ */
 #define ABI_VNET_HEADER_SIZE 10
-/* Longest frame (virtio header included) that fits a receive buffer. */
+/* Bytes of a receive buffer: the longest frame, virtio header included. */
 #define ABI_FRAME_CAPACITY 66048
-/* Flows that one stack can hold; flow ids are below it. */
+/* Most flows of a stack; flow ids are below it. */
 #define ABI_MAX_FLOWS 65536
 /* Entries of the event array: pairs of flow id and event bits. */
 #define ABI_MAX_EVENTS 256
@@ -24,7 +27,7 @@
 #define ABI_EVENT_CLOSED 32
 #define ABI_EVENT_RESET 64
 
-/* What input() says of a frame. */
+/* What input() returns for a frame. */
 #define ABI_INPUT_TAKEN 0
 #define ABI_INPUT_PASS 1
 #define ABI_DROP_LENGTH (-1)

@@ -8,13 +8,14 @@
  *            accept     refuse     RST of the guest,  opened by     FIN both         reset
  *                                  lwIP's time-out    lwIP          ways
  * SYN_HELD   OPENING 1  DETACHED   DETACHED reset     -             -                DETACHED
- * OPENING    -          -          DETACHED reset     OPEN open     DETACHED closed  DETACHED
- * OPEN       -          -          DETACHED reset     -             DETACHED closed  DETACHED
+ * OPENING    -          -          DETACHED reset     OPEN open     DETACHED 2       DETACHED
+ * OPEN       -          -          DETACHED reset     -             DETACHED 2       DETACHED
  * DETACHED   -          -          -                  -             -                -
  *
  * The guest's SYN begins a flow in SYN_HELD (event syn), flow_connect() one in OPENING.
  * flow_release() ends a flow in any state; one that is not detached is reset first.
  * 1: DETACHED, without event, when lwIP has no memory for the connection.
+ * 2: event closed, or reset when there was no memory for the last bytes of the guest.
  *
  * Invariants:
  * - flow->pcb is NULL as soon as lwIP has freed the PCB or moved it to TIME_WAIT;
@@ -76,10 +77,10 @@ struct flow {
   /* Guest to host. Positions in the stream are mod 2^32. */
   struct span *spans, *last_span;
   uint32_t backlog, window; /* bytes */
-  uint32_t consumed_end;       /* the host has taken the bytes up to here */
-  uint32_t consumed_at_tick;   /* consumed_end at the last tick */
-  bool host_backlogged;     /* the host did not take all at the last offer */
-  bool host_progressing;    /* the host took LEAST_PROGRESS at once, and in every tick since */
+  uint32_t consumed_end;     /* the host has taken the bytes up to here */
+  uint32_t consumed_at_tick; /* consumed_end at the last tick */
+  bool host_backlogged;      /* the host did not take all at the last offer */
+  bool host_progressing;     /* the host took LEAST_PROGRESS at once, and in every tick since */
 
   /* Host to guest. */
   struct chunk *chunks, *last_chunk;
@@ -108,7 +109,7 @@ struct flow *flow_create(uint16_t bucket, const struct tuple *tuple);
 struct flow *flow_get(uint32_t id);
 /* Out of the bucket: flow_find() does not find it any more. */
 void flow_unlink(struct flow *flow);
-/* Whether lwIP had no memory for the last bytes from the host yet. */
+/* Whether lwIP had no memory yet for the last bytes from the host. */
 static inline bool flow_has_unwritten(const struct flow *flow) {
   return flow->last_chunk && flow->last_chunk->written < flow->last_chunk->length;
 }

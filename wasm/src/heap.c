@@ -15,7 +15,7 @@ struct block_info {
   uint16_t objects_used;
   uint8_t class;
   void *free_objects;
-  uint32_t fresh_offset; /* objects from here on were never handed out */
+  uint32_t fresh_offset; /* objects from here on have never been handed out */
 };
 
 static const uint16_t class_size[CLASSES] = {
@@ -46,7 +46,7 @@ static uint8_t *region(void) { return native_region; }
 static uint32_t region_blocks(uint8_t *base) { return base == native_region ? 1024 : 0; }
 #endif
 
-/* Under ASan what is not handed out is poison to touch, as with an allocator of its own. */
+/* Under ASan memory that is not handed out is poisoned, as if by malloc. */
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>

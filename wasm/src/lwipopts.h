@@ -1,6 +1,6 @@
 /*
- * lwIP as a TCP terminator and nothing else: IP, ARP, ICMP and UDP are the glue's and TypeScript's.
- * The values are the measured ones of the design ("lwIP 2.2.1, unmodified").
+ * lwIP's options: TCP and nothing else, as link.c is its IP layer and TypeScript does ARP, ICMP and
+ * UDP. The version is 2.2.1.
  */
 #pragma once
 
@@ -10,7 +10,10 @@
 #define SYS_LIGHTWEIGHT_PROT 0
 #define LWIP_TIMERS 0
 #define LWIP_SINGLE_NETIF 1
-/* The fuzzers want to know; in WASM a trap would end the guest for what is often harmless. */
+/*
+ * On for the fuzzers; in WASM a failed assertion would end all connections for what is often
+ * harmless.
+ */
 #ifndef FUZZING
 #define LWIP_NOASSERT 1
 #endif
@@ -41,7 +44,9 @@
 #define LWIP_ND6_TCP_REACHABILITY_HINTS 0
 #define LWIP_ND6_QUEUEING 0
 
-/* Not the event API: it hides the end of a connection that was still in SYN_RCVD (tcp_priv.h). */
+/*
+ * The event API does not report the end of a connection in SYN_RCVD (tcp_priv.h).
+ */
 #define LWIP_EVENT_API 0
 #define LWIP_CALLBACK_API 1
 
@@ -60,18 +65,16 @@
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
 #define TCP_QUEUE_OOSEQ 1
-/* Out-of-order data is the guest's to choose: bounded per connection. */
+/* The guest decides how much comes out of order: limited for each connection. */
 #define TCP_OOSEQ_MAX_BYTES (256 * 1024)
 #define TCP_OOSEQ_MAX_PBUFS 256
-/*
- * The guest is one hop and microseconds away: a segment cannot linger for the minute of RFC 9293.
- */
+/* Milliseconds. No segment lives for RFC 9293's two minutes on the one hop to the guest. */
 #define TCP_MSL 1000
 #define TCP_TMR_INTERVAL 100
 
 #define LWIP_HOOK_FILENAME "hooks.h"
 
-/* Checksums are the virtio header's business, or the glue's where there is none. */
+/* The kernel computes checksums where there is a virtio header, and link.c where there is none. */
 #define CHECKSUM_GEN_IP 0
 #define CHECKSUM_GEN_TCP 0
 #define CHECKSUM_CHECK_IP 0

@@ -1,8 +1,6 @@
 /*
  * What of the memory each flow may have, by the progress that its two ends make. Flows whose ends
  * make none get less, so that stalled flows never take the last memory from those that move.
- * Nobody's share depends on how many bytes others hold, only on how many flows there are and on how
- * much memory is left.
  */
 #pragma once
 #include <stdbool.h>
@@ -24,10 +22,11 @@ void shares_leave(struct flow *flow);
 /* Bytes that the flow's receive window may have. */
 uint32_t shares_window(const struct flow *flow);
 /*
- * Memory is tight and the flow's host does not keep up while the flow holds more than its share: a
- * segment that comes now is dropped. `in_order`: it is the next one.
+ * Whether a segment with data is to be dropped: memory is tight, the flow's host does not keep up,
+ * and the flow holds more than its share. `in_order`: the segment is the next one; any other is
+ * dropped earlier, as the guest sends it again.
  */
 bool shares_is_over_quota(const struct flow *flow, bool in_order);
-/* Bytes that may be on the way to the guest, and how many of them are in use. */
+/* Bytes that may be in flight to the guest, and how many of these are in use. */
 uint32_t shares_send_limit(const struct flow *flow);
 uint32_t shares_send_used(const struct flow *flow);

@@ -8,7 +8,7 @@
 #define WINDOW_LEAST 16384
 #define WINDOW_MOST (1024 * 1024)
 
-/* Flows whose ACK is put off, in two generations: in this wake-up, and in the one before. */
+/* Flows whose ACK is deferred, in two generations: in this wake-up, and in the one before. */
 #define MAX_DEFERRED 1024
 static struct deferred {
   uint32_t count;

@@ -17,12 +17,12 @@ uint32_t to_host_window(const struct flow *flow);
 
 /*
  * The host took `length` bytes, possibly none: frees them, opens the window, and sends an ACK or
- * puts it off, so that it can ride on an answer: see to_host_flush_acks.
+ * defers it, so that it can ride on an answer: see to_host_flush_acks.
  */
 void to_host_consumed(struct flow *flow, uint32_t length);
 
 /*
- * Sends the ACKs that were put off before the last call of this function and that no answer has
+ * Sends the ACKs that were deferred before the last call of this function and that no answer has
  * carried since. True while there are others: the next call should come soon.
  */
 bool to_host_flush_acks(void);

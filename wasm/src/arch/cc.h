@@ -1,4 +1,4 @@
-/* lwIP's port header: the compiler, the byte order and the allocator of the glue. */
+/* lwIP's port header: compiler, byte order, random numbers. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -16,7 +16,7 @@
 #define SZT_F "u"
 
 #define BYTE_ORDER LITTLE_ENDIAN
-/* The hton pair becomes byte swaps; lwIP defines the ntoh pair by it. */
+/* One instruction each; lwIP defines ntohs and ntohl by them. */
 #define lwip_htons(x) __builtin_bswap16(x)
 #define lwip_htonl(x) __builtin_bswap32(x)
 
