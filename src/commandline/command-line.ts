@@ -99,12 +99,8 @@ function split(command: Command, options: Options, path: string, args: readonly 
   let unknown: string | null = null;
   for (const token of tokensOf(options, args)) {
     if (token.kind !== "option") {
-      const isTerminator = token.kind === "option-terminator";
-      if (command.passesThrough) {
-        operands.push(...args.slice(token.index + (isTerminator ? 1 : 0)));
-        break;
-      }
-      if (!isTerminator) operands.push(token.value);
+      if (command.passesThrough) return { given, operands: argsFrom(token, args), unknown };
+      if (token.kind === "positional") operands.push(token.value);
       continue;
     }
     const key = keys.get(token.name);
@@ -112,16 +108,35 @@ function split(command: Command, options: Options, path: string, args: readonly 
       unknown ??= token.rawName;
       continue;
     }
-    const { long, value, replaces } = options[key];
-    const text = token.value ?? null;
-    if (value !== null && text === null) {
-      throw wrong(`${long} needs a value, ${value}; see ${path} --help`);
-    }
-    if (value === null && text !== null) throw wrong(`${long} takes no value; see ${path} --help`);
-    if (replaces !== null) given.delete(replaces);
-    given.set(key, [...(given.get(key) ?? []), text ?? ""]);
+    const option = options[key];
+    if (option.replaces !== null) given.delete(option.replaces);
+    const texts = given.get(key) ?? [];
+    texts.push(textOf(token, option, path));
+    given.set(key, texts);
   }
   return { given, operands, unknown };
+}
+
+type Token = ReturnType<typeof tokensOf>[number];
+
+/** The arguments from one that is no option; `--` itself is left out. */
+function argsFrom(token: Token, args: readonly string[]): readonly string[] {
+  return args.slice(token.kind === "option-terminator" ? token.index + 1 : token.index);
+}
+
+/** The text of an option's value; "" for an option that takes none. */
+function textOf(
+  { value: text }: Extract<Token, { kind: "option" }>,
+  { long, value }: Option<unknown>,
+  path: string,
+): string {
+  if (value !== null && text === undefined) {
+    throw wrong(`${long} needs a value, ${value}; see ${path} --help`);
+  }
+  if (value === null && text !== undefined) {
+    throw wrong(`${long} takes no value; see ${path} --help`);
+  }
+  return text ?? "";
 }
 
 /** Reads as getopt_long(3) does, but for abbreviated options. */
