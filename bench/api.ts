@@ -1,6 +1,6 @@
 /**
- * Requests to the API beside a transfer: one stream alone, the same with 10,000 requests offered each
- * second, and the requests alone. In alternating rounds; medians are printed.
+ * API requests beside a transfer: one stream alone, the same with 10,000 requests offered per
+ * second, and the requests alone. Rounds alternate; the bench prints medians.
  *
  *     npm run bench:api
  */
@@ -15,11 +15,11 @@ import { openWorkshop, type Workshop } from "./workshop.ts";
 
 const SLIPWAY = resolve(import.meta.dirname, "../bin/slirp4netns");
 const ROUNDS = 3;
-/** Seconds; the requests go on for longer than the transfer that they are beside. */
+/** Seconds; the requests last longer than the transfer beside them. */
 const BULK = 3;
 const LOAD = BULK + 1;
 const OFFERED = 10_000;
-/** Requests under way at most. */
+/** Maximum number of requests in progress. */
 const DEPTH = 200;
 const MTU = 1500;
 

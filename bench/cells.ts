@@ -12,24 +12,24 @@ export type Workload =
     }
   /** iperf3 from the host to a server in the guest, through a published port. */
   | { readonly kind: "published"; readonly streams: number }
-  /** One byte there and back on one connection. */
+  /** One byte each way on one connection, one at a time. */
   | { readonly kind: "transactions" }
-  /** One of these between two members of a network, or the latter beside a third's flood of small datagrams. */
+  /** One of these between two members of a network; the latter also beside a third's flood of small datagrams. */
   | { readonly kind: "members"; readonly load: MembersLoad }
-  /** The same beside so many bulk streams. */
+  /** The same beside this many bulk streams. */
   | {
       readonly kind: "transactions-under-bulk";
       readonly direction: Direction;
       readonly streams: number;
-      /** Bits per second of each stream; as fast as it goes when not given. */
+      /** Bits per second of each stream; unlimited if not given. */
       readonly pace?: number;
     }
-  /** Connections made and closed one after the other, with a byte there and back or without. */
+  /** Connections made and closed one after the other, with or without a byte each way. */
   | { readonly kind: "connections"; readonly exchange: boolean }
-  /** Requests in turn over established flows, with at most depth of them outstanding. */
+  /** Requests in turn over established flows, at most `depth` outstanding. */
   | { readonly kind: "flows"; readonly flows: number; readonly depth: number }
   /**
-   * Datagrams of so many bytes at the highest rate at which none is lost; the sender hands so many
+   * Datagrams of this many bytes at the highest rate without loss; the sender hands this many
    * of them to its kernel at once (UDP_SEGMENT).
    */
   | {
@@ -38,18 +38,18 @@ export type Workload =
       readonly size: number;
       readonly segments: number;
     }
-  /** Start of the helper, so many times, each in a namespace of its own. */
+  /** Starts of the helper, each in a namespace of its own. */
   | { readonly kind: "ready"; readonly starts: number }
-  /** Nothing at all: wake-ups and memory of the helper. */
+  /** No traffic: wake-ups and memory of the helper. */
   | { readonly kind: "idle" }
-  /** Memory of the helper while so many flows are held open. */
+  /** Memory of the helper while this many flows are held open. */
   | { readonly kind: "idle-flows"; readonly flows: number }
-  /** Memory of the helper after so many streams each way have ended. */
+  /** Memory of the helper after this many streams each way have ended. */
   | { readonly kind: "after-load"; readonly streams: number };
 
 export type MembersLoad = "bulk" | "transactions" | "transactions-under-flood";
 
-/** What can be done without a helper, too. */
+/** Workloads that also run without a helper. */
 export type LoopbackWorkload = Extract<
   Workload,
   {
@@ -68,13 +68,13 @@ export interface Cell {
   readonly title: string;
   readonly workload: Workload;
   readonly mtu: number;
-  /** TCP congestion control of the guest. The host's side always has the host's own. */
+  /** TCP congestion control of the guest. The host's side always uses the host's default. */
   readonly congestion: string;
   /** Part of a --quick run. */
   readonly quick: boolean;
 }
 
-/** The default of Docker and Kubernetes, and what podman and RootlessKit give slirp4netns. */
+/** The default of Docker and Kubernetes, and what podman and RootlessKit pass to slirp4netns. */
 const MTUS = [1500, 65520] as const;
 
 const DIRECTION_TITLES: Record<Direction, string> = {
@@ -83,7 +83,7 @@ const DIRECTION_TITLES: Record<Direction, string> = {
   both: "both ways at once",
 };
 
-/** Congestion controls to measure: reno, and the one that most guests will have. */
+/** Congestion controls to measure: reno, and the one that most guests will use. */
 export function congestionControls(allowed: readonly string[]): string[] {
   const modern = ["bbr", "cubic"].find((name) => allowed.includes(name));
   return ["reno", ...(modern === undefined ? [] : [modern])];
@@ -136,8 +136,8 @@ export function allCells(allowed: readonly string[]): Cell[] {
         workload: { kind: "transactions-under-bulk", direction, streams: 4 },
       }),
     ),
-    // Beside streams without a limit, whoever moves ten times the data is compared with whoever
-    // leaves the processors idle; here all carry the same.
+    // Unlimited streams compare a helper that moves ten times the data with one that
+    // leaves the processors idle; here all carry the same load.
     ...(["up", "down"] as const).map(
       (direction): Cell => ({
         ...base,
@@ -241,8 +241,8 @@ function datagrams(direction: "up" | "down", size: number, segments: number): Ce
 }
 
 /**
- * The cells that a list of ids and patterns with `*` names.
- * @throws RangeError for a word that names none.
+ * The cells that a list of ids and patterns with `*` selects.
+ * @throws RangeError for a word that selects none.
  */
 export function selectCells(cells: readonly Cell[], words: readonly string[]): Cell[] {
   const patterns = words.map((word) => ({ word, pattern: wildcard(word) }));
@@ -261,8 +261,8 @@ function wildcard(word: string): RegExp {
 }
 
 /**
- * What plain loopback does in place of a cell, for the ratio to it; null where there is nothing to
- * compare. Loopback knows no MTU and no published ports, so several cells share one reference.
+ * What plain loopback runs instead of a cell, for the ratio to it; null if nothing is
+ * comparable. Loopback has no MTU and no published ports, so several cells share one reference.
  */
 export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
   switch (workload.kind) {
@@ -273,8 +273,8 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
     case "datagrams":
       return workload;
     case "connections":
-      // Nothing slows the client down to what its server can accept: the listen queue overflows,
-      // and the rate becomes that of retransmitted SYNs.
+      // Nothing slows the client to the rate at which its server accepts: the listen queue overflows,
+      // and the bench would measure the rate of retransmitted SYNs.
       return workload.exchange ? workload : null;
     case "published":
       return { kind: "bulk", direction: "up", streams: workload.streams };

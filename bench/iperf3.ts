@@ -7,9 +7,9 @@ export interface Transfer {
   readonly seconds: number;
   readonly direction: Direction;
   readonly streams: number;
-  /** Bytes per write, without Nagle; iperf3's own 128 KiB when not given. */
+  /** Bytes per write, without Nagle; iperf3's own 128 KiB if not given. */
   readonly writeSize?: number | undefined;
-  /** Bits per second of each stream; as fast as it goes when not given. */
+  /** Bits per second of each stream; unlimited if not given. */
   readonly pace?: number | undefined;
 }
 
@@ -26,7 +26,7 @@ const DIRECTION_OPTIONS: Record<Direction, readonly string[]> = {
   both: ["--bidir"],
 };
 
-/** Beyond the time of the transfer: connecting, and draining what a slow helper has queued. */
+/** Time beyond the transfer: connecting, and draining a slow helper's queues. */
 const GRACE_MS = 10_000;
 
 /** A server for one transfer. */
@@ -50,7 +50,7 @@ export async function untilListening(server: Program): Promise<void> {
   while (!(await server.line()).startsWith("Server listening"));
 }
 
-/** Waits for a client's end. */
+/** Waits for a client to end. */
 export async function transferResult(client: Program, transfer: Transfer): Promise<TransferResult> {
   return parseIperf3(await client.completed(transfer.seconds * 1000 + GRACE_MS));
 }
@@ -65,8 +65,8 @@ const reportSchema = v.object({
 });
 
 /**
- * The receivers' totals: what was sent and never arrived is not throughput.
- * @throws Error with iperf3's message when the transfer failed.
+ * The receivers' totals: data that was sent and never arrived is not throughput.
+ * @throws Error with iperf3's message if the transfer failed.
  */
 export function parseIperf3(json: string): TransferResult {
   const { error, end } = v.parse(reportSchema, JSON.parse(json));

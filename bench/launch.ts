@@ -1,4 +1,4 @@
-/** Programs started by the bench: without privileges, and never outliving it. */
+/** Programs that the bench starts: unprivileged, and never outliving it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { basename } from "node:path";
@@ -6,20 +6,20 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** As root, what is measured gives up its privileges: this is Debian's nobody and nogroup. */
+/** As root, programs under test drop their privileges to Debian's nobody and nogroup. */
 const UNPRIVILEGED_ID = 65534;
 
-/** Every program that answers at all does so within this time, on a busy machine too. */
+/** Every program that answers at all does so within this time, even on a busy machine. */
 const ANSWER_MS = 10_000;
 
-/** Who the measured programs run as, for spawn() and chown(). */
+/** The user that runs the programs under test, for spawn() and chown(). */
 export function unprivilegedIdentity(): { uid: number; gid: number } | null {
   return process.getuid?.() === 0 ? { uid: UNPRIVILEGED_ID, gid: UNPRIVILEGED_ID } : null;
 }
 
 /**
- * The promise's value, if it comes in time.
- * @throws Error that names what was waited for.
+ * The promise's value, if it settles in time.
+ * @throws Error that names what it waited for.
  */
 export async function within<T>(
   milliseconds: number,
@@ -65,7 +65,7 @@ class LineReader {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** All that was not read yet, up to the end of the stream. */
+  /** Everything not read yet, up to the end of the stream. */
   async rest(): Promise<string> {
     const lines: string[] = [];
     for (let line = await this.next(); line !== null; line = await this.next()) lines.push(line);
@@ -115,7 +115,7 @@ export class Program implements AsyncDisposable {
     throw await this.#failure(`ended before it was ${word}`);
   }
 
-  /** The next line of standard output, which is expected to come. */
+  /** The next line of standard output, which must come. */
   async line(milliseconds = ANSWER_MS): Promise<string> {
     const line = await within(milliseconds, this.#name, this.#output.next());
     if (line === null) throw await this.#failure("ended early");
@@ -128,7 +128,7 @@ export class Program implements AsyncDisposable {
 
   /**
    * The rest of its output, once it has ended by itself.
-   * @throws Error with its own message when it fails or takes longer than allowed.
+   * @throws Error with its own message if it fails or exceeds the time limit.
    */
   async completed(milliseconds: number): Promise<string> {
     const output = await within(milliseconds, this.#name, this.#output.rest());
@@ -157,17 +157,17 @@ export class Launcher {
     this.#guard = guard;
   }
 
-  /** @param name for messages, where it is not what the command line begins with. */
+  /** @param name for messages, if it differs from the start of the command line. */
   start(argv: readonly string[], name = argv[0]): Program {
     return this.#spawn(argv, [], name);
   }
 
-  /** Starts a program that writes to its fd 3 when it is ready, and takes the time until then. */
+  /** Starts a program that writes to its fd 3 when it is ready, and measures the time until then. */
   startTimed(argv: readonly string[]): Program {
     return this.#spawn(argv, ["-r"], argv[0]);
   }
 
-  /** Runs a program that takes no time, for its output. */
+  /** Runs a short program for its output. */
   async run(argv: readonly string[]): Promise<string> {
     await using program = this.start(argv);
     return await program.completed(ANSWER_MS);

@@ -1,6 +1,6 @@
 const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 
-/** Where a run took place: no figure without it. */
+/** Where a run took place: figures mean nothing without it. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
@@ -20,13 +20,13 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly iperf3: string;
-  /** Commit of this tree, with "+" when it was changed; null outside a checkout. */
+  /** Commit of this tree, with "+" if modified; null outside a checkout. */
   readonly commit: string | null;
-  /** Of the host, and with it of iperf3's server. */
+  /** Of the host, and so of iperf3's server. */
   readonly congestion: string;
   readonly tcpReceiveMemory: string;
   readonly tcpSendMemory: string;
-  /** One minute's load average before the run. */
+  /** One-minute load average before the run. */
   readonly load: number;
 }
 
@@ -56,12 +56,12 @@ export function allowedCongestionControls(): string[] {
 }
 
 /**
- * Debian's pasta does not know its own version: the package's goes with it.
- * @throws RangeError when the helper cannot be run by whom it is going to be run.
+ * Debian's pasta does not know its own version: the package's is reported, too.
+ * @throws RangeError if the user that will run the helper cannot run it.
  */
 export function describeHelper({ name, path }: Helper): HelperRecord {
   const identity = unprivilegedIdentity();
-  // By the name of slirp4netns Slipway tells the version of that.
+  // Called as slirp4netns, Slipway prints the version of that.
   const program = name === "slipway" ? join(dirname(path), "slipway") : path;
   const said = firstLine(program, ["--version"], identity ?? {});
   if (said === null) {
@@ -72,7 +72,7 @@ export function describeHelper({ name, path }: Helper): HelperRecord {
   const packaged = owner === undefined ? null : firstLine("dpkg-query", ["--show", owner]);
   return {
     name,
-    // Ours by its place in the checkout: where that stands is nobody's business.
+    // Our own by its path in the checkout: the checkout's location stays private.
     path: path.replace(CHECKOUT, ""),
     version: packaged === null ? said : `${said} (${packaged.replace("\t", " ")})`,
   };
@@ -94,7 +94,7 @@ function read(path: string): string {
   return readFileSync(path, "utf8").trim();
 }
 
-/** Of standard output, in the tree's directory; null when it cannot be run or fails. */
+/** Standard output, run in the tree's directory; null if it cannot be run or fails. */
 function firstLine(
   program: string,
   argv: readonly string[],

@@ -19,17 +19,17 @@ import { openWorkshop } from "./workshop.ts";
 
 const DOCUMENT = resolve(import.meta.dirname, "../docs/performance.md");
 
-/** How long a run may take, and each of its measurements. */
+/** Maximum duration of a run, and of each of its measurements. */
 interface Extent {
   readonly durations: Durations;
-  /** Leaves room for the last measurement below what is promised: 2 and 20 minutes. */
+  /** Leaves room for the last measurement within the promised 2 and 20 minutes. */
   readonly limitSeconds: number;
 }
 
 const QUICK: Extent = { durations: { bulk: 1, load: 0.5, idle: 3 }, limitSeconds: 100 };
 const FULL: Extent = { durations: { bulk: 2, load: 2, idle: 10 }, limitSeconds: 1140 };
 
-/** Of each core, before the run: above it the figures are those of something else, too. */
+/** Per core, before the run: above it the figures also measure something else. */
 const BUSY_LOAD = 0.25;
 
 function chooseCells(cells: readonly Cell[], options: Options): Cell[] {
@@ -37,7 +37,7 @@ function chooseCells(cells: readonly Cell[], options: Options): Cell[] {
   return cells.filter((cell) => cell.quick || !options.quick);
 }
 
-/** @throws RangeError for a name that no helper has. */
+/** @throws RangeError for a name that belongs to no helper. */
 function chooseHelpers(helpers: readonly Helper[], names: readonly string[] | null): Helper[] {
   const unknown = names?.find((name) => helpers.every((helper) => helper.name !== name));
   if (unknown === undefined) {
@@ -117,7 +117,7 @@ async function main(): Promise<void> {
   process.stdout.write(`\n${reportText(summary, 2)}`);
 }
 
-/** Wrong names and unusable files: what a user can mend is told in a line, without a trace. */
+/** Wrong names and unusable files: errors that a user can fix get one line, without a trace. */
 function isUsersError(error: unknown): error is Error {
   return error instanceof RangeError || (error instanceof Error && "syscall" in error);
 }

@@ -23,21 +23,21 @@ import {
 import { measureAfterLoad, measureIdle, measureIdleFlows } from "./workloads/standing.ts";
 import type { Workshop } from "./workshop.ts";
 
-/** How long each kind of measurement takes, seconds; bulk in whole ones, as iperf3 counts. */
+/** Duration of each kind of measurement, seconds; bulk in whole ones, as iperf3 counts. */
 export interface Durations {
   readonly bulk: number;
   readonly load: number;
   readonly idle: number;
 }
 
-/** The port that a server in the guest listens on; the namespace is fresh, so any will do. */
+/** The port of the server in the guest; the namespace is fresh, so any will do. */
 const GUEST_PORT = 5201;
 
 const STREAM = { direction: "up", streams: 1 } as const;
 
 /**
- * @throws NotAvailable when the helper lacks what the cell needs.
- * @throws Error when the measurement fails.
+ * @throws NotAvailable if the helper lacks what the cell needs.
+ * @throws Error if the measurement fails.
  */
 export async function measureHelper(
   workshop: Workshop,
@@ -104,7 +104,7 @@ async function measureReady(
   return { ready: median(times) };
 }
 
-/** What needs no more than a testbed of the usual kind. */
+/** Workloads that need only an ordinary testbed. */
 type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" | "members" }>;
 
 function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations): Promise<Metrics> {

@@ -1,5 +1,5 @@
 /**
- * Members of a network, as a testbed: of Slipway's, or on a bridge of the kernel's by veth pairs.
+ * Members of a network, as a testbed: on a network of Slipway, or on a kernel bridge with veth pairs.
  */
 import { join, resolve } from "node:path";
 import type { Cell } from "./cells.ts";
@@ -16,18 +16,18 @@ const CLIENT = "10.90.0.10";
 const SERVER = "10.90.0.11";
 const FLOODER = "10.90.0.12";
 
-/** Two members that do something, and a third. */
+/** Two members that are measured, and a third. */
 export interface MembersTestbed extends Testbed {
-  /** The third one sends small datagrams to the server as fast as it can. */
+  /** The third member sends small datagrams to the server as fast as it can. */
   startFlood(): Program;
 }
 
-/** Of one byte each, to a port that nobody listens on; socat does not hear that. */
+/** One byte each, to a port on which nobody listens; socat does not see the refusals. */
 const FLOOD = ["socat", "-u", "-b1", "OPEN:/dev/zero", `UDP4-SENDTO:${SERVER}:9`];
 
 type Setting = Pick<Cell, "mtu" | "congestion">;
 
-/** The client is the testbed's guest, the server stands in the host's place. */
+/** The client is the testbed's guest, the server takes the role of the host. */
 export function createMembers(
   workshop: Workshop,
   helper: Helper,

@@ -1,4 +1,4 @@
-/** What can be measured. A cell reports some of these; units and direction are the same everywhere. */
+/** What can be measured. A cell reports some of these; units and direction are always the same. */
 
 export interface MetricInfo {
   readonly title: string;

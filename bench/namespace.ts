@@ -2,10 +2,10 @@ import type { Launcher, Program } from "./launch.ts";
 
 /** A fresh user and network namespace, held open until it is disposed of. */
 export class Namespace implements AsyncDisposable {
-  /** Null for one that somebody else holds. */
+  /** Null for a namespace that another process holds. */
   readonly #holder: Program | null;
   readonly #launcher: Launcher;
-  /** Process id that stands for the namespace, as helpers take it. */
+  /** Process id that identifies the namespace to helpers. */
   readonly pid: number;
 
   private constructor(launcher: Launcher, holder: Program | null, pid: number) {
@@ -14,7 +14,7 @@ export class Namespace implements AsyncDisposable {
     this.pid = pid;
   }
 
-  /** @throws Error when the kernel or its policy does not allow user namespaces. */
+  /** @throws Error if the kernel or its policy does not allow user namespaces. */
   static async create(launcher: Launcher): Promise<Namespace> {
     await using scope = new AsyncDisposableStack();
     const holder = scope.use(
@@ -24,29 +24,29 @@ export class Namespace implements AsyncDisposable {
     holder.send("made");
     await holder.line();
     const namespace = new Namespace(launcher, holder, await holder.pid());
-    // The guest's kernel would wake the helper with these while it is watched for being idle: none of
-    // the one, and the others (in ms) at once instead of within ten seconds.
+    // The guest's kernel would send these while the helper is measured idle: disable
+    // the former, and send the others (in ms) at once instead of within ten seconds.
     await namespace.#sysctl("net/ipv6/conf/default/router_solicitations", "0");
     await namespace.#sysctl("net/ipv6/conf/default/mldv2_unsolicited_report_interval", "100");
-    // The usual 28,232 ports are half used up after 14,000 connections, and the client's own
+    // After 14,000 connections half of the usual 28,232 ports are used, and the client's own
     // connect() then takes longer than everything that is measured.
     await namespace.#sysctl("net/ipv4/ip_local_port_range", "1024 65535");
     scope.move();
     return namespace;
   }
 
-  /** That of a process, which lasts as long as the process holds it. */
+  /** That of a process, valid while the process holds it. */
   static ofProcess(launcher: Launcher, pid: number): Namespace {
     return new Namespace(launcher, null, pid);
   }
 
-  /** The command line that runs another inside, as the namespace's root. */
+  /** The command line that runs another inside, as root of the namespace. */
   inside(argv: readonly string[]): string[] {
     const enter = ["nsenter", "--target", `${this.pid}`, "--user", "--net"];
     return [...enter, "--preserve-credentials", "--", ...argv];
   }
 
-  /** @throws Error when the kernel does not have it or reserves it for the host. */
+  /** @throws Error if the kernel does not have it or reserves it for the host. */
   async setCongestionControl(name: string): Promise<void> {
     await this.#sysctl("net/ipv4/tcp_congestion_control", name);
   }

@@ -5,9 +5,9 @@ import { Command, InvalidArgumentError } from "commander";
 export interface Options {
   readonly quick: boolean;
   readonly rounds: number;
-  /** Ids and patterns; null for all that the extent of the run has. */
+  /** Ids and patterns; null for all cells of a full or quick run. */
   readonly cells: readonly string[] | null;
-  /** Names; null for all that are there. */
+  /** Names; null for all that are installed. */
   readonly helpers: readonly string[] | null;
   /** Paths of further peers by name. */
   readonly peers: ReadonlyMap<string, string>;
@@ -29,19 +29,19 @@ interface RawOptions {
   readonly list: boolean;
 }
 
-/** Ends the process, with a message, when the options are wrong or --help is among them. */
+/** Ends the process with a message if the options are wrong or include --help. */
 export function parseOptions(argv: readonly string[]): Options {
   const command = new Command("npm run bench --")
     .description("Slipway, slirp4netns, pasta and plain loopback, side by side")
-    .option("--quick", "a few cells, briefly: under 2 minutes instead of under 20", false)
+    .option("--quick", "measure a few cells briefly: under 2 minutes instead of under 20", false)
     .option("--rounds <n>", "alternating rounds", parseRounds, 3)
     .option("--cells <ids>", "cells to measure, comma-separated, * allowed", parseWords)
     .option("--helpers <names>", "helpers to measure, comma-separated", parseWords)
-    .option("--peer <name=path>", "one more peer: a pasta, or of slirp4netns's kind", parsePeer)
-    .option("--json <file>", "write everything that was measured")
-    .option("--from <file>", "report on such a file instead of measuring")
+    .option("--peer <name=path>", "add a peer: a pasta, or a slirp4netns", parsePeer)
+    .option("--json <file>", "write all measurements to a file")
+    .option("--from <file>", "report on such a file; measure nothing")
     .option("--docs", "write docs/performance.md and its plots", false)
-    .option("--list", "list the cells and end", false)
+    .option("--list", "list the cells and exit", false)
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argv);
   const { cells, helpers, peer, json, from, ...rest } = command.opts<RawOptions>();
@@ -58,18 +58,18 @@ export function parseOptions(argv: readonly string[]): Options {
 function parseRounds(text: string): number {
   const rounds = Number(text);
   if (Number.isInteger(rounds) && rounds >= 1) return rounds;
-  throw new InvalidArgumentError("A whole number of at least 1 is wanted.");
+  throw new InvalidArgumentError("It must be a whole number of at least 1.");
 }
 
 function parseWords(text: string): string[] {
   return text.split(",").filter(Boolean);
 }
 
-/** Commander passes what earlier occurrences of the option gave. */
+/** Commander passes the result of earlier occurrences of the option. */
 function parsePeer(text: string, earlier: Map<string, string> = new Map()): Map<string, string> {
   const [, name, path] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (name === undefined || path === undefined) {
-    throw new InvalidArgumentError("NAME=PATH is wanted.");
+    throw new InvalidArgumentError("It must be NAME=PATH.");
   }
   return earlier.set(name, resolve(path));
 }

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** Where PATH has a program; null when nowhere. */
+/** The program's location in PATH; null if it is not there. */
 export function findProgram(name: string): string | null {
   const { PATH = "" } = process.env;
   const candidates = PATH.split(delimiter).map((directory) => join(directory, name));

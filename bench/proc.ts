@@ -1,4 +1,4 @@
-/** What a helper uses, from /proc: the process with all threads and all its descendants. */
+/** Resource use of a helper, from /proc: the process with all threads and all its descendants. */
 import { readdirSync, readFileSync } from "node:fs";
 
 /** USER_HZ, the unit of /proc/PID/stat: 100 on every architecture that Slipway runs on. */
@@ -7,11 +7,11 @@ const TICKS_PER_SECOND = 100;
 export interface Memory {
   /** Bytes. */
   readonly resident: number;
-  /** Bytes; null where smaps_rollup may not be read: another user's or an undumpable process. */
+  /** Bytes; null if smaps_rollup is not readable: another user's or an undumpable process. */
   readonly privateDirty: number | null;
 }
 
-/** CPU seconds used so far, children that have been waited for included. */
+/** CPU seconds used so far, including children that have been waited for. */
 export function cpuSeconds(pid: number): number {
   return sum(family(pid).map((member) => parseCpuTicks(read(member, "stat")))) / TICKS_PER_SECOND;
 }
@@ -50,7 +50,7 @@ function privateDirty(members: readonly number[]): number | null {
   }
 }
 
-/** utime + stime + cutime + cstime of a /proc/PID/stat line; the name in it may hold anything. */
+/** utime + stime + cutime + cstime of a /proc/PID/stat line; the name in it may contain anything. */
 export function parseCpuTicks(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   // proc(5) counts from 1 and utime is field 14; the slice begins with field 3.
@@ -59,7 +59,7 @@ export function parseCpuTicks(stat: string): number {
 
 /**
  * The number behind `NAME:` in a file of such lines, like status or smaps_rollup.
- * @throws RangeError when there is none.
+ * @throws RangeError if there is none.
  */
 export function parseField(text: string, name: string): number {
   const match = new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text);

@@ -12,8 +12,8 @@ const LOAD_SOURCES = ["client.c", "server.c", "datagrams.c", "net.c", "requests.
 const CFLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Werror"];
 
 /**
- * Compiles them into a directory: a fifth of a second, less than a cache costs in code.
- * @throws Error with the compiler's message when there is no compiler or it refuses.
+ * Compiles them into a directory. That takes a fifth of a second, so there is no cache.
+ * @throws Error with the compiler's message if there is no compiler or it fails.
  */
 export function compilePrograms(directory: string): Programs {
   return {

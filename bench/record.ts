@@ -1,11 +1,11 @@
-/** What a run leaves behind: everything that reports are made of, as JSON. */
+/** The result of a run, from which all reports are made, as JSON. */
 import { readFileSync } from "node:fs";
 import type { Cell } from "./cells.ts";
 import type { Machine } from "./machine.ts";
 import type { Durations } from "./measure.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** Counted up when older records can't be read any more. */
+/** Incremented when older records can no longer be read. */
 export const RECORD_FORMAT = 1;
 
 export type Outcome =
@@ -33,7 +33,7 @@ export interface RunRecord {
   /** ISO 8601, when the run began. */
   readonly date: string;
   readonly seconds: number;
-  /** Rounds asked for; a run that met its time limit has fewer samples. */
+  /** Rounds requested; a run that met its time limit has fewer samples. */
   readonly rounds: number;
   readonly complete: boolean;
   readonly durations: Durations;
@@ -43,7 +43,7 @@ export interface RunRecord {
   readonly samples: readonly Sample[];
 }
 
-/** @throws RangeError when the file is not a record of this format. */
+/** @throws RangeError if the file is not a record of this format. */
 export function readRecord(path: string): RunRecord {
   const record = JSON.parse(readFileSync(path, "utf8")) as RunRecord;
   if (record.format === RECORD_FORMAT) return record;

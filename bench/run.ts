@@ -12,12 +12,12 @@ export interface Plan {
   readonly helpers: readonly Helper[];
   readonly rounds: number;
   readonly durations: Durations;
-  /** No measurement begins after so many seconds. */
+  /** No measurement begins after this many seconds. */
   readonly limitSeconds: number;
 }
 
 export interface Progress {
-  /** Measurements done and, at most, to do. */
+  /** Measurements done, and the maximum to do. */
   readonly done: number;
   readonly total: number;
   readonly sample: Sample;
@@ -25,7 +25,7 @@ export interface Progress {
 
 export interface RunResult {
   readonly samples: readonly Sample[];
-  /** False when the time was up before the last measurement. */
+  /** False if the time was up before the last measurement. */
   readonly complete: boolean;
 }
 

@@ -27,7 +27,7 @@ export function spread(values: readonly number[]): Spread {
   };
 }
 
-/** value / base; infinite when only the base is nothing, 1 when both are. */
+/** value / base; infinite if only the base is 0, 1 if both are. */
 export function ratio(value: number, base: number): number {
   return value === base ? 1 : value / base;
 }

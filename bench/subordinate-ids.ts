@@ -1,19 +1,19 @@
-/** Subordinate ids for the unprivileged user whom root measures as: RootlessKit does not start without. */
+/** Subordinate ids for the unprivileged user of a run as root: RootlessKit does not start without them. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { unprivilegedIdentity } from "./launch.ts";
 
 const FILES = ["/etc/subuid", "/etc/subgid"] as const;
-/** Says that this process has them. */
+/** Tells the new process that it has them. */
 const MARK = "SLIPWAY_BENCH_SUBORDINATE_IDS";
 const RANGE = "1000000:65536";
-/** By name: RootlessKit 1.1 takes a line with a number twice. */
+/** By name: RootlessKit 1.1 counts a line with a number twice. */
 const USER = "nobody";
 
 /**
- * Goes on in a process with mounts of its own, in which the two files have a line for that user; the
- * machine's are left alone. Where there are none, or one has a line, or the user measures as himself,
- * nothing is done.
+ * Continues in a process with its own mounts, in which the two files have a line for that user; the
+ * machine's files are not changed. Does nothing if there are no such files, one has a line already, or
+ * the user measures as himself.
  */
 export function ensureSubordinateIds(): void {
   if (unprivilegedIdentity() === null || process.env[MARK] !== undefined) return;

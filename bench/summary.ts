@@ -22,7 +22,7 @@ export class Summary {
     return loopback ? [...helpers, LOOPBACK] : helpers;
   }
 
-  /** Metrics that at least one measurement gave. */
+  /** Metrics that at least one measurement reported. */
   get metrics(): MetricName[] {
     return METRIC_NAMES.filter((metric) =>
       this.record.samples.some(
@@ -31,7 +31,7 @@ export class Summary {
     );
   }
 
-  /** Null when there was no such measurement, or none that succeeded. */
+  /** Null if there was no such measurement, or none succeeded. */
   figure(cell: string, helper: string, metric: MetricName): Spread | null {
     const values = this.#of(cell, helper).flatMap(({ outcome }) => {
       const value = outcome.kind === "measured" ? outcome.metrics[metric] : undefined;
@@ -40,14 +40,14 @@ export class Summary {
     return values.length === 0 ? null : spread(values);
   }
 
-  /** Why measurements are missing from a figure; empty when none is. */
+  /** Why a figure lacks measurements; empty if it has all. */
   troubles(cell: string, helper: string): Exclude<Sample["outcome"], { kind: "measured" }>[] {
     return this.#of(cell, helper)
       .map(({ outcome }) => outcome)
       .filter((outcome) => outcome.kind !== "measured");
   }
 
-  /** The best median among Slipway's peers; null without any. */
+  /** The best median among Slipway's peers; null without peers. */
   bestPeer(cell: string, metric: MetricName): number | null {
     const medians = this.record.helpers
       .filter(({ name }) => name !== SUBJECT)
@@ -56,7 +56,7 @@ export class Summary {
     return medians.length === 0 ? null : medians.reduce((a, b) => better(metric, a, b));
   }
 
-  /** Slipway's median to another's. */
+  /** Ratio of Slipway's median to another's. */
   subjectRatio(cell: string, metric: MetricName, base: number | null): number | null {
     const own = this.median(cell, SUBJECT, metric);
     return own === null || base === null ? null : ratio(own, base);
@@ -80,9 +80,9 @@ export interface Verdict {
   readonly cell: string;
   /** Slipway's median; null without a measurement. */
   readonly measured: number | null;
-  /** What it must not fall below, or exceed; null when what it derives from was not measured. */
+  /** Its lower or upper bound; null if what it derives from was not measured. */
   readonly needed: number | null;
-  /** Null when either is missing. */
+  /** Null if either is missing. */
   readonly met: boolean | null;
 }
 

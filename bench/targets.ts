@@ -1,4 +1,4 @@
-/** What must be reached: the tables of issues 3, 5 and 7, in one run on one machine, by medians. */
+/** The targets, for medians of one run on one machine. */
 import type { Cell } from "./cells.ts";
 import type { MetricName } from "./metrics.ts";
 
@@ -138,7 +138,7 @@ export const TARGETS: readonly Target[] = [
     bound: { kind: "helper", helper: "pasta", factor: 1.5 },
   },
   {
-    // Room for one stray wake-up in the 10 s that are watched; a timer would show many.
+    // Room for one stray wake-up in the measured 10 s; a timer would cause many.
     title: "idle, no periodic wake-ups",
     metric: "switches",
     applies: named("idle"),

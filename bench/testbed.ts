@@ -1,4 +1,4 @@
-/** One guest with one helper on one host: where a measurement takes place. */
+/** One guest with one helper on one host: where each measurement runs. */
 
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -88,7 +88,7 @@ export function loopbackTestbed({ launcher, programs }: Workshop): Testbed {
   };
 }
 
-/** CPU seconds that the helper spends during some work; null on loopback, which has none. */
+/** CPU seconds that the helper uses during some work; null on loopback, which has none. */
 export async function helperCost<T>(
   { helper }: Testbed,
   work: () => Promise<T>,
@@ -98,7 +98,7 @@ export async function helperCost<T>(
   return { result, seconds: helper === null ? null : helper.cpuSeconds() - before };
 }
 
-/** A TCP port of the host's loopback that nobody uses at the moment. */
+/** A TCP port of the host's loopback that is free at the moment. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, HOST_LOOPBACK);
   await once(server, "listening");

@@ -1,4 +1,4 @@
-/** What all measurements of a run share: compiled programs, and a directory that goes with the run. */
+/** What all measurements of a run share: compiled programs, and a directory removed after the run. */
 import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,11 +9,11 @@ import { compilePrograms, type Programs } from "./programs.ts";
 export interface Workshop {
   readonly launcher: Launcher;
   readonly programs: Programs;
-  /** Where the unprivileged user may make sockets. */
+  /** Where the unprivileged user may create sockets. */
   readonly directory: string;
 }
 
-/** What the bench runs besides the helpers, and the Debian package it is in. */
+/** Programs that the bench runs besides the helpers, and their Debian packages. */
 const TOOLS = [
   ["iperf3", "iperf3"],
   ["unshare", "util-linux"],
@@ -21,7 +21,7 @@ const TOOLS = [
   ["cc", "gcc libc6-dev"],
 ] as const;
 
-/** @throws RangeError when a tool is missing. */
+/** @throws RangeError if a tool is missing. */
 export function openWorkshop(): Workshop {
   requireTools();
   const directory = makeWorkDirectory();
@@ -37,7 +37,7 @@ function requireTools(): void {
   throw new RangeError(`${tools} missing: apt-get install ${packages}`);
 }
 
-/** Gone when the bench ends, unless by SIGKILL. */
+/** Removed when the bench ends, except by SIGKILL. */
 function makeWorkDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "slipway-bench-"));
   process.on("exit", () => rmSync(directory, { recursive: true, force: true }));

@@ -1,5 +1,5 @@
 /**
- * The main job, on real input: an unprivileged program in a fresh namespace fetches 100 MB by name
+ * The main use, with real input: an unprivileged program in a fresh namespace fetches 100 MB by name
  * from a web server, through Slipway. Run by `npm run demo`.
  */
 import { readFileSync, statSync } from "node:fs";
@@ -48,7 +48,7 @@ async function demo(): Promise<boolean> {
   return equal;
 }
 
-/** What runs in the namespace; each line that it prints is a fact: a name and its value. */
+/** The script that runs in the namespace; each line that it prints is a name and its value. */
 function script(fetched: string): string {
   return `
     echo address $(ip -brief -4 address show tap0 | cut -d/ -f1 | tr -s ' ' | cut -d' ' -f3)
@@ -81,7 +81,7 @@ function showPlan(slipway: Process): void {
   fact("MTU", value("mtu"));
 }
 
-/** Draws the growth of the file until the command has ended. */
+/** Shows the file's growth until the command has ended. */
 async function watch(slipway: Process, file: string): Promise<Outcome> {
   const progress = new Progress(size);
   const ended = slipway.ended(timeLimitMs);
@@ -98,7 +98,7 @@ async function watch(slipway: Process, file: string): Promise<Outcome> {
   return ended;
 }
 
-/** 0 while there is no such file. */
+/** 0 while the file does not exist. */
 function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

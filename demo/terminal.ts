@@ -5,7 +5,7 @@ const interactive = stdout.isTTY === true;
 
 type Style = Parameters<typeof styleText>[0];
 
-/** The text in a style, where the output is a terminal that wants colours (NO_COLOR). */
+/** The text in a style, if the output is a terminal that accepts colours (NO_COLOR). */
 export function styled(style: Style, text: string): string {
   return styleText(style, text, { stream: stdout });
 }
@@ -20,12 +20,12 @@ export function heading(title: string, explanation: string): void {
   print(`${styled("bold", title)}  ${styled("dim", explanation)}`);
 }
 
-/** One fact: what it is called, and its value. */
+/** One fact: its name and its value. */
 export function fact(name: string, value: string, note = ""): void {
   print(`  ${styled("cyan", name.padEnd(18))}${value}${note && `  ${styled("dim", note)}`}`);
 }
 
-/** A bar that is redrawn on a terminal; elsewhere a line at each quarter. */
+/** A progress bar that is redrawn on a terminal; elsewhere it prints a line at each quarter. */
 export class Progress {
   readonly #total: number;
   readonly #started = performance.now();

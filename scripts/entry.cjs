@@ -1,8 +1,8 @@
 "use strict";
 // dist/slipway.cjs, which the launcher starts: runs bundle.cjs beside it, with V8's code cache.
 //
-// Without the cache parsing and compiling the bundle takes 10 ms of a start of 43, with it 4 (of 32).
-// V8 itself refuses a cache of another version or other flags, and compiles as if there were none.
+// Without the cache, parsing and compiling the bundle takes 10 ms of a start of 43, with it 4 (of 32).
+// V8 rejects a cache of another version or other flags by itself, and compiles as if there were none.
 const { readFileSync } = require("node:fs");
 const { Script } = require("node:vm");
 
@@ -16,12 +16,12 @@ function cacheIfAny() {
   }
 }
 
-/** Gives its memory back at once: V8 may keep it for minutes, 1.3 MB of them both. */
+/** Releases its memory at once: V8 may keep it for minutes, 1.3 MB for both. */
 function free(buffer) {
   buffer?.buffer.transfer(0);
 }
 
-// A function as Node wraps modules, by scripts/build. esbuild writes ASCII: Latin-1 is quickest.
+// A function as Node wraps modules, made by scripts/build. esbuild writes ASCII: Latin-1 is fastest.
 const text = readFileSync(bundle);
 const cachedData = cacheIfAny();
 const script = new Script(text.latin1Slice(), { filename: bundle, cachedData });

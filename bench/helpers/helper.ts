@@ -18,28 +18,28 @@ export interface RunningHelper {
   readonly pid: number;
   /** Milliseconds from exec to ready. */
   readonly readyMs: number;
-  /** Where the guest is, when the helper has made that place itself. */
+  /** Where the guest is, if the helper made that namespace itself. */
   readonly namespace?: Namespace;
 }
 
-/** The helper cannot do what a cell asks; says why. */
+/** The helper cannot do what a cell asks; the message says why. */
 export class NotAvailable extends Error {}
 
 /** A program that connects a namespace: Slipway or a peer. */
 export interface Helper {
   readonly name: string;
   readonly path: string;
-  /** The only kind of cell that it has a part in; absent: all but those of members. */
+  /** The only kind of cell that it takes part in; absent: all except those of members. */
   readonly part?: "published" | "members";
-  /** @throws NotAvailable when it lacks what the options ask for. */
+  /** @throws NotAvailable if it lacks what the options ask for. */
   start(launcher: Launcher, namespace: Namespace, options: HelperOptions): Promise<RunningHelper>;
 }
 
-/** The host's 127.0.0.1 as every helper is told to show it to the guest. */
+/** The address at which every helper is told to show the guest the host's 127.0.0.1. */
 export const GATEWAY = "10.0.2.2";
 export const GUEST = "10.0.2.100";
 
-/** Starts a helper's command line and waits until it is ready, by its fd 3. */
+/** Starts a helper and waits until it reports ready on its fd 3. */
 export async function startTimed(
   launcher: Launcher,
   argv: readonly string[],

@@ -8,20 +8,20 @@ import { RootlessKit } from "./rootlesskit.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
 import { Veth } from "./veth.ts";
 
-/** The one that is measured against the others. */
+/** The helper that is compared with the others. */
 export const SUBJECT = "slipway";
-/** No helper at all: the host's loopback. */
+/** No helper: the host's loopback. */
 export const LOOPBACK = "loopback";
 
 const SUBJECT_PATH = resolve(import.meta.dirname, "../../bin/slirp4netns");
 
 export interface HelperSet {
   readonly helpers: readonly Helper[];
-  /** Names of those that are not installed or not built. */
+  /** Names of helpers that are not installed or not built. */
   readonly missing: readonly string[];
 }
 
-/** Slipway, slirp4netns, pasta and RootlessKit where they are, and the peers of the command line. */
+/** Slipway, slirp4netns, pasta and RootlessKit if installed, and the peers of the command line. */
 export function findHelpers(
   peers: ReadonlyMap<string, string>,
   socketDirectory: string,
@@ -44,7 +44,7 @@ export function findHelpers(
   return { helpers, missing };
 }
 
-/** The program's file name says which command line it takes. */
+/** The program's file name decides which command line it gets. */
 function makeHelper(name: string, path: string, socketDirectory: string): Helper {
   if (basename(path) === "ethtool") return new Veth(name, path);
   if (basename(path).startsWith("pasta")) return new Pasta(name, path);

@@ -20,9 +20,9 @@ export class Pasta implements Helper {
   }
 
   /**
-   * Addresses are given, so that they do not depend on the host's; the gateway's leads to the
-   * host's loopback by default. Ports by "auto", the default, would be looked for every second:
-   * podman turns that off, too. The pid file is written when initialisation is done.
+   * Addresses are explicit, so that they do not depend on the host's; the gateway's leads to the
+   * host's loopback by default. With ports "auto", the default, pasta would scan every second:
+   * podman turns that off, too. pasta writes the pid file when initialisation is done.
    */
   start(launcher: Launcher, namespace: Namespace, options: HelperOptions): Promise<RunningHelper> {
     const { mtu, publish } = options;

@@ -4,8 +4,8 @@ import { Namespace } from "../namespace.ts";
 import { type Helper, type HelperOptions, NotAvailable, type RunningHelper } from "./helper.ts";
 
 /**
- * RootlessKit's builtin port driver: a process on either side of a namespace of its own, and Go's
- * splice between a socket of each. Its packets do not pass the TAP, and its clients have no address.
+ * RootlessKit's builtin port driver: a process on each side of a namespace of its own, and Go's
+ * splice between a socket of each. Its packets bypass the TAP, and clients' addresses are lost.
  */
 export class RootlessKit implements Helper {
   readonly name: string;
@@ -13,7 +13,7 @@ export class RootlessKit implements Helper {
   readonly part = "published";
   readonly #directory: string;
 
-  /** @param directory where the unprivileged user may make files. */
+  /** @param directory where the unprivileged user may create files. */
   constructor(name: string, path: string, directory: string) {
     this.name = name;
     this.path = path;
@@ -35,7 +35,7 @@ export class RootlessKit implements Helper {
         this.path,
         ...[`--state-dir=${state}`, "--net=slirp4netns", `--mtu=${mtu}`],
         ...["--disable-host-loopback", "--port-driver=builtin", `--publish=${port}`],
-        // In our own PID namespace: its number means the same here.
+        // In our own PID namespace: its process id is the same here.
         ...["sh", "-c", "echo $$; exec sleep infinity"],
       ]),
     );

@@ -13,13 +13,13 @@ import {
   startTimed,
 } from "./helper.ts";
 
-/** slirp4netns, and whatever takes its command line: Slipway. */
+/** slirp4netns, and every program with its command line: Slipway. */
 export class Slirp4netns implements Helper {
   readonly name: string;
   readonly path: string;
   readonly #socketDirectory: string;
 
-  /** @param socketDirectory where the unprivileged user may make the API socket. */
+  /** @param socketDirectory where the unprivileged user may create the API socket. */
   constructor(name: string, path: string, socketDirectory: string) {
     this.name = name;
     this.path = path;

@@ -1,6 +1,6 @@
 import { type Helper, NotAvailable, type RunningHelper } from "./helper.ts";
 
-/** The kernel itself: a bridge and veth pairs, whose offloads ethtool sets. Nothing is started. */
+/** The kernel itself: a bridge and veth pairs, with offloads set by ethtool. No process is started. */
 export class Veth implements Helper {
   static readonly OFFLOADED = "veth";
   static readonly PLAIN = "veth-plain";
@@ -14,7 +14,7 @@ export class Veth implements Helper {
     this.path = path;
   }
 
-  /** Whether it may use superframes and leave checksums out, as veth does when it is not told. */
+  /** Whether it may use superframes and omit checksums, as veth does by default. */
   get isOffloaded(): boolean {
     return this.name === Veth.OFFLOADED;
   }

@@ -19,11 +19,11 @@
 enum { BATCH = 32, LONGEST = 65536, BUFFER_BYTES = 4 << 20 };
 enum { PAUSE_NS = 50000, ANSWER_MS = 300, ATTEMPTS = 8, SETTLE_NS = 20000000 };
 
-/* Of what was sent, so many may be lost at a rate that counts as loss-free. */
+/* Fraction of sent datagrams that may be lost at a rate that counts as loss-free. */
 static const double LOSS_ALLOWED = 0.001;
-/* The search: doubling from the lowest rate, then so many steps of bisection. */
+/* The search: doubles from the lowest rate, then this many steps of bisection. */
 enum { LOWEST_RATE = 8000, BISECTIONS = 4 };
-/* Part of a rate that a sender must reach for it to count as kept. */
+/* Part of a rate that a sender must reach for it to count as sustained. */
 static const double KEPT = 0.9;
 
 enum kind { KIND_DATA = 1, KIND_ASK, KIND_COUNT, KIND_SEND, KIND_DONE };
@@ -58,7 +58,7 @@ static void send_head(int fd, const struct endpoint *to, const struct head *head
     sendto(fd, head, sizeof *head, MSG_NOSIGNAL, (const struct sockaddr *)&to->address, to->length);
 }
 
-/* One system call: as an ordinary program sends one datagram, or as QUIC stacks send many. */
+/* One system call: one datagram as an ordinary program sends it, or many as QUIC stacks send them. */
 static bool send_some(int fd, const struct endpoint *to, uint32_t size, uint32_t segments)
 {
     if (segments == 1) {
@@ -79,7 +79,7 @@ static bool send_some(int fd, const struct endpoint *to, uint32_t size, uint32_t
     return sendmsg(fd, &message, MSG_NOSIGNAL) >= 0;
 }
 
-/* Sends at the rate; what is due after a pause leaves at once. Returns how many were sent. */
+/* Sends at the rate; overdue datagrams leave at once after a pause. Returns how many were sent. */
 static uint64_t send_stream(int fd, const struct endpoint *to, const struct stream *stream)
 {
     struct head head = {.kind = KIND_DATA, .run = stream->run};
@@ -123,7 +123,7 @@ static int receive(int fd, struct mail *mail)
     return count > 0 ? count : 0;
 }
 
-/* How many datagrams message i holds: more than one with UDP_GRO. */
+/* Number of datagrams in message i: more than one with UDP_GRO. */
 static uint64_t datagrams_in(struct mail *mail, int i)
 {
     struct msghdr *message = &mail->messages[i].msg_hdr;
@@ -159,7 +159,7 @@ static void serve_request(int fd, const struct endpoint *from, const struct head
         return;
     }
     if (head->kind != KIND_SEND) return;
-    /* A repeated request has missed the answer. */
+    /* The client repeats a request if it has missed the answer. */
     if (sent->run != head->run) {
         struct stream stream = {head->rate, head->seconds, head->size, head->segments, head->run};
         setsockopt(fd, IPPROTO_UDP, UDP_GRO, &(int){head->segments > 1}, sizeof(int));
@@ -203,7 +203,7 @@ void serve_datagrams(const char *address)
 
 /* ---- client ---- */
 
-/* Waits for the answer of that kind; counts the run's data meanwhile. False: it did not come. */
+/* Waits for an answer of that kind; counts the run's data meanwhile. False: it did not come. */
 static bool await(int fd, enum kind kind, uint32_t run, struct head *answer, uint64_t *data)
 {
     for (;;) {
@@ -230,7 +230,7 @@ static struct head ask(int fd, const struct endpoint *server, const struct head 
     exit(1);
 }
 
-/* Whether the rate passed; the rate at which datagrams really were sent goes to *achieved. */
+/* Whether the rate passed; *achieved gets the rate at which datagrams really were sent. */
 static bool try_rate(int fd, const struct endpoint *server, enum heading heading,
                      const struct stream *stream, double *achieved)
 {

@@ -1,5 +1,5 @@
 /*
- * The bench's own load: what iperf3 does not measure. One program for both ends:
+  * The bench's own load, for what iperf3 does not measure. One program for both ends:
  *
  *   load serve ADDRESS
  *   load transactions  ADDRESS PORT SECONDS
@@ -26,7 +26,7 @@ static bool is(const char *word, int argc, char **argv, int arguments)
     return argc == arguments + 2 && strcmp(argv[1], word) == 0;
 }
 
-/* A positive number of the command line; the bench is its only caller. */
+/* A positive number from the command line; the bench is its only caller. */
 static double number(const char *text)
 {
     char *end;

@@ -41,7 +41,7 @@ struct endpoint endpoint_parse(const char *address, const char *port)
     return endpoint;
 }
 
-/* The port stands at the same place in both families' addresses. */
+/* The port is at the same offset in both families' addresses. */
 void print_port(int fd)
 {
     struct sockaddr_in6 bound;

@@ -16,7 +16,7 @@
 
 enum { MOST_SAMPLES = 1 << 20, MOST_EVENTS = 64 };
 
-/* What a program that watches asks again and again. */
+/* The request that a monitoring program repeats. */
 static const char REQUEST[] = "{\"execute\": \"list_hostfwd\"}";
 
 struct request {
@@ -66,7 +66,7 @@ static void begin(struct run *run)
     if (epoll_ctl(run->epoll, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl");
 }
 
-/* Reads to the end, at which the answer counts. */
+/* Reads to the end: only then the answer counts. */
 static void read_answer(struct run *run, struct request *request)
 {
     char answer[4096];

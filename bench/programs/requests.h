@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * For so many seconds, so many requests a second, with at most `depth` under way; those that would be
- * more, or find the socket's queue full, are not made, and counted as missed. Prints the result.
+ * Runs for this many seconds at this many requests a second, at most `depth` in progress. Requests beyond
+ * that, or that find the socket's queue full, are not made and count as missed. Prints the result.
  */
 void run_requests(const char *path, double seconds, double rate, int depth);

@@ -9,10 +9,10 @@ struct samples {
     size_t capacity;
 };
 
-/* Room for the given number, untouched until used, so that taking a sample never allocates. */
+/* Room for the given number, allocated but untouched, so that taking a sample never allocates. */
 struct samples samples_new(size_t capacity);
 
-/* Counts a latency; beyond the capacity, or above 4.2 s, it is kept as well as possible. */
+/* Records a latency; beyond the capacity, or above 4.2 s, only approximately. */
 void samples_add(struct samples *samples, uint64_t nanoseconds);
 
 /* The q-quantile, 0 <= q <= 1, by nearest rank, in microseconds; 0 without samples. Sorts. */

@@ -40,7 +40,7 @@ static void accept_all(int epoll, int listener)
     }
 }
 
-/* Requests are a byte or a few, so an answer always finds room in the socket's buffer. */
+/* Requests are a byte or a few, so an answer always fits the socket's buffer. */
 static void echo(int fd)
 {
     char bytes[4096];

@@ -74,7 +74,7 @@ const PLOTS: readonly Plot[] = [
   },
 ];
 
-/** Writes plots beside the document and replaces what stands between its markers. */
+/** Writes plots beside the document and replaces the text between its markers. */
 export function writeDocs(summary: Summary, document: string): void {
   const directory = join(dirname(document), "plots");
   mkdirSync(directory, { recursive: true });
@@ -88,7 +88,7 @@ export function writeDocs(summary: Summary, document: string): void {
   writeFileSync(document, replaceGenerated(readFileSync(document, "utf8"), generated));
 }
 
-/** @throws RangeError when the text lacks the markers. */
+/** @throws RangeError if the text lacks the markers. */
 export function replaceGenerated(text: string, generated: string): string {
   const begin = text.indexOf(BEGIN);
   const end = text.indexOf(END);
@@ -96,7 +96,7 @@ export function replaceGenerated(text: string, generated: string): string {
   return `${text.slice(0, begin)}${BEGIN}\n\n${generated}\n${text.slice(end)}`;
 }
 
-/** Null when nothing of it was measured. */
+/** Null if nothing of it was measured. */
 function drawPlot(summary: Summary, { title, metric, shows }: Plot): string | null {
   const groups = summary.record.cells
     .filter(shows)

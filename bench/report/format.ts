@@ -1,7 +1,7 @@
 /** Figures as text. */
 import type { Spread } from "../stats.ts";
 
-/** Three significant digits or all before the point, with separators: 0.0123, 1.23, 12.3, 12,345. */
+/** Three significant digits, or all before the point, with separators: 0.0123, 1.23, 12.3, 12,345. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return "∞";
   const magnitude = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
@@ -12,7 +12,7 @@ export function formatNumber(value: number): string {
   });
 }
 
-/** `median (min–max)`, or the value alone when it was measured once. */
+/** `median (min–max)`, or the value alone if measured once. */
 export function formatSpread({ median, min, max, count }: Spread): string {
   if (count === 1) return formatNumber(median);
   return `${formatNumber(median)} (${formatNumber(min)}–${formatNumber(max)})`;

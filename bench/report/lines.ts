@@ -1,4 +1,4 @@
-/** Lines over time as SVG, panel below panel, for readers with light and with dark pages. */
+/** Line charts over time as SVG, one panel below the other, for light and dark pages. */
 import { axisTicks, COLOURS, escapeXml, round } from "./plot.ts";
 
 export interface Line {
@@ -28,7 +28,7 @@ const PANEL_GAP = 46;
 const BOTTOM = 50;
 const PLOT_WIDTH = WIDTH - LEFT - RIGHT;
 
-/** The chart as a document of its own. Every panel's axis begins at 0. */
+/** The chart as a complete document. Every panel's axis begins at 0. */
 export function lineChart({ title, subtitle, horizontal, panels }: LineChart): string {
   const height = TOP + panels.length * (PANEL_HEIGHT + PANEL_GAP) + BOTTOM - PANEL_GAP;
   const extent = Math.max(...panels.flatMap(pointsOf).map(([x]) => x), 1);

@@ -1,4 +1,4 @@
-/** Horizontal grouped bar charts as SVG, for readers with light and with dark pages. */
+/** Horizontal grouped bar charts as SVG, for light and dark pages. */
 import type { Spread } from "../stats.ts";
 import { formatNumber } from "./format.ts";
 
@@ -32,7 +32,7 @@ const GROUP_GAP = 16;
 const PLOT_WIDTH = WIDTH - 2 * PADDING - LABEL_WIDTH - VALUE_WIDTH;
 const PLOT_LEFT = PADDING + LABEL_WIDTH;
 
-/** Fill per series, for a light and for a dark page; told apart by lightness, too. */
+/** Fill per series, for a light and for a dark page; they also differ in lightness. */
 export const COLOURS = [
   ["#0f766e", "#2dd4bf"],
   ["#d97706", "#fbbf24"],
@@ -40,10 +40,10 @@ export const COLOURS = [
   ["#be3a6e", "#f58ab4"],
   ["#4d7c0f", "#a3d64a"],
 ] as const;
-/** The last series of a chart that has one: what it is compared to, not a contestant. */
+/** The last series of a chart that has one: a reference, not a contestant. */
 const REFERENCE_COLOUR = ["#9ca3af", "#6b7280"] as const;
 
-/** The chart as a document of its own. The series named is drawn as a mere reference. */
+/** The chart as a complete document. The named series is drawn as a reference only. */
 export function barChart(chart: Chart, reference: string | null): string {
   const heights = chart.groups.map(groupHeight);
   const bodyHeight = heights.reduce((total, height) => total + height, 0);
@@ -69,7 +69,7 @@ export function barChart(chart: Chart, reference: string | null): string {
   ].join("\n");
 }
 
-/** Multiples of 1, 2 or 5 times a power of ten, from 0 to the value at most, four to nine of them. */
+/** Multiples of 1, 2 or 5 times a power of ten, from 0 to at most the value, four to nine of them. */
 export function axisTicks(value: number): number[] {
   if (!(value > 0)) return [0];
   const rough = value / 8;

@@ -1,4 +1,4 @@
-/** The report as Markdown that reads well in a terminal, too. */
+/** The report as Markdown that is also readable in a terminal. */
 import { LOOPBACK, SUBJECT } from "../helpers/index.ts";
 import { METRICS, type MetricName } from "../metrics.ts";
 import type { RunRecord } from "../record.ts";
@@ -6,7 +6,7 @@ import { type Summary, type Verdict, verdicts } from "../summary.ts";
 import type { Bound } from "../targets.ts";
 import { formatNumber, formatRatio, formatSpread, formatTable } from "./format.ts";
 
-/** The whole report, its headings of the given level. */
+/** The complete report, with headings of the given level. */
 export function reportText(summary: Summary, level: number): string {
   const heading = `${"#".repeat(level)} `;
   const sections = [
@@ -62,7 +62,7 @@ interface RatioColumn {
   readonly base: (cell: string, metric: MetricName) => number | null;
 }
 
-/** Slipway to the best peer and to loopback, as far as they are in the table. */
+/** Ratios of Slipway to the best peer and to loopback, if they are in the table. */
 function ratioColumns(summary: Summary, contestants: readonly string[]): RatioColumn[] {
   if (!contestants.includes(SUBJECT)) return [];
   const columns: RatioColumn[] = [];

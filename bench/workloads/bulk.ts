@@ -16,7 +16,7 @@ export async function measureBulk(bed: Testbed, transfer: Transfer): Promise<Met
   return bulkMetrics(result, seconds);
 }
 
-/** The transfer alone, as load for something else. */
+/** Only the transfer, as load for another workload. */
 export async function runBulk(bed: Testbed, transfer: Transfer): Promise<TransferResult> {
   const port = await freePort();
   await using server = bed.startOnHost(serverCommand(port, bed.serverAddress));

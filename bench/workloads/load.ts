@@ -19,11 +19,11 @@ const resultSchema = v.object({
 type LoadResult = v.InferOutput<typeof resultSchema>;
 
 const GRACE_MS = 10_000;
-/** Of the search for the highest rate of datagrams. */
+/** Duration of the search for the highest rate of datagrams. */
 const MOST_STEPS = 40;
-/** To make 5,000 flows, one after the other, through a slow helper. */
+/** Time to make 5,000 flows, one after the other, through a slow helper. */
 const CONNECT_MS = 20_000;
-/** Until bulk streams have left slow start and filled the queues. */
+/** Time until bulk streams have left slow start and filled the queues. */
 const RAMP_UP_MS = 500;
 
 export function measureTransactions(bed: Testbed, seconds: number): Promise<Metrics> {
@@ -47,7 +47,7 @@ export function measureFlows(
   return measureLoad(bed, seconds, "flows", [flows, depth]);
 }
 
-/** Latency only: the helper's CPU time is mostly that of the bulk streams. */
+/** Reports only latency: the helper's CPU time is mostly that of the bulk streams. */
 export async function measureTransactionsUnderBulk(
   bed: Testbed,
   seconds: number,
@@ -64,12 +64,12 @@ async function transactionsAfterRampUp(bed: Testbed, seconds: number): Promise<L
   return await withLoad(bed, "transactions", [seconds], (client) => runLoad(client, seconds));
 }
 
-/** A step of the search for the highest rate, as a part of a measurement's duration. */
+/** Duration of one step of the search, as a fraction of the measurement's. */
 const STEP = 0.25;
 
 const rateSchema = v.object({ rate: v.number(), steps: v.number() });
 
-/** The highest rate of datagrams that all arrive. */
+/** The highest rate of datagrams at which all arrive. */
 export async function measureDatagrams(
   bed: Testbed,
   seconds: number,
@@ -83,7 +83,7 @@ export async function measureDatagrams(
   });
 }
 
-/** Holds so many flows open, each used once, during some work. */
+/** Holds this many flows open, each used once, during some work. */
 export function holdingFlows<T>(bed: Testbed, flows: number, work: () => Promise<T>): Promise<T> {
   return withLoad(bed, "hold", [flows], work);
 }
@@ -102,7 +102,7 @@ async function measureLoad(
   });
 }
 
-/** A server on the host and a client in the guest whose connections stand. */
+/** A server on the host and a client in the guest with established connections. */
 async function withLoad<T>(
   bed: Testbed,
   workload: string,

@@ -1,4 +1,4 @@
-/** What a helper uses while nothing, or nothing any more, passes through it. */
+/** Resource use of a helper without traffic, or after it. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Metrics } from "../metrics.ts";
 import type { Memory } from "../proc.ts";
@@ -7,14 +7,14 @@ import { runBulk } from "./bulk.ts";
 import { holdingFlows } from "./load.ts";
 
 /**
- * Until start-up work, duplicate address detection and the like are over, and a runtime that gives
- * memory back when nothing happens has done so.
+ * Time until start-up work, duplicate address detection and the like are over, and a runtime that returns
+ * memory when idle has done so.
  */
 const SETTLE_MS = 5000;
 
 /**
- * What there is before the flows that count: with the first, a helper's own code comes into memory (5 MB
- * of Node's, once, whether one flow follows or all).
+ * Flows before those that count: the first ones bring a helper's own code into memory (5 MB
+ * of Node's, once, however many follow).
  */
 const FIRST_FLOWS = 100;
 
