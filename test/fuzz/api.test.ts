@@ -28,7 +28,7 @@ afterAll(() => {
   namespace.close();
 });
 
-/** Documentation addresses, which this host does not have: no port of it is opened. */
+/** Documentation addresses, which this host does not have: none of its ports is opened. */
 const host = fc.oneof(fc.constantFrom("192.0.2.1", "2001:db8::1", "", "0x7f.1"), fc.anything());
 const port = fc.oneof(fc.integer({ min: -1, max: 65_537 }), fc.anything());
 const arguments_ = fc.record(

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds build/driver.wasm: stack.c for the WASM module that we ship, in whose memory it has a place
-# of its own, beyond what the fuzzers' budget lets the module touch.
+# Builds build/driver.wasm: stack.c for the WASM module that we ship. It has its own part of the module's
+# memory, beyond what the fuzzers' budget lets the module use.
 set -eu
 cd "$(dirname "$0")"
 mkdir -p build

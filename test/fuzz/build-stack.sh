@@ -22,7 +22,7 @@ rm -f $out/glue-*.o # of sources that are gone, too
 for source in wasm/src/*.c; do
   compile -Wall -Wextra -Werror -fsanitize=fuzzer-no-link -o "$out/glue-$(basename "$source" .c).o" "$source" &
 done
-# Without coverage: its own branches are not what is looked for.
+# Without coverage: its own branches are not under test.
 compile -Wall -Wextra -Werror -o $out/driver.o test/fuzz/stack.c
 wait
 # shellcheck disable=SC2086

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test/fuzz/coverage.sh [CORPUS…]: which lines of lwIP and of the glue the stored corpus reaches.
-# Wants Debian's llvm-16. The last lines that are not reached: llvm-cov-16 show, as below.
+# test/fuzz/coverage.sh [CORPUS…]: which lines of lwIP and of the glue the stored corpus covers.
+# Needs Debian's llvm-16. llvm-cov-16 show, used as below, lists the uncovered lines.
 set -eu
 cd "$(dirname "$0")/../.."
 wasm/fetch-lwip.sh

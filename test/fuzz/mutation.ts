@@ -4,7 +4,7 @@ import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js"
 import { writeIcmpChecksum } from "../../src/wire/icmp.js";
 import { writeUdpChecksum } from "../../src/wire/udp.js";
 
-/** A change of a byte string; positions wrap. */
+/** A change of a byte string; positions wrap around. */
 type Edit =
   | { readonly kind: "put"; readonly at: number; readonly bytes: Uint8Array }
   | { readonly kind: "insert"; readonly at: number; readonly bytes: Uint8Array }
@@ -63,7 +63,7 @@ function apply(bytes: Uint8Array, change: Edit): Uint8Array {
   }
 }
 
-/** One of the seeds, changed in some places. */
+/** One of the seeds, mutated in some places. */
 export function mutated(seeds: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
   return fc
     .record({ seed: fc.nat(seeds.length - 1), edits: fc.array(edit, { maxLength: 6 }) })
@@ -71,8 +71,8 @@ export function mutated(seeds: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> 
 }
 
 /**
- * Makes lengths and checksums of a frame right where that is possible, so that what is behind them is
- * reached.
+ * Corrects lengths and checksums of a frame where possible, so that parsers get
+ * beyond them.
  */
 export function repaired(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 54) return bytes;
@@ -102,7 +102,7 @@ function repairIpv4(bytes: Uint8Array, view: DataView): void {
   view.setUint16(24, complement(addToSum(0, bytes, 14, header)));
 }
 
-/** What a parser was seen to do. */
+/** What a parser did. */
 export interface Watch {
   reads: number;
 }
@@ -110,7 +110,7 @@ export interface Watch {
 const COPIES = new Set(["subarray", "slice"]);
 
 /**
- * Bytes that throw when something outside `start..end` is read, and count what is read. Their copies
+ * Bytes that throw on a read outside `start..end` and count the bytes read. Their copies
  * and views are ordinary ones, of what is inside.
  */
 export function watched(bytes: Uint8Array, start: number, end: number, watch: Watch): Uint8Array {

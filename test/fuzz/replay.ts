@@ -1,5 +1,5 @@
 /**
- * Plays inputs of the fuzzer to the WASM module that we ship. stack.c, which the fuzzer is too, is
+ * Replays inputs of the fuzzer against the WASM module that we ship. stack.c, the fuzzer itself, is
  * compiled to a module that shares its memory and calls its exports.
  */
 import { execFileSync } from "node:child_process";
@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 import lwip, { type LwipExports } from "lwip-wasm";
 import * as abi from "../../src/stack/abi.ts";
 
-/** What a run of one input showed. */
+/** The outcome of one input. */
 export interface Replayed {
   readonly framesIn: number;
   readonly framesOut: number;
-  /** Blocks of memory that are still taken when all has ended. */
+  /** Blocks of memory still in use when everything has ended. */
   readonly blocksInUse: number;
   readonly flows: number;
 }
@@ -25,12 +25,12 @@ interface Driver {
   run(data: number, size: number): void;
   input_at(): number;
   transmit(pieces: number, count: number): number;
-  /** The line of the expectation that was not met, 0: none. */
+  /** The line of the expectation that failed, 0: none. */
   failed_at(): number;
 }
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-/** What @types/node lacks of it. */
+/** What @types/node does not declare of it. */
 declare const WebAssembly: {
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
@@ -50,7 +50,7 @@ export function corpus(directory = here("corpus/stack")): Map<string, Uint8Array
 
 /**
  * @param offload whether the TAP has a virtio header
- * @throws when the stack traps, or the driver finds that it did wrong
+ * @throws when the stack traps, or the driver detects an error
  */
 export function replay(input: Uint8Array, offload: boolean, onFrame: OnFrame): Replayed {
   compiled ??= compile();

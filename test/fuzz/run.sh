@@ -1,8 +1,8 @@
 #!/bin/bash
-# test/fuzz/run.sh [--minutes N]: builds all fuzzers and runs them side by side, for a minute or N: the
+# test/fuzz/run.sh [--minutes N]: builds all fuzzers and runs them side by side, for one minute or N: the
 # stack in two configurations and the processes with a hostile peer (peers/) on the stored corpus, the addon's
-# entry points, the parsers and the API. What is found in the stack or by a peer is left as
-# test/fuzz/build/NAME/crash-…, and what reaches new code in test/fuzz/build/NAME/corpus; the others' findings
+# entry points, the parsers and the API. Findings in the stack or by a peer go to
+# test/fuzz/build/NAME/crash-…, inputs that reach new code to test/fuzz/build/NAME/corpus; the others' findings
 # name a seed in test/fuzz/build/NAME/log.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -16,7 +16,7 @@ elif [ $# -gt 0 ]; then
 fi
 seconds=$(awk "BEGIN { print int($minutes * 60) }")
 
-# fuzzer NAME PROGRAM CORPUS [VARIABLE=VALUE]: a program of libFuzzer's.
+# fuzzer NAME PROGRAM CORPUS [VARIABLE=VALUE]: a libFuzzer program.
 fuzzer() {
   local name=$1 program=$2 stored=$3
   shift 3
@@ -34,7 +34,7 @@ typescript() {
   FUZZ_SECONDS=$((seconds / properties)) NO_COLOR=1 "$@" >"build/$name/log" 2>&1
 }
 
-# report NAME PID: what a fuzzer did; fails when it found something.
+# report NAME PID: what a fuzzer did; fails if it found something.
 report() {
   local name=$1 pid=$2
   if ! wait "$pid"; then

@@ -9,7 +9,7 @@ import { replay } from "./replay.ts";
 
 const STDOUT = 1;
 const SNAP_LENGTH = 262_144;
-/** Microseconds between frames: their order is all that is known. */
+/** Microseconds between frames: only their order is known. */
 const STEP = 10;
 
 /** Classic pcap, little-endian, Ethernet: draft-ietf-opsawg-pcap §4. */

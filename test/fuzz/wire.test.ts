@@ -18,7 +18,7 @@ const QUERY = Uint8Array.from([
   ...[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0],
 ]);
 
-/** RFC 2131: a DISCOVER with a client identifier and a list of what is asked for. */
+/** RFC 2131: a DISCOVER with a client identifier and a parameter request list. */
 const DISCOVER = Uint8Array.from([
   ...[1, 1, 6, 0, 1, 2, 3, 4, ...Array(20).fill(0), 2, 0, 0, 0, 0, 100, ...Array(202).fill(0)],
   ...[0x63, 0x82, 0x53, 0x63, 53, 1, 1, 61, 7, 1, 2, 0, 0, 0, 0, 100, 55, 3, 1, 3, 6, 255],
@@ -39,7 +39,7 @@ const seeds = [
   bytesOf(datagram(address("ff02::1:2"), 547, SOLICIT)),
 ];
 
-/** A frame in the middle of others' bytes; what stands around it must not be read. */
+/** A frame between other bytes, which must not be read. */
 const AROUND = 37;
 
 test("no frame makes parsers or services throw, read outside it, or read it many times", {
@@ -58,7 +58,7 @@ test("no frame makes parsers or services throw, read outside it, or read it many
     if (parseFrame(frame, AROUND, bytes.length, caches) === 0 && !frame.isFragment) {
       services.responders.find((service) => service.claims(frame))?.handle(frame, now);
     }
-    // A name of 255 bytes may be pointed to from each of few places; all else is read once or twice.
+    // A name of 255 bytes may be pointed to from each of few places; everything else is read once or twice.
     expect(watch.reads).toBeLessThan(2_000 + 20 * bytes.length);
   });
   fc.assert(property, forAWhile);

@@ -8,7 +8,7 @@ import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
 
-/** What an account on a lab's host needs of the machine, or why there cannot be one. */
+/** What an account on a lab's host needs from the machine, or why there cannot be one. */
 export function accountsPossible(): { readonly possible: boolean; readonly why: string } {
   if (getuid?.() === 0) return { possible: true, why: "" };
   const { username, uid } = userInfo();
@@ -18,7 +18,7 @@ export function accountsPossible(): { readonly possible: boolean; readonly why: 
   return { possible, why: `${username} has no subordinate ids in /etc/subuid and /etc/subgid` };
 }
 
-/** Whether one of the names has as many ids as accounts need, in one range. */
+/** Whether one of the names has a range with as many ids as accounts need. */
 function subordinateIds(file: string, names: readonly string[]): boolean {
   return lines(file).some((line) => {
     const [name = "", , count] = line.split(":");
@@ -37,7 +37,7 @@ function lines(file: string): string[] {
 /**
  * An ordinary user of a lab's host as a distribution makes one: with a name, a home, a runtime
  * directory and subordinate ids, so that container engines run. All its processes are in a PID
- * namespace: {@link processes} are those of this account only, and none outlives it.
+ * namespace: {@link processes} are only those of this account, and none outlives it.
  */
 export class Account {
   /** runs programs as the user */
@@ -54,8 +54,8 @@ export class Account {
   }
 
   /**
-   * @param name of its directories; short, as paths of UNIX sockets are made of it
-   * @param path of directories to find programs in before all others
+   * @param name of its directories; short, because paths of UNIX sockets contain it
+   * @param path of directories in which to find programs before all others
    */
   static async create(lab: Lab, name: string, path: readonly string[] = []): Promise<Account> {
     const base = join(lab.directory, name);
@@ -103,8 +103,8 @@ export class Account {
 
   /**
    * Ends the account with all that runs in it.
-   * @param allowed what may be running then
-   * @throws when something still ran that should have ended by itself
+   * @param allowed what may still run then
+   * @throws if something else still ran
    */
   async close(allowed = /(?!)/): Promise<void> {
     const left = await this.#leftBehind(allowed, 5_000);
@@ -124,7 +124,7 @@ export class Account {
 }
 
 const userName = "runner";
-/** As useradd(8) gives them, 65,536 where root has many; a user's own reach to 65,535 only. */
+/** As useradd(8) assigns them: 65,536 if root has many; a user's own only reach up to 65,535. */
 const subordinate = {
   root: { first: 100_000, count: 65_536 },
   user: { first: 1_000, count: 59_000 },

@@ -1,6 +1,6 @@
 /**
  * The addresses of the lab: documentation networks only (RFC 5737, RFC 3849), so that nothing a
- * test sends could reach anybody, even if a namespace were missing.
+ * test sends could reach anybody, even without a namespace.
  */
 
 /** The link between the host and the world. */
@@ -18,7 +18,7 @@ export const served = {
   /** nginx, also called {@link httpName} */
   http: "203.0.113.10",
   http6: "2001:db8:0:2::10",
-  /** the servers that a test makes by the world's agent */
+  /** the servers that a test makes with the world's agent */
   services: "203.0.113.20",
   services6: "2001:db8:0:2::20",
   /** dnsmasq, the only name server the host knows */
@@ -30,9 +30,9 @@ export const served = {
 export const httpName = "world.example";
 
 /**
- * Destinations that fail, each in a way of its own. Those with an ICMP answer fail at once, but
- * Linux answers one host no more than five times in a row and then once a second. Every port that
- * nobody listens on, at any of the addresses in {@link served}, is refused.
+ * Destinations that fail, each in its own way. Those with an ICMP answer fail at once, but
+ * Linux answers one host at most five times in a row and then once a second. Every port on which
+ * nobody listens, at any of the addresses in {@link served}, is refused.
  */
 export const failing = {
   /** the host has no route: ENETUNREACH without a packet sent */

@@ -1,37 +1,37 @@
 /*
- * A hostile guest's means: raw frames at its TAP, at a given rate, beside a healthy transfer whose
- * rate is measured meanwhile.
- *
- *     attack sink|source PORT
- *     attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS MEBIBYTES
- *     attack pipe DEVICE MAC
- *     attack echo ADDRESS PORT
- *     attack ask ADDRESS PORT
- *     attack flood FRAMES
- *     attack pour
- *
- * sink: takes connections on all addresses and throws away what they bring. source: sends on all of
- * them as much as they take.
- *
- * replay: FRAMES is a file of records: a length (32 bits, this machine's order), then so many bytes,
- * a virtio_net_hdr of 10 first. A connection to ADDRESS:PORT sends as fast as it can. A round is
- * MS milliseconds of noise and MS of attack, RATE frames a second on a machine where the transfer alone
- * reaches 8 Gbit/s just before, fewer on one that is busier or slower. Noise has the lengths of the
- * attack's frames, but an EtherType that nobody knows: what sender, kernel and TAP cost is in both
- * halves, so that their difference is what the helper does about the attack. There are ROUNDS rounds, and
- * more until the transfer has got MEBIBYTES across beside the attack; then the frames that have not been sent
- * once. It fails when the transfer has ended.
- * For each round it prints the bytes that the healthy transfer has got across (acknowledged by its peer)
- * in each half, and how many frames of the attack were sent and how many the kernel refused.
- *
- * pipe: records from descriptor 3 are sent; frames that arrive for MAC are records at descriptor 4.
- *
- * echo: gives back each byte that it gets. ask: for each line "COUNT" of stdin it sends a byte, waits for the
- * answer, and so on COUNT times; prints the median and the 99th percentile of the waits in nanoseconds.
- * flood: for a line "DEVICE" the frames are sent over and over, as fast as the kernel takes them. pour: for a
- * line "ADDRESS PORT" a connection sends as fast as it can. Both tell when they have begun, go on until the
- * next line, and print how much they sent.
- */
+  * Tools of a hostile guest: raw frames at its TAP, at a given rate, beside a healthy transfer whose
+  * rate is measured meanwhile.
+  *
+  *     attack sink|source PORT
+  *     attack replay DEVICE FRAMES ADDRESS PORT RATE MS ROUNDS MEBIBYTES
+  *     attack pipe DEVICE MAC
+  *     attack echo ADDRESS PORT
+  *     attack ask ADDRESS PORT
+  *     attack flood FRAMES
+  *     attack pour
+  *
+  * sink: accepts connections on all addresses and discards their data. source: sends on all of
+  * them as much as they take.
+  *
+  * replay: FRAMES is a file of records: a length (32 bits, this machine's order), then that many bytes,
+  * a virtio_net_hdr of 10 first. A connection to ADDRESS:PORT sends as fast as it can. A round is
+  * MS milliseconds of noise and MS of attack, at RATE frames a second on a machine where the transfer alone
+  * reached 8 Gbit/s just before, fewer on a busier or slower one. Noise has the lengths of the
+  * attack's frames, but an unknown EtherType: both halves include the cost of sender, kernel and TAP,
+  * so their difference is what the helper does about the attack. There are ROUNDS rounds, and
+  * more until the transfer has got MEBIBYTES across beside the attack; then every frame not sent yet is sent
+  * once. It fails if the transfer has ended.
+  * For each round it prints the bytes that the healthy transfer has got across (acknowledged by its peer)
+  * in each half, how many frames of the attack were sent, and how many of them the kernel refused.
+  *
+  * pipe: sends the records from descriptor 3; frames that arrive for MAC are records at descriptor 4.
+  *
+  * echo: returns each byte that it gets. ask: for each line "COUNT" of stdin it sends a byte and waits for the
+  * answer, COUNT times; prints the median and the 99th percentile of the waits in nanoseconds.
+  * flood: for a line "DEVICE" it sends the frames repeatedly, as fast as the kernel takes them. pour: for a
+  * line "ADDRESS PORT" a connection sends as fast as it can. Both report when they have begun, continue until the
+  * next line, and print how much they sent.
+  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -94,7 +94,7 @@ static void watch(int set, int fd, uint32_t events) {
   if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
 }
 
-/* MSG_TRUNC: TCP throws the bytes away instead of copying them, see tcp(7). */
+/* MSG_TRUNC: TCP discards the bytes instead of copying them, see tcp(7). */
 static bool discard(int fd) { return recv(fd, NULL, 1 << 20, MSG_TRUNC | MSG_DONTWAIT) > 0; }
 
 static uint8_t zeros[1 << 17];
@@ -243,14 +243,14 @@ static struct tally half_round(int raw, int transfer, struct frames *frames, uin
     tally.refused += send_some(raw, frames, count);
     tally.sent += count;
   }
-  /* Both halves are as long as they were, not as they should have been. */
+  /* Both halves took as long as they did, not as long as they should have. */
   tally.bytes = (transferred(transfer) - before) * (uint64_t)ms * 1000000 / (uint64_t)(now() - begin);
   return tally;
 }
 
-/* The part of RATE that this machine is up to now: a flood is one by what else there is. */
+/* The part of RATE that this machine can do now: how much is a flood depends on other load. */
 static uint32_t scaled(uint32_t rate, int transfer) {
-  /* 20 Gbit/s: what the rates were chosen beside. */
+  /* 20 Gbit/s, beside which the rates were chosen. */
   enum { LOOK_MS = 40, FULL = 2500000 * LOOK_MS };
   uint64_t before = transferred(transfer);
   wait_until(now() + LOOK_MS * 1000000LL);
@@ -266,7 +266,7 @@ static int replay(char **argv) {
   uint32_t rate = (uint32_t)atoi(argv[4]), ms = (uint32_t)atoi(argv[5]);
   int rounds = atoi(argv[6]);
   uint64_t sent = 0, across = 0, wanted = (uint64_t)atoi(argv[7]) << 20;
-  /* Slow start, and windows that grow, are over. */
+  /* Slow start and window growth are over. */
   wait_until(now() + NANOSECONDS / 4);
   for (int i = 0; i < rounds || across < wanted; i++) {
     uint32_t pace = scaled(rate, transfer);
@@ -278,7 +278,7 @@ static int replay(char **argv) {
            loud.sent, loud.refused);
     fflush(stdout);
   }
-  /* Each frame once at least, however slow the rounds were. */
+  /* Each frame at least once, however slow the rounds were. */
   for (; sent < attack.count; sent += BATCH) {
     send_some(raw, &attack, BATCH);
     wait_until(now() + NANOSECONDS / 2000);
@@ -302,7 +302,7 @@ static void *carry_in(void *arg) {
   uint32_t length;
   while (read_fully(FROM_TEST, &length, sizeof length) && length <= FRAME_ROOM &&
          read_fully(FROM_TEST, bytes, length)) {
-    /* Refused or not: what matters is what comes back. */
+    /* Refused or not: only the answers matter. */
     if (send((int)(intptr_t)arg, bytes, length, 0) < 0 && errno == ENETDOWN) fail("send");
   }
   exit(0);
@@ -313,7 +313,7 @@ static int carry(const char *device, const char *mac) {
   unsigned int m[6];
   if (sscanf(mac, "%x:%x:%x:%x:%x:%x", m, m + 1, m + 2, m + 3, m + 4, m + 5) != 6) fail(mac);
   int raw = open_raw(device, ETH_P_ALL), room = 1 << 24, on = 1;
-  /* A copy of each frame that others send here would cost the healthy transfer half its rate. */
+  /* A copy here of each frame that others send would cost the healthy transfer half its rate. */
   setsockopt(raw, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);
   setsockopt(raw, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
   setsockopt(raw, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
@@ -333,7 +333,7 @@ static int carry(const char *device, const char *mac) {
   }
 }
 
-/* ---- one that waits for answers, and those beside it ---- */
+/* ---- one process that waits for answers, and those beside it ---- */
 
 static int open_tcp(const char *address, uint16_t port, struct sockaddr_in *name) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
@@ -395,7 +395,7 @@ static int ask(char **argv) {
   return 0;
 }
 
-/* A line, or the end, is there to be read. */
+/* A line, or the end, is readable. */
 static bool is_told(void) {
   struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
   return poll(&in, 1, 0) != 0;

@@ -11,18 +11,18 @@ import { root } from "./product.ts";
 export const sinkPort = 9001;
 export const sourcePort = 9002;
 const echoPort = 9003;
-/** For what is to come across beside an attack, in ms: states are waited for, not times. */
+/** Time limit for the healthy transfer beside an attack, in ms: tests wait for states, not times. */
 const PATIENCE = 90_000;
 
 /** How an attack is measured; see attack.c. */
 export interface Pace {
-  /** frames a second on a machine that is not busy */
+  /** frames per second on an idle machine */
   readonly rate: number;
   /** of a half round, in ms */
   readonly halfMs: number;
   /** at least */
   readonly rounds: number;
-  /** so many the transfer gets across beside the attack */
+  /** that the transfer must get across beside the attack */
   readonly mebibytes: number;
 }
 
@@ -30,12 +30,12 @@ export interface Pace {
 export interface Round {
   readonly noise: number;
   readonly attack: number;
-  /** frames of the attack; of them the kernel refused so many */
+  /** frames of the attack, and how many of them the kernel refused */
   readonly sent: number;
   readonly refused: number;
 }
 
-/** A hostile guest's means; see attack.c. */
+/** Tools of a hostile guest; see attack.c. */
 export class Attacker {
   readonly #lab: Lab;
   readonly #program: string;
@@ -60,8 +60,8 @@ export class Attacker {
   }
 
   /**
-   * Replays frames, each behind a virtio_net_hdr, over and over beside a healthy transfer.
-   * @throws when the transfer ends, or has not got across within a minute and a half what it was to
+   * Replays frames, each behind a virtio_net_hdr, repeatedly beside a healthy transfer.
+   * @throws if the transfer ends, or has not got its bytes across within a minute and a half
    */
   async replay(
     guest: Guest,
@@ -84,7 +84,7 @@ export class Attacker {
     return new FramePipe(process);
   }
 
-  /** What waits for answers, from one namespace to another. */
+  /** A client that waits for answers, from one namespace to another. */
   async asker(from: Namespace, to: Namespace, address: string): Promise<Asker> {
     const place = [address, `${echoPort}`];
     await to.spawn([this.#program, "echo", ...place]).printed(/ready/);
@@ -93,17 +93,17 @@ export class Attacker {
     return new Asker(process);
   }
 
-  /** What sends frames as fast as the kernel takes them, to devices. */
+  /** A sender of frames to devices, as fast as the kernel takes them. */
   flooder(from: Namespace, frames: readonly Uint8Array[]): Promise<Torrent> {
     return this.#torrent(from, ["flood", this.#write(frames)]);
   }
 
-  /** What sends as fast as TCP takes it, to an address and a port. */
+  /** A sender to an address and a port, as fast as TCP takes it. */
   pourer(from: Namespace): Promise<Torrent> {
     return this.#torrent(from, ["pour"]);
   }
 
-  /** Throws away what connections to {@link sinkPort} bring. */
+  /** Discards the data of connections to {@link sinkPort}. */
   async sink(at: Namespace): Promise<void> {
     await at.spawn([this.#program, "sink", `${sinkPort}`]).printed(/ready/);
   }
@@ -129,7 +129,7 @@ export interface Waits {
   readonly late: number;
 }
 
-/** Sends a byte, waits for the answer, and so on; see attack.c. */
+/** Sends a byte, waits for the answer, and repeats; see attack.c. */
 export class Asker {
   readonly #talk: Talk;
 
@@ -137,7 +137,7 @@ export class Asker {
     this.#talk = new Talk(process);
   }
 
-  /** @throws when so many have not been answered within a minute and a half */
+  /** @throws if not all have been answered within a minute and a half */
   async ask(count: number): Promise<Waits> {
     const [median = 0, late = 0] = await this.#talk.say(`${count}`);
     return { median, late };
@@ -154,12 +154,12 @@ export class Torrent {
     this.#talk = new Talk(process);
   }
 
-  /** Resolves when some has been sent. */
+  /** Resolves once it has sent something. */
   async start(to: string): Promise<void> {
     await this.#talk.say(to);
   }
 
-  /** @returns frames or bytes that were sent */
+  /** @returns frames or bytes sent */
   async stop(): Promise<number> {
     const [sent = 0] = await this.#talk.say("");
     return sent;
@@ -171,10 +171,10 @@ export class Torrent {
   }
 }
 
-/** What a program answers to each line. */
+/** A program that answers each line. */
 class Talk {
   readonly #process: Process;
-  /** The first says that it is ready. */
+  /** The first answer says that it is ready. */
   #lines = 1;
 
   constructor(process: Process) {

@@ -7,8 +7,8 @@ import { Process, type ProcessOptions } from "./process.ts";
 const mark = "SLIPWAY_LAB";
 
 /**
- * Every process of one lab. Those it started it knows; their descendants are found by a mark in
- * their environment, so that the end of a lab can say whether anything was left behind.
+ * Every process of one lab. It knows those that it started; it finds their descendants by a mark in
+ * their environment, so that closing a lab can tell whether anything was left behind.
  */
 export class Census {
   readonly id: string = randomUUID();
@@ -72,7 +72,7 @@ export function markedProcesses(id: string): Marked[] {
     }));
 }
 
-/** Processes end, and other users' are closed to us, while /proc is being read. */
+/** While /proc is read, processes end, and other users' are not readable. */
 function readOrNothing(path: string): string {
   try {
     return readFileSync(path, "utf8");

@@ -12,7 +12,7 @@ interface Pending {
 
 /**
  * Connects to UNIX sockets as a process of a namespace: a socket belongs to the network namespace in which it was
- * made, whoever has it then.
+ * made, whoever holds it later.
  */
 export class Connector {
   readonly #process: Process;

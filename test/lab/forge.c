@@ -1,13 +1,13 @@
 /*
- * Signals with a siginfo of the sender's choice, as rt_sigqueueinfo(2) lets everybody with the same uid
- * send them.
- *
- *     forge signals PID ADDRESS SIGNAL...
- *         sends each signal with every si_code that the kernel takes from another process, once to the
- *         process and once to each of its threads; si_value, and all else that may be a pointer, is ADDRESS
- *     forge flood PID ADDRESS SIGNAL
- *         prints a line and sends one signal with SI_TIMER until the process is gone, or for four seconds
- */
+  * Signals with a siginfo of the sender's choice, which rt_sigqueueinfo(2) lets every process of the same uid
+  * send.
+  *
+  *     forge signals PID ADDRESS SIGNAL...
+  *         sends each signal with every si_code that the kernel accepts from another process, once to the
+  *         process and once to each of its threads; si_value, and every other possible pointer, is ADDRESS
+  *     forge flood PID ADDRESS SIGNAL
+  *         prints a line and sends one signal with SI_TIMER until the process has gone, or for four seconds
+  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Below 0, but for SI_TKILL: sigqueue(3) and kernel/signal.c, do_rt_sigqueueinfo. */
+/* Below 0, except SI_TKILL: sigqueue(3) and kernel/signal.c, do_rt_sigqueueinfo. */
 static const int codes[] = {SI_QUEUE,   SI_TIMER, SI_MESGQ,      SI_ASYNCIO, SI_SIGIO,
                             SI_DETHREAD, -8,       SI_ASYNCNL, -1000,      INT_MIN};
 enum { CODE_COUNT = sizeof(codes) / sizeof(codes[0]), FLOOD_SECONDS = 4 };
@@ -36,7 +36,7 @@ static siginfo_t forged(int signal, int code, uintptr_t address) {
   return info;
 }
 
-/* Sends to the process and to each thread; how many were taken. */
+/* Sends to the process and to each thread; returns how many were accepted. */
 static int send_all(pid_t pid, int signal, int code, uintptr_t address) {
   char path[64];
   siginfo_t info = forged(signal, code, address);

@@ -3,7 +3,7 @@ import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
 import { root } from "./product.ts";
 
-/** What somebody with the same uid may do to a process that he sees: forge.c. */
+/** What a process of the same uid may do to a process that it sees: forge.c. */
 export class Forger {
   readonly #program: string;
 
@@ -20,8 +20,8 @@ export class Forger {
   }
 
   /**
-   * Sends signals with every si_code there is, to the process and each of its threads.
-   * @param address in the place of every pointer
+   * Sends signals with every si_code, to the process and each of its threads.
+   * @param address in place of every pointer
    * @returns how many were sent
    */
   async signals(from: Namespace, pid: number, address: number, signals: number[]): Promise<number> {

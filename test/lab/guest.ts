@@ -14,11 +14,11 @@ export interface GuestOptions {
   readonly hostLoopback?: boolean;
   /** whether the guest has fd00::/64 as well; default false, as slirp4netns has it */
   readonly ipv6?: boolean;
-  /** who may answer a UDP port of the guest; default "endpoint": anybody */
+  /** who may send to a UDP port of the guest; default "endpoint": anybody */
   readonly udpFiltering?: "endpoint" | "address";
-  /** a shell script, run in the namespace before the helper comes */
+  /** a shell script, run in the namespace before the helper starts */
   readonly prepare?: string;
-  /** a program in the place of the helper under test, with the same command line behind it */
+  /** a program in place of the helper under test; gets the same command line as arguments */
   readonly helper?: readonly string[];
   /** further options of the helper */
   readonly options?: readonly string[];
@@ -31,7 +31,7 @@ export interface GuestAddresses {
   readonly guest: string;
 }
 
-/** A namespace of the host's user, its network provided by the helper. */
+/** A namespace of the host's user, with a network from the helper. */
 export class Guest {
   readonly addresses: GuestAddresses;
   readonly namespace: HeldNamespace;
@@ -110,7 +110,7 @@ export async function ready(process: Process, fd: number): Promise<void> {
   if ((await readyText(process, fd)) !== "1") throw new Error(`not ready: ${process.describe()}`);
 }
 
-/** What a helper writes to its ready-fd until it closes it, at most 30 s long. */
+/** What a helper writes to its ready-fd until it closes it, within 30 s. */
 export function readyText(process: Process, fd: number): Promise<string> {
   return text(addAbortSignal(AbortSignal.timeout(30_000), process.pipe(fd)));
 }

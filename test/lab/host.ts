@@ -7,12 +7,12 @@ import type { Process, ProcessOptions } from "./process.ts";
 import { helper, slipway } from "./product.ts";
 import type { Stage } from "./stage.ts";
 
-/** A uid and gid that nobody else has, of the user of a host that root made. */
+/** A uid and gid that nobody else has, for the user of a host that root made. */
 export const userId = 61_000;
 
 /** The machine on which Slipway runs. */
 export class Host {
-  /** Root of the machine: makes its network, prepares what a test needs broken. */
+  /** Root of the machine: makes its network, and breaks what a test needs broken. */
   readonly root: HeldNamespace;
   /** An unprivileged user without capabilities: runs Slipway. */
   readonly user: Namespace;
@@ -43,7 +43,7 @@ export class Host {
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
   }
 
-  /** The command `slipway`, where processes of the lab find it. */
+  /** The command `slipway`, at the path where processes of the lab find it. */
   get slipwayPath(): string {
     return this.stage.inside(slipway);
   }
@@ -74,8 +74,8 @@ export class Host {
   }
 
   /**
-   * The user on a machine that root has prepared by a shell script, in mounts of its own: for tests
-   * of what Slipway says on machines where something is missing.
+   * The user on a machine that root has prepared by a shell script, with its own mounts: for tests
+   * of what Slipway says on machines that lack something.
    */
   userAfter(script: string): Namespace {
     return this.root
@@ -104,7 +104,7 @@ END
   `;
 }
 
-/** The host's resolver is the world's; no name service of the real machine answers. */
+/** The host uses the world's resolver; no name service of the real machine answers. */
 function names(stage: Stage): string {
   const directory = stage.directory;
   return `

@@ -3,7 +3,7 @@ import { served } from "./addresses.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Stage } from "./stage.ts";
 
-/** nginx at `served.http`, port 80: serves and takes (PUT) files. */
+/** nginx at `served.http`, port 80: serves files and accepts uploads (PUT). */
 export class HttpServer {
   readonly #root: Namespace;
   readonly #files: string;
@@ -30,7 +30,7 @@ END
     return new HttpServer(root, files);
   }
 
-  /** Makes a file of random bytes to be fetched at `/name`; returns its sha256 in hex. */
+  /** Makes a file of random bytes, served at `/name`; returns its sha256 in hex. */
   async addFile(name: string, bytes: number): Promise<string> {
     await this.#root.output([
       "sh",
@@ -54,8 +54,8 @@ END
   }
 }
 
-// A single process, so that none is left when it is killed. It keeps its user, who is the only one
-// in a user namespace of a single uid.
+// A single process, so that none is left when it is killed. It keeps its user: a user namespace of a
+// single uid has no other.
 function configuration(directory: string, files: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${directory}/${kind};`)

@@ -18,7 +18,7 @@ export async function startIperf3(world: Namespace, address: string): Promise<En
   return { address, port };
 }
 
-/** Carries what it can for some seconds. @returns megabits per second that arrived */
+/** Transfers as much as it can for some seconds. @returns megabits per second that arrived */
 export async function iperf3(
   client: { spawn(argv: readonly string[]): Process },
   to: Endpoint,

@@ -8,7 +8,7 @@ import { World } from "./world.ts";
 
 /**
  * A host on which Slipway runs without privileges, a world behind it with real servers, and guests
- * on the host. All of it lives in namespaces and ends with {@link Lab.close} or with this process.
+ * on the host. Everything lives in namespaces and ends with {@link Lab.close} or with this process.
  */
 export class Lab {
   readonly world: World;
@@ -39,7 +39,7 @@ export class Lab {
     }
   }
 
-  /** A directory for files of the lab's processes, not seen by this one; it goes with the lab. */
+  /** A directory for files of the lab's processes, invisible to this one; removed with the lab. */
   get directory(): string {
     return this.host.stage.directory;
   }
@@ -54,7 +54,7 @@ export class Lab {
     return Guest.create(this.host, options);
   }
 
-  /** Ends everything; rejects when a process that the lab did not start outlived its parent. */
+  /** Ends everything; rejects if a process that the lab did not start outlived its parent. */
   close(): Promise<void> {
     return this.#census.end();
   }

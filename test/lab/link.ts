@@ -34,7 +34,7 @@ async function hasNetem(stage: Stage): Promise<boolean> {
 
 async function makeNetem(stage: Stage, host: HeldNamespace, to: Impairment): Promise<void> {
   await makeVeth(stage, host);
-  // Superframes would be lost as one. The queue holds what 10 Gbit/s bring in 20 ms.
+  // A superframe would be lost as one. The queue holds 20 ms of 10 Gbit/s.
   const impair = (device: string) => `
     ip link set ${device} gso_max_segs 1
     tc qdisc add dev ${device} root netem limit 20000 delay ${to.delayMs}ms loss ${to.lossPercent}%
@@ -43,7 +43,7 @@ async function makeNetem(stage: Stage, host: HeldNamespace, to: Impairment): Pro
   await host.shell(impair("eth0"));
 }
 
-/** A program of our own in the place of netem, see wire.c. */
+/** Our own replacement for netem, see wire.c. */
 async function makeWire(stage: Stage, host: HeldNamespace, to: Impairment): Promise<void> {
   const program = join(stage.directory, "wire");
   const source = stage.inside(join(root, "test/lab/wire.c"));

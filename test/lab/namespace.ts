@@ -6,21 +6,21 @@ import type { Outcome, Process, ProcessOptions } from "./process.ts";
 type Kind = "user" | "mount" | "net";
 
 export interface RunOptions extends ProcessOptions {
-  /** default 30 s; the process is killed and the promise rejected then */
+  /** default 30 s; then the process is killed and the promise rejected */
   readonly timeoutMs?: number;
   /** written to stdin, which is then closed */
   readonly input?: string;
 }
 
 // The last step into every namespace. A change of credentials clears the parent-death signal, so it
-// is set when all of them are done; if the parent has died before, nobody would send it any more.
+// is set after all of them; if the parent has died before, nobody would send it any more.
 const killedWithParent = ["setpriv", "--pdeathsig", "KILL", "--"];
 const dieWithParent = [
   ...killedWithParent,
   ...["sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', `${pid}`],
 ];
 
-/** A place where programs run: a set of namespaces and credentials, entered by a command prefix. */
+/** Where programs run: a set of namespaces and credentials, entered by a command prefix. */
 export class Namespace {
   readonly #census: Census;
   readonly #enter: readonly string[];
@@ -28,7 +28,7 @@ export class Namespace {
 
   /**
    * @param enter the command line to which a program's own is appended
-   * @param fork likewise, behind it: see {@link forking}
+   * @param fork likewise, after it: see {@link forking}
    */
   constructor(census: Census, enter: readonly string[] = [], fork: readonly string[] = []) {
     this.#census = census;
@@ -60,7 +60,7 @@ export class Namespace {
     return outcome.stdout;
   }
 
-  /** Runs a shell script that must succeed; each of its commands must. Returns its stdout. */
+  /** Runs a shell script, each of whose commands must succeed. Returns its stdout. */
   async shell(script: string): Promise<string> {
     return this.output(["sh", "-eu"], { input: script });
   }
@@ -73,8 +73,8 @@ export class Namespace {
   }
 
   /**
-   * Likewise behind a prefix that forks, such as nsenter(1) into a PID namespace. A process of the
-   * lab is then the one that forked; it takes the program with it.
+   * Likewise with a prefix that forks, such as nsenter(1) into a PID namespace. The lab's process
+   * is then the one that forked; when it ends, the program ends, too.
    */
   forking(prefix: readonly string[]): Namespace {
     return new Namespace(this.#census, this.#enter, [...this.#fork, ...prefix]);
@@ -82,7 +82,7 @@ export class Namespace {
 
   /**
    * Makes new namespaces below this one. They last as long as their holder, a `cat` that ends with
-   * this process: it answers one line when it has arrived.
+   * this process: it answers one line when it is inside.
    * @param options further options of unshare(1), such as the mapping of a user namespace
    */
   async unshare(kinds: readonly Kind[], options: readonly string[] = []): Promise<HeldNamespace> {
@@ -97,10 +97,10 @@ export class Namespace {
   }
 }
 
-/** A namespace made by the lab, kept by a process whose pid names it to others. */
+/** A namespace made by the lab, held by a process whose pid identifies it. */
 export class HeldNamespace extends Namespace {
   readonly holder: Process;
-  /** the step from the parent into this namespace alone */
+  /** the step from the parent into only this namespace */
   readonly entry: readonly string[];
 
   constructor(

@@ -1,7 +1,7 @@
 import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
 
-/** What a packet meets behind the host, in this order; the third is the end of the path. */
+/** The hops behind the host, in order; the third is the end of the path. */
 export const hops = {
   first: { 4: "198.51.100.1", 6: "2001:db8:0:1::1" },
   second: { 4: "203.0.113.130", 6: "2001:db8:0:3::2" },
@@ -57,7 +57,7 @@ END
   return third;
 }
 
-/** What comes before the routers know each other's Ethernet addresses is lost in part. */
+/** Until the routers know each other's Ethernet addresses, some packets are lost. */
 async function reachable(world: Namespace): Promise<void> {
   for (const address of Object.values(hops.third)) {
     await world.shell(`
@@ -67,7 +67,7 @@ async function reachable(world: Namespace): Promise<void> {
   }
 }
 
-/** Each hop forwards, and says without a limit of rate what it does not. */
+/** Each hop forwards, and sends ICMP errors without a rate limit. */
 const prepare = `
     cd /proc/sys/net
     echo 1 > ipv4/ip_forward

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Whether descriptors, root and memory of Slipway's processes can be looked at: they are not dumpable, so only
+ * Whether tests may inspect descriptors, root and memory of Slipway's processes: they are not dumpable, so only
  * the machine's root may.
  */
 export const isOpenToTests = getuid?.() === 0;
@@ -44,7 +44,7 @@ export interface Memory {
 
 /**
  * A process started by the lab. Its pid is that of the program named last on the command line:
- * nsenter and setpriv in front of it replace themselves by exec.
+ * nsenter and setpriv before it replace themselves by exec.
  */
 export class Process {
   readonly argv: readonly string[];
@@ -65,7 +65,7 @@ export class Process {
       serialization: "advanced",
     });
     for (const fd of options.pipes ?? []) {
-      // A process that ends leaves what was written to it unread: no matter.
+      // A process may end without reading everything written to it.
       this.pipe(fd).on("error", () => undefined);
     }
     this.exit = new Promise((resolve, reject) => {
@@ -76,7 +76,7 @@ export class Process {
         setTimeout(() => resolve({ code, signal }), 1_000).unref();
       });
     });
-    // Whoever waits sees the rejection; without this, nobody waiting would end the test run.
+    // Those who wait see the rejection; without this line a rejection that nobody awaits would end the test run.
     this.exit.catch(() => undefined);
     if (this.child.pid === undefined) throw new Error(`cannot start ${file}`);
     this.pid = this.child.pid;
@@ -100,7 +100,7 @@ export class Process {
     return this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** This side of the pipe at the child's descriptor `fd`, asked for by `options.pipes`. */
+  /** This side of the pipe at the child's descriptor `fd`, requested by `options.pipes`. */
   pipe(fd: number): Duplex {
     const stream = this.child.stdio[fd];
     if (stream === null || stream === undefined) throw new RangeError(`no pipe at fd ${fd}`);
@@ -111,7 +111,7 @@ export class Process {
     this.child.kill(signal);
   }
 
-  /** Waits for the end; a process that outlives `withinMs` is killed and reported. */
+  /** Waits for the end; kills and reports a process that outlives `withinMs`. */
   async ended(withinMs: number): Promise<Outcome> {
     const started = performance.now();
     const timer = new AbortController();
@@ -130,7 +130,7 @@ export class Process {
     };
   }
 
-  /** Waits until the output so far, of both streams, matches; how long matters to what never comes. */
+  /** Waits until the output so far, of both streams, matches; the time limit only matters for output that never comes. */
   async printed(pattern: RegExp, withinMs = 30_000): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!pattern.test(this.#stdout) && !pattern.test(this.#stderr)) {
@@ -151,8 +151,8 @@ export class Process {
   }
 
   /**
-   * How many descriptors the process has open; 0 where {@link isOpenToTests} is false, so that what compares
-   * counts says nothing there.
+   * How many descriptors the process has open; 0 if {@link isOpenToTests} is false, so that comparing
+   * counts proves nothing there.
    */
   openDescriptors(): number {
     return isOpenToTests ? readdirSync(`/proc/${this.pid}/fd`).length : 0;

@@ -1,10 +1,10 @@
 import type { HeldNamespace } from "./namespace.ts";
 
-/** Frames byte by byte, as no kernel would send them. */
+/** Frames built byte by byte, as no kernel would send them. */
 
 export const EtherType = { Ipv4: 0x0800, Arp: 0x0806, Vlan: 0x8100, Ipv6: 0x86dd } as const;
 
-/** Source of the frames of a guest; the last byte is the test's. */
+/** Source MAC of a guest's frames; the last byte is the test's. */
 const MAC = Buffer.from("020000000100", "hex");
 const GATEWAY = Buffer.from("52550a000202", "hex");
 
@@ -16,7 +16,7 @@ export function ethernet(type: number, payload: Uint8Array, changes: Changes = {
 /** Bytes by their offset. */
 export type Changes = Readonly<Record<number, number>>;
 
-/** @param changes made before the checksum, unless it is one of them */
+/** @param changes made before the checksum is computed, unless they set it */
 export function ipv4(
   source: string,
   destination: string,
@@ -53,7 +53,7 @@ export function ipv6(
   return Buffer.concat([changed(header, changes), payload]);
 }
 
-/** A transport message whose checksum, with the pseudo-header, is put at an offset. */
+/** A transport message, with the checksum (including the pseudo-header) written at an offset. */
 export function summed(
   message: Uint8Array,
   at: number,
@@ -79,7 +79,7 @@ export function checksum(bytes: Uint8Array): number {
   return ~sum & 0xffff;
 }
 
-/** Sends frames as they are from a namespace's TAP, in their order, by a packet socket (packet(7)). */
+/** Sends frames unchanged and in order from a namespace's TAP, by a packet socket (packet(7)). */
 export async function inject(from: HeldNamespace, frames: readonly Uint8Array[]): Promise<void> {
   const script = `
     my ($index) = (\`ip -o link show tap0\` =~ /^(\\d+)/);

@@ -6,26 +6,26 @@ import { type HeldNamespace, Namespace } from "./namespace.ts";
 import { node, root } from "./product.ts";
 
 /**
- * What host and world stand on: a mount namespace with a file system in memory for all files of the
- * lab, so that none is left behind whatever happens, and with the product in a place that every
- * user can reach. Made by a normal user, a user namespace below it gives the rights to do this.
+ * The base of host and world: a mount namespace with a file system in memory for all files of the
+ * lab, so that none is left behind whatever happens, and with the product at a path that every
+ * user can reach. If a normal user makes it, a user namespace below it gives the rights to do this.
  */
 export interface Stage {
   /** root of the lab; its network namespace becomes the world */
   readonly namespace: HeldNamespace;
-  /** true when made by one who can give Slipway a uid of its own: root, of ids below it too */
+  /** true if its maker can give Slipway a uid of its own: root, including root over subordinate ids */
   readonly privileged: boolean;
-  /** writable by all, empty, seen by the lab's processes only */
+  /** writable by all, empty, visible only to the lab's processes */
   readonly directory: string;
-  /** where the lab's processes find a file of the checkout; other paths stay as they are */
+  /** the path of a file of the checkout for the lab's processes; other paths are unchanged */
   inside(path: string): string;
-  /** where this process finds a file of {@link Stage.directory} */
+  /** the path of a file of {@link Stage.directory} for this process */
   outside(path: string): string;
 }
 
 /**
  * @param manyIds whether a normal user's subordinate ids are mapped too, so that the host can have
- *   users with ids of their own (`privileged`) as under root
+ *   users with their own ids (`privileged`) as under root
  */
 export async function makeStage(census: Census, manyIds = false): Promise<Stage> {
   const byRoot = getuid?.() === 0;
@@ -50,8 +50,8 @@ export async function makeStage(census: Census, manyIds = false): Promise<Stage>
 }
 
 /**
- * Puts what the lab runs where every user reaches it, whatever the mode of the directories above:
- * by a bind mount, or by a copy where the files themselves are closed to others (umask 077).
+ * Makes what the lab runs accessible to every user, whatever the mode of the directories above:
+ * by a bind mount, or by a copy if the files themselves are closed to others (umask 077).
  */
 function install(checkout: string): string {
   const runtime = relative(root, dirname(dirname(realpathSync(node))));
@@ -71,7 +71,7 @@ function install(checkout: string): string {
   `;
 }
 
-/** A directory of every Debian system whose contents the lab can do without. */
+/** A directory of every Debian system that the lab does not need. */
 function mountPoint(): string {
   const usable = ["/mnt", "/srv", "/media", "/opt"].find(
     (path) => exists(path) && !isBelow(path, root) && !isBelow(path, process.execPath),

@@ -1,6 +1,6 @@
 import type { Guest } from "./guest.ts";
 
-/** Ends a guest's helper, started with `--stats`; the figures it printed, by name. */
+/** Ends a guest's helper, started with `--stats`; returns the figures it printed, by name. */
 export async function finalFigures(guest: Guest): Promise<ReadonlyMap<string, number>> {
   guest.helper.kill("SIGTERM");
   const { stderr } = await guest.helper.ended(10_000);

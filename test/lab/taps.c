@@ -1,13 +1,13 @@
 /*
- * Links that are not made by Slipway, for tests of those that it is given.
- *
- *     taps give PID NAME vnet|plain FD COMMAND...
- *         opens the TAP NAME in the namespaces of PID and becomes COMMAND, with it as descriptor FD
- *     taps bess PATH NAME
- *         a client of the transport "bess", as User Mode Linux has it: connects to the socket PATH
- *         (SOCK_SEQPACKET, an Ethernet frame a message) and carries its frames to and from a TAP
- *         NAME of this network namespace; prints a line when it is connected, ends with the socket
- */
+  * Links that Slipway does not make, for tests in which it is given one.
+  *
+  *     taps give PID NAME vnet|plain FD COMMAND...
+  *         opens the TAP NAME in the namespaces of PID and becomes COMMAND, with the TAP as descriptor FD
+  *     taps bess PATH NAME
+  *         a client of the transport "bess" of User Mode Linux: connects to the socket PATH
+  *         (SOCK_SEQPACKET, one Ethernet frame per message) and carries its frames to and from a TAP
+  *         NAME of this network namespace; prints a line when connected, ends with the socket
+  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +74,7 @@ static int receive_descriptor(int socket) {
   return fd;
 }
 
-/* A child enters the namespaces, as nobody gets back from there. */
+/* A child enters the namespaces, because there is no way back. */
 static int tap_of(const char *pid, const char *name, bool vnet_header) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) fail("socketpair");
@@ -106,7 +106,7 @@ static void carry(int from, int to, const char *what) {
   ssize_t length = read(from, frame, sizeof(frame));
   if (length == 0) exit(0);
   if (length < 0) fail(what);
-  /* A link that is down, or a queue that is full: the frame is lost, as on any wire. */
+  /* A link that is down or a full queue: the frame is lost, as on any wire. */
   ssize_t written = write(to, frame, (size_t)length);
   if (written < 0 && errno != EIO && errno != EAGAIN && errno != ENOBUFS) fail(what);
 }

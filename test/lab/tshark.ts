@@ -2,10 +2,10 @@ import type { Namespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
 
 /**
- * Starts tshark, which prints each packet as it comes, and waits until it captures.
+ * Starts tshark, which prints each packet as it arrives, and waits until it captures.
  *
- * It says "Capturing on" before it has opened the socket: what happens then is missed, and an
- * interface that is just down ends it. "Capture started" comes after.
+ * It prints "Capturing on" before it has opened the socket: packets are missed then, and an
+ * interface that is down at that moment ends it. "Capture started" comes after.
  * @param options such as those of the interface and the capture filter
  */
 export async function startTshark(place: Namespace, options: readonly string[]): Promise<Process> {

@@ -4,10 +4,10 @@
  *
  *     wire NAME PEER_NETNS PEER_NAME DELAY_US LOSS_PPM
  *
- * Frames leave in the order in which they came, DELAY_US later; LOSS_PPM of a million are lost, by a
- * pseudo-random sequence that is the same in every run. Needs CAP_SYS_ADMIN over the peer's
- * namespace and CAP_NET_ADMIN in both. Prints a line when both devices exist.
- */
+  * Frames leave in order, DELAY_US after they came; LOSS_PPM of a million are lost, by a
+  * pseudo-random sequence that is the same in every run. Needs CAP_SYS_ADMIN over the peer's
+  * namespace and CAP_NET_ADMIN in both. Prints a line when both devices exist.
+  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +32,7 @@ struct frame {
   unsigned char bytes[FRAME_ROOM];
 };
 
-/* Frames on their way in one direction; full, it leaves further ones in the TAP's own queue. */
+/* Frames in transit in one direction; if full, further ones stay in the TAP's own queue. */
 struct queue {
   int from, to;
   uint32_t first, count;
@@ -96,7 +96,7 @@ static void take_in(struct queue *q) {
   }
 }
 
-/* A frame that the peer's device does not take is lost, as on any wire. */
+/* A frame that the peer's device does not accept is lost, as on any wire. */
 static void give_out(struct queue *q) {
   int64_t time = now();
   while (q->count > 0 && q->slots[q->first].due <= time) {

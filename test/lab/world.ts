@@ -9,7 +9,7 @@ import type { Stage } from "./stage.ts";
 export class World {
   readonly root: Namespace;
   readonly http: HttpServer;
-  /** Holds sockets of the world: the servers that a test makes, at `served.services`. */
+  /** Holds sockets of the world: a test's own servers, at `served.services`. */
   readonly agent: Agent;
 
   private constructor(root: Namespace, http: HttpServer, agent: Agent) {
@@ -32,8 +32,8 @@ export class World {
 }
 
 function network(): string {
-  // Without forwarding the kernel answers nothing for addresses that are not its own; the rate of
-  // its ICMP errors is limited to one per second and destination by default.
+  // Without forwarding the kernel sends no errors for addresses that are not its own; by default it
+  // sends at most one ICMP error per second and destination.
   return `
     cd /proc/sys/net
     echo 0 > ipv6/conf/default/accept_dad

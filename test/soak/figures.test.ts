@@ -16,7 +16,7 @@ const sample: Sample = {
   datagramsLost: 0,
 };
 
-/** Nine samples at rest, of which `change` makes those that are to be. */
+/** Nine samples at rest; `change` modifies the later ones. */
 const over = (change: (index: number) => Partial<Sample>) =>
   Array.from({ length: 9 }, (_, index) => ({ ...sample, at: 30 * index, ...change(index) }));
 

@@ -1,4 +1,4 @@
-/** What is looked at, and what counts as flat. */
+/** What the soak measures, and what counts as flat. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,7 +29,7 @@ export interface Sample {
 }
 
 const REST = 4_000;
-/** For connections that are about to end, on a busy machine. */
+/** Time for connections to end on a busy machine. */
 const REST_MOST = 30_000;
 const IDLE_LOOK = 3_000;
 
@@ -50,7 +50,7 @@ function wakeups(pid: number): number {
   return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
 }
 
-/** Looks at a guest at work. */
+/** Samples a guest under load. */
 export async function look(
   lab: Lab,
   { guest, socket }: ApiGuest,
@@ -64,7 +64,7 @@ export async function look(
   return {
     at: Math.round(at * 10) / 10,
     resting: wakeupsPerSecond !== null,
-    // After the question its own connection may still be open, or a mapping have ended meanwhile.
+    // Its own connection may still be open after the query, or a mapping have ended meanwhile.
     descriptors: Math.min(before, guest.helper.openDescriptors()),
     privateKiB: privateDirty,
     residentKiB: resident,
@@ -83,7 +83,7 @@ async function hasFlows(lab: Lab, { socket }: ApiGuest): Promise<boolean> {
   return flows + tcpFlows > 0;
 }
 
-/** Lets a guest come to rest and looks then. */
+/** Lets a guest come to rest, then samples it. */
 export async function lookAtRest(
   lab: Lab,
   api: ApiGuest,
@@ -100,13 +100,13 @@ export async function lookAtRest(
   return look(lab, api, now(), totals, Math.round(rate * 10) / 10);
 }
 
-/** Growth of memory that the collector of JavaScript may explain, in KiB. */
+/** Growth of memory that JavaScript's garbage collector may explain, in KiB. */
 const NOISE_KIB = 16 * 1024;
 const NOISE_WAKEUPS = 20;
-/** Of the stack's memory, in bytes: what a datagram holds that waits for a lost fragment, for a minute. */
+/** Of the stack's memory, in bytes: a datagram that waits for a lost fragment, for a minute. */
 const INCOMPLETE = 66 * 1024;
 
-/** A sentence for each figure that grew while it should have come back. */
+/** A sentence for each figure that grew but should be back at its first value. */
 export function grown(samples: readonly Sample[]): string[] {
   const resting = samples.filter((sample) => sample.resting);
   if (resting.length === 0) return [];

@@ -1,4 +1,4 @@
-/** The load: workers that each do one kind of thing over and over until they are told to rest. */
+/** The load: workers that each repeat one kind of work until told to rest. */
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { type ApiGuest, addForward, ask } from "../e2e/api-client.ts";
@@ -7,7 +7,7 @@ import type { Agent, Connection } from "../lab/agent/client.ts";
 import type { Endpoint } from "../lab/agent/protocol.ts";
 import type { Lab } from "../lab/lab.ts";
 
-/** What has been done so far, all of it checked. */
+/** Totals so far, all of it checked. */
 export interface Totals {
   /** by TCP, both ways */
   bytes: number;
@@ -30,7 +30,7 @@ export const nothingDone = (): Totals => ({
   forwards: 0,
 });
 
-/** One kind of load; each call is one round of it and is over within seconds. */
+/** One kind of load; each call is one round of it and ends within seconds. */
 type Round = () => Promise<void>;
 
 const BULK = 16 * 1024 * 1024;
@@ -112,7 +112,7 @@ async function requests(inside: Agent, echo: Endpoint, totals: Totals): Promise<
   totals.connections += 1;
 }
 
-/** Ended in each of the ways there are. */
+/** Ended in every possible way. */
 async function shortConnections(inside: Agent, echo: Endpoint, totals: Totals): Promise<void> {
   for (let i = 0; i < SHORT; i += 1) {
     const connection = await inside.connect(echo);
@@ -134,7 +134,7 @@ async function datagrams(inside: Agent, echo: Endpoint, totals: Totals): Promise
     if (answer === null) totals.datagramsLost += 1;
     else assert.equal(answer.text, text, `datagram of ${size} bytes`);
     totals.datagrams += 1;
-    // What is late must not be taken for the next one's answer.
+    // A late answer must not count as the next one's.
     if (answer === null) break;
   }
   await socket.close();

@@ -7,7 +7,7 @@ import { grown, look, lookAtRest, type Sample } from "./figures.ts";
 import { type Load, makeLoad } from "./load.ts";
 import { type Soak, sentence, writeDocs } from "./report.ts";
 
-/** Of load between two rests, in ms: half a minute, less in a short run, which is to have some rests, too. */
+/** Time under load between two rests, in ms: half a minute, less in a short run, which needs some rests, too. */
 const PHASE = 30_000;
 const PHASES = 8;
 const LOOK_EVERY = 5_000;

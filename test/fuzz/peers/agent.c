@@ -7,18 +7,18 @@
 
 #include "peer.h"
 
-/* The agent's descriptors are SOCKET and TUN; the other end is this. */
+/* The agent's descriptors are SOCKET and TUN; this is the other end. */
 static int peer;
 
 enum {
   NAMESPACE_INPUTS = 2048, /* addresses and routes get many */
-  TAP_INPUTS = 512,        /* making an interface, and taking it away, takes 20 ms */
+  TAP_INPUTS = 512,        /* making and removing an interface takes 20 ms */
 };
 
 static const uint16_t types[] = {RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE, RTM_GETLINK, RTM_DELLINK,
                                  RTM_NEWNEIGH};
 
-/* Another device, or one that is in use, for most inputs. */
+/* For most inputs, another device or one that is in use. */
 static void open_tun(bool is_fresh) {
   static int used = -1;
   if (used < 0) {
@@ -48,7 +48,7 @@ static size_t put_attributes(struct input *input, uint8_t *bytes, size_t at, siz
   return at;
 }
 
-/* A message that is nearly right. */
+/* A nearly valid message. */
 static size_t put_netlink(struct input *input, uint8_t *bytes, size_t most) {
   static const size_t bodies[] = {sizeof(struct ifinfomsg), sizeof(struct ifaddrmsg),
                                   sizeof(struct rtmsg)};
@@ -86,7 +86,7 @@ static void send_request(struct input *input) {
   send_from(input, peer, &message, sent);
 }
 
-/* What comes back is a TAP, or a socket of the table. */
+/* The answer is a TAP, or a socket of the table. */
 static void check_descriptor(int fd) {
   int32_t is[3];
   struct ifreq request = {0};

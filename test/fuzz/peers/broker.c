@@ -1,13 +1,13 @@
 /*
- * The broker's requests and plans, from a peer that may send anything. What it starts is real, but for most
- * requests fork fails: it takes 2 ms. No held child is ever released, so none runs a program.
+  * The broker's requests and plans, from a peer that may send anything. The broker starts real processes, but for most
+  * requests fork fails, as it takes 2 ms. No held child is ever released, so none runs a program.
  */
 #include <sys/types.h>
 
 #include "../../../native/launcher/sandbox/keeper.h"
 
 static pid_t fork_or_fail(void);
-/* Its children are ours here, to be waited for. */
+/* Here the broker's children are ours, and we wait for them. */
 #define process_fork_sibling fork_or_fail
 #define keeper_run(socket, resolv_conf, api_socket) return failed(-ECANCELED, STEP_KEEPER)
 #include "../../../native/launcher/sandbox/broker.c"
@@ -35,13 +35,13 @@ static void put_path(struct input *input, char path[BROKER_PATH_CAPACITY]) {
   if (shape < 200) strcpy(path, paths[shape % (sizeof(paths) / sizeof(paths[0]))]);
   else if (shape < 230) memset(path, 'x', BROKER_PATH_CAPACITY);
   else {
-    /* Below a directory that is not there: no path of chance is opened. */
+    /* Below a directory that does not exist: no random path is opened. */
     strcpy(path, "/nonexistent/");
     take_bytes(input, path + strlen(path), BROKER_PATH_CAPACITY - strlen(path));
   }
 }
 
-/* A plan as plan.c writes it, of which a few bytes are others. */
+/* A plan as plan.c writes it, with a few bytes changed. */
 static size_t put_plan(struct input *input, uint8_t *bytes, size_t most) {
   static char *argv[] = {"/nonexistent/a", "-b", NULL};
   static char *env[] = {"C=d", "E=", NULL};
@@ -109,7 +109,7 @@ static void check_end(pid_t pid) {
   if (WIFSIGNALED(status)) found("a child that was killed");
 }
 
-/* What was started ends when its socket does, and has one to say until then. */
+/* A started process ends when its socket closes, and until then has one on which to answer. */
 static void check_answer(void) {
   struct broker_reply reply;
   struct held_report report = {.error = 0};
@@ -119,7 +119,7 @@ static void check_answer(void) {
   if (fd < 0) return;
   if (reply.result <= 0) found("a descriptor without a process");
   ssize_t length = recv(fd, &report, sizeof(report), 0);
-  /* An agent says less. */
+  /* An agent answers less. */
   bool is_agent = length == sizeof(struct agent_reply);
   if (length != sizeof(report) && !is_agent) found("a child that does not say how it went");
   shutdown(fd, SHUT_RDWR);

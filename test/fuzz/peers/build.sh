@@ -8,7 +8,7 @@ mkdir -p $out/peers # build-stack.sh links what is in $out
 flags="-g -O1 -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function -fno-omit-frame-pointer
   -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
 
-# fuzzer NAME SOURCE...: what it does not include itself.
+# fuzzer NAME SOURCE...: the sources that it does not include itself.
 fuzzer() {
   name=$1
   shift
@@ -22,7 +22,7 @@ src=native/src
 process="$(echo $src/os/*.c $src/confine/*.c) $src/agent/netlink.c $src/agent/tap.c $src/agent/targets.c"
 held=$(echo $src/held/*.c)
 launcher=native/launcher
-# Where an agent is started for real: the sanitizer would make calls at its end that its filter refuses.
+# For a real agent: at its exit the sanitizer would make calls that the agent's filter refuses.
 # shellcheck disable=SC2086 # the flags are words
 clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
 

@@ -1,9 +1,9 @@
-/* The keeper: messages of any kind, and a resolv.conf and an API's socket that are of any kind. */
+/* The keeper: messages of any kind, and a resolv.conf and an API socket of any type. */
 #include <setjmp.h>
 #include <unistd.h>
 
 static jmp_buf ended;
-/* The end of the process is that of the input. */
+/* The process ends with the input. */
 #define _exit(status) longjmp(ended, 1 + (status))
 #include "../../../native/launcher/sandbox/keeper.c"
 #undef _exit
@@ -63,7 +63,7 @@ static void put_path(struct input *input, char path[BROKER_PATH_CAPACITY]) {
   else take_bytes(input, path, BROKER_PATH_CAPACITY - 1);
 }
 
-/* It must have removed a socket, if that was at the path, and nothing else. */
+/* It must have removed a socket, if one was at the path, and nothing else. */
 static void check_api(bool is_named, bool was_socket, bool was_file) {
   struct stat status;
   bool is_there = lstat(api_path, &status) == 0;

@@ -1,6 +1,6 @@
 /*
- * The launcher in shared mode, with a daemon that may say anything: all of it is in the socket before the
- * launcher reads. Its agent says what it likes, too, but for one of many, which is real.
+  * The launcher in shared mode, with a daemon that may say anything: all its messages are in the socket before the
+  * launcher reads. Its agent also answers anything, except for one in many, which is real.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -153,7 +153,7 @@ static const struct command {
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
-/* ---- what the daemon says ----------------------------------------------------------------------- */
+/* ---- the daemon's messages ------------------------------------------------------------------------ */
 
 static char message_out[256 * 1024];
 static size_t out_length;
@@ -168,7 +168,7 @@ static void put_word(int32_t word) {
   put(&word, sizeof(word));
 }
 
-/* One that is right, or nearly, or anything; with its NUL but for some. */
+/* A valid, nearly valid or random one; most with their NUL. */
 static void put_text_of(struct input *input) {
   const char *const texts[] = {netns_of_pid, "/proc/self/ns/net", "", "tap0", "tap1", "tap2", api,
                                "/proc/1/ns/net", "/proc/1/task/1/ns/net", "1", "107", "eth0"};
@@ -186,7 +186,7 @@ static int32_t take_number(struct input *input) {
   return shape < 250 ? numbers[shape % 8] : (int32_t)take_word(input);
 }
 
-/* As the command line wants it, for half of them. */
+/* Half of them as the command line wants it. */
 static void put_plan(struct input *input, const struct command *command) {
   uint8_t shape = take_byte(input);
   put_word(SHARED_PLAN);

@@ -1,4 +1,4 @@
-/* What the fuzzers of processes with a hostile peer have in common. To be included once. */
+/* What the fuzzers with a hostile peer share. Include it once. */
 #ifndef FUZZ_PEER_H
 #define FUZZ_PEER_H
 
@@ -23,7 +23,7 @@
 
 /* ---- figures ------------------------------------------------------------------------------------ */
 
-/* This process's own, or in FUZZ_TALLY, a file that all processes and runs share. */
+/* This process's own counts, or in FUZZ_TALLY, a file that all processes and runs share. */
 static struct tally {
   uint64_t inputs, messages;
 } own_tally, *tally = &own_tally;
@@ -56,7 +56,7 @@ static _Noreturn void give_up(const char *what) {
   exit(1);
 }
 
-/* The lowest number that is free: with no descriptor lost it is after an input what it was before. */
+/* The lowest free number: the same before and after an input, unless it leaked a descriptor. */
 static int lowest_free(void) {
   int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (fd >= 0) close(fd);
@@ -82,7 +82,7 @@ static uint32_t take_word(struct input *input) {
   return word;
 }
 
-/* Up to `most` bytes, as many as a length of two bytes says and there are. */
+/* Up to `most` bytes: as many as a length of two bytes says, if the input has them. */
 static size_t take_bytes(struct input *input, void *bytes, size_t most) {
   size_t length = take_byte(input);
   length |= (size_t)take_byte(input) << 8;
@@ -124,7 +124,7 @@ static void send_to(int socket, const void *bytes, size_t length, const int *fds
   tally->messages++;
 }
 
-/* With so many descriptors as the input says. */
+/* With as many descriptors as the input says. */
 static void send_from(struct input *input, int socket, const void *bytes, size_t length) {
   int fds[PEER_FDS_MAX];
   uint8_t wish = take_byte(input);
@@ -134,7 +134,7 @@ static void send_from(struct input *input, int socket, const void *bytes, size_t
   for (size_t i = 0; i < count; i++) close(fds[i]);
 }
 
-/* The length of an answer, or -1; the descriptor that came along, or -1, in `fd`. */
+/* The length of an answer, or -1; `fd` gets the descriptor that came along, or -1. */
 static ssize_t receive_with(int socket, void *bytes, size_t length, int *fd) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
   struct iovec iov = {bytes, length};
@@ -147,7 +147,7 @@ static ssize_t receive_with(int socket, void *bytes, size_t length, int *fd) {
   return received;
 }
 
-/* ---- the place ------------------------------------------------------------------------------------ */
+/* ---- the environment ------------------------------------------------------------------------------ */
 
 static void write_text(const char *path, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -156,8 +156,8 @@ static void write_text(const char *path, const char *text) {
 }
 
 /*
- * libFuzzer's thread that looks at our size may hold a lock of the sanitizer's while we fork; the child would
- * wait for it for good. Flags that come later count.
+ * libFuzzer's thread that watches our size may hold a lock of the sanitizer while we fork; the child would
+ * wait for it for ever. Later flags win.
  */
 static void leave_threads_out(int *argc, char ***argv) {
   static char none[] = "-rss_limit_mb=0";
@@ -168,7 +168,7 @@ static void leave_threads_out(int *argc, char ***argv) {
   *argv = longer;
 }
 
-/* Root of a user namespace of our own, with a network in which nobody else is. */
+/* Root of a user namespace of our own, alone in its network namespace. */
 static void enter_own_namespaces(void) {
   char uid_map[32];
   char gid_map[32];

@@ -15,7 +15,7 @@ import type {
   Result,
 } from "./protocol.ts";
 
-/** What an agent's system call failed with. */
+/** The error of an agent's system call. */
 export class SocketError extends Error {
   override readonly name = "SocketError";
   /** errno name, such as ECONNREFUSED */
@@ -82,7 +82,7 @@ export class Agent {
       if (error instanceof SocketError) return error;
       throw error;
     }
-    // From where tells which way it took.
+    // The source address shows the way it took.
     const { address, port } = endpoint;
     throw new Error(`connected to ${address} port ${port} from ${own.address} port ${own.port}`);
   }
@@ -145,7 +145,7 @@ export class Agent {
   }
 }
 
-/** What tests hold instead of a socket. */
+/** The handles that tests use instead of sockets. */
 abstract class Handle {
   protected readonly agent: Agent;
   protected readonly id: number;
@@ -188,7 +188,7 @@ export class Connection extends Handle {
     return this.agent.ask("write", { id: this.id, data: Buffer.from(text) });
   }
 
-  /** Exactly so many bytes, as text. */
+  /** Exactly this many bytes, as text. */
   async read(bytes: number): Promise<string> {
     return Buffer.from(await this.agent.ask("read", { id: this.id, bytes })).toString();
   }
@@ -197,18 +197,18 @@ export class Connection extends Handle {
     return Buffer.from(await this.agent.ask("readToEnd", { id: this.id })).toString();
   }
 
-  /** Sends random bytes, with so many pauses on average, at random. */
+  /** Sends random bytes, with this many pauses on average, at random. */
   send(bytes: number, pauses = 0): Promise<Digest> {
     return this.agent.ask("send", { id: this.id, bytes, pauses }, 120_000);
   }
 
-  /** Reads to the end; with pauses, when so many bytes are expected. */
+  /** Reads to the end; with pauses, if the number of bytes is given. */
   receive(bytes = 1, pauses = 0): Promise<Digest> {
     return this.agent.ask("receive", { id: this.id, bytes, pauses }, 120_000);
   }
 
   /**
-   * Sends until nothing has been taken for `quietMs`, at most `limit` bytes; what was taken.
+   * Sends until the kernel has accepted nothing for `quietMs`, at most `limit` bytes; returns the bytes accepted.
    * @param chunk bytes given to the kernel at once, which sends them as they come
    */
   async fill(limit: number, quietMs = 1_000, chunk = 65_536): Promise<number> {

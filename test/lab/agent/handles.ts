@@ -1,4 +1,4 @@
-/** Sockets of one kind, by the numbers that tests know them by; unique over all kinds. */
+/** Sockets of one kind, by the numbers that tests use; the numbers are unique over all kinds. */
 export class Handles<T> {
   static #last = 0;
   readonly #byId = new Map<number, T>();
@@ -20,7 +20,7 @@ export class Handles<T> {
     return value;
   }
 
-  /** Forgets `id` and returns what it stood for, if it was of this kind. */
+  /** Forgets `id` and returns its socket, if it was of this kind. */
   take(id: number): T | undefined {
     const value = this.#byId.get(id);
     this.#byId.delete(id);

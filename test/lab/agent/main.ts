@@ -1,6 +1,6 @@
 /**
- * Holds sockets in a namespace on behalf of a test, which speaks to it over Node's message channel.
- * Runs as a program of its own: `node main.ts`.
+ * Holds sockets in a namespace on behalf of a test, which talks to it over Node's message channel.
+ * Runs as a separate program: `node main.ts`.
  */
 import type { Failure, Operation, Parameters, Reply, Request, Result } from "./protocol.ts";
 import * as tcp from "./tcp.ts";

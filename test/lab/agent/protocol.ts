@@ -1,4 +1,4 @@
-/** What a test asks of an agent, and what it answers: operation → parameters and result. */
+/** Requests of a test to an agent, and their answers: operation → parameters and result. */
 
 export interface Endpoint {
   readonly address: string;
@@ -9,7 +9,7 @@ export interface Endpoint {
 /** A listener that echoes closes its side of a connection when the peer has closed its own. */
 export type Service = "accept" | "echo";
 
-/** A stream of bytes, told by its length and sha256 (hex). */
+/** A stream of bytes, described by its length and sha256 (hex). */
 export interface Digest {
   readonly bytes: number;
   readonly sha256: string;
@@ -19,16 +19,16 @@ export interface Operations {
   listen(p: Endpoint & { service: Service }): { id: number; port: number };
   accept(p: { id: number }): { id: number; peer: Endpoint };
   connect(p: Endpoint): { id: number; local: Endpoint; elapsedMs: number };
-  /** resolves when the kernel has taken all of it */
+  /** resolves when the kernel has accepted all of it */
   write(p: { id: number; data: Uint8Array }): void;
-  /** exactly so many bytes; fails when the stream ends earlier */
+  /** exactly this many bytes; fails if the stream ends earlier */
   read(p: { id: number; bytes: number }): Uint8Array;
   readToEnd(p: { id: number }): Uint8Array;
-  /** writes pseudo-random bytes, with so many pauses on average, at random */
+  /** writes pseudo-random bytes, with this many pauses on average, at random */
   send(p: { id: number; bytes: number; pauses: number }): Digest;
-  /** reads to the end, of so many bytes with so many pauses on average */
+  /** reads to the end, of this many bytes with this many pauses on average */
   receive(p: { id: number; bytes: number; pauses: number }): Digest;
-  /** writes `chunk` bytes a call until nothing has been taken for `quietMs`; `bytes` were taken */
+  /** writes `chunk` bytes a call until nothing has been accepted for `quietMs`; `bytes` were accepted */
   fill(p: { id: number; quietMs: number; limit: number; chunk: number }): { bytes: number };
   /** closes the sending side */
   end(p: { id: number }): void;

@@ -3,7 +3,7 @@ import type { Digest } from "./protocol.ts";
 
 const zeros = new Uint8Array(65_536);
 
-/** Pseudo-random bytes without end, faster than any link: a cipher's key stream. */
+/** An endless stream of pseudo-random bytes, faster than any link: a cipher's key stream. */
 export class RandomStream {
   readonly #cipher: Cipheriv = createCipheriv("aes-128-ctr", randomBytes(16), randomBytes(16));
 
@@ -13,7 +13,7 @@ export class RandomStream {
   }
 }
 
-/** Sums up a stream of bytes. */
+/** Length and hash of a stream of bytes. */
 export class Digester {
   readonly #hash: Hash = createHash("sha256");
   #bytes = 0;

@@ -14,7 +14,7 @@ interface Listener {
 const listeners = new Handles<Listener>("listener");
 const connections = new Handles<net.Socket>("connection");
 
-// Nothing is read from a connection until a test asks: a test that does not is a slow reader.
+// Connections are read only when a test asks: a test that does not is a slow reader.
 const options = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true } as const;
 
 export async function listen(p: Parameters<"listen">): Promise<Result<"listen">> {
@@ -71,7 +71,7 @@ export async function read(p: Parameters<"read">): Promise<Uint8Array> {
       throw new RangeError(`the stream ended before ${p.bytes} bytes`);
     }
     await Promise.race([once(socket, "readable"), once(socket, "end"), once(socket, "close")]);
-    // Of what there is already it may tell at once, again and again, before more is received.
+    // Data that is already there may be emitted at once, repeatedly, before more is received.
     await immediate();
   }
 }
@@ -116,14 +116,14 @@ export async function fill(p: Parameters<"fill">): Promise<Result<"fill">> {
   return { bytes };
 }
 
-/** Whether the kernel took the chunk in time; if not, it stays queued in this process. */
+/** Whether the kernel accepted the chunk in time; if not, it stays queued in this process. */
 async function takenWithin(socket: net.Socket, chunk: Uint8Array, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const quiet = new Promise<boolean>((resolve) => {
     timer = setTimeout(resolve, ms, false);
   });
   const taken = written(socket, chunk).then(() => true);
-  // Not taken now, it may still fail when the connection is closed at the end of the test.
+  // Not accepted now, it may still fail when the connection is closed at the end of the test.
   taken.catch(() => undefined);
   const result = await Promise.race([taken, quiet]);
   clearTimeout(timer);
@@ -146,7 +146,7 @@ export async function closed(p: Parameters<"closed">): Promise<Result<"closed">>
   return { code: error?.code ?? null };
 }
 
-/** Closes the listener or connection `id`, if there is one; resets whom nobody has asked for. */
+/** Closes the listener or connection `id`, if there is one; resets connections that nobody asked for. */
 export function close(id: number): void {
   const listener = listeners.take(id);
   listener?.server.close();
@@ -165,7 +165,7 @@ function written(socket: net.Socket, data: Uint8Array): Promise<void> {
   });
 }
 
-/** An error nobody awaits is kept in `socket.errored` for those who ask later. */
+/** An error that nobody awaits stays in `socket.errored` for later requests. */
 function keepErrors(socket: net.Socket): void {
   socket.on("error", () => undefined);
 }

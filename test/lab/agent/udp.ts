@@ -23,7 +23,7 @@ export async function bind(p: Parameters<"bindUdp">): Promise<Result<"bindUdp">>
     waiting.push({ data, from: { address, port } });
     socket.emit("waiting");
   });
-  // Errors reach whoever waits; an ICMP error may also come when nobody does.
+  // Errors go to the waiting request; an ICMP error may also arrive when nobody waits.
   socket.on("error", () => undefined);
   socket.bind(p.port, p.address);
   await once(socket, "listening");
