@@ -12,7 +12,7 @@ const LONG = [
   "test/e2e/dns.test.ts",
   "test/e2e/icmp.test.ts",
   "test/e2e/integrity.test.ts",
-  "native/test/loop.test.ts",
+  "native/test/loop/loop.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -100,7 +100,7 @@ sanitizers=(-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
   -ffile-prefix-map=src/=node-tuntap2/src/ -ffile-prefix-map=launcher/=node-tuntap2/launcher/)
 
 gather_syscalls
-write_abi SHARED launcher/shared/protocol.h ../src/protocol/launcher-abi.ts
+write_abi SHARED launcher/shared/protocol.h ../src/rpc/launcher-abi.ts
 write_abi STORE launcher/supervisor/store.h ../src/sys/tap-store-abi.ts
 case ${1:-} in
   "")

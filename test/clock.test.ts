@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test, vi } from "vitest";
 import { log, startLog } from "../src/base/log.js";
-import { ResolvConf } from "../src/service/resolvconf.js";
+import { ResolvConf } from "../src/dns/resolv-conf.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -13,7 +13,7 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/daemon/definition.ts": "when a network was created",
   "src/daemon/member.ts": "since when a member is there",
   "src/daemon/state.ts": "the name of a file put aside",
-  "src/flow/capture.ts": "the time of a packet, from the start on by the other clock",
+  "src/frames/capture.ts": "the time of a packet, from the start on by the other clock",
 };
 
 afterEach(() => vi.restoreAllMocks());

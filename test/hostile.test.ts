@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DescriptorLedger, DescriptorQuotas } from "../src/admission/descriptors.js";
 import { Address } from "../src/base/address.js";
-import { DescriptorLedger, DescriptorQuotas } from "../src/base/descriptors.js";
 import { DropReason } from "../src/base/drop.js";
-import { Guest } from "../src/guest.js";
+import { Guest } from "../src/guest/guest.js";
 import { Stack } from "../src/stack/stack.js";
 import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
@@ -26,7 +26,7 @@ import {
   vnetLength,
   zeros,
 } from "./e2e/attacks/frames.ts";
-import { config } from "./service/frames.ts";
+import { config } from "./services/frames.ts";
 
 const loopback = Address.ofIpv4Word(0x7f00_0001);
 const gateway = "10.0.2.2";

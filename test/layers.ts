@@ -1,15 +1,26 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 
-/** The layers of src/, lowest first. Units of one layer do not import each other. */
+/**
+ * The layers of src/, lowest first. A unit is a folder; one that is named here with a slash is a unit of its own,
+ * apart from the folder it lies in. Units of one layer do not import each other.
+ */
 const LAYERS: readonly (readonly string[])[] = [
   ["base"],
-  ["wire", "sys", "stack", "protocol"],
-  ["flow", "service", "network", "commandline"],
-  ["guest.ts", "attach.ts"],
-  ["loop.ts"],
-  ["dataplane"],
-  ["api", "daemon", "client"],
+  ["config"],
+  ["wire", "sys", "stack", "rpc"],
+  ["commandline", "nat", "admission"],
+  ["netns", "frames", "services", "dns", "network"],
+  ["tcp", "datagram"],
+  ["publish/loopback"],
+  ["publish"],
+  ["guest"],
+  ["loop"],
+  ["api", "client"],
+  ["host"],
+  ["daemon/workers", "daemon/shared"],
+  ["daemon"],
+  ["integrations"],
   ["cli"],
 ];
 
@@ -93,9 +104,11 @@ export function findCircles(imports: Imports): string[] {
   return found;
 }
 
-/** The folder below src/, or the file in src/ itself. */
+/** The longest folder with a layer that a path below src/ lies in; without one, its first part. */
 function unitOf(path: string): string {
-  return path.split("/")[0];
+  const [first, second] = path.split("/");
+  const nested = `${first}/${second}`;
+  return layerOf(nested) >= 0 ? nested : first;
 }
 
 function packageOf(specifier: string): string {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { Address } from "../src/base/address.js";
-import { Loop } from "../src/loop.js";
+import { Loop } from "../src/loop/loop.js";
 import { Switch, type SwitchPort } from "../src/network/switch.js";
 import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
@@ -10,7 +10,7 @@ import { writeU32 } from "../src/wire/bytes.js";
 import { EtherType, emitEthernet } from "../src/wire/ethernet.js";
 import { IPV4_HEADER_LENGTH } from "../src/wire/ip.js";
 import { VNET_HEADER_LENGTH } from "../src/wire/vnet.js";
-import { config, GATEWAY_MAC } from "./service/frames.js";
+import { config, GATEWAY_MAC } from "./services/frames.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const FLOOD = 200;

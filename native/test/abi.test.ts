@@ -20,7 +20,7 @@ test.each([
 });
 
 test("the errnos of a namespace without IPv6 come from C as names", () => {
-  const text = readFileSync(`${native}/../src/protocol/launcher-abi.ts`, "utf8");
+  const text = readFileSync(`${native}/../src/rpc/launcher-abi.ts`, "utf8");
   expect(text).toContain(
     'export const NO_IPV6 = ["EACCES", "EAFNOSUPPORT", "EOPNOTSUPP"] as const;',
   );

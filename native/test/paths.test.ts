@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { daemonSocket } from "../../src/protocol/places.js";
-import { unsafePart } from "../../src/protocol/safe-directory.js";
+import { daemonSocket } from "../../src/rpc/daemon-paths.js";
+import { unsafePart } from "../../src/rpc/safe-directory.js";
 import { isRoot } from "./unprivileged.js";
 
 // Launcher and daemon find each other by one rule, which each has in its language.

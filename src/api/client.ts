@@ -1,6 +1,6 @@
 import { monotonicMs } from "../base/clock.js";
 import { log } from "../base/log.js";
-import type { Loop } from "../loop.js";
+import type { Loop } from "../loop/loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { type Answer, refusal } from "./answers.js";

@@ -1,5 +1,5 @@
-import type { Ends, FlowRecord } from "../flow/flow-record.js";
-import type { Guest } from "../guest.js";
+import type { Guest } from "../guest/guest.js";
+import type { Ends, FlowRecord } from "../nat/flow-record.js";
 import type { Endpoint } from "../sys/socket.js";
 import { arrayInParts } from "./answers.js";
 

@@ -1,9 +1,9 @@
 import { getSystemErrorName } from "node:util";
 import * as v from "valibot";
-import { HIGHEST_PORT } from "../base/constants.js";
-import type { PublishedPort, PublishedRule } from "../flow/published.js";
-import type { Guest } from "../guest.js";
-import { address } from "../protocol/address.js";
+import { HIGHEST_PORT } from "../config/constants.js";
+import type { Guest } from "../guest/guest.js";
+import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
+import { address } from "../rpc/address.js";
 import { type Answer, arrayInParts, BadRequest, refusal, wholeAnswer } from "./answers.js";
 import { checked, port, wholeNumber } from "./arguments.js";
 

@@ -1,5 +1,5 @@
 import { monotonicMs } from "../base/clock.js";
-import type { Loop } from "../loop.js";
+import type { Loop } from "../loop/loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { Gate } from "../sys/gate.js";
 import { acceptLocal } from "../sys/local-socket.js";

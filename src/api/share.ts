@@ -1,5 +1,5 @@
 import { monotonicMs } from "../base/clock.js";
-import type { Loop } from "../loop.js";
+import type { Loop } from "../loop/loop.js";
 
 /** What one wake-up may be kept by clients, in ms, give or take one part of an answer. */
 const MOST_IN_WAKE = 1;

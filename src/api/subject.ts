@@ -1,5 +1,5 @@
 import type { Log } from "../base/log.js";
-import type { Guest } from "../guest.js";
+import type { Guest } from "../guest/guest.js";
 
 /** What requests are about: one guest, and what its user knows it by. */
 export interface Subject {

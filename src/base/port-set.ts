@@ -1,4 +1,4 @@
-import { HIGHEST_PORT } from "./constants.js";
+import { HIGHEST_PORT } from "../config/constants.js";
 
 /** Ports of both protocols. */
 export interface PortSet {

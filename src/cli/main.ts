@@ -1,12 +1,12 @@
 import { writeFileSync, writeSync } from "node:fs";
-import { Stdio } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { setProgramName } from "../base/program.js";
 import { parseCommandLine } from "../commandline/command-line.js";
 import type { Invocation } from "../commandline/invocation.js";
+import { Stdio } from "../config/constants.js";
+import { WORKER_NAME } from "../daemon/workers/worker-name.js";
 import { fail } from "./exit.js";
-import { WORKER_NAME } from "./worker-name.js";
 
 /** Loads only the command that is asked for: starts stay fast, and doctor runs even where the addon does not load. */
 async function execute(invocation: Invocation): Promise<void> {
@@ -15,21 +15,21 @@ async function execute(invocation: Invocation): Promise<void> {
       writeSync(Stdio.Output, invocation.text);
       return;
     case "run":
-      return (await import("./run.js")).run(invocation.config);
+      return (await import("./commands/run.js")).run(invocation.config);
     case "attach":
-      return (await import("./attach.js")).attach(invocation.config);
+      return (await import("./commands/attach.js")).attach(invocation.config);
     case "control": {
       const { control } = await import("./control/index.js");
       return control(invocation.options, invocation.request);
     }
     case "ask daemon":
-      return (await import("./networks.js")).askDaemon(invocation.request);
+      return (await import("./commands/networks.js")).askDaemon(invocation.request);
     case "run daemon":
-      return (await import("./daemon.js")).runDaemon(invocation.config);
+      return (await import("./commands/daemon.js")).runDaemon(invocation.config);
     case "oci hook":
-      return (await import("./oci/hook.js")).ociHook();
+      return (await import("../integrations/oci/hook.js")).ociHook();
     case "doctor":
-      process.exitCode = await (await import("./doctor.js")).doctor();
+      process.exitCode = await (await import("./commands/doctor.js")).doctor();
       return;
   }
 }
@@ -46,13 +46,13 @@ function takeName(name: string): void {
 
 async function main(): Promise<void> {
   const [, , name = "slipway", ...args] = process.argv;
-  if (name === WORKER_NAME) return (await import("./worker.js")).serveNetworks();
+  if (name === WORKER_NAME) return (await import("../daemon/workers/worker.js")).serveNetworks();
   process.on("uncaughtException", onUncaught);
   // By default Node would open a debugger's port, or abort where it may not make a thread.
   process.on("SIGUSR1", () => undefined);
   takeName(name);
   try {
-    if (name === "slipway-cni") return await (await import("./cni/index.js")).cni();
+    if (name === "slipway-cni") return await (await import("../integrations/cni/index.js")).cni();
     await execute(parseCommandLine(name, args));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -1,11 +1,6 @@
 import { UserError } from "../base/errors.js";
-import type {
-  AttachmentSpec,
-  GivenAttachment,
-  JoinSpec,
-  NamespaceRef,
-} from "../protocol/messages.js";
-import { namespaceRef } from "../protocol/namespaces.js";
+import type { AttachmentSpec, GivenAttachment, JoinSpec, NamespaceRef } from "../rpc/messages.js";
+import { namespaceRef } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Session } from "./session.js";
 import { type AttachmentTap, openAttachment } from "./taps.js";

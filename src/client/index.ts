@@ -1,12 +1,12 @@
-import { Loop } from "../loop.js";
+import { Loop } from "../loop/loop.js";
+import { daemonPaths } from "../rpc/daemon-paths.js";
 import type {
   AttachmentSpec,
   DaemonStatus,
   MemberReport,
   NetworkReport,
   NetworkSpec,
-} from "../protocol/messages.js";
-import { daemonPaths } from "../protocol/places.js";
+} from "../rpc/messages.js";
 import { type Attachment, connect } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
@@ -18,7 +18,7 @@ export type {
   MemberReport,
   NetworkReport,
   NetworkSpec,
-} from "../protocol/messages.js";
+} from "../rpc/messages.js";
 export type { Attachment } from "./connect.js";
 
 /** The process's one loop; it runs while a Slipway is open. */

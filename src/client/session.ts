@@ -8,7 +8,7 @@ import {
   parseAnswer,
   type Results,
   STOPPING,
-} from "../protocol/messages.js";
+} from "../rpc/messages.js";
 import { Errno } from "../sys/constants.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/local-socket.js";

@@ -2,8 +2,8 @@ import { closeSync, openSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf, UserError } from "../base/errors.js";
-import { namespaceId } from "../protocol/namespaces.js";
-import type { DaemonPaths } from "../protocol/places.js";
+import type { DaemonPaths } from "../rpc/daemon-paths.js";
+import { namespaceId } from "../rpc/namespaces.js";
 import type { Watcher } from "../sys/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 

@@ -1,8 +1,8 @@
-import { hasInterface, type Namespace, openTap, type TapSettings } from "../attach.js";
-import { TXQUEUELEN } from "../base/constants.js";
 import { parseMac } from "../base/mac.js";
+import { TXQUEUELEN } from "../config/constants.js";
+import { hasInterface, type Namespace, openTap, type TapSettings } from "../netns/tap.js";
 import { memberPlan, parseAddress, parseSubnet } from "../network/plans.js";
-import type { GivenAttachment } from "../protocol/messages.js";
+import type { GivenAttachment } from "../rpc/messages.js";
 
 /** Metric of the default route through eth0. That of ethN is N more: it takes over when those before are gone. */
 const FIRST_METRIC = 100;

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, type Limits } from "../base/limits.js";
+import { DEFAULT_LIMITS, type Limits } from "../config/limits.js";
 import { type Option, type Options, type Values, value } from "./option.js";
 import { wholeNumber } from "./values.js";
 

@@ -1,5 +1,5 @@
-import { DEFAULT_MTU } from "../base/constants.js";
-import type { NetworkSpec } from "../protocol/messages.js";
+import { DEFAULT_MTU } from "../config/constants.js";
+import type { NetworkSpec } from "../rpc/messages.js";
 import { type Command, type CommandGroup, command } from "./command.js";
 import type { Invocation } from "./invocation.js";
 import { flag, optional, repeated, type Values } from "./option.js";

@@ -1,5 +1,5 @@
 import { UserError } from "../base/errors.js";
-import type { AttachmentSpec } from "../protocol/messages.js";
+import type { AttachmentSpec } from "../rpc/messages.js";
 
 /** The network of the command of `run`. */
 export type NetworkMode =

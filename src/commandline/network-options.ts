@@ -1,5 +1,5 @@
 import type { Address, Family } from "../base/address.js";
-import type { Limits } from "../base/limits.js";
+import type { Limits } from "../config/limits.js";
 import {
   type AddressPlan,
   DEFAULT_PREFIX,
@@ -7,7 +7,7 @@ import {
   type GuestConfig,
   planFor,
   type Timeouts,
-} from "../base/plan.js";
+} from "../config/plan.js";
 import { limitsOf } from "./limits.js";
 import type { Values } from "./option.js";
 import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./options.js";

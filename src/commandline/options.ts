@@ -1,7 +1,7 @@
-import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../base/constants.js";
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
-import { DEFAULT_PREFIX, type Timeouts } from "../base/plan.js";
 import { type PortSet, parsePortSet } from "../base/port-set.js";
+import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../config/constants.js";
+import { DEFAULT_PREFIX, type Timeouts } from "../config/plan.js";
 import { limitOptions } from "./limits.js";
 import { flag, type Options, optional, type Reader, repeated, value } from "./option.js";
 import { type PublishOption, parsePublish } from "./publish-option.js";

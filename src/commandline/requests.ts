@@ -1,4 +1,4 @@
-import type { AttachmentSpec, NetworkSpec } from "../protocol/messages.js";
+import type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
 import type { PublishedPlace, PublishOption } from "./publish-option.js";
 
 /** Which running network a command asks, and how it answers. */

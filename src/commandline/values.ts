@@ -1,8 +1,8 @@
 import { Address, type Family, parseCidr, requireNetworkAddress } from "../base/address.js";
-import { HIGHEST_PID } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
 import { isMulticastMac, type Mac, parseMac } from "../base/mac.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../base/plan.js";
+import { HIGHEST_PID } from "../config/constants.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../config/plan.js";
 import type { Reader } from "./option.js";
 
 /** A descriptor is an int. */

@@ -1,15 +1,15 @@
 import type { Address } from "../base/address.js";
 import { log } from "../base/log.js";
 import { formatMac } from "../base/mac.js";
-import type { AttachmentConfig } from "../dataplane/messages.js";
-import type { DataPlane, ServedAttachment } from "../dataplane/plane.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import type { NamedMember } from "../network/names.js";
-import type { GivenAttachment } from "../protocol/messages.js";
+import type { GivenAttachment } from "../rpc/messages.js";
 import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
 import type { Network } from "./network.js";
+import type { AttachmentConfig } from "./workers/messages.js";
+import type { DataPlane, ServedAttachment } from "./workers/plane.js";
 
 /*
  * States of an attachment, and the state that each event leads to. Other events do not occur, or change nothing.

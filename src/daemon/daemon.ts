@@ -1,9 +1,8 @@
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import type { Door } from "../base/peer.js";
-import type { DataPlane } from "../dataplane/plane.js";
-import type { Loop } from "../loop.js";
+import type { Loop } from "../loop/loop.js";
+import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import {
   type DaemonStatus,
   type GivenMember,
@@ -11,10 +10,10 @@ import {
   type Params,
   PROTOCOL_VERSION,
   type Results,
-} from "../protocol/messages.js";
-import { namespaceId } from "../protocol/namespaces.js";
-import type { DaemonPaths } from "../protocol/places.js";
+} from "../rpc/messages.js";
+import { namespaceId } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
+import type { Door } from "../sys/peer-rule.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { takeLocks } from "./locks.js";
 import type { Member } from "./member.js";
@@ -26,6 +25,7 @@ import { type Reopen, restore } from "./restore.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { readState, type State, writeState } from "./state.js";
 import { type Stayed, takeStayed } from "./stayed.js";
+import type { DataPlane } from "./workers/plane.js";
 
 /** What the daemon needs of its caller. */
 export interface DaemonContext {

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Address, type Family, Prefix } from "../base/address.js";
-import { IPV6_LEAST_MTU, MTU_RANGE } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
+import { IPV6_LEAST_MTU, MTU_RANGE } from "../config/constants.js";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
-import type { Params } from "../protocol/messages.js";
+import type { Params } from "../rpc/messages.js";
 import { randomBytes, randomId } from "../sys/random.js";
 import type { Network, NetworkDefinition, Subnet } from "./network.js";
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../base/errors.js";
-import type { DaemonPaths } from "../protocol/places.js";
+import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 

@@ -1,7 +1,7 @@
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { isLabel } from "../network/names.js";
-import type { NamespaceRef, Params } from "../protocol/messages.js";
+import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
 import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
 import { parseAddressOption } from "./definition.js";

@@ -1,13 +1,13 @@
 import { UserError } from "../base/errors.js";
-import type { DataPlane, ServedAttachment } from "../dataplane/plane.js";
-import type { Loop } from "../loop.js";
-import type { GivenMember, NamespaceRef, Params } from "../protocol/messages.js";
+import type { Loop } from "../loop/loop.js";
+import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { Attachment, type AttachmentContext } from "./attachment.js";
 import { attachmentTo, type Member, newMember, outboundAttachmentOf, reserve } from "./member.js";
 import type { Network } from "./network.js";
 import type { Networks } from "./networks.js";
+import type { DataPlane, ServedAttachment } from "./workers/plane.js";
 
 /** What the members need of the daemon. */
 export interface MembersContext {

@@ -1,11 +1,11 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
-import type { AddressPlan } from "../base/plan.js";
-import type { NetworkFact } from "../dataplane/messages.js";
+import type { AddressPlan } from "../config/plan.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
 import { AddressPool, type Refusal } from "../network/pool.js";
+import type { NetworkFact } from "./workers/messages.js";
 
 /** A subnet, and the part of it that addresses are chosen from. */
 export interface Subnet extends MemberSubnet {

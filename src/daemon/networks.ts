@@ -1,10 +1,10 @@
-import { DEFAULT_MTU } from "../base/constants.js";
 import { UserError } from "../base/errors.js";
-import type { DataPlane } from "../dataplane/plane.js";
+import { DEFAULT_MTU } from "../config/constants.js";
 import { isLabel } from "../network/names.js";
-import type { Params } from "../protocol/messages.js";
+import type { Params } from "../rpc/messages.js";
 import { defineNetwork } from "./definition.js";
 import { Network, type NetworkDefinition } from "./network.js";
+import type { DataPlane } from "./workers/plane.js";
 
 /** The network that `--network bridge` means; made when it is first asked for. */
 export const DEFAULT_NETWORK = "bridge";

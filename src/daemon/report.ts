@@ -1,9 +1,9 @@
 import type { Family } from "../base/address.js";
 import { formatMac } from "../base/mac.js";
-import type { AttachmentStatistics } from "../dataplane/messages.js";
-import type { MemberReport, NetworkReport } from "../protocol/messages.js";
+import type { MemberReport, NetworkReport } from "../rpc/messages.js";
 import type { Member } from "./member.js";
 import { type Network, subnetOf } from "./network.js";
+import type { AttachmentStatistics } from "./workers/messages.js";
 
 /** A network in the shape of `docker network inspect`. */
 export function networkReport(network: Network, members: readonly Member[]): NetworkReport {

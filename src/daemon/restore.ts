@@ -1,7 +1,7 @@
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import type { GivenMember, NamespaceRef, Params } from "../protocol/messages.js";
-import { hasEnded } from "../protocol/namespaces.js";
+import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
+import { hasEnded } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { storeName } from "./attachment.js";

@@ -1,6 +1,5 @@
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
-import type { Door, Obstacle } from "../base/peer.js";
 import {
   checkParams,
   isMethod,
@@ -12,13 +11,14 @@ import {
   type Request,
   type Results,
   STOPPING,
-} from "../protocol/messages.js";
+} from "../rpc/messages.js";
 import { Epoll, Socket } from "../sys/constants.js";
 import { Gate } from "../sys/gate.js";
 import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { isUserOrRoot } from "../sys/peer.js";
+import type { Door, Obstacle } from "../sys/peer-rule.js";
 import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 
 /** Every `slipway run` on a network stays connected until it ends. */

@@ -9,12 +9,12 @@ import {
 } from "node:fs";
 import * as v from "valibot";
 import { Prefix } from "../base/address.js";
-import { FULL_ID } from "../base/constants.js";
 import { errnoOf, UserError } from "../base/errors.js";
 import { formatMac } from "../base/mac.js";
+import { FULL_ID } from "../config/constants.js";
 import { isLabel } from "../network/names.js";
-import { address } from "../protocol/address.js";
-import { joinSpec, mtu, pairs, texts } from "../protocol/messages.js";
+import { address } from "../rpc/address.js";
+import { joinSpec, mtu, pairs, texts } from "../rpc/messages.js";
 import { type Member, shortId } from "./member.js";
 import type { Network, NetworkDefinition } from "./network.js";
 

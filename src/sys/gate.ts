@@ -1,9 +1,9 @@
 import { monotonicMs } from "../base/clock.js";
 import { type Log, log as processLog } from "../base/log.js";
-import { type Door, type Obstacle, obstacleOf } from "../base/peer.js";
 import { Socket } from "./constants.js";
 import { native } from "./native.js";
 import { knowOwnNetwork, networkOfPeer, peerOf, seesProcesses } from "./peer.js";
+import { type Door, type Obstacle, obstacleOf } from "./peer-rule.js";
 
 /** Nobody who is refused can fill the log, in ms. */
 const WARNING_INTERVAL = 60_000;

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, UserError } from "../base/errors.js";
-import type { Peer, Whose } from "../base/peer.js";
 import { Errno, Socket } from "./constants.js";
 import { native } from "./native.js";
+import type { Peer, Whose } from "./peer-rule.js";
 
 /** The number of our network namespace, once it was asked for. */
 let network: bigint | undefined;

@@ -4,8 +4,8 @@ import { UserError } from "../../src/base/errors.ts";
 import { Attachment } from "../../src/daemon/attachment.ts";
 import { type Member, newMember, reserve } from "../../src/daemon/member.ts";
 import { Network } from "../../src/daemon/network.ts";
-import type { OnAttachmentGone } from "../../src/dataplane/plane.ts";
-import { checkParams } from "../../src/protocol/messages.ts";
+import type { OnAttachmentGone } from "../../src/daemon/workers/plane.ts";
+import { checkParams } from "../../src/rpc/messages.ts";
 import { native } from "../../src/sys/native.ts";
 
 /** What a thread does is up to the test. */

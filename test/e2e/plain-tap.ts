@@ -4,12 +4,12 @@
  * own, bundled by integrity.test.ts.
  */
 
-import { adoptInherited } from "../../src/cli/inherited.js";
-import { guestConfig, RESOLV_CONF } from "../../src/cli/network.js";
-import { printStatistics } from "../../src/cli/statistics.js";
 import { parseCommandLine } from "../../src/commandline/command-line.js";
-import { Loop } from "../../src/loop.js";
-import { ResolvConf } from "../../src/service/resolvconf.js";
+import { ResolvConf } from "../../src/dns/resolv-conf.js";
+import { guestConfig, RESOLV_CONF } from "../../src/host/guest-config.js";
+import { printStatistics } from "../../src/host/statistics.js";
+import { Loop } from "../../src/loop/loop.js";
+import { adoptInherited } from "../../src/sys/inherited.js";
 import { native } from "../../src/sys/native.js";
 
 const invocation = parseCommandLine("slirp4netns", process.argv.slice(2));

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { answer, parseRequest } from "../../src/api/requests.js";
 import type { Subject } from "../../src/api/subject.js";
-import { openTap } from "../../src/attach.js";
 import { log } from "../../src/base/log.js";
-import { Loop } from "../../src/loop.js";
-import { config } from "../service/frames.js";
+import { Loop } from "../../src/loop/loop.js";
+import { openTap } from "../../src/netns/tap.js";
+import { config } from "../services/frames.js";
 import { TestNamespace } from "../wire/netns.js";
 import { forAWhile, TIMEOUT } from "./time.js";
 

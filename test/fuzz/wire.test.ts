@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { servicesFor } from "../../src/service/index.js";
-import { parseResolvConf } from "../../src/service/resolvconf.js";
+import { parseResolvConf } from "../../src/dns/resolv-conf.js";
+import { servicesFor } from "../../src/services/index.js";
 import { parseAssociatedAddress, parseAssociation } from "../../src/wire/dhcpv6.js";
 import { answersQuery, parseDnsQuery } from "../../src/wire/dns.js";
 import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
 import { parseListenerQuery, parseListeners } from "../../src/wire/inet-diag.js";
-import { address, config, datagram, PLAN4, PLAN6 } from "../service/frames.js";
+import { address, config, datagram, PLAN4, PLAN6 } from "../services/frames.js";
 import { LINUX } from "../wire/captures.js";
 import { mutated, repaired, type Watch, watched } from "./mutation.js";
 import { forAWhile, TIMEOUT } from "./time.js";

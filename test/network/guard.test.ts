@@ -16,7 +16,7 @@ import {
   neighborLength,
   solicitedNodeGroup,
 } from "../../src/wire/ndp.ts";
-import { address, PLAN6 } from "../service/frames.ts";
+import { address, PLAN6 } from "../services/frames.ts";
 
 const OWN_MAC: Mac = 0x0242_0a59_0002;
 const OTHER_MAC: Mac = 0x0242_0a59_0003;

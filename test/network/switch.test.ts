@@ -11,7 +11,7 @@ import { writeU32 } from "../../src/wire/bytes.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import { IPV4_HEADER_LENGTH } from "../../src/wire/ip.js";
 import { VNET_HEADER_LENGTH } from "../../src/wire/vnet.js";
-import { GATEWAY_MAC } from "../service/frames.js";
+import { GATEWAY_MAC } from "../services/frames.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 /** More frames than the burst of one member. */

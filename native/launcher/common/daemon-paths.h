@@ -1,4 +1,4 @@
-/* Where the daemon of a user is found: as src/protocol/places.ts has it. */
+/* Where the daemon of a user is found: as src/rpc/daemon-paths.ts has it. */
 #ifndef SLIPWAY_DAEMON_PATHS_H
 #define SLIPWAY_DAEMON_PATHS_H
 

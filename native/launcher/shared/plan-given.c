@@ -88,7 +88,7 @@ static bool is_socket_in(const char *path, const char *directory, int length) {
 }
 
 /*
- * `attach` has one that is called by our pid. Where it is src/cli/api-path.ts says, by the environment of the
+ * `attach` has one that is called by our pid. Where it is src/rpc/api-path.ts says, by the environment of the
  * daemon: beside the daemon's own, or where it is without XDG_RUNTIME_DIR.
  */
 static bool is_own_api(const char *path) {

@@ -14,7 +14,7 @@
  * A command that only asks gets its ANSWER at once; or, if a namespace is to be connected to a network: PLAN, TAP, UP,
  * DONE when the settings are made, and then the ANSWER.
  *
- * Either side closes the connection when it can't go on. abi.sh makes src/protocol/launcher-abi.ts of the numbers here.
+ * Either side closes the connection when it can't go on. abi.sh makes src/rpc/launcher-abi.ts of the numbers here.
  */
 #ifndef SLIPWAY_SHARED_PROTOCOL_H
 #define SLIPWAY_SHARED_PROTOCOL_H

@@ -4,8 +4,8 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import * as v from "valibot";
 import { errnoOf, UserError } from "../../base/errors.js";
-import { apiDirectory } from "../../protocol/xdg.js";
-import { socketPathOf } from "../api-path.js";
+import { socketPathOf } from "../../rpc/api-path.js";
+import { apiDirectory } from "../../rpc/xdg.js";
 
 /** For how long an answer may make us wait, in ms. */
 const TIME_LIMIT = 10_000;

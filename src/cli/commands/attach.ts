@@ -1,0 +1,145 @@
+import { writeSync } from "node:fs";
+import { constants } from "node:os";
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import type { AttachConfig } from "../../commandline/invocation.js";
+import { Stdio } from "../../config/constants.js";
+import { announcement } from "../../host/announcement.js";
+import { listenForApi } from "../../host/api-socket.js";
+import { hostnameOf } from "../../host/guest-config.js";
+import { nameOf, openLink } from "../../host/link.js";
+import { startLogging } from "../../host/logging.js";
+import { startPublishing } from "../../host/publishing.js";
+import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
+import type { Takeover } from "../../host/takeover.js";
+import type { Loop } from "../../loop/loop.js";
+import { noSuchProcess, processOf, watchNamespaceFile } from "../../netns/netns-file.js";
+import { Errno } from "../../sys/constants.js";
+import { adoptInherited, ignoredSignals, ReadyFd } from "../../sys/inherited.js";
+import { native } from "../../sys/native.js";
+import { fail } from "../exit.js";
+
+const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/**
+ * `slipway attach` and `slirp4netns`: serves a namespace until its process dies, the exit-fd tells
+ * or a signal comes, then ends this process with 0.
+ * @throws UserError before the network is ready; the ready-fd is not written then
+ */
+export async function attach(options: AttachConfig): Promise<void> {
+  startLogging(options.log);
+  const takeover = await openTakeover();
+  const { target } = options;
+  // The daemon that this process takes over from has written to it.
+  const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
+  const endings = openEndings(options);
+  const prepared = prepareGuest(options, hostnameOf(target.pid));
+  const { config } = prepared;
+  const link = takeover ?? (await openLink(options, config));
+  checkOwner(endings);
+  const report = new Report();
+  const sole = new SoleGuest(prepared, {
+    tap: link.tap,
+    pid: target.pid,
+    api: { mostClients: options.maxApiClients, isOpenInside: false },
+    publish: (guest) => {
+      if (target.kind !== "namespace" || takeover !== null) return;
+      startPublishing(guest, target, options.publish, (line) => report.add(line));
+    },
+    onGone: (why) => failGone(options.tap, why),
+  });
+  link.start(sole.loop, sole.guest);
+  watchEndings(endings, sole.loop, (why) => sole.end(why, 0));
+  const api = await listenForApi(options.apiSocket, takeover?.apiSocket);
+  const tapFd = target.kind === "tapfd" ? target.fd : null;
+  sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
+  if (takeover === null) report.begin(announcement(options, config));
+  log.info("%s is up: %s", options.tap, nameOf(target));
+  waiting.tell("1");
+}
+
+/** The guest of a daemon that has died, if this process is to take one over; otherwise null. */
+async function openTakeover(): Promise<Takeover | null> {
+  const { SLIPWAY_TAKEN: descriptors } = process.env;
+  return descriptors === undefined
+    ? null
+    : (await import("../../host/takeover.js")).takeOver(descriptors);
+}
+
+/** What ends the network, besides signals. */
+interface Endings {
+  /** A handle. */
+  readonly exitFd: number | null;
+  /** The process whose namespace it is, and a pidfd of it. */
+  readonly owner: { readonly pid: number; readonly fd: number } | null;
+  /** A file of the namespace, where no process is known whose namespace it is. */
+  readonly file: string | null;
+}
+
+function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
+  if (exitFd !== null) adoptInherited("--exit-fd", exitFd);
+  const file = exitWithNetns && target.kind === "namespace" ? target.netns : null;
+  const pid = target.pid ?? (file === null ? null : processOf(file));
+  if (pid === null) return { exitFd, owner: null, file };
+  return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
+}
+
+/**
+ * Checks that the owner still lives: if it had ended before its namespace was entered, its PID might have been another
+ * process's by then. EPERM means that it lives: root has given up CAP_KILL by now.
+ */
+function checkOwner({ owner }: Endings): void {
+  if (owner !== null && native.pidfdSignal(owner.fd, 0) === -Errno.ESRCH) {
+    throw noSuchProcess(owner.pid);
+  }
+}
+
+function watchEndings(
+  { exitFd, owner, file }: Endings,
+  loop: Loop,
+  end: (why: string) => void,
+): void {
+  // EPERM: epoll(7) does not take regular files, which are always ready.
+  if (exitFd !== null && loop.watchFd(exitFd, () => end("the exit-fd tells")) < 0) {
+    throw new UserError(`--exit-fd ${exitFd} is a file: give a pipe`);
+  }
+  if (owner !== null) loop.watchFd(owner.fd, () => end("its process has ended"));
+  if (file !== null) watchNamespaceFile(file, () => end("the file of its namespace is gone"));
+  for (const signal of END_SIGNALS) {
+    if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
+  }
+}
+
+/** Lines for stdout. Those about ports published before the network is up are held back until it is announced. */
+class Report {
+  #waiting: string | null = "";
+
+  add(line: string): void {
+    if (this.#waiting === null) announce(line);
+    else this.#waiting += line;
+  }
+
+  begin(text: string): void {
+    announce(text + (this.#waiting ?? ""));
+    this.#waiting = null;
+  }
+}
+
+function failGone(tap: string, why: string): never {
+  return fail(new UserError(`${tap}: ${why}: the network of the namespace is gone`));
+}
+
+/** A pidfd: it tells when the process ends, and never leads to a later process of the same number. */
+function openProcess(pid: number): number {
+  const pidfd = native.pidfdOpen(pid);
+  if (pidfd < 0) throw noSuchProcess(pid);
+  return pidfd;
+}
+
+function announce(text: string): void {
+  try {
+    writeSync(Stdio.Output, text);
+  } catch {
+    // The network is up even if nobody reads this.
+  }
+}

@@ -1,0 +1,132 @@
+import { hostname } from "node:os";
+import type { Address } from "../../base/address.js";
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import { programName } from "../../base/program.js";
+import type { RunConfig } from "../../commandline/invocation.js";
+import type { NetworkMode } from "../../commandline/network-mode.js";
+import { formatPublish } from "../../commandline/publish-option.js";
+import { DRAIN_LIMIT } from "../../config/constants.js";
+import type { GuestConfig } from "../../config/plan.js";
+import type { ResolvConf } from "../../dns/resolv-conf.js";
+import { listenForApi } from "../../host/api-socket.js";
+import { guestResolvConf, tapSettings } from "../../host/guest-config.js";
+import { startLogging } from "../../host/logging.js";
+import { startPublishing } from "../../host/publishing.js";
+import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
+import type { Loop } from "../../loop/loop.js";
+import { superviseChild } from "../../netns/jobs.js";
+import { namespaceOf, release, spawnHeld } from "../../netns/spawn.js";
+import { openTap } from "../../netns/tap.js";
+import type { AttachmentSpec } from "../../rpc/messages.js";
+import { fail } from "../exit.js";
+
+/**
+ * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been
+ * passed on.
+ * @throws UserError when there is no network to run it in
+ */
+export async function run(options: RunConfig): Promise<void> {
+  startLogging(options.log);
+  const { mode } = options;
+  if (mode.kind === "slirp") await runAlone(options);
+  else if (mode.kind === "networks") await joinNetworks(options, mode.attachments);
+  else await runElsewhere(options, mode);
+}
+
+/** Runs COMMAND in a network that is not Slipway's. */
+async function runElsewhere(
+  { command, keepId, hostname, inside }: RunConfig,
+  mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
+): Promise<void> {
+  const { runBeside, runIsolated, runOnHost } = await import("./network-modes.js");
+  switch (mode.kind) {
+    case "host":
+      return runOnHost(command);
+    case "none":
+      return runIsolated({ command, keepId, hostname, inside });
+    case "container":
+      await runBeside(mode.target, command);
+  }
+}
+
+/** The daemon serves the network; this process supervises the command. */
+async function joinNetworks(
+  options: RunConfig,
+  attachments: readonly AttachmentSpec[],
+): Promise<void> {
+  const { network, name, keepId, publish, resolverOptions, command, inside } = options;
+  const { servers = [], search = [], records = [] } = network.dns ?? {};
+  const hosts = records.map((record) => `${record.name}=${record.address}`);
+  const { hostLoopback } = network;
+  const { runMember } = await import("./run-member.js");
+  await runMember({
+    command,
+    keepId,
+    inside,
+    search,
+    resolverOptions,
+    publish: publish.ports.map(formatPublish),
+    autoExclude: publish.auto?.exclude.text ?? null,
+    join: {
+      name,
+      hostname: options.hostname,
+      attachments: [...attachments],
+      hosts,
+      dns: servers.map(String),
+      hostLoopback,
+    },
+  });
+}
+
+async function runAlone(options: RunConfig): Promise<void> {
+  const { network, tap, keepId, inside, publish, resolverOptions, command } = options;
+  const prepared = prepareGuest(options, options.hostname ?? hostname());
+  const { config, host } = prepared;
+  const servers = serversFor(config, host);
+  const search = network.dns?.search ?? [];
+  const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
+  // Before COMMAND's mounts are made: they hide the socket.
+  const api = await listenForApi(options.apiSocket);
+  const child = spawnHeld({
+    command,
+    keepId,
+    resolvConf,
+    hostname: options.hostname,
+    inside,
+    apiSocket: api?.path ?? null,
+  });
+  const namespace = namespaceOf(child);
+  const sole = new SoleGuest(prepared, {
+    tap: openTap(namespace, tap, tapSettings(config)),
+    pid: child.pid,
+    api: { mostClients: options.maxApiClients, isOpenInside: inside.seesApi },
+    publish: (guest) =>
+      startPublishing(guest, namespace, publish, (line) =>
+        process.stderr.write(`${programName()}: ${line}`),
+      ),
+    onGone: (why, isFault) => {
+      const line = `${tap}: ${why}: the network is gone`;
+      if (isFault) fail(new UserError(line));
+      log.warn(line);
+    },
+  });
+  superviseChild(child, (status) => {
+    drain(sole.loop, () => sole.end(`${command[0]} has ended with status ${status}`, status));
+  });
+  sole.start(api, { hasChild: true, inUse: [] });
+  log.info("%s is up for %s", tap, command[0]);
+  release(child);
+}
+
+/** Waits until what COMMAND sent last has been passed on. A signal ends the wait. */
+function drain(loop: Loop, end: () => void): void {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
+  loop.drain(DRAIN_LIMIT, end);
+}
+
+/** The forwarder's address; without a forwarder the host's servers, except those on its loopback. */
+function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
+  if (dns !== null) return [plans[0].dns];
+  return host.servers.filter((server) => !server.isLoopback);
+}

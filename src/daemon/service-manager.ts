@@ -1,0 +1,43 @@
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import { adoptInherited } from "../sys/inherited.js";
+import { connectNotifier } from "../sys/local-socket.js";
+import { native } from "../sys/native.js";
+
+/** SD_LISTEN_FDS_START of sd_listen_fds(3). */
+const FIRST_LISTENER = 3;
+
+/**
+ * The socket at which a service manager listens for us.
+ * @returns a handle, or null when we listen ourselves
+ * @throws UserError when there is more than one
+ */
+export function inheritedListener(environment: NodeJS.ProcessEnv): number | null {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = environment;
+  // It was meant for somebody before us otherwise.
+  if (pid !== `${process.pid}` || count === undefined) return null;
+  if (count !== "1") {
+    throw new UserError(
+      `LISTEN_FDS is ${count}, and the daemon listens at one socket: give its socket unit one ListenStream=`,
+    );
+  }
+  adoptInherited("LISTEN_FDS: descriptor", FIRST_LISTENER);
+  return FIRST_LISTENER;
+}
+
+/** Tells a service manager of type notify how we are; opened before the sandbox. */
+export class ServiceManager {
+  readonly #fd: number | null;
+
+  constructor({ NOTIFY_SOCKET: path }: NodeJS.ProcessEnv) {
+    const fd = path === undefined || path === "" ? null : connectNotifier(path);
+    this.#fd = fd !== null && fd >= 0 ? fd : null;
+    if (fd !== null && fd < 0) log.warn(`NOTIFY_SOCKET ${path}: ${getSystemErrorName(fd)}`);
+  }
+
+  /** @param state as sd_notify(3) has them */
+  tell(state: "READY=1" | "STOPPING=1"): void {
+    if (this.#fd !== null) native.writeBytes(this.#fd, Buffer.from(state));
+  }
+}

@@ -1,0 +1,162 @@
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import { carryOut } from "../../cli/commands/networks.js";
+import {
+  type Attachment,
+  attachmentOf,
+  type Connection,
+  join,
+  namedNamespace,
+  type Requests,
+} from "../../client/connect.js";
+import { type AttachmentTap, tapSettings } from "../../client/taps.js";
+import type { DaemonRequest } from "../../commandline/requests.js";
+import { tapRequests } from "../../netns/tap.js";
+import {
+  answerMessage,
+  type LauncherMessage,
+  type LauncherTap,
+  planMessage,
+  upMessage,
+} from "../../rpc/launcher.js";
+import { checkParams, type GivenAttachment } from "../../rpc/messages.js";
+import { duplicateFd } from "../../sys/duplicate-fd.js";
+import { native } from "../../sys/native.js";
+import type { Methods } from "../server.js";
+
+/**
+ * Whether the daemon runs a command for its launcher. When a command fails here, the launcher starts a process that
+ * runs it again and prints the reason. So not commands that may succeed in part, nor those that need more of the
+ * launcher than its command line.
+ */
+export function isProxied(request: DaemonRequest): boolean {
+  switch (request.action) {
+    case "connect":
+      return namedNamespace(request.target) !== null;
+    case "create":
+    case "disconnect":
+    case "inspect":
+    case "list":
+    case "members":
+    case "prune":
+      return true;
+    case "remove":
+    case "start":
+    case "stop":
+    case "status":
+      return false;
+  }
+}
+
+/** Requests to the daemon in this process. */
+export function requestsTo(methods: Methods): Requests {
+  const client = { members: new Set<string>(), pending: new Map(), drop: () => undefined };
+  return {
+    request: async (method, params, passed = null) => {
+      const checked = checkParams(method, params);
+      if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
+      return methods.call(method, checked, client, passed === null ? null : duplicateFd(passed));
+    },
+  };
+}
+
+/** The message that the launcher is to send next. */
+interface Awaited {
+  readonly kind: LauncherMessage["kind"];
+  readonly resolve: (came: Came) => void;
+  readonly reject: (error: UserError) => void;
+}
+
+interface Came {
+  readonly message: LauncherMessage;
+  /** A handle. */
+  readonly passed: number | null;
+}
+
+/** Runs a command that asks the daemon within the daemon, so that its launcher need not start Node. */
+export class CommandProxy {
+  readonly #requests: Requests;
+  readonly #send: (message: Uint8Array) => void;
+  #awaited: Awaited | null = null;
+  #isGone = false;
+
+  /** @param send sends to the launcher */
+  constructor(requests: Requests, send: (message: Uint8Array) => void) {
+    this.#requests = requests;
+    this.#send = send;
+  }
+
+  /** Sends the answer, or nothing when the command fails. When it settles, the command is done or undone. */
+  async answer(request: DaemonRequest): Promise<void> {
+    try {
+      const text = await carryOut(request, this.#requests, (what) => this.#connect(what));
+      this.#send(answerMessage(text));
+    } catch (error) {
+      if (error instanceof UserError) return;
+      log.error("a command failed: %s", error instanceof Error ? error.stack : error);
+    }
+  }
+
+  /** @returns false when another message is awaited; `passed` stays the caller's then */
+  onMessage(message: LauncherMessage | null, passed: number | null): boolean {
+    const awaited = this.#awaited;
+    if (message === null || message.kind !== awaited?.kind) return false;
+    if ((message.kind === "tap") !== (passed !== null)) return false;
+    this.#awaited = null;
+    // Promises do not run within a wake-up of the loop.
+    setImmediate(() => awaited.resolve({ message, passed }));
+    return true;
+  }
+
+  /** The launcher will say no more. */
+  onGone(): void {
+    this.#isGone = true;
+    const awaited = this.#awaited;
+    this.#awaited = null;
+    setImmediate(() => awaited?.reject(gone()));
+  }
+
+  #next(kind: Awaited["kind"]): Promise<Came> {
+    return new Promise((resolve, reject) => {
+      if (this.#isGone) reject(gone());
+      else this.#awaited = { kind, resolve, reject };
+    });
+  }
+
+  async #connect({ attachment, name, target }: Connection): Promise<Attachment> {
+    const { netns, pid } = namedNamespace(target) ?? { netns: target, pid: null };
+    const tap = attachment.ifname ?? null;
+    this.#send(
+      planMessage({ readyFd: null, exitFd: null, pid, netns, userns: null, tap, apiSocket: null }),
+    );
+    const { message, passed } = await this.#next("tap");
+    if (message.kind !== "tap" || passed === null) throw gone();
+    const { namespace: id, started } = message.tap;
+    const namespace = { netns, userns: null, id, pid, started };
+    try {
+      const joined = await join(
+        this.#requests,
+        { name, namespace, attachments: [attachment] },
+        (given) => this.#configure(given, message.tap, passed),
+      );
+      return attachmentOf(joined);
+    } finally {
+      native.close(passed);
+    }
+  }
+
+  /** Has the launcher configure an attachment. @returns its TAP, a handle of its own */
+  async #configure(
+    given: GivenAttachment,
+    { ifindex, name }: LauncherTap,
+    tap: number,
+  ): Promise<AttachmentTap> {
+    this.#send(upMessage(tapRequests(ifindex, name, tapSettings(given, name)), ""));
+    await this.#next("done");
+    return { ifname: name, tap: duplicateFd(tap) };
+  }
+}
+
+function gone(): UserError {
+  return new UserError("the command has ended");
+}

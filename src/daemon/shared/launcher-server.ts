@@ -1,0 +1,391 @@
+import { statSync } from "node:fs";
+import { serveApi } from "../../api/server.js";
+import { UserError } from "../../base/errors.js";
+import { log, partOfLog } from "../../base/log.js";
+import type { Requests } from "../../client/connect.js";
+import { parseCommandLine } from "../../commandline/command-line.js";
+import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation.js";
+import type { DaemonRequest } from "../../commandline/requests.js";
+import type { GuestConfig, Upstream } from "../../config/plan.js";
+import { ResolvConf } from "../../dns/resolv-conf.js";
+import { announcement } from "../../host/announcement.js";
+import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
+import { formatSnapshot } from "../../host/port-snapshot.js";
+import { publishPorts } from "../../host/publishing.js";
+import { type ServedGuest, serveGuest } from "../../host/serve-guest.js";
+import type { Loop } from "../../loop/loop.js";
+import type { PublishedRule } from "../../nat/published-port.js";
+import { tapRequests } from "../../netns/tap.js";
+import { socketPathOf } from "../../rpc/api-path.js";
+import {
+  endMessage,
+  keepMessage,
+  LAUNCHER_VERSION,
+  type LauncherMessage,
+  type LauncherRequest,
+  type LauncherTap,
+  LONGEST_LAUNCHER_MESSAGE,
+  parseLauncherMessage,
+  planMessage,
+  upMessage,
+} from "../../rpc/launcher.js";
+import { namespaceId } from "../../rpc/namespaces.js";
+import { apiDirectory } from "../../rpc/xdg.js";
+import { Epoll, Errno, Socket } from "../../sys/constants.js";
+import { Gate } from "../../sys/gate.js";
+import { acceptLocal } from "../../sys/local-socket.js";
+import { native } from "../../sys/native.js";
+import type { Door } from "../../sys/peer-rule.js";
+import { listenPrivately } from "../../sys/private-socket.js";
+import { CommandProxy, isProxied } from "./command-proxy.js";
+
+const MOST_LAUNCHERS = 1024;
+const ACCEPT_BATCH = 16;
+/** As podman writes it. */
+const WARM_UP_ARGS = [
+  ...["--disable-host-loopback", "--mtu=65520", "--enable-sandbox", "--enable-seccomp"],
+  ...["--enable-ipv6", "-c", "-r", "4", `${process.pid}`, "tap0"],
+];
+const WARM_UP_ROUNDS = 20;
+
+/** On this the launcher starts a process of its own; that asks the daemon, too, and prints its reason. */
+const REFUSAL = endMessage(
+  1,
+  "the daemon does not serve the namespaces of this client: run it outside",
+);
+
+const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
+
+/**
+ * Answers launchers (native/launcher/shared/protocol.h). In shared mode the daemon serves the guest that a launcher
+ * would otherwise start a process for, until the launcher ends; for commands that ask the daemon it runs the command.
+ */
+export class LauncherServer {
+  readonly #loop: Loop;
+  readonly #requests: Requests;
+  readonly #listener: number;
+  readonly #upstream = new ResolvConf(RESOLV_CONF);
+  readonly #launchers = new Set<Launcher>();
+  readonly #gate: Gate;
+
+  /**
+   * @param requests to the daemon
+   * @param door who may connect
+   * @throws UserError when it cannot listen at `path`
+   */
+  constructor(path: string, loop: Loop, requests: Requests, door: Door) {
+    this.#loop = loop;
+    this.#gate = new Gate("the launchers' socket", door);
+    this.#requests = requests;
+    this.#listener = listenPrivately("socket", path, Socket.SequencedPackets);
+    loop.watch(this.#listener, Epoll.In, () => this.#accept());
+    loop.onReclaimed = () => warmUp(this.#upstream);
+  }
+
+  /** Ends all guests; their launchers then start processes of their own. */
+  close(): void {
+    this.#loop.unwatch(this.#listener);
+    native.close(this.#listener);
+    this.#gate.close();
+    for (const launcher of this.#launchers) launcher.close();
+  }
+
+  #accept(): void {
+    for (let count = 0; count < ACCEPT_BATCH; count += 1) {
+      const fd = acceptLocal(this.#listener);
+      if (fd < 0) return;
+      if (native.peerUid(fd) === process.geteuid?.()) this.#admit(fd);
+      else native.close(fd);
+    }
+  }
+
+  #admit(fd: number): void {
+    const obstacle = this.#gate.obstacleOf(fd);
+    // Close at once: the launcher may have sent a TAP, and the process that it starts makes one of the same name.
+    if (obstacle !== null) this.#gate.refuse(fd, obstacle, REFUSAL);
+    else if (this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
+    else native.close(fd);
+  }
+
+  #serve(fd: number): void {
+    const context = { loop: this.#loop, upstream: this.#upstream, requests: this.#requests };
+    const launcher = new Launcher(fd, context, () => this.#launchers.delete(launcher));
+    this.#launchers.add(launcher);
+  }
+}
+
+/** The request of a launcher, parsed and checked. */
+interface Planned {
+  readonly options: AttachConfig & { readonly target: NamespaceTarget };
+  readonly config: GuestConfig;
+  /** Path of the API's socket. */
+  readonly apiSocket: string | null;
+}
+
+interface Context {
+  readonly loop: Loop;
+  readonly upstream: Upstream;
+  readonly requests: Requests;
+}
+
+/**
+ * The connection of one launcher, and its guest.
+ *
+ *   state     what tells it             next message        leads to
+ *   begun     #planned, #proxy null     request: attach     planned, or closed: not shareable
+ *                                       request: command    proxied
+ *   planned   #planned set              tap                 served
+ *   served    #guest set                api, at most once   served
+ *   proxied   #proxy set                what it awaits      proxied, then closed with the answer
+ *
+ * Any other message, an error and the end of the connection close it. A launcher whose connection is closed without an
+ * answer or an end message goes on by a process of its own.
+ */
+class Launcher {
+  readonly #fd: number;
+  readonly #loop: Loop;
+  readonly #context: Context;
+  readonly #onClosed: () => void;
+  /** null: no command is run for it. */
+  #proxy: CommandProxy | null = null;
+  #planned: Planned | null = null;
+  #hasApi = false;
+  #guest: ServedGuest | null = null;
+  /** Published ports that the launcher has not been told yet; null: it knows all. */
+  #untold: readonly PublishedRule[] | null = null;
+  #isClosed = false;
+
+  /** @param fd becomes the launcher's */
+  constructor(fd: number, context: Context, onClosed: () => void) {
+    const { loop } = context;
+    this.#fd = fd;
+    this.#loop = loop;
+    this.#context = context;
+    this.#onClosed = onClosed;
+    loop.watch(fd, Epoll.In, (events) => this.#onEvents(events));
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#guest?.close();
+    this.#loop.unwatch(this.#fd);
+    native.close(this.#fd);
+    this.#onClosed();
+  }
+
+  #onEvents(events: number): void {
+    if ((events & Epoll.Out) !== 0) this.#tellPorts();
+    const came = native.receivePassed(this.#fd, chunk);
+    if (came === -Errno.EAGAIN) return;
+    if (typeof came === "number" || came.length === 0) {
+      this.#end();
+      return;
+    }
+    const passed = came.passed < 0 ? null : came.passed;
+    const message = parseLauncherMessage(chunk.subarray(0, came.length));
+    try {
+      this.#onMessage(message, passed);
+    } catch (error) {
+      // The launcher starts a process of its own, which meets the same error and prints it.
+      if (!(error instanceof UserError || error instanceof RangeError)) {
+        log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
+      }
+      this.close();
+    }
+  }
+
+  #onMessage(message: LauncherMessage | null, passed: number | null): void {
+    const guest = this.#guest;
+    if (this.#proxy !== null) {
+      if (this.#proxy.onMessage(message, passed)) return;
+      if (passed !== null) native.close(passed);
+      this.#end();
+    } else if (message?.kind === "request" && this.#planned === null && passed === null) {
+      this.#begin(message.request);
+    } else if (message?.kind === "tap" && guest === null && passed !== null) {
+      this.#serve(message.tap, passed);
+    } else if (message?.kind === "api" && guest !== null && !this.#hasApi && passed !== null) {
+      this.#hasApi = true;
+      guest.serveApi((...about) => serveApi(passed, ...about));
+    } else {
+      if (passed !== null) native.close(passed);
+      this.close();
+    }
+  }
+
+  /** The launcher has closed its side. A command is undone first; then the connection is closed. */
+  #end(): void {
+    if (this.#proxy === null) this.close();
+    else this.#loop.unwatch(this.#fd);
+    this.#proxy?.onGone();
+  }
+
+  /** @throws UserError when the command line is wrong */
+  #begin(request: LauncherRequest): void {
+    const invocation = isOnOurHost(request) ? parseCommandLine(request.name, request.args) : null;
+    if (invocation?.kind === "attach") this.#plan(invocation.config, request.pid);
+    else if (invocation?.kind === "ask daemon" && isProxied(invocation.request)) {
+      this.#answer(invocation.request);
+    } else this.close();
+  }
+
+  #answer(request: DaemonRequest): void {
+    const proxy = new CommandProxy(this.#context.requests, (message) => this.#send(message));
+    this.#proxy = proxy;
+    // Promises do not run within a wake-up of the loop.
+    setImmediate(() => void proxy.answer(request).then(() => this.close()));
+  }
+
+  #plan(options: AttachConfig, launcher: string): void {
+    const planned = planOf(options, launcher, this.#context.upstream);
+    if (planned === null) {
+      this.close();
+      return;
+    }
+    this.#planned = planned;
+    this.#send(planMessageOf(planned));
+  }
+
+  #serve({ ifindex }: LauncherTap, tap: number): void {
+    const planned = this.#planned;
+    if (planned === null) {
+      native.close(tap);
+      this.close();
+      return;
+    }
+    const { options, config } = planned;
+    const { tap: name, publish, target, maxApiClients } = options;
+    // The launcher may go on before the guest is made: frames wait in the TAP, clients in the API's socket. If the
+    // guest cannot be made, the connection closes and the launcher serves the TAP by a process of its own.
+    const isUp = publish.ports.length === 0;
+    if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
+    let report = "";
+    this.#guest = serveGuest(this.#loop, {
+      tap: { fd: tap, vnetHeader: true },
+      tapName: name,
+      pid: target.pid,
+      config,
+      log: partOfLog(),
+      api: { mostClients: maxApiClients, isOpenInside: false },
+      publish: (guest) =>
+        publishPorts(guest, publish.ports, false, (line) => {
+          report += line;
+        }),
+      onGone: (why) => this.#onGone(name, why),
+    });
+    const { forwards } = this.#guest.guest;
+    forwards.onChange = () => this.#onPorts(forwards.rules);
+    if (!isUp) {
+      forwards.onChange();
+      this.#send(upMessageOf(planned, ifindex, report));
+    }
+  }
+
+  /** In the words of attach.ts. */
+  #onGone(tap: string, why: string): void {
+    if (this.#isClosed) return;
+    this.#send(endMessage(1, `${tap}: ${why}: the network of the namespace is gone`));
+    this.close();
+  }
+
+  /** Tells the launcher once for all that one request changes. */
+  #onPorts(rules: readonly PublishedRule[]): void {
+    const isWaiting = this.#untold !== null;
+    this.#untold = rules;
+    if (!isWaiting) setImmediate(() => this.#tellPorts());
+  }
+
+  #tellPorts(): void {
+    if (this.#untold === null || this.#isClosed) return;
+    const sent = native.sendPassing(this.#fd, keepMessage(formatSnapshot(this.#untold)), null);
+    if (sent === -Errno.EAGAIN) {
+      this.#loop.rewatch(this.#fd, Epoll.In | Epoll.Out);
+      return;
+    }
+    if (sent === -Errno.EMSGSIZE) log.warn("too many ports are published to outlive the daemon");
+    this.#untold = null;
+    this.#loop.rewatch(this.#fd, Epoll.In);
+  }
+
+  /** Errors are ignored: they come from a launcher that has ended, which the loop reports. */
+  #send(message: Uint8Array): void {
+    if (!this.#isClosed) native.sendPassing(this.#fd, message, null);
+  }
+}
+
+/** The network namespace of this process, once it was needed. */
+let ourNamespace: string | null = null;
+
+/** Whether the launcher speaks our protocol, and is in our network namespace with our resolv.conf. */
+function isOnOurHost({ version, namespace, resolvConf }: LauncherRequest): boolean {
+  ourNamespace ??= namespaceId("/proc/self/ns/net");
+  return (
+    version === LAUNCHER_VERSION &&
+    namespace === ourNamespace &&
+    resolvConf === identityOf(RESOLV_CONF)
+  );
+}
+
+function identityOf(file: string): string {
+  const { dev = 0, ino = 0 } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  return `${dev}:${ino}`;
+}
+
+/**
+ * @param launcher its pid
+ * @returns null for a guest that only a process of its own can serve
+ * @throws UserError when the command line is wrong
+ */
+function planOf(options: AttachConfig, launcher: string, upstream: Upstream): Planned | null {
+  const { target } = options;
+  if (target.kind !== "namespace" || !isShareable(options)) return null;
+  return {
+    options: { ...options, target },
+    config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
+    apiSocket: apiSocketOf(options, launcher),
+  };
+}
+
+function planMessageOf({ options, apiSocket }: Planned): Uint8Array {
+  const { readyFd, exitFd, tap, target } = options;
+  const { netns, userns, pid } = target;
+  return planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket });
+}
+
+/** @param report lines about the ports that Slipway chose */
+function upMessageOf({ options, config }: Planned, ifindex: number, report: string): Uint8Array {
+  const { configure, mac, tap } = options;
+  const settings = configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : [];
+  return upMessage(settings, announcement(options, config) + report);
+}
+
+/**
+ * Runs what the next launcher will wait for, and discards the result. A garbage collection may throw away compiled
+ * code: then a command line takes 2.2 ms, and 0.7 ms after this.
+ */
+function warmUp(upstream: Upstream): void {
+  for (let count = 0; count < WARM_UP_ROUNDS; count += 1) {
+    const invocation = parseCommandLine("slirp4netns", WARM_UP_ARGS);
+    if (invocation.kind !== "attach") return;
+    const planned = planOf(invocation.config, "", upstream);
+    if (planned === null) return;
+    planMessageOf(planned);
+    upMessageOf(planned, 1, "");
+  }
+}
+
+/** Not with options that write files or to stderr, or that need to enter the namespace later. */
+function isShareable(options: AttachConfig): boolean {
+  const { log: logged, pcap, stats, sandbox, exitWithNetns, publish, network } = options;
+  const isPlain = logged.file === null && logged.level === null && logged.format === "text";
+  if (!isPlain || pcap !== null || stats || !sandbox || exitWithNetns) return false;
+  if (publish.auto !== null || publish.toLoopback) return false;
+  return network.outbound[4] === null && network.outbound[6] === null;
+}
+
+function apiSocketOf({ apiSocket }: AttachConfig, pid: string): string | null {
+  if (typeof apiSocket === "object") return apiSocket.path;
+  const directory = apiSocket === "own" ? apiDirectory() : null;
+  return directory === null ? null : socketPathOf(directory, pid);
+}

@@ -1,0 +1,162 @@
+import type { Address } from "../../base/address.js";
+import { DEFAULT_MEMORY_BUDGET, HOST_NAMES } from "../../config/constants.js";
+import { DEFAULT_LIMITS } from "../../config/limits.js";
+import {
+  DEFAULT_TIMEOUTS,
+  type DnsConfig,
+  type GuestConfig,
+  type NameTable,
+  type Upstream,
+} from "../../config/plan.js";
+import { NetworkNames } from "../../network/names.js";
+import { type MemberSubnet, memberPlans, parseAddress, parseSubnet } from "../../network/plans.js";
+import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
+
+/** A network as this thread knows it. */
+export interface KnownNetwork {
+  readonly subnets: readonly MemberSubnet[];
+  readonly internal: boolean;
+  readonly mtu: number;
+  readonly names: NetworkNames;
+}
+
+/** What this thread knows of all networks, also of those that other threads serve. */
+export class Directory {
+  readonly #upstream: Upstream;
+  readonly #networks = new Map<string, KnownNetwork>();
+  /** On which networks each member is. */
+  readonly #members = new Map<string, readonly string[]>();
+  /** By key: takes its fact back. */
+  readonly #undo = new Map<string, () => void>();
+
+  /** @param upstream the host's resolvers */
+  constructor(upstream: Upstream) {
+    this.#upstream = upstream;
+  }
+
+  learn(key: string, fact: Fact): void {
+    this.forget(key);
+    this.#undo.set(key, this.#take(fact));
+  }
+
+  forget(key: string): void {
+    this.#undo.get(key)?.();
+    this.#undo.delete(key);
+  }
+
+  /** @throws RangeError when there is none of that id: the main thread tells of a network before it uses it */
+  network(id: string): KnownNetwork {
+    const network = this.#networks.get(id);
+    if (network === undefined) throw new RangeError(`network ${id} is unknown`);
+    return network;
+  }
+
+  /** The networks that a member is on, in the order in which names are looked up. */
+  networksOf(member: string): readonly KnownNetwork[] {
+    const ids = this.#members.get(member) ?? [];
+    return ids.flatMap((id) => this.#networks.get(id) ?? []);
+  }
+
+  /** The configuration of the guest that serves an attachment. @throws RangeError when its network is unknown */
+  configOf(attachment: AttachmentConfig): GuestConfig {
+    const network = this.network(attachment.network);
+    const { internal, mtu, subnets } = network;
+    return {
+      mtu,
+      plans: memberPlans(subnets, attachment.addresses.map(parseAddress)),
+      hostLoopback: attachment.hostLoopback && !internal,
+      hostname: attachment.hostname,
+      dns: this.#dnsOf(attachment, network),
+      outbound: { 4: null, 6: null },
+      udpFiltering: "endpoint",
+      memoryBudget: DEFAULT_MEMORY_BUDGET,
+      limits: DEFAULT_LIMITS,
+      timeouts: DEFAULT_TIMEOUTS,
+      membership: { mayReach: (address) => !internal && !this.#contains(address) },
+    };
+  }
+
+  #dnsOf(attachment: AttachmentConfig, network: KnownNetwork): DnsConfig {
+    const upstream = this.#upstream;
+    const own = attachment.dns.map(parseAddress);
+    const none: readonly Address[] = [];
+    return {
+      upstream: {
+        get servers() {
+          if (network.internal) return none;
+          return own.length > 0 ? own : upstream.servers;
+        },
+        search: [],
+      },
+      records: new MemberNames(this, attachment, network),
+    };
+  }
+
+  /** Whether an address is on some network of the daemon: no other network reaches it. */
+  #contains(address: Address): boolean {
+    for (const { subnets } of this.#networks.values()) {
+      if (subnets.some(({ prefix }) => prefix.contains(address))) return true;
+    }
+    return false;
+  }
+
+  /** @returns what takes the fact back */
+  #take(fact: Fact): () => void {
+    switch (fact.kind) {
+      case "network":
+        this.#networks.set(fact.id, knownNetwork(fact));
+        return () => this.#networks.delete(fact.id);
+      case "member":
+        this.#members.set(fact.id, fact.networks);
+        return () => this.#members.delete(fact.id);
+      case "name":
+        return this.#takeName(fact);
+    }
+  }
+
+  #takeName({ network, names, addresses }: NameFact): () => void {
+    const table = this.network(network).names;
+    const named = { names, addresses: addresses.map(parseAddress) };
+    table.add(named);
+    return () => table.remove(named);
+  }
+}
+
+/** The names that a member can resolve: its own further names, those of its networks, and those of the host. */
+class MemberNames implements NameTable {
+  readonly #directory: Directory;
+  readonly #member: string;
+  readonly #network: KnownNetwork;
+  readonly #hosts: ReadonlyMap<string, readonly Address[]>;
+
+  constructor(directory: Directory, { member, hosts }: AttachmentConfig, network: KnownNetwork) {
+    this.#directory = directory;
+    this.#member = member;
+    this.#network = network;
+    this.#hosts = new Map(hosts.map(([name, addresses]) => [name, addresses.map(parseAddress)]));
+  }
+
+  get(name: string, type: string): readonly Address[] | undefined {
+    const given = this.#hosts.get(name);
+    if (given !== undefined) return given;
+    for (const { names } of this.#directory.networksOf(this.#member)) {
+      const found = names.addressesOf(name, type);
+      if (found !== undefined) return found;
+    }
+    if (!HOST_NAMES.includes(name)) return undefined;
+    return this.#network.subnets.map(({ gateway }) => gateway);
+  }
+
+  namesOf(address: Address): readonly string[] | undefined {
+    for (const { names } of this.#directory.networksOf(this.#member)) {
+      const found = names.namesOf(address);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
+
+function knownNetwork({ subnets, internal, mtu }: NetworkFact): KnownNetwork {
+  const known = subnets.map(({ prefix, gateway }) => parseSubnet(prefix, gateway));
+  return { subnets: known, internal, mtu, names: new NetworkNames() };
+}

@@ -1,0 +1,214 @@
+import { formatEndpoint } from "../../base/address.js";
+import { UserError } from "../../base/errors.js";
+import { DRAIN_LIMIT } from "../../config/constants.js";
+import type { Upstream } from "../../config/plan.js";
+import type { Guest } from "../../guest/guest.js";
+import type { Loop } from "../../loop/loop.js";
+import type { PublishedPort } from "../../nat/published-port.js";
+import { networkMac, parseAddress } from "../../network/plans.js";
+import { Switch, type SwitchPort } from "../../network/switch.js";
+import { duplicateFd } from "../../sys/duplicate-fd.js";
+import { native } from "../../sys/native.js";
+import { Directory } from "./directory.js";
+import type {
+  AttachmentConfig,
+  AttachmentStatistics,
+  Call,
+  CallName,
+  CallParams,
+  CallResult,
+  FromWorker,
+  Publication,
+  ToWorker,
+} from "./messages.js";
+
+/** What the executor needs of its caller. */
+export interface ExecutorContext {
+  readonly loop: Loop;
+  /** The host's resolvers. */
+  readonly upstream: Upstream;
+  /**
+   * Publishes ports of a guest, as `--publish` writes them.
+   * @param listening tells what `auto` is to publish; becomes the callee's, unless this throws
+   * @returns a line for each port of the host that was chosen at random
+   * @throws UserError, and none of them is published then
+   */
+  readonly publish: (
+    guest: Guest,
+    what: Publication,
+    listening: number | null,
+  ) => readonly string[];
+  readonly tell: (message: FromWorker) => void;
+}
+
+/** An attachment that this thread serves. */
+interface Served {
+  readonly guest: Guest;
+  readonly switchPort: SwitchPort;
+  /** Id of the network. */
+  readonly network: string;
+}
+
+/** Carries out the messages to one thread: serves the attachments of its networks. */
+export class Executor {
+  readonly #context: ExecutorContext;
+  readonly #directory: Directory;
+  readonly #attachments = new Map<number, Served>();
+  /** Of the networks that have attachments here, by id. */
+  readonly #switches = new Map<string, Switch>();
+
+  constructor(context: ExecutorContext) {
+    this.#context = context;
+    this.#directory = new Directory(context.upstream);
+    context.loop.descriptors.onCrowded = (isScarce) => context.tell({ kind: "crowded", isScarce });
+  }
+
+  onMessage(message: ToWorker): void {
+    switch (message.kind) {
+      case "learn":
+        this.#directory.learn(message.key, message.fact);
+        return;
+      case "forget":
+        this.#directory.forget(message.key);
+        return;
+      case "make room":
+        this.#context.loop.descriptors.makeRoom(message.isScarce);
+        return;
+      case "call":
+        this.#answer(message.number, message.call);
+        return;
+    }
+  }
+
+  readonly #handlers: Handlers = {
+    attach: ({ attachment, config }) => this.#attach(attachment, config),
+    detach: ({ attachment, isDrained }) => this.#detach(attachment, isDrained),
+    publish: ({ attachment, publication }) => this.#publish(attachment, publication),
+    statistics: () => [...this.#attachments].map(statisticsOf),
+    settle: () => null,
+    stop: () => {
+      this.#context.loop.stop();
+      return null;
+    },
+  };
+
+  /** Carries out a call before the next message, unless it returns a promise. */
+  #answer(number: number, call: Call): void {
+    const { tell } = this.#context;
+    const succeed = (result: unknown): void => tell({ kind: "result", number, result });
+    const fail = (error: unknown): void => {
+      const isUsers = error instanceof UserError;
+      const message = isUsers ? error.message : textOf(error);
+      tell({ kind: "failure", number, message, isUsers });
+    };
+    try {
+      const result = this.#carryOut(call);
+      if (result instanceof Promise) result.then(succeed, fail);
+      else succeed(result);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  #carryOut<C extends CallName>({ name, params }: { name: C; params: CallParams<C> }): unknown {
+    const handler: Handlers[C] = this.#handlers[name];
+    return handler(params);
+  }
+
+  #attach(attachment: number, config: AttachmentConfig): null {
+    const { network, mac, addresses } = config;
+    const tap = duplicateFd(config.tap);
+    const ownSwitch = this.#switchOf(network);
+    const switchPort = ownSwitch.addPort({ mac, addresses: addresses.map(parseAddress) });
+    try {
+      const guest = this.#context.loop.addGuest(
+        { fd: tap, vnetHeader: true },
+        this.#directory.configOf(config),
+        (why) => this.#onGone(attachment, why),
+        null,
+        switchPort,
+      );
+      this.#attachments.set(attachment, { guest, switchPort, network });
+      return null;
+    } catch (error) {
+      native.close(tap);
+      this.#leave(network, switchPort);
+      // A limit: of guests of a thread, of descriptors, or of memory.
+      if (error instanceof RangeError) throw new UserError(error.message);
+      throw error;
+    }
+  }
+
+  #detach(attachment: number, isDrained: boolean): null | Promise<null> {
+    const served = this.#attachments.get(attachment);
+    if (served === undefined) return null;
+    if (!isDrained) return this.#end(attachment);
+    return new Promise((resolve) => {
+      const end = (): void => resolve(this.#end(attachment));
+      this.#context.loop.drain(DRAIN_LIMIT, end, served.guest);
+    });
+  }
+
+  #end(attachment: number): null {
+    const served = this.#attachments.get(attachment);
+    if (served === undefined) return null;
+    this.#attachments.delete(attachment);
+    this.#context.loop.removeGuest(served.guest);
+    this.#leave(served.network, served.switchPort);
+    return null;
+  }
+
+  #onGone(attachment: number, why: string): void {
+    this.#end(attachment);
+    this.#context.tell({ kind: "gone", attachment, why });
+  }
+
+  #publish(attachment: number, publication: Publication): readonly string[] {
+    const served = this.#attachments.get(attachment);
+    if (served === undefined) throw new UserError("the member has left the network");
+    const { listening, auto } = publication;
+    const own = listening === null || auto === null ? null : duplicateFd(listening);
+    try {
+      return this.#context.publish(served.guest, publication, own);
+    } catch (error) {
+      if (own !== null) native.close(own);
+      throw error;
+    }
+  }
+
+  #switchOf(network: string): Switch {
+    const known = this.#switches.get(network);
+    if (known !== undefined) return known;
+    const made = new Switch(networkMac(this.#directory.network(network).subnets));
+    this.#switches.set(network, made);
+    return made;
+  }
+
+  #leave(network: string, switchPort: SwitchPort): void {
+    const left = this.#switches.get(network);
+    left?.removePort(switchPort);
+    if (left?.isEmpty === true) this.#switches.delete(network);
+  }
+}
+
+type Handlers = {
+  readonly [C in CallName]: (params: CallParams<C>) => CallResult<C> | Promise<CallResult<C>>;
+};
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+function statisticsOf([attachment, { guest, switchPort }]: [number, Served]): AttachmentStatistics {
+  const drops: Record<string, number> = {};
+  for (const [reason, count] of [...switchPort.drops.entries(), ...guest.drops.entries()]) {
+    drops[reason] = (drops[reason] ?? 0) + count;
+  }
+  const published = guest.forwards.rules.map(ruleText);
+  return { attachment, counters: switchPort.counters, drops, published };
+}
+
+/** As docker ps prints it. */
+function ruleText({ host, hostPort, guestPort, protocol }: PublishedPort): string {
+  return `${formatEndpoint(host, hostPort)}->${guestPort}/${protocol}`;
+}

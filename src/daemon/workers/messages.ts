@@ -1,0 +1,135 @@
+import type { Mac } from "../../base/mac.js";
+import type { FrameCounters, Params } from "../../rpc/messages.js";
+
+/*
+ * Messages between the daemon's main thread and the threads that serve networks: plain data, which survives the
+ * structured clone. Addresses and prefixes are texts. An attachment is named by the number that attach() gave it.
+ */
+
+/** One family of a network. */
+export interface SubnetFact {
+  /** ADDRESS/LENGTH */
+  readonly prefix: string;
+  readonly gateway: string;
+}
+
+/** A network exists, whichever thread serves it. */
+export interface NetworkFact {
+  readonly kind: "network";
+  readonly id: string;
+  /** IPv4 first. */
+  readonly subnets: readonly SubnetFact[];
+  /** Whether its members reach each other and nothing else. */
+  readonly internal: boolean;
+  /** In bytes, without the Ethernet header. */
+  readonly mtu: number;
+}
+
+/** The networks that a member is on: it may resolve their names, and they are looked up in this order. */
+export interface MemberFact {
+  readonly kind: "member";
+  readonly id: string;
+  /** Ids. */
+  readonly networks: readonly string[];
+}
+
+/** The names of an attachment. */
+export interface NameFact {
+  readonly kind: "name";
+  /** Id of the network. */
+  readonly network: string;
+  /** Its own name first, then aliases; labels in lower case. */
+  readonly names: readonly string[];
+  readonly addresses: readonly string[];
+}
+
+/** What every thread is told. */
+export type Fact = NetworkFact | MemberFact | NameFact;
+
+/** An attachment that is to be served. */
+export interface AttachmentConfig {
+  /** Id of the network. */
+  readonly network: string;
+  /** Id of the member. */
+  readonly member: string;
+  readonly mac: Mac;
+  /** At most one a family. */
+  readonly addresses: readonly string[];
+  readonly hostname: string;
+  /** Further names that DNS resolves for the member: in lower case, with their addresses. */
+  readonly hosts: readonly (readonly [name: string, addresses: readonly string[]])[];
+  /** DNS servers instead of the host's; none: the host's. */
+  readonly dns: readonly string[];
+  /** Whether the gateway's address leads to the host's loopback. */
+  readonly hostLoopback: boolean;
+  /** The TAP's descriptor, which stays the sender's: threads share the table of descriptors. */
+  readonly tap: number;
+}
+
+/** Counters of an attachment, and its published ports. */
+export interface AttachmentStatistics {
+  readonly attachment: number;
+  readonly counters: FrameCounters;
+  /** By reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** HOST:PORT->PORT/PROTOCOL, as docker ps has it. */
+  readonly published: readonly string[];
+}
+
+/** Ports to publish. `listening`: a socket that tells what listens in the namespace, which stays the sender's. */
+export type Publication = Pick<Params<"member.publish">, "ports" | "auto"> & {
+  readonly listening: number | null;
+};
+
+/** The calls of a thread, with their results. */
+export interface Calls {
+  /** Serves an attachment from now on. */
+  readonly attach: (what: {
+    readonly attachment: number;
+    readonly config: AttachmentConfig;
+  }) => null;
+  /** Ends it. @param what.isDrained what the member sent last is passed on before, for 5 s at most */
+  readonly detach: (what: { readonly attachment: number; readonly isDrained: boolean }) => null;
+  /** @returns a line for each port that was chosen */
+  readonly publish: (what: {
+    readonly attachment: number;
+    readonly publication: Publication;
+  }) => readonly string[];
+  /** Of all attachments. */
+  readonly statistics: (what: null) => readonly AttachmentStatistics[];
+  /** Answers when all messages before it have taken effect. */
+  readonly settle: (what: null) => null;
+  /** Ends all attachments. The last call. */
+  readonly stop: (what: null) => null;
+}
+
+export type CallName = keyof Calls;
+export type CallParams<C extends CallName> = Parameters<Calls[C]>[0];
+export type CallResult<C extends CallName> = ReturnType<Calls[C]>;
+
+/** One call with its parameters. */
+export type Call = {
+  [C in CallName]: { readonly name: C; readonly params: CallParams<C> };
+}[CallName];
+
+export type ToWorker =
+  /** A fact, which replaces the fact under that key. */
+  | { readonly kind: "learn"; readonly key: string; readonly fact: Fact }
+  | { readonly kind: "forget"; readonly key: string }
+  /** The shares of descriptors change: guests came or went, or a guest that has few was refused one (isScarce). */
+  | { readonly kind: "make room"; readonly isScarce: boolean }
+  | { readonly kind: "call"; readonly number: number; readonly call: Call };
+
+export type FromWorker =
+  | { readonly kind: "result"; readonly number: number; readonly result: unknown }
+  /** @property isUsers whether the message is a UserError's: the user can do something about it */
+  | {
+      readonly kind: "failure";
+      readonly number: number;
+      readonly message: string;
+      readonly isUsers: boolean;
+    }
+  /** "make room" is for the guests of all threads. */
+  | { readonly kind: "crowded"; readonly isScarce: boolean }
+  /** An attachment has ended by itself. */
+  | { readonly kind: "gone"; readonly attachment: number; readonly why: string };

@@ -1,0 +1,61 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { DescriptorLedger } from "../../admission/descriptors.js";
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import { NO_PORTS, type PortSet, parsePortSet } from "../../base/port-set.js";
+import { type PublishOption, parsePublish } from "../../commandline/publish-option.js";
+import { ResolvConf } from "../../dns/resolv-conf.js";
+import type { Guest } from "../../guest/guest.js";
+import { RESOLV_CONF } from "../../host/guest-config.js";
+import { publishListening, publishPorts } from "../../host/publishing.js";
+import { Loop } from "../../loop/loop.js";
+import { Executor } from "./executor.js";
+import type { FromWorker, Publication, ToWorker } from "./messages.js";
+
+/** A thread of the daemon: serves networks until the main thread ends it. */
+export function serveNetworks(): void {
+  const main = parentPort;
+  if (main === null) throw new UserError("this is a name for threads of the daemon alone");
+  // Of workerStarter.
+  const { ledger, slot }: { ledger: Int32Array<SharedArrayBuffer>; slot: number } = workerData;
+  const loop = new Loop(new DescriptorLedger(ledger, slot));
+  const executor = new Executor({
+    loop,
+    upstream: new ResolvConf(RESOLV_CONF),
+    publish,
+    tell: (message: FromWorker) => main.postMessage(message),
+  });
+  main.on("message", (message: ToWorker) => executor.onMessage(message));
+  loop.start();
+}
+
+function publish(
+  guest: Guest,
+  { ports, auto }: Publication,
+  listening: number | null,
+): readonly string[] {
+  const options = ports.map(parsedPort);
+  const exclude = auto === null ? null : parsedExclusion(auto.exclude);
+  if (exclude !== null && listening === null) {
+    throw new UserError("member.publish: no socket came along for auto");
+  }
+  const lines: string[] = [];
+  publishPorts(guest, options, false, (line) => lines.push(line));
+  if (exclude !== null && listening !== null) {
+    const what = { exclude, toLoopback: false };
+    publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
+  }
+  return lines;
+}
+
+function parsedPort(text: string): PublishOption {
+  const option = parsePublish(text);
+  if (option !== null) return option;
+  throw new UserError(`--publish ${text}: write it like 8080:80`);
+}
+
+function parsedExclusion(text: string): PortSet {
+  const ports = text === "" ? NO_PORTS : parsePortSet(text);
+  if (ports !== null) return ports;
+  throw new UserError(`--publish-exclude ${text}: write it like 22,8000-8010,53/udp`);
+}

@@ -1,0 +1,136 @@
+import { hostname } from "node:os";
+import type { Address } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
+import type { DnsOptions, NetworkOptions } from "../commandline/network-options.js";
+import { HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../config/constants.js";
+import type { AddressPlan, DnsConfig, GuestConfig, Upstream } from "../config/plan.js";
+import type { TapSettings } from "../netns/tap.js";
+import { native } from "../sys/native.js";
+import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
+
+export const RESOLV_CONF = "/etc/resolv.conf";
+
+/**
+ * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it
+ * was given.
+ *
+ * @param hostText the host's
+ * @param servers what the guest shall ask
+ */
+export function guestResolvConf(
+  hostText: string,
+  servers: readonly Address[],
+  search: readonly string[],
+  options: readonly string[],
+): string {
+  const kept = hostText
+    .split("\n")
+    .filter((line) => /^options\s/.test(line) || (search.length === 0 && isSearch(line)));
+  return [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
+    ...kept,
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}
+
+/**
+ * What the user asked for, as this machine can give it.
+ * @param host the host's resolv.conf
+ * @param name the guest's hostname, where it is known
+ * @throws UserError for an outbound address that the machine does not have
+ */
+export function guestConfig(
+  network: NetworkOptions,
+  host: Upstream,
+  name: string | null,
+): GuestConfig {
+  const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
+  const { timeouts, limits } = network;
+  const plans = plansOf(network);
+  return {
+    mtu,
+    plans,
+    hostLoopback,
+    dns: dns === null ? null : dnsConfig(dns, host, plans, name),
+    hostname: name,
+    outbound: {
+      4: outbound[4] === null ? null : outboundAddress("--outbound-addr", outbound[4], 4),
+      6: outbound[6] === null ? null : outboundAddress("--outbound-addr6", outbound[6], 6),
+    },
+    udpFiltering,
+    timeouts,
+    memoryBudget,
+    limits,
+  };
+}
+
+/** @param mac of the TAP; null for the one that the kernel gives it */
+export function tapSettings({ plans, mtu }: GuestConfig, mac: Mac | null = null): TapSettings {
+  const settings = { plans, mtu, txqueuelen: TXQUEUELEN };
+  return mac === null ? settings : { ...settings, mac };
+}
+
+/** The hostname of a process that shares ours, as it is in its UTS namespace; otherwise null. */
+export function hostnameOf(pid: number | null): string | null {
+  if (pid === null) return null;
+  const same = native.sameNamespace(`/proc/${pid}/ns/uts`, "/proc/self/ns/uts");
+  return same === 1 ? hostname() : null;
+}
+
+function plansOf({ mtu, ipv4, ipv6 }: NetworkOptions): readonly AddressPlan[] {
+  if (mtu < IPV6_LEAST_MTU) return [ipv4];
+  switch (ipv6.when) {
+    case "always":
+      return [ipv4, ipv6.plan];
+    case "if the host has it":
+      return hostHasIpv6() ? [ipv4, ipv6.plan] : [ipv4];
+    case "never":
+      return [ipv4];
+  }
+}
+
+function dnsConfig(
+  { servers, search, records }: DnsOptions,
+  host: Upstream,
+  plans: readonly AddressPlan[],
+  name: string | null,
+): DnsConfig {
+  const known = new Map<string, readonly Address[]>();
+  const gateways = plans.map(({ gateway }) => gateway);
+  for (const each of HOST_NAMES) known.set(each, gateways);
+  if (name !== null) {
+    const guests = plans.map(({ guest }) => guest);
+    known.set(name.toLowerCase(), guests);
+  }
+  // What the user gives replaces what we know; several addresses of one name add up.
+  const given = Map.groupBy(records, (record) => record.name);
+  for (const [each, group] of given) {
+    known.set(
+      each,
+      group.map(({ address }) => address),
+    );
+  }
+  return { upstream: upstreamOf(host, servers, search), records: known };
+}
+
+/** The host's settings, each replaced by what was given. */
+function upstreamOf(
+  host: Upstream,
+  servers: readonly Address[],
+  search: readonly string[],
+): Upstream {
+  return {
+    get servers() {
+      return servers.length > 0 ? servers : host.servers;
+    },
+    get search() {
+      return search.length > 0 ? search : host.search;
+    },
+  };
+}
+
+function isSearch(line: string): boolean {
+  return /^(search|domain)\s/.test(line);
+}

@@ -1,0 +1,67 @@
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { AttachConfig, Target } from "../commandline/invocation.js";
+import type { GuestConfig } from "../config/plan.js";
+import type { Guest, TapHandle } from "../guest/guest.js";
+import type { Loop } from "../loop/loop.js";
+import { openTap } from "../netns/tap.js";
+import { Errno } from "../sys/constants.js";
+import { adoptInherited } from "../sys/inherited.js";
+import { native } from "../sys/native.js";
+import { tapSettings } from "./guest-config.js";
+
+/** How a guest is connected. */
+export interface Link {
+  readonly tap: TapHandle;
+  /** To be called once the guest is served. */
+  start(loop: Loop, guest: Guest): void;
+}
+
+/**
+ * Opens what the target names.
+ * @throws UserError
+ */
+export async function openLink(
+  { target, tap: name, configure, mac }: AttachConfig,
+  config: GuestConfig,
+): Promise<Link> {
+  if (target.kind === "namespace") {
+    const tap = openTap(target, name, configure ? tapSettings(config, mac) : null);
+    return { tap, start: () => {} };
+  }
+  if (configure) log.warn("--configure does nothing here: only the guest can set its addresses");
+  if (target.kind === "tapfd") return { tap: inheritedTap(target.fd), start: () => {} };
+  const { BessLink } = await import("./bess.js");
+  const tap = new BessLink(target.path);
+  return { tap, start: (loop, guest) => tap.start(loop, guest) };
+}
+
+/** What is connected, in the words of the user. */
+export function nameOf(target: Target): string {
+  switch (target.kind) {
+    case "namespace":
+      return `the namespace of ${target.netns}`;
+    case "tapfd":
+      return `the TAP of descriptor ${target.fd}`;
+    case "bess":
+      return `the client of ${target.path}`;
+  }
+}
+
+function inheritedTap(fd: number): TapHandle {
+  adoptInherited("TAP descriptor", fd);
+  const isSetUp = native.setUpTap(fd);
+  if (isSetUp >= 0) return { fd, vnetHeader: isSetUp === 1 };
+  throw new UserError(`descriptor ${fd} ${flawOf(-isSetUp)}`);
+}
+
+function flawOf(errno: number): string {
+  switch (errno) {
+    case Errno.ENOTTY:
+      return "is not a TAP: open /dev/net/tun and set it up by TUNSETIFF";
+    case Errno.EINVAL:
+      return "is no TAP of plain frames: open it with IFF_TAP and IFF_NO_PI";
+    default:
+      return `cannot be set up as a TAP (errno ${errno}): make another`;
+  }
+}

@@ -1,0 +1,23 @@
+import { startLog } from "../base/log.js";
+import type { LogOptions } from "../commandline/invocation.js";
+import { Stdio } from "../config/constants.js";
+import { fileWriter, unblockedWriter } from "../sys/output.js";
+import { openOutputFile } from "./output-file.js";
+
+/**
+ * Opens the log. Call it before the network is ready: the sandbox forbids to open files.
+ * @throws UserError when the file cannot be written, or should not be (openOutputFile)
+ */
+export function startLogging({ file, level, format, linesPerSecond }: LogOptions): void {
+  const isPlain = file === null && format === "text";
+  const writeStderr = unblockedWriter(Stdio.Error);
+  startLog({
+    // Opened for appending: others may write to the file, or truncate it to rotate it.
+    write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),
+    writeStderr,
+    isFile: file !== null,
+    level: level ?? (file === null ? "warning" : "info"),
+    format: isPlain ? "plain" : format,
+    linesPerSecond,
+  });
+}

@@ -1,0 +1,209 @@
+import { getSystemErrorName } from "node:util";
+import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../base/address.js";
+import { monotonicMs } from "../base/clock.js";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { PortSet } from "../base/port-set.js";
+import type { PublishOption, PublishOptions } from "../commandline/publish-option.js";
+import type { Guest } from "../guest/guest.js";
+import type { PublishedPort } from "../nat/published-port.js";
+import { type Namespace, openResident, type Resident } from "../netns/tap.js";
+import { AutoPublish } from "../publish/auto-publish.js";
+import { GuestListeners } from "../publish/guest-listeners.js";
+import type { MakeSocket } from "../publish/loopback/relay.js";
+import { Errno, Socket } from "../sys/constants.js";
+import { failureText, publishFailure } from "./publish-failure.js";
+
+/** Where a port is published when no host address is named: at one port in both families. */
+const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];
+/** How many free ports are tried until one is free in both families. */
+const RANDOM_ATTEMPTS = 16;
+
+/** When an unfinished look at the listeners goes on, and when a failed one is repeated, in ms. */
+const STEP_WAIT = 1;
+const FAILURE_WAIT = 5_000;
+
+/**
+ * Publishes ports of a guest, and from then on what it listens on where `auto` asks for that.
+ * @param namespace the guest's
+ * @param report takes a line for each port that was chosen by us, now and later
+ * @throws UserError for the first that cannot be published
+ */
+export function startPublishing(
+  guest: Guest,
+  namespace: Namespace,
+  options: PublishOptions,
+  report: (line: string) => void,
+): void {
+  const { ports, toLoopback } = options;
+  if (toLoopback) guest.reachLoopback(socketsOf(openResident(namespace)));
+  publishPorts(guest, ports, toLoopback, report);
+  if (options.auto === null) return;
+  const { exclude } = options.auto;
+  publishListening(guest, openListenerSocket(namespace), { exclude, toLoopback }, report);
+}
+
+/**
+ * Publishes what a guest listens on, for as long as it does.
+ * @param socket of openListenerSocket; closed when the guest is
+ * @param report takes a line for each port, now and later
+ */
+export function publishListening(
+  guest: Guest,
+  socket: number,
+  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  report: (line: string) => void,
+): void {
+  const listeners = new GuestListeners(socket);
+  const auto = autoPublish(guest, what, report);
+  let hasFailed = false;
+  const look = (): void => {
+    if (guest.forwards.isClosed) {
+      listeners.close();
+      return;
+    }
+    const found = listeners.step();
+    if (typeof found === "number" && !hasFailed) {
+      hasFailed = true;
+      log.warn(`cannot see what the namespace listens on: ${getSystemErrorName(found)}`);
+    }
+    setTimeout(look, waitAfter(auto, found));
+  };
+  look();
+}
+
+/** Makes sockets in the namespace. Warns once when the process that makes them has ended. */
+function socketsOf(resident: Resident): MakeSocket {
+  let isTold = false;
+  return (domain, type, protocol) => {
+    const fd = resident.socket(domain, type, protocol);
+    if (fd === -Errno.EPIPE && !isTold) {
+      isTold = true;
+      log.warn("--publish-to-loopback: our process in the namespace is gone: clients are refused");
+    }
+    return fd;
+  };
+}
+
+function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>): number {
+  if (found === null) return STEP_WAIT;
+  if (typeof found === "number") return FAILURE_WAIT;
+  return auto.update(found, monotonicMs());
+}
+
+/**
+ * Makes a sock_diag(7) socket in a namespace, by which the kernel tells what listens there. A socket stays in its
+ * namespace; the process that made it may leave.
+ * @throws UserError
+ */
+export function openListenerSocket(namespace: Namespace): number {
+  const resident = openResident(namespace);
+  const socket = resident.socket(Socket.Netlink, Socket.Raw, Socket.NetlinkSockDiag);
+  resident.close();
+  if (socket >= 0) return socket;
+  const name = getSystemErrorName(socket);
+  throw new UserError(
+    `--publish-auto: the kernel does not tell what listens (${name}): sudo modprobe inet_diag, or publish ports by name`,
+  );
+}
+
+function autoPublish(
+  guest: Guest,
+  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  report: (line: string) => void,
+): AutoPublish {
+  const { plans } = guest.config;
+  const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
+    `${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`;
+  return new AutoPublish({
+    ...what,
+    plans,
+    forwards: guest.forwards,
+    onPublished: (port) => report(`published ${lineOf(port)}`),
+    onEnded: (port) => report(`no longer published ${lineOf(port)}`),
+    onFailure: ({ host, hostPort }, errno) => log.warn(failureText(host, hostPort, errno)),
+  });
+}
+
+/**
+ * Publishes ports of a guest: all, or none.
+ * @param report takes a line for each port that was chosen by us
+ * @throws UserError for the first that cannot be published; what was published before the call stays
+ */
+export function publishPorts(
+  guest: Guest,
+  ports: readonly PublishOption[],
+  toLoopback: boolean,
+  report: (line: string) => void,
+): void {
+  const before = new Set(guest.forwards.rules.map(({ id }) => id));
+  try {
+    for (const port of ports) {
+      for (let index = 0; index < port.count; index += 1) {
+        for (const line of publishOne(guest, port, index, toLoopback)) report(line);
+      }
+    }
+  } catch (error) {
+    for (const { id } of guest.forwards.rules) if (!before.has(id)) guest.forwards.remove(id);
+    throw error;
+  }
+}
+
+function publishOne(
+  guest: Guest,
+  option: PublishOption,
+  index: number,
+  toLoopback: boolean,
+): readonly string[] {
+  const hosts = option.host === null ? anyAddresses(guest) : [option.host];
+  const guestPort = option.guestPort + index;
+  const { protocol } = option;
+  if (option.hostPort > 0) {
+    addAll(guest, { protocol, guestPort, hostPort: option.hostPort + index, toLoopback }, hosts);
+    return [];
+  }
+  const hostPort = addAtRandom(guest, { protocol, guestPort, hostPort: 0, toLoopback }, hosts);
+  return hosts.map(
+    (host) => `published ${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`,
+  );
+}
+
+interface Ports extends Pick<PublishedPort, "protocol" | "guestPort" | "hostPort"> {
+  readonly toLoopback: boolean;
+}
+
+function anyAddresses({ config }: Guest): readonly Address[] {
+  return ANY.filter(({ family }) =>
+    config.plans.some(({ prefix }) => prefix.address.family === family),
+  );
+}
+
+function addAll(guest: Guest, ports: Ports, hosts: readonly Address[]): void {
+  for (const host of hosts) {
+    const result = guest.forwards.add(portOf(guest, ports, host));
+    if (result < 0) throw publishFailure(host, ports.hostPort, -result);
+  }
+}
+
+function addAtRandom(guest: Guest, ports: Ports, hosts: readonly Address[]): number {
+  for (let attempt = 1; ; attempt += 1) {
+    const [first, ...others] = hosts;
+    const id = guest.forwards.add(portOf(guest, ports, first));
+    if (id < 0) throw publishFailure(first, 0, -id);
+    const { hostPort } = guest.forwards.rules.find((rule) => rule.id === id) ?? ports;
+    try {
+      addAll(guest, { ...ports, hostPort }, others);
+      return hostPort;
+    } catch (error) {
+      if (attempt === RANDOM_ATTEMPTS) throw error;
+      guest.forwards.remove(id);
+    }
+  }
+}
+
+function portOf(guest: Guest, { toLoopback, ...ports }: Ports, host: Address): PublishedPort {
+  const own = guest.addressFor(host.family);
+  if (toLoopback) return { ...ports, host, guest: LOOPBACK[own.family] };
+  const otherwise = guest.addressFor(own.family === 4 ? 6 : 4);
+  return { ...ports, host, guest: own, ...(otherwise.equals(own) ? {} : { otherwise }) };
+}

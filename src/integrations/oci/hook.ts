@@ -1,0 +1,111 @@
+import { readFileSync } from "node:fs";
+import { UserError } from "../../base/errors.js";
+import { type JoinedAttachment, type Joining, join } from "../../client/connect.js";
+import { withRunningDaemon } from "../../client/running-daemon.js";
+import type { Session } from "../../client/session.js";
+import { openAttachment } from "../../client/taps.js";
+import { Stdio } from "../../config/constants.js";
+import type { Namespace } from "../../netns/tap.js";
+import type { NamespaceRef } from "../../rpc/messages.js";
+import { namespaceId, namespaceRef } from "../../rpc/namespaces.js";
+import { writeNames } from "./config.js";
+import { type ContainerState, parseState } from "./state.js";
+
+/** A member's label of that name has the container's id. */
+const LABEL = "io.slipway.oci";
+
+const OWN_NAMESPACE = "/proc/self/ns/net";
+
+/** `slipway oci-hook`. @throws UserError, whereupon the runtime gives up the container */
+export async function ociHook(): Promise<void> {
+  const state = parseState(readFileSync(Stdio.Input, "utf8"));
+  await withRunningDaemon((session) => {
+    if (state.isStopped) return leave(session, state);
+    if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
+    return enter(session, state);
+  });
+}
+
+async function enter(session: Session, state: ContainerState): Promise<void> {
+  const { id, name, attachments, publish } = state;
+  const { namespace: hosts } = await session.request("status", {});
+  const { namespace, entrance } = containerNamespace(state.pid, hosts);
+  const joined: JoinedAttachment[] = [];
+  try {
+    for (const attachment of attachments) {
+      const joining: Joining = {
+        name,
+        namespace,
+        attachments: [attachment],
+        labels: { [LABEL]: id },
+      };
+      joined.push(await join(session, joining, (given) => openAttachment(entrance, given)));
+    }
+    const [first] = joined;
+    if (first === undefined) return;
+    if (publish.length > 0) {
+      await session.request("member.publish", { member: first.id, ports: [...publish] });
+    }
+    const given = joined.map((each) => each.given);
+    writeNames(state, first.member, given);
+  } catch (error) {
+    // No poststop hook is called when this one fails.
+    await leave(session, state);
+    throw error;
+  }
+}
+
+/** It may have left already: its attachments end with its process. */
+async function leave(session: Session | null, { id }: ContainerState): Promise<void> {
+  if (session === null) return;
+  const members = await session.request("member.list", {});
+  for (const member of members.filter(({ labels }) => labels[LABEL] === id)) {
+    for (const { network } of member.networks) {
+      await session
+        .request("member.disconnect", { network, member: member.id })
+        .catch(() => undefined);
+    }
+  }
+}
+
+/**
+ * The container's network namespace. A createRuntime hook stands outside of it and is told the process;
+ * a createContainer hook stands in it, and is a child of that process.
+ * @param hosts id of the host's network namespace, which is never a container's
+ */
+function containerNamespace(
+  pid: number,
+  hosts: string,
+): { readonly namespace: NamespaceRef; readonly entrance: Namespace } {
+  const told = pid > 0 ? refOf(`/proc/${pid}/ns/net`, pid) : null;
+  const own = namespaceId(OWN_NAMESPACE);
+  if (told !== null && told.id !== hosts && told.id !== own) {
+    return { namespace: told, entrance: told };
+  }
+  if (own === hosts) {
+    throw new UserError(
+      `oci-hook: the container's process ${pid} is closed to you before its program has started: make it a createContainer hook, of a container with a network namespace`,
+    );
+  }
+  const container = ownParent();
+  const namespace = namespaceRef(OWN_NAMESPACE, null, container);
+  return {
+    namespace: { ...namespace, netns: `/proc/${container}/ns/net` },
+    entrance: { netns: OWN_NAMESPACE, userns: null },
+  };
+}
+
+/** @returns null where we may not look */
+function refOf(netns: string, pid: number): NamespaceRef | null {
+  try {
+    return namespaceRef(netns, null, pid);
+  } catch {
+    return null;
+  }
+}
+
+/** Our parent's PID as in the mounted /proc: getppid(2) would give it as in the container's PID namespace. */
+function ownParent(): number {
+  const stat = readFileSync("/proc/self/stat", "utf8");
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+}

@@ -1,0 +1,83 @@
+import * as v from "valibot";
+import { UserError } from "../../base/errors.js";
+import { parseAttachment } from "../../commandline/network-mode.js";
+import { SHORT_ID_LENGTH } from "../../config/constants.js";
+import { isLabel } from "../../network/names.js";
+import type { AttachmentSpec } from "../../rpc/messages.js";
+
+const text = v.string();
+
+/** OCI runtime specification 1.0, "State". */
+const stateSchema = v.object({
+  id: v.pipe(text, v.nonEmpty()),
+  status: text,
+  pid: v.optional(v.number(), 0),
+  bundle: v.pipe(text, v.startsWith("/")),
+  annotations: v.optional(v.nullable(v.record(text, text))),
+});
+
+const ANNOTATION = {
+  network: "io.slipway.network",
+  name: "io.slipway.name",
+  publish: "io.slipway.publish",
+} as const;
+
+/** A container, and what its annotations ask for. */
+export interface ContainerState {
+  readonly id: string;
+  /** Whether its process has ended. */
+  readonly isStopped: boolean;
+  /** In the runtime's PID namespace; 0 when it was not told. */
+  readonly pid: number;
+  readonly bundle: string;
+  /** By which it is found; null: a name is made up. */
+  readonly name: string | null;
+  /** At least one, unless it has stopped. */
+  readonly attachments: readonly AttachmentSpec[];
+  /** As --publish writes them. */
+  readonly publish: readonly string[];
+}
+
+/** @throws UserError */
+export function parseState(input: string): ContainerState {
+  const result = v.safeParse(stateSchema, parseJson(input), { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw new UserError(
+      `oci-hook: stdin has no state of a container (${v.getDotPath(issue) ?? "JSON"}: ${issue.message}): let an OCI runtime start it, as a hook`,
+      2,
+    );
+  }
+  const { id, status, pid, bundle, annotations } = result.output;
+  const annotated = (key: string): string => annotations?.[key]?.trim() ?? "";
+  const isStopped = status === "stopped";
+  const networks = words(annotated(ANNOTATION.network));
+  if (networks.length === 0 && !isStopped) {
+    throw new UserError(
+      `oci-hook: container ${id} has no annotation ${ANNOTATION.network}: name a network there, such as web, or leave the hook out`,
+    );
+  }
+  const shortId = id.slice(0, SHORT_ID_LENGTH);
+  const name = annotated(ANNOTATION.name);
+  return {
+    id,
+    isStopped,
+    pid,
+    bundle,
+    name: name !== "" ? name : isLabel(shortId) ? shortId : null,
+    attachments: networks.map((each) => parseAttachment(ANNOTATION.network, each)),
+    publish: words(annotated(ANNOTATION.publish)),
+  };
+}
+
+function words(list: string): readonly string[] {
+  return list.split(/\s+/).filter((word) => word !== "");
+}
+
+function parseJson(input: string): unknown {
+  try {
+    return JSON.parse(input);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,204 @@
+import { existsSync, readlinkSync } from "node:fs";
+import { constants } from "node:os";
+import path from "node:path";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { log } from "../base/log.js";
+import type { InsideOptions } from "../commandline/invocation.js";
+import { makeRuntimeDirectory } from "../rpc/daemon-paths.js";
+import { runtimeDirectories } from "../rpc/xdg.js";
+import { ignoredSignals, inheritedDescriptors } from "../sys/inherited.js";
+import { native } from "../sys/native.js";
+import { systemFailure } from "./tap.js";
+
+const { EACCES, ENOENT } = constants.errno;
+
+/** The launcher's marks in the environment: native/launcher/slipway.c. */
+const PARKED_PREFIX = "SLIPWAY_PARKED_";
+const OWN_VARIABLES: readonly string[] = [
+  "SLIPWAY_FDS",
+  "SLIPWAY_IGNORED",
+  "SLIPWAY_BROKER",
+  "SLIPWAY_ROOT",
+];
+
+/** What a child in new namespaces shall run. */
+export interface SpawnRequest {
+  readonly command: readonly [file: string, ...args: string[]];
+  /** Whether it keeps uid and gid inside; otherwise it is root there. */
+  readonly keepId: boolean;
+  /** Text of its /etc/resolv.conf. */
+  readonly resolvConf: string;
+  /** Text of its /etc/hosts; absent or null: the host's. */
+  readonly hosts?: string | null;
+  /** Its hostname; absent or null: the host's. */
+  readonly hostname?: string | null;
+  readonly inside: InsideOptions;
+  /** Path of this process's own API socket, if it has one. */
+  readonly apiSocket?: string | null;
+}
+
+/** A child in other namespaces that has not executed its command yet. */
+export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
+  readonly file: string;
+  /** Whether `file` is in no directory of PATH. Looked up early: the sandbox forbids it later. */
+  readonly isMissing: boolean;
+};
+
+/**
+ * Starts a child in new namespaces and holds it before exec. Where it cannot have process ids of its own
+ * it sees the host's, with a warning.
+ * @throws UserError
+ */
+export function spawnHeld({
+  command,
+  keepId,
+  resolvConf,
+  hosts = null,
+  hostname = null,
+  inside: { ownPids, seesApi },
+  apiSocket = null,
+}: SpawnRequest): HeldChild {
+  const { uid, gid } = effectiveIds();
+  const child = native.spawnHeld({
+    file: command[0],
+    argv: command,
+    env: guestEnvironment(process.env),
+    uid,
+    gid,
+    insideUid: keepId ? uid : 0,
+    insideGid: keepId ? gid : 0,
+    resolvConf,
+    hosts,
+    hostname,
+    hostnameFile: hostname === null ? null : `${hostname}\n`,
+    keep: inheritedDescriptors(),
+    ignore: ignoredSignals(),
+    ownPids,
+    hidden: seesApi ? [] : hiddenPaths(apiSocket),
+  });
+  if (typeof child === "number") throw systemFailure(child, null);
+  if (child.reaperError < 0) warnOfPids(child.reaperError);
+  return { ...child, file: command[0], isMissing: isMissing(command[0]) };
+}
+
+/** CLONE_NEW* of sched.h, by the names in /proc/PID/ns. */
+const NAMESPACES: Readonly<Record<string, number>> = {
+  mnt: 0x2_0000,
+  uts: 0x400_0000,
+  ipc: 0x800_0000,
+  user: 0x1000_0000,
+  pid: 0x2000_0000,
+  net: 0x4000_0000,
+};
+
+/** Whether a process is in another PID namespace: what joins its mounts must join that, too, or is not in /proc. */
+export function hasOtherPids(pid: number): boolean {
+  return isElsewhere(pid, "pid");
+}
+
+/**
+ * Starts a child in all namespaces of a process and holds it before exec.
+ * @throws UserError
+ */
+export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
+  const { uid, gid } = effectiveIds();
+  // setns(2) fails for the user namespace that the process is in already.
+  const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
+  const child = native.spawnHeld({
+    file: command[0],
+    argv: command,
+    env: guestEnvironment(process.env),
+    uid,
+    gid,
+    insideUid: uid,
+    insideGid: gid,
+    resolvConf: null,
+    hidden: [],
+    keep: inheritedDescriptors(),
+    ignore: ignoredSignals(),
+    joined: pid,
+    joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
+  });
+  if (typeof child === "number") {
+    throw systemFailure(child, { netns: `/proc/${pid}/ns/net`, userns: null });
+  }
+  return { ...child, file: command[0], isMissing: isMissing(command[0]) };
+}
+
+/** Whether a namespace of a process is another than ours. @throws UserError */
+function isElsewhere(pid: number, name: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`);
+  } catch {
+    throw new UserError(
+      `the namespaces of process ${pid} are closed to you: run slipway as its user`,
+    );
+  }
+}
+
+/**
+ * The paths of Slipway's sockets. The daemon's directory is made if missing, so that the socket of a daemon that starts
+ * later is hidden as well.
+ */
+function hiddenPaths(apiSocket: string | null): string[] {
+  makeRuntimeDirectory();
+  const directories = runtimeDirectories();
+  return apiSocket === null ? directories : [...directories, path.resolve(apiSocket)];
+}
+
+function warnOfPids(error: number): void {
+  const name = getSystemErrorName(error);
+  log.warn(
+    `the command sees the host's processes: it can have no /proc of its own here (${name}), as in containers that mask parts of theirs; --pid host is silent about it`,
+  );
+}
+
+/**
+ * Has a held child execute its command.
+ * @throws UserError when it cannot, with the exit status that shells have for the reason
+ */
+export function release({ control, file, isMissing }: HeldChild): void {
+  const errno = -native.releaseSpawned(control);
+  if (errno <= 0) return;
+  // execvp(3) says EACCES, too, when it may not search a directory of PATH.
+  if (errno === ENOENT || (errno === EACCES && isMissing)) throw commandNotFound(file);
+  const name = getSystemErrorName(-errno);
+  throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
+}
+
+export function commandNotFound(file: string): UserError {
+  return new UserError(`command ${file} not found: check its name, or install it`, 127);
+}
+
+function isMissing(file: string): boolean {
+  const { PATH } = process.env;
+  const directories = PATH?.split(path.delimiter) ?? [];
+  return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
+}
+
+/** The file of the network namespace that a child is in. */
+export function namespaceOf({ pid }: HeldChild): { netns: string; userns: null } {
+  return { netns: `/proc/${pid}/ns/net`, userns: null };
+}
+
+/**
+ * The user's environment, as `NAME=value`: restores the variables that the launcher renamed because they would change
+ * Node, and leaves out the launcher's own.
+ */
+export function guestEnvironment(own: NodeJS.ProcessEnv): string[] {
+  return Object.entries(own)
+    .filter(([name]) => !OWN_VARIABLES.includes(name))
+    .map(([name, value]) => `${withoutPrefix(name)}=${value}`);
+}
+
+function withoutPrefix(name: string): string {
+  return name.startsWith(PARKED_PREFIX) ? name.slice(PARKED_PREFIX.length) : name;
+}
+
+function effectiveIds(): { uid: number; gid: number } {
+  const { geteuid, getegid } = process;
+  // Node has both on every system but Windows.
+  if (geteuid === undefined || getegid === undefined) throw new Error("not a POSIX system");
+  return { uid: geteuid(), gid: getegid() };
+}

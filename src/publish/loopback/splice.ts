@@ -1,0 +1,233 @@
+import type { DescriptorQuota } from "../../admission/descriptors.js";
+import type { FlowState } from "../../nat/flow-record.js";
+import { Epoll, Errno, Socket } from "../../sys/constants.js";
+import { native } from "../../sys/native.js";
+import { resetSocket } from "../../sys/socket.js";
+
+/** Bytes of a pipe: the kernel's limit for users (pipe(7), pipe-max-size). */
+const PIPE_CAPACITY = 1 << 20;
+
+/** Bytes one direction may move per turn, so that no connection starves another. */
+const TURN_BUDGET = 1 << 20;
+
+/** Pipes kept for the next connection that moves something. */
+const IDLE_PIPES = 8;
+
+type Pipe = Exclude<ReturnType<typeof native.pipe>, number>;
+
+/** Pipes for whoever moves bytes: a connection has one only while bytes are in it. */
+export class PipePool {
+  readonly #idle: Pipe[] = [];
+  readonly #quota: DescriptorQuota;
+  #count = 0;
+
+  constructor(quota: DescriptorQuota) {
+    this.#quota = quota;
+  }
+
+  /** Of all pipes, the idle ones, too. */
+  get descriptors(): number {
+    return 2 * this.#count;
+  }
+
+  /** @returns an empty pipe, or null when there are no descriptors left */
+  take(): Pipe | null {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    const made = this.#quota.mayOpen(2) ? native.pipe(PIPE_CAPACITY) : -Errno.EMFILE;
+    if (typeof made === "number") return null;
+    this.#count += 1;
+    return made;
+  }
+
+  /** @param isEmpty whether it can be used again */
+  give(pipe: Pipe, isEmpty: boolean): void {
+    if (isEmpty && this.#idle.length < IDLE_PIPES) this.#idle.push(pipe);
+    else this.#close(pipe);
+  }
+
+  close(): void {
+    for (const pipe of this.#idle) this.#close(pipe);
+    this.#idle.length = 0;
+  }
+
+  #close({ readEnd, writeEnd }: Pipe): void {
+    native.close(readEnd);
+    native.close(writeEnd);
+    this.#count -= 1;
+  }
+}
+
+/** One of the two sockets, and what was read from it. */
+class End {
+  fd: number;
+  readable = false;
+  writable = false;
+  /** Its peer sends no more. */
+  ended = false;
+  /** Its peer has been told that no more comes. */
+  shut = false;
+  /** Holds what was read here and not written on the other side yet. */
+  pipe: Pipe | null = null;
+  held = 0;
+  /** Bytes written to it. */
+  taken = 0;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+}
+
+/** What became of a call: more can be done at once, nothing can, or the connection is over. */
+export type Progress = "more" | "idle" | "over";
+
+/**
+ * Two TCP sockets whose bytes the kernel moves from one to the other (splice(2)), without a copy
+ * and without us seeing them. Ends pass as they come: FIN as FIN, so that half-closed connections
+ * go on, RST as RST. What one side does not take stays in a pipe, and then in the other's socket.
+ */
+export class SplicedConnection {
+  readonly #pipes: PipePool;
+  readonly #outside: End;
+  readonly #inside: End;
+
+  /** @param outside @param inside handles, the connection's from now on; inside may be connecting */
+  constructor(pipes: PipePool, outside: number, inside: number) {
+    this.#pipes = pipes;
+    this.#outside = new End(outside);
+    this.#inside = new End(inside);
+  }
+
+  /** Another socket in the place of one that could not connect. */
+  replaceInside(fd: number): void {
+    native.close(this.#inside.fd);
+    this.#inside.fd = fd;
+  }
+
+  get fds(): { readonly outside: number; readonly inside: number } {
+    return { outside: this.#outside.fd, inside: this.#inside.fd };
+  }
+
+  /** Whether the inside has answered. */
+  get isConnected(): boolean {
+    return this.#inside.writable || this.#inside.readable;
+  }
+
+  /** Bytes that each side has taken since the beginning. */
+  get volume(): { readonly outwards: number; readonly inwards: number } {
+    return { outwards: this.#outside.taken, inwards: this.#inside.taken };
+  }
+
+  /** Whether the guest may have more to say, and whether that waits for the client to take some. */
+  get upload(): { readonly isOpen: boolean; readonly isBlocked: boolean } {
+    const isOpen = this.isConnected && !this.#outside.shut;
+    return { isOpen, isBlocked: isOpen && !this.#outside.writable };
+  }
+
+  get state(): FlowState {
+    if (!this.isConnected) return "connecting";
+    if (this.#inside.ended) return this.#outside.ended ? "closing" : "guest-ended";
+    return this.#outside.ended ? "host-ended" : "established";
+  }
+
+  /** Notes an epoll event of a socket; transfer() acts on it. @returns false when it is reset */
+  note(isInside: boolean, events: number): boolean {
+    const end = isInside ? this.#inside : this.#outside;
+    if (events & Epoll.Error) return false;
+    if (events & Epoll.Out) end.writable = true;
+    if (events & (Epoll.In | Epoll.ReadHangUp | Epoll.HangUp)) end.readable = true;
+    return true;
+  }
+
+  /** Moves what can be moved, at most a turn's worth; when it is over both sockets are closed. */
+  transfer(): Progress {
+    const outwards = this.#move(this.#inside, this.#outside);
+    if (outwards === "over") return this.reset();
+    const inwards = this.#move(this.#outside, this.#inside);
+    if (inwards === "over") return this.reset();
+    if (this.#outside.shut && this.#inside.shut) {
+      native.close(this.#outside.fd);
+      native.close(this.#inside.fd);
+      return "over";
+    }
+    return outwards === "more" || inwards === "more" ? "more" : "idle";
+  }
+
+  /** Ends it: a client to whom all has been sent gets that still, others are reset. */
+  close(): void {
+    if (!this.#outside.shut) {
+      this.reset();
+      return;
+    }
+    native.close(this.#outside.fd);
+    resetSocket(this.#inside.fd);
+    this.#release(this.#outside);
+  }
+
+  /** Both peers see a reset. */
+  reset(): "over" {
+    for (const end of [this.#outside, this.#inside]) {
+      resetSocket(end.fd);
+      this.#release(end);
+    }
+    return "over";
+  }
+
+  #move(from: End, to: End): Progress {
+    const progress = this.#moveAll(from, to);
+    if (from.held === 0) this.#release(from);
+    return progress;
+  }
+
+  #moveAll(from: End, to: End): Progress {
+    let budget = TURN_BUDGET;
+    while (to.writable && !to.shut) {
+      if (from.held > 0) {
+        const written = this.#write(from, to);
+        if (written !== "more") return written;
+      } else if (from.ended) {
+        to.shut = true;
+        native.shutdown(to.fd, Socket.ShutdownWrite);
+      } else if (!from.readable) {
+        return "idle";
+      } else if (budget <= 0) {
+        return "more";
+      } else {
+        const read = this.#read(from);
+        if (read !== "more") return read;
+        budget -= from.held;
+      }
+    }
+    return "idle";
+  }
+
+  #read(from: End): Progress {
+    from.pipe ??= this.#pipes.take();
+    if (from.pipe === null) return "over";
+    const moved = native.splice(from.fd, from.pipe.writeEnd, PIPE_CAPACITY);
+    if (moved > 0) from.held = moved;
+    else if (moved === 0) from.ended = true;
+    else if (moved === -Errno.EAGAIN) from.readable = false;
+    else return "over";
+    return moved === -Errno.EAGAIN ? "idle" : "more";
+  }
+
+  #write(from: End, to: End): Progress {
+    if (from.pipe === null) return "over";
+    const moved = native.splice(from.pipe.readEnd, to.fd, from.held);
+    if (moved > 0) {
+      from.held -= moved;
+      to.taken += moved;
+      return "more";
+    }
+    if (moved !== -Errno.EAGAIN) return "over";
+    to.writable = false;
+    return "idle";
+  }
+
+  #release(end: End): void {
+    if (end.pipe === null) return;
+    this.#pipes.give(end.pipe, end.held === 0);
+    end.pipe = null;
+  }
+}

@@ -1,0 +1,298 @@
+import * as v from "valibot";
+import { DEFAULT_MTU, FULL_ID, HIGHEST_PID, MTU_RANGE } from "../config/constants.js";
+
+/** Increased with every change that an older side would not understand. */
+export const PROTOCOL_VERSION = 2;
+
+/** Longest line, in bytes. */
+export const LONGEST_LINE = 1 << 20;
+
+const text = v.pipe(v.string(), v.maxLength(4096));
+export const texts = v.pipe(v.array(text), v.maxLength(256));
+const flag = v.optional(v.boolean(), false);
+export const pairs = v.record(text, text);
+export const mtu = v.pipe(
+  v.number(),
+  v.integer(),
+  v.minValue(MTU_RANGE.least),
+  v.maxValue(MTU_RANGE.most),
+);
+
+/** A network to be made. Addresses and prefixes are texts. */
+export const networkSpec = v.object({
+  name: text,
+  /** At most one of each family; none: one is chosen. */
+  subnets: v.optional(texts, []),
+  gateways: v.optional(texts, []),
+  ranges: v.optional(texts, []),
+  /** Whether it has IPv6, too, when no IPv6 subnet is given. */
+  ipv6: flag,
+  /** Whether its members reach each other and nothing else. */
+  internal: flag,
+  mtu: v.optional(mtu, DEFAULT_MTU),
+  labels: v.optional(pairs, {}),
+  options: v.optional(pairs, {}),
+});
+export type NetworkSpec = v.InferInput<typeof networkSpec>;
+
+/** An attachment to a network, as a client asks for it. */
+export const attachmentSpec = v.object({
+  network: text,
+  /** At most one of each family; none: the next that is free. */
+  addresses: v.optional(texts, []),
+  mac: v.nullish(text, null),
+  aliases: v.optional(texts, []),
+  /** Name of the interface; null: the first of eth0, eth1 and so on that is free. */
+  ifname: v.nullish(text, null),
+});
+export type AttachmentSpec = v.InferInput<typeof attachmentSpec>;
+
+/** A network namespace: its files, and what tells it from others. */
+const namespaceRef = v.object({
+  netns: text,
+  userns: v.nullish(text, null),
+  /** Device and inode of the network namespace. */
+  id: text,
+  /** The process that it was named by, and when that started: starttime of proc_pid_stat(5), in clock ticks. */
+  pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PID)), null),
+  started: v.nullish(text, null),
+});
+export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
+
+export const joinSpec = v.object({
+  /** The id that an earlier daemon gave it; null: a new one. */
+  id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID)), null),
+  /** Of the member; null: the name of the member whose namespace it is, or the first digits of its id. */
+  name: v.nullish(text, null),
+  hostname: v.nullish(text, null),
+  namespace: v.nullish(namespaceRef, null),
+  /** Whether it outlives this client's connection, and the next daemon joins it again. */
+  stays: flag,
+  attachments: v.pipe(v.array(attachmentSpec), v.minLength(1), v.maxLength(64)),
+  /** Further names that DNS resolves for it: NAME=ADDRESS. */
+  hosts: v.optional(texts, []),
+  /** DNS servers instead of the host's. */
+  dns: v.optional(texts, []),
+  hostLoopback: flag,
+  /** For the client to find it by; added to those that it has. */
+  labels: v.optional(pairs, {}),
+});
+export type JoinSpec = v.InferInput<typeof joinSpec>;
+
+const byName = v.object({ name: text });
+
+/** Every method with the schema of its parameters. */
+export const methods = {
+  status: v.object({}),
+  stop: v.object({}),
+  "network.create": networkSpec,
+  "network.list": v.object({}),
+  "network.inspect": byName,
+  "network.remove": byName,
+  "network.prune": v.object({}),
+  "member.list": v.object({}),
+  /** Reserves names and addresses; nothing is served before member.attach. */
+  "member.join": joinSpec,
+  /** The TAP of one attachment comes along. */
+  "member.attach": v.object({
+    member: text,
+    network: text,
+    ifname: text,
+    namespace: v.nullish(namespaceRef, null),
+  }),
+  "member.publish": v.object({
+    member: text,
+    ports: texts,
+    /**
+     * Publishes what it listens on, too, but for the ports in `exclude`; null: does not. A socket of its
+     * namespace that tells what listens (sock_diag(7)) comes along then.
+     */
+    auto: v.nullish(v.object({ exclude: text }), null),
+  }),
+  "member.disconnect": v.object({ network: text, member: text }),
+} as const;
+
+export type Method = keyof typeof methods;
+export type Params<M extends Method> = v.InferOutput<(typeof methods)[M]>;
+export type ParamsInput<M extends Method> = v.InferInput<(typeof methods)[M]>;
+
+/** One family of an attachment. */
+export interface AttachmentAddress {
+  readonly address: string;
+  /** ADDRESS/LENGTH */
+  readonly subnet: string;
+  readonly gateway: string;
+}
+
+/** An attachment, as the daemon gave it. */
+export interface GivenAttachment {
+  readonly network: string;
+  /** null: the client may choose. */
+  readonly ifname: string | null;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly internal: boolean;
+  readonly aliases: readonly string[];
+  readonly addresses: readonly AttachmentAddress[];
+}
+
+export interface GivenMember {
+  readonly id: string;
+  readonly name: string;
+  readonly attachments: readonly GivenAttachment[];
+}
+
+/** Frames, and their bytes without virtio headers; `in`: what the member sent. */
+export interface FrameCounters {
+  readonly framesIn: number;
+  readonly bytesIn: number;
+  readonly framesOut: number;
+  readonly bytesOut: number;
+}
+
+export interface AttachmentReport extends GivenAttachment {
+  readonly counters: FrameCounters;
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+export interface MemberReport {
+  readonly id: string;
+  readonly name: string;
+  readonly pid: number | null;
+  /** The file of its network namespace; null before it has one. */
+  readonly netns: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Seconds since 1970. */
+  readonly since: number;
+  readonly networks: readonly AttachmentReport[];
+  /** HOST:PORT->PORT/PROTOCOL */
+  readonly published: readonly string[];
+}
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly protocol: number;
+  readonly pid: number;
+  /** Device and inode of its network namespace. */
+  readonly namespace: string;
+  readonly networks: number;
+  readonly members: number;
+  /** Whether it answers clients in namespaces of containers: --serve-containers. */
+  readonly servesContainers: boolean;
+  /** For the user, such as: the state file was damaged. */
+  readonly warnings: readonly string[];
+}
+
+/** The shape of `docker network inspect`. */
+export interface NetworkReport {
+  readonly Name: string;
+  readonly Id: string;
+  readonly Created: string;
+  readonly Scope: "local";
+  readonly Driver: "bridge";
+  readonly EnableIPv4: boolean;
+  readonly EnableIPv6: boolean;
+  readonly IPAM: {
+    readonly Driver: "default";
+    readonly Options: Readonly<Record<string, string>>;
+    readonly Config: readonly {
+      readonly Subnet: string;
+      readonly Gateway: string;
+      readonly IPRange?: string;
+    }[];
+  };
+  readonly Internal: boolean;
+  readonly Attachable: boolean;
+  readonly Ingress: boolean;
+  readonly ConfigFrom: { readonly Network: "" };
+  readonly ConfigOnly: boolean;
+  readonly Containers: Readonly<
+    Record<
+      string,
+      {
+        readonly Name: string;
+        readonly EndpointID: string;
+        readonly MacAddress: string;
+        readonly IPv4Address: string;
+        readonly IPv6Address: string;
+      }
+    >
+  >;
+  readonly Options: Readonly<Record<string, string>>;
+  readonly Labels: Readonly<Record<string, string>>;
+}
+
+/** The result of each method. */
+export interface Results {
+  readonly status: DaemonStatus;
+  readonly stop: Record<string, never>;
+  readonly "network.create": NetworkReport;
+  readonly "network.list": readonly NetworkReport[];
+  readonly "network.inspect": NetworkReport;
+  readonly "network.remove": Record<string, never>;
+  readonly "network.prune": readonly string[];
+  readonly "member.list": readonly MemberReport[];
+  readonly "member.join": GivenMember;
+  readonly "member.attach": Record<string, never>;
+  readonly "member.publish": readonly string[];
+  readonly "member.disconnect": Record<string, never>;
+}
+
+/** Sent to clients before the daemon ends because it was told to: they do not start another. */
+export const STOPPING = JSON.stringify({ event: "stopping" });
+
+const requestSchema = v.object({
+  v: v.number(),
+  method: v.string(),
+  params: v.optional(v.unknown(), {}),
+});
+
+export interface Request {
+  readonly version: number;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+/** @returns null when the line is not a request */
+export function parseRequest(line: string): Request | null {
+  const parsed = v.safeParse(requestSchema, parseJson(line));
+  if (!parsed.success) return null;
+  const { v: version, method, params } = parsed.output;
+  return { version, method, params };
+}
+
+export function isMethod(method: string): method is Method {
+  return Object.hasOwn(methods, method);
+}
+
+/** @returns the parameters of a method with their defaults, or what is wrong with them */
+export function checkParams<M extends Method>(method: M, params: unknown): Params<M> | string {
+  const result = v.safeParse(methods[method], params, { abortEarly: true });
+  if (result.success) return result.output as Params<M>;
+  const [issue] = result.issues;
+  return `${v.getDotPath(issue) ?? "params"}: ${issue.message}`;
+}
+
+const answerSchema = v.union([
+  v.object({ error: v.object({ message: v.string() }) }),
+  v.object({ result: v.unknown() }),
+]);
+
+/** The daemon's answer: the result, or a sentence for the user. */
+export type Answer =
+  | { readonly result: unknown }
+  | { readonly error: { readonly message: string } };
+
+/** @returns null when the line is not an answer */
+export function parseAnswer(line: string): Answer | null {
+  const parsed = v.safeParse(answerSchema, parseJson(line));
+  return parsed.success ? parsed.output : null;
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,239 @@
+import { Address, UNSPECIFIED } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
+import { BROADCAST_MAC, type Mac } from "../base/mac.js";
+import { type AddressPlan, type GuestConfig, gatewayMac } from "../config/plan.js";
+import { writeU16, writeU32 } from "../wire/bytes.js";
+import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
+import {
+  composeDhcp,
+  type DhcpMessage,
+  DhcpOperation,
+  DhcpOption,
+  DhcpPort,
+  DhcpType,
+  parseDhcp,
+} from "../wire/dhcp.js";
+import { encodeDomainNames } from "../wire/domain-names.js";
+import type { Frame } from "../wire/frame.js";
+import { IpProtocol } from "../wire/ip.js";
+import { LeasePool } from "./leases.js";
+import { DONE, drop, type Service, type Verdict } from "./service.js";
+
+/** In seconds, and after which parts of it a client renews and rebinds (RFC 2131 §4.4.5). */
+const LEASE_TIME = 86_400;
+const RENEWAL_TIME = LEASE_TIME / 2;
+const REBINDING_TIME = (LEASE_TIME * 7) / 8;
+
+/** RFC 2131 §2: every client takes a message in an IP packet of this size. */
+const LEAST_MAXIMUM_SIZE = 576;
+const IP_AND_UDP = 28;
+/** Fixed fields and the longest of our options but the search list: far below the least maximum. */
+const WITHOUT_SEARCH = 400;
+
+const BROADCAST = Address.ofIpv4Word(0xffff_ffff);
+
+/** What a server never leaves out, whatever the client asks for (RFC 2131 §4.3.1, table 3). */
+const UNASKED: ReadonlySet<number> = new Set<number>([
+  DhcpOption.MessageType,
+  DhcpOption.ServerId,
+  DhcpOption.LeaseTime,
+  DhcpOption.RenewalTime,
+  DhcpOption.RebindingTime,
+  DhcpOption.ClientId,
+]);
+
+type Options = Map<number, Uint8Array>;
+
+/**
+ * The DHCP server (RFC 2131) of one IPv4 network, authoritative there. It hands out the addresses of
+ * the plan's pool; the guest's configured address is none of them, so nobody gets it twice.
+ */
+export class DhcpService implements Service {
+  readonly name = "dhcp";
+  readonly isLimited = true;
+  readonly #plan: AddressPlan;
+  readonly #config: GuestConfig;
+  readonly #mac: Mac;
+  readonly #leases: LeasePool;
+
+  constructor(plan: AddressPlan, config: GuestConfig) {
+    this.#plan = plan;
+    this.#config = config;
+    this.#mac = gatewayMac(config.plans);
+    this.#leases = new LeasePool(plan.dhcpBegin, plan.dhcpEnd, LEASE_TIME);
+  }
+
+  claims({ protocol, family, destination, destinationPort }: Frame): boolean {
+    if (protocol !== IpProtocol.Udp || destinationPort !== DhcpPort.Server) return false;
+    if (family !== 4) return false;
+    const { gateway, prefix } = this.#plan;
+    return (
+      destination.isBroadcast || destination.equals(gateway) || destination.equals(prefix.last)
+    );
+  }
+
+  handle(frame: Frame, now: number): Verdict {
+    const message = parseDhcp(frame.bytes, frame.payloadOffset, frame.payloadLength);
+    const type = message?.options.get(DhcpOption.MessageType)?.[0];
+    if (message?.operation !== DhcpOperation.Request) return drop(DropReason.DhcpMalformed);
+    // Relay agents lead to networks that are not ours to number.
+    if (!message.relayAddress.isUnspecified) return drop(DropReason.DhcpNotForUs);
+    switch (type) {
+      case DhcpType.Discover:
+        return this.#onDiscover(message, now);
+      case DhcpType.Request:
+        return this.#onRequest(message, now);
+      case DhcpType.Decline:
+      case DhcpType.Release:
+        return this.#onReturn(message, type, now);
+      case DhcpType.Inform:
+        return this.#answer(message, DhcpType.Acknowledge, UNSPECIFIED[4]);
+      default:
+        return drop(DropReason.DhcpMalformed);
+    }
+  }
+
+  #onDiscover(message: DhcpMessage, now: number): Verdict {
+    const wanted = addressIn(message, DhcpOption.RequestedAddress);
+    const offered = this.#leases.offer(clientOf(message), wanted, now);
+    if (offered === null) return drop(DropReason.LimitQuota);
+    return this.#answer(message, DhcpType.Offer, offered);
+  }
+
+  /**
+   * The four states of RFC 2131 §4.3.2: selecting names a server and the offered address; after a
+   * reboot only the address; renewing and rebinding have it already.
+   */
+  #onRequest(message: DhcpMessage, now: number): Verdict {
+    const server = addressIn(message, DhcpOption.ServerId);
+    if (server !== null && !server.equals(this.#plan.gateway)) return drop(DropReason.DhcpNotForUs);
+    const asked = addressIn(message, DhcpOption.RequestedAddress) ?? message.clientAddress;
+    if (this.#leases.bind(clientOf(message), asked, now)) {
+      return this.#answer(message, DhcpType.Acknowledge, asked);
+    }
+    return this.#answer(message, DhcpType.Refuse, UNSPECIFIED[4]);
+  }
+
+  /** Neither gets an answer. */
+  #onReturn(message: DhcpMessage, type: number, now: number): Verdict {
+    const client = clientOf(message);
+    if (type === DhcpType.Release) {
+      this.#leases.release(client, message.clientAddress, now);
+    } else {
+      const address = addressIn(message, DhcpOption.RequestedAddress);
+      if (address !== null) this.#leases.decline(client, address, now);
+    }
+    return DONE;
+  }
+
+  #answer(request: DhcpMessage, type: number, yourAddress: Address): Verdict {
+    const isRefusal = type === DhcpType.Refuse;
+    const answer: DhcpMessage = {
+      operation: DhcpOperation.Reply,
+      transaction: request.transaction,
+      broadcast: request.broadcast,
+      clientAddress: isRefusal ? UNSPECIFIED[4] : request.clientAddress,
+      yourAddress,
+      relayAddress: UNSPECIFIED[4],
+      clientMac: request.clientMac,
+      options: this.#optionsFor(request, type, yourAddress),
+    };
+    const from = { mac: this.#mac, address: this.#plan.gateway, port: DhcpPort.Server };
+    const to = isRefusal ? EVERYBODY : receiverOf(answer);
+    return { kind: "reply", frame: composeDatagram(from, to, composeDhcp(answer)) };
+  }
+
+  #optionsFor(request: DhcpMessage, type: number, yourAddress: Address): Options {
+    const options: Options = new Map([
+      [DhcpOption.MessageType, Uint8Array.of(type)],
+      [DhcpOption.ServerId, this.#plan.gateway.toBytes()],
+    ]);
+    const client = request.options.get(DhcpOption.ClientId);
+    if (client !== undefined) options.set(DhcpOption.ClientId, client);
+    if (type === DhcpType.Refuse) return options;
+    if (!yourAddress.isUnspecified) {
+      options.set(DhcpOption.LeaseTime, wordBytes(LEASE_TIME));
+      options.set(DhcpOption.RenewalTime, wordBytes(RENEWAL_TIME));
+      options.set(DhcpOption.RebindingTime, wordBytes(REBINDING_TIME));
+    }
+    this.#addNetwork(options);
+    this.#addNames(options, maximumSize(request) - IP_AND_UDP - WITHOUT_SEARCH);
+    return asRequested(options, request.options.get(DhcpOption.ParameterRequest));
+  }
+
+  #addNetwork(options: Options): void {
+    const { prefix, gateway } = this.#plan;
+    options.set(DhcpOption.SubnetMask, prefix.netmask.toBytes());
+    options.set(DhcpOption.Router, gateway.toBytes());
+    options.set(DhcpOption.Broadcast, prefix.last.toBytes());
+    options.set(DhcpOption.InterfaceMtu, shortBytes(this.#config.mtu));
+  }
+
+  /** @param room for the search list, in bytes */
+  #addNames(options: Options, room: number): void {
+    const { dns, hostname } = this.#config;
+    if (hostname !== null) options.set(DhcpOption.Hostname, Buffer.from(hostname));
+    if (dns === null) return;
+    options.set(DhcpOption.DnsServers, this.#plan.dns.toBytes());
+    const [domain] = dns.upstream.search;
+    if (domain === undefined) return;
+    options.set(DhcpOption.DomainName, Buffer.from(domain));
+    const search = encodeDomainNames(dns.upstream.search, room);
+    if (search.length > 0) options.set(DhcpOption.DomainSearch, search);
+  }
+}
+
+const EVERYBODY: LinkEndpoint = {
+  mac: BROADCAST_MAC,
+  address: BROADCAST,
+  port: DhcpPort.Client,
+};
+
+/** RFC 2131 §4.1: the client's own address, everybody, or the address it has not set yet. */
+function receiverOf(answer: DhcpMessage): LinkEndpoint {
+  const { clientAddress, yourAddress, clientMac, broadcast } = answer;
+  const port = DhcpPort.Client;
+  if (!clientAddress.isUnspecified) return { mac: clientMac, address: clientAddress, port };
+  return broadcast ? EVERYBODY : { mac: clientMac, address: yourAddress, port };
+}
+
+/** The options in the order in which the client wants them; all when it wants none in particular. */
+function asRequested(options: Options, request: Uint8Array | undefined): Options {
+  if (request === undefined) return options;
+  const unasked = [...options].filter(([code]) => UNASKED.has(code));
+  const asked = [...request].flatMap((code): [number, Uint8Array][] => {
+    const value = options.get(code);
+    return value === undefined ? [] : [[code, value]];
+  });
+  return new Map([...unasked, ...asked]);
+}
+
+/** RFC 2131 §4.2: the client's identifier, or its hardware address. */
+function clientOf({ options, clientMac }: DhcpMessage): string {
+  const id = options.get(DhcpOption.ClientId);
+  return id === undefined ? `mac ${clientMac}` : `id ${Buffer.from(id).toString("hex")}`;
+}
+
+function addressIn({ options }: DhcpMessage, code: number): Address | null {
+  const value = options.get(code);
+  return value?.length === 4 ? Address.read(value, 0, 4) : null;
+}
+
+/** Of the IP packet that the client takes. */
+function maximumSize({ options }: DhcpMessage): number {
+  const value = options.get(DhcpOption.MaximumSize);
+  const size = value?.length === 2 ? (value[0] << 8) | value[1] : 0;
+  return Math.max(size, LEAST_MAXIMUM_SIZE);
+}
+
+function wordBytes(word: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  writeU32(bytes, 0, word);
+  return bytes;
+}
+
+function shortBytes(word: number): Uint8Array {
+  const bytes = new Uint8Array(2);
+  writeU16(bytes, 0, word);
+  return bytes;
+}

@@ -1,0 +1,72 @@
+import type { Address } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
+import type { AddressPlan, DnsConfig } from "../config/plan.js";
+import { composeDatagram } from "../wire/datagram.js";
+import {
+  answerFrom,
+  composeDnsFailure,
+  DNS_PORT,
+  DnsRcode,
+  fitDnsAnswer,
+  parseDnsQuery,
+  refuseDnsMessage,
+} from "../wire/dns.js";
+import type { Frame } from "../wire/frame.js";
+import { IpProtocol } from "../wire/ip.js";
+import { drop, type Service, type Verdict } from "./service.js";
+
+export const DNS_SERVICE = "dns";
+
+/** The DNS server of one address plan: answers the names it knows, has the others resolved. */
+export class DnsService implements Service {
+  readonly name = DNS_SERVICE;
+  readonly isLimited = true;
+  readonly #address: Address;
+  readonly #config: DnsConfig;
+  readonly #mac: Mac;
+  readonly #mtu: number;
+
+  /**
+   * @param mac the gateway's
+   * @param mtu of the TAP
+   */
+  constructor(plan: AddressPlan, config: DnsConfig, mac: Mac, mtu: number) {
+    this.#mtu = mtu;
+    this.#address = plan.dns;
+    this.#config = config;
+    this.#mac = mac;
+  }
+
+  claims(frame: Frame): boolean {
+    return (
+      frame.protocol === IpProtocol.Udp &&
+      frame.destinationPort === DNS_PORT &&
+      frame.destination.equals(this.#address)
+    );
+  }
+
+  handle(frame: Frame): Verdict {
+    const { bytes, payloadOffset, payloadLength } = frame;
+    const message = bytes.subarray(payloadOffset, payloadOffset + payloadLength);
+    const client = { mac: frame.sourceMac, address: frame.source, port: frame.sourcePort };
+    const server = { mac: this.#mac, address: this.#address, port: DNS_PORT };
+    const query = parseDnsQuery(message);
+    if (query === null) {
+      const { answer, reason } = refuseDnsMessage(message);
+      if (answer === null) return drop(reason);
+      return { kind: "refuse", frame: composeDatagram(server, client, answer), reason };
+    }
+    const reply = (answer: Uint8Array): Verdict => ({
+      kind: "reply",
+      frame: composeDatagram(server, client, fitDnsAnswer(query, answer, frame.family, this.#mtu)),
+    });
+    const { records, upstream } = this.#config;
+    const own = answerFrom(records, query);
+    if (own !== null) return reply(own);
+    // Without a server a client learns so at once, instead of waiting for its time-out.
+    if (upstream.servers.length === 0) {
+      return reply(composeDnsFailure(query, DnsRcode.ServerFailure));
+    }
+    return { kind: "resolve", query, client, server };
+  }
+}

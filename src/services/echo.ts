@@ -1,0 +1,64 @@
+import type { Address } from "../base/address.js";
+import { DropReason } from "../base/drop.js";
+import { type AddressPlan, ownAddresses } from "../config/plan.js";
+import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
+import type { Frame } from "../wire/frame.js";
+import {
+  emitEchoReply,
+  ICMP_HEADER_LENGTH,
+  icmpChecksumIsRight,
+  icmpProtocol,
+  isEchoRequest,
+  writeIcmpChecksum,
+} from "../wire/icmp.js";
+import { ipHeaderLength } from "../wire/ip.js";
+import { copyBytes, DEFAULT_HOP_LIMIT, emitReplyHeaders } from "../wire/reply.js";
+import { drop, PASS, type Service, type Verdict } from "./service.js";
+
+/** Answers ping to the gateway and to the DNS server, of each family. */
+export class EchoService implements Service {
+  readonly name = "echo";
+  readonly isLimited = true;
+  readonly #ours: readonly Address[];
+
+  constructor(plans: readonly AddressPlan[]) {
+    this.#ours = ownAddresses(plans);
+  }
+
+  claims(frame: Frame): boolean {
+    return frame.protocol === icmpProtocol(frame.family) && this.#isOurs(frame.destination);
+  }
+
+  handle(frame: Frame): Verdict {
+    if (frame.isFragment) return drop(DropReason.IpFragment);
+    if (!isEchoRequest(frame.family, frame.icmpType)) return PASS;
+    if (!icmpChecksumIsRight(frame.bytes, frame)) return drop(DropReason.IcmpBadChecksum);
+    return { kind: "reply", frame: echoReply(frame) };
+  }
+
+  #isOurs(address: Address): boolean {
+    for (const ours of this.#ours) {
+      if (ours.equals(address)) return true;
+    }
+    return false;
+  }
+}
+
+function echoReply(request: Frame): Uint8Array {
+  const { family, payloadLength } = request;
+  const length = ICMP_HEADER_LENGTH + payloadLength;
+  const reply = new Uint8Array(ETHERNET_HEADER_LENGTH + ipHeaderLength(family) + length);
+  const from = request.destination;
+  const fields = { source: from, protocol: icmpProtocol(family), hopLimit: DEFAULT_HOP_LIMIT };
+  const message = emitReplyHeaders(reply, 0, request, fields, length);
+  emitEchoReply(reply, message, family, request.identifier, request.sequence);
+  copyBytes(
+    request.bytes,
+    request.payloadOffset,
+    reply,
+    message + ICMP_HEADER_LENGTH,
+    payloadLength,
+  );
+  writeIcmpChecksum(reply, message, length, from, request.source);
+  return reply;
+}

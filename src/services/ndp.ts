@@ -1,0 +1,160 @@
+import { Address } from "../base/address.js";
+import { NEVER } from "../base/clock.js";
+import { DropReason } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
+import { type AddressPlan, type GuestConfig, gatewayMac, ownAddresses } from "../config/plan.js";
+import type { Frame } from "../wire/frame.js";
+import { icmpChecksumIsRight } from "../wire/icmp.js";
+import { IpProtocol } from "../wire/ip.js";
+import {
+  composeNdpFrame,
+  composeRouterAdvertisement,
+  emitNeighbor,
+  NDP_HOP_LIMIT,
+  NdpType,
+  NeighborFlags,
+  type NeighborMessage,
+  neighborLength,
+  parseNeighbor,
+  parseRouterSolicitation,
+} from "../wire/ndp.js";
+import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
+import { PREFERRED_LIFETIME, VALID_LIFETIME } from "./leases.js";
+import { type Announcer, drop, type Verdict } from "./service.js";
+
+/** RFC 4861 §6.2.1: MaxRtrAdvInterval and MinRtrAdvInterval by their defaults, in ms. */
+const ADVERTISE_AT_MOST = 600_000;
+const ADVERTISE_AT_LEAST = 200_000;
+
+/** In seconds. RFC 4861 §6.2.1: three intervals; RFC 8106 §5.1 recommends the same for DNS. */
+const ROUTER_LIFETIME = 1800;
+
+/** ff02::1, and the Ethernet address it maps to (RFC 2464 §7). */
+const ALL_NODES = Address.ofWords(0xff02_0000, 0, 0, 1);
+const ALL_NODES_MAC: Mac = 0x3333_0000_0001;
+
+/**
+ * The IPv6 router of a guest's link: answers for our addresses, and for no other, so that the
+ * guest's duplicate address detection finds none for its own (RFC 4862 §5.4); advertises itself,
+ * the prefix and the DNS server.
+ */
+export class NdpService implements Announcer {
+  readonly name = "ndp";
+  readonly isLimited = false;
+  readonly #plan: AddressPlan;
+  readonly #config: GuestConfig;
+  readonly #mac: Mac;
+  readonly #ours: readonly Address[];
+  #announceAt = NEVER;
+
+  constructor(plan: AddressPlan, config: GuestConfig) {
+    this.#plan = plan;
+    this.#config = config;
+    this.#mac = gatewayMac(config.plans);
+    this.#ours = ownAddresses([plan]);
+  }
+
+  /** Once a guest has asked for a router it is told again from time to time, and none before. */
+  get announceAt(): number {
+    return this.#announceAt;
+  }
+
+  announcement(now: number): Uint8Array {
+    this.#schedule(now);
+    return this.#advertisement(ALL_NODES, ALL_NODES_MAC);
+  }
+
+  claims(frame: Frame): boolean {
+    const { protocol, icmpType } = frame;
+    return (
+      protocol === IpProtocol.Icmpv6 &&
+      icmpType >= NdpType.RouterSolicitation &&
+      icmpType <= NdpType.Redirect
+    );
+  }
+
+  handle(frame: Frame, now: number): Verdict {
+    if (frame.hopLimit !== NDP_HOP_LIMIT || !icmpChecksumIsRight(frame.bytes, frame)) {
+      return drop(DropReason.NdpMalformed);
+    }
+    switch (frame.icmpType) {
+      case NdpType.RouterSolicitation:
+        return this.#onRouterSolicitation(frame, now);
+      case NdpType.NeighborSolicitation:
+        return this.#onNeighborSolicitation(frame);
+      default:
+        // Advertisements of the guest's addresses, and redirects, tell a router nothing.
+        return drop(DropReason.NdpNotForUs);
+    }
+  }
+
+  /**
+   * Answered at once: the delay that RFC 4861 §6.2.6 wants keeps several routers apart, and there
+   * is one.
+   */
+  #onRouterSolicitation(frame: Frame, now: number): Verdict {
+    const { bytes, transportOffset, transportLength, source } = frame;
+    const message = parseRouterSolicitation(bytes, transportOffset, transportLength);
+    if (message === null || (source.isUnspecified && message.mac !== null)) {
+      return drop(DropReason.NdpMalformed);
+    }
+    // An address that it made of the prefix would be nobody's on a network of several.
+    if (this.#config.membership !== undefined) return drop(DropReason.NdpNotForUs);
+    this.#schedule(now);
+    const reply = source.isUnspecified
+      ? this.#advertisement(ALL_NODES, ALL_NODES_MAC)
+      : this.#advertisement(source, frame.sourceMac);
+    return { kind: "reply", frame: reply };
+  }
+
+  #onNeighborSolicitation(frame: Frame): Verdict {
+    const { bytes, transportOffset, transportLength, source, destination } = frame;
+    const message = parseNeighbor(bytes, transportOffset, transportLength);
+    // RFC 4861 §7.1.1: detection of duplicates asks the group, and has no address of its own yet.
+    const detects = source.isUnspecified;
+    if (message === null || (detects && (message.mac !== null || !destination.isMulticast))) {
+      return drop(DropReason.NdpMalformed);
+    }
+    if (!this.#ours.some((address) => address.equals(message.target))) {
+      return drop(DropReason.NdpNotForUs);
+    }
+    const to = detects ? ALL_NODES : source;
+    const toMac = detects ? ALL_NODES_MAC : frame.sourceMac;
+    return { kind: "reply", frame: this.#answer(message.target, to, toMac, !detects) };
+  }
+
+  #answer(target: Address, to: Address, toMac: Mac, solicited: boolean): Uint8Array {
+    const flags = NeighborFlags.Router + NeighborFlags.Override;
+    const message: NeighborMessage = {
+      type: NdpType.NeighborAdvertisement,
+      flags: solicited ? flags + NeighborFlags.Solicited : flags,
+      target,
+      mac: this.#mac,
+    };
+    const bytes = new Uint8Array(neighborLength(message));
+    emitNeighbor(bytes, 0, message);
+    return composeNdpFrame(target, this.#mac, to, toMac, bytes);
+  }
+
+  #schedule(now: number): void {
+    const spread = ADVERTISE_AT_MOST - ADVERTISE_AT_LEAST;
+    this.#announceAt = now + ADVERTISE_AT_LEAST + Math.random() * spread;
+  }
+
+  #advertisement(to: Address, toMac: Mac): Uint8Array {
+    const { dns, mtu } = this.#config;
+    const message = composeRouterAdvertisement({
+      mac: this.#mac,
+      mtu,
+      hopLimit: DEFAULT_HOP_LIMIT,
+      routerLifetime: ROUTER_LIFETIME,
+      prefix: this.#plan.prefix,
+      validLifetime: VALID_LIFETIME,
+      preferredLifetime: PREFERRED_LIFETIME,
+      dnsLifetime: ROUTER_LIFETIME,
+      dnsServers: dns === null ? [] : [this.#plan.dns],
+      dnsSearch: dns?.upstream.search ?? [],
+    });
+    return composeNdpFrame(this.#plan.router, this.#mac, to, toMac, message);
+  }
+}

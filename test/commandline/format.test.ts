@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import { formatAll, tableOf } from "../../src/commandline/format.ts";
+
+const items = [
+  { Name: "web", Labels: { team: "blue" }, Internal: false },
+  { Name: "back", Labels: {}, Internal: true },
+];
+const table = () => "the table\n";
+
+describe("output", () => {
+  test("is the table unless something else is asked for", () => {
+    expect(formatAll(items, { json: false, format: null }, table)).toBe("the table\n");
+    expect(formatAll(items, { json: false, format: "table" }, table)).toBe("the table\n");
+  });
+
+  test("is JSON by --json and --format json", () => {
+    expect(JSON.parse(formatAll(items, { json: true, format: null }, table))).toEqual(items);
+    expect(JSON.parse(formatAll(items, { json: false, format: "json" }, table))).toEqual(items);
+  });
+
+  test.each([
+    ["{{.Name}}", "web\nback\n"],
+    ["{{ .Name }}={{.Internal}}", "web=false\nback=true\n"],
+    ["{{.Labels.team}}", null],
+    ["{{json .Labels}}", '{"team":"blue"}\n{}\n'],
+    ["{{.Labels}}", '{"team":"blue"}\n{}\n'],
+    ["{{.Colour}}", null],
+    ["{{.Name.length}}", null],
+  ])("by the template %s", (format, text) => {
+    const show = () => formatAll(items, { json: false, format }, table);
+    if (text === null) expect(show).toThrow("--format: there is no field");
+    else expect(show()).toBe(text);
+  });
+
+  test("in columns as wide as what stands in them", () => {
+    expect(
+      tableOf(
+        ["ID", "NAME"],
+        [
+          ["1", "a-long-one"],
+          ["22", ""],
+        ],
+      ),
+    ).toBe("ID   NAME\n1    a-long-one\n22\n");
+  });
+});

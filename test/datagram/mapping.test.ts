@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Address } from "../../src/base/address.js";
+import { NEVER } from "../../src/base/clock.js";
+import { DEFAULT_TIMEOUTS } from "../../src/config/plan.js";
+import { Mapping, MappingTable } from "../../src/datagram/mapping.js";
+import { UdpProtocol } from "../../src/datagram/udp.js";
+import { Frame } from "../../src/wire/frame.js";
+
+const guest = Address.parse("10.0.2.100") as Address;
+const server = Address.parse("203.0.113.1") as Address;
+const other = Address.parse("203.0.113.2") as Address;
+
+describe("mappings", () => {
+  const udp = new UdpProtocol(false, DEFAULT_TIMEOUTS);
+  let table: MappingTable;
+
+  beforeEach(() => {
+    table = new MappingTable();
+  });
+  afterEach(() => table.close());
+
+  function frameFrom(port: number): Frame {
+    const frame = new Frame(new Uint8Array(0));
+    frame.source = guest;
+    frame.sourcePort = port;
+    return frame;
+  }
+
+  function open(port: number, to: number, now: number, isFiltered = false): Mapping {
+    const fd = udp.open(4, port, null);
+    const route = { to: server, as: null };
+    const mapping = new Mapping(fd, udp, frameFrom(port), route, isFiltered, now);
+    mapping.contact(server, to);
+    table.add(table.ids.take(), mapping);
+    return mapping;
+  }
+
+  /** Ends what has expired by then. @returns when the table is to be looked at again */
+  function nextAfter(now: number): number {
+    table.expire(now);
+    return table.nextAt;
+  }
+
+  it("are found by the guest's endpoint, whomever it speaks to", () => {
+    const mapping = open(4000, 80, 0);
+    open(4001, 80, 0);
+    expect(table.find(frameFrom(4000), udp, null)).toBe(mapping);
+    expect(table.find(frameFrom(4002), udp, null)).toBeNull();
+    expect(table.find(frameFrom(4000), udp, other)).toBeNull();
+  });
+
+  it("end 10 s after a DNS query, 30 s without an answer, 180 s after the last datagram", () => {
+    open(4000, 53, 0);
+    open(4001, 80, 0);
+    open(4002, 80, 0).answered = true;
+    expect(nextAfter(9_999)).toBe(10_000);
+    expect(table.count).toBe(3);
+    expect(nextAfter(10_000)).toBe(30_000);
+    expect(table.count).toBe(2);
+    expect(nextAfter(30_000)).toBe(180_000);
+    expect(table.count).toBe(1);
+    expect(nextAfter(180_000)).toBe(NEVER);
+    expect(table.count).toBe(0);
+  });
+
+  it("last as long as others when the port spoke to more than DNS", () => {
+    open(4000, 53, 0).contact(server, 443);
+    expect(nextAfter(10_000)).toBe(30_000);
+  });
+
+  it("that have been out of use for longest make room", () => {
+    const [first, second] = [open(4000, 80, 2), open(4001, 80, 3)];
+    table.touch(first, 9);
+    expect(table.endOldest()).toBe(true);
+    expect(table.find(frameFrom(4001), udp, null)).toBeNull();
+    expect(table.find(frameFrom(4000), udp, null)).toBe(first);
+    expect(second.lastUsed).toBe(3);
+    expect(table.endOldest()).toBe(true);
+    expect(table.endOldest()).toBe(false);
+  });
+
+  it("are told apart by the guest's address, however many use one port", () => {
+    const mine = open(4000, 80, 0);
+    const frame = frameFrom(4000);
+    frame.source = other;
+    expect(table.find(frame, udp, null)).toBeNull();
+    frame.source = guest;
+    expect(table.find(frame, udp, null)).toBe(mine);
+  });
+
+  it("do not give an id away before reap, as events of it may be under way", () => {
+    open(4000, 80, 0);
+    table.endOldest();
+    expect(table.ids.take()).toBe(1);
+    table.reap();
+    expect(table.ids.take()).toBe(0);
+  });
+
+  it("admit anybody, or whom the guest has sent to", () => {
+    expect(open(4000, 80, 0).admits(other)).toBe(true);
+    const filtered = open(4001, 80, 0, true);
+    expect(filtered.admits(server)).toBe(true);
+    expect(filtered.admits(other)).toBe(false);
+    filtered.contact(other, 80);
+    expect(filtered.admits(other)).toBe(true);
+    expect(filtered.admits(server)).toBe(true);
+  });
+});

@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Address } from "../../src/base/address.js";
+import { NO_PORTS, type PortSet, parsePortSet } from "../../src/base/port-set.js";
+import { DEFAULT_PREFIX, planFor } from "../../src/config/plan.js";
+import type { PublishedPort, PublishedRule } from "../../src/nat/published-port.js";
+import { AutoPublish } from "../../src/publish/auto-publish.js";
+import { Errno } from "../../src/sys/constants.js";
+import type { Listener } from "../../src/wire/inet-diag.js";
+
+const plans = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
+
+/** The host's ports as a table: those in `refused` cannot be had. */
+class Table {
+  rules: PublishedRule[] = [];
+  refused = new Map<number, number>();
+  #id = 0;
+
+  add(port: PublishedPort): number {
+    const errno = this.refused.get(port.hostPort);
+    if (errno !== undefined) return -errno;
+    this.#id += 1;
+    this.rules.push({ ...port, id: this.#id });
+    return this.#id;
+  }
+
+  remove(id: number): boolean {
+    const before = this.rules.length;
+    this.rules = this.rules.filter((rule) => rule.id !== id);
+    return this.rules.length < before;
+  }
+
+  get words(): string[] {
+    return this.rules.map(
+      ({ protocol, host, hostPort, guest, guestPort }) =>
+        `${protocol} ${host} ${hostPort} > ${guest} ${guestPort}`,
+    );
+  }
+}
+
+function make(changes: { exclude?: PortSet; toLoopback?: boolean } = {}) {
+  const table = new Table();
+  const told: string[] = [];
+  const auto = new AutoPublish({
+    plans,
+    exclude: NO_PORTS,
+    toLoopback: false,
+    forwards: table,
+    ...changes,
+    onPublished: ({ hostPort }) => told.push(`+${hostPort}`),
+    onEnded: ({ hostPort }) => told.push(`-${hostPort}`),
+    onFailure: ({ hostPort }, errno) => told.push(`!${hostPort} ${errno}`),
+  });
+  return { table, told, auto };
+}
+
+function listener(text: string, protocol: "tcp" | "udp" = "tcp", isIpv6Only = false): Listener {
+  const [, address = "", port] = /^(.*) (\d+)$/.exec(text) ?? [];
+  const parsed = Address.parse(address);
+  if (parsed === null) throw new Error(text);
+  return { protocol, address: parsed, port: Number(port), isIpv6Only };
+}
+
+test("families and addresses", () => {
+  const { table, auto } = make();
+  auto.update(
+    [
+      listener("0.0.0.0 1001"),
+      listener(":: 1002"),
+      listener(":: 1003", "tcp", true),
+      listener("10.0.2.15 1004"),
+      listener("172.17.0.1 1005"),
+      listener("127.0.0.1 1006"),
+      listener("fe80::1 1007"),
+      listener("0.0.0.0 1001"),
+    ],
+    0,
+  );
+  expect(table.words).toEqual([
+    "tcp 0.0.0.0 1001 > 10.0.2.100 1001",
+    "tcp 0.0.0.0 1002 > 10.0.2.100 1002",
+    "tcp :: 1002 > fd00::64 1002",
+    "tcp :: 1003 > fd00::64 1003",
+    "tcp 0.0.0.0 1004 > 10.0.2.15 1004",
+  ]);
+});
+
+test("with the loopback, what listens there comes second", () => {
+  const { table, auto } = make({ toLoopback: true });
+  auto.update([listener("0.0.0.0 1001"), listener("127.0.0.1 1001"), listener("127.0.0.53 53")], 0);
+  auto.update([listener("127.0.0.1 1001"), listener("127.0.0.53 53")], 10);
+  expect(table.words).toEqual([
+    "tcp 0.0.0.0 53 > 127.0.0.53 53",
+    "tcp 0.0.0.0 1001 > 127.0.0.1 1001",
+  ]);
+});
+
+test("what is excluded, and clients of UDP", () => {
+  const { table, auto } = make({ exclude: parsePortSet("1001,1002/udp") ?? NO_PORTS });
+  const ports = [1001, 1002, 1003, 68, 32_768, 60_999, 61_000];
+  auto.update(
+    ports.map((port) => listener(`0.0.0.0 ${port}`, "udp")),
+    0,
+  );
+  auto.update([...table.rules.map(({ guestPort }) => listener(`0.0.0.0 ${guestPort}`, "udp"))], 0);
+  expect(table.rules.map(({ hostPort }) => hostPort)).toEqual([1003, 61_000]);
+});
+
+test("a failure is told once, tried again after 2 s, and forgotten with its listener", () => {
+  const { table, told, auto } = make();
+  table.refused.set(80, Errno.EACCES);
+  const both = [listener(":: 80")];
+  auto.update(both, 0);
+  auto.update(both, 1_000);
+  expect(told).toEqual([`!80 ${Errno.EACCES}`]);
+  table.refused.clear();
+  auto.update(both, 1_999);
+  expect(table.rules).toEqual([]);
+  auto.update(both, 2_000);
+  expect(told).toEqual([`!80 ${Errno.EACCES}`, "+80", "+80"]);
+});
+
+test("published by name: left alone, and a rule of ours that is removed does not come back", () => {
+  const { table, told, auto } = make();
+  const [plan] = plans;
+  const named = { hostPort: 8080, guestPort: 80, protocol: "tcp" as const };
+  table.add({ ...named, host: Address.ofIpv4Word(0), guest: plan.guest });
+  auto.update([listener("0.0.0.0 80"), listener("0.0.0.0 81")], 0);
+  expect(told).toEqual(["+81"]);
+  table.remove(2);
+  auto.update([listener("0.0.0.0 80"), listener("0.0.0.0 81")], 10_000);
+  auto.update([listener("0.0.0.0 80")], 20_000);
+  expect(told).toEqual(["+81"]);
+  expect(table.words).toEqual(["tcp 0.0.0.0 8080 > 10.0.2.100 80"]);
+});
+
+test("a guest takes 1,024 at most", () => {
+  const { table, told, auto } = make();
+  const many = Array.from({ length: 3_000 }, (_, index) => listener(`0.0.0.0 ${index + 1}`));
+  auto.update(many, 0);
+  expect(table.rules).toHaveLength(1_024);
+  expect(told.filter((line) => line.startsWith("!"))).toEqual([`!1025 ${Errno.ENFILE}`]);
+});
+
+test("of ports that cannot be had 32 are told, whatever the guest listens on", () => {
+  const { table, told, auto } = make();
+  const ports = Array.from({ length: 1_000 }, (_, index) => index + 1);
+  for (const port of ports) table.refused.set(port, Errno.EACCES);
+  const many = ports.map((port) => listener(`0.0.0.0 ${port}`));
+  for (let now = 0; now < 10_000; now += 2_000) auto.update(many, now);
+  expect(told).toHaveLength(32);
+});
+
+test("looks become rarer while nothing changes", () => {
+  const { auto } = make();
+  const waits = Array.from({ length: 6 }, () => auto.update([], 0));
+  expect(waits).toEqual([200, 400, 800, 1_600, 2_000, 2_000]);
+  expect(auto.update([listener("0.0.0.0 80")], 0)).toBe(100);
+});
+
+test("in the end what is published is what is listened on", () => {
+  const port = fc.integer({ min: 1, max: 12 });
+  fc.assert(
+    fc.property(fc.array(fc.array(port, { maxLength: 8 }), { minLength: 1 }), (steps) => {
+      const { table, auto } = make();
+      for (const ports of steps) {
+        auto.update(
+          ports.map((each) => listener(`0.0.0.0 ${each}`)),
+          0,
+        );
+      }
+      const last = [...new Set(steps.at(-1))].sort((a, b) => a - b);
+      expect(table.rules.map(({ hostPort }) => hostPort).sort((a, b) => a - b)).toEqual(last);
+    }),
+  );
+});
+
+test.each(["", "x", "0", "65536", "80-79", "80/sctp", "80,,81", "1-2-3"])(
+  "%j is no list of ports",
+  (text) => {
+    expect(parsePortSet(text)).toBe(null);
+  },
+);

@@ -1,0 +1,84 @@
+import { decode, encode } from "dns-packet";
+import { describe, expect, test } from "vitest";
+import type { Address } from "../../src/base/address.js";
+import { DropReason } from "../../src/base/drop.js";
+import type { NameTable } from "../../src/config/plan.js";
+import { translateDestination } from "../../src/nat/translate.js";
+import { addressOfReverseName } from "../../src/wire/dns.js";
+import { composeNdpFrame } from "../../src/wire/ndp.js";
+import { parseOk } from "../wire/parsing.js";
+import {
+  address,
+  config,
+  datagram,
+  decide,
+  dnsConfig,
+  GUEST_MAC,
+  PLAN4,
+  replied,
+} from "./frames.js";
+
+const DB = [address("10.0.2.7"), address("fd00::7")];
+
+/** As a network's: each type of records is asked for by itself. */
+const records: NameTable = {
+  get: (name, type) => (name === "db" && type !== "MX" ? DB : undefined),
+  namesOf: (owner: Address) => (DB.some((each) => each.equals(owner)) ? ["db", "sql"] : undefined),
+};
+const member = config({
+  dns: { ...dnsConfig(), records },
+  membership: { mayReach: (destination) => !destination.equals(address("10.89.1.2")) },
+});
+
+describe("a member of a network", () => {
+  test.each([
+    ["7.2.0.10.in-addr.arpa", "10.0.2.7"],
+    [`7.${"0.".repeat(27)}0.0.d.f.ip6.arpa`, "fd00::7"],
+    ["2.0.10.in-addr.arpa", null],
+    ["7.2.0.300.in-addr.arpa", null],
+    ["7.0.0.d.f.ip6.arpa", null],
+    ["in-addr.arpa", null],
+    ["db", null],
+  ])("%s asks about %s", (name, asked) => {
+    expect(addressOfReverseName(name)?.toString() ?? null).toBe(asked);
+  });
+
+  test.each(["7.2.0.10.in-addr.arpa", `7.${"0.".repeat(27)}0.0.d.f.ip6.arpa`])(
+    "is told who has the address of %s",
+    (name) => {
+      const query = encode({ id: 9, type: "query", questions: [{ type: "PTR", name }] });
+      const frame = replied(decide(datagram(PLAN4.dns, 53, query), member));
+      const { bytes, payloadOffset, payloadLength } = frame;
+      const { answers } = decode(
+        Buffer.from(bytes.subarray(payloadOffset, payloadOffset + payloadLength)),
+      );
+      expect(answers?.map((answer) => [answer.type, "data" in answer && answer.data])).toEqual([
+        ["PTR", "db"],
+        ["PTR", "sql"],
+      ]);
+    },
+  );
+
+  test("is not told to make itself an address", () => {
+    const asked = { source: address("fe80::64"), routers: address("ff02::2") };
+    const solicitation = Uint8Array.of(133, 0, 0, 0, 0, 0, 0, 0);
+    const frame = composeNdpFrame(
+      asked.source,
+      GUEST_MAC,
+      asked.routers,
+      0x3333_0000_0002,
+      solicitation,
+    );
+    expect(decide(parseOk(frame), member)).toEqual({
+      kind: "drop",
+      reason: DropReason.NdpNotForUs,
+    });
+    expect(decide(parseOk(frame), config())?.kind).toBe("reply");
+  });
+
+  test("does not reach what its network keeps it from", () => {
+    expect(translateDestination(member, address("10.89.1.2"))).toBe(DropReason.PolicyDenied);
+    const open = address("10.89.1.3");
+    expect(translateDestination(member, open)).toBe(open);
+  });
+});
