@@ -1,11 +1,28 @@
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { findBreaches, importsOf, readImports } from "./layers.js";
+import { findBreaches, importsOf, LAYERS, readImports } from "./layers.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 it("src/ keeps its layers", () => {
-  const imports = readImports(fileURLToPath(new URL("../src", import.meta.url)));
+  const imports = readImports(`${root}/src`);
   expect(imports.size).toBeGreaterThan(0);
   expect(findBreaches(imports)).toEqual([]);
+});
+
+it("each unit of src/ opens with a README", () => {
+  const units = LAYERS.flat();
+  expect(units.filter((unit) => !existsSync(`${root}/src/${unit}/README.md`))).toEqual([]);
+});
+
+it("docs/architecture.md shows the layers as they are", () => {
+  const text = readFileSync(`${root}/docs/architecture.md`, "utf8");
+  const shown = [...text.matchAll(/^\| (\d+) \| ((?:`[a-z/]+\/`(?:, )?)+) \|/gm)].flatMap(
+    ([, rank, folders]) => folders.split(", ").map((each) => `${rank} ${each.slice(1, -2)}`),
+  );
+  const kept = LAYERS.flatMap((units, rank) => units.map((unit) => `${rank} ${unit}`));
+  expect(shown.toSorted()).toEqual(kept.toSorted());
 });
 
 describe("findBreaches", () => {
@@ -19,21 +36,22 @@ describe("findBreaches", () => {
       "wire/b.ts": [],
       "sys/a.ts": ["node-tuntap2"],
       "stack/a.ts": ["lwip-wasm", "lwip-wasm/abi.js"],
-      "guest.ts": ["flow/a.ts", "stack/a.ts"],
-      "loop.ts": ["guest.ts"],
-      "cli/a.ts": ["api/a.ts", "loop.ts", "attach.ts", "base/a.ts"],
+      "guest/a.ts": ["tcp/a.ts", "stack/a.ts"],
+      "publish/a.ts": ["publish/loopback/a.ts"],
+      "cli/commands/a.ts": ["api/a.ts", "loop/a.ts", "netns/a.ts", "base/a.ts"],
     };
     expect(breaches(allowed)).toEqual([]);
   });
 
   it.each([
-    ["wire/a.ts", "flow/b.ts", "upwards"],
+    ["wire/a.ts", "tcp/b.ts", "upwards"],
     ["base/a.ts", "wire/b.ts", "upwards"],
-    ["flow/a.ts", "guest.ts", "upwards"],
+    ["tcp/a.ts", "guest/b.ts", "upwards"],
     ["wire/a.ts", "sys/b.ts", "sideways"],
-    ["service/a.ts", "flow/b.ts", "sideways"],
+    ["services/a.ts", "dns/b.ts", "sideways"],
+    ["publish/loopback/a.ts", "publish/b.ts", "upwards"],
+    ["daemon/workers/a.ts", "daemon/b.ts", "upwards"],
     ["api/a.ts", "cli/b.ts", "upwards"],
-    ["attach.ts", "guest.ts", "sideways"],
     ["base/a.ts", "../test/lab/lab.ts", "outside src"],
     ["wire/a.ts", "node-tuntap2", "for sys alone"],
     ["cli/a.ts", "node-tuntap2/index.cjs", "for sys alone"],
@@ -70,7 +88,7 @@ describe("importsOf", () => {
     ['import "./effects.js";', "wire/effects.ts"],
     ['export * from "../sys/a.js";', "sys/a.ts"],
     ['export type { A } from "./a.js";', "wire/a.ts"],
-    ['const a = await import("../flow/a.js");', "flow/a.ts"],
+    ['const a = await import("../tcp/a.js");', "tcp/a.ts"],
     ['const a = require("node-tuntap2");', "node-tuntap2"],
     ['import { version } from "../../package.json";', "../package.json"],
   ])("%s", (text, target) => {

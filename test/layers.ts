@@ -5,11 +5,11 @@ import { posix } from "node:path";
  * The layers of src/, lowest first. A unit is a folder; one that is named here with a slash is a unit of its own,
  * apart from the folder it lies in. Units of one layer do not import each other.
  */
-const LAYERS: readonly (readonly string[])[] = [
+export const LAYERS: readonly (readonly string[])[] = [
   ["base"],
   ["config"],
   ["wire", "sys", "stack", "rpc"],
-  ["commandline", "nat", "admission"],
+  ["commandline", "nat", "admission", "engine"],
   ["netns", "frames", "services", "dns", "network"],
   ["tcp", "datagram"],
   ["publish/loopback"],
@@ -18,8 +18,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ["loop"],
   ["api", "client"],
   ["host"],
-  ["daemon/workers", "daemon/shared"],
+  ["daemon/workers"],
   ["daemon"],
+  ["daemon/shared"],
   ["integrations"],
   ["cli"],
 ];

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { HIGHEST_PORT } from "../config/constants.js";
+import { HIGHEST_PORT } from "../base/port-set.js";
 import { BadRequest } from "./answers.js";
 
 export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT));

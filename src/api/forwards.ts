@@ -1,6 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import * as v from "valibot";
-import { HIGHEST_PORT } from "../config/constants.js";
+import { HIGHEST_PORT } from "../base/port-set.js";
 import type { Guest } from "../guest/guest.js";
 import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { address } from "../rpc/address.js";

@@ -2,10 +2,10 @@ import { writeSync } from "node:fs";
 // pino's entry for browsers is the same logger without worker threads and streams: it loads in
 // 1.3 ms where the other takes 7–11 (bundled, Node 26), and exec → ready is to stay under 40.
 import pino from "pino/browser.js";
-import { Stdio } from "../config/constants.js";
 import { monotonicMs } from "./clock.js";
 import { errnoOf } from "./errors.js";
 import { programName } from "./program.js";
+import { Stdio } from "./stdio.js";
 
 /** As people name them, from the most to the least that is told. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error"] as const;

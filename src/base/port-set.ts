@@ -1,4 +1,4 @@
-import { HIGHEST_PORT } from "../config/constants.js";
+export const HIGHEST_PORT = 65_535;
 
 /** Ports of both protocols. */
 export interface PortSet {

@@ -2,9 +2,9 @@ import { writeFileSync, writeSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { setProgramName } from "../base/program.js";
+import { Stdio } from "../base/stdio.js";
 import { parseCommandLine } from "../commandline/command-line.js";
 import type { Invocation } from "../commandline/invocation.js";
-import { Stdio } from "../config/constants.js";
 import { WORKER_NAME } from "../daemon/workers/worker-name.js";
 import { fail } from "./exit.js";
 

@@ -16,8 +16,6 @@ export const HOST_NAMES: readonly string[] = ["host.containers.internal", "host.
 /** Name servers that the C library asks: MAXNS of resolv.h. */
 export const MOST_NAME_SERVERS = 3;
 
-export const HIGHEST_PORT = 65_535;
-
 /** PID_MAX_LIMIT of the kernel, 64 bits. */
 export const HIGHEST_PID = 2 ** 22;
 
@@ -31,6 +29,3 @@ export const DRAIN_LIMIT = 5_000;
 export const FULL_ID = /^[0-9a-f]{64}$/;
 /** Characters of an id that are shown, as docker shortens it. */
 export const SHORT_ID_LENGTH = 12;
-
-/** Descriptors that every process starts with. */
-export const Stdio = { Input: 0, Output: 1, Error: 2 } as const;

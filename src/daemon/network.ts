@@ -29,7 +29,7 @@ export interface NetworkDefinition {
 /** Docker's, 02:42: locally administered. The IPv4 address follows. */
 const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 
-/** One network: which of its addresses and MACs are taken. src/dataplane connects its members. */
+/** One network: which of its addresses and MACs are taken. src/daemon/workers connects its members. */
 export class Network {
   readonly definition: NetworkDefinition;
   readonly #pools: readonly AddressPool[];

@@ -5,7 +5,7 @@ import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
 import type { DnsConfig, GuestConfig } from "../config/plan.js";
-import type { Engine } from "../guest/engine.js";
+import type { Engine } from "../engine/engine.js";
 import { openOutbound, resolverSource } from "../nat/outbound.js";
 import { Epoll, Errno, Socket, STREAM_EVENTS } from "../sys/constants.js";
 import { native } from "../sys/native.js";

@@ -10,6 +10,7 @@ import { DatagramRelay } from "../datagram/relay.js";
 import { NameServers } from "../dns/name-servers.js";
 import { Resolver } from "../dns/resolver.js";
 import { DnsStreams } from "../dns/streams.js";
+import type { Engine } from "../engine/engine.js";
 import { Capture, type CaptureFile } from "../frames/capture.js";
 import { GuestWriter } from "../frames/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "../frames/icmp-errors.js";
@@ -47,7 +48,6 @@ import {
   VnetGso,
   type VnetHeader,
 } from "../wire/vnet.js";
-import type { Engine } from "./engine.js";
 
 /** Frames, and bytes, read from the TAP before the host sockets have their turn. */
 const TAP_BATCH = 64;

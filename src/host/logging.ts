@@ -1,6 +1,6 @@
 import { startLog } from "../base/log.js";
+import { Stdio } from "../base/stdio.js";
 import type { LogOptions } from "../commandline/invocation.js";
-import { Stdio } from "../config/constants.js";
 import { fileWriter, unblockedWriter } from "../sys/output.js";
 import { openOutputFile } from "./output-file.js";
 

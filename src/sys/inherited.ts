@@ -1,5 +1,5 @@
 import { UserError } from "../base/errors.js";
-import { Stdio } from "../config/constants.js";
+import { Stdio } from "../base/stdio.js";
 import { native } from "./native.js";
 
 /**

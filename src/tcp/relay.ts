@@ -13,7 +13,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../config/plan.js";
 import type { DnsStreams } from "../dns/streams.js";
-import type { Engine } from "../guest/engine.js";
+import type { Engine } from "../engine/engine.js";
 import { endpointKey } from "../nat/endpoint-key.js";
 import type { FlowRecord, FlowState } from "../nat/flow-record.js";
 import { openOutbound } from "../nat/outbound.js";

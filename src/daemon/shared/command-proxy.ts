@@ -1,6 +1,6 @@
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import { carryOut } from "../../cli/commands/networks.js";
+import { carryOut } from "../../client/carry-out.js";
 import {
   type Attachment,
   attachmentOf,

@@ -1,6 +1,6 @@
 import { readFileSync, writeSync } from "node:fs";
 import { errnoOf, UserError } from "../../base/errors.js";
-import { Stdio } from "../../config/constants.js";
+import { Stdio } from "../../base/stdio.js";
 import { CniFailure, Code } from "./failure.js";
 import { carryOut } from "./plugin.js";
 import { parseRequest, versionForFailure } from "./request.js";

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { formatEndpoint } from "../../base/address.js";
-import { HIGHEST_PORT, SHORT_ID_LENGTH } from "../../config/constants.js";
+import { HIGHEST_PORT } from "../../base/port-set.js";
+import { SHORT_ID_LENGTH } from "../../config/constants.js";
 import { isLabel } from "../../network/names.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { CniFailure, Code } from "./failure.js";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
+import { Stdio } from "../../base/stdio.js";
 import { type JoinedAttachment, type Joining, join } from "../../client/connect.js";
 import { withRunningDaemon } from "../../client/running-daemon.js";
 import type { Session } from "../../client/session.js";
 import { openAttachment } from "../../client/taps.js";
-import { Stdio } from "../../config/constants.js";
 import type { Namespace } from "../../netns/tap.js";
 import type { NamespaceRef } from "../../rpc/messages.js";
 import { namespaceId, namespaceRef } from "../../rpc/namespaces.js";

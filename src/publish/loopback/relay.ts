@@ -5,7 +5,7 @@ import { type DropCounters, DropReason } from "../../base/drop.js";
 import { IdPool } from "../../base/id-pool.js";
 import type { Limits } from "../../config/limits.js";
 import { type AskedPort, clientKey } from "../../datagram/sessions.js";
-import type { Engine } from "../../guest/engine.js";
+import type { Engine } from "../../engine/engine.js";
 import type { FlowRecord } from "../../nat/flow-record.js";
 import type { PublishedRule } from "../../nat/published-port.js";
 import { Epoll, Errno, Socket, STREAM_EVENTS } from "../../sys/constants.js";
