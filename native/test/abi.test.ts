@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 const native = fileURLToPath(new URL("..", import.meta.url));
 
 test.each([
-  ["SHARED", "launcher/shared/protocol.h", "protocol/launcher-abi.ts"],
+  ["SHARED", "launcher/shared/protocol.h", "rpc/launcher-abi.ts"],
   ["STORE", "launcher/supervisor/store.h", "sys/tap-store-abi.ts"],
 ])("the numbers of %s are in TypeScript what they are in C", (prefix, header, module) => {
   const text = readFileSync(`${native}/../src/${module}`, "utf8");
