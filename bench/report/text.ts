@@ -21,7 +21,7 @@ export function reportText(summary: Summary, level: number): string {
     .join("\n");
 }
 
-export function circumstances({ machine, helpers, durations, ...run }: RunRecord): string {
+function circumstances({ machine, helpers, durations, ...run }: RunRecord): string {
   const kind = machine.virtual ? "virtual machine" : "machine";
   const ended = run.complete ? "" : ", **ended early by its time limit**";
   return [

@@ -80,7 +80,7 @@ const pruneCommand = command({
 });
 
 /** `slipway network connect` */
-export const connectCommand: Command = command({
+const connectCommand: Command = command({
   name: "connect",
   help: "attach an existing namespace to a network, until it ends or is disconnected",
   options: {

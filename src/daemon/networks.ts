@@ -7,7 +7,7 @@ import { Network, type NetworkDefinition } from "./network.js";
 import type { DataPlane } from "./workers/plane.js";
 
 /** The network that `--network bridge` means; made when it is first asked for. */
-export const DEFAULT_NETWORK = "bridge";
+const DEFAULT_NETWORK = "bridge";
 
 /** Names that `--network` gives another meaning. */
 const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];

@@ -200,7 +200,7 @@ export function answerFrom(records: NameTable, query: DnsQuery): Uint8Array | nu
 }
 
 /** The answer to a PTR query: the names of who has the address. */
-export function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Array {
+function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Array {
   return composeOwn(
     query,
     names.map((data) => ({ name: query.name, type: "PTR" as const, ttl: OWN_TTL, data })),

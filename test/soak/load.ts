@@ -20,7 +20,7 @@ export interface Totals {
   forwards: number;
 }
 
-export const nothingDone = (): Totals => ({
+const nothingDone = (): Totals => ({
   bytes: 0,
   requests: 0,
   connections: 0,

@@ -7,7 +7,7 @@ import type { Engine, Helper } from "./comparison.ts";
 import { image, makeImage, worldFile } from "./image.ts";
 
 /** Something of podman's, removed when it is disposed of. */
-export class Removable {
+class Removable {
   readonly id: string;
   protected readonly podman: Podman;
   readonly #removal: readonly string[];
@@ -24,7 +24,7 @@ export class Removable {
 }
 
 /** A container that runs in the background. */
-export class Container extends Removable {
+class Container extends Removable {
   constructor(podman: Podman, id: string) {
     super(podman, id, ["rm", "--force", "--time=0", id]);
   }
