@@ -161,11 +161,10 @@ describe("signals", () => {
   );
 
   ours("SIGUSR1 ends nothing and opens no debugger", async ({ lab }) => {
-    const guest = await lab.guest();
+    await using guest = await lab.guest();
     guest.helper.kill("SIGUSR1");
     expect(await reachesWorld(guest.namespace)).toBe(true);
     expect(await lab.host.root.output(["ss", "-Hltn", "sport = :9229"])).toBe("");
-    await guest.close();
   });
 
   ours("SIGPIPE, and a reader of stdout that is gone, end nothing", async ({ lab }) => {

@@ -141,7 +141,7 @@ describe("the API's socket", () => {
 
   test("does not serve the guest in shared mode either", async ({ lab, user }) => {
     const socket = `${await userDirectory(lab)}/shared-peer.sock`;
-    const guest = await lab.guest({
+    await using guest = await lab.guest({
       options: ["--api-socket", socket],
       helper: [
         ...["env", "SLIPWAY_SHARED=1"],
@@ -153,7 +153,6 @@ describe("the API's socket", () => {
       OTHER_NETWORK,
     );
     expect(await ask(lab, socket, JSON.parse(LIST))).toMatchObject({ entries: [] });
-    await guest.close();
   });
 
   test("turns away thousands of clients, keeps nothing of them, and serves others meanwhile", async ({

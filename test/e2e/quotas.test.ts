@@ -249,14 +249,13 @@ describe.runIf(isSlipway && isOpenToTests)(
     }) => {
       const crowd = await crowdOf(lab);
       await using user = crowd.user;
-      const hog = await sharedGuest(crowd);
+      await using hog = await sharedGuest(crowd);
       const second = await user.member("crowd", "second");
       const stop = await exhaust(crowd, await hog.agent(), "connections that it holds");
       await expectServed(crowd, second);
       await expectServed(crowd, await user.member("other", "third"));
       await expectPublished(crowd);
       await stop();
-      await hog.close();
     });
 
     test("connections, under a limit lowered meanwhile: others connect", async ({ lab }) => {

@@ -94,7 +94,7 @@ describe("a guest of the daemon", () => {
 
   test("is announced, configured and reported as by a process of its own", async ({ user }) => {
     const own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
-    const shared = await user.lab.guest({
+    await using shared = await user.lab.guest({
       ipv6: true,
       mtu: 4_000,
       helper: [...wanting(user), user.lab.host.stage.inside(helper)],
@@ -106,7 +106,6 @@ describe("a guest of the daemon", () => {
       expect(await shown(shared, what)).toBe(await shown(own, what));
     }
     await own.close();
-    await shared.close();
   });
 
   test("has ports through its API socket, which SIGTERM closes", async ({ user }) => {
