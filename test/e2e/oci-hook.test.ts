@@ -185,7 +185,7 @@ describe("slipway oci-hook", () => {
     ],
     [
       { annotations: { "io.slipway.network": "web:colour=red" } },
-      'web:colour=red: "colour=red" is none of',
+      'web:colour=red: "colour=red" is not one of',
     ],
     [
       { annotations: { "io.slipway.network": "host" } },
