@@ -1,28 +1,38 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { includesOf, readIncludes } from "./c-layers.js";
+import { byFolder, findUpwards, type Includes, includesOf, readIncludes } from "./c-layers.js";
 import { findCircles } from "./layers.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-it.each(["wasm/src"])("no units of %s include each other in a circle", (directory) => {
-  const includes = readIncludes(`${root}${directory}`);
-  expect(includes.size).toBeGreaterThan(0);
+/** Of the files that are built, not of those that test them. */
+function readNative(): Includes {
+  const includes = readIncludes(`${root}native`);
+  return new Map([...includes].filter(([unit]) => /^(?:src|launcher)\//.test(unit)));
+}
+
+/** The rows of the table in a README. */
+function rowsOf(readme: string): (string | undefined)[] {
+  const text = readFileSync(`${root}${readme}`, "utf8");
+  return [...text.matchAll(/^\| `([\w/-]+)` \|/gm)].map(([, row]) => row);
+}
+
+it.each([
+  ["wasm/src", readIncludes(`${root}wasm/src`)],
+  ["native", readNative()],
+])("no units of %s include each other in a circle", (_, includes) => {
+  expect(includes.size).toBeGreaterThan(10);
   expect(findCircles(includes)).toEqual([]);
 });
 
-it("wasm/README.md lists the units of wasm/src from the top down", () => {
-  const readme = readFileSync(`${root}wasm/README.md`, "utf8");
-  const rows = [...readme.matchAll(/^\| `([\w/-]+)` \|/gm)].map(([, unit]) => unit);
-  const includes = readIncludes(`${root}wasm/src`);
-  expect([...rows].sort()).toEqual([...includes.keys()].sort());
-  const upwards = [...includes].flatMap(([unit, included]) =>
-    included
-      .filter((other) => rows.indexOf(other) < rows.indexOf(unit))
-      .map((other) => `${unit} includes ${other}`),
-  );
-  expect(upwards).toEqual([]);
+it.each([
+  ["wasm", "units", readIncludes(`${root}wasm/src`)],
+  ["native", "folders", byFolder(readNative())],
+])("%s/README.md lists the %s from the top down", (directory, _, includes) => {
+  const rows = rowsOf(`${directory}/README.md`).filter((row) => row !== undefined);
+  expect(rows.toSorted()).toEqual([...includes.keys()].toSorted());
+  expect(findUpwards(includes, rows)).toEqual([]);
 });
 
 describe("includesOf", () => {
@@ -62,5 +72,27 @@ describe("includesOf", () => {
         ["b", ["a"]],
       ]),
     );
+  });
+});
+
+describe("byFolder", () => {
+  const planted = includesOf(
+    new Map([
+      ["src/addon.c", '#include "call/call.h"\n'],
+      ["src/call/call.h", ""],
+      ["src/call/call.c", '#include "call.h"\n#include "../loop/limit.h"\n'],
+      ["src/loop/limit.h", ""],
+      ["src/loop/loop.c", '#include "../call/call.h"\n#include "limit.h"\n'],
+    ]),
+  );
+
+  it("sees a circle of two folders whose files are in none", () => {
+    expect(findCircles(planted)).toEqual([]);
+    expect(findCircles(byFolder(planted))).toEqual(["circle: src/call → src/loop → src/call"]);
+  });
+
+  it("has an include that leads upwards named", () => {
+    const order = ["src", "src/loop", "src/call"];
+    expect(findUpwards(byFolder(planted), order)).toEqual(["src/call includes src/loop"]);
   });
 });

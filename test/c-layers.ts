@@ -29,3 +29,25 @@ export function includesOf(files: ReadonlyMap<string, string>): Includes {
 function unitOf(path: string): string {
   return path.replace(/\.[ch]$/, "");
 }
+
+/** What the folders of these units include: of each, other folders. */
+export function byFolder(includes: Includes): Includes {
+  const folders = new Map<string, Set<string>>();
+  for (const [unit, included] of includes) {
+    const folder = posix.dirname(unit);
+    const others = folders.get(folder) ?? new Set();
+    for (const other of included) others.add(posix.dirname(other));
+    others.delete(folder);
+    folders.set(folder, others);
+  }
+  return new Map([...folders].map(([folder, others]) => [folder, [...others].sort()]));
+}
+
+/** Every include of `includes` that leads upwards in an order from the top down. */
+export function findUpwards(includes: Includes, order: readonly string[]): string[] {
+  return [...includes].flatMap(([unit, included]) =>
+    included
+      .filter((other) => order.indexOf(other) < order.indexOf(unit))
+      .map((other) => `${unit} includes ${other}`),
+  );
+}

@@ -11,6 +11,7 @@
 
 #include "../../src/agent/agent.h"
 #include "../../src/broker/protocol.h"
+#include "../../src/held/held.h"
 #include "../../src/held/plan.h"
 #include "../../src/os/process.h"
 #include "../common/rename.h"

@@ -22,10 +22,10 @@
 #include <linux/netlink.h>
 
 #include "../confine/confine.h"
-#include "../os/step.h"
 #include "../confine/filter.h"
-#include "netlink.h"
 #include "../os/process.h"
+#include "../os/step.h"
+#include "netlink.h"
 #include "tap.h"
 #include "targets.h"
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "../os/step.h"
 #include "../os/process.h"
+#include "../os/step.h"
 
 enum { AGENT_PAYLOAD_MAX = 4096 }; /* netlink messages of links, addresses, routes have 200 bytes */
 

@@ -8,14 +8,14 @@
 #include <unistd.h>
 
 #include "../agent/agent.h"
+#include "../agent/tap.h"
+#include "../agent/targets.h"
 #include "../broker/protocol.h"
 #include "../call/agents.h"
 #include "../call/call.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
 #include "../os/process.h"
-#include "../agent/tap.h"
-#include "../agent/targets.h"
 
 /* An answer that comes too late would be taken for the next one's: nothing more is asked then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {

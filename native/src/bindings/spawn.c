@@ -7,9 +7,9 @@
 
 #include "../call/call.h"
 #include "../call/failure.h"
-#include "../held/held.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
+#include "../held/held.h"
 #include "../os/process.h"
 #include "spawn-options.h"
 

@@ -2,7 +2,7 @@
 #ifndef TUNTAP2_COVERS_H
 #define TUNTAP2_COVERS_H
 
-#include "held.h"
+#include "plan.h"
 
 /* Puts the plan's files over those of /etc. -1 with errno. */
 int covers_place_files(const struct held_plan *plan);

@@ -14,10 +14,10 @@
 /* Not sys/mount.h: os/mount.c. */
 #include <linux/mount.h>
 
-#include "covers.h"
-#include "../os/step.h"
 #include "../os/idmap.h"
 #include "../os/process.h"
+#include "../os/step.h"
+#include "covers.h"
 #include "reaper.h"
 
 /*

@@ -1,10 +1,33 @@
-/* A held_plan as bytes in a memfd: on its way from the addon to the broker. */
+/* What a held child is to be, also as bytes in a memfd: on its way from the addon to the broker. */
 #ifndef TUNTAP2_PLAN_H
 #define TUNTAP2_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-#include "held.h"
+/* Files of /etc that the child has for itself. */
+enum held_file { HELD_RESOLV_CONF, HELD_HOSTS, HELD_HOSTNAME, HELD_FILE_COUNT };
+
+/* Made before the fork: the child can't allocate. */
+struct held_plan {
+  const char *file;
+  char **argv; /* these two end with NULL */
+  char **env;
+  char uid_map[48]; /* lines as in user_namespaces(7): of its user namespace */
+  char gid_map[48];
+  char outer_uid_map[48]; /* and of the one around that, in which its ids are the caller's */
+  char outer_gid_map[48];
+  char hostname[65]; /* "": as the host's is now */
+  bool own_pids;     /* whether it has a PID namespace, where /proc can be mounted */
+  /* A process of which it enters namespaces, CLONE_NEW* of setns(2); 0: it makes its own, as above. */
+  int joined;
+  int joined_namespaces;
+  const char *files[HELD_FILE_COUNT]; /* their text; NULL: leave it */
+  /* Lists that end with -1: descriptors that stay open over exec, and signals that stay ignored. */
+  int *keep;
+  int *ignore;
+  char **hidden; /* paths that it does not see; ends with NULL */
+};
 
 /* In bytes; execve(2) takes 6 MiB of arguments and variables (_STK_LIM of the kernel). */
 enum { PLAN_MAX = 8 * 1024 * 1024 };

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "../os/step.h"
-#include "held.h"
+#include "plan.h"
 
 struct reaper {
   pid_t pid;  /* to be reaped by our parent, also if there was an error; 0: there is none */

@@ -30,6 +30,7 @@
 #include "../call/instance.h"
 #include "../call/methods.h"
 #include "limit.h"
+#include "spin.h"
 #include "watch.h"
 
 enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };
@@ -44,17 +45,6 @@ struct events {
   int32_t *pairs;
   int capacity;
 };
-
-/*
- * Polling a while before blocking: a processor that goes to sleep between a request and its answer
- * costs more than both. It goes on only while it pays: a miss costs as much credit as four hits
- * earn, and without credit it rests for a number of waits.
- */
-struct spin {
-  uint64_t nanoseconds; /* 0: off */
-  int credit, rest;
-};
-enum { CREDIT_START = 4, CREDIT_MOST = 32, CREDIT_OF_MISS = 4, WAITS_OF_REST = 256 };
 
 struct loop {
   struct instance *instance;
@@ -204,14 +194,6 @@ static bool is_due(const struct loop *loop) {
   return ms_until_deadline(loop) == 0;
 }
 
-static bool may_spin(struct spin *spin) {
-  if (spin->nanoseconds == 0) return false;
-  if (spin->credit > 0) return true;
-  if (--spin->rest > 0) return false;
-  spin->credit = CREDIT_START;
-  return true;
-}
-
 /*
  * Returns the number of events, 0 when none came in time. Without sched_yield: where others want the
  * processor it gives them milliseconds, and a sleeper would have had it back at once.
@@ -222,19 +204,18 @@ static int spin_for(struct loop *loop) {
   do {
     int count = wait_for(loop, 0);
     if (count != 0) {
-      if (spin->credit < CREDIT_MOST) spin->credit++;
+      spin_hit(spin);
       return count;
     }
   } while (uv_hrtime() < end);
-  spin->credit -= CREDIT_OF_MISS;
-  if (spin->credit <= 0) spin->rest = WAITS_OF_REST;
+  spin_missed(spin);
   return 0;
 }
 
 static void wait_and_wake(struct loop *loop) {
   limit_turn(&loop->limit);
   int ms = blocking_time(loop);
-  int count = ms != 0 && may_spin(&loop->spin) ? spin_for(loop) : 0;
+  int count = ms != 0 && spin_may(&loop->spin) ? spin_for(loop) : 0;
   /* On a signal count is -1; libuv finds what Node's handler wrote into its pipe. */
   if (count == 0) count = ms != 0 && loop->nap_until > 0 ? nap(loop) : wait_for(loop, ms);
   uv_update_time(loop->uv);
