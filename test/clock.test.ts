@@ -7,7 +7,7 @@ import { ResolvConf } from "../src/dns/resolv-conf.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Who may read the clock on the wall, and for what: it is told, and nothing waits by it. */
+/** Which files may read the wall clock, and why: they only report it, and nothing waits for it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
   "src/daemon/definition.ts": "when a network was created",
@@ -39,7 +39,7 @@ test("C reads no clock that can be set", () => {
   ]);
 });
 
-/** The clock on the wall is set a year back or forward at every look at it. */
+/** Each read of the wall clock sets it a year back or forward. */
 function leapingClock(): void {
   const year = 365 * 24 * 3600 * 1000;
   let back = false;

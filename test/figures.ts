@@ -1,16 +1,16 @@
 import type { TestAnnotation } from "vitest";
 import type { Reporter, TestCase } from "vitest/node";
 
-/** An annotation's type: a figure, and one that is not what an issue asks for. */
+/** Annotation types: a figure, and one that misses its goal. */
 const MEASURED = "measured";
 const MISSED = "missed";
 
-/** What vitest gives a test to note something with. */
+/** vitest's function to annotate a test. */
 export type Annotate = (text: string, type: string) => Promise<unknown>;
 
 /**
- * Of a figure that is held against what an issue asks. Where a test grants more, as the figure depends on the
- * machine and on who else uses it, a miss is printed.
+ * Reports a figure and its goal. If a test tolerates a miss, because the figure depends on the
+ * machine and its other users, the miss is printed.
  */
 export const figureType = (isReached: boolean) => (isReached ? MEASURED : MISSED);
 

@@ -32,8 +32,8 @@ const loopback = Address.ofIpv4Word(0x7f00_0001);
 const gateway = "10.0.2.2";
 
 /**
- * What the kernel would refuse to carry reaches a guest's code all the same: a socket stands in the
- * TAP's place. All destinations are the host's loopback, by way of the gateway.
+ * Frames that the kernel would refuse to carry also reach a guest's code: a socket takes the place of the
+ * TAP. All destinations are the host's loopback, through the gateway.
  */
 describe("a guest whose TAP says anything", () => {
   let guest: Guest;
@@ -57,7 +57,7 @@ describe("a guest whose TAP says anything", () => {
 
   let now = 1_000;
 
-  /** Gives each frame a turn of its own. @returns how many frames came back */
+  /** Processes each frame in a turn of its own. @returns how many frames came back */
   function feed(frames: readonly Uint8Array[]): number {
     const answer = new Uint8Array(66_000);
     let answers = 0;

@@ -10,7 +10,7 @@ interface Manifest {
   readonly license: string;
 }
 
-/** Names of the npm packages of which the bundle has a module. */
+/** Names of the npm packages with a module in the bundle. */
 async function bundledPackages(): Promise<string[]> {
   const { metafile } = await build({
     entryPoints: ["src/cli/main.ts"],
@@ -22,7 +22,7 @@ async function bundledPackages(): Promise<string[]> {
     logLevel: "error",
   });
   const names = Object.keys(metafile.inputs).flatMap(
-    // Behind any path: node_modules of a git worktree may be links to those of another checkout.
+    // Under any path: node_modules of a git worktree may be links to those of another checkout.
     (path) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
   );
   return [...new Set(names)].sort();

@@ -1,11 +1,11 @@
-/** `npx node test/report.ts` tells which files of the last run took longest. */
+/** `npx node test/report.ts` shows which files of the last run took longest. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as v from "valibot";
 
 export const ROOT = path.dirname(import.meta.dirname);
 
-/** What vitest's JSON reporter writes (vitest.config.ts): of the last run. */
+/** The output of vitest's JSON reporter (vitest.config.ts) for the last run. */
 export const REPORT = path.join(ROOT, "build", "test-report.json");
 
 const LONGEST = 15;
@@ -25,11 +25,11 @@ const report = v.object({
 export interface Failed {
   /** From the project's root. */
   readonly file: string;
-  /** By full name; none where the file itself could not be run. */
+  /** By full name; none if the file itself could not be run. */
   readonly tests: readonly string[];
 }
 
-/** Of the last run. @throws when it wrote no report */
+/** Of the last run. @throws if it wrote no report */
 export function failedFiles(): readonly Failed[] {
   return readReport()
     .filter(({ status }) => status === "failed")
@@ -43,7 +43,7 @@ function readReport(): v.InferOutput<typeof report>["testResults"] {
   return v.parse(report, JSON.parse(readFileSync(REPORT, "utf8"))).testResults;
 }
 
-/** @throws when the last run wrote no report */
+/** @throws if the last run wrote no report */
 function tellLongest(): void {
   const took = readReport().map(({ name, startTime, endTime }) => ({
     file: path.relative(ROOT, name),

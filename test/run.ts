@@ -1,14 +1,14 @@
 /**
- * All tests once; then, when a few files of the lab failed, these once more, each in a new lab and with nothing
- * beside it. The lab is a small internet of real kernels and programs: under load a datagram is lost or a scheduler's
- * whim lasts, and one such in 2,500 tests must not hide what the others say. What passes only then is printed as
- * FLAKY at the end: it is a bug, of the test or of the product, to be looked into. More files than MOST, a unit test,
- * or an error outside of any test fail at once.
+ * Runs all tests once; if a few files of the lab failed, runs each of these once more, in a new lab and with nothing
+ * beside it. The lab is a small internet of real kernels and programs: under load a datagram is lost or the scheduler
+ * delays a process, and one such failure in 2,500 tests must not hide the other results. A file that passes only then
+ * is printed as FLAKY at the end: it has a bug, in the test or in the product, to investigate. More files than MOST, a
+ * unit test, or an error outside any test fail at once.
  */
 import { spawnSync } from "node:child_process";
 import { type Failed, failedFiles, ROOT } from "./report.ts";
 
-/** Files that may be tried again. */
+/** How many files may be tried again. */
 const MOST = 3;
 
 /** @returns whether all passed */
@@ -22,7 +22,7 @@ function isForgivable(failed: readonly Failed[]): boolean {
   return failed.every(({ file }) => file.startsWith("test/e2e/"));
 }
 
-/** @param args of vitest, that choose tests */
+/** @param args of vitest that select tests */
 function run(args: readonly string[]): boolean {
   if (vitest(args)) return true;
   const failed = failedFiles();

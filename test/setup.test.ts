@@ -39,7 +39,7 @@ function locked(): [folder: string, Locked][] {
   return Object.entries(packages).filter(([folder]) => folder.startsWith("node_modules/"));
 }
 
-/** Folders of packages that are in `folder`, a node_modules, and in node_modules of theirs. */
+/** Folders of packages in `folder`, a node_modules, and in their own node_modules. */
 function* installed(folder: string): Generator<string> {
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
@@ -59,7 +59,7 @@ function temporaryFolder(): string {
   return folder;
 }
 
-/** A checkout in which set-up has run, but for the build. */
+/** A checkout in which set-up has run, except the build. */
 function checkout(): string {
   const tree = temporaryFolder();
   cpSync(join(root, "scripts"), join(tree, "scripts"), { recursive: true });
@@ -88,7 +88,7 @@ test("set-up takes the pinned Node, and makes it the first in PATH", () => {
   expect(readlinkSync(join(tree, "node_modules/.bin/node"))).toBe(`../${runtime}/bin/node`);
 });
 
-/** What somebody may have put in the place of Node, by a function that gets its path and that of a file which tells that it ran. */
+/** Replacements for Node, each by a function that gets its path and that of a file which it creates if it runs. */
 const foreign: Record<string, (file: string, ran: string) => void> = {
   changed: (file) => {
     const bytes = readFileSync(join(root, `node_modules/${runtime}/bin/node`));

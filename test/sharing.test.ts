@@ -28,7 +28,7 @@ function makeLink(): { tap: number; far: number } {
   return { tap, far };
 }
 
-/** The least that a member may send to another. */
+/** The smallest frame that a member may send to another. */
 function frameBetween(from: SwitchPort, to: SwitchPort): Uint8Array {
   const frame = new Uint8Array(FRAME);
   emitEthernet(frame, VNET_HEADER_LENGTH, to.identity.mac, from.identity.mac, EtherType.Ipv4);
@@ -44,7 +44,7 @@ interface Member {
   readonly port: SwitchPort;
 }
 
-/** A network of one that floods, one that sends little, and one that gets the frames of both. */
+/** A network of one member that floods, one that sends little, and one that gets the frames of both. */
 class Network {
   readonly flooder: Member;
   readonly other: Member;
@@ -76,7 +76,7 @@ class Network {
     this.#loop.start();
   }
 
-  /** @returns who sent a frame that has arrived; null: none has */
+  /** @returns the sender of a frame that has arrived; null: none has */
   received(): Member | null {
     if (native.readBytes(this.sink.far, this.#frame) <= 0) return null;
     return this.#frame[FRAME - 5] === 2 ? this.flooder : this.other;
@@ -105,7 +105,7 @@ test("a frame does not wait for all frames that another member has sent before",
   expect(senders.indexOf(network.other)).toBeLessThan(32);
 });
 
-/** Time goes on by what is read of one member, 10 µs a frame, and by nothing else. */
+/** Time advances by 10 µs for each frame read from one member, and by nothing else. */
 class ClockByWork {
   /** ms */
   now = 0;
@@ -132,7 +132,7 @@ test("a flooding member pauses while another sends: its frames are delayed, the 
   network.send(other);
   network.start();
   const passed = { flood: 0, other: 0 };
-  /** Until so many of the other's frames have passed, of which one is on its way at a time. */
+  /** Until this many of the other's frames have passed, one in flight at a time. */
   const exchange = async (most: number) => {
     while (passed.other < most) {
       for (let sender = network.received(); sender !== null; sender = network.received()) {
@@ -150,7 +150,7 @@ test("a flooding member pauses while another sends: its frames are delayed, the 
   const before = passed.flood;
   clock.now += 1;
   await exchange(400);
-  // A rest is over: a batch more, and the next rest.
+  // A pause is over: one more batch, and the next pause.
   expect(passed.flood).toBeGreaterThan(before);
   expect(passed.flood).toBeLessThan(before + 32);
 });

@@ -30,10 +30,10 @@
 #define SYS_memfd_secret 447
 #endif
 enum { THREADS_MAX = 64, SIGNAL_TO_ALL = 33, KCMP_FILE = 0, PATIENCE_MS = 30000 };
-/* Results beside errno: what was let through, what the processor or the kernel answered by a signal. */
+/* Results besides errno: the call was let through; the processor or the kernel answered by a signal. */
 enum { LET_THROUGH = 0, NOT_TRIED = -1, FAULTED = -2 };
 
-/* Before the lock-down: what an attacker might find in the process's memory or table. */
+/* Before the lock-down: what an attacker might find in the process's memory or descriptor table. */
 static struct {
   pid_t victim;
   int netns, mntns, tun, directory;
@@ -45,7 +45,7 @@ static long try_open(const char *path, int flags) {
   return syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
 }
 
-/* A child that comes to be goes at once. */
+/* A child that is created exits at once. */
 static long ended_in_child(long pid) {
   if (pid == 0) syscall(SYS_exit_group, 0);
   return pid;
@@ -90,7 +90,7 @@ static long try_socket_filter(void) {
 }
 
 #ifdef __x86_64__
-/* The other two ways into the kernel: the table of x32, and 32-bit code's interrupt. getpid. */
+/* The other two entries of the kernel: the x32 table, and 32-bit code's interrupt. getpid. */
 static long try_x32(void) {
   return syscall(0x40000000 | SYS_getpid);
 }
@@ -103,7 +103,7 @@ static long try_int80(void) {
 }
 #endif
 
-/* What is no attack: a privileged instruction faults as int 0x80 does where there are no 32-bit entries. */
+/* No attack: a privileged instruction faults as int 0x80 does where there are no 32-bit entries. */
 static long fault_by_privilege(void) {
 #ifdef __x86_64__
   __asm__ volatile("hlt");
@@ -117,8 +117,8 @@ static long fault_by_instruction(void) {
   __builtin_trap();
 }
 
-/* NAME, CALL: each in a function, as it is called in a signal handler on each thread. */
-/* Those that are refused: the process goes on. */
+/* NAME, CALL: each in a function, because a signal handler calls it on each thread. */
+/* Those that are refused: the process continues. */
 #define ATTEMPTS                                                                                   \
   ATTEMPT(open_file, try_open("/etc/passwd", O_RDONLY))                                            \
   ATTEMPT(open_root, try_open("/", O_RDONLY | O_DIRECTORY))                                        \
@@ -242,7 +242,7 @@ enum {
 static int results[THREADS_MAX][COUNT];
 static atomic_int done;
 
-/* One thread attacks at a time: its id, and where it goes on after a fault. */
+/* One thread attacks at a time: its id, and where it continues after a fault. */
 static volatile pid_t attacker;
 static sigjmp_buf after_fault;
 
@@ -277,7 +277,7 @@ static void on_signal(int signal) {
   errno = error;
 }
 
-/* Of the kernel, as the C library does not set an action of SIGNAL_TO_ALL. */
+/* The kernel's, as the C library does not set an action of SIGNAL_TO_ALL. */
 struct action {
   void (*handler)(int);
   unsigned long flags;
@@ -293,13 +293,13 @@ static void set_action(int signal, const struct action *action, struct action *f
 
 static void on_fault(int signal) {
   if ((pid_t)syscall(SYS_gettid) == attacker) siglongjmp(after_fault, 1);
-  /* A fault of somebody else: it happens again, and is no affair of ours. */
+  /* A fault of other code: it happens again, and is not ours to handle. */
   for (int i = 0; i < FAULTS; i++)
     if (faults[i] == signal) set_action(signal, &fault_actions[i], NULL);
 }
 
 /*
- * SIGNAL_TO_ALL cannot be blocked by any thread. The restorer is taken over from an action that the C
+ * No thread can block SIGNAL_TO_ALL. The restorer is copied from an action that the C
  * library has set.
  */
 static void handle_signals(void) {
@@ -380,7 +380,7 @@ static napi_value lethal(napi_env env, napi_callback_info info) {
   return names;
 }
 
-/* Tries the one of that number. Returns errno, or LET_THROUGH, if it comes back. */
+/* Makes the attempt of that number. Returns errno, or LET_THROUGH, if it comes back. */
 static napi_value try_lethal(napi_env env, napi_callback_info info) {
   size_t count = 1;
   uint32_t number = 0;

@@ -1,5 +1,5 @@
 "use strict";
-// Stands for dist/slipway.cjs in a copy of the product (see README.md): as it, but on SIGUSR2 every
+// Replaces dist/slipway.cjs in a copy of the product (see README.md): does the same, but on SIGUSR2 every
 // thread attacks, and the results go to stderr as one line of JSON.
 const { writeSync } = require("node:fs");
 const attack = require("./build/attack.node");
@@ -14,12 +14,12 @@ process.on("SIGUSR2", () => {
   writeSync(2, `attacks: ${JSON.stringify(attack.run())}\n`);
 });
 
-// On SIGXFSZ the main thread tries what ends the process, if the filter is what it should be.
+// On SIGXFSZ the main thread tries what ends the process, if the filter is correct.
 process.on("SIGXFSZ", () => {
   writeSync(2, `survived: ${attack.tryLethal(Number(process.env.ATTACK_LETHAL))}\n`);
 });
 
-// On SIGWINCH the stack's memory is overwritten, so that its next frame traps.
+// SIGWINCH overwrites the stack's memory, so that its next frame traps.
 const { registerMemory } = native;
 let largest = new ArrayBuffer(0);
 native.registerMemory = (buffer) => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { clientCommand, parseIperf3 } from "../../bench/iperf3.ts";
 
-/** Output of iperf3 3.12 on loopback, as it was but for the host's name. */
+/** Output of iperf3 3.12 on loopback, with only the host's name changed. */
 function fixture(name: string): string {
   return readFileSync(join(import.meta.dirname, "fixtures", `iperf3-${name}.txt`), "utf8");
 }

@@ -1,4 +1,4 @@
-/** A run's record made of figures, for the tests of what is made of records. */
+/** Makes a run's record from figures, for the tests of summaries and reports. */
 import type { Cell } from "../../bench/cells.ts";
 import type { Metrics } from "../../bench/metrics.ts";
 import { RECORD_FORMAT, type RunRecord, type Sample } from "../../bench/record.ts";

@@ -21,14 +21,14 @@ export async function apiGuest(lab: Lab, options: GuestOptions): Promise<ApiGues
   return { guest, socket };
 }
 
-/** A directory where the host's user may make files; it goes with the lab. */
+/** A directory where the host's user may create files; removed with the lab. */
 export async function userDirectory({ host }: Lab): Promise<string> {
   const directory = join(host.stage.directory, "user");
   await host.root.shell(`mkdir -p -m 1777 ${directory}`);
   return directory;
 }
 
-/** Sends text to the socket, ends the sending side and returns what is answered. */
+/** Sends text to the socket, closes the sending side and returns the answer. */
 export async function askText(lab: Lab, socket: string, text: string): Promise<string> {
   return lab.host.user.output(["socat", "-t30", "STDIO", `UNIX-CONNECT:${socket}`], {
     input: text,

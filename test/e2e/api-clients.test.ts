@@ -8,13 +8,13 @@ import { isSlipway } from "../lab/product.ts";
 import { type ApiGuest, apiGuest, ask } from "./api-client.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// Clients that are not as they should be, or very many. slirp4netns serves one after the other.
+// Misbehaving clients, or very many. slirp4netns serves one after the other.
 const test = base.runIf(isSlipway);
 
 const LIST = '{"execute":"list_hostfwd"}';
 const NOTHING = '{"return":{"entries":[]},"entries":[]}';
 
-/** A client in this process, which can do what no program would. */
+/** A client in this process, which can do what no ordinary program does. */
 async function client({ host }: Lab, { socket }: ApiGuest): Promise<Socket> {
   const connector = connectors.get(host) ?? Connector.start(host.user, host.stage);
   connectors.set(host, connector);
@@ -23,7 +23,7 @@ async function client({ host }: Lab, { socket }: ApiGuest): Promise<Socket> {
 
 const connectors = new Map<Lab["host"], Connector>();
 
-/** What is answered until the connection ends, also by a reset. */
+/** The answer up to the end of the connection, even if that is a reset. */
 async function answerTo(socket: Socket): Promise<string> {
   let answer = "";
   socket.on("data", (part) => {
@@ -73,7 +73,7 @@ test("above the limit the oldest client is closed without an answer, and the new
   const most = 8;
   await withApi(lab, { options: ["--max-api-clients", `${most}`] }, async (api) => {
     const oldest = await client(lab, api);
-    // It may end before the newest is known to be connected.
+    // It may end before the test knows that the newest is connected.
     const end = once(oldest.resume(), "end");
     const others: Socket[] = [];
     for (let count = 0; count < most; count += 1) others.push(await client(lab, api));

@@ -109,7 +109,7 @@ test("UDP, ping and clients of published ports are listed", async ({ lab }) => {
 test("a list of many flows arrives complete, in parts", async ({ lab }) => {
   const { guest, socket } = await apiGuest(lab, {});
   const count = 200;
-  // Each from a port of its own, to one that nobody listens on.
+  // Each from its own port, to one on which nobody listens.
   await guest.run([
     ...["bash", "-c"],
     `for i in $(seq ${count}); do exec {fd}>/dev/udp/${served.services}/9; echo x >&$fd; done`,

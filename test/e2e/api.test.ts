@@ -5,7 +5,7 @@ import { isSlipway } from "../lab/product.ts";
 import { type ApiGuest, apiGuest, ask, askText, userDirectory } from "./api-client.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-// These say the same of slirp4netns 1.2: run them against it by SLIPWAY_LAB_PEER.
+// slirp4netns 1.2 passes these too: run them against it with SLIPWAY_LAB_PEER.
 const ours = test.runIf(isSlipway);
 
 async function withApi(lab: Lab, use: (api: ApiGuest) => Promise<void>): Promise<void> {
@@ -37,7 +37,7 @@ test("ports are added, listed and removed in slirp4netns's words", async ({ lab 
       guest_addr: "10.0.2.100",
       guest_port: 80,
     };
-    // Its manual has them in `return`, its program has not.
+    // Its manual has them in `return`, the program only beside it.
     expect(JSON.parse(await list())).toMatchObject({ entries: [entry] });
     if (isSlipway) expect(JSON.parse(await list())).toMatchObject({ return: { entries: [entry] } });
     expect(await askText(lab, socket, '{"execute":"remove_hostfwd","arguments":{"id":1}}\n')).toBe(
@@ -58,7 +58,7 @@ test("a port that is in use, not permitted, or at a foreign address is refused w
       [{ host_port: 80 }, "EACCES"],
       [{ host_addr: served.http }, "EADDRNOTAVAIL"],
     ] as const) {
-      // What slirp4netns does not tell stands beside what it does.
+      // Fields that slirp4netns does not have are additional.
       const error = isSlipway ? { desc, reason } : { desc };
       expect(await ask(lab, socket, add(changes))).toEqual({ error });
     }

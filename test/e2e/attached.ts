@@ -34,7 +34,7 @@ export async function withAttached(
   }
 }
 
-/** How a connection ends that is accepted and then reset: the client may not know of the first yet. */
+/** How a connection ends that is accepted and then reset: the client may not have seen the former. */
 export async function endOf(agent: Agent, to: Endpoint): Promise<string | null> {
   try {
     return await (await agent.connect(to)).closed();

@@ -11,7 +11,7 @@ const test = base.runIf(isSlipway);
 const usage = 2;
 const failure = 1;
 
-/** Each mistake gives one line on stderr that names the thing; nothing on stdout. */
+/** Each mistake gives one line on stderr that names it, and nothing on stdout. */
 function expectOneLine(
   outcome: Outcome,
   status: number,
@@ -73,7 +73,7 @@ describe("a bad target is refused in one line", () => {
 
 describe("a machine that lacks something is reported in one line", () => {
   test("user namespaces are forbidden", async ({ lab }) => {
-    // The limit holds below the namespace in which it is written. Root there, without
+    // The limit applies below the namespace in which it is written. Root there, without
     // capabilities, is as unprivileged as any user.
     const machine = lab.host.user
       .behind(["unshare", "--user", "--map-root-user", "--", "sh", "-euc"])
@@ -94,7 +94,7 @@ describe("a machine that lacks something is reported in one line", () => {
   });
 
   test("/dev/net/tun may not be opened", async ({ lab }) => {
-    // Nobody but root can make a device; this file of root's is closed to others on every Debian.
+    // Only root can make a device; this file of root's is closed to others on every Debian.
     const machine = lab.host.userAfter("mount --bind /etc/shadow /dev/net/tun");
     const outcome = await onMachine(machine, lab, ["run", "--", "true"]);
     expectOneLine(outcome, failure, /\/dev\/net\/tun.*(chmod|permi)/);

@@ -23,8 +23,8 @@ interface Ends {
 }
 
 /**
- * Sends into each connection until no buffer on the way takes more, and tells by how many MiB the
- * helper grew; then the readers read it all.
+ * Sends on each connection until no buffer on the way accepts more, and returns by how many MiB the
+ * helper grew; then the readers read everything.
  */
 async function stall(guest: Guest, pairs: { from: Connection; to: Connection }[]): Promise<number> {
   const before = guest.helper.memory().privateDirty;
@@ -77,7 +77,7 @@ test("every descriptor is closed after its connection, however the connection en
   await expect.poll(() => guest.helper.openDescriptors()).toBe(baseline);
 });
 
-/** Ends connections in each of the ways there are. */
+/** Ends connections in every possible way. */
 async function endInTurn(ends: Ends[]): Promise<void> {
   const ways = [
     ({ inside }: Ends) => inside.close(),

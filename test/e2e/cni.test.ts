@@ -12,7 +12,7 @@ const test = base
   })
   .runIf(isSlipway);
 
-/** Of a plugin's stdout, as far as the tests look. */
+/** The part of a plugin's stdout that the tests check. */
 interface Printed {
   readonly cniVersion: string;
   readonly code?: number;
@@ -49,14 +49,14 @@ async function plugin(
   return { code, printed: stdout === "" ? null : JSON.parse(stdout) };
 }
 
-/** What it prints that must succeed. */
+/** The output of a plugin that must succeed. */
 async function succeed(...args: Parameters<typeof plugin>): Promise<Printed | null> {
   const { code, printed } = await plugin(...args);
   expect({ code, printed }).toMatchObject({ code: 0 });
   return printed;
 }
 
-/** Code and sentence of what must fail. */
+/** Code and message of a plugin that must fail. */
 async function failure(...args: Parameters<typeof plugin>): Promise<string> {
   const { code, printed } = await plugin(...args);
   expect(code).toBe(1);
@@ -65,7 +65,7 @@ async function failure(...args: Parameters<typeof plugin>): Promise<string> {
 
 let serial = 0;
 
-/** A container as a runtime has it before its networks: a namespace, and an id. */
+/** A container as a runtime has it before its networks: a namespace and an id. */
 async function container(user: DaemonUser) {
   serial += 1;
   const namespace = await user.lab.host.namespace("10.90.4.1");
@@ -121,7 +121,7 @@ describe("slipway-cni", () => {
       expect((await namespace.run(["ip", "link", "show", "eth0"])).code).not.toBe(0);
     });
     expect(await failure(user, "CHECK", checked, env)).toContain("101 container-");
-    // Once more, of one that never was, and when the runtime knows no namespace any more.
+    // Again, of one that never existed, and when the runtime no longer knows a namespace.
     await succeed(user, "DEL", config, env);
     await succeed(user, "DEL", config, { ...env, CNI_CONTAINERID: "never", CNI_NETNS: "" });
   });
@@ -187,7 +187,7 @@ describe("slipway-cni", () => {
       "10.90.4.70\n",
     );
     expect(await lab.host.user.output(["ss", "-Hlnt"])).toContain(":8095");
-    // A port that is taken: nothing is left of the attachment.
+    // A port that is taken: nothing remains of the attachment.
     const four = await container(user);
     const taken = { ...config, runtimeConfig: { portMappings: runtimeConfig.portMappings } };
     expect(await failure(user, "ADD", taken, four.env)).toContain("100 cannot publish");

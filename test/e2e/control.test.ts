@@ -13,7 +13,7 @@ const test = base.runIf(isSlipway);
 
 let serial = 0;
 
-/** A login of the host's user, with a directory for what is running; and what runs there. */
+/** A login of the host's user, with a runtime directory; and what runs there. */
 class Login {
   readonly directory: string;
   readonly #lab: Lab;
@@ -36,7 +36,7 @@ class Login {
     return this.#place.run([this.#lab.host.slipwayPath, ...args]);
   }
 
-  /** What a command that must succeed prints. */
+  /** Output of a command that must succeed. */
   async output(...args: string[]): Promise<string> {
     return this.#place.output([this.#lab.host.slipwayPath, ...args]);
   }

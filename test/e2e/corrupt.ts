@@ -21,7 +21,7 @@ export async function corruptStacks(
 ): Promise<void> {
   for (const start of memories) {
     const to = [`of=/proc/${pid}/mem`, `seek=${start / BLOCK}`, "conv=notrunc"];
-    // It may end as soon as it meets the first of them.
+    // It may end as soon as it uses the first of them.
     await lab.host.root.shell(`
       tr '\\0' '\\377' </dev/zero | dd bs=${BLOCK} count=12 iflag=fullblock ${to.join(" ")} status=none ||
         ! test -e /proc/${pid}/fd/0

@@ -70,10 +70,10 @@ describe.for([4, 6] as const)("UDP over IPv%i", (family) => {
     await using guest = await lab.guest({ ipv6: family === 6 });
     const server = await lab.world.agent.udp(services);
     const client = await (await guest.agent()).udp(any);
-    // What waits until the gateway's address is known may be overtaken in the guest's own kernel.
+    // Datagrams that wait for the gateway's address may be overtaken in the guest's own kernel.
     await client.send(server.endpoint, "first");
     await server.receive();
-    // Runs of equal sizes leave as one, shorter ones end a run, empty ones stand alone.
+    // Runs of equal sizes leave as one, a shorter one ends a run, empty ones are sent alone.
     const lengths = [100, 100, 100, 60, 100, 0, 1400, 1400, 1400, 1400, 900, 900, 20, 3000, 7];
     const sent = lengths.map((length, index) => `${index} ${patternOf(length)}`);
     await Promise.all(sent.map((text) => client.send(server.endpoint, text)));

@@ -6,7 +6,7 @@ import { describe, expect, test } from "./fixture.ts";
 
 // Where a destination leads (docs/behaviour.md): both families side by side.
 
-/** Further addresses of the host, from which packets shall leave. */
+/** Further addresses of the host, to be used as sources. */
 const other = { 4: "198.51.100.77", 6: "2001:db8:0:1::77" } as const;
 
 async function giveOtherAddresses(lab: Lab): Promise<void> {
@@ -16,7 +16,7 @@ async function giveOtherAddresses(lab: Lab): Promise<void> {
   `);
 }
 
-/** Takes the guest's own loopback away, so that its packets to such addresses reach Slipway. */
+/** Removes the guest's own loopback, so that its packets to such addresses reach Slipway. */
 async function routeLoopback(guest: Guest): Promise<void> {
   await guest.namespace.shell(`
     ip route del local 127.0.0.0/8 dev lo table local
@@ -29,7 +29,7 @@ async function routeLoopback(guest: Guest): Promise<void> {
 function connects(guest: Guest, address: string, port: number): Promise<boolean> {
   const host = address.includes(":") ? `[${address}]` : address;
   const command = ["curl", "-g", "-sS", "-m", "2", `telnet://${host}:${port}`];
-  // Connected, curl waits for data until its time is over (28), as it does for an answer to a SYN.
+  // Once connected, curl waits for data until its time limit (28), as it does for an answer to a SYN.
   return guest.run([...command, "-w", "%{time_connect}"]).then(({ stdout }) => Number(stdout) > 0);
 }
 
@@ -67,7 +67,7 @@ describe.each([true, false])("with host loopback %s no guest reaches it at", (ho
       }),
     );
     expect(reached.flat()).toEqual([]);
-    // The same listeners are there for whom names the host by an address of its own.
+    // The same listeners are reached at the host's other addresses.
     expect(await connects(guest, link.host, anywhere[4].port)).toBe(true);
     expect(await connects(guest, link.host6, anywhere[6].port)).toBe(true);
   });
@@ -119,7 +119,7 @@ describe("--outbound-addr and --outbound-addr6", () => {
   test("accept an interface", async ({ lab }) => {
     const options = ["--outbound-addr=eth0", "--outbound-addr6=eth0"];
     await using guest = await lab.guest({ ipv6: true, options });
-    // Which of its addresses is the interface's to choose.
+    // The interface chooses which of its addresses.
     expect(guest.helper.stdout).toMatch(/Outbound IPv4: +198\.51\.100\.\d+\n/);
     expect(guest.helper.stdout).toMatch(/Outbound IPv6: +2001:db8:0:1::[0-9a-f]+\n/);
     const listener = await lab.world.agent.listen(served.services);

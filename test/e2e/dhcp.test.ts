@@ -40,8 +40,8 @@ class Bare implements AsyncDisposable {
   }
 
   /**
-   * Its output and what it told about its messages.
-   * @param name of the lease's file: the same again is a client that has rebooted
+   * Its output, and what it reported about its messages.
+   * @param name of the lease's file: the same name again is a client that has rebooted
    */
   async dhclient(name: string, ...args: string[]): Promise<string> {
     const files = ["-lf", `${this.#directory}/${name}`, "-pf", `${this.#directory}/${name}.pid`];
@@ -67,7 +67,7 @@ class Bare implements AsyncDisposable {
   }
 }
 
-/** Shows the lease, and sets the address and route that it gives. */
+/** Prints the lease, and sets its address and route. */
 const SCRIPT = `#!/bin/sh
 case "\${1:-$reason}" in
 bound|BOUND|REBOOT|BOUND6)
@@ -124,7 +124,7 @@ describe("DHCPv4", () => {
   });
 });
 
-/** A lease of dhclient's from elsewhere, valid for long. */
+/** A lease of dhclient from another network, valid for long. */
 const MOVED = `lease {
   interface "tap0";
   fixed-address 192.168.7.9;
@@ -165,7 +165,7 @@ describe("DHCPv6", () => {
   });
 });
 
-/** Detection of duplicates takes a second or two; dhclient does not wait for it. */
+/** Duplicate address detection takes a second or two; dhclient does not wait for it. */
 async function linkLocalIsReady(namespace: HeldNamespace): Promise<void> {
   const show = ["ip", "-6", "address", "show", "dev", "tap0", "scope", "link"];
   await expect.poll(() => namespace.output(show)).toMatch(/^(?!.*tentative).*fe80:/s);

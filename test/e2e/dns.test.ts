@@ -8,7 +8,7 @@ import { describe, expect, test } from "./fixture.ts";
 
 const IPV6 = { ipv6: true };
 const servers = ["10.0.2.3", guest6.dns] as const;
-/** It is looked at once a second. */
+/** It is checked once a second. */
 const CHANGE_SEEN = { interval: 200 };
 
 function dig(guest: Guest, ...args: string[]): Promise<string> {
@@ -19,7 +19,7 @@ async function short(guest: Guest, ...args: string[]): Promise<string> {
   return (await dig(guest, "+short", ...args)).trim();
 }
 
-/** Makes the host's resolv.conf anew, in place. */
+/** Rewrites the host's resolv.conf in place. */
 async function configure(lab: Lab, ...lines: string[]): Promise<void> {
   await lab.host.root.shell(
     `printf '%s\\n' ${lines.map((it) => `'${it}'`).join(" ")} > /etc/resolv.conf`,
@@ -66,7 +66,7 @@ const IMPATIENT_CLIENT = `
   });
 `;
 
-/** Asks again after a while, with one port and one id, and tells that there is an answer. */
+/** Repeats the query after a while, with the same port and id, and reports that there is an answer. */
 const PATIENT_CLIENT = `
   const socket = require("node:dgram").createSocket("udp4");
   const query = Buffer.from("12340100000100000000000005" + "6c6f737379076578616d706c650000010001", "hex");
@@ -76,7 +76,7 @@ const PATIENT_CLIENT = `
   ask();
 `;
 
-/** Asks 300 queries in one stream, cut anywhere, and counts answers as they come in any order. */
+/** Sends 300 queries in one stream, cut anywhere, and counts answers in any order. */
 const PIPELINE = `
   const queries = [];
   for (let id = 1; id <= 300; id += 1) {
@@ -146,7 +146,7 @@ describe.each(servers)("DNS at %s", (server) => {
     const inside = lab.host.stage.inside(node);
     const counts = await guest.namespace.output([inside, "--eval", PIPELINE, server]);
     expect(counts).toBe("300 answers, 150 of them own\n");
-    // What a client leaves behind is closed.
+    // Connections that a client abandons are closed.
     await expect.poll(() => guest.helper.openDescriptors()).toBeLessThan(30);
   });
 
@@ -284,8 +284,8 @@ describe("upstream", () => {
     const inside = lab.host.stage.inside(node);
     const answers = await guest.namespace.output([inside, "--eval", IMPATIENT_CLIENT]);
     expect(answers).toBe("1 answers\n");
-    // The client's three are one, and Slipway asks again for one that may have been lost, as often as it is
-    // due until the answer is there; each of three would be asked for twice at least.
+    // The client's three are one, and Slipway repeats one that may have been lost, whenever it is
+    // due, until the answer arrives; each of three would be asked for at least twice.
     expect(server.stdout.match(/^slow /gm)?.length).toBeLessThan(6);
     expect(guest.helper.openDescriptors()).toBeLessThan(40);
     // Two queries are lost; the client's repetition makes a third.
@@ -300,7 +300,7 @@ describe("upstream", () => {
   });
 });
 
-/** Sends messages by UDP, each from a socket of its own, and prints how each was answered, or "silence". */
+/** Sends messages by UDP, each from its own socket, and prints each answer, or "silence". */
 const HOSTILE_CLIENT = `
   const { createSocket } = require("node:dgram");
   const [server, ...messages] = process.argv.slice(1);
@@ -314,7 +314,7 @@ const HOSTILE_CLIENT = `
   Promise.all(messages.map(ask)).then((answers) => console.log(answers.join(" ")));
 `;
 
-/** The same in one TCP connection, whose end it tells the server; prints all that came until the server's. */
+/** The same in one TCP connection, which it half-closes; prints all that arrives until the server closes. */
 const HOSTILE_STREAM = `
   const [server, ...messages] = process.argv.slice(1);
   const socket = require("node:net").connect({ port: 53, host: server });
@@ -328,7 +328,7 @@ const HOSTILE_STREAM = `
   socket.end();
 `;
 
-/** Writes down every byte that comes, by UDP and TCP. */
+/** Records every byte that arrives, by UDP and TCP. */
 const WITNESS = `
   const host = ${JSON.stringify(served.services)};
   const tell = (data) => console.log("asked", data.toString("hex"));
@@ -377,7 +377,7 @@ describe.runIf(isSlipway)("messages other than queries reach no server of the ho
       answer === null ? [] : [`000c${answer}${empty}`],
     );
     expect((await ask(HOSTILE_STREAM, sent)).trim()).toBe(streamed.join(""));
-    // What is a query does reach it, after all that.
+    // A real query reaches it, after all that.
     await guest.run(["dig", "+tries=1", "+time=1", "+noedns", `@${address}`, "asked.example"]);
     await server.printed(/asked/);
     expect(server.stdout.replace(/ready\n/, "")).toMatch(

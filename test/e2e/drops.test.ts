@@ -6,7 +6,7 @@ import { finalFigures } from "../lab/statistics.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 // Every way in which a single frame can be dropped is counted and marked in the capture, in both
-// families; what takes more than a frame stands with what it is about.
+// families; drops that take several frames are tested with their subject.
 const test = base.runIf(isSlipway);
 
 const Protocol = { Tcp: 6, Udp: 17, Sctp: 132, 4: 1, 6: 58 } as const;
@@ -107,7 +107,7 @@ const fragmentField = (offset: number, more: boolean) => ({
 });
 const nextHeader = 44;
 
-/** What each family has in words of its own. */
+/** Cases that only one family has. */
 const own = {
   4: {
     "arp-malformed": ethernet(EtherType.Arp, Buffer.alloc(28)),
@@ -156,7 +156,7 @@ const own = {
   },
 } as const;
 
-/** What both have in common. */
+/** Cases of both families. */
 function common(family: Family): Record<string, Buffer> {
   const plain = frameOf(family);
   const query = icmp(family, family === 4 ? 13 : 139);

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import type { Connection } from "../lab/agent/client.ts";
 
-/** A request and an answer, each ended by its side, arrive whole. */
+/** A request and an answer, each closed by its side, arrive complete. */
 export async function expectExchange(outside: Connection, inside: Connection): Promise<void> {
   await outside.write("the request");
   await outside.end();

@@ -9,7 +9,7 @@ const test = base.extend("server", { scope: "file" }, ({ lab }: { lab: Lab }) =>
   startIperf3(lab.world.root, served.services),
 );
 
-/** Bytes after which elephants are under way. */
+/** Bytes after which elephants are at full speed. */
 const ELEPHANTINE = 16 * 1024 * 1024;
 
 const directions = [
@@ -18,9 +18,9 @@ const directions = [
   ["both ways", ["--bidir"]],
 ] as const;
 
-/** Of a mouse: requests, each with its answer. */
+/** A mouse's requests, each with its answer. */
 const TRANSACTIONS = 500;
-/** An hour, in seconds: elephants go on until they are told. */
+/** An hour, in seconds: elephants run until stopped. */
 const ENDLESS = "3600";
 
 /** @returns how long they took, in ms */
@@ -36,7 +36,7 @@ async function transactions(mouse: Connection): Promise<number> {
 interface Traffic {
   /** of the guest's TAP */
   readonly bytes: number;
-  /** frames that the kernel had no room for in the queue towards the helper */
+  /** frames that did not fit the kernel's queue towards the helper */
   readonly dropped: number;
   /** frames that the queue holds */
   readonly txqlen: number;
@@ -71,7 +71,7 @@ describe.each([1500, 65_520])("at MTU %i, elephants never starve a mouse", (mtu)
   });
 });
 
-// How many are lost depends on how long the helper waits for a processor: it is told.
+// How many are lost depends on how long the helper waits for a processor: the test reports it.
 describe("small frames fit the TAP's queue", () => {
   test.for([
     ["one stream", ["--length", "100", "--no-delay"]],

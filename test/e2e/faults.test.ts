@@ -39,7 +39,7 @@ async function publishServer(lab: Lab, api: ApiGuest, agent: Agent, port: number
     host_port: port,
     guestPort: server.endpoint.port,
   });
-  /** A client from the world is heard in the guest. */
+  /** A client from the world reaches the guest. */
   return async () => {
     const client = await lab.world.agent.connect(published);
     await client.write("hello");
@@ -49,7 +49,7 @@ async function publishServer(lab: Lab, api: ApiGuest, agent: Agent, port: number
   };
 }
 
-/** Both ways at once, with pauses: under way for as long as the pauses take. */
+/** Both ways at once, with pauses: lasts as long as the pauses take. */
 async function exchange({ inside, outside }: Ends, bytes = 8 * mebibyte, pauses = 100) {
   const oneWay = async (from: Connection, to: Connection) => {
     const received = to.receive(bytes, pauses / 2);
@@ -87,7 +87,7 @@ describe.runIf(isOpenToTests)("a trap in WASM", () => {
     for (let fault = 1; fault <= 3; fault += 1) {
       const { inside, outside } = await connect(lab, agent);
       await corrupt(lab, guest);
-      // A tick of lwIP's may have met it first.
+      // A tick of lwIP may have trapped first.
       await inside.write("into the void").catch(() => undefined);
       expect(await outside.closed()).toBe("ECONNRESET");
       await inside.write("again").catch(() => undefined);
@@ -210,7 +210,7 @@ test("when all processes of the namespaces are killed, the network ends with the
     expect.stringMatching(/tap0 is down: its process has ended\n$/),
   ]);
   expect(await sent).toBe("killed");
-  // By FIN or RST, as the guest's kernel came to it.
+  // By FIN or RST, depending on how far the guest's kernel got.
   await Promise.all([outside.closed(), idle.outside.closed()]);
   const open = ["ss", "-Htan", "state", "connected", "exclude", "time-wait"];
   expect(await lab.host.root.output(open)).toBe("");
@@ -253,7 +253,7 @@ test("a full disk, or any output that takes no more, ends nothing", async ({ lab
 });
 
 describe("with system calls that fail at random", () => {
-  /** Of 65536 calls, so many fail. */
+  /** How many of 65536 calls fail. */
   const rate = 2_000;
 
   interface FaultyHelper {
@@ -274,7 +274,7 @@ describe("with system calls that fail at random", () => {
     return { program: await faultyHelper(lab, { TUNTAP2_FAULTS: control }), set };
   }
 
-  /** "whole", or the errors that both ends saw; anything else is a loss that nobody was told of. */
+  /** "whole", or the errors that both ends saw; anything else is an unreported loss. */
   async function outcome(from: Connection, to: Connection): Promise<string> {
     const received = to.receive(mebibyte, 3).catch(errorCode);
     const sent = await from.send(mebibyte, 3).catch(errorCode);

@@ -5,8 +5,8 @@ import type { Lab } from "../lab/lab.ts";
 import { node, root } from "../lab/product.ts";
 
 /**
- * The product with the addon of native/build.sh --faults in it, for GuestOptions.helper.
- * @param environment what native/faults/faults.c is told
+ * The product with the addon of native/build.sh --faults, for GuestOptions.helper.
+ * @param environment settings of native/faults/faults.c
  */
 export async function faultyHelper(
   lab: Lab,

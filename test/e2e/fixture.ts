@@ -3,7 +3,7 @@ import { Lab } from "../lab/lab.ts";
 
 export { describe, expect } from "vitest";
 
-/** A test that has a lab: one for each file, closed at its end. */
+/** A test with a lab: one for each file, closed at its end. */
 export const test = base.extend(
   "lab",
   { scope: "file" },

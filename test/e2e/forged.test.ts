@@ -9,20 +9,20 @@ import { withAttached } from "./attached.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-/** Where nothing is mapped, and where something may be. */
+/** An unmapped address, and one that may be mapped. */
 const WILD = 0xdead_0000_0000;
 const CHOSEN = 0x40_0000;
 
-/** End a process by design, whoever sends them and however. */
+/** Signals that end a process by design, whoever sends them. */
 const ENDING = new Set([
   constants.signals.SIGHUP,
   constants.signals.SIGINT,
   constants.signals.SIGTERM,
-  // V8 handles faults of WebAssembly, and lets all others have their way.
+  // V8 handles faults of WebAssembly, and lets all others take effect.
   constants.signals.SIGSEGV,
 ]);
 
-/** Signals that a process catches, ignores or blocks: with all others it ends, by the kernel's hand. */
+/** Signals that a process catches, ignores or blocks: the kernel ends it on all others. */
 function survivedBy(pid: number): number[] {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const sets = ["SigCgt", "SigIgn", "SigBlk"].map((name) => {
@@ -35,14 +35,14 @@ function survivedBy(pid: number): number[] {
     .filter((signal) => ((mask >> BigInt(signal - 1)) & 1n) === 1n && !ENDING.has(signal));
 }
 
-/** Children of a process, and theirs. */
+/** All descendants of a process. */
 function descendantsOf(pid: number): number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   const children = text === "" ? [] : text.split(" ").map(Number);
   return children.flatMap((child) => [child, ...descendantsOf(child)]);
 }
 
-/** Those of Slipway's own: what they do for others are programs of other names. */
+/** Slipway's own processes: those that run for others have other names. */
 function ownProcesses(pids: readonly number[]): number[] {
   return pids.filter((pid) => {
     const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
@@ -74,7 +74,7 @@ async function reachesWorld(namespace: Namespace): Promise<boolean> {
   return code === 0;
 }
 
-/** Expects the memory of processes to belong to root, and not to the user who they are of. */
+/** Expects the memory of processes to belong to root, and not to their user. */
 function expectClosed(pids: readonly number[]): void {
   for (const pid of pids) {
     const name = readFileSync(`/proc/${pid}/comm`, "utf8");

@@ -24,7 +24,7 @@ const gateway = { 4: "10.0.2.2", 6: "fd00::2" } as const;
 const http = { 4: served.http, 6: served.http6 } as const;
 const closed = { 4: served.services, 6: served.services6 } as const;
 
-/** Linux limits how often it says that a route is unreachable, whatever the rate of ICMP. */
+/** Linux limits how often it reports that a route is unreachable, whatever the rate of ICMP. */
 const pingThrice = ["ping", "-n", "-c", "3", "-i", "0.5", "-W", "1"];
 
 /** Every hop of the path as the guest sees it: Slipway is the first. */
@@ -110,7 +110,7 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
   });
 
   test("errors of the host itself come from the gateway", async ({ guest, lab }) => {
-    // A neighbor of the host that does not answer: the host tells itself so.
+    // A neighbor of the host that does not answer: the host reports that itself.
     const absent = { 4: "198.51.100.99", 6: "2001:db8:0:1::99" } as const;
     await lab.host.root.shell(`
       for option in mcast_solicit ucast_solicit; do
@@ -130,9 +130,9 @@ describe.skipIf(!isSlipway).for([4, 6] as const)("IPv%i", (family) => {
     const count = 5_000;
     const to = family === 4 ? `UDP4-SENDTO:${http[4]}:9,ttl=1` : `UDP6-SENDTO:[${http[6]}]:9`;
     const hops = family === 4 ? "" : ",ipv6-unicast-hops=1";
-    // A byte a datagram, as fast as it goes.
+    // One byte per datagram, as fast as possible.
     await guest.namespace.shell(`head -c ${count} /dev/zero | socat -u -b1 - ${to}${hops}`);
-    // What is answered has come behind them all.
+    // The answered one came after them all.
     await ping();
     const told = await guest.namespace.shell(
       family === 4
@@ -174,7 +174,7 @@ describe.skipIf(!isSlipway)("a guest whose MTU is larger than the host's link", 
     const echo = await lab.world.agent.echoUdp(services);
     const socket = await (await guest.agent()).udp(family === 4 ? "0.0.0.0" : "::");
     const text = "long ".repeat(1000);
-    // The first is refused, as by any router; what follows the guest fragments.
+    // The first is refused, as by any router; the guest fragments the following ones.
     const answer = socket.receive(20_000);
     for (let count = 0; count < 5; count += 1) {
       await socket.send(echo, text);

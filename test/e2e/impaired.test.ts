@@ -3,7 +3,7 @@ import type { Agent } from "../lab/agent/client.ts";
 import { Lab } from "../lab/lab.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// 20 ms and 1 %, there and back.
+// 20 ms and 1 %, in each direction together.
 const test = base.extend(
   "far",
   { scope: "file" },
@@ -23,7 +23,7 @@ interface Rates {
   readonly down: number;
 }
 
-/** Carries data through one connection and back; returns the megabits per second of both ways. */
+/** Sends data through one connection and back; returns the megabits per second of both directions. */
 async function roundTrip(lab: Lab, client: Agent): Promise<Rates> {
   const listener = await lab.world.agent.listen(served.services);
   const inside = await client.connect(listener.endpoint);
@@ -51,7 +51,7 @@ describe("over a link with delay and loss", () => {
     expect(fastest).toBeGreaterThanOrEqual(20);
   });
 
-  // How fast, beside a process of the host, is told.
+  // The test reports the rate beside that of a process of the host.
   test("data arrives unchanged, both ways", async ({ far, annotate }) => {
     await using guest = await far.guest();
     const agent = await guest.agent();

@@ -37,7 +37,7 @@ const test = base
     startIperf3(lab.world.root, served.services),
   );
 
-/** What the helper would have configured. */
+/** The settings that the helper would have made. */
 function prepared(mtu: number): string {
   return `
     ip tuntap add name tap0 mode tap
@@ -50,7 +50,7 @@ END
   `;
 }
 
-/** Sends with pauses and ends, at once or when the peer, which does not wait itself, has ended. */
+/** Sends with pauses and closes, at once or when the peer, which does not wait itself, has closed. */
 async function exchange(connection: Connection, waits: boolean) {
   const received = connection.receive(size, pauses);
   const sent = await connection.send(size, pauses);

@@ -7,7 +7,7 @@ import { markedProcesses } from "../lab/census.ts";
 import { node, root } from "../lab/product.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-// What all other tests take for granted.
+// What all other tests rely on.
 
 test("the host's user has no capabilities", async ({ lab }) => {
   const status = await lab.host.user.output(["grep", "^Cap", "/proc/self/status"]);

@@ -9,7 +9,7 @@ import { helper, isSlipway } from "../lab/product.ts";
 import { apiGuest, ask, userDirectory } from "./api-client.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-// Each way a network may end, or must not end: issue "Lifecycle", docs/man.
+// Each way in which a network may end, or must not end: docs/man.
 const ours = test.runIf(isSlipway);
 
 async function reachesWorld(namespace: HeldNamespace): Promise<boolean> {
@@ -66,7 +66,7 @@ describe("a namespace's file", () => {
 
 describe("a process", () => {
   ours("whose number is used again at once is not taken for its successor", async ({ lab }) => {
-    // In PIDs of its own the next number can be chosen: ns_last_pid of pid_namespaces(7).
+    // In a PID namespace of its own the next number can be chosen: ns_last_pid of pid_namespaces(7).
     const script = `
       unshare --net sleep 1000 & first=$!
       "$0" attach --no-ipv6 --ready-fd 5 $first 5>ready & slipway=$!
@@ -131,7 +131,7 @@ describe("the parent", () => {
     },
   );
 
-  // slirp4netns 1.2 stays when its target has gone.
+  // slirp4netns 1.2 stays after its target has ended.
   ours("may end before the helper otherwise, as podman does", async ({ lab }) => {
     const namespace = await lab.host.namespace();
     const command = [lab.host.stage.inside(helper), "-c", `${namespace.pid}`, "tap0"];
@@ -215,7 +215,7 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
   const { guest, socket } = await apiGuest(lab, { options });
   await lab.host.user.shell(`cat /dev/zero > ${directory}/filler 2>/dev/null || true`);
   const list = { execute: "list_hostfwd" };
-  // What is left of the last page is filled, too.
+  // The rest of the last page is filled, too.
   for (let count = 0; count < 100; count += 1) await ask(lab, socket, list);
   expect(await reachesWorld(guest.namespace)).toBe(true);
   await lab.host.user.shell(`rm ${directory}/filler`);
@@ -238,7 +238,7 @@ describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody re
   ours("costs lines, and neither traffic nor answers; how many is told later", async ({ lab }) => {
     const directory = await userDirectory(lab);
     const [fifo, socket] = [join(directory, "stderr"), join(directory, `unread-${kind}.sock`)];
-    // Opened for both ways it has a reader, which never reads.
+    // Opened for reading and writing, it has a reader, which never reads.
     const reader = lab.host.user.spawn([
       "bash",
       "-c",
@@ -251,10 +251,10 @@ describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody re
       helper: kind === "pipe" ? piped : [program],
       options: ["-a", socket, "--log-level=debug", "--max-log-lines=1000000"],
     });
-    // What the lab gives a process to write to is a socket.
+    // The lab gives its processes a socket to write to.
     const { stderr } = guest.helper.child;
     stderr?.pause();
-    // Each leaves a line of 3 kB; a pipe holds 64, a socket 208 with what it needs for itself.
+    // Each causes a line of 3 kB; a pipe holds 64, a socket 208 including its overhead.
     const long = { execute: "x".repeat(3_000) };
     for (let round = 0; round < 10; round += 1) {
       await Promise.all(Array.from({ length: 10 }, () => ask(lab, socket, long)));

@@ -22,7 +22,7 @@ async function connections(lab: Lab, agent: Agent, count: number): Promise<Ends[
   return ends;
 }
 
-/** Whether bytes pass. */
+/** Whether bytes get through. */
 async function use({ inside, outside }: Ends): Promise<void> {
   await inside.write("still");
   expect(await outside.read(5)).toBe("still");
@@ -119,7 +119,7 @@ test.runIf(isSlipway)("at the limit the UDP flow idle for longest ends", async (
     await sockets[0].send(echo, "again");
     await sockets[0].receive();
   }
-  // The first is in use still; the second's port on the host is gone.
+  // The first is still in use; the second's port on the host is gone.
   await world.send(seen[1], "late");
   for (const at of [0, 2, 3]) {
     await world.send(seen[at], `${at}`);

@@ -21,7 +21,7 @@ interface State {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Calls the hook as a runtime does; its status and what it says. */
+/** Calls the hook as a runtime does; returns its status and output. */
 async function hook(user: DaemonUser, state: State | string): Promise<string> {
   const { code, stdout, stderr } = await user.lab.host.user.run(
     [user.lab.host.slipwayPath, "oci-hook"],
@@ -31,7 +31,7 @@ async function hook(user: DaemonUser, state: State | string): Promise<string> {
   return `${code} ${stderr}`.trim();
 }
 
-/** A bundle; `mounts` are files outside of the container that are seen in it. */
+/** A bundle; `mounts` are files outside the container that it sees. */
 async function makeBundle(user: DaemonUser, name: string, mounts: object[] = []) {
   const bundle = `${user.lab.directory}/${name}`;
   const config = JSON.stringify({ root: { path: "rootfs" }, mounts });
@@ -42,7 +42,7 @@ async function makeBundle(user: DaemonUser, name: string, mounts: object[] = [])
   return bundle;
 }
 
-/** What the hook says of a file that it leaves alone, behind the status. */
+/** What the hook prints of a file that it leaves alone, after the status. */
 function notOwn(id: string, name: string, source: string): string {
   const status = name === "resolv.conf" ? "0 " : "";
   return `${status}slipway: warning: oci-hook: /etc/${name} of container ${id} is ${source}, which is not the container's own: left as it is; mount a file ${name} from the bundle`;
@@ -65,9 +65,9 @@ describe("slipway oci-hook", () => {
     );
     expect(await hook(user, { ...state, pid: 0, status: "stopped" })).toBe("0");
     expect(await user.members()).toEqual([]);
-    // Once more, and of one that never was.
+    // Again, and of one that never existed.
     expect(await hook(user, { ...state, pid: 0, status: "stopped" })).toBe("0");
-    // What it has made it may replace.
+    // It may replace what it has made.
     const again = { "io.slipway.network": "bridge" };
     expect(await hook(user, { ...state, status: "creating", annotations: again })).toBe("0");
     expect(await lab.host.user.output(["cat", file])).not.toContain("10.90.6.1");

@@ -31,7 +31,7 @@ test.runIf(isSlipway)(
 /** A namespace inside the guest, whose packets the guest forwards through a veth pair. */
 async function behind(guest: Guest): Promise<HeldNamespace> {
   const inner = await guest.namespace.unshare(["net"]);
-  // Without the veth's offload the kernel completes the checksums that were left to it, and cuts
+  // Without the veth's offload the kernel completes the checksums that were left to it, and splits
   // superframes, before it forwards.
   await guest.namespace.shell(`
     ip link add inner type veth peer name eth0 netns ${inner.pid}
@@ -125,7 +125,7 @@ describe("a narrow link behind the guest", () => {
     async ([family, http], { lab, sha256 }) => {
       await using guest = await lab.guest({ ipv6: true });
       const inner = await behind(guest);
-      // The end of the path tells of 1,500 bytes in its SYN, the guest forwards 1,300.
+      // The end of the path announces 1,500 bytes in its SYN, the guest forwards 1,300.
       await guest.namespace.shell("ip link set inner mtu 1300");
       const curl = `curl -gsS -m 20 --fail --resolve ${httpName}:80:${http} http://${httpName}/4MB`;
       const down = await inner.shell(`${curl} | sha256sum`);

@@ -5,7 +5,7 @@ import type { Outcome } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// What somebody else, or a mistake, has put where --pcap and --log-file are to write: a folder like /tmp.
+// What another user, or a mistake, has put where --pcap and --log-file are to write: a folder like /tmp.
 
 const test = base
   .extend("folder", { scope: "file" }, async ({ lab }) => {
@@ -19,7 +19,7 @@ const options = ["--pcap", "--log-file"] as const;
 
 let serial = 0;
 
-/** A name in the folder that no test has had. */
+/** A name in the folder that no test has used. */
 function fresh(folder: string): string {
   serial += 1;
   return join(folder, `output${serial}`);
@@ -30,7 +30,7 @@ function writeTo(lab: Lab, option: string, file: string): Promise<Outcome> {
   return lab.host.slipway(["run", option, file, "--", ...command]).ended(20_000);
 }
 
-/** Ends with one line that names the file, before anything has run. */
+/** Fails with one line that names the file, before anything has run. */
 function expectRefused(
   { code, stdout, stderr }: Outcome,
   option: string,
@@ -77,7 +77,7 @@ describe.each(options)("%s", (option) => {
   test("does not write to a file of the user through a second name", async ({ lab, folder }) => {
     const file = fresh(folder);
     const precious = fresh(folder);
-    // As another user may where fs.protected_hardlinks is 0.
+    // As another user may if fs.protected_hardlinks is 0.
     await lab.host.user.shell(`echo precious > ${precious}; ln ${precious} ${file}`);
     expectRefused(await writeTo(lab, option, file), option, file, /has another name, too: choose/);
     expect(await lab.host.user.output(["cat", precious])).toBe("precious\n");
@@ -104,7 +104,7 @@ describe.each(options)("%s", (option) => {
     const first = await size();
     expect(first).toBeGreaterThan(0);
     expect((await writeTo(lab, option, file)).stderr).toBe("");
-    // A log is written on, a capture begins anew.
+    // A log is continued, a capture starts anew.
     if (option === "--log-file") expect(await size()).toBeGreaterThan(first);
     else expect(await lab.host.user.output(["head", "-c", "4", file])).toBe("\n\r\r\n");
   });

@@ -7,14 +7,14 @@ import { test as base, describe, expect } from "./fixture.ts";
 // No peer writes captures like ours.
 const test = base.runIf(isSlipway);
 
-/** Wireshark leaves checksums alone unless it is asked to look at them. */
+/** Wireshark ignores checksums unless told to check them. */
 const CHECKED = ["ip", "tcp", "udp"].flatMap((it) => ["-o", `${it}.check_checksum:TRUE`]);
 const INBOUND = "0x00000001";
 const OUTBOUND = "0x00000002";
 const GOOD = "1";
 const BAD = "0";
 
-/** What tshark makes of a capture: the fields of the packets that pass the filter, one line each. */
+/** tshark's view of a capture: the fields of the packets that pass the filter, one line each. */
 async function packets(
   lab: Lab,
   file: string,
@@ -51,7 +51,7 @@ describe.for([
     await socket.receive();
     await guest.close();
 
-    // Both ways, of all sizes; Wireshark's experts see neither errors nor broken packets.
+    // Both ways, of all sizes; Wireshark's experts report neither errors nor broken packets.
     const lengths = await packets(lab, file, "tcp.len > 0", "frame.packet_flags", "tcp.len");
     await annotate(`${lengths.length} frames of TCP with data`, "measured");
     for (const way of [INBOUND, OUTBOUND]) {
@@ -73,7 +73,7 @@ describe.for([
     expect(statuses.filter((line) => line.includes(BAD))).toEqual([]);
     const reassembled = family === 4 ? "ip.reassembled.length" : "ipv6.reassembled.length";
     expect(await packets(lab, file, reassembled, reassembled)).toHaveLength(2);
-    // A superframe says that it is one, what Wireshark calls a large frame besides.
+    // A superframe has a comment that says so, besides what Wireshark calls a large frame.
     const comments = await packets(lab, file, "frame.len > 1514", "frame.comment");
     expect(comments.length).toBeGreaterThan(10);
     for (const comment of comments) {
@@ -85,7 +85,7 @@ describe.for([
   });
 });
 
-/** The direction stands in the lowest two bits. */
+/** The lowest two bits are the direction. */
 function isWay(flags: string | undefined, way: string): boolean {
   return (Number(flags) & 3) === Number(way);
 }
@@ -146,7 +146,7 @@ describe("--pcap", () => {
     expect(guest.helper.stderr).toBe(
       `slirp4netns: warning: the capture in ${file} ends here, its file takes no more (ENOSPC); traffic goes on\n`,
     );
-    // Whole blocks only.
+    // Only complete blocks.
     expect((await packets(lab, file, "tcp", "tcp.len")).length).toBeGreaterThan(5);
   });
 

@@ -7,7 +7,7 @@ import { apiGuest, ask, userDirectory } from "./api-client.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// Who may speak at our sockets is decided by who connected, whatever else it can do: here everybody sees them.
+// Only who connected decides who may use our sockets, whatever else it can do: here everybody sees them.
 
 const test = base
   .extend("user", { scope: "file" }, async ({ lab }, { onCleanup }) => {
@@ -27,7 +27,7 @@ const ADD = JSON.stringify({
   arguments: { proto: "tcp", host_addr: "0.0.0.0", host_port: 8301, guest_port: 80 },
 });
 
-/** Asks for a place that leads to the host's loopback. */
+/** Asks for an attachment that leads to the host's loopback. */
 const JOIN = requestOf("member.join", {
   name: "thief",
   attachments: [{ network: "web" }],
@@ -38,7 +38,7 @@ function requestOf(method: string, params: object): string {
   return `${JSON.stringify({ v: 2, method, params })}\n`;
 }
 
-/** Ways to connect, as command prefixes: who they leave the process. */
+/** Ways to connect, as command prefixes: the identity they give the process. */
 const below = {
   "a user namespace": ["unshare", "--user"],
   "a user namespace as its root": ["unshare", "--user", "--map-root-user"],
@@ -48,7 +48,7 @@ const below = {
 
 let serial = 0;
 
-/** Another name of a socket, in a place that nothing of ours hides. */
+/** Another name of a socket, where nothing of ours hides it. */
 async function alias(lab: Lab, socket: string): Promise<string> {
   serial += 1;
   const path = `${await userDirectory(lab)}/alias${serial}`;
@@ -56,7 +56,7 @@ async function alias(lab: Lab, socket: string): Promise<string> {
   return path;
 }
 
-/** What is answered, until the other side ends. */
+/** The answer, until the other side closes. */
 function asking(socket: string, type = ""): string[] {
   return ["socat", "-t5", "STDIO", `UNIX-CONNECT:${socket}${type}`];
 }
@@ -209,7 +209,7 @@ describe("the daemon's socket", () => {
   });
 
   test("serves a client that is not dumpable", async ({ lab, user }) => {
-    // Whoever executes what may not be read can be dumped by nobody (execve(2)).
+    // A process that executes an unreadable file is not dumpable (execve(2)).
     const program = `${await userDirectory(lab)}/socat`;
     await lab.host.root.shell(`cp "$(command -v socat)" ${program}; chmod 0711 ${program}`);
     const socket = `${user.directory}/daemon/api.sock`;
@@ -253,7 +253,7 @@ describe("the daemon's socket", () => {
       const flood = namespace.spawn(flooding(socket, 5_000, name === "api.sock" ? 1 : 5));
       while (flood.running) expect(await user.members()).toEqual([]);
       expect(await flood.exit).toMatchObject({ code: 0 });
-      // Threads of networks that nobody is on end meanwhile.
+      // Threads of networks without members end meanwhile.
       await expect.poll(descriptors).toBeLessThanOrEqual(before);
     }
     const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
@@ -295,7 +295,7 @@ test("the launchers' socket does not serve a process that only claims to be on t
   const kindOf = async (where: Namespace, way: readonly string[] = []) =>
     (await where.output([...way, "bash", "-c", script])).trim();
   expect(await kindOf(lab.host.user)).toBe(SHARED_PLAN);
-  // Who sends after the connection was closed hears nothing.
+  // A client that sends after the connection was closed gets no answer.
   const refused = [SHARED_END, ""];
   expect(refused).toContain(await kindOf(namespace));
   for (const way of Object.values(below)) {
@@ -331,7 +331,7 @@ function quoted(word: string): string {
   return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Connects so many times, one after the other. */
+/** Connects this many times, one after the other. */
 function flooding(socket: string, times: number, type = 1): string[] {
   const program = `
     for (1..$ARGV[1]) {

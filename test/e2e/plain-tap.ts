@@ -1,7 +1,7 @@
 /**
- * slirp4netns's command line served over a TAP without virtio header, as an inherited descriptor may
- * be: no checksum or segmentation of the kernel's. The TAP exists and is configured. A program of its
- * own, bundled by integrity.test.ts.
+ * slirp4netns's command line served over a TAP without virtio header, such as an inherited descriptor may
+ * be: the kernel does no checksums or segmentation. The TAP exists and is configured. A separate
+ * program, bundled by integrity.test.ts.
  */
 
 import { parseCommandLine } from "../../src/commandline/command-line.js";

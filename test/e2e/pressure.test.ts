@@ -32,7 +32,7 @@ async function fillAll(from: readonly Connection[], limit: number, chunk?: numbe
 }
 
 /**
- * The world's receivers have buffers of the least size, so that what comes in large segments first
+ * The world's receivers have buffers of the minimum size, so that data in large segments first
  * fills the host's sockets, and the tiny ones wait in Slipway.
  */
 async function feedTiny(lab: Lab, guest: Guest): Promise<Pair[]> {
@@ -69,7 +69,7 @@ async function feedFromWorld(lab: Lab, guest: Guest): Promise<Pair[]> {
   return pairs;
 }
 
-/** @returns Mbit/s at which bytes came across unchanged */
+/** @returns Mbit/s at which bytes arrived unchanged */
 async function carry(from: Connection, to: Connection): Promise<number> {
   const started = performance.now();
   const received = to.receive();
@@ -79,7 +79,7 @@ async function carry(from: Connection, to: Connection): Promise<number> {
   return Math.round((8 * healthy) / (performance.now() - started) / 1_000);
 }
 
-/** A connection carries bytes up, and one down, and both are closed. */
+/** One connection sends bytes up, and one down, and both are closed. */
 async function transfer(lab: Lab, guest: Guest): Promise<{ up: number; down: number }> {
   const listener = await lab.world.agent.listen(served.services);
   const before = guest.helper.openDescriptors();

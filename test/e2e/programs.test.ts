@@ -5,8 +5,8 @@ import type { Lab } from "../lab/lab.ts";
 import { hops, makePath } from "../lab/path.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
-// What containers run, over both families side by side: one row a program. What is special about a
-// protocol stands in the file of its name.
+// Programs that containers run, over both families side by side: one row each. Special points of a
+// protocol are tested in the file of its name.
 
 const http = { 4: served.http, 6: served.http6 } as const;
 const services = { 4: served.services, 6: served.services6 } as const;
@@ -35,7 +35,7 @@ function bracketed(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
 }
 
-/** Each program, and what it must say. */
+/** Each program, and what it must print. */
 const programs: Readonly<Record<string, (place: Place) => Promise<void>>> = {
   "curl, by name": async ({ lab, guest, family }) => {
     const sha256 = await lab.world.http.addFile("program", 1_000_000);
@@ -85,7 +85,7 @@ const programs: Readonly<Record<string, (place: Place) => Promise<void>>> = {
       const run = ["iperf3", "--client", server.address, "--udp", "-l", "1200", "-b", "2M"];
       const output = await guest.namespace.output([...run, "--time", "1", "--json", ...way]);
       const { sum } = JSON.parse(output).end;
-      // How many come depends on the machine; iperf3 itself has checked that they are its own.
+      // How many arrive depends on the machine; iperf3 itself has checked that they are its own.
       expect(sum.packets - sum.lost_packets).toBeGreaterThan(0);
     }
   },
@@ -111,8 +111,8 @@ const programs: Readonly<Record<string, (place: Place) => Promise<void>>> = {
       ...[`${directory}/certificate`, "-d", `${directory}/files`, "-q"],
     ]);
     await server.printed(/document root/);
-    // The change of port is a migration of the connection (RFC 9000 §9): the server asks for a sign
-    // of life from the new path, and it goes on there.
+    // The change of port is a migration of the connection (RFC 9000 §9): the server probes the new path, and
+    // the connection continues there.
     const client = await guest.namespace.shell(`
       mkdir ${directory}.got
       gtlsclient ${services[family]} ${port} https://${httpName}:${port}/large \

@@ -89,7 +89,7 @@ describe("--publish-to-loopback, TCP", () => {
       expect(await up).toEqual(sent);
       const rest = silent.receive();
       await stalled.end();
-      // What fill() had under way when it gave up arrives, too.
+      // What fill() had in flight when it gave up arrives, too.
       expect((await rest).bytes - taken).toBeOneOf([0, 65_536]);
     });
   });
@@ -110,7 +110,7 @@ describe("--publish-to-loopback, TCP", () => {
       expect(await Promise.all(answers)).toEqual(
         Array.from({ length: 200 }, (_, index) => `${index}`),
       );
-      // A few pipes are kept for the next.
+      // A few pipes are kept for reuse.
       await expect.poll(() => process.openDescriptors()).toBeLessThan(before + 20);
     });
   });
@@ -250,7 +250,7 @@ test("without our process in the namespace clients are refused, with one warning
     const to = { address: link.host, port: 8147 };
     const outside = await lab.world.agent.connect(to);
     const inside = await server.accept();
-    // Its parent is that of the helper's, so it is found by its name and place.
+    // It has the helper's parent, so it is found by its name and namespace.
     await lab.host.root.shell(`
       for each in $(pgrep slipway-keeper); do
         [ "$(readlink /proc/$each/ns/net)" = "$(readlink /proc/${namespace.pid}/ns/net)" ] || continue

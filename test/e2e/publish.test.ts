@@ -12,7 +12,7 @@ import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
 
-/** Who asks, where, and as whom the guest sees it. */
+/** Who connects, where, and as whom the guest sees it. */
 const clients = [
   { name: "a client of the world", from: "world", any: "0.0.0.0", at: link.host, seen: link.world },
   { name: "a client of the host", from: "host", any: "0.0.0.0", at: "127.0.0.1", seen: "10.0.2.2" },
@@ -115,7 +115,7 @@ describe("a published TCP port", () => {
     await addForward(lab, socket, forward);
     await guest.namespace.shell(`ip route add blackhole ${link.world}/32`);
     const endpoint = { address: link.host, port: 8079 };
-    // Those beyond the bound are reset, some while they connect.
+    // Those above the limit are reset, some while they connect.
     const attempts = Array.from({ length: 1_200 }, () => lab.world.agent.connect(endpoint));
     const outcomes = await Promise.allSettled(attempts);
     await expect.poll(() => guest.helper.openDescriptors()).toBeLessThan(1_100);
@@ -341,7 +341,7 @@ async function linkLocal(place: Namespace, device: string): Promise<string> {
   return address;
 }
 
-/** Serves a greeting at port 8000 and logs whom. @returns the log's path */
+/** Serves a greeting at port 8000 and logs its clients. @returns the log's path */
 async function nginx(lab: Lab, guest: Guest): Promise<string> {
   const directory = `${await userDirectory(lab)}/nginx`;
   const config = `user root; daemon off; master_process off; pid ${directory}/pid; error_log stderr; events {}

@@ -21,7 +21,7 @@ async function macOf(user: DaemonUser, name: string): Promise<string> {
   return place.mac;
 }
 
-/** What a member sends to everybody: a datagram, an announcement of ARP, and one to a group. */
+/** What a member sends to all: a datagram, an ARP announcement, and one to a group. */
 async function floodOf(user: DaemonUser, { name, addresses }: Member): Promise<Uint8Array[]> {
   const from = await macOf(user, name);
   const datagram = (to: string, toMac: string) =>
@@ -67,7 +67,7 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
     const hearer = await user.member("crowd", "hearer");
     const torrent = await attacker.flooder(flooder.namespace, await floodOf(user, flooder));
     await torrent.start("eth0");
-    // What may be sent at once has been.
+    // The burst that is allowed has been sent.
     await expect.poll(() => floodedOut(user)).toBeGreaterThan(0);
     const expected = Array.from({ length: ANNOUNCED }, (_, index) => `${index + 1}`);
     expect(await announceTo(hearer, speaker)).toEqual(expected);
@@ -85,7 +85,7 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
   });
 });
 
-/** Of frames that the flooder was denied to send. */
+/** Frames that the flooder was denied. */
 async function floodedOut(user: DaemonUser): Promise<number> {
   const flooder = (await user.members()).find(({ name }) => name === "flooder");
   return flooder?.networks[0]?.drops["limit-rate"] ?? 0;
@@ -97,10 +97,10 @@ const MOST_DESCRIPTORS = 300;
 interface Crowd {
   readonly user: DaemonUser;
   readonly daemon: number;
-  /** What those who are attacked ask. */
+  /** Requests of those under attack. */
   readonly echo: Endpoint;
   readonly echoUdp: Endpoint;
-  /** What the attacker asks: a process of its own, which may be busy. */
+  /** Requests of the attacker: a separate process, which may be busy. */
   readonly prey: Endpoint;
   readonly preyUdp: Endpoint;
 }
@@ -128,7 +128,7 @@ function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
 
-/** Opens as much as it can, until it is told to stop. @returns what does that, in parallel, and what stops it */
+/** Opens as much as it can until stopped. @returns what does that, in parallel, and what stops it */
 function attack(open: () => Promise<unknown>): () => Promise<void> {
   let isOn = true;
   const attempts = Array.from({ length: 4 }, async () => {
@@ -146,7 +146,7 @@ const attacks: Readonly<Record<string, (hog: Agent, crowd: Crowd) => () => Promi
     () =>
       hog.connect(prey),
   "UDP flows": (hog, { preyUdp }) => {
-    // More than there are descriptors, each over and over.
+    // More than there are descriptors, each repeatedly.
     const sockets: UdpSocket[] = [];
     let turn = 0;
     return async () => {
@@ -157,7 +157,7 @@ const attacks: Readonly<Record<string, (hog: Agent, crowd: Crowd) => () => Promi
   },
 };
 
-/** That each of three attempts succeeds at once, by TCP and UDP, and names are asked for. */
+/** Expects three attempts to succeed at once, by TCP and UDP, with names resolved. */
 async function expectServed(
   { echo, echoUdp }: Crowd,
   { agent, namespace }: Pick<Member, "agent" | "namespace">,
@@ -174,7 +174,7 @@ async function expectServed(
   }
 }
 
-/** Tells when it listens, and not before. */
+/** Reports when it listens, and not before. */
 const SERVE = [
   ...["sh", "-c"],
   `socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo here' &
@@ -190,7 +190,7 @@ async function sharedGuest({ user }: Crowd): Promise<Guest> {
   return user.lab.guest({ helper: [...wanting, stage.inside(helper)] });
 }
 
-/** Attacks until nothing more is to be had. @returns what stops it */
+/** Attacks until nothing more can be opened. @returns what stops it */
 async function exhaust(crowd: Crowd, hog: Agent, kind: string): Promise<() => Promise<void>> {
   const before = descriptorsOf(crowd.daemon);
   const stop = attack(attacks[kind](hog, crowd));
@@ -263,14 +263,14 @@ describe.runIf(isSlipway && isOpenToTests)(
       await using user = crowd.user;
       const hog = await user.member("crowd", "hog");
       const second = await user.member("crowd", "second");
-      // The host's resolv.conf is known then: it cannot be opened later.
+      // By then the host's resolv.conf has been read: it cannot be opened later.
       await expectServed(crowd, second);
       const stop = await exhaust(crowd, hog.agent, "connections that it holds");
       const limit = async (soft: number): Promise<void> => {
         const nofile = `--nofile=${soft}:${MOST_DESCRIPTORS}`;
         await lab.host.user.output(["prlimit", "--pid", `${crowd.daemon}`, nofile]);
       };
-      // From now on every open fails by EMFILE.
+      // From now on every open fails with EMFILE.
       await limit(descriptorsOf(crowd.daemon));
       try {
         await expectServed(crowd, second);
@@ -282,7 +282,7 @@ describe.runIf(isSlipway && isOpenToTests)(
   },
 );
 
-/** Two connections at once that are both meant. */
+/** Two connections at once that both succeed. */
 async function connectTwice(lab: Lab, agent: Member["agent"], address: string): Promise<void> {
   const echo = await lab.world.agent.echo(address);
   const connections = await Promise.all([agent.connect(echo), agent.connect(echo)]);

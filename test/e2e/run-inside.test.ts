@@ -8,7 +8,7 @@ import { test as base, describe, expect } from "./fixture.ts";
 // No peer has this command.
 const test = base.runIf(isSlipway);
 
-/** How COMMAND is connected: each has a way of its own to its namespaces. */
+/** How COMMAND is connected: each enters its namespaces in its own way. */
 const connections = [
   ["alone", []],
   ["on a network", ["--network", "bridge"]],
@@ -36,7 +36,7 @@ async function bystander(lab: Lab): Promise<Process> {
 }
 
 describe("processes", () => {
-  /** What an attacker does: first he takes off what covers /proc. */
+  /** An attacker's steps: first he unmounts what covers /proc. */
   const look = `umount --lazy /proc 2>/dev/null
     test -e /proc/$1 && echo seen
     kill -0 $1 && echo reached`;
@@ -93,7 +93,7 @@ describe("other namespaces", () => {
     const attack = "ipcs -m -i $1; ipcrm -m $1 && echo removed; ipcmk -M 64";
     const { stdout } = await inside(lab, options, attack, id);
     expect(stdout).not.toMatch(/removed|bytes=4096/);
-    // That of COMMAND went with its namespace; the user's is where it was.
+    // COMMAND's went with its namespace; the user's is still there.
     expect(await lab.host.user.output(["ipcs", "-m", "-i", id])).toContain("bytes=4096");
     await lab.host.user.output(["ipcrm", "-m", id]);
   });
@@ -131,7 +131,7 @@ describe("other namespaces", () => {
 });
 
 describe("Slipway's own sockets", () => {
-  /** What of these paths is a socket, once all that can be taken off is; and whether it answers. */
+  /** Which of these paths are sockets, once everything removable is unmounted; and whether they answer. */
   const probe = `for each; do
       umount --lazy $each $(dirname $each) 2>/dev/null
       test -S $each && echo seen $each
@@ -210,7 +210,7 @@ describe("Slipway's own sockets", () => {
 });
 
 describe("if parts of /proc are masked", () => {
-  /** As container engines do it. A daemon that is started there can be stopped from there alone. */
+  /** As container engines do it. A daemon started there can only be stopped from there. */
   async function masked(lab: Lab, ...args: string[]): Promise<Outcome> {
     await using user = await DaemonUser.create(lab);
     const mask = `mount --bind /dev/null /proc/version

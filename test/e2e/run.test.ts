@@ -149,7 +149,7 @@ describe("signals", () => {
 });
 
 describe("on a terminal", () => {
-  /** A shell of the user on a terminal of its own, with `slipway` for the command. */
+  /** A shell of the user on its own terminal, with `slipway` as the command. */
   async function terminal(lab: Lab, shell: string): Promise<Process> {
     const process = lab.host.user.spawn(
       ["script", "--quiet", "--return", "--command", shell, "/dev/null"],
@@ -164,7 +164,7 @@ describe("on a terminal", () => {
     process.child.stdin?.write(keys);
   }
 
-  /** Types ^Z until it is heard: the program may still be about to take the terminal. */
+  /** Types ^Z until it takes effect: the program may not have taken the terminal yet. */
   async function suspend(process: Process): Promise<void> {
     for (let attempt = 0; !process.stdout.includes("Stopped"); attempt += 1) {
       if (attempt === 50) throw new Error(`not stopped: ${process.describe()}`);
@@ -173,7 +173,7 @@ describe("on a terminal", () => {
     }
   }
 
-  /** Types ^C until the shell listens again: the program may still be about to take the terminal. */
+  /** Types ^C until the shell reads again: the program may not have taken the terminal yet. */
   async function interrupt(process: Process): Promise<void> {
     for (let attempt = 0; !process.stdout.includes("back-2"); attempt += 1) {
       if (attempt === 50) throw new Error(`not interrupted: ${process.describe()}`);
@@ -188,7 +188,7 @@ describe("on a terminal", () => {
 
   test("a shell inside has job control", async ({ lab }) => {
     const process = await terminal(lab, `"$slipway" run -- ${shell}`);
-    // The terminal forgets what was typed before ^Z and not read yet: wait for it to be.
+    // The terminal discards unread input typed before ^Z: wait until it is read.
     type(process, "echo sleeping-$((1+1)); sleep 100\n");
     await process.printed(/sleeping-2/);
     await suspend(process);
@@ -208,7 +208,7 @@ describe("on a terminal", () => {
     await process.printed(/inside-2/);
     await suspend(process);
     type(process, "fg; echo status-$((0+$?))\n");
-    // What is typed before ^C and not read is forgotten: fg has been when it tells its command.
+    // Unread input typed before ^C is discarded: fg has run once it prints its command.
     await process.printed(/fg; echo .*run -- sh/s);
     await interrupt(process);
     await process.printed(/status-130/);

@@ -12,7 +12,7 @@ import { isSlipway, node, root } from "../lab/product.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-/** What `/proc/PID/task/TID/status` has of a thread that holds no rights at all. */
+/** The lines of `/proc/PID/task/TID/status` for a thread without any rights. */
 const NOTHING = "0000000000000000";
 
 /** Fields of a /proc/…/status. */
@@ -35,7 +35,7 @@ function expectConfined(pid: number, capabilities = NOTHING, hasBounding = false
   }
 }
 
-/** Expects the root of a process to be empty and read-only, and its working directory to be there. */
+/** Expects the root of a process to be empty and read-only, and to be its working directory. */
 function expectEmptyRoot(pid: number): void {
   expect(readdirSync(`/proc/${pid}/root/`)).toEqual([]);
   expect(readlinkSync(`/proc/${pid}/cwd`)).toBe("/");
@@ -43,7 +43,7 @@ function expectEmptyRoot(pid: number): void {
   expect(mounts).toEqual([expect.stringMatching(/^\S+ \/ tmpfs ro,nosuid,nodev,noexec,/)]);
 }
 
-/** What the descriptors of a process are, by number; numbers in names are cut out. */
+/** The targets of a process's descriptors, by number; numbers in names are removed. */
 function descriptorsOf(pid: number): Map<number, string> {
   const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
   return new Map(
@@ -109,7 +109,7 @@ describe.runIf(isSlipway)("seen from outside", () => {
     expectConfined(process.pid);
     expectEmptyRoot(process.pid);
     const own = [...descriptorsOf(process.pid).values()].filter((what) => !inside.has(what));
-    // Of itself and of the command, for the terminal's job control; opened before.
+    // Its own and the command's, for the terminal's job control; opened before.
     expect(own).toEqual(["/proc/N/stat", "/proc/N/stat"]);
     const command = childrenOf(process.pid).find((pid) => pid !== keeperOf(process.pid));
     const status = statusOf(`/proc/${command}/status`);
@@ -275,7 +275,7 @@ describe.runIf(isSlipway)("the API's socket", () => {
 
 describe.runIf(isSlipway)("without user namespaces", () => {
   test("there is no empty root, but all the rest, and one warning says so", async ({ lab }) => {
-    // In a namespace where the limit is spent; somebody without capabilities, but with a guest.
+    // In a namespace whose limit is used up; a user without capabilities, but with a guest.
     const script = `
       unshare --user --map-root-user --net setpriv --pdeathsig KILL sleep 60 &
       sleep 0.3
@@ -327,17 +327,17 @@ function attackedGuest(lab: Lab, copy: string, victim: Process, lethal = 0): Pro
   return lab.guest({ helper: ["env", ...words, join(copy, "bin/slirp4netns")] });
 }
 
-/** Names of the attempts that end a process, by the number that attack.c knows them by. */
+/** Names of the attempts that end a process, by their number in attack.c. */
 function lethalAttempts(lab: Lab, copy: string): string[] {
   const module = { exports: { lethal: (): string[] => [] } };
   process.dlopen(module, join(lab.host.stage.outside(copy), "dist/build/attack.node"));
   return module.exports.lethal();
 }
 
-/** Guests that are under attack at the same time. */
+/** How many guests are attacked at the same time. */
 const AT_ONCE = 4;
 
-/** What attack.c tells of an attempt. */
+/** The result of an attempt, as attack.c reports it. */
 function outcomeOf(result: number): string {
   switch (result) {
     case 0:
@@ -353,7 +353,7 @@ function outcomeOf(result: number): string {
   }
 }
 
-/** What is no attack: each kind of outcome but a refusal is known to be told apart. */
+/** No attacks: they show that the test distinguishes each kind of outcome from a refusal. */
 const controls: Readonly<Record<string, string>> = {
   control_allowed: "let through",
   control_privileged: "faulted",
@@ -392,7 +392,7 @@ describe.runIf(isSlipway)("attacked from inside", () => {
     for (const { code } of await pages) expect(code).toBe(0);
     expect((await guest.run(fetchPage)).code).toBe(0);
     expect(victim.running).toBe(true);
-    // What a trap has spoilt is made anew, in the sandbox, too.
+    // After a trap the replacement works in the sandbox, too.
     guest.helper.kill("SIGWINCH");
     await expect.poll(async () => (await guest.run(fetchPage)).code).toBe(0);
     expect(guest.helper.stderr).toMatch(/the stack failed .*: made anew, connections are reset/);

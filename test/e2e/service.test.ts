@@ -38,7 +38,7 @@ describe("the daemon under a service manager", () => {
     const service = await activation(user);
     await user.ok("network", "create", "web");
     const daemon = Number(await pidOf(user));
-    // The one that was started supervises.
+    // The process that was started supervises.
     expect(await lab.host.user.output(["ps", "-o", "ppid=", "-p", `${daemon}`])).toMatch(
       new RegExp(`^ *${service.pid}\\n$`),
     );
@@ -74,7 +74,7 @@ describe("the daemon under a service manager", () => {
       });
       const service = lab.host.user.spawn([lab.host.slipwayPath, "daemon", "run"], { env });
       await manager.printed(/READY=1/, 10_000);
-      // It was not told too early.
+      // It did not report ready too early.
       await user.ok("daemon", "status");
       await user.ok("daemon", "stop");
       await manager.printed(/STOPPING=1/, 10_000);

@@ -27,13 +27,13 @@ interface Served {
   readonly socket: string;
 }
 
-/** The environment of whoever wants shared mode, with the user's daemon. */
+/** The environment that selects shared mode, with the user's daemon. */
 function wanting(user: DaemonUser): readonly string[] {
   const env = Object.entries({ ...user.env, SLIPWAY_SHARED: "1" });
   return ["env", ...env.map(([name, value]) => `${name}=${value}`)];
 }
 
-/** A guest of the user's daemon, if that serves it, with an API socket. */
+/** A guest that the user's daemon serves, if it can, with an API socket. */
 async function guestOf(user: DaemonUser, ...options: string[]): Promise<Served> {
   serial += 1;
   const socket = `${await userDirectory(user.lab)}/shared${serial}.sock`;
@@ -45,7 +45,7 @@ async function guestOf(user: DaemonUser, ...options: string[]): Promise<Served> 
   return { guest, socket };
 }
 
-/** What the process has become: the launcher that it was, or a Node of its own. */
+/** What the process has become: still the launcher, or a Node of its own. */
 function programOf(pid: number): "launcher" | "node" {
   const [program = ""] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   return program.endsWith("/node") ? "node" : "launcher";
@@ -118,7 +118,7 @@ describe("a guest of the daemon", () => {
     await expectExchange(outside, inside);
     one.guest.helper.kill("SIGTERM");
     expect((await one.guest.helper.ended(10_000)).code).toBe(0);
-    // At once: whoever waited for the end may have them.
+    // At once: a program that waited for the end may take them.
     expect(await isFree(lab, 8201)).toBe(true);
     expect((await lab.host.user.run(["test", "-e", one.socket])).code).toBe(1);
     await one.guest.close();
@@ -289,7 +289,7 @@ describe("a process of its own is started", () => {
     expect(programOf(process.pid)).toBe("node");
     process.kill("SIGTERM");
     await process.ended(10_000);
-    // EOF at once, and no answer, where the user himself is waited for.
+    // EOF at once, and no answer, where the user's own launcher would be waited for.
     const at = `UNIX-CONNECT:${user.directory}/daemon/launchers.sock,socktype=5`;
     const asked = ["timeout", "1", "socat", "-u", at, "STDOUT"];
     expect((await lab.host.root.run(asked)).code).toBe(0);
@@ -314,7 +314,7 @@ describe("a process of its own is started", () => {
     expect(expected.stderr).toMatch(/^slirp4netns: .+\n$/);
     expect(found.stderr).toBe(expected.stderr);
     expect(found.code).toBe(expected.code);
-    // Nothing is left that was begun.
+    // Nothing that was begun remains.
     expect(await namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
     await namespace.release();
   });
@@ -329,7 +329,7 @@ describe("the launcher looks for the daemon where Node does:", () => {
     ["by TEMP", { TEMP: "@" }],
   ] as const)("%s", async ([how, given], { lab, skip }) => {
     const { user } = lab.host;
-    // It would be the real daemon of whoever runs the tests.
+    // It would be the real daemon of the user who runs the tests.
     const hasUsual = (await user.run(["sh", "-c", "ls -d /run/user/*"])).code === 0;
     if (hasUsual && !("XDG_RUNTIME_DIR" in given && how.startsWith("by XDG"))) {
       skip("this machine has the usual directories");
@@ -353,7 +353,7 @@ async function listed(lab: Lab, socket: string): Promise<unknown> {
   return answer.entries;
 }
 
-/** Without what the kernel chooses by chance, or makes of a router advertisement when that comes. */
+/** Without values that the kernel chooses at random, or takes from a later router advertisement. */
 async function shown({ namespace }: Guest, what: readonly string[]): Promise<string> {
   const text = await namespace.output(["ip", "-oneline", ...what]);
   return text

@@ -6,7 +6,7 @@ import type { Process, ProcessOptions } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-// What programs that start slirp4netns rely on: podman, RootlessKit, buildah (peers.md).
+// What programs that start slirp4netns rely on: podman, RootlessKit, buildah.
 
 /** Starts the helper for a namespace and waits until it is ready, at fd 3. */
 async function connected(
@@ -30,7 +30,7 @@ async function reachesWorld(namespace: HeldNamespace): Promise<boolean> {
   return outcome.code === 0;
 }
 
-/** What the helper prints from its start to its end by the exit-fd. */
+/** The helper's output from its start to its end by the exit-fd. */
 async function announced(lab: Lab, options: readonly string[]): Promise<string> {
   const namespace = await lab.host.namespace();
   const args = ["-c", "-r", "3", "-e", "4", ...options, `${namespace.pid}`, "tap0"];
@@ -136,7 +136,7 @@ describe("signals end the helper, and the TAP with it", () => {
 });
 
 describe("targets", () => {
-  // slirp4netns 1.2 finds it for root only.
+  // slirp4netns 1.2 finds it only for root.
   test.runIf(isSlipway)(
     "a namespace is found by its path, and its user namespace by the kernel",
     async ({ lab }) => {
@@ -225,7 +225,7 @@ test("--disable-dns: a connection to network + 3 gets no answer", async ({ lab }
   ]);
   // 28: neither an answer nor an error has come; 7: an error has.
   expect((await guest.run(dns)).code).toBe(28);
-  // Slipway itself is there, and says that elsewhere on its network is nobody.
+  // Slipway itself is there, and reports that nobody is elsewhere on its network.
   if (isSlipway) expect((await guest.run(closed)).code).toBe(7);
   const query = ["dig", "+tries=1", "+time=1", "@10.0.2.3", "world.example"];
   expect((await guest.run(query)).stdout).toContain("no servers could be reached");
@@ -275,7 +275,7 @@ describe("--outbound-addr", () => {
   });
 });
 
-// As its own tests look for them.
+// As slirp4netns's own tests look for them.
 describe("an invalid --cidr is reported", () => {
   test.for([
     ["24", "invalid CIDR"],

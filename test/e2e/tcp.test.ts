@@ -7,7 +7,7 @@ import { isSlipway } from "../lab/product.ts";
 import { startTshark } from "../lab/tshark.ts";
 import { describe, expect, test } from "./fixture.ts";
 
-// Where slirp4netns is known to do worse (peers.md): run against it, these tests say nothing.
+// Tests that slirp4netns is known to fail: against it, these prove nothing.
 const truthful = test.runIf(isSlipway);
 
 /** Both ends of one connection from a guest into the world. */
@@ -71,7 +71,7 @@ describe("RST passes", () => {
   });
 });
 
-// What is dropped instead of answered takes two minutes until Linux gives up, with ETIMEDOUT.
+// After a dropped segment Linux gives up only after two minutes, with ETIMEDOUT.
 describe("a connection that cannot be made fails with the errno that the host gets", () => {
   test("if refused", async ({ lab }) => {
     await using guest = await lab.guest();
@@ -117,7 +117,7 @@ test("the world sees the host's address", async ({ lab }) => {
   expect(ends.out.client.address).toBe("198.51.100.2");
 });
 
-/** Both ends of a connection, in perl: it speaks what Node has no words for. */
+/** Both ends of a connection, in perl: Node lacks these socket calls. */
 const PERL = "use strict; use warnings; use Socket qw(:all); $| = 1;";
 
 /** A perl expression for the address of an endpoint, packed. */
@@ -173,7 +173,7 @@ describe.for([
       const port = Number(/port (\d+)/.exec(server.stdout)?.[1]);
       const inside = await (await guest.agent()).connect({ address: services, port });
       const text = await inside.readToEnd();
-      // A difference of 300 kB is nothing to print.
+      // Do not print a difference of 300 kB.
       expect(text.length).toBe(20 * 15_004);
       expect(text === `abcD${"efg".repeat(5000)}`.repeat(20)).toBe(true);
       await inside.close();
@@ -239,7 +239,7 @@ describe.for([
     await using guest = await guestOf(lab);
     const listener = await lab.world.agent.listen(services);
     const to = family === 4 ? `TCP4:${services}` : `TCP6:[${services}]`;
-    // It sends nothing, so that the world is the first to close: Slipway has TIME_WAIT, not the guest.
+    // It sends nothing, so the world closes first: Slipway has TIME_WAIT, not the guest.
     const client = `socat -u ${to}:${listener.endpoint.port},sourceport=5555,reuseaddr -`;
     for (let count = 0; count < 4; count += 1) {
       const received = guest.namespace.shell(client);

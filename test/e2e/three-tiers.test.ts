@@ -11,7 +11,7 @@ const test = base.runIf(isSlipway);
 const PORT = 8090;
 const ways = [`${link.host}:${PORT}`, `[${link.host6}]:${PORT}`];
 
-/** nginx → an application → redis, in three namespaces, on two networks of which one is internal. */
+/** nginx → an application → redis, in three namespaces, on two networks, one of them internal. */
 class Shop {
   readonly #user: DaemonUser;
   readonly #directory: string;
@@ -32,7 +32,7 @@ class Shop {
     return new Shop(user, directory);
   }
 
-  /** Starts a part, or starts it again. */
+  /** Starts or restarts a part. */
   start(part: keyof typeof commands): void {
     const { options, command } = commands[part](this.#directory);
     this.#parts.set(part, this.#user.run("--name", part, ...options, "--", ...command));
@@ -43,7 +43,7 @@ class Shop {
     await this.#parts.get(part)?.exit;
   }
 
-  /** How often the shop was asked, as redis counts it. */
+  /** How many requests the shop got, as redis counts them. */
   ask(at: string): Promise<number> {
     return eventually(async () => {
       for (const part of this.#parts.values()) {
@@ -158,7 +158,7 @@ test("a shop of three tiers outlives its parts and the daemon", async ({ lab }) 
   await user.ok("daemon", "start");
   await askBoth();
 
-  // What it counted was in its memory; all find the new one by the old name.
+  // Its counts were in its memory; all find the new one by the old name.
   await shop.kill("db");
   shop.start("db");
   count = 0;

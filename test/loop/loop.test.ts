@@ -16,7 +16,7 @@ afterEach(() => {
   for (const holder of holders.splice(0)) holder.kill("SIGKILL");
 });
 
-/** In whose interfaces nothing speaks unasked. */
+/** Networks on whose interfaces nobody sends unasked. */
 const quiet = "echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6; exec cat";
 
 /** A network namespace, by the PID of a process in it. */
@@ -41,7 +41,7 @@ interface Served {
   readonly said: () => string;
 }
 
-/** Two guests of one loop, the first of which is to fail. */
+/** Two guests of one loop, the first of which will fail. */
 async function withTwoGuests(use: (served: Served) => Promise<void>): Promise<void> {
   const loop = new Loop();
   const gone: string[] = [];
@@ -63,7 +63,7 @@ async function withTwoGuests(use: (served: Served) => Promise<void>): Promise<vo
   }
 }
 
-/** Overwrites what lwIP and the glue know, so that the next frame makes the WASM trap. */
+/** Overwrites the data of lwIP and the glue, so that the next frame makes the WASM trap. */
 function corruptAtNextFrame(): void {
   vi.spyOn(Stack.prototype, "input").mockImplementationOnce(function (this: Stack, length) {
     this.bytes.fill(0xff, 0, this.buffer & ~0xffff);
@@ -83,7 +83,7 @@ test("after a trap in WASM the guest gets a new stack, and another notices nothi
   });
 });
 
-/** At the next look one event, of a flow and with bits that somebody who has taken the stack over likes. */
+/** Injects an event at the next poll, of a flow and with bits that an attacker who controls the stack chooses. */
 function tell(id: number, bits: number): void {
   vi.spyOn(Stack.prototype, "takeEvents").mockImplementationOnce(function (this: Stack) {
     this.events.set([id, bits]);

@@ -11,25 +11,25 @@ import type { Ghost, GhostConnection } from "./ghost.ts";
 
 export { expect } from "../fixture.ts";
 
-/** What is hoped that a healthy transfer keeps of its rate beside an attack. */
+/** The part of its rate that a healthy transfer should keep beside an attack. */
 const HOPED = 0.8;
-/** More than the buffers of a connection hold: what is across has been relayed beside the attack. */
+/** More than the buffers of a connection hold: if it arrives, it was relayed beside the attack. */
 const mebibytes = 32;
 const usualPace: Pace = { rate: 30_000, halfMs: 250, rounds: 2, mebibytes };
-/** Of the process: the budget of a guest, 64 MiB, and what Node has of its own. */
+/** Of the process: the budget of a guest, 64 MiB, and Node's own memory. */
 const mostMemoryMiB = 112;
-/** RFC 8200 §4.5, and a look of the helper. */
+/** RFC 8200 §4.5, and one sweep of the helper. */
 const fragmentTimeout = 62_000;
-/** What a stack holds when nothing is under way: buffers kept for the next datagrams, blocks begun. */
+/** What an idle stack holds: buffers kept for the next datagrams, partly used blocks. */
 const idleMemory = 2.25 * 1024 * 1024;
 
-/** A guest under attack, and what it was before. */
+/** A guest under attack, and its state before. */
 interface Besieged {
   readonly guest: Guest;
   readonly descriptors: number;
 }
 
-/** The attacks of one file: their guests stay until the last test has seen that all is as before. */
+/** The attacks of one file: their guests stay until the last test has checked that all is as before. */
 export class Siege {
   readonly attacker: Attacker;
   readonly #lab: Lab;
@@ -42,7 +42,7 @@ export class Siege {
   }
 
   static async lay(lab: Lab): Promise<Siege> {
-    // The kernel gives a connection to nowhere up after 7 s then, and not after two minutes.
+    // Then the kernel gives up a connection to nowhere after 7 s, not after two minutes.
     await lab.host.root.shell("echo 2 > /proc/sys/net/ipv4/tcp_syn_retries");
     return new Siege(lab, await Attacker.create(lab));
   }
@@ -57,7 +57,7 @@ export class Siege {
     return guest;
   }
 
-  /** Replays frames, and expects that a healthy transfer beside them gets across what it is to. */
+  /** Replays frames, and expects a healthy transfer beside them to get its bytes across. */
   async replay(
     guest: Guest,
     frames: readonly Uint8Array[],
@@ -70,12 +70,12 @@ export class Siege {
     expectSound(guest);
   }
 
-  /** Fragments were sent of which some wait for others. */
+  /** Fragments were sent, some of which wait for others. */
   noteFragments(): void {
     this.#fragmentsEnd = performance.now() + fragmentTimeout;
   }
 
-  /** Expects that a healthy transfer of this guest gets across; its rate is told beside that of a plain one. */
+  /** Expects a healthy transfer of this guest to arrive; reports its rate beside that of a plain one. */
   async compare(guest: Guest, annotate: Annotate): Promise<void> {
     const harmless = [new Uint8Array(64)];
     const pace = { rate: 1_000, halfMs: 200, rounds: 2, mebibytes };
@@ -88,7 +88,7 @@ export class Siege {
 
   /**
    * Resets connections until the helper has no more descriptors than before: on a busy machine some
-   * resets are lost at the TAP. What never goes, expectBaseline() finds.
+   * resets are lost at the TAP. expectBaseline() finds those that remain.
    */
   async reset(
     guest: Guest,
@@ -103,7 +103,7 @@ export class Siege {
     }
   }
 
-  /** Expects that nothing is left of all the attacks, where that can be seen. @returns figures of the worst */
+  /** Expects that nothing is left of any attack, where that can be checked. @returns figures of the worst */
   async expectBaseline(): Promise<string> {
     if (!isOpenToTests) {
       await Promise.all(this.#besieged.map(({ guest }) => guest.close()));
@@ -119,7 +119,7 @@ export const test = base.extend("siege", { scope: "file" }, async ({ lab }: { la
   Siege.lay(lab),
 );
 
-/** Attacks are on Slipway: a peer in its place need not stand them. */
+/** Attacks are on Slipway: a peer in its place need not withstand them. */
 export const attack = test.runIf(isSlipway);
 
 function expectSound({ helper }: Guest): void {
@@ -141,13 +141,13 @@ async function expectRestored({ guest, descriptors }: Besieged): Promise<number>
 }
 
 /**
- * What others do to the machine takes from some halves more than from others; an attack takes from all
+ * Other load on the machine slows some halves more than others; an attack slows all
  * of its own. So the better ones are compared.
  */
 const upperQuartile = (values: readonly number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor((values.length * 3) / 4)];
 
-/** Of the healthy transfer's rates: beside the attack, and beside as much noise. */
+/** Rates of the healthy transfer: beside the attack, and beside as much noise. */
 function ratioOf(rounds: readonly Round[]): number {
   const noise = upperQuartile(rounds.map((round) => round.noise));
   return noise === 0 ? 0 : upperQuartile(rounds.map((round) => round.attack)) / noise;

@@ -30,8 +30,8 @@ const gateway = "10.0.2.2";
 const fenceId = 0x7e57;
 
 /**
- * Sends frames and, last, a ping to the gateway: what came before its answer is all that they were
- * answered by, as one guest's frames are worked off in their order.
+ * Sends frames and, last, a ping to the gateway. Everything before its answer is the answer to the
+ * frames, because one guest's frames are processed in order.
  */
 async function answersTo(
   siege: Siege,
@@ -79,7 +79,7 @@ function fragment(id: number, fragmentOffset: number, payload: ArrayLike<number>
   return frame(ethernet.ipv4, ipv4(served.http, protocol.udp, payload, fields));
 }
 
-/** Every length of a packet that is cut off, as the frame's end, its header unchanged. */
+/** A packet cut at every length, as the frame's end, with its header unchanged. */
 const cut = (type: number, packet: Uint8Array, from = 0) =>
   Array.from({ length: packet.length - from }, (_, i) => frame(type, packet.subarray(0, from + i)));
 
@@ -93,7 +93,7 @@ attack("CVE-2014-3640: UDP from port 0 and from nowhere", async ({ siege }) => {
     ),
     frame(ethernet.ipv4, ipv4(gateway, 17, udpDatagram(source, gateway, 0, 0, [1]), { source })),
   ]);
-  // A source port of 0 wants no answer but an error; nowhere wants none at all.
+  // A source port of 0 allows no answer but an error; an unspecified source allows none.
   const answers = await answersTo(siege, guest, frames);
   for (const answer of answers) {
     expect(answer[9]).toBe(protocol.icmp);
@@ -340,7 +340,7 @@ attack("lwIP 2026: options whose length goes beyond the header", async ({ siege,
   const listener = await lab.world.agent.listen(served.services);
   const { port } = listener.endpoint;
   const kinds = [2, 3, 4, 5, 8, 30, 254];
-  // A kind as the very last byte, or a length beyond the last: what is whole before it counts.
+  // A kind as the very last byte, or a length beyond the last: complete options before it count.
   const options = kinds.flatMap((kind) => [
     bytes(1, 1, 1, kind),
     bytes(1, 1, kind, 40),

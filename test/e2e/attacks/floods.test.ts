@@ -31,7 +31,7 @@ const spoofed = (index: number) => `10.0.${(index >> 8) & 255}.${index & 255}`;
 const macOf = (index: number) => bytes(0x02, 0, u32(index));
 const text = (six: Uint8Array) => Array.from(six, (byte) => byte.toString(16)).join(":");
 
-// First, as what is left of them lasts for a minute.
+// First, because its remains last for a minute.
 
 function fragment4(id: number, fragmentOffset: number, length: number, moreFragments: boolean) {
   const number = id % 3 === 0 ? protocol.icmp : protocol.udp;

@@ -1,6 +1,6 @@
 /**
- * Frames as a hostile guest writes them: every field can be wrong. Made of bytes alone, not by
- * src/wire, so that a mistake there is not made twice. Each has a virtio_net_hdr in front.
+ * Frames as a hostile guest writes them: every field can be wrong. They are made of bytes, not by
+ * src/wire, so that a mistake there is not repeated here. Each has a virtio_net_hdr in front.
  */
 
 export const vnetLength = 10;
@@ -11,7 +11,7 @@ export const flag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 } as cons
 
 /** The gateway's Ethernet address in 10.0.2.0/24. */
 export const gatewayMac = "52:55:0a:00:02:02";
-/** A host beside the guest's own kernel, which therefore does not answer in its place. */
+/** A host beside the guest's own kernel, so that the kernel does not answer for it. */
 export const ghostMac = "02:00:00:00:00:77";
 export const ghost = "10.0.2.77";
 export const ghost6 = "fd00::77";
@@ -96,7 +96,7 @@ export interface Ipv4Fields {
   readonly fragmentOffset?: number;
   readonly moreFragments?: boolean;
   readonly options?: ArrayLike<number>;
-  /** what the header claims instead of the truth */
+  /** what the header claims instead of the real value */
   readonly totalLength?: number;
   readonly headerWords?: number;
   readonly checksum?: number;
@@ -143,15 +143,15 @@ export interface TcpFields {
   readonly acknowledgment?: number;
   readonly window?: number;
   readonly urgent?: number;
-  /** padded to words by what they end with */
+  /** padded to words with the kind that ends the list */
   readonly options?: ArrayLike<number>;
   readonly payload?: ArrayLike<number>;
-  /** in words, instead of the truth */
+  /** in words, instead of the real value */
   readonly dataOffset?: number;
   readonly source?: string;
 }
 
-/** A segment with a good checksum in a packet of the destination's family. */
+/** A segment with a correct checksum in a packet of the destination's family. */
 export function tcpPacket(
   to: string,
   sourcePort: number,

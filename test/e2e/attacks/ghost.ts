@@ -9,7 +9,7 @@ const segmentAt = vnetLength + ethernetLength + ipv4Length;
 /** The options of a SYN that Linux would send: MSS 1460, SACK permitted, window scale 7. */
 const usualOptions = [2, 4, ...u16(1460), 4, 2, 1, 3, 3, 7, 0, 0];
 
-/** A connection whose guest's end is written by hand. */
+/** A connection whose guest side is written by hand. */
 export class GhostConnection {
   readonly to: string;
   readonly toPort: number;
@@ -26,24 +26,24 @@ export class GhostConnection {
     this.sequence = sequence;
   }
 
-  /** A segment with the numbers as they are, or others. */
+  /** A segment with the current numbers, or others. */
   segment(flags: number, fields: TcpFields = {}): Uint8Array {
     const { sequence, acknowledgment } = this;
     return tcp(this.to, this.port, this.toPort, flags, { sequence, acknowledgment, ...fields });
   }
 }
 
-/** For all answers, in ms. */
+/** Time limit for all answers, in ms. */
 const PATIENCE = 30_000;
-/** Looks, of 1 ms at least, between two SYNs of a connection. */
+/** Polls, at least 1 ms apart, between two SYNs of a connection. */
 const REPEAT = 1_000;
 
 interface Opening extends Pick<TcpFields, "sequence" | "options"> {
-  /** ms; where it is known that some get no answer */
+  /** ms; for connections some of which get no answer */
   readonly patience?: number;
 }
 
-/** Opens connections past the guest's kernel, from an address that this does not know. */
+/** Opens connections past the guest's kernel, from an address that the kernel does not have. */
 export class Ghost {
   readonly #pipe: FramePipe;
   readonly #opening = new Map<number, GhostConnection>();
@@ -55,8 +55,8 @@ export class Ghost {
   }
 
   /**
-   * Opens connections that then stay as they are; those without an answer are left out. A SYN is sent again
-   * each second, as one may be lost on a busy machine.
+   * Opens connections that then stay open; leaves out those without an answer. Repeats each SYN every
+   * second, because one may be lost on a busy machine.
    * @param sequence of each SYN
    */
   async open(
@@ -90,8 +90,8 @@ export class Ghost {
   }
 
   /**
-   * Sends resets as fast as not much is lost on the way.
-   * @param offsets of the sequence numbers, where the peer may have taken more than was counted
+   * Sends resets, slowly enough that few are lost on the way.
+   * @param offsets of the sequence numbers, if the peer may have received more than was counted
    */
   async reset(connections: readonly GhostConnection[], offsets: readonly number[] = [0]) {
     const frames = offsets.flatMap((offset) =>

@@ -5,7 +5,7 @@ import { attack, expect, type Siege } from "./assault.ts";
 import { bytes, flag, ghostMac, tcp, zeros } from "./frames.ts";
 import { Ghost, GhostConnection } from "./ghost.ts";
 
-/** Each of these segments is one that TCP answers with an acknowledgment (RFC 9293 §3.10.7.4). */
+/** TCP answers each of these segments with an acknowledgment (RFC 9293 §3.10.7.4). */
 const answered = { rate: 15_000 };
 
 const ghostIn = async (siege: Siege, guest: Guest) =>
@@ -16,7 +16,7 @@ attack("20,000 connections opened and left", async ({ siege, annotate }) => {
   const ghost = await ghostIn(siege, guest);
   const places = [served.services, served.http, served.dns];
   const opened: GhostConnection[] = [];
-  // More than there may be: the last get no answer.
+  // More than the limit: the last get no answer.
   const patience = 5_000;
   for (const to of places) opened.push(...(await ghost.open(6_667, to, sinkPort, { patience })));
   await annotate(
@@ -35,7 +35,7 @@ attack("1,000 windows of zero, and readers of a byte at a time", async ({ siege,
   const ghost = await ghostIn(siege, guest);
   const opened = await ghost.open(1_000, served.services, sourcePort);
   expect(opened).toHaveLength(1_000);
-  // Half take nothing any more, half a byte of what comes, ten times a second.
+  // Half accept nothing any more, half a byte of what arrives, ten times a second.
   const readers = opened.filter((_, index) => index % 2 === 0);
   ghost.send(opened.map((each) => each.segment(flag.ack, { window: 0 })));
   const reading = setInterval(() => {

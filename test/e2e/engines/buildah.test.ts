@@ -6,7 +6,7 @@ import type { Lab } from "../../lab/lab.ts";
 import { compare, type Engine, type Helper } from "./comparison.ts";
 import { makeImage } from "./image.ts";
 
-/** buildah of an ordinary user, with a helper that it finds through PATH, and a container. */
+/** buildah of an ordinary user, with a helper found through PATH, and a container. */
 class Buildah implements Engine {
   readonly #account: Account;
 
@@ -32,12 +32,12 @@ class Buildah implements Engine {
     return new Buildah(account);
   }
 
-  /** Runs a command in the container; its stdout. */
+  /** Runs a command in the container; returns its stdout. */
   run(options: readonly string[], ...command: readonly string[]): Promise<string> {
     return this.#account.user.output(["buildah", "run", ...options, "base", "--", ...command]);
   }
 
-  /** Builds an image of lines behind FROM; what the build printed. */
+  /** Builds an image from lines after FROM; returns what the build printed. */
   async build(...lines: readonly string[]): Promise<string> {
     await this.#account.user.shell(`
       cat > context/Containerfile <<'END'

@@ -3,7 +3,7 @@ import type { Outcome } from "../../lab/process.ts";
 import { isSlipway } from "../../lab/product.ts";
 import { expect, test } from "../fixture.ts";
 
-// What programs see of a command line, Slipway's and slirp4netns's own, on one machine.
+// The results of a command line, Slipway's and slirp4netns's own, on one machine.
 
 /** The outcome of a command line with each of the two. */
 async function both(lab: Lab, line: string): Promise<readonly [Outcome, Outcome]> {

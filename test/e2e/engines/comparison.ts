@@ -3,21 +3,21 @@ import { accountsPossible } from "../../lab/account.ts";
 import { Lab } from "../../lab/lab.ts";
 import { helper as ours } from "../../lab/product.ts";
 
-/** A program that gives namespaces a network by slirp4netns's command line. */
+/** A program that gives namespaces a network, with slirp4netns's command line. */
 export interface Helper {
   readonly name: "Slipway" | "slirp4netns";
-  /** where the lab's processes find it */
+  /** its path for the lab's processes */
   readonly path: string;
-  /** ports of the host from here on are for checks on this helper */
+  /** first of the host's ports for checks on this helper */
   readonly firstPort: number;
 }
 
-/** Something that checks are made on; it takes one helper. */
+/** The subject of checks; it takes one helper. */
 export interface Engine {
   close(): Promise<void>;
 }
 
-/** That slirp4netns fails a check, why, and what the error of the check says then. */
+/** States that slirp4netns fails a check, why, and the error of the check. */
 export interface Expectation {
   readonly slirp4netns: string;
   readonly error: RegExp;
@@ -26,7 +26,7 @@ export interface Expectation {
 type Outcome = "yes" | "no";
 type Row = Partial<Record<Helper["name"], Outcome>> & { why?: string };
 
-/** Defines a check: run on Slipway, where it must hold, and on slirp4netns, as expected of it. */
+/** Defines a check: on Slipway it must pass, on slirp4netns it must do as stated. */
 export type Check<E extends Engine> = (
   name: string,
   body: (engine: E) => Promise<void>,

@@ -8,14 +8,14 @@ import { Podman } from "./podman.ts";
 
 const { possible, why } = accountsPossible();
 
-/** Asks for a place that leads to the host's loopback. */
+/** Asks for an attachment that leads to the host's loopback. */
 const JOIN = JSON.stringify({
   v: 2,
   method: "member.join",
   params: { attachments: [{ network: "web" }], hostLoopback: true },
 });
 
-/** Containers into which somebody has mounted the daemon's socket. */
+/** Containers with the daemon's socket mounted. */
 describe.runIf(possible && isSlipway)(possible ? "the daemon's socket in podman run" : why, () => {
   let lab: Lab;
   let podman: Podman;
@@ -35,7 +35,7 @@ describe.runIf(possible && isSlipway)(possible ? "the daemon's socket in podman 
   const daemon = (...args: string[]) =>
     podman.account.user.output([lab.host.stage.inside(slipway), "daemon", ...args]);
 
-  /** What a container hears that asks with the host's programs. */
+  /** The answer to a container that asks with the host's programs. */
   async function asked(options: readonly string[]): Promise<string> {
     const programs = ["/usr", "/lib", "/lib64"].map((each) => `--volume=${each}:${each}:ro`);
     const socket = `--volume=${dirname(podman.account.home)}/run/slipway/daemon:/daemon`;

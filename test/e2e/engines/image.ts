@@ -7,7 +7,7 @@ export const image = "localhost/box";
 
 /**
  * Makes the root file system of a container in the account's home, as `image/`: busybox; `fetch`, which
- * prints the sha256 of a file; and a CGI program that tells its client as whom it is seen.
+ * prints the sha256 of a file; and a CGI program that tells its client which address it sees.
  */
 export async function makeImage(account: Account): Promise<void> {
   await account.user.shell(`
@@ -39,7 +39,7 @@ END
   `);
 }
 
-/** A web server with that program; behind an engine's command line. */
+/** A web server with that program; append to an engine's command line. */
 export const serving = ["httpd", "-f", "-p", "80", "-h", "/www"] as const;
 
 /** A file at the world's web server. */
@@ -48,7 +48,7 @@ const fileBytes = 300_000;
 
 const worldFiles = new WeakMap<Lab, Promise<string>>();
 
-/** Makes the world's file, once; its sha256. */
+/** Makes the world's file, once; returns its sha256. */
 export function worldFile(lab: Lab): Promise<string> {
   const made = worldFiles.get(lab) ?? lab.world.http.addFile(fileName, fileBytes);
   worldFiles.set(lab, made);

@@ -4,7 +4,7 @@ import type { Lab } from "../../lab/lab.ts";
 import { compare, type Engine, type Helper } from "./comparison.ts";
 import { fetch4, makeImage, worldFile } from "./image.ts";
 
-/** Programs that make namespaces and start no helper: it is started for them. */
+/** Programs that make namespaces and start no helper: the test starts it. */
 class Namespaces implements Engine {
   readonly #account: Account;
   readonly #helper: Helper;
@@ -23,7 +23,7 @@ class Namespaces implements Engine {
     return new Namespaces(account, helper, await worldFile(lab));
   }
 
-  /** Runs a script in which `$helper` is the helper's path; its stdout. */
+  /** Runs a script in which `$helper` is the helper's path; returns its stdout. */
   run(script: string): Promise<string> {
     return this.#account.user.output(["env", `helper=${this.#helper.path}`, "sh", "-euc", script]);
   }

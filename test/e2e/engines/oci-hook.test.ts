@@ -10,7 +10,7 @@ import { makeImage, serving } from "./image.ts";
 
 const { possible, why } = accountsPossible();
 
-/** config.json, as far as we change it. */
+/** The part of config.json that we change. */
 interface Config {
   readonly process: object;
   readonly root: object;
@@ -48,14 +48,14 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
   const members = async (): Promise<readonly MemberReport[]> =>
     JSON.parse(await account.user.output(["slipway", "ps", "--json"]));
 
-  /** The account's subordinate ids, behind its own: the daemon serves no hook that has none. */
+  /** The account's subordinate ids, after its own: the daemon serves no hook without any. */
   async function subordinate(file: string) {
     const line = await account.user.output(["grep", "^runner:", file]);
     const [, hostID = 0, size = 0] = line.trim().split(":").map(Number);
     return { containerID: 1, hostID, size };
   }
 
-  /** Makes a bundle of the image, whose container has a network of its own, and the hooks. */
+  /** Makes a bundle of the image, whose container has its own network namespace, and the hooks. */
   async function bundle(runtime: string, name: string, annotations: Record<string, string>) {
     const spec = await account.user.shell(`
       mkdir ${name}
@@ -74,9 +74,9 @@ describe.runIf(possible && isSlipway)(possible ? "slipway oci-hook" : why, () =>
       options: ["bind"],
       source: `${account.home}/${name}/${file}`,
     }));
-    // crun maps all ids of the user where nothing is said.
+    // crun maps all ids of the user by default.
     const { uidMappings, gidMappings = [] } = linux;
-    // runc's rootless example is in the host's network.
+    // runc's rootless example uses the host's network.
     const namespaces = linux.namespaces.filter(({ type }) => type !== "network");
     const changed: Config = {
       ...config,

@@ -6,7 +6,7 @@ import { Podman } from "./podman.ts";
 
 const { possible, why } = accountsPossible();
 
-/** Tells of each process of Slipway's whether its memory, descriptors and files can be opened. */
+/** Reports for each process of Slipway whether its memory, descriptors and files can be opened. */
 const LOOK_AROUND = `
   for process in /proc/[0-9]*; do
     read -r name < $process/comm || continue
@@ -19,7 +19,7 @@ const LOOK_AROUND = `
   done | sort
 `;
 
-/** Containers that see the host's processes, as the same user of the kernel's as their helper. */
+/** Containers that see the host's processes, as the same user as their helper for the kernel. */
 describe.runIf(possible && isSlipway)(possible ? "podman run --pid=host" : why, () => {
   let lab: Lab;
   let podman: Podman;

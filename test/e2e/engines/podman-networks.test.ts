@@ -38,7 +38,7 @@ compare("podman run --network=BRIDGE", Podman.create, (check) => {
     expect(await interfaces()).toBe("2");
     expect(await box.exec("sh", "-c", fetch4)).toBe(podman.sha256);
     await podman.do("network", "disconnect", "one", box.id);
-    // With it goes the default route, whatever the helper: podman's own affair.
+    // The default route goes with it, whatever the helper: that is podman's doing.
     expect(await interfaces()).toBe("1");
   });
 

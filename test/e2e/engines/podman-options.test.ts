@@ -86,7 +86,7 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
         "true",
       ]);
       expect(code).toBe(126);
-      // podman quotes all that the helper printed.
+      // podman quotes everything the helper printed.
       expect(stderr.trimEnd().replaceAll("\\n", "\n").split("\n").at(-2)).toMatch(/MTU|mtu/);
     },
     { slirp4netns: "its usage follows the reason", error: /to match/ },

@@ -4,7 +4,7 @@ import { compare } from "./comparison.ts";
 import { fetch4, fetch6, serving } from "./image.ts";
 import { Podman, seenFromHost } from "./podman.ts";
 
-/** In the shell, the number of the helper, by its descriptors; brackets keep pgrep's own shell out. */
+/** In the shell, the helper's pid, found by its descriptors; brackets exclude pgrep's own shell. */
 const helperPid = "$(pgrep --full -- '-e 3 -r [4] ')";
 
 compare("podman run", Podman.create, (check) => {

@@ -6,7 +6,7 @@ import type { Outcome } from "../../lab/process.ts";
 import type { Engine, Helper } from "./comparison.ts";
 import { image, makeImage, worldFile } from "./image.ts";
 
-/** Something of podman's, removed when it is disposed of. */
+/** An object of podman's, removed when disposed of. */
 class Removable {
   readonly id: string;
   protected readonly podman: Podman;
@@ -133,7 +133,7 @@ END
   }
 }
 
-/** As whom the server of image.ts sees a client of the world, of the host's loopback. */
+/** The client's address as image.ts's server sees it: of the world, of the host's loopback. */
 export function seenFromWorld(lab: Lab, port: number): Promise<string> {
   return asked(lab.world.root, `${link.host}:${port}`);
 }

@@ -11,14 +11,14 @@ const recipes = [...document.matchAll(/^```sh\n# recipe: (\S+)\n(.*?)^```$/gms)]
   ([, name = "", script = ""]) => ({ name, script }),
 );
 
-/** What a recipe prints when its network is there; most show the address. */
+/** What a recipe prints when its network works; most print the address. */
 const prints: Readonly<Record<string, RegExp>> = {
-  // A client of the host's loopback is seen as the gateway.
+  // A client on the host's loopback appears as the gateway.
   "podman-ports": /^\S*10\.0\.2\.2\]?$/m,
   "podman-network":
     /^\[?(?:(?:::ffff:)?10\.89\.8\.\d+|fd[0-9a-f:]+)\]?$.*^Address: 10\.89\.8\.2$.*^removed$/ms,
   "crun-network": /^Address: 10\.89\.9\.2$/m,
-  // slipway run finds the container, so does a container, and DEL has left nothing.
+  // slipway run finds the container, a container does too, and DEL has left nothing.
   "podman-cni": /^10\.89\.7\.50 +STREAM db$.*^Address: 10\.89\.7\.50$.*^removed$/ms,
 };
 

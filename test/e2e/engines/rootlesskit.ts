@@ -36,7 +36,7 @@ export class RootlessKit implements Engine {
     return this.#nextPort;
   }
 
-  /** Starts RootlessKit around the web server of image.ts; resolves when that runs. */
+  /** Starts RootlessKit around the web server of image.ts; resolves once that runs. */
   async start(...options: readonly string[]): Promise<Session> {
     this.#sessions += 1;
     const state = `${this.account.home}/state${this.#sessions}`;

@@ -10,7 +10,7 @@ import { RootlessKit } from "./rootlesskit.ts";
 
 const { possible, why } = accountsPossible();
 
-/** Engines whose helpers have the network of their user's daemon. */
+/** Engines whose helpers get their network from the user's daemon. */
 describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
   let lab: Lab;
   beforeAll(async () => {
@@ -47,7 +47,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
       await using _box = await podman.start([network, "-p", `${port}:80`], ...serving);
       await seenFromWorld(lab, port);
       await daemon(podman.account, "stop");
-      // A process of its own takes over, and the port with it.
+      // A process of its own takes over, including the port.
       await expect
         .poll(() => podman.helpers(), { timeout: 10_000 })
         .toEqual([expect.stringContaining("/node ")]);
