@@ -11,31 +11,6 @@ import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
 export const RESOLV_CONF = "/etc/resolv.conf";
 
 /**
- * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it
- * was given.
- *
- * @param hostText the host's
- * @param servers what the guest shall ask
- */
-export function guestResolvConf(
-  hostText: string,
-  servers: readonly Address[],
-  search: readonly string[],
-  options: readonly string[],
-): string {
-  const kept = hostText
-    .split("\n")
-    .filter((line) => /^options\s/.test(line) || (search.length === 0 && isSearch(line)));
-  return [
-    ...servers.map((server) => `nameserver ${server}`),
-    ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
-    ...kept,
-    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
-    "",
-  ].join("\n");
-}
-
-/**
  * What the user asked for, as this machine can give it.
  * @param host the host's resolv.conf
  * @param name the guest's hostname, where it is known
@@ -129,8 +104,4 @@ function upstreamOf(
       return search.length > 0 ? search : host.search;
     },
   };
-}
-
-function isSearch(line: string): boolean {
-  return /^(search|domain)\s/.test(line);
 }

@@ -6,11 +6,11 @@ import type { CaptureFile } from "../frames/capture.js";
 import type { Guest } from "../guest/guest.js";
 import { Loop } from "../loop/loop.js";
 import type { ApiListener } from "./api-socket.js";
-import { openCapture } from "./capture-file.js";
 import { guestConfig, RESOLV_CONF } from "./guest-config.js";
+import { openCapture } from "./output/capture-file.js";
+import { printStatistics } from "./output/statistics.js";
 import { enterSandbox, joinBroker, leaveBroker, type SandboxNeeds } from "./sandbox.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
-import { printStatistics } from "./statistics.js";
 
 /** What stands before there is a TAP. */
 export interface PreparedGuest {

@@ -3,9 +3,9 @@ import { log } from "../base/log.js";
 import type { Guest } from "../guest/guest.js";
 import type { PublishedRule } from "../nat/published-port.js";
 import { native } from "../sys/native.js";
-import type { Link } from "./link.js";
-import { parseSnapshot } from "./port-snapshot.js";
-import { failureText } from "./publish-failure.js";
+import type { Link } from "./links/link.js";
+import { parseSnapshot } from "./ports/port-snapshot.js";
+import { failureText } from "./ports/publish-failure.js";
 
 /** A guest whose daemon has died, as its launcher kept it: native/launcher/shared/protocol.h. */
 export interface Takeover extends Link {

@@ -7,7 +7,7 @@
 import { parseCommandLine } from "../../src/commandline/command-line.js";
 import { ResolvConf } from "../../src/dns/resolv-conf.js";
 import { guestConfig, RESOLV_CONF } from "../../src/host/guest-config.js";
-import { printStatistics } from "../../src/host/statistics.js";
+import { printStatistics } from "../../src/host/output/statistics.js";
 import { Loop } from "../../src/loop/loop.js";
 import { adoptInherited } from "../../src/sys/inherited.js";
 import { native } from "../../src/sys/native.js";

@@ -4,8 +4,9 @@ import type { AttachConfig } from "../../src/commandline/invocation.js";
 import type { NetworkOptions } from "../../src/commandline/network-options.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor, type Upstream } from "../../src/config/plan.js";
-import { announcement } from "../../src/host/announcement.js";
-import { guestConfig, guestResolvConf } from "../../src/host/guest-config.js";
+import { guestConfig } from "../../src/host/guest-config.js";
+import { guestResolvConf } from "../../src/host/guest-resolv-conf.js";
+import { announcement } from "../../src/host/output/announcement.js";
 
 const plan = planFor(DEFAULT_PREFIX[4]);
 

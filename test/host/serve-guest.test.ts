@@ -3,7 +3,7 @@ import { UserError } from "../../src/base/errors.js";
 import { log } from "../../src/base/log.js";
 import type { PublishOption } from "../../src/commandline/publish-option.js";
 import type { Guest } from "../../src/guest/guest.js";
-import { publishPorts } from "../../src/host/publishing.js";
+import { publishPorts } from "../../src/host/ports/publishing.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "../../src/host/serve-guest.js";
 import { Loop } from "../../src/loop/loop.js";
 import { Socket } from "../../src/sys/constants.js";

@@ -4,7 +4,7 @@ import { type Address, formatEndpoint, UNSPECIFIED } from "../../base/address.js
 import { UserError } from "../../base/errors.js";
 import type { PublishedPlace, PublishOption } from "../../commandline/publish-option.js";
 import type { ControlOptions } from "../../commandline/requests.js";
-import { publishFailure } from "../../host/publish-failure.js";
+import { publishFailure } from "../../host/ports/publish-failure.js";
 import { addition, forwards, status } from "./answers.js";
 import { ApiError, findSocket, request } from "./connection.js";
 import { formatTable } from "./table.js";

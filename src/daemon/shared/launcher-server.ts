@@ -8,10 +8,10 @@ import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation
 import type { DaemonRequest } from "../../commandline/requests.js";
 import type { GuestConfig, Upstream } from "../../config/plan.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
-import { announcement } from "../../host/announcement.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
-import { formatSnapshot } from "../../host/port-snapshot.js";
-import { publishPorts } from "../../host/publishing.js";
+import { announcement } from "../../host/output/announcement.js";
+import { formatSnapshot } from "../../host/ports/port-snapshot.js";
+import { publishPorts } from "../../host/ports/publishing.js";
 import { type ServedGuest, serveGuest } from "../../host/serve-guest.js";
 import type { Loop } from "../../loop/loop.js";
 import type { PublishedRule } from "../../nat/published-port.js";

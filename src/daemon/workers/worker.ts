@@ -7,7 +7,7 @@ import { type PublishOption, parsePublish } from "../../commandline/publish-opti
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import type { Guest } from "../../guest/guest.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
-import { publishListening, publishPorts } from "../../host/publishing.js";
+import { publishListening, publishPorts } from "../../host/ports/publishing.js";
 import { Loop } from "../../loop/loop.js";
 import { Executor } from "./executor.js";
 import type { FromWorker, Publication, ToWorker } from "./messages.js";

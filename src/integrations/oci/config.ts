@@ -14,7 +14,7 @@ import * as v from "valibot";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { FULL_ID } from "../../config/constants.js";
-import { memberResolvConf } from "../../host/member-resolv-conf.js";
+import { memberResolvConf } from "../../host/guest-resolv-conf.js";
 import { hostsLines } from "../../netns/hosts-file.js";
 import type { GivenAttachment } from "../../rpc/messages.js";
 import { inside, openDirectoryBeneath, openOwnFile } from "./beneath.js";

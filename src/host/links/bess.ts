@@ -1,10 +1,10 @@
-import { log } from "../base/log.js";
-import type { Guest, TapHandle } from "../guest/guest.js";
-import type { Loop } from "../loop/loop.js";
-import { Epoll, Socket } from "../sys/constants.js";
-import { acceptLocal } from "../sys/local-socket.js";
-import { native } from "../sys/native.js";
-import { listenPrivately } from "../sys/private-socket.js";
+import { log } from "../../base/log.js";
+import type { Guest, TapHandle } from "../../guest/guest.js";
+import type { Loop } from "../../loop/loop.js";
+import { Epoll, Socket } from "../../sys/constants.js";
+import { acceptLocal } from "../../sys/local-socket.js";
+import { native } from "../../sys/native.js";
+import { listenPrivately } from "../../sys/private-socket.js";
 
 /** Further clients wait in the kernel until the one that is served has gone. */
 const BACKLOG = 1;

@@ -8,7 +8,7 @@ import {
   writeSync,
 } from "node:fs";
 import { geteuid } from "node:process";
-import { errnoOf, UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../../base/errors.js";
 
 const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
 

@@ -1,6 +1,6 @@
-import { tellStderr } from "../base/log.js";
-import { programName } from "../base/program.js";
-import type { Guest, GuestStatistics } from "../guest/guest.js";
+import { tellStderr } from "../../base/log.js";
+import { programName } from "../../base/program.js";
+import type { Guest, GuestStatistics } from "../../guest/guest.js";
 
 /** How each figure is called; sizes are in bytes. */
 const NAMES: Readonly<Record<keyof GuestStatistics, string>> = {

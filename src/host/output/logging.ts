@@ -1,7 +1,7 @@
-import { startLog } from "../base/log.js";
-import { Stdio } from "../base/stdio.js";
-import type { LogOptions } from "../commandline/invocation.js";
-import { fileWriter, unblockedWriter } from "../sys/output.js";
+import { startLog } from "../../base/log.js";
+import { Stdio } from "../../base/stdio.js";
+import type { LogOptions } from "../../commandline/invocation.js";
+import { fileWriter, unblockedWriter } from "../../sys/output.js";
 import { openOutputFile } from "./output-file.js";
 
 /**

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { type Address, formatEndpoint } from "../base/address.js";
-import { UserError } from "../base/errors.js";
+import { type Address, formatEndpoint } from "../../base/address.js";
+import { UserError } from "../../base/errors.js";
 
 const { EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOSPC } = constants.errno;
 

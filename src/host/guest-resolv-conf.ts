@@ -1,7 +1,31 @@
 import { Address } from "../base/address.js";
 import { MOST_NAME_SERVERS } from "../config/constants.js";
 import type { GivenAttachment } from "../rpc/messages.js";
-import { guestResolvConf } from "./guest-config.js";
+
+/**
+ * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it
+ * was given.
+ *
+ * @param hostText the host's
+ * @param servers what the guest shall ask
+ */
+export function guestResolvConf(
+  hostText: string,
+  servers: readonly Address[],
+  search: readonly string[],
+  options: readonly string[],
+): string {
+  const kept = hostText
+    .split("\n")
+    .filter((line) => /^options\s/.test(line) || (search.length === 0 && isSearch(line)));
+  return [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
+    ...kept,
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}
 
 /**
  * The resolv.conf of a network's member: its gateways are the name servers, and names have one label and
@@ -21,4 +45,8 @@ export function memberResolvConf(
     "ndots:0",
     ...options,
   ]);
+}
+
+function isSearch(line: string): boolean {
+  return /^(search|domain)\s/.test(line);
 }

@@ -1,17 +1,17 @@
 import { getSystemErrorName } from "node:util";
-import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../base/address.js";
-import { monotonicMs } from "../base/clock.js";
-import { UserError } from "../base/errors.js";
-import { log } from "../base/log.js";
-import type { PortSet } from "../base/port-set.js";
-import type { PublishOption, PublishOptions } from "../commandline/publish-option.js";
-import type { Guest } from "../guest/guest.js";
-import type { PublishedPort } from "../nat/published-port.js";
-import { type Namespace, openResident, type Resident } from "../netns/tap.js";
-import { AutoPublish } from "../publish/auto-publish.js";
-import { GuestListeners } from "../publish/guest-listeners.js";
-import type { MakeSocket } from "../publish/loopback/relay.js";
-import { Errno, Socket } from "../sys/constants.js";
+import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../../base/address.js";
+import { monotonicMs } from "../../base/clock.js";
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import type { PortSet } from "../../base/port-set.js";
+import type { PublishOption, PublishOptions } from "../../commandline/publish-option.js";
+import type { Guest } from "../../guest/guest.js";
+import type { PublishedPort } from "../../nat/published-port.js";
+import { type Namespace, openResident, type Resident } from "../../netns/tap.js";
+import { AutoPublish } from "../../publish/auto-publish.js";
+import { GuestListeners } from "../../publish/guest-listeners.js";
+import type { MakeSocket } from "../../publish/loopback/relay.js";
+import { Errno, Socket } from "../../sys/constants.js";
 import { failureText, publishFailure } from "./publish-failure.js";
 
 /** Where a port is published when no host address is named: at one port in both families. */

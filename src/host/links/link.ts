@@ -1,14 +1,14 @@
-import { UserError } from "../base/errors.js";
-import { log } from "../base/log.js";
-import type { AttachConfig, Target } from "../commandline/invocation.js";
-import type { GuestConfig } from "../config/plan.js";
-import type { Guest, TapHandle } from "../guest/guest.js";
-import type { Loop } from "../loop/loop.js";
-import { openTap } from "../netns/tap.js";
-import { Errno } from "../sys/constants.js";
-import { adoptInherited } from "../sys/inherited.js";
-import { native } from "../sys/native.js";
-import { tapSettings } from "./guest-config.js";
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import type { AttachConfig, Target } from "../../commandline/invocation.js";
+import type { GuestConfig } from "../../config/plan.js";
+import type { Guest, TapHandle } from "../../guest/guest.js";
+import type { Loop } from "../../loop/loop.js";
+import { openTap } from "../../netns/tap.js";
+import { Errno } from "../../sys/constants.js";
+import { adoptInherited } from "../../sys/inherited.js";
+import { native } from "../../sys/native.js";
+import { tapSettings } from "../guest-config.js";
 
 /** How a guest is connected. */
 export interface Link {

@@ -1,7 +1,7 @@
 import * as v from "valibot";
-import { port } from "../api/arguments.js";
-import type { PublishedRule } from "../nat/published-port.js";
-import { address } from "../rpc/address.js";
+import { port } from "../../api/arguments.js";
+import type { PublishedRule } from "../../nat/published-port.js";
+import { address } from "../../rpc/address.js";
 
 const rules = v.array(
   v.object({

@@ -1,7 +1,7 @@
-import manifest from "../../package.json" with { type: "json" };
-import type { CaptureFile } from "../frames/capture.js";
-import { native } from "../sys/native.js";
-import { composeCaptureStart } from "../wire/pcapng.js";
+import manifest from "../../../package.json" with { type: "json" };
+import type { CaptureFile } from "../../frames/capture.js";
+import { native } from "../../sys/native.js";
+import { composeCaptureStart } from "../../wire/pcapng.js";
 import { openOutputFile } from "./output-file.js";
 
 /**
