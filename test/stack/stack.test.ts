@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { Address } from "../../src/base/address.js";
 import { FlowEvent } from "../../src/stack/stack.js";
 import { addToSum, isIntact } from "../../src/wire/checksum.js";
 import { type Endpoint, Netsim, type NetsimOptions } from "./netsim.js";
@@ -141,6 +142,19 @@ test("an idle connection needs no timer", () => {
   expect(net.a.stack.tick()).toBe(false);
   expect(net.b.stack.tick()).toBe(false);
   expect(net.a.stack.hasFlows).toBe(true);
+});
+
+test("the Ethernet addresses of guest and gateway are those of frames and of guestMac()", () => {
+  const net = new Netsim({ mtu: 1500, offload: true });
+  const mac = 0xfe_dc_ba_98_76_54;
+  const [guest, peer] = ["198.51.100.100", "203.0.113.7"].map((text) => Address.parse(text));
+  if (!guest || !peer) throw new Error("no address");
+  const id = net.a.stack.connect({ guest, guestPort: 80, peer, peerPort: 40_000 }, mac);
+  expect(net.a.stack.guestMac(id)).toBe(mac);
+  const [syn] = net.a.outbox;
+  expect(Buffer.from(syn).toString("hex", VNET, VNET + 12)).toBe("fedcba987654525500000002");
+  net.settle();
+  expect(net.b.stack.guestMac(net.b.id)).toBe(0x525500000002);
 });
 
 test("a refused SYN is answered by RST", () => {
