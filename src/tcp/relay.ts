@@ -106,7 +106,7 @@ class TcpFlow {
   sendsAgain = false;
   readable = false;
   writable = false;
-  /** The host peer has closed or failed: read on to the end whatever a short read says (trap 1). */
+  /** The host peer has closed or failed: read on to the end, even after a short read. */
   hungUp = false;
   /** The host peer has sent urgent data, in front of which a read stops short. */
   urgent = false;

@@ -154,7 +154,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(wire.drops.get(DropReason.IpBadFragment)).toBe(1);
   });
 
-  /** The fragment with its offset moved; checksums are mended. */
+  /** The fragment with its offset moved; checksums are corrected. */
   function shifted(bytes: Uint8Array, by: number): Uint8Array {
     const moved = bytes.slice();
     const view = new DataView(moved.buffer);

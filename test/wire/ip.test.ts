@@ -13,7 +13,7 @@ const withOptions = linuxFrame(10);
 
 type Patches = Readonly<Record<number, number>>;
 
-/** The frame with bytes of its IPv4 header replaced, offsets from there, and its checksum mended. */
+/** The frame with bytes of its IPv4 header replaced, offsets from there, and its checksum corrected. */
 function ipv4(frame: Uint8Array, patches: Patches): Uint8Array {
   const bytes = patched(frame, shifted({ ...patches, 10: 0, 11: 0 }));
   const headerLength = Math.min((bytes[IP] & 0xf) * 4, bytes.length - IP);

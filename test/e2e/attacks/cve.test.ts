@@ -83,7 +83,7 @@ function fragment(id: number, fragmentOffset: number, payload: ArrayLike<number>
 const cut = (type: number, packet: Uint8Array, from = 0) =>
   Array.from({ length: packet.length - from }, (_, i) => frame(type, packet.subarray(0, from + i)));
 
-attack("CVE-2014-3640: UDP from port 0 and from nowhere", async ({ siege }) => {
+attack("CVE-2014-3640: UDP from port 0 and from an unspecified address", async ({ siege }) => {
   const guest = await siege.guest();
   const sources = [ghost, "0.0.0.0"];
   const frames = sources.flatMap((source) => [
@@ -133,13 +133,13 @@ attack("CVE-2018-11806: many fragments after a large one", async ({ siege }) => 
   expect(await answersTo(siege, guest, frames)).toEqual([]);
 });
 
-attack("CVE-2019-6778: much data to the identification port", async ({ siege, lab }) => {
+attack("CVE-2019-6778: much data to the IDENT port", async ({ siege, lab }) => {
   const guest = await siege.guest();
   const long = Array.from({ length: 60 }, (_, i) => `${i}`.padEnd(1_000, "x"));
   await expectRelayed(lab, guest, 113, long);
 });
 
-attack("CVE-2019-9824: identification queries, whole and broken", async ({ siege, lab }) => {
+attack("CVE-2019-9824: IDENT queries, complete and broken", async ({ siege, lab }) => {
   const guest = await siege.guest();
   await expectRelayed(lab, guest, 113, ["1, 2\r\n", "1024,80\r\n", "9", ",\r\n", "99999999, 1\n"]);
 });
@@ -198,7 +198,7 @@ attack("CVE-2020-7039: DCC and PORT commands that fill their segment", async ({ 
   }
 });
 
-attack("CVE-2020-8608: commands longer than what they are printed to", async ({ siege, lab }) => {
+attack("CVE-2020-8608: commands longer than their buffer", async ({ siege, lab }) => {
   const guest = await siege.guest();
   for (const port of [21, 6667]) {
     const long = ircAndFtp.map((text) => text.repeat(300).slice(0, 12_000));
@@ -215,7 +215,7 @@ attack("CVE-2020-10756: pings in IPv6 that claim more than they have", async ({ 
   expect(await answersTo(siege, guest, frames)).toEqual([]);
 });
 
-attack("CVE-2020-22283: packets of IPv6 that want an error as answer", async ({ siege }) => {
+attack("CVE-2020-22283: IPv6 packets that provoke an error", async ({ siege }) => {
   const guest = await siege.guest({ ipv6: true, mtu: 65_520 });
   const datagram = udpDatagram(ghost6, "fd00::99", 5_000, 9, zeros(40_000));
   const frames = [
@@ -232,7 +232,7 @@ attack("CVE-2020-22283: packets of IPv6 that want an error as answer", async ({ 
   expect(error?.subarray(48)).toEqual(quoted.subarray(0, (error?.length ?? 0) - 48));
 });
 
-attack("CVE-2020-22284: frames of no protocol that is known", async ({ siege }) => {
+attack("CVE-2020-22284: frames of unknown protocols", async ({ siege }) => {
   const guest = await siege.guest();
   const types = [0, 8, 0x05dc, 0x0600, 0x86dc, 0x88cc, 0x88f8, 0x8100, 0xffff];
   const frames = types.flatMap((type) =>
@@ -241,13 +241,13 @@ attack("CVE-2020-22284: frames of no protocol that is known", async ({ siege }) 
   expect(await answersTo(siege, guest, frames)).toEqual([]);
 });
 
-attack("CVE-2020-29129: NC-SI frames that end too early", async ({ siege }) => {
+attack("CVE-2020-29129: truncated NC-SI frames", async ({ siege }) => {
   const guest = await siege.guest();
   const packet = bytes(0, 1, 0, 0, 0, 0, 0, 0, zeros(24));
   expect(await answersTo(siege, guest, cut(0x88f8, packet))).toEqual([]);
 });
 
-attack("CVE-2020-29130: ARP frames that end too early", async ({ siege }) => {
+attack("CVE-2020-29130: truncated ARP frames", async ({ siege }) => {
   const guest = await siege.guest();
   const request = arp(1, mac(ghostMac), ghost, gateway);
   expect(await answersTo(siege, guest, cut(ethernet.arp, request))).toEqual([]);
@@ -273,7 +273,7 @@ function shortDatagrams(to: string, port: number, sourcePort: number, most: numb
   }).flat();
 }
 
-attack("CVE-2021-3592: DHCP messages shorter than theirs", async ({ siege }) => {
+attack("CVE-2021-3592: truncated DHCP messages", async ({ siege }) => {
   const guest = await siege.guest();
   const frames = [gateway, "255.255.255.255"].flatMap((to) => shortDatagrams(to, 67, 68, 240));
   expect(await answersTo(siege, guest, frames)).toEqual([]);
@@ -293,13 +293,13 @@ attack("CVE-2021-3594: UDP in IPv4 shorter than its header", async ({ siege }) =
   expect(answers.filter((answer) => answer[9] === protocol.udp)).toEqual([]);
 });
 
-attack("CVE-2021-3595: TFTP requests, of which there is no server", async ({ siege }) => {
+attack("CVE-2021-3595: TFTP requests, without a server", async ({ siege }) => {
   const guest = await siege.guest({ hostLoopback: false });
   const answers = await answersTo(siege, guest, shortDatagrams(gateway, 69, 40_000, 40));
   expect(answers.filter((answer) => answer[9] === protocol.udp)).toEqual([]);
 });
 
-attack("CVE-2026-8836: SNMP, of which there is no agent", async ({ siege }) => {
+attack("CVE-2026-8836: SNMP requests, without an agent", async ({ siege }) => {
   const guest = await siege.guest({ hostLoopback: false });
   const v3 = bytes(0x30, 0x82, u16(900), 2, 1, 3, 0x30, 0x0e, 4, 0x82, u16(880), zeros(900));
   const datagram = udpDatagram(ghost, gateway, 40_000, 161, v3);
@@ -309,7 +309,7 @@ attack("CVE-2026-8836: SNMP, of which there is no agent", async ({ siege }) => {
   expect(answers.filter((answer) => answer[9] === protocol.udp)).toEqual([]);
 });
 
-attack("CVE-2026-9539: urgent pointers beyond what was sent", async ({ siege, lab }) => {
+attack("CVE-2026-9539: urgent pointers beyond the data", async ({ siege, lab }) => {
   const guest = await siege.guest();
   const ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
   const listener = await lab.world.agent.listen(served.services);
@@ -334,7 +334,7 @@ attack("CVE-2026-9539: urgent pointers beyond what was sent", async ({ siege, la
   await listener.close();
 });
 
-attack("lwIP 2026: options whose length goes beyond the header", async ({ siege, lab }) => {
+attack("lwIP 2026: options longer than the header", async ({ siege, lab }) => {
   const guest = await siege.guest();
   const ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
   const listener = await lab.world.agent.listen(served.services);
@@ -361,6 +361,6 @@ attack("lwIP 2026: options whose length goes beyond the header", async ({ siege,
   await listener.close();
 });
 
-attack("afterwards all is as it was", async ({ siege, annotate }) => {
+attack("afterwards everything is back at its baseline", async ({ siege, annotate }) => {
   await annotate(await siege.expectBaseline(), "measured");
 });

@@ -96,7 +96,7 @@ attack("a scan of all 65,535 ports", async ({ siege, annotate }) => {
   await siege.replay(guest, frames, annotate, { rate: 50_000, halfMs: 450 });
 });
 
-attack("UDP from every port, of spoofed addresses", async ({ siege, annotate }) => {
+attack("UDP from every port, with spoofed addresses", async ({ siege, annotate }) => {
   const guest = await siege.guest();
   const frames = many(20_000, (i) =>
     udp(served.services, 1024 + i, 9, zeros(8), i % 2 === 0 ? ghost : spoofed(i)),
@@ -295,7 +295,7 @@ attack("spoofed MACs and source addresses", async ({ siege, annotate }) => {
   await siege.replay(guest, frames, annotate);
 });
 
-attack("hostile virtio headers, as far as the kernel carries them", async ({ siege, annotate }) => {
+attack("hostile virtio headers that the kernel lets through", async ({ siege, annotate }) => {
   const guest = await siege.guest();
   const packets = [
     tcp(served.http, 6_000, 9, flag.ack, { payload: zeros(4_000) }),
@@ -334,6 +334,6 @@ attack("frames of every length that the TAP takes", async ({ siege, annotate }) 
   await siege.replay(guest, frames, annotate, { rate: 10_000 });
 });
 
-attack("afterwards all is as it was", async ({ siege, annotate }) => {
+attack("afterwards everything is back at its baseline", async ({ siege, annotate }) => {
   await annotate(await siege.expectBaseline(), "measured");
 });

@@ -49,7 +49,7 @@ attack("1,000 windows of zero, and readers of a byte at a time", async ({ siege,
 });
 
 attack(
-  "segments of one byte, out of order, overlapping, of wrong numbers",
+  "one-byte segments, out of order, overlapping, with wrong numbers",
   async ({ siege, annotate }) => {
     const guest = await siege.guest();
     const ghost = await ghostIn(siege, guest);
@@ -155,6 +155,6 @@ attack("urgent pointers of every kind", async ({ siege, annotate }) => {
   await ghost.close();
 });
 
-attack("afterwards all is as it was", async ({ siege, annotate }) => {
+attack("afterwards everything is back at its baseline", async ({ siege, annotate }) => {
   await annotate(await siege.expectBaseline(), "measured");
 });

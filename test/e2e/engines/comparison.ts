@@ -67,7 +67,7 @@ export function compare<E extends Engine>(
       const error = await attempt("slirp4netns");
       if (expectation === undefined && error !== null) throw error;
       if (expectation === undefined) return;
-      expect(error, "slirp4netns can do it now: mend docs/differences.md").not.toBe(null);
+      expect(error, "slirp4netns can do it now: update docs/differences.md").not.toBe(null);
       expect(String(error)).toMatch(expectation.error);
     });
   };

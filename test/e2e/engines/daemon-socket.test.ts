@@ -58,7 +58,7 @@ describe.runIf(possible && isSlipway)(possible ? "the daemon's socket in podman 
     );
   });
 
-  test("serves one when the user has said so, and no COMMAND of slipway run", async () => {
+  test("serves one with --serve-containers, and no COMMAND of slipway run", async () => {
     const again = podman.account.user.run([
       ...[lab.host.stage.inside(slipway), "daemon", "start", "--serve-containers"],
     ]);

@@ -18,7 +18,7 @@ compare("podman run --network=BRIDGE", Podman.create, (check) => {
     expect(await podman.helpers()).toHaveLength(1);
   });
 
-  check("a published port", async (podman) => {
+  check("a published port is reached", async (podman) => {
     await using _network = await podman.bridge("net");
     const port = podman.port();
     const options = ["--network=net", "-p", `${port}:80`];

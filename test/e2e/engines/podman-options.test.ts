@@ -65,7 +65,7 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
   });
 
   check(
-    "outbound_addr that is not the host's is refused",
+    "an outbound_addr that the host does not have is refused",
     async (podman) => {
       const options = ["run", "--rm", network("outbound_addr=192.0.2.77"), image, "true"];
       const { code, stderr } = await podman.attempt(options);
@@ -76,7 +76,7 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
   );
 
   check(
-    "what is wrong with an option is the last line",
+    "the last line says what is wrong with an option",
     async (podman) => {
       const { code, stderr } = await podman.attempt([
         "run",

@@ -28,7 +28,7 @@ compare("podman run -p", Podman.create, (check) => {
     await seenFromHost(podman.lab, port);
   });
 
-  check("the client's address is seen", async (podman) => {
+  check("the container sees the client's address", async (podman) => {
     const port = podman.port();
     await using _box = await podman.start([...slirp4netns, "-p", `${port}:80`], ...serving);
     expect(await seenFromWorld(podman.lab, port)).toBe(link.world);
@@ -60,7 +60,7 @@ compare("podman run -p", Podman.create, (check) => {
   });
 
   check(
-    "two UDP ports of the host to one of the container",
+    "two UDP ports of the host lead to one of the container",
     async (podman) => {
       const [a, b] = [podman.port(), podman.port()];
       const ports = ["-p", `${a}:53/udp`, "-p", `${b}:53/udp`];

@@ -40,7 +40,7 @@ compare("podman run", Podman.create, (check) => {
   );
 
   check(
-    "hears that a port is closed, a host unreachable",
+    "gets errors for a closed port and an unreachable host",
     async (podman) => {
       await using box = await podman.start([], "sleep", "1000");
       const to = (address: string) =>
@@ -64,7 +64,7 @@ compare("podman run", Podman.create, (check) => {
     await expect.poll(() => podman.helpers()).toEqual([]);
   });
 
-  check("the helper has a filter of system calls", async (podman) => {
+  check("the helper has a system call filter", async (podman) => {
     await using _box = await podman.start([], "sleep", "1000");
     const status = await podman.account.user.shell(`cat /proc/${helperPid}/status`);
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);

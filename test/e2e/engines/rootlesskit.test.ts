@@ -68,7 +68,7 @@ compare("rootlesskit", RootlessKit.create, (check) => {
     });
   }
 
-  check("port driver slirp4netns: the client's address is seen", async (kit) => {
+  check("port driver slirp4netns: the command sees the client's address", async (kit) => {
     const port = kit.port();
     const driver = "--port-driver=slirp4netns";
     await using _session = await kit.start(driver, `-p=0.0.0.0:${port}:80/tcp`);

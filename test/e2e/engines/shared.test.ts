@@ -26,7 +26,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
   const daemon = (account: Account, action: "start" | "stop") =>
     account.user.output([lab.host.stage.inside(slipway), "daemon", action]);
 
-  test("podman has a network, with a port by its API", async () => {
+  test("podman gets a network, with a port through the API", async () => {
     const podman = await Podman.create(lab, helperAt(8_400));
     // The line of docs/use-with.md.
     const line = 'env = ["SLIPWAY_SHARED=1"]';
@@ -56,7 +56,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
     await podman.close();
   });
 
-  test("RootlessKit has a network, with a port by its API", async () => {
+  test("RootlessKit gets a network, with a port through the API", async () => {
     const kit = await RootlessKit.create(lab, helperAt(8_500), ["SLIPWAY_SHARED=1"]);
     await daemon(kit.account, "start");
     const port = kit.port();
