@@ -22,26 +22,27 @@ import { TokenKind, tokenOf } from "../sys/token.js";
 import type { TcpRelay } from "../tcp/relay.js";
 import type { LoopbackRelay } from "./loopback/relay.js";
 
-/** Clients taken of one listener per turn, so that none starves another. */
+/** Clients accepted from one listener per event, so that no listener starves another. */
 const ACCEPT_BATCH = 32;
 
-/** For how long one waits, in ms: three solicitations, as in RFC 4861 §10. */
+/** How long a client waits for the guest's Ethernet address, in ms: three solicitations (RFC 4861 §10). */
 const WAIT_LIMIT = 3_000;
-const WAIT_LOOK = 250;
+/** How often waiting clients are tried again, in ms. */
+const WAIT_RETRY = 250;
 
-/** For how long no client is taken when the process has no descriptor left, in ms. */
+/** How long no client is accepted after the process ran out of descriptors, in ms. */
 const PAUSE = 100;
 
-/** What the forwards need of their guest. */
+/** What the published ports need of their guest. */
 export interface ForwardContext {
   readonly config: GuestConfig;
   readonly drops: DropCounters;
   readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
   readonly guest: number;
-  readonly tcp: TcpRelay;
-  readonly datagrams: DatagramRelay;
-  readonly neighbors: Neighbors;
+  readonly tcp: Pick<TcpRelay, "connect" | "endPublished">;
+  readonly datagrams: Pick<DatagramRelay, "onPublished" | "endSessions">;
+  readonly neighbors: Pick<Neighbors, "macOf">;
 }
 
 interface Listener {
@@ -51,6 +52,7 @@ interface Listener {
   waitsUntil: number;
 }
 
+/** A TCP client that waits for the guest's Ethernet address. */
 interface Waiting {
   readonly rule: PublishedRule;
   readonly client: Accepted;
@@ -58,35 +60,37 @@ interface Waiting {
 }
 
 /**
- * The published ports of one guest. A client of the host becomes a connection to the guest with
- * the client's own address as source; see appearanceOf. Connections outlive their rule.
+ * The published ports of one guest. Each client becomes a connection to the guest, with the client's own
+ * address as its source where the guest can answer it (appearanceOf). Connections outlive their rule.
  */
 export class PortForwards implements Engine {
   readonly kind = TokenKind.Published;
   #context: ForwardContext;
   readonly #listeners = new Map<number, Listener>();
   #waiting: Waiting[] = [];
+  /** UDP ports that wait for the guest's Ethernet address. */
+  readonly #waitingPorts = new Set<Listener>();
   #lastId = 0;
   #isClosed = false;
-  /** For rules that lead to the guest's loopback; null: there may be none. */
+  /** For rules that lead to the guest's loopback; null: no rule may. */
   #loopback: LoopbackRelay | null = null;
-  /** When clients are taken again; NEVER: they are. */
+  /** When accepting goes on after a pause; NEVER: there is no pause. */
   #resumeAt = NEVER;
-  /** When it is looked whether the guest's Ethernet address is known; NEVER: nobody waits for it. */
-  #lookAt = NEVER;
-  /** Called when a rule has come or gone; null: nobody is told. */
+  /** When whoever waits for the guest's Ethernet address is tried again; NEVER: nobody waits. */
+  #retryAt = NEVER;
+  /** Called after a rule was added or removed. */
   onChange: (() => void) | null = null;
 
   constructor(context: ForwardContext) {
     this.#context = context;
   }
 
-  /** Goes on, rules, clients that wait and all, when what carries their connections was made anew. */
+  /** Keeps rules and waiting clients when the guest's stack and relays were built again. */
   resume(context: ForwardContext): void {
     this.#context = context;
   }
 
-  /** Whether the guest is gone. */
+  /** Whether close() was called: the guest is gone. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -96,7 +100,7 @@ export class PortForwards implements Engine {
     return [...this.#listeners.values()].map(({ rule }) => rule);
   }
 
-  /** Of sockets that wait for clients, and of clients that wait for the guest's Ethernet address. */
+  /** Listening sockets, and clients that wait for the guest's Ethernet address. */
   get descriptors(): number {
     return this.#listeners.size + this.#waiting.length;
   }
@@ -105,22 +109,24 @@ export class PortForwards implements Engine {
     return this.#waiting.length;
   }
 
-  /** Resets the client that has waited for longest. @returns false when there is none */
+  /** Resets the client that has waited longest. @returns false when no client waits */
   endOldest(): boolean {
     const oldest = this.#waiting.shift();
     if (oldest !== undefined) resetSocket(oldest.client.fd);
     return oldest !== undefined;
   }
 
-  /** From now on rules may lead to the guest's loopback. */
+  /** Allows rules that lead to the guest's loopback. */
   useLoopback(loopback: LoopbackRelay): void {
     this.#loopback = loopback;
   }
 
   /**
-   * @param id of a rule that was in force before, in another process; otherwise it gets the next
-   * @returns the rule's number, 1 or more, or a negative errno as bind(2) has it; ENOSPC: there are
-   * as many as may be; ENETUNREACH: it leads to the guest's loopback without useLoopback()
+   * Publishes a port.
+   * @param id that the rule had in another process before; by default the next free one
+   * @returns the rule's id, 1 or more, or a negative errno of bind(2), or ENOSPC: the guest has reached
+   * its limit of listeners, ENETUNREACH: the rule leads to the guest's loopback without useLoopback(),
+   * ENETDOWN: the guest is gone
    */
   add(port: PublishedPort, id = this.#lastId + 1): number {
     if (this.#isClosed) return -Errno.ENETDOWN;
@@ -148,8 +154,9 @@ export class PortForwards implements Engine {
   }
 
   /**
-   * Takes no more clients. TCP connections stay; what UDP has instead ends, as it holds the port.
-   * @param kill whether TCP connections are reset, too, on both sides
+   * Removes a rule and closes its socket. Its TCP connections stay; its UDP sessions end, as their
+   * sockets hold the port.
+   * @param kill also resets its TCP connections, on both sides
    * @returns whether there was such a rule
    */
   remove(id: number, kill = false): boolean {
@@ -159,6 +166,7 @@ export class PortForwards implements Engine {
     this.#context.datagrams.endSessions(listener.rule);
     this.#loopback?.endSessions(id);
     this.#listeners.delete(id);
+    this.#waitingPorts.delete(listener);
     if (kill) this.#endConnections(id);
     this.onChange?.();
     return true;
@@ -172,7 +180,7 @@ export class PortForwards implements Engine {
     this.#waiting = staying;
   }
 
-  /** Takes the clients that wait at a port, at most a turn's worth. */
+  /** Accepts a port's clients, at most ACCEPT_BATCH, or receives its datagrams. */
   onEvents(id: number, _events: number, now: number): void {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return;
@@ -204,42 +212,52 @@ export class PortForwards implements Engine {
     return quota.reclaimOne() ? acceptSocket(listener) : client;
   }
 
-  /** Datagrams stay in the socket until the guest's Ethernet address is known, or given up. */
+  /** Receives datagrams; they stay in the socket while the guest's Ethernet address is asked for. */
   #receiveFrom(listener: Listener, now: number): void {
     const { neighbors, datagrams } = this.#context;
     const { fd, rule } = listener;
     const mac = neighbors.macOf(rule.guest, now);
     const waits = listener.waitsUntil !== NEVER;
     if (mac !== null || now >= listener.waitsUntil) {
-      if (waits) this.#rewatch(fd, Epoll.In, rule.id);
-      listener.waitsUntil = NEVER;
+      if (waits) this.#endWait(listener);
       datagrams.onPublished(fd, rule, mac, now);
     } else if (!waits) {
       listener.waitsUntil = now + WAIT_LIMIT;
+      this.#waitingPorts.add(listener);
       this.#rewatch(fd, 0, rule.id);
     }
   }
 
-  /** Connects clients that waited. */
+  #endWait(listener: Listener): void {
+    listener.waitsUntil = NEVER;
+    this.#waitingPorts.delete(listener);
+    this.#rewatch(listener.fd, Epoll.In, listener.rule.id);
+  }
+
+  /** Ends a pause that is over, and tries again whoever waits for the guest's Ethernet address. */
   turn(now: number): void {
     if (now >= this.#resumeAt) this.#resume();
-    const waiting = this.#waiting;
-    if (waiting.length > 0) this.#waiting = [];
-    for (const each of waiting) this.#take(each, now);
-    let waits = this.#waiting.length > 0;
-    for (const listener of this.#listeners.values()) {
-      if (listener.waitsUntil !== NEVER) this.#receiveFrom(listener, now);
-      waits ||= listener.waitsUntil !== NEVER;
-    }
-    this.#lookAt = waits ? now + WAIT_LOOK : NEVER;
+    if (this.#hasWaiting) this.#retry(now);
+    this.#retryAt = this.#hasWaiting ? now + WAIT_RETRY : NEVER;
   }
 
   nextAt(): number {
-    return Math.min(this.#lookAt, this.#resumeAt);
+    return Math.min(this.#retryAt, this.#resumeAt);
+  }
+
+  get #hasWaiting(): boolean {
+    return this.#waiting.length > 0 || this.#waitingPorts.size > 0;
+  }
+
+  #retry(now: number): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const each of waiting) this.#take(each, now);
+    for (const listener of this.#waitingPorts) this.#receiveFrom(listener, now);
   }
 
   reap(): void {
-    // Rules have numbers of their own, which are not used again.
+    // Ids of rules are never used again.
   }
 
   close(): void {
@@ -247,9 +265,11 @@ export class PortForwards implements Engine {
     for (const { fd } of this.#listeners.values()) native.close(fd);
     for (const { client } of this.#waiting) resetSocket(client.fd);
     this.#listeners.clear();
+    this.#waitingPorts.clear();
     this.#waiting = [];
   }
 
+  /** Connects a client to the guest, or has it wait for the guest's Ethernet address, or resets it. */
   #take(each: Waiting, now: number): void {
     const { neighbors, drops, config } = this.#context;
     const { rule, client, until } = each;
@@ -276,7 +296,7 @@ export class PortForwards implements Engine {
     resetSocket(fd);
   }
 
-  /** Without a descriptor left the listeners would report their clients for ever. */
+  /** Stops accepting: without a free descriptor the listeners would report their clients in every wake-up. */
   #pause(now: number): void {
     this.#resumeAt = now + PAUSE;
     for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, 0, rule.id);

@@ -3,8 +3,6 @@ import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig, planFor } from "../../src/config/plan.js";
-import { NameServers } from "../../src/dns/name-servers.js";
-import { resolverSource } from "../../src/nat/outbound.js";
 import { isOurDns, translateDestination } from "../../src/nat/translate.js";
 
 const LOOPBACK_CLOSED = DropReason.PolicyHostLoopback;
@@ -130,44 +128,5 @@ describe("our DNS server", () => {
     ["203.0.113.53", 53, false],
   ])("is at %s port %i: %s", (text, port, expected) => {
     expect(isOurDns(closed, address(text), port)).toBe(expected);
-  });
-});
-
-describe("name servers", () => {
-  const [a, b, c, d] = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"].map(address);
-
-  it("are asked in their order, the preferred first, three at most", () => {
-    const servers = new NameServers({ servers: [a, b, c, d], search: [] });
-    expect(servers.inOrder).toEqual([a, b, c]);
-    servers.prefer(c);
-    expect(servers.inOrder).toEqual([c, a, b]);
-    servers.prefer(d);
-    expect(servers.inOrder).toEqual([a, b, c]);
-  });
-
-  it("are those of now", () => {
-    let now = [a, b];
-    const servers = new NameServers({
-      get servers() {
-        return now;
-      },
-      search: [],
-    });
-    servers.prefer(b);
-    expect(servers.inOrder).toEqual([b, a]);
-    now = [c];
-    expect(servers.inOrder).toEqual([c]);
-  });
-});
-
-describe("the outbound address of DNS", () => {
-  const outbound = { 4: address("198.51.100.2"), 6: null };
-
-  it.each([
-    ["192.0.2.1", outbound[4]],
-    ["127.0.0.53", null],
-    ["2001:db8::1", null],
-  ])("towards %s is %s", (text, expected) => {
-    expect(resolverSource(outbound, address(text))).toBe(expected);
   });
 });

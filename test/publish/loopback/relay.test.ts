@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { DescriptorLedger, DescriptorQuotas } from "../../src/admission/descriptors.js";
-import { Address } from "../../src/base/address.js";
-import { NEVER } from "../../src/base/clock.js";
-import { DropCounters } from "../../src/base/drop.js";
-import { DEFAULT_LIMITS } from "../../src/config/limits.js";
-import type { PublishedRule } from "../../src/nat/published-port.js";
-import { LoopbackRelay } from "../../src/publish/loopback/relay.js";
-import { Epoll } from "../../src/sys/constants.js";
-import { native } from "../../src/sys/native.js";
+import { DescriptorLedger, DescriptorQuotas } from "../../../src/admission/descriptors.js";
+import { Address } from "../../../src/base/address.js";
+import { NEVER } from "../../../src/base/clock.js";
+import { DropCounters } from "../../../src/base/drop.js";
+import { DEFAULT_LIMITS } from "../../../src/config/limits.js";
+import type { PublishedRule } from "../../../src/nat/published-port.js";
+import { LoopbackRelay } from "../../../src/publish/loopback/relay.js";
+import { Epoll } from "../../../src/sys/constants.js";
+import { native } from "../../../src/sys/native.js";
 import {
   bindDatagramPort,
   connectSocket,
   localAddress,
   openDatagramSocket,
-} from "../../src/sys/socket.js";
+} from "../../../src/sys/socket.js";
 
 const address = Address.ofIpv4Word(0x7f00_0001);
 const datagram = Uint8Array.of(1);
