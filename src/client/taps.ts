@@ -1,6 +1,8 @@
 import { parseMac } from "../base/mac.js";
 import { TXQUEUELEN } from "../config/constants.js";
-import { hasInterface, type Namespace, openTap, type TapSettings } from "../netns/tap.js";
+import { hasInterface } from "../netns/agent.js";
+import type { Namespace } from "../netns/namespace.js";
+import { openTap, type TapSettings } from "../netns/tap.js";
 import { memberPlan, parseAddress, parseSubnet } from "../network/plans.js";
 import type { GivenAttachment } from "../rpc/messages.js";
 

@@ -9,7 +9,7 @@ import { makeRuntimeDirectory } from "../rpc/daemon-paths.js";
 import { runtimeDirectories } from "../rpc/xdg.js";
 import { ignoredSignals, inheritedDescriptors } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
-import { systemFailure } from "./tap.js";
+import { systemFailure } from "./failure.js";
 
 const { EACCES, ENOENT } = constants.errno;
 

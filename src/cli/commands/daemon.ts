@@ -18,7 +18,7 @@ import { DataPlane } from "../../daemon/workers/plane.js";
 import { workerStarter } from "../../daemon/workers/start-worker.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { Loop } from "../../loop/loop.js";
-import { cookieOf } from "../../netns/tap.js";
+import { cookieOf } from "../../netns/agent.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import type { GivenMember, NamespaceRef } from "../../rpc/messages.js";
 import { ReadyFd } from "../../sys/inherited.js";

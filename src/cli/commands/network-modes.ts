@@ -3,6 +3,7 @@ import path from "node:path";
 import { UserError } from "../../base/errors.js";
 import { openOrStart } from "../../client/start.js";
 import { Loop } from "../../loop/loop.js";
+import { setLoopbackUp } from "../../netns/agent.js";
 import { superviseChild } from "../../netns/jobs.js";
 import { noSuchProcess } from "../../netns/netns-file.js";
 import {
@@ -16,7 +17,6 @@ import {
   spawnBeside,
   spawnHeld,
 } from "../../netns/spawn.js";
-import { setLoopbackUp } from "../../netns/tap.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import { namespaceId } from "../../rpc/namespaces.js";
 

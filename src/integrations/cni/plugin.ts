@@ -3,7 +3,7 @@ import { join } from "../../client/connect.js";
 import { withRunningDaemon } from "../../client/running-daemon.js";
 import type { Session } from "../../client/session.js";
 import { FULL_ID } from "../../config/constants.js";
-import { hasInterface } from "../../netns/tap.js";
+import { hasInterface } from "../../netns/agent.js";
 import type { AttachmentReport, MemberReport } from "../../rpc/messages.js";
 import { namespaceRef } from "../../rpc/namespaces.js";
 import { CniFailure, Code } from "./failure.js";

@@ -5,7 +5,7 @@ import { type JoinedAttachment, type Joining, join } from "../../client/connect.
 import { withRunningDaemon } from "../../client/running-daemon.js";
 import type { Session } from "../../client/session.js";
 import { openAttachment } from "../../client/taps.js";
-import type { Namespace } from "../../netns/tap.js";
+import type { Namespace } from "../../netns/namespace.js";
 import type { NamespaceRef } from "../../rpc/messages.js";
 import { namespaceId, namespaceRef } from "../../rpc/namespaces.js";
 import { writeNames } from "./config.js";

@@ -1,0 +1,146 @@
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import { UserError } from "../base/errors.js";
+import { native } from "../sys/native.js";
+import type { Namespace } from "./namespace.js";
+
+const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
+
+/**
+ * A setting that netlink has refused, in the words of the user.
+ * @param result the negative errno
+ * @param purpose what was to be done, such as "bring up lo"
+ */
+export function settingFailure(result: number, purpose: string, { netns }: Namespace): UserError {
+  const where = ownerOf(netns);
+  return new UserError(
+    `cannot ${purpose} in the namespace of ${where}: ${nameOf(result)}: see what is set there: ip addr; ip route`,
+  );
+}
+
+/**
+ * The last failure of an agent or of a spawned child, in the words of the user.
+ * @param result the negative errno that the call returned
+ * @param namespace the namespace it was about; null for a new one
+ */
+export function systemFailure(result: number, namespace: Namespace | null): UserError {
+  const { step, path } = native.lastError();
+  const where = namespace === null ? "a new namespace" : ownerOf(namespace.netns);
+  return new UserError(sentence({ step, path, where, errno: -result }));
+}
+
+interface Failure {
+  readonly step: ReturnType<typeof native.lastError>["step"];
+  /** What the step was about: a path or the TAP's name. */
+  readonly path: string;
+  readonly where: string;
+  readonly errno: number;
+}
+
+function sentence(failure: Failure): string {
+  const { step, path, where, errno } = failure;
+  switch (step) {
+    case "open-netns":
+    case "open-userns":
+      return openSentence(failure);
+    case "check-netns":
+      return `${path} is not a network namespace: give a file such as /proc/PID/ns/net`;
+    case "check-userns":
+      return `${path} is not a user namespace: give a file such as /proc/PID/ns/user`;
+    case "get-userns":
+    case "setns-user":
+    case "setns-net":
+      return `not permitted to enter the namespaces of ${where} (${step}, ${nameOf(-errno)}): run slipway as the user who made them`;
+    case "open-tun":
+      return tunSentence(errno);
+    case "tunsetiff":
+      return tapSentence(failure);
+    case "unshare":
+    case "setgroups":
+    case "uid-map":
+    case "gid-map":
+      return usernsSentence(failure);
+    case "resolv-conf":
+      return errno === ENOENT
+        ? "/etc/resolv.conf does not exist, so the namespace cannot have its own: sudo touch /etc/resolv.conf"
+        : otherSentence(failure);
+    case "none":
+    case "socketpair":
+    case "fork":
+    case "agent":
+    case "vnet-header":
+    case "offload":
+    case "ifindex":
+    case "netlink":
+    case "socket":
+    case "mount":
+    case "hide":
+    case "pidfd-open":
+    case "broker":
+    case "keeper":
+    case "empty-root":
+    case "threads":
+    case "seccomp":
+      return otherSentence(failure);
+  }
+}
+
+function openSentence({ step, path, errno }: Failure): string {
+  const owner = ownerOf(path);
+  const isProcess = owner !== path;
+  const example = step === "open-userns" ? "/proc/PID/ns/user" : "/proc/PID/ns/net";
+  if (errno === ENOENT) {
+    return isProcess
+      ? `${owner} does not exist: give the PID of a running process`
+      : `${path} does not exist: give a file such as ${example}`;
+  }
+  if (errno === EACCES || errno === EPERM) {
+    return isProcess
+      ? // Not dumpable is also a container whose runtime has not executed its program yet.
+        `${owner} is closed to you, as it belongs to another user or its program has not started: run slipway as that user, or later`
+      : `not permitted to open ${path}: run slipway as its owner`;
+  }
+  return `cannot open ${path}: ${nameOf(-errno)}: give a file such as ${example}`;
+}
+
+function tunSentence(errno: number): string {
+  if (errno === EACCES || errno === EPERM) {
+    return "not permitted to open /dev/net/tun: sudo chmod 0666 /dev/net/tun";
+  }
+  return `/dev/net/tun is missing (${nameOf(-errno)}): sudo modprobe tun, and see slipway doctor`;
+}
+
+function tapSentence({ path, where, errno }: Failure): string {
+  switch (errno) {
+    case EBUSY:
+      return `TAP ${path} is in use in the namespace of ${where}: choose another name`;
+    case EINVAL:
+      return `${path} in the namespace of ${where} is not a TAP: choose another name`;
+    case EPERM:
+      return `TAP ${path} in the namespace of ${where} belongs to another user: choose another name`;
+    default:
+      return `cannot open TAP ${path} in the namespace of ${where}: ${nameOf(-errno)}: choose another name`;
+  }
+}
+
+function usernsSentence({ step, errno }: Failure): string {
+  if (errno === ENOSPC) {
+    return "no more user namespaces are allowed: sudo sysctl -w user.max_user_namespaces=15000";
+  }
+  return `user namespaces are forbidden here (${step}, ${nameOf(-errno)}): slipway doctor tells how to allow them`;
+}
+
+function otherSentence({ step, path, where, errno }: Failure): string {
+  const what = path === "" ? step : `${step} ${path}`;
+  return `${what} failed for ${where}: ${nameOf(-errno)}: slipway doctor checks what it may be`;
+}
+
+/** What the user calls the namespace of a file: its process, if it is one's. */
+function ownerOf(path: string): string {
+  const pid = /^\/proc\/(\d+)\/ns\/(net|user)$/.exec(path)?.[1];
+  return pid === undefined ? path : `process ${pid}`;
+}
+
+function nameOf(result: number): string {
+  return getSystemErrorName(result);
+}
