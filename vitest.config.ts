@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { FiguresReporter } from "./test/figures.ts";
 import { REPORT } from "./test/report.ts";
 
-/** What takes longest, mostly by waiting: begun first, the rest fills the processors meanwhile. */
+/** The longest files, which mostly wait: they start first, and the rest fills the processors meanwhile. */
 const LONG = [
   "test/e2e/attacks/floods.test.ts",
   "test/e2e/attacks/tcp.test.ts",
@@ -12,7 +12,7 @@ const LONG = [
   "test/e2e/dns.test.ts",
   "test/e2e/icmp.test.ts",
   "test/e2e/integrity.test.ts",
-  "native/test/loop/loop.test.ts",
+  "native/test/loop.test.ts",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -25,7 +25,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Files at a time. Most of the lab's tests wait for programs: more than the two cores of a small machine. */
+/** Files at a time: more than the two cores of a small machine, as most of the lab's tests wait for programs. */
 const maxWorkers = 3;
 
 /** States are waited for, not times: how long is for what never comes, on the slowest machine. */
