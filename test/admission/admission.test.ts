@@ -13,22 +13,22 @@ function taken(admission: Admission, now: number, wanted = 1_000): number {
   return count;
 }
 
-describe("while there is no bulk", () => {
-  test("a tenth of a second's beginnings come at once, then as many as a second may have", () => {
+describe("without bulk", () => {
+  test("a tenth of a second's budget may begin at once, then the rate applies", () => {
     const admission = new Admission(MOST, new BulkMeter());
     expect(taken(admission, 0)).toBe(BURST);
     expect(taken(admission, 50)).toBe(5);
     expect(taken(admission, 10_000)).toBe(BURST);
   });
 
-  test("one may begin at least, however few may in a second", () => {
+  test("at least one may begin, however low the rate", () => {
     const admission = new Admission(1, new BulkMeter());
     expect(taken(admission, 0)).toBe(1);
     expect(taken(admission, 999)).toBe(0);
     expect(taken(admission, 1_000)).toBe(1);
   });
 
-  test("those that prove to be meant are not counted", () => {
+  test("those that succeed are not counted", () => {
     const admission = new Admission(1, new BulkMeter());
     for (let count = 0; count < 1_000; count += 1) {
       expect(admission.take(0)).toBe(true);
@@ -51,7 +51,7 @@ describe("beside bulk", () => {
     return { bulk, admission };
   }
 
-  test("one may begin for each 512 KiB that is moved", () => {
+  test("one may begin for each 512 KiB moved", () => {
     const { bulk, admission } = bulky(0);
     bulk.note(512 * KIBIBYTE, 50);
     expect(taken(admission, 50)).toBe(1);
@@ -61,13 +61,13 @@ describe("beside bulk", () => {
     expect(taken(admission, 150)).toBe(1);
   });
 
-  test("no more than without it", () => {
+  test("no more may begin than without it", () => {
     const { bulk, admission } = bulky(0);
     bulk.note(1_024 * 1_024 * KIBIBYTE, 50);
     expect(taken(admission, 50)).toBe(5);
   });
 
-  test("those that prove to be meant are counted all the same", () => {
+  test("those that succeed are counted, too", () => {
     const { bulk, admission } = bulky(0);
     bulk.note(512 * KIBIBYTE, 50);
     expect(admission.take(50)).toBe(true);
@@ -75,7 +75,7 @@ describe("beside bulk", () => {
     expect(admission.take(50)).toBe(false);
   });
 
-  test("all is as before 100 ms after the last of it", () => {
+  test("the ordinary limit applies again 100 ms after the last of it", () => {
     expect(taken(bulky(1_000).admission, 1_099)).toBe(0);
     const { admission } = bulky(1_000);
     expect(taken(admission, 1_100)).toBe(BURST);
@@ -85,7 +85,7 @@ describe("beside bulk", () => {
 });
 
 describe("a guest moves bulk", () => {
-  test("by 64 KiB in one wake-up, for 100 ms", () => {
+  test("for 100 ms after 64 KiB in one wake-up", () => {
     const bulk = new BulkMeter();
     bulk.note(64 * KIBIBYTE - 1, 0);
     expect(bulk.isBulky(0)).toBe(false);
@@ -94,7 +94,7 @@ describe("a guest moves bulk", () => {
     expect(bulk.isBulky(110)).toBe(false);
   });
 
-  test("not by little in many", () => {
+  test("not after little data in many wake-ups", () => {
     const bulk = new BulkMeter();
     for (let now = 0; now < 1_000; now += 1) bulk.note(32 * KIBIBYTE, now);
     expect(bulk.isBulky(1_000)).toBe(false);

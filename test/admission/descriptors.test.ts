@@ -70,7 +70,7 @@ function threads(count: number, most: number): readonly DescriptorQuotas[] {
 let now = 0;
 
 describe("guests of one thread", () => {
-  test("one that is alone has all", () => {
+  test("a single one may use all descriptors", () => {
     const [quotas] = threads(1, MOST + 4);
     const alone = new Guest(quotas);
     expect(alone.open()).toBe(MOST);
@@ -79,7 +79,7 @@ describe("guests of one thread", () => {
     expect(alone.ended).toBe(0);
   });
 
-  test("one that has all gives others their fair share, and ends no more than that takes", () => {
+  test("one that has all yields others their share, and ends no more flows than needed", () => {
     const [quotas] = threads(1, MOST + 8);
     const hog = new Guest(quotas);
     hog.open();
@@ -92,7 +92,7 @@ describe("guests of one thread", () => {
     expect(other.ended).toBe(0);
   });
 
-  test("each that comes has its own at once, whatever the others do meanwhile", () => {
+  test("each newcomer has its own part at once, whatever the others do", () => {
     const [quotas] = threads(1, MOST + 4 * 8);
     const guests: Guest[] = [];
     for (let count = 1; count <= 8; count += 1) {
@@ -107,7 +107,7 @@ describe("guests of one thread", () => {
     for (const { descriptors } of guests) expect(descriptors).toBeGreaterThanOrEqual(12);
   });
 
-  test("what cannot be ended takes nothing of what is kept for others", () => {
+  test("flows that cannot be ended use nothing of others' parts", () => {
     const [quotas] = threads(1, MOST + 8);
     const hog = new Guest(quotas);
     hog.pinned = hog.open(70);
@@ -116,7 +116,7 @@ describe("guests of one thread", () => {
     expect(hog.ended).toBe(0);
   });
 
-  test("what a guest has closed, or had when it left, others get", () => {
+  test("others get what a guest has closed, or had when it left", () => {
     const [quotas] = threads(1, MOST + 8);
     const [one, two] = [new Guest(quotas), new Guest(quotas)];
     one.open(75);
@@ -128,7 +128,7 @@ describe("guests of one thread", () => {
     expect(one.open()).toBe(99);
   });
 
-  test("no more are taken than have enough", () => {
+  test("a guest that would leave too few to each is refused", () => {
     const [quotas] = threads(1, 12 * 5);
     for (let count = 0; count < 5; count += 1) new Guest(quotas);
     expect(() => new Guest(quotas)).toThrow("too few file descriptors for one more guest");
@@ -137,7 +137,7 @@ describe("guests of one thread", () => {
 });
 
 describe("guests of several threads", () => {
-  test("one that has all gives others their own", () => {
+  test("one that has all yields others their own parts", () => {
     const [left, right] = threads(2, MOST + 8);
     const hog = new Guest(left);
     hog.open();
@@ -149,7 +149,7 @@ describe("guests of several threads", () => {
     expect([hog.descriptors, other.descriptors]).toEqual([50, 50]);
   });
 
-  test("one that has much gets no more for a second after one that has little was refused", () => {
+  test("one with much gets no more for a second after one with little was refused", () => {
     const [left, right] = threads(2, MOST + 8);
     const hog = new Guest(left);
     hog.open();
@@ -162,7 +162,7 @@ describe("guests of several threads", () => {
     expect(hog.open()).toBe(20);
   });
 
-  test("what a thread had that has died is free", () => {
+  test("the descriptors of a dead thread are free", () => {
     const [left, right] = threads(2, MOST + 4);
     new Guest(left).open();
     right.ledger.clear(0);

@@ -7,7 +7,7 @@ const limits = { ...DEFAULT_LIMITS, flows: 4, flowsPerDestination: 2, halfOpen: 
 const [one, two, three] = [1, 2, 3];
 
 describe("too many connections", () => {
-  test("in all: that which was idle for longest ends", () => {
+  test("in all: the one idle for longest ends", () => {
     const limiter = new FlowLimiter(limits);
     const slots = [one, one, two, null].map((to, id) => limiter.add(id, to, false));
     expect(limiter.evictionFor(three, false)).toEqual({ id: 0, reason: DropReason.LimitFlows });
@@ -17,7 +17,7 @@ describe("too many connections", () => {
     expect(limiter.evictionFor(three, false)).toBeNull();
   });
 
-  test("to one destination: that of those", () => {
+  test("to one destination: the one of those idle for longest ends", () => {
     const limiter = new FlowLimiter(limits);
     const slots = [two, one, one].map((to, id) => limiter.add(id, to, false));
     const reason = DropReason.LimitDestination;
@@ -28,7 +28,7 @@ describe("too many connections", () => {
     expect(limiter.evictionFor(null, false)).toBeNull();
   });
 
-  test("without an answer: that which has waited for longest", () => {
+  test("without an answer: the one that has waited longest ends", () => {
     const limiter = new FlowLimiter(limits);
     const slots = [one, two, three].map((to, id) => limiter.add(id, to, true));
     const reason = DropReason.LimitHalfOpen;

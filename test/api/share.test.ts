@@ -15,8 +15,8 @@ function work(ms: number): void {
   now += ms;
 }
 
-describe("what clients may have of the loop's time", () => {
-  test("is a millisecond of a wake-up, and as much of the next", () => {
+describe("API clients' share of the loop's time", () => {
+  test("is a millisecond of each wake-up", () => {
     const loop = { wakes: 1, carriesBulk: false };
     const share = new Share(loop);
     expect(share.begin()).toBe(true);
@@ -29,7 +29,7 @@ describe("what clients may have of the loop's time", () => {
     expect(share.begin()).toBe(true);
   });
 
-  test("is a tenth in all while packets come in bulk", () => {
+  test("is a tenth while packets come in bulk", () => {
     const share = new Share({ wakes: 1, carriesBulk: true });
     expect(share.begin()).toBe(true);
     work(0.5);
@@ -40,7 +40,7 @@ describe("what clients may have of the loop's time", () => {
     expect(share.begin()).toBe(true);
   });
 
-  test("comes back soon, however long a stretch has taken", () => {
+  test("recovers soon, however long one turn has taken", () => {
     const share = new Share({ wakes: 1, carriesBulk: true });
     share.begin();
     work(30);

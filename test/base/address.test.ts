@@ -13,7 +13,7 @@ function parsed(text: string): Address {
 }
 
 describe("Address", () => {
-  it("survives text and bytes", () => {
+  it("is unchanged after conversion to text or bytes and back", () => {
     fc.assert(
       fc.property(address, fc.nat(3), (original, offset) => {
         expect(parsed(original.toString()).equals(original)).toBe(true);
@@ -24,7 +24,7 @@ describe("Address", () => {
     );
   });
 
-  it("prints text that Node takes for the same family", () => {
+  it("prints text that Node assigns to the same family", () => {
     fc.assert(
       fc.property(address, (original) => {
         const text = original.toString();
@@ -101,7 +101,7 @@ describe("Address", () => {
 });
 
 describe("AddressCache", () => {
-  it("gives what Address.read gives, whatever came before", () => {
+  it("returns what Address.read returns, whatever came before", () => {
     fc.assert(
       fc.property(fc.array(address, { maxLength: 40 }), (addresses) => {
         const cache = new AddressCache(4);
@@ -114,7 +114,7 @@ describe("AddressCache", () => {
     );
   });
 
-  it("gives the same object for an address seen lately", () => {
+  it("returns the same object for a recently seen address", () => {
     const cache = new AddressCache();
     const bytes = new Uint8Array([0, 203, 0, 113, 9]);
     expect(cache.at(bytes, 1, 4)).toBe(cache.at(bytes, 1, 4));
@@ -168,7 +168,7 @@ describe("Prefix", () => {
     ["fd00::/129", "0-128"],
     ["10.0.2.7/24", "10.0.2.0/24"],
     ["fd00::1/64", "fd00::/64"],
-  ])("refuses %s with a sentence", (text, part) => {
+  ])("refuses %s with a reason", (text, part) => {
     expect(() => Prefix.parse(text)).toThrow(RangeError);
     expect(() => Prefix.parse(text)).toThrow(part);
     expect(() => Prefix.parse(text)).toThrow(`"${text}"`);

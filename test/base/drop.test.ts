@@ -9,7 +9,7 @@ describe("DropReason", () => {
     expect([...reasons].sort((a, b) => b - a)).toEqual(reasons.map((_, index) => -1 - index));
   });
 
-  it("has none that nothing counts", () => {
+  it("has no reason that is never counted", () => {
     const root = new URL("../../src/", import.meta.url);
     const files = readdirSync(root, { recursive: true, encoding: "utf8" });
     const sources = files.filter((file) => file.endsWith(".ts") && file !== "base/drop.ts");
@@ -18,7 +18,7 @@ describe("DropReason", () => {
     expect(Object.keys(DropReason).filter((key) => !used.has(key))).toEqual([]);
   });
 
-  it("has a kebab-case name for each, no two alike", () => {
+  it("has a unique kebab-case name for each", () => {
     const names = reasons.map(dropReasonName);
     expect(new Set(names).size).toBe(reasons.length);
     expect(names.filter((name) => !/^[a-z]+(-[a-z]+)*$/.test(name))).toEqual([]);
@@ -34,7 +34,7 @@ describe("DropReason", () => {
 });
 
 describe("DropCounters", () => {
-  it("counts each reason apart and lists those that occurred", () => {
+  it("counts each reason separately and lists those that occurred", () => {
     const counters = new DropCounters();
     counters.count(DropReason.UdpBadLength);
     counters.count(DropReason.UdpBadLength);

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { errnoOf, UserError } from "../../src/base/errors.js";
 
-it("is an error with a message, and a wrong command line only when it says so", () => {
+it("is an error with a message, and a usage error only if it says so", () => {
   expect(new UserError("no such PID: 7")).toMatchObject({
     name: "UserError",
     message: "no such PID: 7",

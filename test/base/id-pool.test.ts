@@ -7,7 +7,7 @@ it("counts from 0 while nothing is released", () => {
   expect([pool.take(), pool.take(), pool.take()]).toEqual([0, 1, 2]);
 });
 
-it("does not give an id away again before reap", () => {
+it("does not reuse an id before reap", () => {
   const pool = new IdPool();
   const id = pool.take();
   pool.release(id);
@@ -16,7 +16,7 @@ it("does not give an id away again before reap", () => {
   expect(pool.take()).toBe(id);
 });
 
-it("keeps apart what may be taken and what waits, in any order", () => {
+it("distinguishes free ids from those that wait, in any order", () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom("take", "release", "reap")), (steps) => {
       const pool = new IdPool();

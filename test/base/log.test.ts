@@ -52,7 +52,7 @@ describe("by default", () => {
     expect(stdout).toBe("still here");
   });
 
-  it("a stderr that takes nothing is outlived", () => {
+  it("a stderr that accepts nothing does no harm", () => {
     const { stdout, status } = spawnSync(
       "sh",
       ["-c", 'exec "$0" -e "$1" 2>/dev/full', process.execPath, script],
@@ -67,7 +67,7 @@ describe("in a file", () => {
     write: fs.writeSync.bind(fs, fs.openSync(process.argv[1], "a")),
     writeStderr: fs.writeSync.bind(fs, 2), isFile: true, level: "info", format: "${format}", linesPerSecond: ${linesPerSecond} });`;
 
-  it("each line is an object in JSON, and the end is told on stderr, too", async () => {
+  it("each line is a JSON object, and stderr also gets the reason of the end", async () => {
     const file = join(scratch, "json");
     const script = await scriptOf(`${settings("json", 9)} log.info("hello"); logEnd("over");`);
     expect(run(script, [file]).stderr).toBe("slipway: over\n");
@@ -79,7 +79,7 @@ describe("in a file", () => {
     ]);
   });
 
-  it("lines above a number in a second are counted and left out", async () => {
+  it("lines above the rate are counted and dropped", async () => {
     const file = join(scratch, "limited");
     const script = await scriptOf(`${settings("text", 3)}
       for (let i = 1; i <= 10; i += 1) log.info("line %d", i);

@@ -16,7 +16,7 @@ function contents(recency: Recency<number>, places: ReadonlyMap<number, Place<nu
 }
 
 describe("recency", () => {
-  test("is that of an array, whatever is added, used and removed", () => {
+  test("matches an array's order, whatever is added, used and removed", () => {
     const step = fc.tuple(fc.constantFrom("add", "touch", "remove"), fc.nat(9));
     fc.assert(
       fc.property(fc.array(step), (steps) => {

@@ -12,7 +12,7 @@ import {
 const anyMac = fc.nat(BROADCAST_MAC);
 
 describe("Mac", () => {
-  it("survives text and bytes", () => {
+  it("is unchanged after conversion to text or bytes and back", () => {
     fc.assert(
       fc.property(anyMac, (mac) => {
         const bytes = new Uint8Array(8);

@@ -20,7 +20,7 @@ test("a bucket gives its burst at once, and then its rate", () => {
   expect(bucket.take(10_004, 0.5)).toBe(true);
 });
 
-test("what is given back can be taken again, up to the burst", () => {
+test("returned tokens can be taken again, up to the burst", () => {
   const bucket = new TokenBucket(1000, 5);
   expect(taken(bucket, 0)).toBe(5);
   bucket.giveBack();
@@ -29,7 +29,7 @@ test("what is given back can be taken again, up to the burst", () => {
   expect(taken(bucket, 0)).toBe(5);
 });
 
-test("many are taken together, or none of them", () => {
+test("several tokens are taken together, or none", () => {
   const bucket = new TokenBucket(1000, 5);
   expect(bucket.takeMany(0, 6)).toBe(false);
   expect(bucket.takeMany(0, 4)).toBe(true);

@@ -30,7 +30,7 @@ test("round-trip times are in milliseconds", () => {
   expect([420, 12_345].map(formatMilliseconds)).toEqual(["0.42 ms", "12 ms"]);
 });
 
-test("tables are as wide as what is in them, without blanks at the end", () => {
+test("tables are as wide as their content, without trailing blanks", () => {
   const rows = [
     ["8", "tcp", "a"],
     ["12", "udp", ""],
@@ -40,7 +40,7 @@ test("tables are as wide as what is in them, without blanks at the end", () => {
   );
 });
 
-describe("commands that ask a running network", () => {
+describe("commands that query a running network", () => {
   const requestOf = (...args: string[]): unknown => {
     const invocation = parseCommandLine("slipway", args);
     return invocation.kind === "control" ? [invocation.options, invocation.request] : invocation;

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What the product's own launcher gives as flags is part of what V8 compares. */
-test("V8 takes the code cache of the bundle", () => {
+test("V8 accepts the code cache of the bundle", () => {
   const tree = mkdtempSync(join(tmpdir(), "entry-"));
   onTestFinished(() => rmSync(tree, { recursive: true }));
   for (const folder of ["bin", "dist"]) mkdirSync(join(tree, folder));

@@ -54,7 +54,7 @@ describe("slipway run", () => {
     expect(config.keepId).toBe(true);
   });
 
-  test("takes the first argument for the command where -- is missing", () => {
+  test("takes the first argument as the command if -- is missing", () => {
     expect(parseRun("--mtu=1280", "curl", "-O", "x").command).toEqual(["curl", "-O", "x"]);
   });
 
@@ -70,7 +70,7 @@ describe("IPv6", () => {
     ["", "if the host has it", "fd00::/64"],
     ["--no-ipv6", "never", "fd00::/64"],
     ["--ipv6-cidr 2001:db8:1::/64", "always", "2001:db8:1::/64"],
-  ])("of slipway with %j is there %s", (line, expected, prefix) => {
+  ])("of slipway with %j is enabled %s", (line, expected, prefix) => {
     const args = line.split(" ").filter((arg) => arg !== "");
     expect(when(parseRun(...args, "--", "true").network)).toEqual([expected, prefix]);
     expect(when(parseAttach("slipway", "attach", ...args, "42").network)).toEqual([
@@ -84,14 +84,14 @@ describe("IPv6", () => {
     ["-6", "always", "fd00::/64"],
     ["--enable-ipv6", "always", "fd00::/64"],
     ["--ipv6-cidr=fd01::/48", "always", "fd01::/48"],
-  ])("of slirp4netns with %j is there %s", (line, expected, prefix) => {
+  ])("of slirp4netns with %j is enabled %s", (line, expected, prefix) => {
     const args = line.split(" ").filter((arg) => arg !== "");
     const { network } = parseAttach("slirp4netns", ...args, "42", "tap0");
     expect(when(network)).toEqual([expected, prefix]);
   });
 });
 
-test("names and sources of outbound packets add up", () => {
+test("names and outbound addresses accumulate", () => {
   const line = "--dns 192.0.2.1 --dns 2001:db8::1 --dns-search a.example --dns-search b.example";
   const more = "--dns-option ndots:2 --dns-option rotate --add-host Db.example=192.0.2.7";
   const last = "--outbound-addr eth0 --outbound-addr6 2001:db8::2";
@@ -107,7 +107,7 @@ test("names and sources of outbound packets add up", () => {
   expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
-test("time-outs are as given, the last of each kind, and the others as usual", () => {
+test("the last time-out of each kind counts, and the others keep their defaults", () => {
   const given = ["--timeout=udp=300", "--timeout", "udp-dns=5", "--timeout=udp=60"];
   const timeouts = { udp: 60_000, udpUnanswered: 30_000, udpDns: 5_000, ping: 60_000 };
   expect(parseRun(...given, "--", "true").network.timeouts).toEqual(timeouts);
@@ -125,13 +125,13 @@ test.each([
   expect(parseAttach("slirp4netns", ...args, "42", "tap0").network.memoryBudget).toBe(bytes);
 });
 
-test("figures are printed when asked for", () => {
+test("statistics are printed on request", () => {
   expect(parseRun("--stats", "--", "true").stats).toBe(true);
   expect(parseAttach("slirp4netns", "42", "tap0").stats).toBe(false);
 });
 
 describe("slipway attach", () => {
-  test("tells a PID from a path", () => {
+  test("distinguishes a PID from a path", () => {
     expect(parseAttach("slipway", "attach", "42").target).toEqual({
       kind: "namespace",
       netns: "/proc/42/ns/net",
@@ -176,14 +176,14 @@ describe("slirp4netns", () => {
     });
   });
 
-  test("takes a TAP that is open, and a path for User Mode Linux, without a name", () => {
+  test("accepts an open TAP, and a path for User Mode Linux, without a name", () => {
     const given = parseAttach("slirp4netns", "--netns-type=tapfd", "7");
     expect(given.target).toEqual({ kind: "tapfd", fd: 7, pid: null });
     const bess = parseAttach("slirp4netns", "--target-type=bess", "/run/uml.sock");
     expect(bess.target).toEqual({ kind: "bess", path: "/run/uml.sock", pid: null });
   });
 
-  test("enters the user namespace that is named", () => {
+  test("enters the named user namespace", () => {
     const line = "--userns-path=/proc/7/ns/user --netns-type=path /run/ns tap0";
     expect(parseAttach("slirp4netns", ...line.split(" ")).target).toEqual({
       kind: "namespace",
@@ -198,7 +198,7 @@ describe("slirp4netns", () => {
     expect(config).toMatchObject({ configure: true, readyFd: 3, tap: "tap0" });
   });
 
-  test("offers in its help what is there and nothing else: clients search it for options", () => {
+  test("lists exactly its options in the help, which clients search", () => {
     const offered = parseText("slirp4netns", "--help").match(/--[a-z0-9-]+/g) ?? [];
     expect([...new Set(offered)].sort()).toEqual([
       "--api-socket",
@@ -246,7 +246,7 @@ describe("slirp4netns", () => {
     ]);
   });
 
-  test("tells its version in the first line as clients read it", () => {
+  test("prints its version in the first line, where clients read it", () => {
     expect(parseText("slirp4netns", "-v")).toMatch(/^slirp4netns version \d+\.\d+\.\d+\n/);
   });
 });
@@ -257,7 +257,7 @@ describe("help and version", () => {
     for (const command of ["run", "attach", "doctor"]) expect(text).toContain(`  ${command} `);
   });
 
-  test.each([["run"], ["attach"], ["doctor"]])("slipway %s --help tells its usage", (command) => {
+  test.each([["run"], ["attach"], ["doctor"]])("slipway %s --help prints its usage", (command) => {
     expect(parseText("slipway", command, "--help")).toMatch(`Usage: slipway ${command} `);
   });
 
@@ -365,7 +365,7 @@ describe("what is refused, in one line with the fix", () => {
   });
 });
 
-describe("slipway run --network refuses what means nothing there", () => {
+describe("slipway run --network refuses options without effect", () => {
   const elsewhere = "leave it out";
   const network = "leave it out, or see slipway network create";
   test.for([
@@ -394,7 +394,7 @@ describe("slipway run --network refuses what means nothing there", () => {
     expect([error.exitStatus, error.message]).toEqual([2, sentence]);
   });
 
-  test("and takes the rest", () => {
+  test("and accepts the rest", () => {
     const { mode, hostname } = parseRun(
       ...["--network", "web", "--name", "db", "--hostname", "box", "--dns", "192.0.2.1", "-P"],
       ...["--keep-id", "--host-loopback", "--log-level", "info", "--", "true", "--memory", "1"],

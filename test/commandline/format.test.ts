@@ -8,12 +8,12 @@ const items = [
 const table = () => "the table\n";
 
 describe("output", () => {
-  test("is the table unless something else is asked for", () => {
+  test("is a table by default", () => {
     expect(formatAll(items, { json: false, format: null }, table)).toBe("the table\n");
     expect(formatAll(items, { json: false, format: "table" }, table)).toBe("the table\n");
   });
 
-  test("is JSON by --json and --format json", () => {
+  test("is JSON with --json and --format json", () => {
     expect(JSON.parse(formatAll(items, { json: true, format: null }, table))).toEqual(items);
     expect(JSON.parse(formatAll(items, { json: false, format: "json" }, table))).toEqual(items);
   });
@@ -26,13 +26,13 @@ describe("output", () => {
     ["{{.Labels}}", '{"team":"blue"}\n{}\n'],
     ["{{.Colour}}", null],
     ["{{.Name.length}}", null],
-  ])("by the template %s", (format, text) => {
+  ])("follows the template %s", (format, text) => {
     const show = () => formatAll(items, { json: false, format }, table);
     if (text === null) expect(show).toThrow("--format: there is no field");
     else expect(show()).toBe(text);
   });
 
-  test("in columns as wide as what stands in them", () => {
+  test("has columns as wide as their content", () => {
     expect(
       tableOf(
         ["ID", "NAME"],

@@ -11,11 +11,11 @@ describe("--network", () => {
     [["none"], { kind: "none" }],
     [["container:db"], { kind: "container", target: "db" }],
     [["container:/run/netns/x"], { kind: "container", target: "/run/netns/x" }],
-  ])("%j stands alone", (texts, mode) => {
+  ])("%j is a mode of its own", (texts, mode) => {
     expect(parseNetworkMode(texts, nothing)).toEqual(mode);
   });
 
-  test("names networks, with what is wanted there", () => {
+  test("names networks, with their options", () => {
     const texts = [
       "web:ip=10.89.1.5,ip6=fd00::5,alias=api,alias=www,mac=02:00:00:00:00:05",
       "back:ifname=db0",

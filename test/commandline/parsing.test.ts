@@ -25,7 +25,7 @@ describe("options", () => {
     ["attach --api-socket /run/a --no-api-socket 42", "none"],
     ["attach --no-api-socket -a /run/a 42", { path: "/run/a" }],
     ["attach 42", "own"],
-  ])("of two that exclude each other the last counts: %s", (line, expected) => {
+  ])("that exclude each other: the last counts: %s", (line, expected) => {
     expect(attachConfig(line).apiSocket).toEqual(expected);
   });
 
@@ -51,11 +51,11 @@ describe("options", () => {
     ["flows -w 0.5 --json", 0.5],
     ["flows -w5", 5],
     ["flows --watch=5", 5],
-  ])("may go without a value: %s", (line, watch) => {
+  ])("may have no value: %s", (line, watch) => {
     expect(parse(line)).toMatchObject({ kind: "control", request: { kind: "flows", watch } });
   });
 
-  test("of COMMAND are its own", () => {
+  test("after COMMAND belong to COMMAND", () => {
     const invocation = parse("run --stats curl --mtu 9 -- --help");
     expect(invocation).toMatchObject({
       kind: "run",
@@ -68,7 +68,7 @@ describe("options", () => {
   });
 });
 
-describe("what is wrong is told with the command whose help tells more", () => {
+describe("an error names the command whose help explains it", () => {
   test.each([
     ["attach --stats=3 42", "--stats takes no value; see slipway attach --help"],
     ["attach 42 --mtu", "--mtu needs a value, <bytes>; see slipway attach --help"],
@@ -92,7 +92,7 @@ describe("what is wrong is told with the command whose help tells more", () => {
 });
 
 describe("help", () => {
-  test("goes before whatever else is wrong", () => {
+  test("takes precedence over errors", () => {
     for (const line of ["attach --bogus --help", "attach -h 1 2 3", "help attach"]) {
       expect(parse(line)).toMatchObject({
         kind: "print",
@@ -102,7 +102,7 @@ describe("help", () => {
     expect(parse("--bogus -v", "slirp4netns")).toMatchObject({ kind: "print" });
   });
 
-  test("has columns, broken at the width of the terminal", () => {
+  test("has columns, wrapped at the width of the terminal", () => {
     const brew = command({
       name: "brew",
       help: "make coffee",

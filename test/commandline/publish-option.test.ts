@@ -42,7 +42,7 @@ describe("docker's syntax", () => {
     ["80-:80", "half a range"],
     ["http:80", "a name"],
     [" 80", "a blank"],
-  ])("%j is none: %s", (text) => {
+  ])("%j is invalid: %s", (text) => {
     expect(parsed(text)).toBeNull();
   });
 
@@ -54,7 +54,7 @@ describe("docker's syntax", () => {
     },
   );
 
-  test("whatever is given, it does not throw", () => {
+  test("no input makes it throw", () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(..."0189:-/[]udptc. ") }), (text) => {
         const option = parsePublish(text);

@@ -4,7 +4,7 @@ import { formatMac } from "../../src/base/mac.js";
 import { DEFAULT_PREFIX, gatewayMac, ownAddresses, planFor } from "../../src/config/plan.js";
 
 describe("planFor", () => {
-  it("places everybody where slirp4netns does", () => {
+  it("assigns the addresses that slirp4netns does", () => {
     const { prefix, ...addresses } = planFor(DEFAULT_PREFIX[4]);
     expect(prefix.toString()).toBe("10.0.2.0/24");
     expect(Object.entries(addresses).map(([who, address]) => `${who} ${address}`)).toEqual([
@@ -17,7 +17,7 @@ describe("planFor", () => {
     ]);
   });
 
-  it("has the same places in an IPv6 network", () => {
+  it("assigns the same offsets in an IPv6 network", () => {
     const { prefix, ...addresses } = planFor(DEFAULT_PREFIX[6]);
     expect(prefix.toString()).toBe("fd00::/64");
     expect(Object.entries(addresses).map(([who, address]) => `${who} ${address}`)).toEqual([
@@ -30,7 +30,7 @@ describe("planFor", () => {
     ]);
   });
 
-  it("keeps everybody inside the smallest network", () => {
+  it("keeps all addresses inside the smallest network", () => {
     const { prefix, guest } = planFor(Prefix.parse("198.51.100.128/25"));
     expect(guest.toString()).toBe("198.51.100.228");
     expect(prefix.contains(guest)).toBe(true);
@@ -46,7 +46,7 @@ describe("planFor", () => {
     ["128.0.0.0/1", "not a network for hosts"],
     ["fe80::/64", "not a network for hosts"],
     ["ff02::/64", "not a network for hosts"],
-  ])("refuses %s with a sentence", (text, part) => {
+  ])("refuses %s with a reason", (text, part) => {
     expect(() => planFor(Prefix.parse(text))).toThrow(RangeError);
     expect(() => planFor(Prefix.parse(text))).toThrow(part);
   });

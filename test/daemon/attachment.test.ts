@@ -138,7 +138,7 @@ describe("an attachment", () => {
     expect(network.population).toBe(0);
   });
 
-  test("releases its address at once when it ends, and its names", async () => {
+  test("releases its address and its names at once when it ends", async () => {
     const fixture = attached(false);
     const { isDrained } = await serve(fixture);
     expect(isDrained).toBeNull();
@@ -148,7 +148,7 @@ describe("an attachment", () => {
     expect(fixture.named.size).toBe(0);
   });
 
-  test("that is drained keeps its address until what was sent last is passed on", async () => {
+  test("that is drained keeps its address until the last data is passed on", async () => {
     const fixture = attached(false);
     const serving = await serve(fixture);
     fixture.attachment.end(true);
@@ -202,7 +202,7 @@ describe("an attachment", () => {
     expect(fixture.attachment.served).toBeNull();
   });
 
-  test("drops the TAP that it kept once, also when the next cannot be duplicated", async () => {
+  test("closes the TAP that it kept once, even if the next cannot be duplicated", async () => {
     const fixture = attached(true);
     const { attachment, servings, events } = fixture;
     const refused = attachment.attach("eth0", aTap());

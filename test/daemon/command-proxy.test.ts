@@ -74,7 +74,7 @@ describe("a launcher that has a namespace connected", () => {
     while (sent.length < count) await new Promise((resolve) => setImmediate(resolve));
   }
 
-  test("is told what to do, step by step, and then the answer", async () => {
+  test("gets its instructions step by step, and then the answer", async () => {
     const { asked: methods, requests } = daemon();
     const { proxy, ended } = start(requests);
     await until(1);
@@ -107,7 +107,7 @@ describe("a launcher that has a namespace connected", () => {
     },
   );
 
-  test("may go at any time: its attachment is released", async () => {
+  test("may disconnect at any time: its attachment is released", async () => {
     const { asked: methods, requests } = daemon();
     const { proxy, ended } = start(requests);
     await until(1);
@@ -119,7 +119,7 @@ describe("a launcher that has a namespace connected", () => {
     expect(methods).toEqual(["member.join", "member.disconnect"]);
   });
 
-  test("is not listened to when it says what is not its turn", async () => {
+  test("is ignored when it speaks out of turn", async () => {
     const { asked: methods, requests } = daemon();
     const { proxy, ended } = start(requests);
     await until(1);
@@ -133,7 +133,7 @@ describe("a launcher that has a namespace connected", () => {
   });
 });
 
-test("what may succeed in part is not answered, nor what needs the namespace of a member", () => {
+test("commands that may succeed in part, or need a member's namespace, are not answered", () => {
   expect(isProxied(request)).toBe(true);
   expect(isProxied({ ...request, target: "db" })).toBe(false);
   expect(isProxied({ action: "remove", names: ["one", "two"] })).toBe(false);

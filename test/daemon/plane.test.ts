@@ -69,7 +69,7 @@ function attachment(network: string, member = "m"): AttachmentConfig {
 
 const nobody = () => undefined;
 
-test("no thread is there before a network needs one; then one for each, up to the limit", async () => {
+test("threads start when networks need them: one for each, up to the limit", async () => {
   const plane = new DataPlane(start, 2, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });
   expect(workers).toHaveLength(0);
@@ -111,7 +111,7 @@ test("a network gets the thread with the fewest attachments, and keeps it", asyn
   await plane.close();
 });
 
-test("a thread knows what was learnt before its start, and not what was forgotten", async () => {
+test("a thread knows what was learnt before its start, except what was forgotten", async () => {
   const plane = new DataPlane(start, 1, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });
   plane.learn("b", { kind: "member", id: "b", networks: [] });

@@ -13,14 +13,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-test("the directory of resolv.conf and those of resolvers are readable, and nothing of users'", () => {
+test("the directories of resolv.conf and of resolvers are readable, and none of users", () => {
   const without = resolverFiles(file);
   expect(without[0]).toBe(join(root, "etc"));
   expect(without).toContain("/run/systemd/resolve");
   for (const each of ["/", "/run", "/run/user", "/tmp"]) expect(without).not.toContain(each);
 });
 
-test("a file elsewhere is readable alone, by way of links, too", () => {
+test("only the file itself is readable elsewhere, through links, too", () => {
   writeFileSync(join(root, "own"), "nameserver 192.0.2.1\n");
   symlinkSync("../own", join(root, "etc/between"));
   symlinkSync("between", file);

@@ -75,7 +75,7 @@ describe("the state of networks and members", () => {
     expectDamaged({ ...state, version: 1 });
   });
 
-  test("is not read into memory when it is too large", () => {
+  test("is not read into memory if too large", () => {
     writeFileSync(file, JSON.stringify(state));
     truncateSync(file, 1 << 30);
     expect(readState(file).warning).toContain("damaged");

@@ -41,7 +41,7 @@ describe("mappings", () => {
     return table.nextAt;
   }
 
-  it("are found by the guest's endpoint, whomever it speaks to", () => {
+  it("are found by the guest's endpoint, whatever its destination", () => {
     const mapping = open(4000, 80, 0);
     open(4001, 80, 0);
     expect(table.find(frameFrom(4000), udp, null)).toBe(mapping);
@@ -63,12 +63,12 @@ describe("mappings", () => {
     expect(table.count).toBe(0);
   });
 
-  it("last as long as others when the port spoke to more than DNS", () => {
+  it("last as long as others if the port sent to more than DNS", () => {
     open(4000, 53, 0).contact(server, 443);
     expect(nextAfter(10_000)).toBe(30_000);
   });
 
-  it("that have been out of use for longest make room", () => {
+  it("idle for longest make room", () => {
     const [first, second] = [open(4000, 80, 2), open(4001, 80, 3)];
     table.touch(first, 9);
     expect(table.endOldest()).toBe(true);
@@ -79,7 +79,7 @@ describe("mappings", () => {
     expect(table.endOldest()).toBe(false);
   });
 
-  it("are told apart by the guest's address, however many use one port", () => {
+  it("differ by the guest's address, however many use one port", () => {
     const mine = open(4000, 80, 0);
     const frame = frameFrom(4000);
     frame.source = other;
@@ -88,7 +88,7 @@ describe("mappings", () => {
     expect(table.find(frame, udp, null)).toBe(mine);
   });
 
-  it("do not give an id away before reap, as events of it may be under way", () => {
+  it("do not reuse an id before reap, as events of it may be pending", () => {
     open(4000, 80, 0);
     table.endOldest();
     expect(table.ids.take()).toBe(1);
@@ -96,7 +96,7 @@ describe("mappings", () => {
     expect(table.ids.take()).toBe(0);
   });
 
-  it("admit anybody, or whom the guest has sent to", () => {
+  it("admit anybody, or only peers that the guest has sent to", () => {
     expect(open(4000, 80, 0).admits(other)).toBe(true);
     const filtered = open(4001, 80, 0, true);
     expect(filtered.admits(server)).toBe(true);

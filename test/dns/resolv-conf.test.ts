@@ -42,7 +42,7 @@ it("finds nothing in an empty file", () => {
   expect(parseResolvConf("")).toEqual({ servers: [], search: [] });
 });
 
-it("has the file's servers while somebody else, who is to follow it, does not answer", () => {
+it("has the file's servers while the keeper does not answer", () => {
   const directory = mkdtempSync(path.join(tmpdir(), "resolvconf-"));
   const file = path.join(directory, "resolv.conf");
   writeFileSync(file, "nameserver 192.0.2.1\n");
@@ -70,20 +70,20 @@ describe("a resolv.conf that is followed", () => {
 
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  it("is read again when it was written", () => {
+  it("is read again after it was written", () => {
     writeFileSync(file, "nameserver 192.0.2.2\nsearch b.example c.example\n");
     expect(servers(followed)).toEqual(["192.0.2.2"]);
     expect(followed.search).toEqual(["b.example", "c.example"]);
   });
 
-  it("is read again when it was replaced", () => {
+  it("is read again after it was replaced", () => {
     const next = path.join(directory, "next");
     writeFileSync(next, "nameserver 192.0.2.3\n");
     renameSync(next, file);
     expect(servers(followed)).toEqual(["192.0.2.3"]);
   });
 
-  it("is read again when its link leads elsewhere", () => {
+  it("is read again after its link was changed", () => {
     writeFileSync(path.join(directory, "vpn"), "nameserver 192.0.2.4\n");
     unlinkSync(file);
     expect(servers(followed)).toEqual(["192.0.2.1"]);
@@ -91,7 +91,7 @@ describe("a resolv.conf that is followed", () => {
     expect(servers(followed)).toEqual(["192.0.2.4"]);
   });
 
-  it("is not looked at more often than agreed", () => {
+  it("is not checked more often than the interval", () => {
     const lazy = new ResolvConf(file, 3_600_000);
     expect(servers(lazy)).toEqual(["192.0.2.1"]);
     writeFileSync(file, "nameserver 192.0.2.5\n");

@@ -73,7 +73,7 @@ describe.each([4, 6] as const)("to a guest by IPv%i", (family) => {
     expect(frame.source.equals(source) && frame.destination.equals(destination)).toBe(true);
   });
 
-  it("what came as one goes as one", () => {
+  it("a batch leaves as one frame", () => {
     wire = new Wire(1500, true);
     wire.writer.writeDatagram(envelope, 53, 4000, payload(3000), 3000, 1400);
     const frames = framesWritten();
@@ -98,7 +98,7 @@ describe.each([4, 6] as const)("to a guest by IPv%i", (family) => {
   it.each([
     ["without a virtio header", 1500, false, [1400, 1400, 200]],
     ["to a smaller MTU", 1280, true, null],
-  ] as const)("what came as one is cut %s", (_, mtu, offload, lengths) => {
+  ] as const)("a batch is split %s", (_, mtu, offload, lengths) => {
     wire = new Wire(mtu, offload);
     wire.writer.writeDatagram(envelope, 53, 4000, payload(3000), 3000, 1400);
     const headroom = offload ? VNET_HEADER_LENGTH : 0;
@@ -112,7 +112,7 @@ describe.each([4, 6] as const)("to a guest by IPv%i", (family) => {
     for (const frame of frames) expect(udpChecksumIsRight(frame.bytes, frame)).toBe(true);
   });
 
-  it("a checksum of the guest's counts unless its kernel vouches for it", () => {
+  it("the guest's checksum is verified unless its kernel vouches for it", () => {
     wire = new Wire(1500, false);
     wire.writer.writeDatagram(envelope, 53, 4000, payload(99), 99, 0);
     const [bytes] = framesWritten();

@@ -40,19 +40,19 @@ describe("the guest's resolv.conf", () => {
     "",
   ].join("\n");
 
-  test("names our DNS and keeps how names are searched", () => {
+  test("names our DNS and keeps the host's search settings", () => {
     expect(guestResolvConf(host, [plan.dns], [], [])).toBe(
       "nameserver 10.0.2.3\nsearch example.org example.net\noptions edns0 trust-ad\n",
     );
   });
 
-  test("has the given domains in place of the host's, and further options", () => {
+  test("has the given domains instead of the host's, and further options", () => {
     expect(guestResolvConf(host, [plan.dns], ["a.example", "b.example"], ["ndots:2"])).toBe(
       "nameserver 10.0.2.3\nsearch a.example b.example\noptions edns0 trust-ad\noptions ndots:2\n",
     );
   });
 
-  test("is made for a host that has none", () => {
+  test("is made if the host has none", () => {
     expect(guestResolvConf("", [plan.dns], [], [])).toBe("nameserver 10.0.2.3\n");
   });
 });
@@ -63,13 +63,13 @@ describe("a guest's DNS", () => {
     search: ["example.org"],
   };
 
-  test("asks the host's servers and searches its domains, as they are now", () => {
+  test("uses the host's present servers and search domains", () => {
     const { dns } = guestConfig(network, upstream, null);
     expect(dns?.upstream.servers).toEqual(upstream.servers);
     expect(dns?.upstream.search).toEqual(upstream.search);
   });
 
-  test("asks the given servers and searches the given domains", () => {
+  test("uses the given servers and search domains", () => {
     const given = { servers: [address("192.0.2.1")], search: ["corp.example"], records: [] };
     const { dns } = guestConfig({ ...network, dns: given }, upstream, null);
     expect(dns?.upstream.servers).toEqual(given.servers);
@@ -94,12 +94,12 @@ describe("a guest's DNS", () => {
     ]);
   });
 
-  test("is absent when it is switched off", () => {
+  test("is absent if disabled", () => {
     expect(guestConfig({ ...network, dns: null }, upstream, null).dns).toBeNull();
   });
 });
 
-test("a link too small for IPv6 has none", () => {
+test("a link with too small an MTU has no IPv6", () => {
   const ipv6 = { ...network.ipv6, when: "always" } as const;
   const families = (mtu: number) =>
     guestConfig({ ...network, mtu, ipv6 }, noUpstream, null).plans.map(({ guest }) => guest.family);
@@ -116,7 +116,7 @@ test.each([
   expect(String(config.outbound[4])).toBe(expected);
 });
 
-test.each(["192.0.2.250", "::1", "nodev0"])("%s is no IPv4 address to send from", (text) => {
+test.each(["192.0.2.250", "::1", "nodev0"])("%s is refused as an IPv4 source", (text) => {
   const outbound = { 4: text, 6: null };
   expect(() => guestConfig({ ...network, outbound }, noUpstream, null)).toThrow(
     `--outbound-addr ${text} is neither an IPv4 address of this machine nor an interface`,

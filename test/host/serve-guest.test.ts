@@ -75,7 +75,7 @@ test("a guest that cannot be made leaves no TAP", () => {
   expect(native.isOpenFd(tap)).toBe(false);
 });
 
-test("ports are published all or none, beside those that were before", () => {
+test("ports are published all or none, beside existing ones", () => {
   const { guest } = serve({ publish: (made) => publish(made, tcp("127.0.0.1", 80)) });
   expect(() => publish(guest, tcp("127.0.0.1", 81), tcp("192.0.2.1", 82))).toThrow(UserError);
   expect(guest.forwards.rules).toMatchObject([{ host: LOOPBACK, guestPort: 80 }]);

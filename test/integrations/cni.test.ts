@@ -37,14 +37,14 @@ describe("a request of CNI", () => {
     });
   });
 
-  test("takes nulls of runtimes for nothing", () => {
+  test("treats null from a runtime as absent", () => {
     const runtimeConfig = { portMappings: null, ips: null, aliases: null, mac: null, dns: null };
     expect(attachmentSpecOf(added({ runtimeConfig, prevResult: null }), "eth0").addresses).toEqual(
       [],
     );
   });
 
-  test("names a container by its user's name, if it is one of DNS", () => {
+  test("uses the container's name if it is a valid DNS name", () => {
     const attachment = { containerId: env.CNI_CONTAINERID, ifname: "eth0" };
     const names = (pod: string) => namesOf(added({}, `K8S_POD_NAME=${pod}`), attachment);
     expect(names("db")).toEqual(["db", "0123456789ab"]);

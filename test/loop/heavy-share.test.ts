@@ -20,19 +20,19 @@ function partServed(share: HeavyShare, took: number, isBeside: (now: number) => 
   return served / clock;
 }
 
-test("who sends much has a part of the time beside one that sends little", () => {
+test("a heavy guest gets part of the time beside a light one", () => {
   expect(partServed(new HeavyShare(), 0.01, () => true)).toBeCloseTo(0.3, 1);
   expect(partServed(new HeavyShare(), 0.2, () => true)).toBeCloseTo(0.3, 1);
 });
 
-test("and all of it when nobody is beside, or not any more", () => {
+test("it gets all of it without a light one, and after it", () => {
   expect(partServed(new HeavyShare(), 0.01, () => false)).toBe(1);
   const part = partServed(new HeavyShare(), 0.01, (now) => now < 500);
   expect(part).toBeGreaterThan(0.6);
   expect(part).toBeLessThan(0.7);
 });
 
-test("a wake-up in which somebody else had the processor costs no long rest", () => {
+test("a wake-up during which another process had the processor causes no long pause", () => {
   const share = new HeavyShare();
   share.noteModest(0);
   share.begin(0, 0);
@@ -40,7 +40,7 @@ test("a wake-up in which somebody else had the processor costs no long rest", ()
   expect(share.restLeft(40)).toBeLessThan(3);
 });
 
-test("what others spend on heavy guests is of their time", () => {
+test("time that others spend on heavy guests counts as theirs", () => {
   const share = new HeavyShare();
   share.noteModest(0);
   share.spend(1);
@@ -48,7 +48,7 @@ test("what others spend on heavy guests is of their time", () => {
   expect(share.end(0, 1)).toBe(true);
 });
 
-test("heavy guests are about for some ms after they were served", () => {
+test("a guest stays heavy for some ms after it was served", () => {
   const share = new HeavyShare();
   expect(share.isFlooded(0)).toBe(false);
   share.begin(10, 10);

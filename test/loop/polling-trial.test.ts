@@ -16,15 +16,15 @@ function partPolled(trial: PollingTrial, polling: number, sleeping: number): num
   return polled / (now - start);
 }
 
-test("it polls most of the time where wake-ups follow faster so", () => {
+test("it polls most of the time if that makes wake-ups faster", () => {
   expect(partPolled(new PollingTrial(), 25, 45)).toBeGreaterThan(0.85);
 });
 
-test("and seldom where they follow slower", () => {
+test("it rarely polls if that makes them slower", () => {
   expect(partPolled(new PollingTrial(), 14, 6)).toBeLessThan(0.2);
 });
 
-test("it finds out when that has changed", () => {
+test("it notices when that changes", () => {
   const trial = new PollingTrial();
   partPolled(trial, 14, 6);
   expect(partPolled(trial, 25, 45)).toBeGreaterThan(0.7);

@@ -49,11 +49,11 @@ describe("the gateway leads to the host's loopback if that is allowed", () => {
     expect(leads(text, guest({ hostLoopback: false }))).toBe(LOOPBACK_CLOSED);
   });
 
-  it("by its IPv4-mapped address, too, if one came through", () => {
+  it("also at its IPv4-mapped address, should one arrive", () => {
     expect(leads("::ffff:10.0.2.2", guest({ hostLoopback: false }))).toBe(LOOPBACK_CLOSED);
   });
 
-  it("of no family that the guest does not have", () => {
+  it("not in a family that the guest does not have", () => {
     expect(leads("fe80::2", guest({ plans: PLANS.slice(0, 1) }))).toBe(NOWHERE);
   });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { guestEnvironment } from "../../src/netns/spawn.js";
 
-test("the command gets back what the launcher parked, and none of the launcher's words to us", () => {
+test("the command gets the variables that the launcher set aside, and none of the launcher's own", () => {
   const own = {
     PATH: "/usr/bin",
     SLIPWAY_PARKED_NODE_OPTIONS: "--no-warnings",

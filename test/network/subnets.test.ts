@@ -13,7 +13,7 @@ describe("free subnets", () => {
     expect(overlaps(Prefix.parse(a), Prefix.parse(b))).toBe(expected);
   });
 
-  test("the first that overlaps none of those taken", () => {
+  test("the first without overlap is chosen", () => {
     const taken = ["10.89.0.0/23", "10.89.2.128/25"].map((text) => Prefix.parse(text));
     expect(`${freeSubnet(taken)}`).toBe("10.89.3.0/24");
     expect(freeSubnet([Prefix.parse("10.0.0.0/8")])).toBeNull();

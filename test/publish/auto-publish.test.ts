@@ -85,7 +85,7 @@ test("families and addresses", () => {
   ]);
 });
 
-test("with the loopback, what listens there comes second", () => {
+test("loopback listeners come second", () => {
   const { table, auto } = make({ toLoopback: true });
   auto.update([listener("0.0.0.0 1001"), listener("127.0.0.1 1001"), listener("127.0.0.53 53")], 0);
   auto.update([listener("127.0.0.1 1001"), listener("127.0.0.53 53")], 10);
@@ -106,7 +106,7 @@ test("what is excluded, and clients of UDP", () => {
   expect(table.rules.map(({ hostPort }) => hostPort)).toEqual([1003, 61_000]);
 });
 
-test("a failure is told once, tried again after 2 s, and forgotten with its listener", () => {
+test("a failure is reported once, retried after 2 s, and forgotten with its listener", () => {
   const { table, told, auto } = make();
   table.refused.set(80, Errno.EACCES);
   const both = [listener(":: 80")];
@@ -134,7 +134,7 @@ test("published by name: left alone, and a rule of ours that is removed does not
   expect(table.words).toEqual(["tcp 0.0.0.0 8080 > 10.0.2.100 80"]);
 });
 
-test("a guest takes 1,024 at most", () => {
+test("a guest gets at most 1,024 ports", () => {
   const { table, told, auto } = make();
   const many = Array.from({ length: 3_000 }, (_, index) => listener(`0.0.0.0 ${index + 1}`));
   auto.update(many, 0);
@@ -142,7 +142,7 @@ test("a guest takes 1,024 at most", () => {
   expect(told.filter((line) => line.startsWith("!"))).toEqual([`!1025 ${Errno.ENFILE}`]);
 });
 
-test("of ports that cannot be had 32 are told, whatever the guest listens on", () => {
+test("at most 32 unavailable ports are reported, whatever the guest listens on", () => {
   const { table, told, auto } = make();
   const ports = Array.from({ length: 1_000 }, (_, index) => index + 1);
   for (const port of ports) table.refused.set(port, Errno.EACCES);
@@ -151,14 +151,14 @@ test("of ports that cannot be had 32 are told, whatever the guest listens on", (
   expect(told).toHaveLength(32);
 });
 
-test("looks become rarer while nothing changes", () => {
+test("scans become rarer while nothing changes", () => {
   const { auto } = make();
   const waits = Array.from({ length: 6 }, () => auto.update([], 0));
   expect(waits).toEqual([200, 400, 800, 1_600, 2_000, 2_000]);
   expect(auto.update([listener("0.0.0.0 80")], 0)).toBe(100);
 });
 
-test("in the end what is published is what is listened on", () => {
+test("in the end the published ports are those listened on", () => {
   const port = fc.integer({ min: 1, max: 12 });
   fc.assert(
     fc.property(fc.array(fc.array(port, { maxLength: 8 }), { minLength: 1 }), (steps) => {

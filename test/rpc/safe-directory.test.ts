@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-test("makes what is missing, for the user alone", () => {
+test("makes missing directories, private to the user", () => {
   const directory = join(root, "a/b/c");
   expect(unsafePart(directory, null)).toBeNull();
   expect(unsafePart(directory, 0o700)).toBeNull();
@@ -28,7 +28,7 @@ test("makes what is missing, for the user alone", () => {
   }
 });
 
-test("names the component in which others may write, and makes nothing in it", () => {
+test("names a component that others can write, and makes nothing in it", () => {
   mkdirSync(join(root, "open/own"), { recursive: true });
   chmodSync(join(root, "open"), 0o777);
   expect(unsafePart(join(root, "open/own"), 0o700)).toBe(join(root, "open"));
@@ -38,7 +38,7 @@ test("names the component in which others may write, and makes nothing in it", (
   expect(unsafePart(join(root, "open/own"), null)).toBeNull();
 });
 
-test("follows links, to what they lead to", () => {
+test("follows links and checks their targets", () => {
   mkdirSync(join(root, "open/own"), { recursive: true });
   mkdirSync(join(root, "closed"));
   chmodSync(join(root, "open"), 0o777);
@@ -53,7 +53,7 @@ test("follows links, to what they lead to", () => {
   expect(unsafePart(join(root, "self"), null)).toBe(join(root, "self"));
 });
 
-test("takes a file for what it is", () => {
+test("reports a file in place of a directory", () => {
   writeFileSync(join(root, "file"), "");
   expect(() => unsafePart(join(root, "file/x"), null)).toThrow("ENOTDIR");
 });
