@@ -6,7 +6,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../config/plan.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, EngineFigures } from "../engine/engine.js";
 import { type Envelope, type GuestWriter, MAX_PIECES } from "../frames/guest-writer.js";
 import { type IcmpErrors, rebuildPacket } from "../frames/icmp-errors.js";
 import { type FlowRecord, Tally } from "../nat/flow-record.js";
@@ -64,8 +64,8 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 export class DatagramRelay implements Engine {
   readonly kind = TokenKind.Datagram;
   /** What has passed since the beginning. */
-  readonly fromGuest = new Tally();
-  readonly toGuest = new Tally();
+  readonly #fromGuest = new Tally();
+  readonly #toGuest = new Tally();
   readonly #context: DatagramContext;
   readonly #mappings = new MappingTable();
   readonly #admission: Admission;
@@ -118,6 +118,14 @@ export class DatagramRelay implements Engine {
 
   get endable(): number {
     return this.#mappings.count;
+  }
+
+  addFigures(figures: EngineFigures): void {
+    figures.mappings += this.#mappings.count;
+    figures.datagramsFromGuest += this.#fromGuest.packets;
+    figures.datagramsToGuest += this.#toGuest.packets;
+    figures.datagramBytesFromGuest += this.#fromGuest.bytes;
+    figures.datagramBytesToGuest += this.#toGuest.bytes;
   }
 
   /** The mappings there are, each as it is when it is asked for. */
@@ -327,7 +335,7 @@ export class DatagramRelay implements Engine {
     const length = mapping.protocol.length(frame);
     const { segmentSize } = this.#outgoing;
     mapping.fromGuest.add(length, segmentSize);
-    this.fromGuest.add(length, segmentSize);
+    this.#fromGuest.add(length, segmentSize);
     this.#queue.add(mapping, frame, this.#outgoing);
   }
 
@@ -624,7 +632,7 @@ export class DatagramRelay implements Engine {
 
   #countToGuest(mapping: Mapping, bytes: number, segmentSize: number): void {
     mapping.toGuest.add(bytes, segmentSize);
-    this.toGuest.add(bytes, segmentSize);
+    this.#toGuest.add(bytes, segmentSize);
   }
 
   #continues(

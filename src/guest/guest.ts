@@ -10,7 +10,7 @@ import { DatagramRelay } from "../datagram/relay.js";
 import { NameServers } from "../dns/name-servers.js";
 import { Resolver } from "../dns/resolver.js";
 import { DnsStreams } from "../dns/streams.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, EngineFigures, Uploads } from "../engine/engine.js";
 import { Capture, type CaptureFile } from "../frames/capture.js";
 import { GuestWriter } from "../frames/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "../frames/icmp-errors.js";
@@ -35,7 +35,7 @@ import { Epoll, Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
-import { TcpRelay, type Uploads } from "../tcp/relay.js";
+import { TcpRelay } from "../tcp/relay.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
 import { IcmpError, icmpChecksumIsRight, isIcmpError, parseTooBig } from "../wire/icmp.js";
@@ -82,20 +82,7 @@ const MOST_SEGMENTS = 128;
  */
 const SINGLE_READS = 8;
 
-export interface GuestStatistics extends StackStatistics {
-  /** TCP connections with a host socket. */
-  readonly tcpFlows: number;
-  /** UDP and ICMP endpoints of the guest with a host socket. */
-  readonly mappings: number;
-  /** Bytes of TCP passed on to the host and from it. */
-  readonly tcpBytesFromGuest: number;
-  readonly tcpBytesToGuest: number;
-  /** Datagrams of UDP and ICMP echo, and their bytes. */
-  readonly datagramsFromGuest: number;
-  readonly datagramsToGuest: number;
-  readonly datagramBytesFromGuest: number;
-  readonly datagramBytesToGuest: number;
-}
+export type GuestStatistics = Readonly<StackStatistics & EngineFigures>;
 
 /** A service, and how many requests it takes; null for all. */
 interface Responder {
@@ -140,6 +127,8 @@ export class Guest {
   readonly #admissions = new Map<string, Admission>();
   /** In the order of their turns: those that begin flows come before those that carry them. */
   #engines: readonly Engine[] = [];
+  /** Those of them that have takeMoved(), which is asked for at each turn. */
+  #movers: readonly Engine[] = [];
   /** By the kind of their tokens. */
   #engineOf: readonly (Engine | undefined)[] = [];
   // What stands in the stack's memory or uses it. #build() sets it all: in the constructor, and anew
@@ -308,6 +297,7 @@ export class Guest {
 
   #setEngines(): void {
     this.#engines = [this.forwards, ...this.#ofStack, this.#loopback].filter(isPresent);
+    this.#movers = this.#engines.filter(({ takeMoved }) => takeMoved !== undefined);
     const byKind: Engine[] = [];
     for (const engine of this.#engines) byKind[engine.kind] = engine;
     this.#engineOf = byKind;
@@ -355,27 +345,23 @@ export class Guest {
 
   /** Figures for status and tests. */
   statistics(): GuestStatistics {
-    const { sent, received } = this.#tcp.volume;
-    const spliced = this.#loopback?.volume ?? { sent: 0, received: 0 };
-    const { fromGuest, toGuest } = this.#datagrams;
-    return {
-      ...this.#stack.statistics(),
-      tcpFlows: this.#tcp.descriptors,
-      mappings: this.#datagrams.descriptors,
-      tcpBytesFromGuest: sent + spliced.sent,
-      tcpBytesToGuest: received + spliced.received,
-      datagramsFromGuest: fromGuest.packets,
-      datagramsToGuest: toGuest.packets,
-      datagramBytesFromGuest: fromGuest.bytes,
-      datagramBytesToGuest: toGuest.bytes,
+    const figures: EngineFigures = {
+      tcpFlows: 0,
+      mappings: 0,
+      tcpBytesFromGuest: 0,
+      tcpBytesToGuest: 0,
+      datagramsFromGuest: 0,
+      datagramsToGuest: 0,
+      datagramBytesFromGuest: 0,
+      datagramBytesToGuest: 0,
     };
+    for (const engine of this.#engines) engine.addFigures?.(figures);
+    return { ...this.#stack.statistics(), ...figures };
   }
 
   /** Connections and mappings, each as it is when it is asked for: they may change in between. */
   *flows(): Generator<FlowRecord> {
-    yield* this.#tcp.records();
-    yield* this.#datagrams.records();
-    if (this.#loopback !== null) yield* this.#loopback.records();
+    for (const engine of this.#engines) if (engine.records) yield* engine.records();
   }
 
   /** The guest's own address, of that family where it has one. */
@@ -422,15 +408,9 @@ export class Guest {
     return largest.endOldest();
   }
 
-  /** What the guest has under way to the host by TCP. */
-  uploads(): Uploads {
-    const own = this.#tcp.uploads();
-    const other = this.#loopback?.uploads() ?? { open: 0, blocked: false, sent: 0 };
-    return {
-      open: own.open + other.open,
-      blocked: own.blocked || other.blocked,
-      sent: own.sent + other.sent,
-    };
+  /** Adds what the guest has under way to the host by TCP. */
+  addUploads(uploads: Uploads): void {
+    for (const engine of this.#engines) engine.addUploads?.(uploads);
   }
 
   /** Whether it moves bulk, or the last batch ended before the TAP was empty. */
@@ -520,8 +500,8 @@ export class Guest {
 
   /** Bytes from the guest, but for other members, and from the host since the last call. */
   takeMoved(): number {
-    const spliced = this.#loopback?.takeMoved() ?? 0;
-    const moved = this.#moved + this.#tcp.takeReceived() + spliced;
+    let moved = this.#moved;
+    for (const engine of this.#movers) moved += engine.takeMoved?.() ?? 0;
     this.#moved = 0;
     return moved;
   }

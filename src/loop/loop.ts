@@ -11,6 +11,7 @@ import { IdPool } from "../base/id-pool.js";
 import { log } from "../base/log.js";
 import { programName } from "../base/program.js";
 import type { GuestConfig } from "../config/plan.js";
+import type { Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
 import { Guest, type TapHandle } from "../guest/guest.js";
 import type { SwitchPort } from "../network/switch.js";
@@ -18,7 +19,6 @@ import { Epoll } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { reclaimMemory } from "../sys/reclaim.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind, tokenOf } from "../sys/token.js";
-import type { Uploads } from "../tcp/relay.js";
 import { HeavyShare } from "./heavy-share.js";
 import { PollingTrial } from "./polling-trial.js";
 
@@ -457,13 +457,10 @@ export class Loop {
   }
 
   #uploads(only: Guest | null): Uploads {
-    const sum = { open: 0, blocked: false, sent: 0 };
+    const sum: Uploads = { open: 0, blocked: false, sent: 0 };
     for (const served of this.#served) {
       if (served === undefined || (only !== null && served.guest !== only)) continue;
-      const { open, blocked, sent } = served.guest.uploads();
-      sum.open += open;
-      sum.blocked ||= blocked;
-      sum.sent += sent;
+      served.guest.addUploads(sum);
     }
     return sum;
   }

@@ -13,7 +13,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../config/plan.js";
 import type { DnsStreams } from "../dns/streams.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, EngineFigures, Uploads } from "../engine/engine.js";
 import { endpointKey } from "../nat/endpoint-key.js";
 import type { FlowRecord, FlowState } from "../nat/flow-record.js";
 import { openOutbound } from "../nat/outbound.js";
@@ -78,16 +78,6 @@ export interface TcpContext {
 export interface Connection {
   readonly tuple: FlowTuple;
   readonly mac: Mac;
-}
-
-/** What a guest has under way to the host. */
-export interface Uploads {
-  /** Established connections whose end, from the guest, has not been passed on. */
-  readonly open: number;
-  /** Whether one of them waits for the host to take more. */
-  readonly blocked: boolean;
-  /** Bytes passed on since the beginning. */
-  readonly sent: number;
 }
 
 class TcpFlow {
@@ -168,7 +158,7 @@ export class TcpRelay implements Engine {
   #opening = 0;
   #received = 0;
   #sent = 0;
-  /** Of #received, what takeReceived() has told. */
+  /** Of #received, what takeMoved() has told. */
   #told = 0;
   /** Bytes that may be received in this wake-up still. */
   #left = WAKE_BUDGET;
@@ -183,15 +173,16 @@ export class TcpRelay implements Engine {
   }
 
   /** Bytes received from host sockets since the last call. */
-  takeReceived(): number {
+  takeMoved(): number {
     const { received } = this;
     this.#told = this.#received;
     return received;
   }
 
-  /** Bytes passed on since the beginning, to the host and from it. */
-  get volume(): { readonly sent: number; readonly received: number } {
-    return { sent: this.#sent, received: this.#received };
+  addFigures(figures: EngineFigures): void {
+    figures.tcpFlows += this.#count;
+    figures.tcpBytesFromGuest += this.#sent;
+    figures.tcpBytesToGuest += this.#received;
   }
 
   /** The connections there are, each as it is when it is asked for. */
@@ -221,16 +212,14 @@ export class TcpRelay implements Engine {
     };
   }
 
-  uploads(): Uploads {
+  addUploads(uploads: Uploads): void {
     const open = this.#flows.filter((flow) => flow?.connected && !flow.writeShut);
-    return {
-      open: open.length,
-      blocked: open.some((flow) => flow?.writable === false),
-      sent: this.#sent,
-    };
+    uploads.open += open.length;
+    uploads.blocked ||= open.some((flow) => flow?.writable === false);
+    uploads.sent += this.#sent;
   }
 
-  /** Bytes received from host sockets since the last takeReceived(). */
+  /** Bytes received from host sockets since the last takeMoved(). */
   get received(): number {
     return this.#received - this.#told;
   }

@@ -5,7 +5,7 @@ import { type DropCounters, DropReason } from "../../base/drop.js";
 import { IdPool } from "../../base/id-pool.js";
 import type { Limits } from "../../config/limits.js";
 import { type AskedPort, clientKey } from "../../datagram/sessions.js";
-import type { Engine } from "../../engine/engine.js";
+import type { Engine, EngineFigures, Uploads } from "../../engine/engine.js";
 import type { FlowRecord } from "../../nat/flow-record.js";
 import type { PublishedRule } from "../../nat/published-port.js";
 import { Epoll, Errno, Socket, STREAM_EVENTS } from "../../sys/constants.js";
@@ -21,7 +21,6 @@ import {
   type ScopedEndpoint,
 } from "../../sys/socket.js";
 import { TokenKind, tokenOf } from "../../sys/token.js";
-import type { Uploads } from "../../tcp/relay.js";
 import { DatagramBatch, LoopbackSession, ROUNDS } from "./session.js";
 import { PipePool, SplicedConnection } from "./splice.js";
 
@@ -93,27 +92,24 @@ export class LoopbackRelay implements Engine {
 
   /** Bytes of TCP moved since the last call. */
   takeMoved(): number {
-    const { sent, received } = this.volume;
-    const moved = sent + received - this.#told;
+    const moved = this.#outwards + this.#inwards - this.#told;
     this.#told += moved;
     return moved;
   }
 
-  /** Bytes of TCP since the beginning, from the guest and to it. */
-  get volume(): { readonly sent: number; readonly received: number } {
-    return { sent: this.#outwards, received: this.#inwards };
+  addFigures(figures: EngineFigures): void {
+    figures.tcpBytesFromGuest += this.#outwards;
+    figures.tcpBytesToGuest += this.#inwards;
   }
 
-  /** What the guest has under way to clients. */
-  uploads(): Uploads {
-    const uploads = this.#links.flatMap((link) =>
-      link?.kind === "connection" ? [link.spliced.upload] : [],
-    );
-    return {
-      open: uploads.filter(({ isOpen }) => isOpen).length,
-      blocked: uploads.some(({ isBlocked }) => isBlocked),
-      sent: this.#outwards,
-    };
+  addUploads(uploads: Uploads): void {
+    for (const link of this.#links) {
+      if (link?.kind !== "connection") continue;
+      const { isOpen, isBlocked } = link.spliced.upload;
+      if (isOpen) uploads.open += 1;
+      uploads.blocked ||= isBlocked;
+    }
+    uploads.sent += this.#outwards;
   }
 
   /** The clients there are, each as it is when it is asked for. */
