@@ -74,7 +74,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     return Uint8Array.from({ length }, (_, index) => index * 7 + (index >>> 8));
   }
 
-  it("a datagram of any length arrives whole, in whatever order its fragments do", () => {
+  it("a datagram of any length is reassembled from fragments in any order", () => {
     const lengths = fc.oneof(
       fc.integer({ min: 0, max: 65_507 }),
       fc.constantFrom(1232, 1252, 1253),
@@ -106,7 +106,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(given(frames[2])).toEqual(payload);
   });
 
-  it("overlapping fragments are discarded with all that still comes (RFC 5722)", () => {
+  it("overlapping fragments discard the datagram and later fragments (RFC 5722)", () => {
     const frames = written(pattern(3000));
     expect(given(frames[0])).toBeNull();
     expect(given(shifted(frames[1], -8))).toBeNull();
@@ -116,7 +116,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(wire.drops.get(DropReason.IpFragmentOverlap)).toBe(3);
   });
 
-  it("so many datagrams may be incomplete, and no more", () => {
+  it("the number of incomplete datagrams is limited", () => {
     const held = wire.stack.statistics().memoryInUse;
     for (let count = 0; count < 40; count += 1) given(written(pattern(3000))[0]);
     expect(wire.drops.get(DropReason.LimitFragments)).toBe(24);
@@ -124,7 +124,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(wire.stack.statistics().memoryInUse).toBe(held);
   });
 
-  it("what stays incomplete ends after its time, and the sender is told if it may be", () => {
+  it("an incomplete datagram times out, with an ICMP error if allowed", () => {
     const [first] = written(pattern(3000));
     const [, second] = written(pattern(3000));
     given(first, 1000);
@@ -147,7 +147,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(wire.drops.get(DropReason.IpFragmentTimeout)).toBe(2);
   });
 
-  it("a datagram longer than its header could say is discarded", () => {
+  it("a datagram longer than its header can express is discarded", () => {
     const frames = written(pattern(65_507));
     const last = frames[frames.length - 1];
     expect(given(shifted(last, 16))).toBeNull();

@@ -32,7 +32,7 @@ describe("a client of a published port appears", () => {
     ["fd00::64", 6, "fd00::2"],
     ["198.51.100.1", 6, "fd00::2"],
     ["2001:db8::1", 4, "10.0.2.2"],
-  ])("as the gateway, where it could not be answered: %s to IPv%i", (client, family, gateway) => {
+  ])("as the gateway, if it could not be answered: %s to IPv%i", (client, family, gateway) => {
     expect(seen(client, family)).toBe(gateway);
   });
 });

@@ -56,7 +56,7 @@ describe("ARP", () => {
     }
   });
 
-  it("tells a probe that the gateway's address is taken", () => {
+  it("answers a probe for the gateway's address", () => {
     const probe = asking(PLAN4.gateway, { senderAddress: UNSPECIFIED });
     const reply = replied(decide(probe, config()));
     expect(parseArp(reply.bytes, 14, 28)).toMatchObject({
@@ -65,7 +65,7 @@ describe("ARP", () => {
     });
   });
 
-  it("is silent about addresses that nobody has, and about answers", () => {
+  it("is silent about unassigned addresses, and to replies", () => {
     const frames = [
       asking(address("10.0.2.50")),
       asking(address("203.0.113.1")),
@@ -76,7 +76,7 @@ describe("ARP", () => {
     }
   });
 
-  it("drops what is no ARP message, and a sender that is a group", () => {
+  it("drops messages other than ARP, and those of a group sender", () => {
     const cut = parseOk(asking(PLAN4.gateway).bytes.subarray(0, 41));
     const group = asking(PLAN4.gateway, { senderMac: BROADCAST_MAC });
     for (const frame of [cut, group]) {

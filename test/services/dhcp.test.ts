@@ -76,7 +76,7 @@ function describeOptions(message: DhcpMessage): Record<number, string> {
 describe("an offer", () => {
   const { frame, message, type } = answered(serve(service(), asked({ type: DhcpType.Discover })));
 
-  it("comes from the gateway to the client that has no address yet", () => {
+  it("goes from the gateway to the client, which has no address yet", () => {
     expect(type).toBe(DhcpType.Offer);
     expect(frame).toMatchObject({
       sourceMac: GATEWAY_MAC,
@@ -95,7 +95,7 @@ describe("an offer", () => {
     });
   });
 
-  it("tells the network", () => {
+  it("describes the network", () => {
     expect(describeOptions(message)).toEqual({
       [DhcpOption.MessageType]: "02",
       [DhcpOption.ServerId]: "0a000202",
@@ -110,14 +110,14 @@ describe("an offer", () => {
     });
   });
 
-  it("goes to everybody when the client wants that", () => {
+  it("is broadcast if the client asks for that", () => {
     const ask = asked({ type: DhcpType.Discover, changes: { broadcast: true } });
     const offer = answered(serve(service(), ask));
     expect(offer.frame).toMatchObject({ destinationMac: BROADCAST_MAC, destination: BROADCAST });
     expect(offer.message.yourAddress).toEqual(FIRST);
   });
 
-  it("tells names where there are such", () => {
+  it("has names if there are any", () => {
     const named = service({
       hostname: "box",
       dns: dnsConfig({ search: ["example.org", "b.example"] }),
@@ -132,7 +132,7 @@ describe("an offer", () => {
     expect(nameless.message.options.has(DhcpOption.DnsServers)).toBe(false);
   });
 
-  it("cuts a search list for which the client has no room", () => {
+  it("cuts a search list that does not fit the client", () => {
     const search = Array.from({ length: 30 }, (_, index) => `department${index}.example.org`);
     const long = service({ dns: dnsConfig({ search }) });
     const names = ({ message }: { message: DhcpMessage }) =>
@@ -160,7 +160,7 @@ describe("an offer", () => {
     expect(offer.message.yourAddress).toEqual(FIRST);
   });
 
-  it("fails when the pool is used up", () => {
+  it("fails if the pool is used up", () => {
     const full = service();
     const ask = (id: number) =>
       asked({ type: DhcpType.Discover, options: [[DhcpOption.ClientId, Uint8Array.of(0, id)]] });
@@ -199,7 +199,7 @@ describe("a request", () => {
     ["of nobody's", {}],
     ["of another client's", { options: [requests(FIRST)] }],
     ["of another client's, renewing", { changes: renewing, destination: PLAN4.gateway }],
-  ])("%s is refused, to everybody", (_, ask) => {
+  ])("%s is refused by broadcast", (_, ask) => {
     const server = service();
     const other = [[DhcpOption.ClientId, Uint8Array.of(9)] as const];
     serve(server, asked({ type: DhcpType.Request, options: [...other, requests(FIRST)] }));
@@ -212,7 +212,7 @@ describe("a request", () => {
     expect([...message.options.keys()]).toEqual([53, 54]);
   });
 
-  it("to another server is none of our business", () => {
+  it("to another server is ignored", () => {
     const options = [[DhcpOption.ServerId, PLAN4.dns.toBytes()] as const, requests(FIRST)];
     const verdict = serve(service(), asked({ type: DhcpType.Request, options }));
     expect(verdict).toEqual({ kind: "drop", reason: DropReason.DhcpNotForUs });
@@ -231,7 +231,7 @@ describe("other messages", () => {
     expect(answered(serve(server, claim, 2)).type).toBe(DhcpType.Acknowledge);
   });
 
-  it("decline has another address offered", () => {
+  it("after decline another address is offered", () => {
     const server = service();
     serve(server, asked({ type: DhcpType.Request, options: [requests(FIRST)] }));
     serve(server, asked({ type: DhcpType.Decline, options: [serverId, requests(FIRST)] }));
@@ -239,7 +239,7 @@ describe("other messages", () => {
     expect(offer.message.yourAddress).toEqual(FIRST.plus(1));
   });
 
-  it("inform is answered without an address, to the one that the client has", () => {
+  it("inform is answered without an address, at the client's own", () => {
     const changes = { clientAddress: PLAN4.guest };
     const { type, message, frame } = answered(
       serve(service(), asked({ type: DhcpType.Inform, changes })),

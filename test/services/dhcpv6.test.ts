@@ -94,7 +94,7 @@ describe("DHCPv6", () => {
     expect(optionIn(message, Dhcpv6Option.ClientId)).toEqual(CLIENT.value);
   });
 
-  it("commits at once for whom wants it", () => {
+  it("commits at once on request", () => {
     const rapid = { code: Dhcpv6Option.RapidCommit, value: new Uint8Array() };
     const frame = asked(Dhcpv6Type.Solicit, CLIENT, rapid, association());
     const message = answered(serve(service(), frame));
@@ -112,12 +112,12 @@ describe("DHCPv6", () => {
     expect(granted(answered(serve(service(), frame)))).toEqual(["fd00::f 86400"]);
   });
 
-  it("tells that an address cannot be kept", () => {
+  it("reports that an address cannot be kept", () => {
     const frame = asked(Dhcpv6Type.Renew, CLIENT, SERVER, association(PLAN6.guest));
     expect(granted(answered(serve(service(), frame)))).toEqual(["fd00::f 86400", "fd00::64 0"]);
   });
 
-  it("tells that no address is left", () => {
+  it("reports that no address is left", () => {
     const full = service();
     const ask = (id: number) =>
       asked(
@@ -156,7 +156,7 @@ describe("DHCPv6", () => {
     expect(granted(answered(serve(server, claim, 2)))[0]).toBe(next);
   });
 
-  it("gives information to whom asks, of what was asked", () => {
+  it("gives the requested information", () => {
     const dns = dnsConfig({ search: ["example.org"] });
     const informed = new Dhcpv6Service(PLAN6, config({ dns }));
     const request = { code: Dhcpv6Option.OptionRequest, value: Uint8Array.of(0, 23, 0, 24) };

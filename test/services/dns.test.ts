@@ -31,7 +31,7 @@ function payload({ bytes, payloadOffset, payloadLength }: Frame): Buffer {
 }
 
 describe("DNS", () => {
-  it.each(servers)("has queries to %s resolved by the host's servers", (server) => {
+  it.each(servers)("resolves queries to %s with the host's servers", (server) => {
     const frame = datagram(server, 53, QUERY);
     const verdict = decide(frame, config({ dns: dnsConfig({ servers: RESOLVERS }) }));
     expect(verdict).toMatchObject({
@@ -42,7 +42,7 @@ describe("DNS", () => {
     });
   });
 
-  it.each(servers)("answers names of its own from %s, whatever their case", (server) => {
+  it.each(servers)("answers its own names from %s, whatever their case", (server) => {
     const records = new Map([["files.example.org", [PLAN4.gateway, PLAN6.gateway]]]);
     const dns = { ...dnsConfig({ servers: RESOLVERS }), records };
     const upper = Buffer.from(QUERY);
@@ -53,7 +53,7 @@ describe("DNS", () => {
     expect(answers).toMatchObject([{ type: "AAAA", data: "fd00::2" }]);
   });
 
-  it.each(servers)("tells by %s that an own name has more than the client takes", (server) => {
+  it.each(servers)("truncates at %s an answer that exceeds the client's size", (server) => {
     const many = Array.from({ length: 60 }, (_, index) => address(`2001:db8::${index + 1}`));
     const records = new Map([["files.example.org", many]]);
     const dns = { ...dnsConfig(), records };
@@ -61,7 +61,7 @@ describe("DNS", () => {
     expect(decode(payload(reply))).toMatchObject({ flag_tc: true, answers: [], rcode: "NOERROR" });
   });
 
-  it.each(servers)("refuses queries to %s when the host has no resolver", (server) => {
+  it.each(servers)("refuses queries to %s if the host has no resolver", (server) => {
     const query = datagram(server, 53, QUERY);
     const reply = replied(decide(query, config()));
     expect(reply).toMatchObject({
@@ -90,7 +90,7 @@ describe("DNS", () => {
     expect(isIntact(addToSum(pseudo, reply.bytes, transportOffset, transportLength))).toBe(true);
   });
 
-  it.each(servers)("does not answer by %s what is an answer, or less than a header", (server) => {
+  it.each(servers)("does not answer at %s responses, or less than a header", (server) => {
     const answer = Buffer.from(QUERY);
     answer[2] |= 0x80;
     for (const message of [answer, QUERY.subarray(0, 11), Buffer.alloc(0)]) {
@@ -99,32 +99,29 @@ describe("DNS", () => {
     }
   });
 
-  it.each(servers)(
-    "refuses by %s what is no query, and asks nobody, whatever the name",
-    (server) => {
-      const records = new Map([["files.example.org", [PLAN4.gateway]]]);
-      const guest = config({ dns: { ...dnsConfig({ servers: RESOLVERS }), records } });
-      const update = Buffer.from(QUERY);
-      update[2] |= 5 << 3;
-      const twoQuestions = Buffer.from(QUERY);
-      twoQuestions[5] = 2;
-      const ownTail = Buffer.concat([QUERY.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
-      for (const [message, rcode, reason] of [
-        [update, "NOTIMP", DropReason.DnsOpcode],
-        [twoQuestions, "FORMERR", DropReason.DnsMalformed],
-        [ownTail, "FORMERR", DropReason.DnsMalformed],
-        [QUERY.subarray(0, 20), "FORMERR", DropReason.DnsMalformed],
-      ] as const) {
-        const query = datagram(server, 53, message);
-        const verdict = decide(query, guest);
-        if (verdict?.kind !== "refuse") throw new Error(`not refused: ${verdict?.kind}`);
-        expect(verdict.reason).toBe(reason);
-        const refusal = replied({ kind: "reply", frame: verdict.frame });
-        expect(refusal).toMatchObject({ source: server, destination: query.source });
-        expect(decode(payload(refusal))).toMatchObject({ id: 0x6e46, rcode, questions: [] });
-      }
-    },
-  );
+  it.each(servers)("refuses at %s messages other than queries, and forwards none", (server) => {
+    const records = new Map([["files.example.org", [PLAN4.gateway]]]);
+    const guest = config({ dns: { ...dnsConfig({ servers: RESOLVERS }), records } });
+    const update = Buffer.from(QUERY);
+    update[2] |= 5 << 3;
+    const twoQuestions = Buffer.from(QUERY);
+    twoQuestions[5] = 2;
+    const ownTail = Buffer.concat([QUERY.subarray(0, 12), Buffer.from("c00c00010001", "hex")]);
+    for (const [message, rcode, reason] of [
+      [update, "NOTIMP", DropReason.DnsOpcode],
+      [twoQuestions, "FORMERR", DropReason.DnsMalformed],
+      [ownTail, "FORMERR", DropReason.DnsMalformed],
+      [QUERY.subarray(0, 20), "FORMERR", DropReason.DnsMalformed],
+    ] as const) {
+      const query = datagram(server, 53, message);
+      const verdict = decide(query, guest);
+      if (verdict?.kind !== "refuse") throw new Error(`not refused: ${verdict?.kind}`);
+      expect(verdict.reason).toBe(reason);
+      const refusal = replied({ kind: "reply", frame: verdict.frame });
+      expect(refusal).toMatchObject({ source: server, destination: query.source });
+      expect(decode(payload(refusal))).toMatchObject({ id: 0x6e46, rcode, questions: [] });
+    }
+  });
 
   it("survives any bytes", () => {
     fc.assert(
@@ -136,14 +133,14 @@ describe("DNS", () => {
     );
   });
 
-  it("claims nothing but queries to its address", () => {
+  it("claims only queries to its address", () => {
     const guest = config({ dns: dnsConfig({ servers: RESOLVERS }) });
     expect(decide(datagram(PLAN4.dns, 54, QUERY), guest)).toBeNull();
     expect(decide(datagram(PLAN4.gateway, 53, QUERY), guest)).toBeNull();
     expect(decide(datagram(address("198.51.100.53"), 53, QUERY), guest)).toBeNull();
   });
 
-  it("is absent when it is switched off", () => {
+  it("is absent if disabled", () => {
     expect(decide(datagram(PLAN4.dns, 53, QUERY), config({ dns: null }))).toBeNull();
   });
 });

@@ -55,7 +55,7 @@ describe("echo", () => {
     expect(decide(message, pinged)).toEqual({ kind: "pass" });
   });
 
-  it("does not claim what goes elsewhere, or is not ICMP of its family", () => {
+  it("claims no other destinations, and only its family's ICMP", () => {
     const service = new EchoService(pinged.plans);
     const elsewhere = new EchoService(config().plans);
     expect(elsewhere.claims(parseOk(linuxFrame(3)))).toBe(false);

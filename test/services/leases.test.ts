@@ -15,7 +15,7 @@ describe.each([
     return new LeasePool(first, third, HOUR);
   }
 
-  it("are one a client, the same each time", () => {
+  it("are one per client, the same each time", () => {
     const leases = pool();
     expect(leases.offer("a", null, 0)).toEqual(first);
     expect(leases.offer("b", null, 0)).toEqual(second);
@@ -24,14 +24,14 @@ describe.each([
     expect(leases.offer("a", null, 10 * HOUR * 1000)).toEqual(first);
   });
 
-  it("are what the client wants, if nobody has it", () => {
+  it("have the requested address, if it is free", () => {
     const leases = pool();
     expect(leases.offer("a", third, 0)).toEqual(third);
     expect(leases.offer("b", third, 0)).toEqual(first);
     expect(leases.offer("c", first.plus(50), 0)).toEqual(second);
   });
 
-  it("end when all are taken, until one expires", () => {
+  it("are refused when all are taken, until one expires", () => {
     const leases = pool();
     for (const client of ["a", "b", "c"]) leases.offer(client, null, 0);
     expect(leases.offer("d", null, 59_999)).toBeNull();
@@ -63,7 +63,7 @@ describe.each([
     expect(leases.bind("b", first, 60_004)).toBe(true);
   });
 
-  it("are left alone for an hour when somebody else uses the address", () => {
+  it("stay blocked for an hour if another host uses the address", () => {
     const leases = pool();
     leases.bind("a", first, 0);
     leases.decline("b", first, 1);

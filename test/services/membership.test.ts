@@ -59,7 +59,7 @@ describe("a member of a network", () => {
     },
   );
 
-  test("is not told to make itself an address", () => {
+  test("is not told to autoconfigure an address", () => {
     const asked = { source: address("fe80::64"), routers: address("ff02::2") };
     const solicitation = Uint8Array.of(133, 0, 0, 0, 0, 0, 0, 0);
     const frame = composeNdpFrame(
@@ -76,7 +76,7 @@ describe("a member of a network", () => {
     expect(decide(parseOk(frame), config())?.kind).toBe("reply");
   });
 
-  test("does not reach what its network keeps it from", () => {
+  test("does not reach destinations that its network forbids", () => {
     expect(translateDestination(member, address("10.89.1.2"))).toBe(DropReason.PolicyDenied);
     const open = address("10.89.1.3");
     expect(translateDestination(member, open)).toBe(open);

@@ -66,28 +66,25 @@ const ROUTER_SOLICITATION = Uint8Array.from(
 );
 
 describe("neighbor solicitations", () => {
-  it.each([PLAN6.gateway, PLAN6.router, PLAN6.dns])(
-    "for %s are answered to whom asks",
-    (target) => {
-      const reply = replied(decide(icmp(solicitation(target)), config()));
-      expect(reply).toMatchObject({
-        source: target,
-        destination: GUEST_LINK_LOCAL,
-        sourceMac: GATEWAY_MAC,
-        destinationMac: GUEST_MAC,
-        hopLimit: 255,
-      });
-      expect(icmpChecksumIsRight(reply.bytes, reply)).toBe(true);
-      expect(parseNeighbor(reply.bytes, reply.transportOffset, reply.transportLength)).toEqual({
-        type: NdpType.NeighborAdvertisement,
-        flags: NeighborFlags.Router + NeighborFlags.Solicited + NeighborFlags.Override,
-        target,
-        mac: GATEWAY_MAC,
-      });
-    },
-  );
+  it.each([PLAN6.gateway, PLAN6.router, PLAN6.dns])("for %s are answered by unicast", (target) => {
+    const reply = replied(decide(icmp(solicitation(target)), config()));
+    expect(reply).toMatchObject({
+      source: target,
+      destination: GUEST_LINK_LOCAL,
+      sourceMac: GATEWAY_MAC,
+      destinationMac: GUEST_MAC,
+      hopLimit: 255,
+    });
+    expect(icmpChecksumIsRight(reply.bytes, reply)).toBe(true);
+    expect(parseNeighbor(reply.bytes, reply.transportOffset, reply.transportLength)).toEqual({
+      type: NdpType.NeighborAdvertisement,
+      flags: NeighborFlags.Router + NeighborFlags.Solicited + NeighborFlags.Override,
+      target,
+      mac: GATEWAY_MAC,
+    });
+  });
 
-  it("that look for duplicates of our addresses are answered to all", () => {
+  it("that look for duplicates of our addresses are answered by multicast", () => {
     const probe = icmp(solicitation(PLAN6.gateway, null), { source: UNSPECIFIED });
     const reply = replied(decide(probe, config()));
     expect(reply).toMatchObject({ destination: ALL_NODES, destinationMac: ALL_NODES_MAC });
@@ -131,18 +128,18 @@ describe("router solicitations", () => {
     return reply;
   }
 
-  it("are answered at once to whom asks", () => {
+  it("are answered at once by unicast", () => {
     const reply = advertised(icmp(ROUTER_SOLICITATION, { destination: ALL_ROUTERS }));
     expect(reply).toMatchObject({ destination: GUEST_LINK_LOCAL, destinationMac: GUEST_MAC });
   });
 
-  it("of a guest without an address are answered to all", () => {
+  it("of a guest without an address are answered by multicast", () => {
     const packet = { source: UNSPECIFIED, destination: ALL_ROUTERS };
     const reply = advertised(icmp(ROUTER_SOLICITATION.slice(0, 8), packet));
     expect(reply).toMatchObject({ destination: ALL_NODES, destinationMac: ALL_NODES_MAC });
   });
 
-  it("learn the DNS server and domains only where there are such", () => {
+  it("get the DNS server and domains only if there are any", () => {
     const ask = icmp(ROUTER_SOLICITATION, { destination: ALL_ROUTERS });
     const length = (guest: GuestConfig) => advertised(ask, guest).transportLength;
     const bare = length(config({ dns: null }));
@@ -158,8 +155,8 @@ describe("router solicitations", () => {
   });
 });
 
-describe("unasked advertisements", () => {
-  it("come from time to time once a router was asked for, and not before", () => {
+describe("unsolicited advertisements", () => {
+  it("are sent periodically after the first solicitation, and not before", () => {
     const { responders, announcers } = servicesFor(config());
     const [ndp] = announcers;
     if (ndp === undefined) throw new Error("nobody announces");
@@ -176,7 +173,7 @@ describe("unasked advertisements", () => {
     expect(ndp.announceAt).toBeGreaterThan(due);
   });
 
-  it("do not exist where there is no IPv6", () => {
+  it("are not sent without IPv6", () => {
     expect(servicesFor(config({ plans: [PLAN4] })).announcers).toEqual([]);
   });
 });

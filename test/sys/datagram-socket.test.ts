@@ -81,7 +81,7 @@ describe.each([4, 6] as const)("a datagram socket of IPv%i", (family) => {
     return parseQueuedError(bytes, table.controlAt(0), table.controlLength(0));
   }
 
-  it("sends and tells traffic class and hop limit", () => {
+  it("sends and reports traffic class and hop limit", () => {
     setTrafficClass(sender, family, 0xb9);
     setHopLimit(sender, family, 17);
     expect(send(100)).toBe(1);
@@ -94,7 +94,7 @@ describe.each([4, 6] as const)("a datagram socket of IPv%i", (family) => {
     expect(receive()).toMatchObject({ length: 1000, segmentSize: 300 });
   });
 
-  it("tells an ICMP error with what was sent to whom", () => {
+  it("reports an ICMP error with the datagram and its destination", () => {
     const closed = openDatagramSocket(family, 0);
     bindSocket(closed, address, 0);
     const gone = localAddress(closed)?.port ?? 0;
@@ -121,7 +121,7 @@ describe.each([4, 6] as const)("a datagram socket of IPv%i", (family) => {
   });
 
   // No IPv4 packet is longer than the loopback's MTU of 65,536 bytes.
-  it.runIf(family === 6)("tells the MTU of the link when it may not fragment", () => {
+  it.runIf(family === 6)("reports the MTU of the link if it may not fragment", () => {
     setDontFragment(sender, family, true);
     expect(send(65_507)).toBe(-Errno.EMSGSIZE);
     expect(nextError()).toMatchObject({ isLocal: true, mtu: 65_536, offender: null });

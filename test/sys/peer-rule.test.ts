@@ -45,7 +45,7 @@ describe("who is served", () => {
     }
   });
 
-  test("a guest at no door, whatever else is known of it", () => {
+  test("a guest at no socket, whatever else is known of it", () => {
     for (const users of ["own", "other", "unknown"] as const) {
       for (const processes of any) {
         for (const door of ["network", "user", "containers"] as const) {

@@ -8,7 +8,7 @@ import { guarded, patched } from "./parsing.js";
 const request = linuxFrame(1).subarray(14);
 
 describe("ARP", () => {
-  it("reads what a Linux kernel asks and answers", () => {
+  it("reads requests and replies of a Linux kernel", () => {
     const [question, answer] = [1, 2].map((number) => parseArp(linuxFrame(number), 14, 28));
     expect(question).toMatchObject({ operation: 1, senderMac: 0x02_00_00_00_00_0a, targetMac: 0 });
     expect(answer).toMatchObject({ operation: 2, senderMac: 0x02_00_00_00_00_0b });
@@ -49,7 +49,7 @@ describe("ARP", () => {
     expect(parseArp(patched(request, patches), 0, request.length)).toBeNull();
   });
 
-  it("refuses a message that is cut", () => {
+  it("refuses a truncated message", () => {
     expect(parseArp(guarded(request, 0, 27), 0, 27)).toBeNull();
   });
 });

@@ -18,7 +18,7 @@ function referenceSum(bytes: Uint8Array): number {
 const pieces = fc.array(fc.uint8Array({ maxLength: 70 }), { maxLength: 6 });
 
 describe("addToSum", () => {
-  it("gives the example of RFC 1071", () => {
+  it("computes the example of RFC 1071", () => {
     const bytes = Uint8Array.of(0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7);
     expect(addToSum(0, bytes, 0, bytes.length)).toBe(0xddf2);
   });
@@ -46,7 +46,7 @@ describe("addToSum", () => {
     expect(addToSum(0xffff, bytes, 0, length - 1)).toBe(0xff00);
   });
 
-  it("makes a message intact when its complement is put in", () => {
+  it("makes a message verify once its complement is written", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 2, maxLength: 99 }), (bytes) => {
         bytes.fill(0, 0, 2);

@@ -57,7 +57,7 @@ describe("DHCPv6 messages", () => {
     expect(String(associated?.address)).toBe("fd00::f");
   });
 
-  it("are read as they were written", () => {
+  it("are parsed as they were emitted", () => {
     const messages = fc.record({ type: fc.nat(255), transaction: fc.nat(0xff_ffff), options });
     fc.assert(
       fc.property(messages, (message) => {
@@ -66,7 +66,7 @@ describe("DHCPv6 messages", () => {
     );
   });
 
-  it("hold associations and addresses as they were written", () => {
+  it("contain associations and addresses as they were emitted", () => {
     const associations = fc.record({ id: u32, renewalTime: u32, rebindingTime: u32, options });
     const addresses = fc.record({
       address: anyAddress(6),
@@ -82,7 +82,7 @@ describe("DHCPv6 messages", () => {
     );
   });
 
-  it("are not read when they are cut short", () => {
+  it("are refused if truncated", () => {
     const ends = new Set([4, 22, 36, 48, 54, REQUEST.length]);
     for (let length = 0; length <= REQUEST.length; length += 1) {
       expect(read(REQUEST.subarray(0, length)) !== null).toBe(ends.has(length));

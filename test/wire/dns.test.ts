@@ -96,7 +96,7 @@ describe("a query", () => {
     });
   });
 
-  it("of a client that takes less than all must is answered like the others", () => {
+  it("with a size below the minimum counts as one with the minimum", () => {
     const small = Buffer.from(DIG);
     small.writeUInt16BE(100, 38);
     expect(query(small).udpSize).toBe(512);
@@ -109,7 +109,7 @@ describe("a query", () => {
     expect(copy).toEqual(DIG);
   });
 
-  it("is no answer, and no rubbish", () => {
+  it("is neither a response nor garbage", () => {
     const twoQuestions = Buffer.from(DIG);
     twoQuestions[5] = 2;
     const response = Buffer.from(DIG);
@@ -120,14 +120,14 @@ describe("a query", () => {
     }
   });
 
-  it("may have a signature or a record of a zone behind it", () => {
+  it("may have further records after the question", () => {
     const soa = Buffer.from("c00c0006000100000000000101", "hex");
     const transfer = Buffer.concat([PLAIN, soa]);
     transfer.writeUInt16BE(1, 8);
     expect(query(transfer)).toMatchObject({ questionEnd: 35, hasEdns: false });
   });
 
-  it("is read no further than the question where records follow", () => {
+  it("is parsed only up to the question if records follow", () => {
     const record = Buffer.from("c00c00010001000000000004c6336435", "hex");
     const long = Buffer.concat([DIG, ...Array<Buffer>(4000).fill(record)]);
     long.writeUInt16BE(4001, 10);
@@ -143,7 +143,7 @@ describe("a query", () => {
   });
 });
 
-describe("what is no query", () => {
+describe("other messages", () => {
   it.each([
     ...hostile(PLAIN).map((row) => [...row, "without EDNS"] as const),
     ...hostile(DIG).map((row) => [...row, "with EDNS"] as const),
@@ -162,7 +162,7 @@ describe("what is no query", () => {
     expect(reason).toBe(isOpcode ? DropReason.DnsOpcode : DropReason.DnsMalformed);
   });
 
-  it("may be any bytes: what is not taken is answered at most by a header, never if it is an answer", () => {
+  it("may be any bytes: they are answered by at most a header, and responses never", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
         const { answer } = refuseDnsMessage(bytes);
@@ -173,12 +173,12 @@ describe("what is no query", () => {
   });
 });
 
-describe("an answer belongs to the query", () => {
+describe("a response belongs to the query", () => {
   it("with its id and question", () => {
     expect(answersQuery(answer(), query(DIG), 7)).toBe(true);
   });
 
-  it("when a server that failed repeats no question", () => {
+  it("if a failed server repeats no question", () => {
     expect(answersQuery(answer({ questions: [], flags: 1 }), query(DIG), 7)).toBe(true);
     expect(answersQuery(answer({ questions: [] }), query(DIG), 7)).toBe(false);
   });
@@ -198,7 +198,7 @@ describe("an answer belongs to the query", () => {
 });
 
 describe("our own answers", () => {
-  it("have the addresses of the type that was asked", () => {
+  it("have the addresses of the requested type", () => {
     const packet = decode(Buffer.from(composeDnsAnswer(query(DIG), addresses)));
     expect(packet).toMatchObject({
       id: 0x6e46,
@@ -216,13 +216,13 @@ describe("our own answers", () => {
     expect(packet.additionals).toMatchObject([{ type: "OPT", udpPayloadSize: 1232 }]);
   });
 
-  it("keep the question's case, and EDNS from whom does not know it", () => {
+  it("keep the question's case, and have no EDNS for clients without it", () => {
     const packet = decode(Buffer.from(composeDnsAnswer(query(PLAIN), addresses)));
     expect(packet.questions?.[0]?.name).toBe("FilEs.example.org");
     expect(packet.additionals).toEqual([]);
   });
 
-  it("tell a failure with the question as it came", () => {
+  it("report a failure with the original question", () => {
     const failure = composeDnsFailure(query(DIG), DnsRcode.ServerFailure);
     expect(dnsRcode(failure)).toBe(DnsRcode.ServerFailure);
     expect(decode(Buffer.from(failure))).toMatchObject({
@@ -238,7 +238,7 @@ describe("our own answers", () => {
     expect(composeDnsFailure(query(PLAIN), 2).subarray(12)).toEqual(PLAIN.subarray(12));
   });
 
-  it("tell that a longer one comes by TCP, with the code of that", () => {
+  it("report a longer one by TC, with its response code", () => {
     const long = Buffer.concat([answer({ flags: 0x0483 }), Buffer.alloc(1500)]);
     const packet = decode(Buffer.from(fitDnsAnswer(query(DIG), long, 4, 1500)));
     expect(packet).toMatchObject({
@@ -270,7 +270,7 @@ describe("answers by UDP", () => {
 });
 
 describe("messages in a stream", () => {
-  it("are taken one by one, however the stream is cut", () => {
+  it("are split correctly, however the stream is cut", () => {
     const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 6 });
     fc.assert(
       fc.property(messages, fc.integer({ min: 1, max: 40 }), (sent, step) => {

@@ -31,7 +31,7 @@ it("keeps every valid name", () => {
   );
 });
 
-it("ends with the name that does not fit the room", () => {
+it("stops at the name that does not fit", () => {
   const names = ["a.example", "b.example", "c"];
   expect(encodeDomainNames(names, 22)).toHaveLength(22);
   expect(encodeDomainNames(names, 21)).toHaveLength(11);

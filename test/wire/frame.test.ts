@@ -63,7 +63,7 @@ describe("frames of a Linux kernel", () => {
     expect(parseOk(linuxFrame(10))).toMatchObject({ icmpType: 8, transportOffset: 14 + 60 });
   });
 
-  it("fragments of IPv4 show their place, and no ports or types", () => {
+  it("fragments of IPv4 have an offset, and no ports or types", () => {
     const fragments = [12, 13, 14].map((number) => parseOk(linuxFrame(number)));
     expect(fragments.map((frame) => frame.fragmentOffset)).toEqual([0, 1480, 2960]);
     expect(fragments.map((frame) => frame.transportLength)).toEqual([1480, 1480, 48]);
@@ -109,7 +109,7 @@ describe("frames of a Linux kernel", () => {
 });
 
 describe("parseFrame", () => {
-  it("cuts Ethernet padding by the length that IP and UDP tell", () => {
+  it("removes Ethernet padding by the lengths of IP and UDP", () => {
     const padded = new Uint8Array(60).fill(0xee);
     padded.set(linuxFrame(24));
     const frame = parseOk(padded);
@@ -117,7 +117,7 @@ describe("parseFrame", () => {
     expect(frame).toMatchObject({ length: 60, packetLength: 33 });
   });
 
-  it("forgets the packet before", () => {
+  it("keeps nothing of the previous packet", () => {
     const bytes = new Uint8Array(400);
     bytes.set(linuxFrame(24), 0);
     bytes.set(linuxFrame(3), 100);
@@ -142,7 +142,7 @@ describe("parseFrame", () => {
     expect(parse(bytes).result).toBe(reason);
   });
 
-  it("gives back what the emitters were given", () => {
+  it("parses what the emitters were given", () => {
     const packet = families.chain((family) =>
       fc.record({
         family: fc.constant(family),
@@ -176,7 +176,7 @@ describe("parseFrame", () => {
   });
 });
 
-describe("parseFrame on rubbish", () => {
+describe("parseFrame on garbage", () => {
   /** Captured frames with some bytes changed, cut or lengthened. */
   const mutated = fc
     .record({

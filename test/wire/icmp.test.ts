@@ -30,7 +30,7 @@ describe("ICMP", () => {
     },
   );
 
-  it("needs its eight bytes", () => {
+  it("needs at least eight bytes", () => {
     const cut = patched(linuxFrame(8).subarray(0, 54 + 7), { 19: 7 });
     expect(parse(cut).result).toBe("icmp-truncated");
   });
@@ -45,7 +45,7 @@ describe("ICMP", () => {
     expect(bytes).toEqual(frame.bytes.subarray(transportOffset));
   });
 
-  it("tells echoes, errors and others apart", () => {
+  it("distinguishes echoes, errors and others", () => {
     const kinds = UNFRAGMENTED.map((number) => {
       const { family, icmpType } = parseOk(linuxFrame(number));
       if (isEchoRequest(family, icmpType)) return "request";
@@ -86,7 +86,7 @@ describe.each([4, 6] as const)("Packet Too Big of IPv%i", (family) => {
     return parseTooBig(bytes, ip, message);
   }
 
-  it("tells MTU and segment", () => {
+  it("reports MTU and segment", () => {
     const tcp = fc.uint8Array({ minLength: 8, maxLength: 40 });
     fc.assert(
       fc.property(fc.integer({ min: 68, max: 65_535 }), tcp, (mtu, bytes) => {
@@ -103,7 +103,7 @@ describe.each([4, 6] as const)("Packet Too Big of IPv%i", (family) => {
     );
   });
 
-  it("tells nothing of other protocols, or when too little is quoted", () => {
+  it("reports nothing for other protocols, or if too little is quoted", () => {
     expect(parsedOf(1300, new Uint8Array(8), IpProtocol.Udp)).toBeNull();
     expect(parsedOf(1300, new Uint8Array(7))).toBeNull();
   });

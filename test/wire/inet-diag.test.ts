@@ -94,7 +94,7 @@ test("parse and emit are inverses", () => {
   );
 });
 
-test("an answer in parts gives what it gives whole", () => {
+test("an answer in parts gives the same as in one", () => {
   const query = { protocol: "tcp", family: 4 } as const;
   fc.assert(
     fc.property(fc.array(listener), (all) => {
@@ -105,7 +105,7 @@ test("an answer in parts gives what it gives whole", () => {
   );
 });
 
-test("garbage and cut answers are null, and end", () => {
+test("garbage and truncated answers give null, and end", () => {
   const query = { protocol: "tcp", family: 4 } as const;
   const good = bytesOf(captured.tcp4 + captured.done);
   for (let length = 1; length < good.length; length += 1) {

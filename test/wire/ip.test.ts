@@ -156,7 +156,7 @@ describe("IPv6", () => {
     expect(parse(chain(9)).result).toBe("ip-extension-limit");
   });
 
-  it("takes an atomic fragment for a whole packet", () => {
+  it("treats an atomic fragment as a whole packet", () => {
     const bytes = withPayload(FRAGMENT, [UDP, 0, 0, 0, 0x89, 0xab, 0xcd, 0xef, ...DATAGRAM]);
     expect(parseOk(bytes)).toMatchObject({
       isFragment: false,
@@ -165,7 +165,7 @@ describe("IPv6", () => {
     });
   });
 
-  it("may end behind its header", () => {
+  it("may end after its header", () => {
     expect(parseOk(withPayload(59, []))).toMatchObject({ protocol: 59, transportLength: 0 });
   });
 
@@ -180,7 +180,7 @@ describe.each([
   [4, "192.0.2.1", "10.0.2.100", 0xffff],
   [6, "2001:db8::1", "fd00::64", 0xffff_ffff],
 ] as const)("a fragment of IPv%i", (family, from, to, lastIdentification) => {
-  it("gives back what the emitter was given", () => {
+  it("parses what the emitter was given", () => {
     const source = Address.parse(from) as Address;
     const destination = Address.parse(to) as Address;
     const records = fc.record({

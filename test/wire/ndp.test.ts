@@ -46,7 +46,7 @@ describe("neighbor messages", () => {
     expect(written).toEqual(ADVERTISEMENT);
   });
 
-  it("reads what it writes", () => {
+  it("parses what it emits", () => {
     const messages: fc.Arbitrary<NeighborMessage> = fc
       .record({
         solicits: fc.boolean(),
@@ -78,11 +78,11 @@ describe("neighbor messages", () => {
     ["an option of length 0", SOLICITATION.with(25, 0)],
     ["an option beyond the end", SOLICITATION.with(25, 2)],
     ["an option's first byte", bytes(`${Buffer.from(SOLICITATION).toString("hex")}01`)],
-  ])("does not read a message with %s", (_, message) => {
+  ])("refuses a message with %s", (_, message) => {
     expect(parseNeighbor(message, 0, message.length)).toBeNull();
   });
 
-  it("survives any bytes", () => {
+  it("accepts any bytes without throwing", () => {
     const types = fc.constantFrom(133, 135, 136);
     fc.assert(
       fc.property(types, fc.uint8Array({ minLength: 1, maxLength: 80 }), (type, message) => {
@@ -106,7 +106,7 @@ describe("router solicitations", () => {
     ["a code", ROUTER_SOLICITATION.with(1, 1)],
     ["another type", ROUTER_SOLICITATION.with(0, NdpType.NeighborSolicitation)],
     ["an option of length 0", ROUTER_SOLICITATION.with(9, 0)],
-  ])("are not read with %s", (_, message) => {
+  ])("are refused with %s", (_, message) => {
     expect(parseRouterSolicitation(message, 0, message.length)).toBeNull();
   });
 });
@@ -134,11 +134,11 @@ describe("router advertisements", () => {
   const head = "86000000404007080000000000000000" + "010152550a000202" + "05010000000005dc";
   const prefix = "030440c0000151800000384000000000fd000000000000000000000000000000";
 
-  it("tell link address, MTU and prefix", () => {
+  it("have link address, MTU and prefix", () => {
     expect(hex({})).toBe(head + prefix);
   });
 
-  it("tell servers and domains", () => {
+  it("have servers and domains", () => {
     const dnsServers = [advertisement.prefix.address.plus(3)];
     const dnsSearch = ["example.org", "a.example."];
     expect(hex({ dnsServers, dnsSearch })).toBe(
@@ -153,7 +153,7 @@ describe("router advertisements", () => {
     );
   });
 
-  it("want DHCPv6 for addresses where hosts cannot make them", () => {
+  it("ask for DHCPv6 if hosts cannot autoconfigure", () => {
     const text = hex({ prefix: Prefix.parse("2001:db8::/80") });
     expect(text.slice(10, 12)).toBe("c0");
     expect(text.slice(64, 72)).toBe("03045080");

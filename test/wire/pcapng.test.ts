@@ -50,7 +50,7 @@ describe("a capture", () => {
     );
   });
 
-  test("gives back the packets that were written", () => {
+  test("contains the packets that were written", () => {
     fc.assert(
       fc.property(fc.array(packet, { maxLength: 5 }), (packets) => {
         const blocks = packets.map(packetBlock);

@@ -34,7 +34,7 @@ describe("emitIcmpErrorFrame", () => {
     [24, 25],
     [26, 27],
     [28, 29],
-  ])("says of frame %i what the kernel said in frame %i", (cause, answer) => {
+  ])("answers frame %i as the kernel did in frame %i", (cause, answer) => {
     const ours = parseOk(errorAbout(linuxFrame(cause), IcmpError.PortUnreachable));
     const kernels = parseOk(linuxFrame(answer));
     expect(ours.bytes.subarray(0, 14)).toEqual(kernels.bytes.subarray(0, 14));
@@ -45,7 +45,7 @@ describe("emitIcmpErrorFrame", () => {
     expect(ours.hopLimit).toBe(kernels.hopLimit);
   });
 
-  it("quotes of a long packet what fits", () => {
+  it("quotes as much of a long packet as fits", () => {
     const long = parseOk(errorAbout(linuxFrame(12), IcmpError.HopLimitExceeded));
     expect(long).toMatchObject({ packetLength: 576, icmpType: 11, icmpCode: 0 });
     expect(icmpChecksumIsRight(long.bytes, long)).toBe(true);
@@ -57,7 +57,7 @@ describe("emitIcmpErrorFrame", () => {
   it.each([
     [24, "198.51.100.254", { icmpType: 3, icmpCode: 4, identifier: 0, sequence: 1400 }],
     [26, "2001:db8::fe", { icmpType: 2, icmpCode: 0, identifier: 0, sequence: 1400 }],
-  ])("tells the MTU to the sender of frame %i, from the router", (number, router, expected) => {
+  ])("reports the MTU to the sender of frame %i, from the router", (number, router, expected) => {
     const from = Address.parse(router);
     const frame = parseOk(errorAbout(linuxFrame(number), IcmpError.PacketTooBig, from, 1400));
     expect(frame).toMatchObject(expected);

@@ -96,7 +96,7 @@ describe("the kernel understands", () => {
     },
   );
 
-  it("the same twice", () => {
+  it("the same request twice", () => {
     const messages = [
       linkUp(ifindex),
       addAddress(ifindex, parsed("10.0.2.100"), 24),
@@ -106,6 +106,6 @@ describe("the kernel understands", () => {
   });
 });
 
-it("the kernel refuses a link that is not there", () => {
+it("the kernel refuses a link that does not exist", () => {
   expect(namespace.send(linkUp(4711))).toEqual([-constants.errno.ENODEV]);
 });

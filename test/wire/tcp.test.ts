@@ -6,7 +6,7 @@ import { emitBareAck } from "../../src/wire/tcp.js";
 it.each([
   ["192.0.2.1", "198.51.100.2"],
   ["2001:db8::1", "2001:db8::2"],
-])("a bare ACK from %s to %s is a header with a right checksum", (from, to) => {
+])("a bare ACK from %s to %s is a header with a valid checksum", (from, to) => {
   const [source, destination] = [Address.parse(from), Address.parse(to)];
   if (source === null || destination === null) throw new Error("not addresses");
   const bytes = new Uint8Array(23).fill(0xff);

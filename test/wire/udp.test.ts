@@ -22,7 +22,7 @@ describe("parseUdp", () => {
     expect(parse(bytes).result).toBe(reason);
   });
 
-  it("cuts what follows the datagram inside the packet", () => {
+  it("ignores bytes after the datagram inside the packet", () => {
     expect(parseOk(patched(four, { [UDP4 + 5]: 11 })).payloadLength).toBe(3);
   });
 });

@@ -24,7 +24,7 @@ function parsed(bytes: Uint8Array, offset: number) {
 }
 
 describe("vnet header", () => {
-  it("survives the bytes", () => {
+  it("is unchanged after conversion to bytes and back", () => {
     const header = fc.record({
       vnetFlags: fc.nat(7),
       gsoType: fc.constantFrom(...Object.values(VnetGso)),
@@ -55,7 +55,7 @@ describe("vnet header", () => {
     expect([...bytes]).toEqual([1, 4, 2, 1, 4, 3, 6, 5, 8, 7]);
   });
 
-  it("reads the type without the bit that says ECN", () => {
+  it("reads the type without the ECN bit", () => {
     expect(parsed(Uint8Array.of(0, 0x81, 0, 0, 0, 0, 0, 0, 0, 0), 0).gsoType).toBe(VnetGso.TcpV4);
   });
 });

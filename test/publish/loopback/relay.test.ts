@@ -87,7 +87,7 @@ it("ends a session 30 s after its last datagram without an answer", () => {
   expect(relay.nextAt(32_000)).toBe(NEVER);
 });
 
-it("does so beside an answered one, too, which lasts for 180 s", () => {
+it("does so beside an answered one, which lasts for 180 s", () => {
   ask(0);
   answer(0);
   relay.turn(30_000);
