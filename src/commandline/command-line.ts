@@ -1,13 +1,13 @@
 import { parseArgs } from "node:util";
 import { UserError } from "../base/errors.js";
-import { type Command, type CommandGroup, isGroup } from "./command.js";
-import { helpOf, helpOption, versionOption } from "./help.js";
+import { slipway } from "./commands/slipway.js";
+import { slirp4netns } from "./commands/slirp4netns.js";
 import type { Invocation } from "./invocation.js";
-import type { Option, Options } from "./option.js";
-import { slipway } from "./slipway.js";
-import { slirp4netns } from "./slirp4netns.js";
-import { suggestion } from "./suggestion.js";
-import { wrong } from "./values.js";
+import { type Command, type CommandGroup, isGroup } from "./parsing/command.js";
+import { helpOf, helpOption, versionOption } from "./parsing/help.js";
+import type { Option, Options } from "./parsing/option.js";
+import { suggestion } from "./parsing/suggestion.js";
+import { wrong } from "./parsing/values.js";
 
 const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];

@@ -1,7 +1,9 @@
+import type { Address, Family } from "../base/address.js";
 import type { LogLevel } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
+import type { Limits } from "../config/limits.js";
+import type { AddressPlan, GuestConfig, Timeouts } from "../config/plan.js";
 import type { NetworkMode } from "./network-mode.js";
-import type { NetworkOptions } from "./network-options.js";
 import type { PublishOptions } from "./publish-option.js";
 import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";
 
@@ -35,6 +37,43 @@ export interface GuestOptions {
   readonly sandbox: boolean;
   /** Name of the TAP in the namespace. */
   readonly tap: string;
+}
+
+/** What the user asked of a guest's network. */
+export interface NetworkOptions {
+  readonly mtu: number;
+  readonly ipv4: AddressPlan;
+  readonly ipv6: Ipv6Options;
+  readonly hostLoopback: boolean;
+  /** null: nothing answers at the DNS address. */
+  readonly dns: DnsOptions | null;
+  /** An address or an interface to send from, by family; null: the kernel chooses. */
+  readonly outbound: Readonly<Record<Family, string | null>>;
+  readonly udpFiltering: GuestConfig["udpFiltering"];
+  readonly timeouts: Timeouts;
+  /** In bytes. */
+  readonly memoryBudget: number;
+  readonly limits: Limits;
+}
+
+export interface Ipv6Options {
+  readonly plan: AddressPlan;
+  readonly when: "always" | "if the host has it" | "never";
+}
+
+export interface DnsOptions {
+  /** Empty: the host's. */
+  readonly servers: readonly Address[];
+  /** Empty: the host's. */
+  readonly search: readonly string[];
+  readonly records: readonly HostRecord[];
+}
+
+/** A name that the guest's DNS answers itself. */
+export interface HostRecord {
+  /** In lower case, without a dot at its end. */
+  readonly name: string;
+  readonly address: Address;
 }
 
 export interface RunConfig extends GuestOptions {

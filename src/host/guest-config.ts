@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import type { DnsOptions, NetworkOptions } from "../commandline/network-options.js";
+import type { DnsOptions, NetworkOptions } from "../commandline/invocation.js";
 import { HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../config/constants.js";
 import type { AddressPlan, DnsConfig, GuestConfig, Upstream } from "../config/plan.js";
 import type { TapSettings } from "../netns/tap.js";

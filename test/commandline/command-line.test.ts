@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
 import { parseCommandLine } from "../../src/commandline/command-line.js";
-import type { AttachConfig, RunConfig } from "../../src/commandline/invocation.js";
-import type { NetworkOptions } from "../../src/commandline/network-options.js";
+import type { AttachConfig, NetworkOptions, RunConfig } from "../../src/commandline/invocation.js";
 
 function parseRun(...args: string[]): RunConfig {
   const invocation = parseCommandLine("slipway", ["run", ...args]);

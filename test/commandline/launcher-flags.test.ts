@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { type Command, type CommandGroup, isGroup } from "../../src/commandline/command.ts";
-import type { Option } from "../../src/commandline/option.ts";
-import { slipway } from "../../src/commandline/slipway.ts";
-import { slirp4netns } from "../../src/commandline/slirp4netns.ts";
+import { slipway } from "../../src/commandline/commands/slipway.ts";
+import { slirp4netns } from "../../src/commandline/commands/slirp4netns.ts";
+import { type Command, type CommandGroup, isGroup } from "../../src/commandline/parsing/command.ts";
+import type { Option } from "../../src/commandline/parsing/option.ts";
 
 const header = fileURLToPath(new URL("../../native/launcher/shared/flags.h", import.meta.url));
 

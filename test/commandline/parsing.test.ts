@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { command } from "../../src/commandline/command.ts";
 import { parseCommandLine } from "../../src/commandline/command-line.ts";
-import { helpOf } from "../../src/commandline/help.ts";
-import { flag, value } from "../../src/commandline/option.ts";
-import { suggestion } from "../../src/commandline/suggestion.ts";
-import { anyText } from "../../src/commandline/values.ts";
+import { command } from "../../src/commandline/parsing/command.ts";
+import { helpOf } from "../../src/commandline/parsing/help.ts";
+import { flag, value } from "../../src/commandline/parsing/option.ts";
+import { suggestion } from "../../src/commandline/parsing/suggestion.ts";
+import { anyText } from "../../src/commandline/parsing/values.ts";
 
 function parse(line: string, name = "slipway") {
   return parseCommandLine(

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
-import type { AttachConfig } from "../../src/commandline/invocation.js";
-import type { NetworkOptions } from "../../src/commandline/network-options.js";
+import type { AttachConfig, NetworkOptions } from "../../src/commandline/invocation.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor, type Upstream } from "../../src/config/plan.js";
 import { guestConfig } from "../../src/host/guest-config.js";

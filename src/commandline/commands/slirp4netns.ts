@@ -1,12 +1,12 @@
-import manifest from "../../package.json" with { type: "json" };
-import { namespaceTarget } from "./attach-command.js";
-import { type Command, command } from "./command.js";
-import { servingOptions } from "./guest-options.js";
-import type { Target } from "./invocation.js";
-import { slirp4netnsNetwork } from "./network-options.js";
-import type { Values } from "./option.js";
-import { attachmentOptions, commonOptions, slirp4netnsOptions } from "./options.js";
-import { descriptor, tapName, wrong } from "./values.js";
+import manifest from "../../../package.json" with { type: "json" };
+import type { Target } from "../invocation.js";
+import { attachmentOptions, commonOptions, slirp4netnsOptions } from "../options/declarations.js";
+import { servingOptions } from "../options/guest.js";
+import { slirp4netnsNetwork } from "../options/network.js";
+import { type Command, command } from "../parsing/command.js";
+import type { Values } from "../parsing/option.js";
+import { descriptor, tapName, wrong } from "../parsing/values.js";
+import { namespaceTarget } from "./attach.js";
 
 /**
  * The lines of slirp4netns, which podman shows and scripts parse. The version is that of the

@@ -1,8 +1,8 @@
-import { type Command, command } from "./command.js";
-import { slipwayGuest } from "./guest-options.js";
-import type { NamespaceTarget } from "./invocation.js";
-import { attachmentOptions, commonOptions, slipwayOptions } from "./options.js";
-import { pid, tapName } from "./values.js";
+import type { NamespaceTarget } from "../invocation.js";
+import { attachmentOptions, commonOptions, slipwayOptions } from "../options/declarations.js";
+import { slipwayGuest } from "../options/guest.js";
+import { type Command, command } from "../parsing/command.js";
+import { pid, tapName } from "../parsing/values.js";
 
 /** `slipway attach` */
 export const attachCommand: Command = command({

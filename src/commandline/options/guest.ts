@@ -1,10 +1,10 @@
-import { NO_PORTS } from "../base/port-set.js";
-import type { ApiSocketOption, GuestOptions, LogOptions } from "./invocation.js";
-import { slipwayNetwork } from "./network-options.js";
-import type { Values } from "./option.js";
-import type { commonOptions, slipwayOptions } from "./options.js";
-import type { PublishOptions } from "./publish-option.js";
-import { wrong } from "./values.js";
+import { NO_PORTS } from "../../base/port-set.js";
+import type { ApiSocketOption, GuestOptions, LogOptions } from "../invocation.js";
+import type { Values } from "../parsing/option.js";
+import { wrong } from "../parsing/values.js";
+import type { PublishOptions } from "../publish-option.js";
+import type { commonOptions, slipwayOptions } from "./declarations.js";
+import { slipwayNetwork } from "./network.js";
 
 type CommonValues = Values<typeof commonOptions>;
 type SlipwayValues = Values<typeof slipwayOptions>;

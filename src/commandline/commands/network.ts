@@ -1,11 +1,11 @@
-import { DEFAULT_MTU } from "../config/constants.js";
-import type { NetworkSpec } from "../rpc/messages.js";
-import { type Command, type CommandGroup, command } from "./command.js";
-import type { Invocation } from "./invocation.js";
-import { flag, optional, repeated, type Values } from "./option.js";
-import { mtu } from "./options.js";
-import type { DaemonRequest } from "./requests.js";
-import { anyText, pair } from "./values.js";
+import { DEFAULT_MTU } from "../../config/constants.js";
+import type { NetworkSpec } from "../../rpc/messages.js";
+import type { Invocation } from "../invocation.js";
+import { mtu } from "../options/declarations.js";
+import { type Command, type CommandGroup, command } from "../parsing/command.js";
+import { flag, optional, repeated, type Values } from "../parsing/option.js";
+import { anyText, pair } from "../parsing/values.js";
+import type { DaemonRequest } from "../requests.js";
 
 export const outputOptions = {
   json: flag("--json", "print everything as JSON"),

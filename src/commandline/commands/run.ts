@@ -1,8 +1,8 @@
-import { type Command, command } from "./command.js";
-import { slipwayGuest } from "./guest-options.js";
-import { refuseIneffective } from "./ineffective.js";
-import { parseNetworkMode } from "./network-mode.js";
-import { commonOptions, runOptions, slipwayOptions } from "./options.js";
+import { parseNetworkMode } from "../network-mode.js";
+import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
+import { slipwayGuest } from "../options/guest.js";
+import { refuseIneffective } from "../options/ineffective.js";
+import { type Command, command } from "../parsing/command.js";
 
 const options = { ...runOptions, ...slipwayOptions, ...commonOptions };
 

@@ -1,8 +1,9 @@
-import { Address, type Family, parseCidr, requireNetworkAddress } from "../base/address.js";
-import { UserError } from "../base/errors.js";
-import { isMulticastMac, type Mac, parseMac } from "../base/mac.js";
-import { HIGHEST_PID } from "../config/constants.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../config/plan.js";
+import { Address, type Family, parseCidr, requireNetworkAddress } from "../../base/address.js";
+import { UserError } from "../../base/errors.js";
+import { isMulticastMac, type Mac, parseMac } from "../../base/mac.js";
+import { HIGHEST_PID } from "../../config/constants.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/plan.js";
+import type { HostRecord } from "../invocation.js";
 import type { Reader } from "./option.js";
 
 /** A descriptor is an int. */
@@ -95,13 +96,6 @@ export const domainName: Reader<string> = (text, name) => {
   if (DOMAIN.test(text)) return text;
   throw wrong(`${name} "${text}" is not a domain name: write one like example.org`);
 };
-
-/** A name that the guest's DNS answers itself. */
-export interface HostRecord {
-  /** In lower case, without a dot at its end. */
-  readonly name: string;
-  readonly address: Address;
-}
 
 export const hostRecord: Reader<HostRecord> = (text, name) => {
   const [, host = "", addressText = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];

@@ -1,7 +1,7 @@
-import { type CommandGroup, command } from "./command.js";
-import { ask, outputOptions } from "./network-commands.js";
-import { flag, optional } from "./option.js";
-import { descriptor } from "./values.js";
+import { type CommandGroup, command } from "../parsing/command.js";
+import { flag, optional } from "../parsing/option.js";
+import { descriptor } from "../parsing/values.js";
+import { ask, outputOptions } from "./network.js";
 
 const serveContainers = flag(
   "--serve-containers",

@@ -1,6 +1,6 @@
-import { DEFAULT_LIMITS, type Limits } from "../config/limits.js";
-import { type Option, type Options, type Values, value } from "./option.js";
-import { wholeNumber } from "./values.js";
+import { DEFAULT_LIMITS, type Limits } from "../../config/limits.js";
+import { type Option, type Options, type Values, value } from "../parsing/option.js";
+import { wholeNumber } from "../parsing/values.js";
 
 /** The stack numbers connections in 16 bits. */
 const LIMIT_MOST = 65_535;

@@ -1,10 +1,10 @@
-import manifest from "../../package.json" with { type: "json" };
-import { attachCommand } from "./attach-command.js";
-import { type CommandGroup, command } from "./command.js";
-import { flowsCommand, portCommands, statusCommand } from "./control-commands.js";
-import { daemonCommands } from "./daemon-commands.js";
-import { networkCommands, psCommand } from "./network-commands.js";
-import { runCommand } from "./run-command.js";
+import manifest from "../../../package.json" with { type: "json" };
+import { type CommandGroup, command } from "../parsing/command.js";
+import { attachCommand } from "./attach.js";
+import { flowsCommand, portCommands, statusCommand } from "./control.js";
+import { daemonCommands } from "./daemon.js";
+import { networkCommands, psCommand } from "./network.js";
+import { runCommand } from "./run.js";
 
 const doctorCommand = command({
   name: "doctor",

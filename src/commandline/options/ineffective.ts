@@ -1,6 +1,6 @@
-import type { NetworkMode } from "./network-mode.js";
-import type { Options } from "./option.js";
-import { wrong } from "./values.js";
+import type { NetworkMode } from "../network-mode.js";
+import type { Options } from "../parsing/option.js";
+import { wrong } from "../parsing/values.js";
 
 const EVERYWHERE = ["network", "logFile", "logLevel", "logFormat", "maxLogLines"] as const;
 

@@ -1,4 +1,4 @@
-import type { Invocation } from "./invocation.js";
+import type { Invocation } from "../invocation.js";
 import type { Options, Values } from "./option.js";
 
 /** An argument that is no option. All but the last are needed. */

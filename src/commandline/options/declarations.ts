@@ -1,10 +1,8 @@
-import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../base/log.js";
-import { type PortSet, parsePortSet } from "../base/port-set.js";
-import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../config/constants.js";
-import { DEFAULT_PREFIX, type Timeouts } from "../config/plan.js";
-import { limitOptions } from "./limits.js";
-import { flag, type Options, optional, type Reader, repeated, value } from "./option.js";
-import { type PublishOption, parsePublish } from "./publish-option.js";
+import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../../base/log.js";
+import { type PortSet, parsePortSet } from "../../base/port-set.js";
+import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../../config/constants.js";
+import { DEFAULT_PREFIX, type Timeouts } from "../../config/plan.js";
+import { flag, type Options, optional, type Reader, repeated, value } from "../parsing/option.js";
 import {
   addressPlan,
   anyText,
@@ -20,7 +18,9 @@ import {
   tapName,
   wholeNumber,
   wrong,
-} from "./values.js";
+} from "../parsing/values.js";
+import { type PublishOption, parsePublish } from "../publish-option.js";
+import { limitOptions } from "./limits.js";
 
 /** In MiB: one connection needs some of it, and the address space of a guest's stack is 256 MiB. */
 const MEMORY_RANGE = { least: 4, most: 240 } as const;

@@ -1,9 +1,9 @@
-import { type Command, type CommandGroup, command } from "./command.js";
-import type { Invocation } from "./invocation.js";
-import { flag, optional, type Reader, type Values } from "./option.js";
-import { parsePublish, parsePublishedPlace } from "./publish-option.js";
-import type { ControlRequest } from "./requests.js";
-import { anyText, wrong } from "./values.js";
+import type { Invocation } from "../invocation.js";
+import { type Command, type CommandGroup, command } from "../parsing/command.js";
+import { flag, optional, type Reader, type Values } from "../parsing/option.js";
+import { anyText, wrong } from "../parsing/values.js";
+import { parsePublish, parsePublishedPlace } from "../publish-option.js";
+import type { ControlRequest } from "../requests.js";
 
 const WATCH_SECONDS = { least: 0.1, usual: 1, most: 3600 } as const;
 

@@ -1,47 +1,8 @@
-import type { Address, Family } from "../base/address.js";
-import type { Limits } from "../config/limits.js";
-import {
-  type AddressPlan,
-  DEFAULT_PREFIX,
-  DEFAULT_TIMEOUTS,
-  type GuestConfig,
-  planFor,
-  type Timeouts,
-} from "../config/plan.js";
+import { type AddressPlan, DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor } from "../../config/plan.js";
+import type { Ipv6Options, NetworkOptions } from "../invocation.js";
+import type { Values } from "../parsing/option.js";
+import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./declarations.js";
 import { limitsOf } from "./limits.js";
-import type { Values } from "./option.js";
-import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./options.js";
-import type { HostRecord } from "./values.js";
-
-/** What the user asked of a guest's network. */
-export interface NetworkOptions {
-  readonly mtu: number;
-  readonly ipv4: AddressPlan;
-  readonly ipv6: Ipv6Options;
-  readonly hostLoopback: boolean;
-  /** null: nothing answers at the DNS address. */
-  readonly dns: DnsOptions | null;
-  /** An address or an interface to send from, by family; null: the kernel chooses. */
-  readonly outbound: Readonly<Record<Family, string | null>>;
-  readonly udpFiltering: GuestConfig["udpFiltering"];
-  readonly timeouts: Timeouts;
-  /** In bytes. */
-  readonly memoryBudget: number;
-  readonly limits: Limits;
-}
-
-export interface Ipv6Options {
-  readonly plan: AddressPlan;
-  readonly when: "always" | "if the host has it" | "never";
-}
-
-export interface DnsOptions {
-  /** Empty: the host's. */
-  readonly servers: readonly Address[];
-  /** Empty: the host's. */
-  readonly search: readonly string[];
-  readonly records: readonly HostRecord[];
-}
 
 const DEFAULT_IPV6_PLAN = planFor(DEFAULT_PREFIX[6]);
 
