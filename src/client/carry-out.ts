@@ -1,10 +1,11 @@
 import { writeSync } from "node:fs";
 import { Stdio } from "../base/stdio.js";
-import { formatAll, tableOf } from "../commandline/format.js";
+import { formatTable } from "../base/table.js";
 import type { DaemonRequest, OutputOptions } from "../commandline/requests.js";
 import { SHORT_ID_LENGTH } from "../config/constants.js";
 import type { MemberReport, NetworkReport } from "../rpc/messages.js";
 import type { Attachment, Connection, Requests } from "./connect.js";
+import { formatAll } from "./format.js";
 
 /**
  * Carries out what is asked of a daemon that runs.
@@ -39,12 +40,15 @@ export async function carryOut(
     case "members":
       return membersText(await session.request("member.list", {}), request.output);
     default:
-      // It has been started, and the rest was answered before.
+      // start: the daemon runs by now. stop and status are answered by those who call.
       return "";
   }
 }
 
-/** All that can be done is done; the first that cannot is told. */
+/**
+ * Does the same for each name.
+ * @throws the first failure, after the other names had their turn
+ */
 async function eachName(
   names: readonly string[],
   act: (name: string) => Promise<string>,
@@ -79,10 +83,13 @@ function listText(
 ): string {
   if (quiet) return networks.map(({ Id }) => `${Id.slice(0, SHORT_ID_LENGTH)}\n`).join("");
   return formatAll(networks, output, () =>
-    tableOf(
+    formatTable(
       ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
       networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
-        ...[Id.slice(0, SHORT_ID_LENGTH), Name, Driver, Scope],
+        Id.slice(0, SHORT_ID_LENGTH),
+        Name,
+        Driver,
+        Scope,
         IPAM.Config.map(({ Subnet }) => Subnet).join(", "),
         String(Object.keys(Containers).length),
       ]),
@@ -92,10 +99,12 @@ function listText(
 
 function membersText(members: readonly MemberReport[], output: OutputOptions): string {
   return formatAll(members, output, () =>
-    tableOf(
+    formatTable(
       ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
       members.map(({ id, name, pid, networks, published }) => [
-        ...[id.slice(0, SHORT_ID_LENGTH), name, pid === null ? "" : String(pid)],
+        id.slice(0, SHORT_ID_LENGTH),
+        name,
+        pid === null ? "" : String(pid),
         networks.map(({ network }) => network).join(", "),
         networks.flatMap(({ addresses }) => addresses.map(({ address }) => address)).join(", "),
         published.join(", "),

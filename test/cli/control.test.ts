@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { formatTable } from "../../src/cli/control/table.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "../../src/cli/control/units.js";
 import { parseCommandLine } from "../../src/commandline/command-line.js";
 
@@ -28,16 +27,6 @@ test.each([
 
 test("round-trip times are in milliseconds", () => {
   expect([420, 12_345].map(formatMilliseconds)).toEqual(["0.42 ms", "12 ms"]);
-});
-
-test("tables are as wide as their content, without trailing blanks", () => {
-  const rows = [
-    ["8", "tcp", "a"],
-    ["12", "udp", ""],
-  ];
-  expect(formatTable(["ID", "PROTO", "HOST"], rows, [0])).toBe(
-    "ID  PROTO  HOST\n 8  tcp    a\n12  udp\n",
-  );
 });
 
 describe("commands that query a running network", () => {

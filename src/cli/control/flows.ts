@@ -1,16 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { formatEndpoint } from "../../base/address.js";
+import { formatTable } from "../../base/table.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
 import { findSocket, request } from "./connection.js";
-import { formatTable } from "./table.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "./units.js";
 
 /** ECMA-48: the cursor to the upper left, and all below it is erased. */
 const CLEAR = "\u001b[H\u001b[J";
 
 const HEADS = ["PROTO", "STATE", "GUEST", "PEER", "BY", "SENT", "RECEIVED", "AGE", "RTT"];
-const NUMBERS = [5, 6, 7, 8];
+const STYLE = { gap: 2, rightAligned: [5, 6, 7, 8] };
 
 /**
  * `slipway flows`.
@@ -28,7 +28,7 @@ export async function flows({ socket, json }: ControlOptions, watch: number | nu
 }
 
 function tableOf(list: readonly Flow[]): string {
-  return formatTable(HEADS, list.map(rowOf), NUMBERS);
+  return formatTable(HEADS, list.map(rowOf), STYLE);
 }
 
 /** `BY` is the host's own end: the address and port that the world sees. */

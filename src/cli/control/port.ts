@@ -2,12 +2,12 @@ import { constants } from "node:os";
 import * as v from "valibot";
 import { type Address, formatEndpoint, UNSPECIFIED } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
+import { formatTable } from "../../base/table.js";
 import type { PublishedPlace, PublishOption } from "../../commandline/publish-option.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { publishFailure } from "../../host/ports/publish-failure.js";
 import { addition, forwards, status } from "./answers.js";
 import { ApiError, findSocket, request } from "./connection.js";
-import { formatTable } from "./table.js";
 
 /** A port that this command has opened. */
 interface Added {
@@ -51,7 +51,8 @@ export async function listPorts({ socket, json }: ControlOptions): Promise<void>
     formatEndpoint(each.host_addr, each.host_port),
     formatEndpoint(each.guest_addr, each.guest_port),
   ]);
-  process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, [0]));
+  const style = { gap: 2, rightAligned: [0] };
+  process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
 }
 
 /** `slipway port rm`: takes no more clients; `kill` ends those that are there. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatAll, tableOf } from "../../src/commandline/format.ts";
+import { formatAll } from "../../src/client/format.ts";
 
 const items = [
   { Name: "web", Labels: { team: "blue" }, Internal: false },
@@ -30,17 +30,5 @@ describe("output", () => {
     const show = () => formatAll(items, { json: false, format }, table);
     if (text === null) expect(show).toThrow("--format: there is no field");
     else expect(show()).toBe(text);
-  });
-
-  test("has columns as wide as their content", () => {
-    expect(
-      tableOf(
-        ["ID", "NAME"],
-        [
-          ["1", "a-long-one"],
-          ["22", ""],
-        ],
-      ),
-    ).toBe("ID   NAME\n1    a-long-one\n22\n");
   });
 });

@@ -1,11 +1,11 @@
 import { UserError } from "../base/errors.js";
-import type { OutputOptions } from "./requests.js";
+import type { OutputOptions } from "../commandline/requests.js";
 
 const FIELD = /\{\{\s*(json\s+)?\.([\w.-]*)\s*\}\}/g;
 
 /**
- * The text of several things, one a line.
- * @param table what is shown unless something else was asked for
+ * What a command prints of the things that it has found: JSON, one line each by a template, or a table.
+ * @param table makes the table, which is the default
  * @throws UserError for a field that is not there
  */
 export function formatAll(
@@ -16,22 +16,6 @@ export function formatAll(
   if (json || format === "json") return `${JSON.stringify(items, null, 2)}\n`;
   if (format === null || format === "table") return table();
   return items.map((item) => `${formatOne(item, format)}\n`).join("");
-}
-
-/** Columns as wide as what stands in them. */
-export function tableOf(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows].map((row) => (row[column] ?? "").length)),
-  );
-  return [head, ...rows]
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]))
-        .join("   ")
-        .trimEnd(),
-    )
-    .map((line) => `${line}\n`)
-    .join("");
 }
 
 function formatOne(item: object, format: string): string {
