@@ -16,10 +16,10 @@
 enum { OLDEST_NODE = 22 };
 
 /*
- * Four V8 worker threads compile and collect for programs larger than this one. A young generation of
- * 2 MB is just enough for a start without a collection, which takes 1 ms; a larger one is for programs
- * that allocate. The collector is called when traffic pauses (src/sys/reclaim.ts); V8's own way to do
- * that would wake an idle process ten seconds later.
+ * V8's four worker threads compile and collect garbage for larger programs than this one. A young generation of 2
+ * MB is just enough to start without a collection, which takes 1 ms; a larger one helps programs that allocate.
+ * src/loop calls the collector when traffic pauses; V8's own way to do that would wake an idle process ten seconds
+ * later.
  */
 static const char *const node_flags[] = {"--v8-pool-size=1", "--min-semi-space-size=2",
                                          "--max-semi-space-size=2", "--no-memory-reducer"};

@@ -61,8 +61,8 @@ static int set_filter(const struct sock_fprog *program) {
 }
 
 /*
- * A kernel that can't filter is no reason not to start. The number is the same on all of Linux's
- * architectures but alpha, so that the filter needs no look at the architecture.
+ * Without seccomp filters Slipway starts all the same. The number of this call is the same on all architectures
+ * but alpha, so the filter does not check the architecture.
  */
 static void deny_io_uring(void) {
   struct sock_filter filter[] = {
@@ -73,7 +73,7 @@ static void deny_io_uring(void) {
   };
   struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
   if (set_filter(&program) == 0 || errno != EACCES) return;
-  /* Without CAP_SYS_ADMIN a filter needs this. */
+  /* required without CAP_SYS_ADMIN */
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) set_filter(&program);
 }
 
@@ -82,9 +82,8 @@ static char *with_number(const char *list, int number) {
 }
 
 /*
- * Node opens descriptors of its own at the lowest free numbers, so that afterwards a number that the
- * caller left closed looks open: --ready-fd and --exit-fd are checked against this list, and COMMAND
- * of `run` keeps what is on it.
+ * Node opens descriptors at the lowest free numbers, so that a number which the caller left closed looks open
+ * later. --ready-fd and --exit-fd are checked against this list, and COMMAND of `run` keeps what is on it.
  */
 static void list_descriptors(void) {
   const char *list = "";
@@ -98,7 +97,7 @@ static void list_descriptors(void) {
   setenv("SLIPWAY_FDS", list, 1);
 }
 
-/* Node sets every signal to its default; what `nohup` ignores COMMAND is to ignore as well. */
+/* Node resets every signal to its default; COMMAND must ignore what `nohup` ignores. */
 static void list_ignored_signals(void) {
   const char *list = "";
   for (int signal = 1; signal < NSIG; signal++) {
@@ -109,7 +108,7 @@ static void list_ignored_signals(void) {
   setenv("SLIPWAY_IGNORED", list, 1);
 }
 
-/* Node would do so; but before that we open descriptors ourselves, and none shall be taken for these. */
+/* Node does this, too; but we open descriptors before, which must not become standard streams. */
 static void open_standard_streams(void) {
   int fd;
   do {
@@ -118,7 +117,7 @@ static void open_standard_streams(void) {
   if (fd >= 0) close(fd);
 }
 
-/* Where either fails Node tells, which knows whether a sandbox is wanted. */
+/* If either fails Node reports it, as it knows whether a sandbox is wanted. */
 static void prepare_sandbox(char **argv) {
   int broker = broker_start(argv);
   if (broker < 0) return;
@@ -129,13 +128,13 @@ static void prepare_sandbox(char **argv) {
 
 int main(int argc, char **argv) {
   if (argc < 1) text_fail("started without a name");
-  confine_memory(); /* some of us stay, with the user's rights; exec makes it the addon's to do */
+  confine_memory(); /* processes forked from here stay, with the user's rights; after exec the addon does it again */
   const char *root = node_root();
   park_environment();
   list_descriptors();
   list_ignored_signals();
   open_standard_streams();
-  /* Ours alone to say. */
+  /* Only we may set these. */
   unsetenv("SLIPWAY_BROKER");
   unsetenv("SLIPWAY_ROOT");
   unsetenv("SLIPWAY_TAKEN");
@@ -147,7 +146,7 @@ int main(int argc, char **argv) {
   if (command_is_daemon(argv)) supervise_daemon();
   bool is_networked = command_runs_on_network(argv);
   if (!command_is_about_itself(argv) && !command_asks_daemon(argv) && !is_networked) prepare_sandbox(argv);
-  /* Its COMMAND would inherit the filter: it is forked from Node. */
+  /* COMMAND of `run --network` is forked from Node and would inherit the filter. */
   if (!is_networked) deny_io_uring();
   execv(node, node_arguments(node, bundle, argc, argv));
   text_fail("can't run %s: %s", node, strerror(errno));

@@ -16,7 +16,7 @@ static const struct method *const all_methods[] = {
     sandbox_methods, socket_methods, spawn_methods, terminal_methods, watch_methods,
 };
 
-/* Memories' references go with the environment. */
+/* References to memories are freed with the environment. */
 static void destroy_instance(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;

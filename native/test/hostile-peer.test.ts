@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
 import { isRoot } from "./unprivileged.js";
 
-// Broker, keeper and agent, started by the real launcher, against hostile.c in the place of Node.
+// Broker, keeper and agent, started by the real launcher, against hostile.c instead of Node.
 
 const native = fileURLToPath(new URL("..", import.meta.url));
 

@@ -1,5 +1,5 @@
 /*
- * A peer that keeps to no protocol: the launcher starts it in the place of Node (SLIPWAY_NODE), so that it has
+ * A peer that keeps to no protocol: the launcher starts it instead of Node (SLIPWAY_NODE), so that it has
  * Node's socket to the real broker. ATTACK names what it does; a line of stdout tells each answer.
  */
 #include <dirent.h>

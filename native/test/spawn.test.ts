@@ -45,7 +45,7 @@ async function outcome(script: string, overrides: object = {}) {
 
 const done = { released: 0, again: -10 /* ECHILD */ };
 
-test("it runs as root of namespaces of its own, in the same place of the process tree", async () => {
+test("it runs as root of namespaces of its own, at the same position in the process tree", async () => {
   const [user, group, session] = await subject.run(({ require }) => {
     const fs = require("node:fs") as typeof import("node:fs");
     const fields = fs.readFileSync("/proc/self/stat", "utf8").split(" ");

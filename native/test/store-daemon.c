@@ -1,5 +1,5 @@
 /*
- * A daemon against its supervisor's store (launcher/supervisor/store.h), which the launcher starts in the place of Node:
+ * A daemon against its supervisor's store (launcher/supervisor/store.h), which the launcher starts instead of Node:
  * store.test.ts. Its first life does what ATTACK says, and prints the answers; then it kills itself, and its second
  * life prints what it is handed.
  */

@@ -60,7 +60,7 @@ function attack(name: string, files = 4096): string {
   return result.stdout.trim();
 }
 
-test("keeps a TAP, another in its place, and drops one", () => {
+test("keeps a TAP, replaces it by another, and drops one", () => {
   expect(attack("keep")).toBe("end done done done done refused +1; a=three 1");
 });
 

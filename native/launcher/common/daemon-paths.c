@@ -10,10 +10,10 @@
 
 #include "safe-directory.h"
 
-/* Who we are outside of our user namespace: engines start us as root of theirs. */
+/* Who we are outside of our user namespace: container engines start us as root of theirs. */
 struct outside {
   uid_t uid;
-  bool is_all; /* there is no outside: each user has his number here */
+  bool is_all; /* there is no outside: every user has a number here */
 };
 
 static struct outside look_outside(void) {
@@ -39,7 +39,7 @@ static const char *temporary_directory(void) {
   return "/tmp";
 }
 
-/* The folder of the user's sockets, and whether it is that of Slipway alone. False: it is too long. */
+/* The directory of the user's sockets, and whether only Slipway uses it. False: the path is too long. */
 static bool find_runtime(const struct outside *outside, char *path, size_t capacity,
                          bool *is_own) {
   const char *runtime = getenv("XDG_RUNTIME_DIR");

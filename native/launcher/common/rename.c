@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* The arguments lie one behind the other (proc_pid_cmdline(5)). */
+/* The arguments lie in memory one after the other (proc_pid_cmdline(5)). */
 void rename_process(char **argv, const char *name) {
   prctl(PR_SET_NAME, name);
   char *start = argv[0];

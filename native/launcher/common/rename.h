@@ -3,8 +3,8 @@
 #define SLIPWAY_RENAME_H
 
 /*
- * Gives this process a name of its own and writes over `argv`: whoever looks for slirp4netns by name is to find the
- * one process that was started as that.
+ * Renames this process and overwrites `argv`: who looks for slirp4netns by name should find only the process that
+ * was started as that.
  */
 void rename_process(char **argv, const char *name);
 

@@ -39,7 +39,7 @@ static bool follow(char path[PATH_MAX], size_t start, size_t end) {
   return true;
 }
 
-/* Components "." and ".." are what they are to lstat. */
+/* "." and ".." mean what they mean to lstat(2). */
 bool safe_directory(const char *directory, bool is_initial) {
   char path[PATH_MAX];
   struct stat status;

@@ -90,7 +90,7 @@ static struct outcome serve_one(int socket, const struct broker_request *request
   return failed(-ENOSYS, STEP_BROKER);
 }
 
-/* Sends the reply, and closes what came and what went. */
+/* Sends the reply, then closes the descriptors of request and reply. */
 static void serve_request(int socket, const struct broker_request *request, int fd) {
   struct outcome outcome = serve_one(socket, request, fd);
   process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);

@@ -3,9 +3,8 @@
 #define SLIPWAY_BROKER_SERVER_H
 
 /*
- * Forks the broker off; it has all of the caller's descriptors until it becomes the keeper. Returns
- * the socket to it, or -1 with errno. There it writes over `argv`: whoever looks for slirp4netns by
- * name is to find one process.
+ * Forks the broker, which has all of the caller's descriptors until it becomes the keeper. Returns the socket to
+ * it, or -1 with errno. The broker renames itself (common/rename.h).
  */
 int broker_start(char **argv);
 

@@ -1,10 +1,13 @@
 /*
- * The keeper: what is left of the broker once the network is up. It has eyes for one file and a hand
- * for another: it tells the text of resolv.conf, behind whatever links, whenever it is asked, and
- * when the process that asks is gone, however that ended, it removes the API's socket. So that
- * process itself needs no way to open a file.
+ * The keeper: what the broker becomes once the network is up, so that the process which asks it needs no right to open a
+ * file.
  *
- * A byte is all that it takes, and it does not look at it.
+ *     State    event                              then                                               next
+ *     start    keeper_run                         confine itself, reply how that went                asked, or ended
+ *     asked    a byte, whatever it is             send the text of resolv.conf, following links, if  asked
+ *                                                 it has changed since the last answer
+ *     asked    the other end closes, or takes no  remove the API's socket, if it still is that file  ended
+ *              answer
  */
 #include "keeper.h"
 
@@ -36,7 +39,7 @@ struct api_socket {
   ino_t inode;
 };
 
-/* One state of a file. */
+/* Identity and version of a file. */
 struct stamp {
   dev_t device;
   ino_t inode;
@@ -63,7 +66,7 @@ static struct {
 
 /* #syscalls keeper: close fstat newfstatat read */
 
-/* The length of the text, or -1: it has not changed, or can't be read now. */
+/* Returns the length of the text, or -1 when it has not changed or cannot be read now. */
 static ssize_t read_changed(int file, struct stamp *last) {
   struct stat status;
   if (fstat(file, &status) < 0 || !S_ISREG(status.st_mode)) return -1;
@@ -80,7 +83,7 @@ static ssize_t read_changed(int file, struct stamp *last) {
 }
 
 /* #syscalls keeper: openat(2&OPEN_CHANGES=O_RDONLY) open(1&OPEN_CHANGES=O_RDONLY) */
-static ssize_t look(const char *path, struct stamp *last) {
+static ssize_t read_file(const char *path, struct stamp *last) {
   int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file < 0) return -1; /* it is being replaced, or the host has none */
   ssize_t length = read_changed(file, last);
@@ -104,7 +107,7 @@ static _Noreturn void serve(const char *path, const struct api_socket *api) {
   struct stamp last = {0};
   char asked;
   while (process_recv(SOCKET, &asked, 1) > 0) {
-    ssize_t length = look(path, &last);
+    ssize_t length = read_file(path, &last);
     answer.head.changed = length >= 0;
     size_t size = sizeof(answer.head) + (length > 0 ? (size_t)length : 0);
     if (process_send(SOCKET, &answer, size) < 0) break;
@@ -134,15 +137,17 @@ static int find_api_socket(const char *path, struct api_socket *api) {
   return fd;
 }
 
-/* Moves our descriptors to their places and closes all others. Both are above stderr, as what the
- * caller had open is. */
+/*
+ * Moves our descriptors to their numbers and closes all others. Both are above stderr, as are those that the
+ * caller had open.
+ */
 static void keep_only(int socket, int api_directory) {
   dup2(socket, SOCKET);
   if (api_directory >= 0) dup2(api_directory, API_DIRECTORY);
   syscall(SYS_close_range, api_directory >= 0 ? FIRST_FREE : API_DIRECTORY, UINT_MAX, 0);
 }
 
-/* Where Landlock is, files can be read, and the one directory loses files, and that is all. */
+/* With Landlock files can be read, files can be removed from the one directory, and nothing else. */
 static int confine_files(bool has_api_socket) {
   int ruleset = confine_ruleset();
   if (ruleset < 0) return confine_thread(-1);
@@ -155,7 +160,7 @@ static int confine_files(bool has_api_socket) {
   return error;
 }
 
-/* To remove a file from somebody else's directory root needs one capability. */
+/* Root needs one capability to remove a file from another user's directory. */
 static capabilities needed(bool has_api_socket) {
   struct stat directory;
   if (!has_api_socket || fstat(API_DIRECTORY, &directory) < 0) return 0;

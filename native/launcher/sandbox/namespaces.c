@@ -32,8 +32,8 @@ static int read_file(const char *path, char *text, size_t capacity) {
 }
 
 /*
- * Ubuntu's AppArmor lets everybody make a user namespace, but takes all rights in it from programs
- * without a profile (since 23.10): one that we could not get out of again.
+ * Ubuntu (since 23.10) lets everybody make a user namespace, but AppArmor takes all rights in it from programs
+ * without a profile: we could not get out of it again.
  */
 static bool is_restricted_by_apparmor(void) {
   char text[64];
@@ -45,7 +45,7 @@ static bool is_restricted_by_apparmor(void) {
          strncmp(text, "unconfined", strlen("unconfined")) == 0;
 }
 
-/* The files belong to root while this process is not dumpable. It is to be executed over at once. */
+/* The files of /proc belong to root while this process is not dumpable. exec(2) follows soon. */
 static int map_ids(uid_t uid, gid_t gid) {
   char uid_map[48];
   char gid_map[48];
@@ -55,16 +55,16 @@ static int map_ids(uid_t uid, gid_t gid) {
   return idmap_write(uid_map, gid_map) == STEP_NONE ? 0 : -1;
 }
 
-/* Whether CAP_NET_BIND_SERVICE in our user namespace counts for the network namespace we are in. */
+/* Whether CAP_NET_BIND_SERVICE in our user namespace is valid in our network namespace. */
 static bool owns_network(void) {
   int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   int owner = netns < 0 ? -1 : ioctl(netns, NS_GET_USERNS);
   if (netns >= 0) close(netns);
   if (owner >= 0) close(owner);
-  return owner >= 0; /* EPERM: it belongs to a namespace above ours */
+  return owner >= 0; /* EPERM: its owner is above our user namespace */
 }
 
-/* Until the lock-down Node opens files as root would, and publishes low ports. */
+/* Until the lock-down Node opens files with root's rights and publishes low ports. */
 static capabilities of_root(void) {
   static const int numbers[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER};
   capabilities all = owns_network() ? capability(CAP_NET_BIND_SERVICE) : 0;
@@ -72,9 +72,9 @@ static capabilities of_root(void) {
   return all & confine_permitted();
 }
 
-/* What goes with exec, by the ambient set: no file capabilities and no setuid are needed. */
+/* Passes capabilities over exec by the ambient set: neither file capabilities nor setuid are needed. */
 static const char *pass_on(capabilities passed) {
-  /* Inheritable ones must be in the bounding set when they are added, and it needs a capability. */
+  /* A capability must be in the bounding set to become inheritable; emptying that set needs a capability. */
   if (confine_capabilities(confine_permitted(), passed) < 0) return "capabilities";
   confine_bounding_set();
   return confine_capabilities(passed, passed) < 0 ? "capabilities" : "own";

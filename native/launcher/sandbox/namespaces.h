@@ -1,14 +1,14 @@
-/* What the sandbox needs of namespaces and capabilities before Node has threads. */
+/* Namespaces and capabilities that the sandbox needs before Node has threads. */
 #ifndef SLIPWAY_NAMESPACES_H
 #define SLIPWAY_NAMESPACES_H
 
 /*
- * Gives this process mounts of its own, whose root the addon empties later (src/sandbox/sandbox.c): as root
- * by that right, as somebody else in a user namespace of its own, where it is nobody but itself. Of
- * capabilities Node gets what it needs until then, and no program that it ran could get others.
+ * Gives this process a mount namespace, whose root the addon empties later (src/sandbox/root.c). Root makes it by
+ * its own right, another user in a new user namespace, where only his own id is mapped. Node gets the capabilities
+ * that it needs until then; no program that it executes could gain others.
  *
- * Returns "own", or in a word and an errno why there are none; "userns 28" is one. It does not return
- * when it is halfway: the ids of a user namespace could not be set.
+ * Returns "own", or why there is none, as a word and an errno, such as "userns 28". Ends the process when ids
+ * cannot be mapped in a user namespace that is made already.
  */
 const char *namespaces_prepare(void);
 

@@ -20,7 +20,7 @@ static int bind_privately(int fd, const struct sockaddr_un *address) {
   return result;
 }
 
-/* A socket on which nobody listens is what a killed process has left. */
+/* A process that was killed leaves a socket on which nobody listens. */
 static bool remove_stale(const struct sockaddr_un *address) {
   struct stat status;
   if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode)) return false;

@@ -13,16 +13,21 @@ struct api_socket {
   pid_t keeper;     /* 0: there is none */
 };
 
-/* Listens at a path, also where a process that was killed has left a socket. False: it can't. */
+/*
+ * Listens at a path. Replaces a socket on which nobody listens, left by a process that was killed. False: failed.
+ */
 bool api_socket_listen(struct api_socket *api, const char *path);
 
-/* Removes the file, if it still is ours. */
+/* Removes the file, unless it is another by now. */
 void api_socket_remove(const struct api_socket *api);
 
-/* Forks a keeper (sandbox/keeper.h), which removes the file when we are killed. It writes over `argv`. */
+/*
+ * Forks a keeper (sandbox/keeper.h), which removes the file if we are killed. The keeper overwrites its copy of
+ * `argv`.
+ */
 void api_socket_keep(struct api_socket *api, char **argv);
 
-/* Ends the keeper: the process that we become has one of its own. */
+/* Ends the keeper: the Node that we become starts its own. */
 void api_socket_end_keeper(const struct api_socket *api);
 
 #endif

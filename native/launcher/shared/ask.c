@@ -15,13 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../common/words.h"
+#include "../common/printable.h"
 #include "session.h"
 #include "shared.h"
 
 static struct session asking;
 
-/* Does what a PLAN says, and tells that it is done. */
+/* Carries out a PLAN and sends DONE. */
 static bool connect_namespace(struct session *session) {
   if (!session_take_plan(session) || !session_open_tap(session, &session->plan.target)) return false;
   if (session_set_up(session) == NULL) return false;
@@ -42,8 +42,8 @@ static _Noreturn void print_answer(struct connection *daemon) {
   struct shared_message head = connection_head(daemon);
   char *text = daemon->message + sizeof(head);
   size_t length = daemon->length - sizeof(head);
-  words_clean(text, length);
-  session_say(STDOUT_FILENO, text, length);
+  printable_make(text, length);
+  session_write(STDOUT_FILENO, text, length);
   _exit(session_status(head.number));
 }
 

@@ -12,7 +12,7 @@
 #include "../../src/os/process.h"
 #include "../common/daemon-paths.h"
 
-/* Root may serve nobody else's network here: its host is not ours. */
+/* Root must not be served by another user's daemon, whose host network is not ours. */
 static bool is_ours(int socket) {
   struct ucred peer;
   socklen_t length = sizeof(peer);

@@ -23,14 +23,16 @@ bool connection_open(struct connection *connection, int seconds);
 
 void connection_limit(const struct connection *connection, int seconds);
 
-/* A message to send: begin, then texts, then send, with `fd` along unless -1. False: it is too long, or the daemon is
- * gone. `put_identity` adds a file by device:inode, 0:0 for one that is missing. */
+/*
+ * Composes and sends a message: begin, texts, send, with the descriptor `fd` unless -1. `put_identity` adds a file
+ * as DEVICE:INODE, 0:0 when it is missing. False: the message is too long, or the daemon is gone.
+ */
 void connection_begin(struct connection *connection, enum shared_from_launcher kind, int number);
 bool connection_put(struct connection *connection, const char *text);
 bool connection_put_identity(struct connection *connection, const char *path);
 bool connection_send(struct connection *connection, int fd);
 
-/* REQUEST: `argv` by which this process, called `name`, was started. */
+/* Sends REQUEST. `name` is what we were called, `argv` the command line. */
 bool connection_request(struct connection *connection, const char *name, char **argv);
 
 /* Receives the next message, with a NUL behind it. Its length is 0 when there is none. */
@@ -39,10 +41,10 @@ void connection_receive(struct connection *connection);
 /* Whether the message received is of that kind, and has a whole head. */
 bool connection_has(const struct connection *connection, enum shared_from_daemon kind);
 
-/* The head of the message received; what is not there is 0. */
+/* The head of the message received; missing fields are 0. */
 struct shared_message connection_head(const struct connection *connection);
 
-/* Waits until the daemon has given back what it had of ours, but not for one that goes on to talk. */
+/* Waits until the daemon has closed its copies of our descriptors, for 2 s at most. */
 void connection_leave(struct connection *connection);
 
 #endif

@@ -7,8 +7,8 @@
 #include "target.h"
 
 /*
- * Callers of slirp4netns end their command line with a process, or a path, and the TAP's name: while the daemon reads it
- * we open the TAP there. False: `argv`, called as `name`, is not of that form.
+ * Callers of slirp4netns end the command line with a process or a path, and the TAP's name. We open that TAP while
+ * the daemon parses the command line. False: `argv`, called as `name`, has another form.
  */
 bool guess_target(struct target *guessed, const char *name, char **argv);
 

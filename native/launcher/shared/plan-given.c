@@ -15,14 +15,14 @@ static const char *value_in(const char *argument, const char *option) {
                                                                            : NULL;
 }
 
-/* Whether an argument is the option whose value comes next, also as the last letter of several. */
+/* Whether the next argument is this option's value, also when its letter is the last of several. */
 static bool is_option(const char *argument, const char *option, char letter) {
   if (argument[0] != '-') return false;
   if (argument[1] == '-') return strcmp(argument, option) == 0;
   return argument[1] != '\0' && argument[strlen(argument) - 1] == letter;
 }
 
-/* `letter`: by which the option is called, too; 0: by none. */
+/* `letter` is the short option; 0: there is none. */
 static bool is_value(char **argv, const char *text, const char *option, char letter) {
   for (char **argument = argv + 1; *argument != NULL; argument++) {
     const char *value = value_in(*argument, option);
@@ -32,7 +32,7 @@ static bool is_value(char **argv, const char *text, const char *option, char let
   return false;
 }
 
-/* -1 is none. */
+/* -1: no descriptor. */
 static bool is_given_fd(char **argv, int fd, const char *option, char letter) {
   char text[16];
   snprintf(text, sizeof(text), "%d", fd);
@@ -67,7 +67,7 @@ static const char *pid_of(const char *netns) {
   return netns[length] == '\0' ? digits : NULL;
 }
 
-/* By a path, which has a slash, or by a process; with that the network ends. */
+/* The target is given by a path with a slash, or by the process whose end ends the network. */
 static bool is_given_target(char **argv, const struct target *target) {
   const char *digits = pid_of(target->netns);
   if (target->pid >= 0 && (digits == NULL || atoi(digits) != target->pid)) return false;
@@ -88,8 +88,8 @@ static bool is_socket_in(const char *path, const char *directory, int length) {
 }
 
 /*
- * `attach` has one that is called by our pid. Where it is src/rpc/api-path.ts says, by the environment of the
- * daemon: beside the daemon's own, or where it is without XDG_RUNTIME_DIR.
+ * Without the option, `attach` names its socket by our pid. Its directory follows src/rpc/api-path.ts and the
+ * daemon's environment: beside the daemon's socket, or the default without XDG_RUNTIME_DIR.
  */
 static bool is_own_api(const char *path) {
   struct sockaddr_un address;

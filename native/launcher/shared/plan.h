@@ -15,13 +15,13 @@ struct plan {
   char texts[SHARED_REQUEST_MAX];
 };
 
-/* Reads the message received. False: it is no PLAN, or not whole. */
+/* Reads the PLAN received. False: it is none, or incomplete. */
 bool plan_take(struct plan *plan, const struct connection *connection);
 
 /*
- * Whether a plan is the caller's wish. The daemon reads guests' packets, and we may have rights that it has not, so we
- * do what it says only if the caller said it, too, and for that: as the value of the option, or as an argument by
- * itself. Where we can't tell, a process is started that parses all of the command line.
+ * Whether the caller's command line asks for this plan. The daemon reads guests' packets, and we may have rights
+ * that it has not. So each part of a plan must stand on the command line, as the value of its option or as an
+ * argument by itself. If we cannot tell, Node is started, which parses the whole command line.
  */
 bool plan_is_given(const struct plan *plan, char **argv);
 

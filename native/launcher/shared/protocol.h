@@ -23,12 +23,12 @@
 
 enum {
   SHARED_VERSION = 2, /* changes with every message that an older side would not understand */
-  SHARED_REQUEST_MAX = 32768, /* bytes of a message of the launcher's */
-  SHARED_MESSAGE_MAX = 196608, /* of one of the daemon's; below the usual net.core.wmem_default */
-  SHARED_SETTINGS_MAX = 64, /* settings of an UP: their answers wait in a socket's buffer */
+  SHARED_REQUEST_MAX = 32768, /* bytes in a message from the launcher */
+  SHARED_MESSAGE_MAX = 196608, /* bytes in a message from the daemon; below the usual net.core.wmem_default */
+  SHARED_SETTINGS_MAX = 64, /* settings in an UP, whose replies wait in a socket buffer */
   SHARED_HEAD_LENGTH = 8, /* of struct shared_message */
   SHARED_PLAN_LENGTH = 16, /* of struct shared_plan */
-  SHARED_NONE = -1, /* for a descriptor or a process that there is not */
+  SHARED_NONE = -1, /* no descriptor, no process */
 };
 
 enum shared_from_launcher {
@@ -73,14 +73,14 @@ struct shared_plan {
   uint32_t kind;
   int32_t ready_fd;
   int32_t exit_fd;
-  int32_t pid; /* with whose end the network ends */
+  int32_t pid; /* the network ends when this process does */
 };
 _Static_assert(sizeof(struct shared_plan) == SHARED_PLAN_LENGTH, "as the daemon has it");
 
 /* Then `length` bytes: a request of netlink. */
 struct shared_setting {
   uint32_t length;
-  uint32_t optional; /* so many from here on are left out where there is no IPv6; 0: it must succeed */
+  uint32_t optional; /* this many settings, this one included, are skipped where there is no IPv6; 0: it must succeed */
 };
 
 /* Errnos by which a namespace says that it has no IPv6: disable_ipv6 is EACCES, a kernel without it the others. */

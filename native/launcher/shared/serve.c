@@ -7,7 +7,7 @@
  *     asked    PLAN that the caller gave, not guessed   open and send the TAP, send API                         planned
  *     planned  UP, its settings are made, the process   hold signals; text to stdout, "1" to the ready-fd;      up
  *              of the namespace lives                   fork the keeper of the API's file
- *     up       KEEP                                     keep it in a memfd, instead of what was kept            up
+ *     up       KEEP                                     store_kept it in a memfd, instead of what was kept            up
  *     up       END                                      its text to stderr; remove the API's file, wait until   ended
  *                                                       the daemon closes, exit with its status
  *     up       SIGTERM, SIGINT or SIGHUP; exit-fd;      remove the API's file, wait until the daemon closes,    ended
@@ -32,8 +32,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "../common/printable.h"
 #include "../common/text.h"
-#include "../common/words.h"
 #include "guess.h"
 #include "session.h"
 #include "shared.h"
@@ -57,8 +57,8 @@ bool shared_is_wanted(char **argv) {
 }
 
 /*
- * Whether the caller gave us the descriptor: by now its number may be one of ours. slipway.c has listed
- * those that were open; without /proc there is no list.
+ * Whether the caller gave us the descriptor, whose number may be one of ours by now. slipway.c lists those that
+ * were open at the start; without /proc there is no list.
  */
 static bool is_open(int fd) {
   const char *list = getenv("SLIPWAY_FDS");
@@ -73,7 +73,7 @@ static bool is_open(int fd) {
   return false;
 }
 
-static bool send_request(void) {
+static bool request_network(void) {
   return connection_open(&shared.daemon, CONNECTION_PATIENCE_S) &&
          connection_request(&shared.daemon, shared.name, shared.argv);
 }
@@ -95,20 +95,20 @@ static bool send_api(void) {
   return connection_send(&shared.daemon, shared.api.fd);
 }
 
-/* The text for stdout once the network is up; NULL: it could not be. */
+/* Returns the text for stdout once the network is up, or NULL when it could not be brought up. */
 static char *begin(void) {
-  if (!send_request() || !open_planned_tap() || !send_api()) return NULL;
+  if (!request_network() || !open_planned_tap() || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
   return session_set_up(&shared);
 }
 
 /* ---- up ------------------------------------------------------------------------------------------- */
 
-static void tell_ready(char *words) {
-  words_clean(words, strlen(words));
-  session_say(STDOUT_FILENO, words, strlen(words));
+static void announce(char *text) {
+  printable_make(text, strlen(text));
+  session_write(STDOUT_FILENO, text, strlen(text));
   if (shared.plan.ready_fd < 0) return;
-  session_say(shared.plan.ready_fd, "1", 1);
+  session_write(shared.plan.ready_fd, "1", 1);
   close(shared.plan.ready_fd);
 }
 
@@ -118,7 +118,7 @@ static _Noreturn void end(int status) {
   _exit(status);
 }
 
-/* What is ignored stays so, as `nohup` wants it. */
+/* A signal that is ignored stays ignored, as `nohup` wants. */
 static sigset_t end_signals(void) {
   static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
   sigset_t set;
@@ -136,7 +136,7 @@ static bool watch(int epoll, int fd) {
   return fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* A set of all that we wait for, or -1: EPERM, the exit-fd is a file. */
+/* Returns an epoll set of everything that can end the network, or -1 with errno: EPERM, the exit-fd is a file. */
 static int watch_all(int signals) {
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return -1;
@@ -148,45 +148,45 @@ static int watch_all(int signals) {
   return -1;
 }
 
-static void keep(void) {
+static void store_kept(void) {
   const struct connection *daemon = &shared.daemon;
   if (shared.kept < 0) shared.kept = memfd_create("kept", MFD_CLOEXEC);
   if (shared.kept < 0 || ftruncate(shared.kept, 0) < 0) return;
   lseek(shared.kept, 0, SEEK_SET);
-  session_say(shared.kept, daemon->message + sizeof(uint32_t), daemon->length - sizeof(uint32_t));
+  session_write(shared.kept, daemon->message + sizeof(uint32_t), daemon->length - sizeof(uint32_t));
 }
 
-/* One line. */
-static void tell_end(char *words) {
-  size_t length = strcspn(words, "\n");
-  words_clean(words, length);
-  fprintf(stderr, "%s: %.*s\n", program_invocation_short_name, (int)length, words);
+/* Prints the first line of a text. */
+static void print_end(char *text) {
+  size_t length = strcspn(text, "\n");
+  printable_make(text, length);
+  fprintf(stderr, "%s: %.*s\n", program_invocation_short_name, (int)length, text);
 }
 
 /* False: the daemon is gone. */
-static bool hear_daemon(void) {
+static bool handle_message(void) {
   struct connection *daemon = &shared.daemon;
   connection_receive(daemon);
   struct shared_message head = connection_head(daemon);
   if (daemon->length < sizeof(head.kind)) return false;
-  if (head.kind == SHARED_KEEP) keep();
+  if (head.kind == SHARED_KEEP) store_kept();
   if (head.kind != SHARED_END) return true;
-  if (daemon->length > sizeof(head)) tell_end(daemon->message + sizeof(head));
+  if (daemon->length > sizeof(head)) print_end(daemon->message + sizeof(head));
   end(session_status(head.number));
 }
 
 /* Returns when the daemon is gone. */
-static void stay(int epoll) {
+static void wait_for_end(int epoll) {
   struct epoll_event event;
   for (;;) {
     int count = epoll_wait(epoll, &event, 1, -1);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0 || event.data.fd != shared.daemon.socket) end(count < 0 ? 1 : 0);
-    if (!hear_daemon()) return;
+    if (!handle_message()) return;
   }
 }
 
-static int passed_on(int fd) {
+static int pass_over_exec(int fd) {
   if (fd >= 0) fcntl(fd, F_SETFD, 0);
   return fd;
 }
@@ -195,28 +195,28 @@ static void hand_over(void) {
   char text[64];
   api_socket_end_keeper(&shared.api);
   if (shared.kept >= 0) lseek(shared.kept, 0, SEEK_SET);
-  snprintf(text, sizeof(text), "%d,%d,%d", passed_on(shared.tap.fd), passed_on(shared.api.fd),
-           passed_on(shared.kept));
+  snprintf(text, sizeof(text), "%d,%d,%d", pass_over_exec(shared.tap.fd), pass_over_exec(shared.api.fd),
+           pass_over_exec(shared.kept));
   setenv("SLIPWAY_TAKEN", text, 1);
   close(shared.daemon.socket);
   if (shared.tap.process >= 0) close(shared.tap.process);
 }
 
-/* False: it can't be, and nothing was said. */
+/* Returns false before anything was announced. */
 static bool serve_to_the_end(int signals, char *text) {
   int epoll = watch_all(signals);
   if (epoll < 0) return false;
   connection_limit(&shared.daemon, CONNECTION_ENDLESS);
-  tell_ready(text);
-  tap_end_agent(&shared.tap); /* nobody waits for that */
+  announce(text);
+  tap_end_agent(&shared.tap); /* takes time, and no caller waits for it */
   api_socket_keep(&shared.api, shared.argv);
-  stay(epoll);
+  wait_for_end(epoll);
   close(epoll);
   hand_over();
   return true;
 }
 
-/* From here on signals end us in our own way; the process that is started instead gets them back. */
+/* Until this returns we handle signals ourselves; Node gets the old handlers and mask back. */
 static bool run(char *text) {
   sigset_t set = end_signals();
   sigset_t before;

@@ -40,7 +40,7 @@ void session_undo(struct session *session) {
   }
 }
 
-void session_say(int fd, const char *text, size_t length) {
+void session_write(int fd, const char *text, size_t length) {
   while (length > 0) {
     ssize_t written = write(fd, text, length);
     if (written <= 0) return; /* nobody reads it */

@@ -1,4 +1,6 @@
-/* One run of shared mode: all that is open, all that has to be undone, and the steps that serving and asking share. */
+/*
+ * One run of shared mode: everything that is open or must be undone, and the steps that serving and asking share.
+ */
 #ifndef SLIPWAY_SESSION_H
 #define SLIPWAY_SESSION_H
 
@@ -12,7 +14,7 @@
 
 struct session {
   char **argv;
-  const char *name; /* by which we were called */
+  const char *name; /* what we were called */
   struct connection daemon;
   struct plan plan;
   struct tap tap;
@@ -20,25 +22,25 @@ struct session {
   int kept; /* a memfd with what was KEPT; -1: there is none */
 };
 
-/* A large one: there is one in a process, in static memory. */
+/* It is large: keep it in static memory. */
 void session_begin(struct session *session, char **argv);
 
-/* Reads the PLAN received. False: it is none, or not what the caller said. */
+/* Reads the PLAN received. False: it is none, or the caller did not ask for it. */
 bool session_take_plan(struct session *session);
 
 /* Opens a TAP and sends it to the daemon. */
 bool session_open_tap(struct session *session, const struct target *target);
 
-/* Waits for UP and makes its settings. Its text, or NULL: the network is not up. */
+/* Waits for UP and applies its settings. Returns its text, or NULL: the network is not up. */
 char *session_set_up(struct session *session);
 
-/* Closes everything: the process that is started instead will open a TAP of that name. */
+/* Closes everything: Node will open a TAP of the same name. */
 void session_undo(struct session *session);
 
-/* Text of the daemon's, on its way to somebody who may read it no more. */
-void session_say(int fd, const char *text, size_t length);
+/* Writes text, as far as somebody reads it. */
+void session_write(int fd, const char *text, size_t length);
 
-/* A number that is no status would be cut to one: of 256 to that of success. */
+/* An exit status from the daemon; 1 for a number that is none, which exit(2) would cut, 256 to success. */
 int session_status(int number);
 
 #endif

@@ -24,7 +24,10 @@ bool shared_is_wanted(char **argv);
  */
 void shared_serve(char **argv);
 
-/* Has the daemon answer a command that asks it, and exits. Returns when none does, and nothing was done then. */
+/*
+ * Prints the daemon's answer to a command that asks it, and exits. Returns when the daemon does not answer;
+ * nothing was done then.
+ */
 void shared_ask(char **argv);
 
 #endif

@@ -13,48 +13,48 @@
 enum { INTERFACES_MAX = 1000 }; /* that are tried for a name */
 
 /*
- * The agent is told all that is known already, and heard afterwards: each time that one waits for the
- * other may cost the wake-up of a processor. Where it cannot be told it is gone, and is not heard either.
+ * All requests that are known are sent before the replies are read: each wait for the other side may cost the
+ * wake-up of a processor. A request that cannot be sent shows as a missing reply.
  */
-static void tell_agent(const struct agent *agent, struct agent_request *request, const void *payload,
+static void send_request(const struct agent *agent, struct agent_request *request, const void *payload,
                        size_t length) {
   request->length = (uint32_t)length;
   memcpy(request->payload, payload, length);
   process_send(agent->socket, request, offsetof(struct agent_request, payload) + length);
 }
 
-/* The result of what it was told first, a negative errno when it failed; a descriptor or -1 in `fd`. */
-static int hear_agent(const struct agent *agent, int *fd) {
+/* Receives the reply to the oldest request: its result, or a negative errno; a descriptor or -1 in `fd`. */
+static int receive_reply(const struct agent *agent, int *fd) {
   struct agent_reply reply;
   ssize_t length = process_recv_fd(agent->socket, &reply, sizeof(reply), 0, fd);
   return length == sizeof(reply) ? reply.result : -EPIPE;
 }
 
-/* The same where no descriptor is asked for: what comes along is closed. */
-static int hear_result(const struct agent *agent) {
+/* The same for a request without a descriptor; one that comes along is closed. */
+static int receive_result(const struct agent *agent) {
   int fd;
-  int result = hear_agent(agent, &fd);
+  int result = receive_reply(agent, &fd);
   if (fd >= 0) close(fd);
   return result;
 }
 
-static void tell_to_find(const struct agent *agent, const char *name) {
+static void request_index(const struct agent *agent, const char *name) {
   struct agent_request request = {.operation = AGENT_IFINDEX};
-  tell_agent(agent, &request, name, strlen(name) + 1);
+  send_request(agent, &request, name, strlen(name) + 1);
 }
 
-static void tell_to_open(const struct agent *agent, const char *name) {
+static void request_tap(const struct agent *agent, const char *name) {
   struct agent_request request = {.operation = AGENT_OPEN_TAP, .numbers = {1}};
-  tell_agent(agent, &request, name, strlen(name) + 1);
-  tell_to_find(agent, name);
+  send_request(agent, &request, name, strlen(name) + 1);
+  request_index(agent, name);
 }
 
-/* Names it by the first of eth0, eth1 and so on that is free. */
+/* Chooses the first of eth0, eth1 and so on that is free. */
 static bool choose_name(struct tap *tap) {
   for (int i = 0; i < INTERFACES_MAX; i++) {
     snprintf(tap->name, sizeof(tap->name), "eth%d", i);
-    tell_to_find(&tap->agent, tap->name);
-    int index = hear_result(&tap->agent);
+    request_index(&tap->agent, tap->name);
+    int index = receive_result(&tap->agent);
     if (index < 0) return index == -ENODEV;
   }
   return false;
@@ -72,12 +72,12 @@ bool tap_open(struct tap *tap, const struct target *target) {
   if (target->pid >= 0 && !open_process(tap, target->pid)) return false;
   if (agent_start(target->userns, target->netns, process_fork, &tap->agent, &step) < 0) return false;
   strcpy(tap->name, target->tap);
-  if (is_named) tell_to_open(&tap->agent, tap->name);
-  if (hear_result(&tap->agent) < 0) return false; /* it has not entered */
+  if (is_named) request_tap(&tap->agent, tap->name);
+  if (receive_result(&tap->agent) < 0) return false; /* it could not enter */
   if (!is_named && !choose_name(tap)) return false;
-  if (!is_named) tell_to_open(&tap->agent, tap->name);
-  if (hear_agent(&tap->agent, &tap->fd) < 0 || tap->fd < 0) return false;
-  tap->index = hear_result(&tap->agent);
+  if (!is_named) request_tap(&tap->agent, tap->name);
+  if (receive_reply(&tap->agent, &tap->fd) < 0 || tap->fd < 0) return false;
+  tap->index = receive_result(&tap->agent);
   return tap->index > 0;
 }
 
@@ -114,8 +114,8 @@ static bool has_no_ipv6(int result) {
 #undef IS_RESULT
 }
 
-/* Tells the agent the settings of an UP. Where the words begin behind them, or 0: they are none. */
-static size_t tell_settings(const struct agent *agent, const struct connection *connection,
+/* Sends the settings of an UP to the agent. Returns where its text begins, or 0 when the message is malformed. */
+static size_t send_settings(const struct agent *agent, const struct connection *connection,
                             int32_t count, struct shared_setting settings[]) {
   struct agent_request request = {.operation = AGENT_NETLINK};
   size_t at = sizeof(struct shared_message);
@@ -125,21 +125,21 @@ static size_t tell_settings(const struct agent *agent, const struct connection *
     at += sizeof(settings[i]);
     size_t size = settings[i].length;
     if (size > connection->length - at || size > sizeof(request.payload)) return 0;
-    tell_agent(agent, &request, connection->message + at, size);
+    send_request(agent, &request, connection->message + at, size);
     at += size;
   }
   return at;
 }
 
-/* Whether all were made that must be. */
-static bool hear_settings(const struct agent *agent, int32_t count,
+/* Whether all settings that must succeed did. */
+static bool receive_results(const struct agent *agent, int32_t count,
                           const struct shared_setting settings[]) {
-  uint32_t left_out = 0;
+  uint32_t skipped = 0;
   for (int32_t i = 0; i < count; i++) {
-    int result = hear_result(agent);
-    if (left_out > 0) left_out--; /* it could not succeed */
+    int result = receive_result(agent);
+    if (skipped > 0) skipped--; /* it needs IPv6 */
     else if (result < 0 && has_no_ipv6(result) && settings[i].optional > 0) {
-      left_out = settings[i].optional - 1;
+      skipped = settings[i].optional - 1;
     } else if (result < 0) return false;
   }
   return true;
@@ -149,8 +149,8 @@ char *tap_configure(const struct tap *tap, struct connection *connection) {
   struct shared_setting settings[SHARED_SETTINGS_MAX];
   int32_t count = connection_head(connection).number;
   if (count < 0 || count > SHARED_SETTINGS_MAX) return NULL;
-  size_t end = tell_settings(&tap->agent, connection, count, settings);
-  return end > 0 && hear_settings(&tap->agent, count, settings) ? connection->message + end : NULL;
+  size_t end = send_settings(&tap->agent, connection, count, settings);
+  return end > 0 && receive_results(&tap->agent, count, settings) ? connection->message + end : NULL;
 }
 
 bool tap_process_lives(const struct tap *tap) {

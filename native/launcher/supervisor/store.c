@@ -27,7 +27,7 @@
 enum {
   TUN_MAJOR = 10, /* misc devices; TUN_MINOR of linux/miscdevice.h */
   TUN_MINOR = 200,
-  MOST_DRAINED = 4096, /* messages of a daemon that has ended; somebody else may have its end */
+  MOST_DRAINED = 4096, /* messages of a daemon that has ended: another process may hold its end and go on sending */
 };
 
 struct kept {
@@ -35,10 +35,10 @@ struct kept {
   int tap;
   uint8_t name[STORE_NAME_LENGTH];
   struct namespace in;
-  bool is_known; /* whether `in` is as far as it can be */
+  bool is_known; /* whether `in` was determined, as far as possible */
 };
 
-/* Both ends of the pair; -1 where there is none. `given` is the next place to be handed over. */
+/* Both ends of the pair; -1: none. `given` is the next slot to hand over. */
 static struct {
   int socket;
   int daemon_end;
@@ -98,7 +98,7 @@ static struct kept *find_free(void) {
   return NULL;
 }
 
-/* Its driver is known before it is asked: the number of a request means something else to another one. */
+/* Check the driver first: the number of an ioctl means something else to another driver. */
 static bool is_tap(int fd) {
   struct stat status;
   if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode)) return false;
@@ -107,7 +107,7 @@ static bool is_tap(int fd) {
   return ioctl(fd, TUNGETIFF, &request) == 0 && (request.ifr_flags & IFF_TAP) != 0;
 }
 
-/* `tap` is closed when it is not kept. */
+/* Closes `tap` when it is not kept. */
 static enum store_kind keep(const uint8_t name[STORE_NAME_LENGTH], int tap) {
   struct kept *kept = find(name);
   bool is_new = kept == NULL;
@@ -138,7 +138,7 @@ static enum store_kind drop(const uint8_t name[STORE_NAME_LENGTH]) {
 
 /* ---- messages --------------------------------------------------------------------------------- */
 
-/* There is room for one descriptor: the kernel closes the others, and says that it did. */
+/* There is room for one descriptor; the kernel closes the others and sets MSG_CTRUNC. */
 static int descriptor_of(const struct msghdr *message) {
   const struct cmsghdr *control = CMSG_FIRSTHDR(message);
   if (control == NULL || control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) {
@@ -155,7 +155,7 @@ static enum store_kind carry_out(const struct store_message *message, int fd) {
   return message->kind == STORE_DROP && fd < 0 ? drop(message->name) : STORE_REFUSED;
 }
 
-/* One that has no room for an answer does not wait for it. */
+/* Does not wait when the daemon reads no answers. */
 static bool send_message(enum store_kind kind, const uint8_t *name, int tap) {
   struct store_message message = {.kind = kind};
   if (name != NULL) memcpy(message.name, name, STORE_NAME_LENGTH);
@@ -163,7 +163,9 @@ static bool send_message(enum store_kind kind, const uint8_t *name, int tap) {
          sizeof(message);
 }
 
-/* Carries out and answers what has come. Its length; 0 or less: nothing has, or it was empty. */
+/*
+ * Receives a message, carries it out and answers. Returns its length; 0 or less: there was none, or an empty one.
+ */
 static ssize_t take_message(void) {
   struct store_message message;
   _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
@@ -175,13 +177,13 @@ static ssize_t take_message(void) {
       .msg_controllen = CMSG_LEN(sizeof(int)), /* CMSG_SPACE has room for two */
   };
   ssize_t length;
-  do { /* ECONNRESET: it has ended without reading all; what it sent is there still */
+  do { /* ECONNRESET: the daemon ended without reading everything; what it sent can still be read */
     length = recvmsg(store.socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (length < 0 && (errno == EINTR || errno == ECONNRESET));
   if (length < 0) return length;
   int fd = descriptor_of(&header);
   bool is_whole = length == sizeof(message) && (header.msg_flags & MSG_TRUNC) == 0;
-  bool is_cut = (header.msg_flags & MSG_CTRUNC) != 0; /* of several, or we have no room for it */
+  bool is_cut = (header.msg_flags & MSG_CTRUNC) != 0; /* of several, or we are out of descriptors */
   if (!is_whole || is_cut) {
     if (fd >= 0) close(fd);
     if (is_whole) send_message(STORE_REFUSED, message.name, -1);
@@ -191,8 +193,8 @@ static ssize_t take_message(void) {
   return length;
 }
 
-/* Hands the next one over, or says that there are no more. One that can't be is not the next daemon's. */
-static void give_next(void) {
+/* Hands over the next TAP, or says that there are no more. A TAP that cannot be sent is dropped. */
+static void hand_over_next(void) {
   while (store.given < STORE_CAPACITY && !store.kept[store.given].is_used) store.given++;
   if (store.given == STORE_CAPACITY) {
     store.is_given = send_message(STORE_END, NULL, -1);
@@ -205,8 +207,8 @@ static void give_next(void) {
 
 /* ---- the list of namespaces ------------------------------------------------------------------- */
 
-/* Looks where one is of which that is not known. False: there is none. */
-static bool look(void) {
+/* Determines the namespace of one TAP for which it is unknown. False: there is none. */
+static bool find_namespace(void) {
   for (size_t i = 0; i < STORE_CAPACITY; i++) {
     struct kept *kept = &store.kept[i];
     if (!kept->is_used || kept->is_known) continue;
@@ -234,7 +236,7 @@ static bool write_lines(const char *path) {
   return fclose(file) == 0;
 }
 
-/* Whatever happens, the file is the old one or the new one. */
+/* Replaces the file atomically. */
 static void write_list(void) {
   char path[PATH_MAX];
   char new[PATH_MAX + 4];
@@ -260,15 +262,15 @@ void store_serve(pid_t daemon) {
     int count = poll(polled, 2, store.is_unwritten ? 0 : -1);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) break;
-    if (count == 0 && !look()) write_list(); /* an agent takes a millisecond */
+    if (count == 0 && !find_namespace()) write_list(); /* an agent takes a millisecond */
     if (polled[0].revents != 0) break;
     short events = polled[1].revents;
-    if ((events & POLLOUT) != 0) give_next();
-    bool has_come = (events & POLLIN) != 0 && take_message() > 0;
-    if (!has_come && (events & (POLLHUP | POLLRDHUP | POLLERR)) != 0) polled[1].fd = -1;
+    if ((events & POLLOUT) != 0) hand_over_next();
+    bool has_message = (events & POLLIN) != 0 && take_message() > 0;
+    if (!has_message && (events & (POLLHUP | POLLRDHUP | POLLERR)) != 0) polled[1].fd = -1;
   }
   if (store.socket >= 0) drain();
-  while (look()) continue;
+  while (find_namespace()) continue;
   if (store.is_unwritten) write_list();
   close_end(&store.socket);
   if (pidfd >= 0) close(pidfd);

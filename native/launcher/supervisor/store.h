@@ -12,7 +12,7 @@
  *
  * Over SOCK_SEQPACKET, a new pair for each daemon:
  *   supervisor -> daemon: STORE_KEEP with a TAP, for each that is kept; then STORE_END
- *   daemon -> supervisor: STORE_KEEP with a TAP, in the place of one of that name; STORE_DROP. Each is answered
+ *   daemon -> supervisor: STORE_KEEP with a TAP, which replaces one of that name; STORE_DROP. Each is answered
  *   by STORE_DONE or STORE_REFUSED with its name; the daemon waits for that before it sends the next.
  */
 #ifndef SLIPWAY_STORE_H
@@ -39,16 +39,16 @@ struct store_message {
   uint8_t name[STORE_NAME_LENGTH];
 };
 
-/* Makes the pair for the daemon that is forked next. Without one that goes without. */
+/* Makes the pair for the daemon that is forked next. If that fails, the daemon has no store. */
 void store_open(void);
 
-/* In the daemon: leaves its end open and names it in SLIPWAY_STORE. */
+/* In the daemon: lets its end pass over exec and names it in SLIPWAY_STORE. */
 void store_inherit(void);
 
-/* In the supervisor: moves its end to `number`, whatever that was; returns the lowest number behind it. */
+/* In the supervisor: moves its end to descriptor `number`, closing what that was. Returns the next number. */
 unsigned store_move_to(unsigned number);
 
-/* In the supervisor: serves the daemon until it has ended; it is not waited for. */
+/* In the supervisor: serves the daemon until it has ended. Does not reap it. */
 void store_serve(pid_t daemon);
 
 #endif

@@ -44,7 +44,7 @@ enum {
 static volatile sig_atomic_t daemon_pid; /* 0: there is none at the moment */
 static volatile sig_atomic_t told_to_end;
 
-/* Which signal it is, and not who says to have sent it, is all that counts: anybody may send any siginfo. */
+/* Only the signal's number counts: anybody may send any siginfo. */
 static void pass_on(int signal) {
   int error = errno;
   told_to_end = 1;
@@ -58,7 +58,7 @@ static void pass_signals(void) {
   sigaction(SIGINT, &action, NULL);
 }
 
-/* Between fork and the note of the pid a signal would reach neither. Returns the mask from before. */
+/* Blocks signals, which would be lost between fork and setting daemon_pid. Returns the old mask. */
 static sigset_t hold_signals(void) {
   sigset_t held;
   sigset_t before;
@@ -69,7 +69,7 @@ static sigset_t hold_signals(void) {
   return before;
 }
 
-/* How many sockets a service manager has handed us, from LISTEN_FDS_START on: sd_listen_fds(3). */
+/* The number of sockets passed by a service manager, from LISTEN_FDS_START on: sd_listen_fds(3). */
 static unsigned listener_count(void) {
   const char *pid = getenv("LISTEN_PID");
   const char *count = getenv("LISTEN_FDS");
@@ -78,7 +78,7 @@ static unsigned listener_count(void) {
   return number > 0 && number <= MOST_LISTENERS ? (unsigned)number : 0;
 }
 
-/* They are for the daemon, which looks whether it is meant. */
+/* Addresses them to this process: sd_listen_fds(3) checks the pid. */
 static void hand_listeners_on(void) {
   char text[16];
   snprintf(text, sizeof(text), "%d", getpid());
@@ -86,14 +86,14 @@ static void hand_listeners_on(void) {
 }
 
 /*
- * Whoever reads the other end of what the caller left open waits for the daemon, not for us. Sockets that
- * listen stay: the next daemon is to have them, and until then clients wait.
+ * Closes what the caller left open: who reads the other end waits for the daemon, not for us. Listening sockets
+ * stay: the next daemon needs them, and clients wait until then.
  */
 static void drop_descriptors(unsigned listeners) {
   syscall(SYS_close_range, store_move_to(LISTEN_FDS_START + listeners), UINT_MAX, 0);
 }
 
-/* The number is forgotten before it is given back to the kernel, which may give it to another process. */
+/* Clears daemon_pid before reaping: then the kernel may give the number to another process. */
 static int wait_for_end(pid_t pid) {
   int status = 0;
   siginfo_t ended;

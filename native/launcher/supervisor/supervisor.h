@@ -2,9 +2,9 @@
 #define SLIPWAY_SUPERVISOR_H
 
 /*
- * Returns in a child that is to become the daemon, and again in another one whenever a daemon has been
- * killed, or has failed after it had been at work: what was connected to networks by a command that
- * has long ended is waiting for it. Its own process stays behind and ends as the daemon does.
+ * Returns in a child, which is to become the daemon; and again in another one when a daemon was killed, or failed
+ * after it had been at work: attachments made by commands that have long ended are waiting for it. The parent
+ * stays behind and ends as the daemon does.
  */
 void supervise_daemon(void);
 

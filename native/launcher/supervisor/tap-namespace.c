@@ -11,12 +11,12 @@
 #include "../../src/os/netns.h"
 #include "../../src/os/process.h"
 
-/* Since Linux 5.7: the network namespace that a TAP is in, for who has CAP_NET_ADMIN over it. */
+/* Since Linux 5.7: the network namespace of a TAP; needs CAP_NET_ADMIN over it. */
 #ifndef TUNGETDEVNETNS
 #define TUNGETDEVNETNS _IO('T', 227)
 #endif
 
-/* A socket made where an agent is; -1: it could not be. */
+/* Returns a socket in the agent's namespace, or -1. */
 static int socket_by(const struct agent *agent) {
   struct agent_request request = {
       .operation = AGENT_SOCKET,
@@ -25,13 +25,13 @@ static int socket_by(const struct agent *agent) {
   struct agent_reply reply;
   int fd = -1;
   if (process_recv_fd(agent->socket, &reply, sizeof(reply), 0, &fd) != sizeof(reply)) return -1;
-  if (reply.result < 0) return -1; /* it has not entered */
+  if (reply.result < 0) return -1; /* it could not enter */
   process_send(agent->socket, &request, offsetof(struct agent_request, payload));
   if (process_recv_fd(agent->socket, &reply, sizeof(reply), 0, &fd) != sizeof(reply)) return -1;
   return fd;
 }
 
-/* Since Linux 5.14. 0: it is not known. */
+/* Since Linux 5.14. 0: unknown. */
 static uint64_t cookie_of(int netns) {
   char path[32];
   struct agent agent;

@@ -4,11 +4,11 @@
 
 #include <stdint.h>
 
-/* A network namespace: `cookie` is given once since the boot, an inode's number again and again. */
+/* A network namespace. A cookie is given once since boot, an inode number again and again. */
 struct namespace {
   uint64_t device;
   uint64_t inode;
-  uint64_t cookie; /* 0: it is not known */
+  uint64_t cookie; /* 0: unknown */
 };
 
 /* All 0 where the kernel does not tell. Takes a millisecond, as a process has to enter the namespace. */

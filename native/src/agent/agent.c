@@ -1,4 +1,4 @@
-/* The child's side. After a fork of a process with threads: async-signal-safe calls only. */
+/* The child's side. It is forked from a process with threads: async-signal-safe calls only. */
 #include "agent.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ enum { SOCKET, TUN, FIRST_FREE };
  * #syscalls agent: socket(0=AF_NETLINK;1&SOCK_TYPE=SOCK_RAW;2=NETLINK_SOCK_DIAG)
  */
 static enum step confine(void) {
-  /* A directory in which there is nothing but what we have open; there may be no /proc, or no right to. */
+  /* An empty directory, as we have no other descriptors. There may be no /proc, or no right to chroot. */
   if (chroot("/proc/self/fdinfo") == 0 && chdir("/") < 0) return STEP_SECCOMP;
   if (confine_capabilities(confine_permitted() & capability(CAP_NET_ADMIN), 0) < 0) {
     return STEP_SECCOMP;
@@ -91,7 +91,7 @@ static enum step set_up_tap(const char *name, bool vnet_header) {
   return STEP_NONE;
 }
 
-/* The device is given away with the TAP: there is one for each agent. A name that can't be had leaves it. */
+/* The open device becomes the TAP: one for each agent. When the name is refused, the device can be tried again. */
 static struct outcome open_tap(const char *name, bool vnet_header) {
   errno = tun_error;
   if (errno != 0) return failed(STEP_OPEN_TUN);
@@ -115,8 +115,8 @@ static struct outcome find_interface(const char *name) {
 }
 
 /*
- * The kernel answers within send(); the time-out is for requests that turn out to be dumps. Root of the
- * namespace can send to our socket, too: what is not the kernel's is no answer.
+ * The kernel answers within send(); the time-out is for requests that turn out to be dumps. Root of the namespace
+ * can send to our socket, too: only the kernel's messages count.
  */
 static int receive_acknowledgement(int netlink) {
   struct {
@@ -154,7 +154,7 @@ static struct outcome request_netlink(const struct agent_request *request) {
   return outcome;
 }
 
-/* What Node has sockets of a namespace for: relays to its loopback interface, and what listens there. */
+/* Sockets that Node needs in a namespace: to relay to its loopback interface, and to see what listens there. */
 static const int32_t sockets[][3] = {
     {AF_INET, SOCK_STREAM, 0},
     {AF_INET, SOCK_DGRAM, 0},
@@ -173,7 +173,10 @@ static struct outcome make_socket(const int32_t numbers[3]) {
   return failed(STEP_SOCKET);
 }
 
-/* A name that ends within what came of it, and within struct ifreq; an empty one means "choose one". */
+/*
+ * Whether the payload is a name that ends within itself and fits struct ifreq. An empty one means "choose one" to
+ * the kernel.
+ */
 static bool is_name(const struct agent_request *request) {
   size_t most = request->length < IFNAMSIZ ? request->length : IFNAMSIZ;
   size_t length = strnlen((const char *)request->payload, most);
@@ -197,7 +200,7 @@ static struct outcome serve(const struct agent_request *request) {
   return failed(STEP_AGENT);
 }
 
-/* What was received has to be what its header says. */
+/* The length received must be what the header says. */
 static struct outcome serve_received(const struct agent_request *request, size_t received) {
   size_t head = offsetof(struct agent_request, payload);
   if (received >= head && request->length == received - head) return serve(request);
@@ -206,15 +209,12 @@ static struct outcome serve_received(const struct agent_request *request, size_t
 }
 
 static void answer(int socket, struct outcome outcome) {
-  /* Signals are blocked here. When this fails the addon is gone, and the next recv ends us. */
+  /* Signals are blocked. If this fails the parent is gone, and the next recv ends us. */
   process_send_fd(socket, &outcome.reply, sizeof(outcome.reply), 0, outcome.fd);
   if (outcome.fd >= 0) close(outcome.fd);
 }
 
-/*
- * What rules inside the target's user namespace could trace us, and read the memory of which this process is
- * a copy.
- */
+/* Root of the target's user namespace could trace us and read our memory, a copy of our parent's. */
 static enum step enter(int userns, int netns) {
   confine_memory();
   if (userns >= 0 && setns(userns, CLONE_NEWUSER) < 0) return STEP_SETNS_USER;
@@ -225,8 +225,8 @@ static enum step enter(int userns, int netns) {
 }
 
 /*
- * Keeps the socket and nothing else of the parent's. The TAP's device belongs to the network namespace in
- * which it is opened (tun_chr_open of drivers/net/tun.c); who wants no TAP can do without.
+ * Keeps the socket and nothing else of the parent's. A TAP's device belongs to the network namespace in which it
+ * is opened (tun_chr_open of drivers/net/tun.c). If it cannot be opened, agents without a TAP still work.
  */
 static int drop_inheritance(int socket) {
   if (dup2(socket, SOCKET) < 0) return -1;
@@ -240,7 +240,7 @@ static int drop_inheritance(int socket) {
 _Noreturn void agent_run(int socket, int userns, int netns) {
   enum step step = enter(userns, netns);
   if (step == STEP_NONE && drop_inheritance(socket) < 0) step = STEP_AGENT;
-  /* Entering a user namespace clears it, so it is set here; a parent that died before: EOF. */
+  /* set here, as entering a user namespace clears it; if the parent died before, recv returns EOF */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (step != STEP_NONE) {
     answer(socket, failed(step));

@@ -25,7 +25,7 @@ enum agent_operation {
 struct agent_request {
   uint32_t operation;
   int32_t numbers[3];
-  uint32_t length; /* of the payload, which is all that is sent of it */
+  uint32_t length; /* of the payload; the rest of it is not sent */
   uint8_t payload[AGENT_PAYLOAD_MAX];
 };
 
@@ -34,23 +34,23 @@ struct agent_reply {
   uint32_t step;  /* enum step, when negative */
 };
 
-/* The parent's side of one. */
+/* An agent, as its parent holds it. */
 struct agent {
   pid_t pid; /* 0: there is none */
   int socket;
-  bool lost; /* it was stopped, and is asked nothing more */
+  bool lost; /* it did not answer in time; it gets no more requests */
 };
 
 /*
- * Opens the namespaces of two paths (as targets_open) and forks an agent for them, whose socket and
- * pid are given; its first reply is still to come. Returns 0, or a negative errno with the step.
+ * Opens the namespaces of two paths (targets_open) and forks an agent into them. Its first reply is still to be
+ * received. Returns 0, or a negative errno with the step.
  */
 int agent_start(const char *userns, const char *netns, process_forker *forker, struct agent *agent,
                 enum step *step);
 
 /*
- * Enters the namespaces (userns -1: stay in ours), says how that went by a reply, and serves until
- * the socket ends. For a forked child; closes every other descriptor.
+ * In a forked child: closes every other descriptor, enters the namespaces (`userns` -1: stays in ours), replies
+ * with the result, and serves until the socket ends.
  */
 _Noreturn void agent_run(int socket, int userns, int netns);
 

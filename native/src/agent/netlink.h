@@ -1,4 +1,4 @@
-/* Which requests of rtnetlink an agent passes on: those that Slipway makes, and no others. */
+/* The requests of rtnetlink that an agent passes on: those that Slipway makes, and no others. */
 #ifndef TUNTAP2_NETLINK_H
 #define TUNTAP2_NETLINK_H
 

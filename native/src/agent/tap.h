@@ -1,4 +1,4 @@
-/* What a TAP is told once it is open; for its maker (agent.c) and for whoever is given one. */
+/* Configures an open TAP, for the agent that opened it and for a process that was given one. */
 #ifndef TUNTAP2_TAP_H
 #define TUNTAP2_TAP_H
 
@@ -14,8 +14,8 @@ int tap_set_vnet_header(int tap);
 int tap_set_offload(int tap, bool vnet_header);
 
 /*
- * Makes a TAP that somebody else has opened as ours are. Returns whether its frames have a virtio
- * header, 1 or 0, or a negative errno: ENOTTY no TAP at all, EINVAL one of another kind.
+ * Configures a TAP that somebody else opened like ours. Returns whether its frames have a virtio header, 1 or 0,
+ * or a negative errno: ENOTTY not a TAP, EINVAL a device of another kind.
  */
 int tap_set_up(int tap);
 

@@ -50,7 +50,7 @@ static int open_owner(int netns, enum step *step) {
   return userns < 0 ? -errno : userns;
 }
 
-/* Entering one's own user namespace is EINVAL (setns(2)), and needless. */
+/* setns(2) to our own user namespace fails with EINVAL, and is not needed. */
 static bool is_our_userns(int userns) {
   struct stat theirs;
   struct stat ours;

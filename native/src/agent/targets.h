@@ -5,7 +5,7 @@
 #include "../os/step.h"
 
 struct targets {
-  int userns; /* -1: it is our own, in which we stay */
+  int userns; /* -1: our own, which is not entered */
   int netns;
 };
 

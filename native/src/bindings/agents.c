@@ -17,7 +17,7 @@
 #include "../call/methods.h"
 #include "../os/process.h"
 
-/* An answer that comes too late would be taken for the next one's: nothing more is asked then. */
+/* A reply that comes too late would be taken for the next one: the agent gets no more requests then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   int fd = -1;
   ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), 0, &fd);
@@ -31,7 +31,7 @@ static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   return -1;
 }
 
-/* The result alone: what comes along unasked is closed. */
+/* For replies without a descriptor; one that comes along is closed. */
 static struct agent_reply receive_result(struct agent *agent) {
   struct agent_reply reply;
   int fd = receive_reply(agent, &reply);
@@ -53,7 +53,7 @@ static struct agent *free_agent(struct agents *agents) {
   return NULL;
 }
 
-/* Longer than it takes for any request, NETLINK_TIMEOUT_SECONDS of agent.c included. */
+/* Longer than any request takes, NETLINK_TIMEOUT_SECONDS of agent.c included. */
 static void limit_waiting(int socket) {
   struct timeval timeout = {.tv_sec = 6};
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
@@ -63,7 +63,7 @@ static void limit_waiting(int socket) {
 static int end_agent(struct agent *agent) {
   shutdown(agent->socket, SHUT_RDWR);
   close(agent->socket);
-  /* One that is stopped does not end before we do. */
+  /* An agent that is stopped does not end before we do. */
   int status = agent->lost ? -1 : process_reap(agent->pid);
   *agent = (struct agent){0};
   return status == 0 ? 0 : -EIO;

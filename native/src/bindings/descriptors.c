@@ -1,4 +1,4 @@
-/* Descriptors whatever they are of: how they become handles, and how they end. */
+/* Descriptors of any kind: how they become handles, and how they are closed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -40,8 +40,8 @@ static napi_value copy_fd(napi_env env, napi_callback_info info) {
 /* #syscalls node: close shutdown */
 
 /*
- * A copy of the descriptor in a child that is held, or in another process, would keep its watch
- * alive after close, and keep a held child waiting: both are ended by name.
+ * A held child or another process may hold a copy of the descriptor, which would keep its watch and keep a held
+ * child waiting: both are ended explicitly.
  */
 static int close_handle(struct instance *instance, int fd) {
   struct handles *handles = &instance->handles;

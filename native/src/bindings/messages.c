@@ -12,7 +12,7 @@
 #include "../call/instance.h"
 #include "../call/methods.h"
 
-/* As they lie in registered memory; index.d.cts tells. */
+/* Layout in registered memory: index.d.cts. */
 struct wire_iov {
   uint32_t offset;
   uint32_t length;

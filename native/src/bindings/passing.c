@@ -1,6 +1,6 @@
 /*
- * UNIX sockets that carry descriptors, and what tells their ends apart: who the peer is, and a lock
- * that one process holds. For the cold path: bytes come and go by plain arrays.
+ * UNIX sockets that carry descriptors, the identity of their peers, and a lock that one process holds. Off the hot
+ * path: bytes are in plain arrays.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -14,7 +14,7 @@ static napi_value make_pipe(napi_env env, napi_callback_info info) {
   if (!call_ok(&call)) return call_end(&call, 0);
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return call_end_syscall(&call, -1);
-  /* Beyond what one user's pipes may hold (pipe(7), pipe-user-pages-soft) it stays as it is. */
+  /* Beyond the user's limit (pipe(7), pipe-user-pages-soft) the capacity stays as it is. */
   fcntl(ends[1], F_SETPIPE_SZ, (int)capacity);
   napi_value pipe = NULL;
   napi_create_object(env, &pipe);

@@ -38,7 +38,7 @@ static const char *subject_of(enum step step) {
   }
 }
 
-/* From now on these two are waited for; what has made them ends. */
+/* From now on we wait for these two; the process that forked them ends. */
 static void adopt(struct held *held, const struct held_report *report) {
   if (report->command > 0) {
     process_reap(held->pid);
@@ -84,7 +84,7 @@ static int fork_held(struct instance *instance, const struct held_plan *plan, st
   return failure_set(&instance->failure, STEP_FORK, "", error);
 }
 
-/* Closes the control socket, on which the child ends, and on that the reaper. */
+/* Closes the control socket: the child ends on that, and the reaper after it. */
 static void abandon(const struct held *held) {
   shutdown(held->control, SHUT_RDWR);
   close(held->control);
@@ -100,7 +100,7 @@ static int ask_broker(struct instance *instance, const struct held_plan *plan, s
 }
 
 static int spawn(struct instance *instance, const struct held_plan *plan, struct held *held) {
-  /* The broker enters nobody's namespaces for a command. */
+  /* The broker does not enter another process's namespaces for a command. */
   bool is_ours = instance->broker.socket < 0 || plan->joined > 0;
   int error = is_ours ? fork_held(instance, plan, held) : ask_broker(instance, plan, held);
   if (error < 0) return error;
@@ -136,7 +136,7 @@ static napi_value spawn_held(napi_env env, napi_callback_info info) {
   return call_ok(&call) ? held_object(&call, &held) : call_end(&call, 0);
 }
 
-/* exec closes the socket: the end of it is success. */
+/* exec closes the socket: its end means success. */
 static int release(int control) {
   struct held_report report = {0};
   if (process_send(control, "", 1) < 0) return -errno;

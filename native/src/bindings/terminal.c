@@ -19,12 +19,12 @@ static napi_value open_terminal(napi_env env, napi_callback_info info) {
   return call_end(&call, handles_issue(&call.instance->handles, fd, HANDLE_PLAIN));
 }
 
-/* Of a group without processes nobody takes the terminal away. */
+/* Nobody loses the terminal when its foreground group has no processes. */
 static bool is_deserted(pid_t group) {
   return group > 0 && kill(-group, 0) < 0 && errno == ESRCH;
 }
 
-/* Who is in the background is stopped for this, unless it blocks the signal (tcsetpgrp(3)). */
+/* A background process that does this is stopped, unless it blocks the signal (tcsetpgrp(3)). */
 static int take(int terminal, pid_t group) {
   sigset_t blocked;
   sigset_t before;

@@ -12,13 +12,13 @@
 #include "protocol.h"
 
 enum {
-  KEEPER_PATIENCE_MS = 20,  /* it answers in 0.1 ms; a loop that waits serves nobody */
+  KEEPER_PATIENCE_MS = 20,  /* it answers in 0.1 ms; meanwhile the loop serves nobody */
   KEEPER_END_MS = 1000,
 };
 
 /* #syscalls node: sendmsg recvmsg poll ppoll shutdown */
 
-/* `received_fd`: -1 unless the result is none of a failure. */
+/* `received_fd` is -1 when the result is a failure. */
 static int receive_reply(int broker, struct broker_reply *reply, int *received_fd) {
   if (process_recv_fd(broker, reply, sizeof(*reply), 0, received_fd) != sizeof(*reply)) {
     *reply = (struct broker_reply){-EPIPE, STEP_BROKER};
@@ -30,7 +30,7 @@ static int receive_reply(int broker, struct broker_reply *reply, int *received_f
   return reply->result;
 }
 
-/* The result alone: what comes along unasked is closed. */
+/* For replies without a descriptor; one that comes along is closed. */
 static int receive_result(int broker, struct broker_reply *reply) {
   int fd = -1;
   int result = receive_reply(broker, reply, &fd);
@@ -38,7 +38,7 @@ static int receive_result(int broker, struct broker_reply *reply) {
   return result;
 }
 
-/* Sends a request, which may have a descriptor. A broker that is gone is found when it does not reply. */
+/* Sends a request, with a descriptor unless -1. A broker that is gone is noticed when it does not reply. */
 static void ask(int broker, const struct broker_request *request, int sent_fd) {
   process_send_fd(broker, request, sizeof(*request), 0, sent_fd);
 }
@@ -51,14 +51,14 @@ static struct broker_request request_of(enum broker_operation operation, const c
   return request;
 }
 
-/* A request that starts a process: its pid, and our end of the socket to it. */
+/* Sends a request that starts a process. Returns its pid, and our end of the socket to it. */
 static int start(int broker, const struct broker_request *request, int sent_fd,
                  struct broker_reply *reply, int *socket) {
   *socket = -1;
   ask(broker, request, sent_fd);
   int pid = receive_reply(broker, reply, socket);
   if (pid < 0 || (pid > 0 && *socket >= 0)) return pid;
-  /* There was no room for its socket (SCM_RIGHTS in unix(7)): it ends, as nobody has that end any more. */
+  /* We are out of descriptors (SCM_RIGHTS in unix(7)): the process ends, as its socket is closed. */
   if (*socket >= 0) close(*socket);
   if (pid > 0) process_reap(pid);
   *reply = (struct broker_reply){pid > 0 ? -EMFILE : -EPROTO, STEP_BROKER};
@@ -121,7 +121,7 @@ int broker_confirm_keeper(const struct broker *broker) {
 static int wait_readable(int fd, int ms) {
   struct pollfd readable = {.fd = fd, .events = POLLIN};
   int count = poll(&readable, 1, ms);
-  /* poll(2) goes on after no signal: as if it had been late. */
+  /* poll(2) does not continue after a signal: treat that as a late answer. */
   if (count < 0 && errno != EINTR) return -errno;
   return count > 0 ? 0 : -EAGAIN;
 }

@@ -11,14 +11,14 @@
 #include "../os/step.h"
 
 struct broker {
-  int socket;    /* -1: there is none; to the keeper once the broker has become that */
+  int socket;    /* -1: none; the keeper's once the broker has become that */
   bool is_keeper; /* it starts nothing any more */
-  bool owes;     /* the keeper: an answer that did not come in time */
+  bool owes;     /* the keeper owes an answer that did not come in time */
 };
 
 /* All return a negative errno on failure. */
 
-/* Starts an agent. Its first reply is still to come, as of agent_start(). */
+/* Starts an agent, as agent_start(). */
 int broker_start_agent(const struct broker *broker, const char *userns, const char *netns,
                        struct agent *agent, enum step *step);
 
@@ -26,19 +26,19 @@ int broker_start_agent(const struct broker *broker, const char *userns, const ch
 int broker_spawn(const struct broker *broker, const struct held_plan *plan, pid_t *pid,
                  int *control);
 
-/* Whether two paths are one file, 0 or 1, as the broker sees them, or as we do without one. */
+/* Whether two paths are one file as the broker sees them, or as we do without a broker: 0 or 1. */
 int broker_is_same(const struct broker *broker, const char *one, const char *other);
 
 /* Makes it the keeper. Both paths are shorter than BROKER_PATH_CAPACITY; no `api_socket`: "". */
 int broker_become_keeper(struct broker *broker, const char *resolv_conf, const char *api_socket);
 
-/* Waits until it is confined. */
+/* Waits until the keeper is confined. */
 int broker_confirm_keeper(const struct broker *broker);
 
-/* The length of the text of resolv.conf; -EAGAIN when it has not changed, or the answer is late. */
+/* Returns the length of resolv.conf's text; -EAGAIN when it has not changed, or the answer is late. */
 int broker_keeper_text(struct broker *broker, void *text, size_t capacity);
 
-/* Waits until it has done what is to be done at the end, and is gone, for a second at most. */
+/* Ends broker or keeper; waits for it, 1 s at most. */
 void broker_end(struct broker *broker);
 
 #endif

@@ -9,7 +9,7 @@
 struct call call_begin_checked(napi_env env, napi_callback_info info, size_t count) {
   struct call call = {.env = env};
   void *data = NULL;
-  /* Arguments that were not given are filled in as undefined, which no reader accepts. */
+  /* Node-API fills missing arguments with undefined, which no reader accepts. */
   napi_get_cb_info(env, info, &count, call.arguments, NULL, &data);
   call.instance = data;
   return call;

@@ -26,8 +26,8 @@ enum { CALL_MAX_ARGUMENTS = 5 };
 struct call {
   napi_env env;
   struct instance *instance;
-  const char *wrong_type; /* what was expected, once an argument was of the wrong type */
-  int error;              /* negative errno, once an argument was out of range */
+  const char *wrong_type; /* what was expected, when an argument had the wrong type */
+  int error;              /* negative errno, when an argument was out of range */
   napi_value arguments[CALL_MAX_ARGUMENTS];
 };
 
@@ -36,7 +36,7 @@ struct range {
   size_t length;
 };
 
-/* What `struct call` has no room for does not compile. */
+/* Does not compile for more arguments than `struct call` holds. */
 #define call_begin(env, info, count)                                                            \
   call_begin_checked(env, info,                                                                 \
                      (count) + 0 * sizeof(struct {                                              \
@@ -49,7 +49,7 @@ static inline bool call_ok(const struct call *call) {
   return call->wrong_type == NULL && call->error == 0;
 }
 
-/* Makes `error` (negative errno) the outcome, unless an earlier one is. */
+/* Makes `error` (negative errno) the outcome, unless there was an earlier one. */
 void call_fail(struct call *call, int error);
 
 /* Makes a TypeError the outcome: "expected WHAT". */
@@ -59,7 +59,7 @@ void call_wrong_type(struct call *call, const char *what);
 int32_t call_int(struct call *call, size_t index);
 uint32_t call_bits(struct call *call, size_t index);
 
-/* Offsets, lengths, counts: what is not an integer of 0..2^32-1 becomes 2^32-1. */
+/* Offsets, lengths, counts: anything but an integer of 0..2^32-1 becomes 2^32-1. */
 uint32_t call_size(struct call *call, size_t index);
 
 bool call_bool(struct call *call, size_t index);

@@ -24,8 +24,8 @@ static inline bool handles_has(const struct handles *handles, int fd, unsigned k
 }
 
 /*
- * Makes `fd` a handle and returns it. Takes errno through: a negative `fd` gives -errno, so that
- * the call that made the descriptor can be its argument. Closes it when memory is out.
+ * Makes `fd` a handle and returns it. A negative `fd` gives -errno, so that a system call can be the argument.
+ * Closes `fd` when out of memory.
  */
 int handles_issue(struct handles *handles, int fd, enum handle_kind kind);
 

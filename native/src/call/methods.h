@@ -1,10 +1,10 @@
-/* The addon's functions: a table in each source file that has some. */
+/* The addon's functions: one table in each source file that has any. */
 #ifndef TUNTAP2_METHODS_H
 #define TUNTAP2_METHODS_H
 
 #include <node_api.h>
 
-/* A function as JavaScript sees it. The last of a table has no name. */
+/* A function as JavaScript sees it. The last entry of a table has no name. */
 struct method {
   const char *name;
   napi_callback callback;

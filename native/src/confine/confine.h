@@ -40,10 +40,10 @@ enum confine_right {
 int confine_allow(int ruleset, int directory, enum confine_right right);
 
 /*
- * Nobody with our uid may look into this process, trace it or take a core of it, but who has
- * CAP_SYS_PTRACE over the user namespace that it was executed in: /proc/PID/mem and its like belong to
- * that namespace's root (proc_pid(5)). exec(2) undoes it; and so may, in the other way, a change of
- * credentials: it is to be called again after each setns(2).
+ * Processes with our uid can no longer look into this process, trace it or dump its core, except those with
+ * CAP_SYS_PTRACE over the user namespace in which it was executed: /proc/PID/mem and the like belong to that
+ * namespace's root (proc_pid(5)). exec(2) undoes this, and a change of credentials may: call it again after each
+ * setns(2).
  */
 void confine_memory(void);
 

@@ -50,7 +50,7 @@
 
 /* Masks that conditions name. The type of a socket has flags beside it (include/linux/net.h). */
 #define SOCK_TYPE 0xf
-/* What an open() that changes nothing has none of; O_TMPFILE has a bit of its own. */
+/* The flags that an open() which changes nothing does not have; O_TMPFILE has a bit of its own. */
 #define OPEN_CHANGES (O_ACCMODE | O_CREAT | O_TRUNC | 020000000)
 
 /* Of a thread as the C library makes it (sysdeps/unix/sysv/linux: pthread_create.c). */
@@ -64,8 +64,8 @@
 enum { CONDITIONS_MAX = 4 };
 
 struct condition {
-  uint8_t argument; /* 0..5; its lower half is looked at, as all of them are ints */
-  bool own_pid;     /* in the place of `value` */
+  uint8_t argument; /* 0..5; the lower half is compared, as all of them are ints */
+  bool own_pid;     /* instead of `value` */
   uint32_t mask;
   uint32_t value;
 };
@@ -90,7 +90,7 @@ enum {
 struct program {
   struct sock_filter *code;
   unsigned short length;
-  bool is_broken; /* a jump that its byte can't hold */
+  bool is_broken; /* a jump was too far for its byte */
 };
 
 static void add(struct program *program, struct sock_filter instruction) {
@@ -101,7 +101,7 @@ static void load(struct program *program, size_t offset) {
   add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
 }
 
-/* Goes on when A is `value`, else skips `otherwise` instructions. */
+/* Continues if A is `value`, else skips `otherwise` instructions. */
 static void expect(struct program *program, uint32_t value, unsigned otherwise) {
   if (otherwise > UINT8_MAX) program->is_broken = true;
   add(program,
@@ -119,13 +119,13 @@ static size_t lower_half(unsigned argument) {
   return offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t);
 }
 
-/* A is the number, and stays so. */
+/* A holds the number of the call, and keeps it. */
 static void add_unconditional(struct program *program, const struct row *row, uint32_t action) {
   expect(program, (uint32_t)row->number, 1);
   answer(program, action);
 }
 
-/* Allows the call if all conditions hold, else goes on behind. */
+/* Allows the call if all conditions hold, else continues behind. */
 static void add_alternative(struct program *program, const struct row *row) {
   for (unsigned i = 0; i < row->count; i++) {
     const struct condition *condition = &row->conditions[i];
@@ -141,7 +141,7 @@ static bool is_conditional(const struct row *row, unsigned profiles) {
   return (row->profile & profiles) != 0 && row->count > 0;
 }
 
-/* All alternatives of the call that `rows[first]` is about, behind one look at its number. */
+/* All alternatives of the call of `rows[first]`, behind one comparison of its number. */
 static void add_group(struct program *program, size_t first, unsigned profiles) {
   unsigned length = 1;
   for (size_t i = first; i < ROW_COUNT; i++) {
@@ -164,9 +164,9 @@ static bool is_first_of_group(size_t index, unsigned profiles) {
 }
 
 /*
- * Calls without conditions come first, and one that is not among them falls through with its number
- * still in A. The kernel finds by itself which numbers are allowed whatever their arguments, by
- * playing the filter through for each, and then asks no filter for them (5.11): it should be short.
+ * Calls without conditions come first; any other falls through with its number still in A. For each number the
+ * kernel finds out once whether it is allowed whatever its arguments, by emulating the filter, and then runs no
+ * filter for it (Linux 5.11): the filter should be short.
  */
 static void add_rows(struct program *program, unsigned profiles) {
   load(program, offsetof(struct seccomp_data, nr));
@@ -198,10 +198,7 @@ static void add_architecture(struct program *program) {
 #endif
 }
 
-/*
- * The flags of clone3 lie in memory, where no filter sees them. Where it is not there the C library makes
- * threads by clone.
- */
+/* The flags of clone3 are in memory, which a filter cannot read. On ENOSYS the C library uses clone. */
 static void add_clone3(struct program *program) {
   load(program, offsetof(struct seccomp_data, nr));
   expect(program, SYS_clone3, 1);

@@ -13,15 +13,14 @@ enum filter_profile {
   FILTER_KEEPER = 4,
   FILTER_AGENT = 8,
   FILTER_DAEMON = 16, /* goes with FILTER_NODE */
-  FILTER_NEVER = 32,  /* not to be asked for: what no program of ours calls, whatever its profiles */
+  FILTER_NEVER = 32,  /* never to be requested: calls that no program of ours makes */
 };
 
 /*
- * Confines the calling thread, or all threads at once, to the calls of `profiles`, for good. What is
- * not allowed answers EPERM: a library that probes goes on. What no program of ours and no library of theirs
- * calls, and what comes by another entry of the kernel's, ends the process by SIGSYS, and the kernel's
- * audit log says so: whoever does that has taken the process over. The thread must have no_new_privs.
- * Returns 0 or a negative errno. Async-signal-safe.
+ * Limits the calling thread, or all threads at once, to the calls of `profiles`, for good. Other calls fail with
+ * EPERM, so that a library that probes continues. Calls that neither our programs nor their libraries make, and
+ * calls by another entry of the kernel, end the process by SIGSYS, which the kernel's audit log shows: somebody
+ * has taken the process over. The thread must have no_new_privs. Returns 0 or a negative errno. Async-signal-safe.
  */
 int filter_load(unsigned profiles, bool all_threads);
 

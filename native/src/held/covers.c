@@ -14,7 +14,7 @@
 
 #include "../os/mount.h"
 
-/* `attributes` beside those of all. */
+/* `attributes` in addition to those of mount_make(). */
 static int make_tmpfs(unsigned attributes) {
   static const struct mount_option options[] = {{"size", "256k"}, {"mode", "0555"}, {NULL, NULL}};
   return mount_make("tmpfs", options, attributes);
@@ -60,7 +60,7 @@ static int clone_file_mounts(int tmpfs, const struct held_plan *plan, int mounts
   return fchdir(tmpfs) < 0 ? -1 : (int)syscall(SYS_umount2, ".", 2 /* MNT_DETACH */);
 }
 
-/* A system may lack hosts and hostname, and its programs then do without. */
+/* A system may have no hosts or hostname; its programs do without. */
 static int cover(int mount, enum held_file which) {
   char path[sizeof("/etc/resolv.conf")] = "/etc/";
   strcat(path, file_names[which]);
@@ -102,7 +102,7 @@ static int hide_directory(const char *path) {
 
 static int hide(const char *path) {
   struct stat status;
-  /* What can't be reached from here the child can't reach either. */
+  /* The child cannot reach what we cannot reach. */
   if (stat(path, &status) < 0) return 0;
   if (S_ISDIR(status.st_mode)) return hide_directory(path);
   return (int)syscall(SYS_mount, "/dev/null", path, NULL, MS_BIND, NULL);

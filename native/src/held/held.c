@@ -1,4 +1,4 @@
-/* The child's side. After a fork of a process with threads: async-signal-safe calls only. */
+/* The child's side. It is forked from a process with threads: async-signal-safe calls only. */
 #include "held.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 static enum step enter_outer(const struct held_plan *plan) {
   if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return STEP_UNSHARE;
   /*
-   * As exec will make it: our maps belong to root while we are as the process that we were forked from, and
+   * As after exec: our maps would belong to root while we are not dumpable, like the process that forked us, and
    * nobody could open our namespaces. The new user namespace keeps others out (ptrace(2), "access mode").
    */
   prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
@@ -41,8 +41,8 @@ static enum step enter_outer(const struct held_plan *plan) {
 }
 
 /*
- * The child's own namespaces. What is put over files of /etc it may take off: a directory with a mount that is
- * locked can't be bound elsewhere without it (mount --bind).
+ * The child's own namespaces. It may unmount what covers files of /etc: otherwise a directory with a locked mount
+ * could not be bound elsewhere without it (mount --bind).
  */
 static enum step enter_inner(const struct held_plan *plan, const struct reaper *reaper) {
   bool has_reaper = reaper->socket >= 0;
@@ -72,7 +72,7 @@ static enum step set_up(const struct held_plan *plan, struct reaper *reaper) {
   return step == STEP_NONE ? enter_inner(plan, reaper) : step;
 }
 
-/* Node ignores SIGPIPE, and what is ignored stays so over exec. */
+/* Node ignores SIGPIPE, and ignored signals stay ignored over exec. */
 static void reset_signals(const struct held_plan *plan) {
   struct sigaction action = {.sa_handler = SIG_DFL};
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &action, NULL);
@@ -113,7 +113,7 @@ _Noreturn void held_run(const struct held_plan *plan, int socket) {
   enum step step = set_up(plan, &reaper);
   pid_t inside = 0;
   if (step == STEP_NONE && (reaper.socket >= 0 || plan->joined > 0)) {
-    /* A process can't enter a PID namespace, only what it forks from then on can. */
+    /* A process cannot enter a PID namespace itself; only what it forks afterwards is in it. */
     inside = process_fork_sibling();
     if (inside == 0) wait_and_execute(plan, socket, &reaper);
     if (inside < 0) step = STEP_FORK;

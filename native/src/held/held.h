@@ -1,11 +1,11 @@
 /*
- * A child that is held before exec. Its protocol with the addon (spawn.c), over SOCK_SEQPACKET:
- * the child sends one report when its namespaces are ready, or why not; the addon sends one byte to
- * release it, or ends the socket; the child sends a report again if exec fails. exec that succeeds
- * closes the socket.
+ * A child that is held before exec. Its protocol with its parent (bindings/spawn.c), over SOCK_SEQPACKET: the
+ * child sends a report when its namespaces are ready or why they are not; the parent sends one byte to release it,
+ * or closes the socket to end it; if exec fails the child sends another report. A successful exec closes the
+ * socket.
  *
- * With a PID namespace of its own the child leaves the rest to another child of the same parent, which its
- * report names, and ends.
+ * With a PID namespace of its own, the child forks the process that goes on as a child of the same parent, names
+ * it in the report, and ends.
  */
 #ifndef TUNTAP2_HELD_H
 #define TUNTAP2_HELD_H
@@ -21,12 +21,12 @@ struct held_report {
   int32_t error; /* negative errno, or 0 */
   uint32_t step; /* enum step */
   /* Pids of further children of the same parent; 0: there is none. */
-  int32_t command;      /* goes on in the place of this one, which ends */
+  int32_t command;      /* continues instead of this one, which ends */
   int32_t reaper;       /* of the PID namespace; has ended if there was an error */
   int32_t reaper_error; /* why there is no PID namespace (negative errno), or 0 */
 };
 
-/* For a forked child that has nothing open which `plan` does not name, but for `socket`. */
+/* In a forked child, which has nothing open but `socket` and what `plan` names. */
 _Noreturn void held_run(const struct held_plan *plan, int socket);
 
 #endif

@@ -89,7 +89,7 @@ static bool put_plan(int fd, const struct held_plan *plan) {
          put_strings(fd, plan->hidden) && put_files(fd, plan);
 }
 
-/* A plan that could change while it is read is none. */
+/* A plan must not change while it is read. */
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 
 int plan_write(const struct held_plan *plan) {
@@ -101,7 +101,7 @@ int plan_write(const struct held_plan *plan) {
   return error;
 }
 
-/* What has not been read yet; `length` 0 once something did not fit. */
+/* The bytes not read yet; `length` becomes 0 when something did not fit. */
 struct rest {
   char *bytes;
   size_t length;
@@ -168,7 +168,7 @@ static bool take_header(struct rest *rest, struct header *header, struct held_pl
          is_text(plan->hostname, sizeof(plan->hostname)) && header->argument_count > 0;
 }
 
-/* All of it, and nothing behind it. */
+/* Reads a whole plan, with no bytes left over. */
 static bool read_plan(struct rest *rest, struct held_plan *plan) {
   struct header header;
   return take_header(rest, &header, plan) &&
@@ -181,7 +181,7 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
          take_files(rest, header.has_file, plan) && rest->length == 0;
 }
 
-/* The size of a memfd that nobody can change any more, or a negative errno. */
+/* The size of a sealed memfd, or a negative errno. */
 static ssize_t sealed_size(int memfd) {
   struct stat status;
   int seals = fcntl(memfd, F_GET_SEALS);

@@ -1,14 +1,14 @@
-/* What a held child is to be, also as bytes in a memfd: on its way from the addon to the broker. */
+/* What a held child is to be, and its form as bytes in a memfd, on the way to the broker. */
 #ifndef TUNTAP2_PLAN_H
 #define TUNTAP2_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Files of /etc that the child has for itself. */
+/* Files of /etc that the child has its own version of. */
 enum held_file { HELD_RESOLV_CONF, HELD_HOSTS, HELD_HOSTNAME, HELD_FILE_COUNT };
 
-/* Made before the fork: the child can't allocate. */
+/* Complete before the fork, as the child cannot allocate. */
 struct held_plan {
   const char *file;
   char **argv; /* these two end with NULL */
@@ -17,16 +17,16 @@ struct held_plan {
   char gid_map[48];
   char outer_uid_map[48]; /* and of the one around that, in which its ids are the caller's */
   char outer_gid_map[48];
-  char hostname[65]; /* "": as the host's is now */
-  bool own_pids;     /* whether it has a PID namespace, where /proc can be mounted */
-  /* A process of which it enters namespaces, CLONE_NEW* of setns(2); 0: it makes its own, as above. */
+  char hostname[65]; /* "": the host's */
+  bool own_pids;     /* whether it gets a PID namespace, if /proc can be mounted */
+  /* A process whose namespaces it joins, CLONE_NEW* of setns(2); 0: it makes its own, as above. */
   int joined;
   int joined_namespaces;
   const char *files[HELD_FILE_COUNT]; /* their text; NULL: leave it */
-  /* Lists that end with -1: descriptors that stay open over exec, and signals that stay ignored. */
+  /* Lists that end with -1: descriptors that stay open over exec, signals that stay ignored. */
   int *keep;
   int *ignore;
-  char **hidden; /* paths that it does not see; ends with NULL */
+  char **hidden; /* paths that are hidden from it; ends with NULL */
 };
 
 /* In bytes; execve(2) takes 6 MiB of arguments and variables (_STK_LIM of the kernel). */
@@ -43,8 +43,8 @@ struct plan_copy {
 int plan_write(const struct held_plan *plan);
 
 /*
- * Reads what plan_write has written. Returns 0 or a negative errno: EINVAL for what is no sealed memfd, or
- * has another form, E2BIG for more than PLAN_MAX. Nothing is to be freed then.
+ * Reads what plan_write wrote. Returns 0 or a negative errno: EINVAL for a memfd that is not sealed, or malformed,
+ * E2BIG for more than PLAN_MAX. On failure nothing is to be freed.
  */
 int plan_read(int memfd, struct plan_copy *copy);
 

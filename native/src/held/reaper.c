@@ -19,7 +19,7 @@
 #include "../os/mount.h"
 #include "../os/process.h"
 
-/* What it sends, in this order, each with an errno or a descriptor. */
+/* What the reaper sends, in this order, each with an errno or a descriptor. */
 enum gift { GIFT_PROC, GIFT_USER_NAMESPACE, GIFT_PID_NAMESPACE, GIFT_COUNT };
 
 static int make_gift(enum gift which) {
@@ -35,7 +35,7 @@ static int make_gift(enum gift which) {
 
 static void give(int socket, const struct held_plan *plan) {
   int32_t error = idmap_write(plan->uid_map, plan->gid_map) == STEP_NONE ? 0 : -errno;
-  /* What we inherited of our parent's memory is not the guest's to read, which is root here. */
+  /* Our memory is a copy of our parent's, and the guest is root here: it must not read that. */
   confine_memory();
   for (int which = 0; which < GIFT_COUNT && error == 0; which++) {
     int fd = make_gift((enum gift)which);
@@ -47,9 +47,9 @@ static void give(int socket, const struct held_plan *plan) {
 }
 
 /*
- * `mounts` is the caller's mount namespace, which nobody is in after the caller has left it: to free it the
- * kernel waits for a grace period of RCU, and what waits is who holds it last. That costs a start ms on a
- * busy machine; here nobody waits.
+ * `mounts` is the caller's mount namespace, which is empty once the caller has left it. The last to hold it waits
+ * for an RCU grace period while the kernel frees it, several ms of a start on a busy machine; nobody waits for the
+ * reaper.
  */
 static _Noreturn void run(int inherited, int mounts, const struct held_plan *plan) {
   enum { SOCKET, MOUNTS, FIRST_FREE };
@@ -62,10 +62,10 @@ static _Noreturn void run(int inherited, int mounts, const struct held_plan *pla
   /* The kernel then reaps (do_notify_parent() in kernel/signal.c). */
   signal(SIGCHLD, SIG_IGN);
   give(SOCKET, plan);
-  /* A parent that died before PR_SET_PDEATHSIG can't have released the child, which confirms. */
+  /* If the parent died before PR_SET_PDEATHSIG, it cannot have released the child, which confirms. */
   if (process_recv(SOCKET, &confirmation, 1) != 1) _exit(0);
   syscall(SYS_close_range, 0, UINT_MAX, 0);
-  /* From inside no signal with a default action arrives, from outside SIGKILL and SIGSTOP alone. */
+  /* From inside, signals with a default action do not arrive; from outside only SIGKILL and SIGSTOP do. */
   for (;;) pause();
 }
 

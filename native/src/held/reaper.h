@@ -17,19 +17,19 @@
 #include "plan.h"
 
 struct reaper {
-  pid_t pid;  /* to be reaped by our parent, also if there was an error; 0: there is none */
-  int socket; /* to it; -1: it is not there. Its end before reaper_confirm() ends the reaper */
-  int error;  /* why it is not there (negative errno): the caller's namespaces are as they were; or 0 */
+  pid_t pid;  /* our parent reaps it, also after an error; 0: none */
+  int socket; /* -1: there is no reaper. Closing it before reaper_confirm() ends the reaper */
+  int error;  /* why there is no reaper (negative errno), with the caller's namespaces unchanged; or 0 */
 };
 
 /*
- * Starts it. If it is there then, the caller is in its user namespace, /proc is that of its PID namespace,
- * and the caller's children will be in that. Async-signal-safe. Returns STEP_NONE also when it is not
- * there; with another step, and errno, the caller can't go on.
+ * Starts the reaper. Afterwards the caller is in its user namespace, /proc shows its PID namespace, and the
+ * caller's children will be in that. Returns STEP_NONE also when there is no reaper; after any other step, with
+ * errno, the caller cannot continue. Async-signal-safe.
  */
 enum step reaper_start(const struct held_plan *plan, struct reaper *reaper);
 
-/* To be called once our parent is known to live, with which it ends from then on. */
+/* Ties the reaper to our parent's life. Call it when the parent is known to live. */
 void reaper_confirm(const struct reaper *reaper);
 
 #endif

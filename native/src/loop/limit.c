@@ -7,10 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Nobody else's: libuv and V8 have SIGPROF, SIGALRM is the shell's. */
+/* No other part uses it: libuv and V8 use SIGPROF, the shell SIGALRM. */
 enum { LIMIT_SIGNAL = SIGVTALRM };
 
-/* The timer's ticks are at equal distances, but the handler is late by as much as the kernel likes. */
+/* The timer ticks at equal intervals, but the kernel may run the handler late. */
 enum { SLACK_NS = 50 * 1000 * 1000 };
 #define NS_PER_SECOND INT64_C(1000000000)
 
@@ -19,7 +19,7 @@ enum { SLACK_NS = 50 * 1000 * 1000 };
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* Whoever does not read stderr must not keep the process alive. */
+/* A reader who does not read stderr must not keep the process alive. */
 static void say(const struct limit *limit) {
   struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
   if (poll(&writable, 1, 0) <= 0) return;
@@ -27,8 +27,8 @@ static void say(const struct limit *limit) {
 }
 
 /*
- * Of the thread that the handler runs on. In static TLS: another access may call malloc, which is not for
- * a signal handler on a thread that has never touched it.
+ * The limit of the thread that the handler runs on. In static TLS: other access may call malloc, which a signal
+ * handler must not.
  */
 static _Thread_local struct limit *own __attribute__((tls_model("initial-exec")));
 
@@ -49,12 +49,12 @@ static void on_expiry(int signal) {
     limit->seen_at = now;
   } else if (now - limit->seen_at >= limit->longest) {
     say(limit);
-    syscall(SYS_exit_group, 1); /* not by the C library, which is where others may hook in */
+    syscall(SYS_exit_group, 1); /* not exit(3), where others may have hooks */
   }
   errno = error;
 }
 
-/* A loop in WebAssembly may have used up the stack: the handler has Node's, if that has one. */
+/* A loop in WebAssembly may have used up the stack: use Node's signal stack, if it has one. */
 static int catch_expiry(void) {
   struct sigaction action = {.sa_handler = on_expiry, .sa_flags = SA_RESTART | SA_ONSTACK};
   sigemptyset(&action.sa_mask);

@@ -23,7 +23,7 @@ enum { LIMIT_WORDS_MAX = 255 };
 struct limit {
   volatile uint32_t turns; /* read by the handler of the timer's signal */
   uint32_t seen;           /* the turn that the handler saw last, */
-  int64_t seen_at;         /* and when it saw that first: ns of the thread's processor time */
+  int64_t seen_at;         /* and when it first saw that: ns of the thread's processor time */
   int64_t longest;         /* ns */
   bool armed;
   timer_t timer;

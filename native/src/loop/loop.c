@@ -40,7 +40,7 @@ enum { PAIRS_MAX = 1024, SPIN_US_MAX = 1000, LIMIT_SECONDS_MAX = 3600 };
 #define DEADLINE_NOW 0
 #define NS_PER_MS 1e6
 
-/* Where events go, and for how many pairs there is room. */
+/* Where events are written, and how many pairs fit. */
 struct events {
   int32_t *pairs;
   int capacity;
@@ -57,7 +57,7 @@ struct loop {
   napi_ref events_array;
   struct events events;
   uint64_t deadline;
-  uint64_t nap_until; /* of uv_hrtime, in place of a deadline within a millisecond; 0: none */
+  uint64_t nap_until; /* of uv_hrtime, instead of a deadline within a millisecond; 0: none */
   bool libuv_has_event;
   struct spin spin;
   struct limit limit; /* of a turn */
@@ -97,7 +97,7 @@ static int report_events(struct loop *loop, int count) {
   for (int i = 0; i < count; i++) {
     const struct epoll_event *event = &loop->ready[i];
     if (event->data.u64 == WATCH_LIBUV) {
-      loop->libuv_has_event = true; /* it polls next, and sees for itself */
+      loop->libuv_has_event = true; /* libuv polls next, and sees it then */
       continue;
     }
     loop->events.pairs[2 * pairs] = (int32_t)event->data.u32;
@@ -117,7 +117,7 @@ static void raise_uncaught(napi_env env) {
   napi_fatal_exception(env, error);
 }
 
-/* A result that can't be used, or an exception somebody chose to survive, asks for a call at once. */
+/* An unusable result, or an exception that somebody handled, asks for a call at once. */
 static uint64_t deadline_from(struct loop *loop, napi_value result) {
   napi_env env = loop->instance->env;
   double ms = 0;
@@ -152,8 +152,8 @@ static uint64_t call_on_wake(struct loop *loop, int pairs) {
 }
 
 /*
- * No callback scope: its bookkeeping for promises and async hooks is 0.4 us of every wake-up, and
- * who needs them has setImmediate.
+ * Opens no callback scope: its bookkeeping for promises and async hooks costs 0.4 us of every wake-up, and code
+ * that needs them has setImmediate.
  */
 static void wake(struct loop *loop, int pairs) {
   napi_env env = loop->instance->env;
@@ -177,8 +177,8 @@ static int wait_for(struct loop *loop, int ms) {
 }
 
 /*
- * A part of a millisecond, which epoll_wait does not know. Linux has the call since 5.11, libcs since later;
- * without it the wait is a whole one.
+ * Waits for a fraction of a millisecond, which epoll_wait does not know. Linux has the call since 5.11, C
+ * libraries later; without it the wait is 1 ms.
  */
 static int nap(struct loop *loop) {
   uint64_t now = uv_hrtime();
@@ -195,8 +195,8 @@ static bool is_due(const struct loop *loop) {
 }
 
 /*
- * Returns the number of events, 0 when none came in time. Without sched_yield: where others want the
- * processor it gives them milliseconds, and a sleeper would have had it back at once.
+ * Returns the number of events, or 0 when none came in time. No sched_yield: on a busy processor that gives
+ * milliseconds away, while a sleeper would get the processor back at once.
  */
 static int spin_for(struct loop *loop) {
   struct spin *spin = &loop->spin;
@@ -284,7 +284,7 @@ static bool hold_references(struct loop *loop, napi_value on_wake, napi_value ev
          napi_get_uv_event_loop(env, &loop->uv) == napi_ok;
 }
 
-/* NULL when resources are short. */
+/* NULL: out of resources. */
 static struct loop *start(struct instance *instance, struct events events, napi_value on_wake,
                           napi_value events_array) {
   struct loop *loop = calloc(1, sizeof(*loop));

@@ -3,7 +3,7 @@
 #include "process.h"
 
 /*
- * Who may not set groups in the parent namespace may map a group only after giving that up here
+ * A process that may not set groups in the parent namespace may map a group only after giving that up here
  * (user_namespaces(7)).
  */
 enum step idmap_write(const char *uid_map, const char *gid_map) {

@@ -33,7 +33,7 @@ int process_socketpair(int pair[2]) {
   return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
-/* What is longer than there is room for is cut by the kernel; here it is no message at all. */
+/* The kernel truncates a message that is too long; here it is an error. */
 static ssize_t receive(int socket, struct msghdr *header, int flags) {
   ssize_t received;
   do {
@@ -59,8 +59,8 @@ ssize_t process_send(int socket, const void *message, size_t length) {
 }
 
 /*
- * The descriptor that came, or -1. The kernel installs as many as fit the control buffer, its padding
- * included, and says by MSG_CTRUNC that there were more: a peer that keeps to the protocol sends one.
+ * Returns the descriptor received, or -1. The kernel installs as many as fit the control buffer, padding included,
+ * and sets MSG_CTRUNC if there were more; an honest peer sends one.
  */
 static int take_descriptor(struct msghdr *header) {
   int taken = -1;

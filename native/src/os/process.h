@@ -1,7 +1,6 @@
 /*
- * What every forked child begins with. Node has many threads, so between fork and exec (or _exit)
- * a child may only use async-signal-safe calls: another thread may have held malloc's lock, or any
- * other, at the moment of the fork.
+ * What forked children need. Node has many threads, so between fork and exec (or _exit) a child may make only
+ * async-signal-safe calls: another thread may have held a lock, such as malloc's, at the fork.
  */
 #ifndef TUNTAP2_PROCESS_H
 #define TUNTAP2_PROCESS_H
@@ -10,14 +9,14 @@
 #include <sys/types.h>
 
 /*
- * Forks with all signals blocked; the child stays so. A signal that arrived in the child would run
- * libuv's handler there, which writes into the pipe that the child shares with its parent.
+ * Forks with all signals blocked, and leaves them blocked in the child: a signal there would run libuv's handler,
+ * which writes into a pipe that the child shares with its parent.
  */
 pid_t process_fork(void);
 
 /*
- * Forks a child of our parent instead, in our process group and session; it has no namespaces but ours, or those
- * that our children will be in. All signals must be blocked, or this process have none but the default handlers.
+ * Forks a child of our parent, in our process group and session. Its PID namespace is that of our children. Call
+ * it with signals blocked or with default handlers.
  */
 pid_t process_fork_sibling(void);
 
@@ -27,22 +26,21 @@ typedef pid_t process_forker(void);
 /* A pair that keeps message boundaries, so that there are no partial reads. -1 with errno. */
 int process_socketpair(int pair[2]);
 
-/* recv and send that go on after a signal. A message longer than `length` is none: -1 with EMSGSIZE. */
+/* recv and send that continue after a signal. A message longer than `length` is an error, EMSGSIZE. */
 ssize_t process_recv(int socket, void *message, size_t length);
 ssize_t process_send(int socket, const void *message, size_t length);
 
 /*
- * The same with a descriptor along by SCM_RIGHTS; -1: there is none. `flags` are those of recvmsg(2)
- * and sendmsg(2). What is received is close-on-exec. Of a message that brought several, or lost some on
- * its way, none is kept.
+ * The same with one descriptor by SCM_RIGHTS, or -1. `flags` are those of recvmsg(2) and sendmsg(2). A received
+ * descriptor is close-on-exec. If several came, or some were lost, none is kept.
  */
 ssize_t process_recv_fd(int socket, void *message, size_t length, int flags, int *fd);
 ssize_t process_send_fd(int socket, const void *message, size_t length, int flags, int fd);
 
-/* Milliseconds of CLOCK_MONOTONIC, which nobody sets. */
+/* Milliseconds of CLOCK_MONOTONIC, which cannot be set. */
 int64_t process_now_ms(void);
 
-/* Writes a text to a file that exists, by one write, as those of /proc want it. -1 with errno. */
+/* Writes a text to an existing file by one write(2), as /proc requires. -1 with errno. */
 int process_write_file(const char *path, const char *text);
 
 /* Waits for the end of a child; returns its raw wait status, or -errno. */

@@ -1,8 +1,8 @@
-/* The steps of which an operation of several may fail. */
+/* The steps at which an operation can fail. */
 #ifndef TUNTAP2_STEP_H
 #define TUNTAP2_STEP_H
 
-/* JavaScript sees the names of bindings/last-error.c and index.d.cts. */
+/* bindings/last-error.c and index.d.cts have their names for JavaScript. */
 enum step {
   STEP_NONE,
   STEP_SOCKETPAIR,

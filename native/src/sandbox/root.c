@@ -19,9 +19,8 @@ static int make_empty_tmpfs(void) {
 }
 
 /*
- * pivot_root changes the root of every thread; their working directory is one, too. The old root
- * comes to lie over the new one, where nothing has to be made for it, and is taken off
- * (pivot_root(2), "pivot_root(".", ".")").
+ * pivot_root changes the root, and a working directory that is the root, of every thread. The old root then lies
+ * over the new one, so no directory is needed for it, and is unmounted (pivot_root(2), "pivot_root(".", ".")").
  */
 static int change_root(int tmpfs) {
   if (syscall(SYS_move_mount, tmpfs, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0) return -1;

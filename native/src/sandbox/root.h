@@ -3,8 +3,8 @@
 #define TUNTAP2_ROOT_H
 
 /*
- * Gives all threads a root in which there is nothing, for good. Needs CAP_SYS_ADMIN and a mount namespace of
- * our own. Returns 0 or a negative errno.
+ * Gives all threads an empty root directory, for good. Needs CAP_SYS_ADMIN and our own mount namespace. Returns 0
+ * or a negative errno.
  */
 int root_empty(void);
 

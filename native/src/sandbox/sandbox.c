@@ -44,8 +44,8 @@
 
 struct lock_down {
   bool empty_root;
-  bool keeps_ports;    /* CAP_NET_BIND_SERVICE, if we have it */
-  unsigned profiles;   /* of the filter, beside FILTER_NODE */
+  bool keeps_ports;    /* keep CAP_NET_BIND_SERVICE, if we have it */
+  unsigned profiles;   /* of the filter, in addition to FILTER_NODE */
 };
 
 static int confine_process(struct failure *failure, const struct lock_down *wanted, DIR *tasks,
@@ -59,7 +59,7 @@ static int confine_process(struct failure *failure, const struct lock_down *want
   return 0;
 }
 
-/* What COMMAND of `run` reads from the terminal is none of our business, and is none of a guest's. */
+/* What COMMAND of `run` reads from the terminal is neither ours nor a guest's to read. */
 static void replace_stdin(void) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return;
@@ -67,11 +67,11 @@ static void replace_stdin(void) {
   if (null != STDIN_FILENO) close(null);
 }
 
-/* /proc is opened first, as it is gone with the old root; where there is no Landlock we do without. */
+/* Opens /proc first, as it goes with the old root. Without Landlock there is no ruleset. */
 static int lock_down(struct failure *failure, const struct lock_down *wanted, int ruleset) {
   DIR *tasks = opendir("/proc/self/task");
   if (tasks == NULL) return failure_set(failure, STEP_THREADS, "/proc/self/task", -errno);
-  replace_stdin(); /* there may be no /dev/null, and then there is hardly a terminal */
+  replace_stdin(); /* may fail without /dev/null; then there is hardly a terminal */
   int error = confine_process(failure, wanted, tasks, ruleset);
   closedir(tasks);
   if (ruleset >= 0) close(ruleset);
@@ -91,7 +91,7 @@ static napi_value lock_down_process(napi_env env, napi_callback_info info) {
   return call_end(&call, lock_down(&call.instance->failure, &wanted, confine_ruleset()));
 }
 
-/* What is not there needs no right. Of a file reading alone can be allowed. */
+/* A missing path needs no right. A file can only be allowed to be read. */
 static void allow_below(int ruleset, const char *path, enum confine_right right) {
   int directory = open(path, O_PATH | O_CLOEXEC);
   if (directory < 0) return;

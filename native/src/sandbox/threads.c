@@ -15,14 +15,14 @@
 #include "../os/process.h"
 
 /*
- * Capabilities, no_new_privs and Landlock belong to threads, and the kernel has no call that sets
- * them for all. So each gets a signal and does it in its handler, as the C library has it done for
- * setuid(2), and by the same signal: it is the one that no thread can block, as the library leaves
- * it out of every mask (V8 has a thread that blocks all others). The library's handler is put back.
+ * Capabilities, no_new_privs and Landlock belong to threads, and no system call sets them for all. So each thread
+ * gets a signal and does it in the handler, as the C library does for setuid(2); and by the same signal, as the
+ * library leaves it out of every mask, so that no thread can block it (a thread of V8 blocks all others). The
+ * library's handler is restored afterwards.
  */
 enum { SIGNAL_TO_ALL = 33, THREADS_MAX = 256, PAUSE_MS = 1, PATIENCE_MS = 2000 };
 
-/* struct kernel_sigaction of the C library; ours has no mask to speak of. */
+/* struct kernel_sigaction of the C library; our handler needs no mask. */
 struct kernel_sigaction {
   void (*handler)(int signal);
   unsigned long flags;
@@ -31,7 +31,7 @@ struct kernel_sigaction {
 };
 
 #ifdef __x86_64__
-/* What a handler returns to: rt_sigreturn. The C library has one, but does not give it out. */
+/* What a handler returns to: rt_sigreturn. The C library does not export its own. */
 extern void sandbox_signal_return(void) __attribute__((visibility("hidden")));
 __asm__(".text\n.type sandbox_signal_return, @function\nsandbox_signal_return:\n"
         "  mov $15, %rax\n  syscall\n");
@@ -46,15 +46,15 @@ static struct {
 } order;
 
 /*
- * Those that have been told, and which of them have done it. Anybody with our uid may send the signal
- * (rt_sigqueueinfo(2)), so what counts is not that one came but which thread has confined itself.
+ * The threads signalled, and which of them are done. Anybody with our uid may send the signal
+ * (rt_sigqueueinfo(2)), so a thread counts when it has confined itself, and not when a signal came.
  */
 static struct {
   atomic_int count;
   pid_t ids[THREADS_MAX];
   atomic_bool done[THREADS_MAX];
   atomic_int changes; /* what the waiting thread sleeps on */
-} told;
+} signalled;
 
 /* In static TLS, as a signal handler must not allocate. */
 static _Thread_local bool is_confined __attribute__((tls_model("initial-exec")));
@@ -72,12 +72,12 @@ static void on_signal(int signal) {
   int error = errno;
   confine_this_thread();
   pid_t thread = (pid_t)syscall(SYS_gettid);
-  int count = atomic_load(&told.count);
+  int count = atomic_load(&signalled.count);
   for (int i = 0; i < count; i++) {
-    if (told.ids[i] == thread) atomic_store(&told.done[i], true);
+    if (signalled.ids[i] == thread) atomic_store(&signalled.done[i], true);
   }
-  atomic_fetch_add(&told.changes, 1);
-  syscall(SYS_futex, &told.changes, FUTEX_WAKE_PRIVATE, 1);
+  atomic_fetch_add(&signalled.changes, 1);
+  syscall(SYS_futex, &signalled.changes, FUTEX_WAKE_PRIVATE, 1);
   errno = error;
 }
 
@@ -95,63 +95,63 @@ static struct kernel_sigaction our_action(void) {
 }
 
 static bool all_have_done(void) {
-  int count = atomic_load(&told.count);
+  int count = atomic_load(&signalled.count);
   for (int i = 0; i < count; i++) {
-    if (!atomic_load(&told.done[i])) return false;
+    if (!atomic_load(&signalled.done[i])) return false;
   }
   return true;
 }
 
-/* Waits until all have done as they were told, by the clock: forged signals end a pause at once. */
+/* Waits until all are done, by the clock: forged signals cut a pause short. */
 static int wait_for_all(void) {
   const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000 * 1000};
   int64_t end = process_now_ms() + PATIENCE_MS;
   for (;;) {
-    int changes = atomic_load(&told.changes);
+    int changes = atomic_load(&signalled.changes);
     if (all_have_done()) return -atomic_load(&order.error);
     if (process_now_ms() >= end) return -ETIMEDOUT;
-    syscall(SYS_futex, &told.changes, FUTEX_WAIT_PRIVATE, changes, &pause);
+    syscall(SYS_futex, &signalled.changes, FUTEX_WAIT_PRIVATE, changes, &pause);
   }
 }
 
-static bool is_told(pid_t thread) {
-  for (int i = 0; i < atomic_load(&told.count); i++) {
-    if (told.ids[i] == thread) return true;
+static bool is_signalled(pid_t thread) {
+  for (int i = 0; i < atomic_load(&signalled.count); i++) {
+    if (signalled.ids[i] == thread) return true;
   }
   return false;
 }
 
-/* One that has ended meanwhile is not waited for. */
-static void tell(pid_t thread) {
-  int slot = atomic_load(&told.count);
-  told.ids[slot] = thread;
-  atomic_store(&told.done[slot], false);
-  atomic_store(&told.count, slot + 1); /* before its handler looks for itself */
+/* Does not wait for a thread that has ended. */
+static void signal_thread(pid_t thread) {
+  int slot = atomic_load(&signalled.count);
+  signalled.ids[slot] = thread;
+  atomic_store(&signalled.done[slot], false);
+  atomic_store(&signalled.count, slot + 1); /* before its handler looks for itself */
   if (syscall(SYS_tgkill, getpid(), thread, SIGNAL_TO_ALL) < 0) {
-    atomic_store(&told.done[slot], true);
+    atomic_store(&signalled.done[slot], true);
   }
 }
 
-/* Tells those that have not been told. How many those were, or a negative errno. */
-static int tell_new(DIR *tasks) {
-  int before = atomic_load(&told.count);
+/* Signals the threads that were not yet. Returns how many there were, or a negative errno. */
+static int signal_new(DIR *tasks) {
+  int before = atomic_load(&signalled.count);
   rewinddir(tasks);
   for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
     pid_t thread = atoi(entry->d_name);
-    if (thread <= 0 || thread == getpid() || is_told(thread)) continue;
-    if (atomic_load(&told.count) == THREADS_MAX) return -E2BIG;
-    tell(thread);
+    if (thread <= 0 || thread == getpid() || is_signalled(thread)) continue;
+    if (atomic_load(&signalled.count) == THREADS_MAX) return -E2BIG;
+    signal_thread(thread);
   }
   int error = wait_for_all();
-  return error < 0 ? error : atomic_load(&told.count) - before;
+  return error < 0 ? error : atomic_load(&signalled.count) - before;
 }
 
-/* A thread made meanwhile by one that was not told yet is found by the next look. */
-static int tell_all(DIR *tasks) {
+/* Repeats until there are no new threads: one that was not signalled yet may have made another. */
+static int signal_all(DIR *tasks) {
   int count;
-  atomic_store(&told.count, 0);
+  atomic_store(&signalled.count, 0);
   do {
-    count = tell_new(tasks);
+    count = signal_new(tasks);
   } while (count > 0);
   return count;
 }
@@ -162,7 +162,7 @@ int threads_confine(DIR *tasks, int ruleset, capabilities kept) {
   struct kernel_sigaction action = our_action();
   struct kernel_sigaction before;
   if (set_handler(&action, &before) < 0) return -errno;
-  int error = tell_all(tasks);
+  int error = signal_all(tasks);
   set_handler(&before, NULL);
   if (error < 0) return error;
   confine_this_thread();

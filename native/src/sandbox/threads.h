@@ -1,4 +1,4 @@
-/* What the kernel does for one thread at a time, done for all of this process. */
+/* Confines all threads of this process. */
 #ifndef TUNTAP2_THREADS_H
 #define TUNTAP2_THREADS_H
 
@@ -8,8 +8,8 @@
 
 /*
  * Leaves every thread the capabilities `kept`, sets no_new_privs and, unless -1, the Landlock ruleset. `tasks` is
- * /proc/self/task. Returns 0 or a negative errno: E2BIG for more threads than can be told, ETIMEDOUT where one
- * does not answer within 2 s.
+ * /proc/self/task. Returns 0 or a negative errno: E2BIG for more than 256 threads, ETIMEDOUT when one does not
+ * respond within 2 s.
  */
 int threads_confine(DIR *tasks, int ruleset, capabilities kept);
 

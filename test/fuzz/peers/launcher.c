@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../../native/launcher/common/words.h"
+#include "../../../native/launcher/common/printable.h"
 #include "../../../native/src/agent/agent.h"
 #include "../../../native/src/os/process.h"
 #include "peer.h"
@@ -77,7 +77,7 @@ static void check_words(const char *text, size_t length) {
   static char copy[256 * 1024];
   if (length > sizeof(copy)) found("more words than a message has");
   memcpy(copy, text, length);
-  words_clean(copy, length);
+  printable_make(copy, length);
   if (memcmp(copy, text, length) != 0) found("words that order the terminal about");
 }
 

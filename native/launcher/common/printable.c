@@ -1,8 +1,8 @@
-#include "words.h"
+#include "printable.h"
 
 #include <stdbool.h>
 
-/* How many bytes begin with this one in UTF-8 (RFC 3629, section 4); 0: none do. */
+/* The length of the UTF-8 sequence that begins with this byte (RFC 3629, section 4); 0: none does. */
 static size_t sequence_length(unsigned char first) {
   if (first < 0x80) return 1;
   if (first >= 0xc2 && first <= 0xdf) return 2;
@@ -18,7 +18,7 @@ static bool is_printable(const unsigned char *bytes, size_t length) {
   return bytes[0] != 0xc2 || bytes[1] >= 0xa0;
 }
 
-void words_clean(char *text, size_t length) {
+void printable_make(char *text, size_t length) {
   unsigned char *bytes = (unsigned char *)text;
   for (size_t at = 0; at < length;) {
     size_t size = sequence_length(bytes[at]);
