@@ -28,7 +28,7 @@ export async function within<T>(
 ): Promise<T> {
   const stop = new AbortController();
   const timeout = delay(milliseconds, undefined, { signal: stop.signal }).then(() => {
-    throw new Error(`${what}: nothing within ${milliseconds / 1000} s`);
+    throw new Error(`${what}: no answer within ${milliseconds / 1000} s`);
   });
   try {
     return await Promise.race([promise, timeout]);

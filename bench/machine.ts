@@ -66,7 +66,7 @@ export function describeHelper({ name, path }: Helper): HelperRecord {
   const said = firstLine(program, ["--version"], identity ?? {});
   if (said === null) {
     const who = identity === null ? "you" : `uid ${identity.uid}`;
-    throw new RangeError(`${path} cannot be run by ${who}: is its directory closed to others?`);
+    throw new RangeError(`${path} cannot be run by ${who}: may others enter its directory?`);
   }
   const owner = firstLine("dpkg-query", ["--search", path])?.split(":")[0];
   const packaged = owner === undefined ? null : firstLine("dpkg-query", ["--show", owner]);

@@ -44,7 +44,7 @@ function chooseHelpers(helpers: readonly Helper[], names: readonly string[] | nu
     return helpers.filter(({ name }) => names?.includes(name) ?? true);
   }
   throw new RangeError(
-    `no helper is named ${unknown}; there are: ${helpers.map(({ name }) => name).join(" ")}`,
+    `no helper is named ${unknown}; available: ${helpers.map(({ name }) => name).join(" ")}`,
   );
 }
 
@@ -68,7 +68,7 @@ async function measure(options: Options): Promise<RunRecord> {
   ensureSubordinateIds();
   const workshop = openWorkshop();
   const { helpers, missing } = findHelpers(options.peers, workshop.directory);
-  for (const name of missing) note(`${name} is not here and not measured`);
+  for (const name of missing) note(`${name} is not installed and is not measured`);
   if (missing.includes(SUBJECT)) note("build it first: npm run setup");
 
   const { durations, limitSeconds } = options.quick ? QUICK : FULL;

@@ -131,6 +131,6 @@ function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations):
 }
 
 function meterOf({ helper }: Testbed): HelperMeter {
-  if (helper === null) throw new Error("loopback has no helper to look at");
+  if (helper === null) throw new Error("loopback has no helper to measure");
   return helper;
 }

@@ -28,11 +28,11 @@ function run(args: readonly string[]): boolean {
   const failed = failedFiles();
   if (!isForgivable(failed)) return false;
   for (const { file, tests } of failed) {
-    console.log(`\ntest: once more, alone: ${file}, which failed in: ${tests.join("; ")}`);
+    console.log(`\ntest: again, alone: ${file}, which failed in: ${tests.join("; ")}`);
     if (!vitest([file])) return false;
   }
   for (const { file, tests } of failed) {
-    console.log(`test: FLAKY, to be looked into: ${file}: ${tests.join("; ")}`);
+    console.log(`test: FLAKY, investigate: ${file}: ${tests.join("; ")}`);
   }
   return true;
 }

@@ -10,7 +10,7 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-/** Passes so many milliseconds as a client would that is served. */
+/** Spends this many milliseconds as a served client would. */
 function work(ms: number): void {
   now += ms;
 }

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What the product's own launcher gives as flags is part of what V8 compares. */
+/** V8 also compares the flags that the product's launcher sets. */
 test("V8 accepts the code cache of the bundle", () => {
   const tree = mkdtempSync(join(tmpdir(), "entry-"));
   onTestFinished(() => rmSync(tree, { recursive: true }));

@@ -32,7 +32,7 @@ afterEach(() => {
   for (const tap of taps.splice(0)) native.close(tap);
 });
 
-/** A handle that stands for a TAP. */
+/** A handle that represents a TAP. */
 function aTap(): number {
   const tap = native.copyFd(2);
   taps.push(tap);

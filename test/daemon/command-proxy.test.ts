@@ -69,7 +69,7 @@ describe("a launcher that has a namespace connected", () => {
     return { proxy, ended: proxy.answer(request) };
   }
 
-  /** Until so many messages were sent. */
+  /** Until this many messages were sent. */
   async function until(count: number): Promise<void> {
     while (sent.length < count) await new Promise((resolve) => setImmediate(resolve));
   }

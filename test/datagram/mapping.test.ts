@@ -35,7 +35,7 @@ describe("mappings", () => {
     return mapping;
   }
 
-  /** Ends what has expired by then. @returns when the table is to be looked at again */
+  /** Ends what has expired by then. @returns when the table needs its next check */
   function nextAfter(now: number): number {
     table.expire(now);
     return table.nextAt;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { HeavyShare } from "../../src/loop/heavy-share.js";
 
-/** Wake-ups for a second in which a heavy guest takes so many ms; the part of the time that it had. */
+/** Wake-ups for a second in which a heavy guest takes this many ms; returns its part of the time. */
 function partServed(share: HeavyShare, took: number, isBeside: (now: number) => boolean): number {
   let served = 0;
   let clock = 0;

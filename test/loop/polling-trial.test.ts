@@ -3,7 +3,7 @@ import { PollingTrial } from "../../src/loop/polling-trial.js";
 
 let now = 0;
 
-/** Wake-ups for 20 s, each after so many µs; the part of that time in which it polled. */
+/** Wake-ups for 20 s, each after this many µs; returns the part of that time in which it polled. */
 function partPolled(trial: PollingTrial, polling: number, sleeping: number): number {
   const start = now;
   let polled = 0;

@@ -120,7 +120,7 @@ export function grown(samples: readonly Sample[]): string[] {
   const busy = resting.filter(({ flows, hostSockets }) => flows + hostSockets > 0);
   for (const { at, flows, hostSockets } of busy)
     found.push(`at ${at} s, at rest, ${flows} flows and ${hostSockets} sockets were left`);
-  compare("descriptors, but for mappings,", (it) => it.descriptors - it.mappings, 0);
+  compare("descriptors, except mappings,", (it) => it.descriptors - it.mappings, 0);
   const lost = samples.at(-1)?.datagramsLost ?? 0;
   compare("the stack's memory", (it) => it.stackMemory, lost * INCOMPLETE);
   compare("private memory (KiB)", (it) => it.privateKiB, NOISE_KIB);

@@ -84,7 +84,7 @@ function summary({ date, machine, minutes, totals, samples }: Soak): string {
     "",
     "| at rest | after the first half minute | at the end |",
     "|---|---|---|",
-    row("open descriptors, but for UDP mappings", (it) => it.descriptors - it.mappings),
+    row("open descriptors, except UDP mappings", (it) => it.descriptors - it.mappings),
     row("private memory of the process, MiB", (it) => (it.privateKiB / 1024).toFixed(1)),
     row("memory in use in the stack, MiB", (it) => (it.stackMemory / MEBI).toFixed(2)),
     row("TCP connections", (it) => it.flows),

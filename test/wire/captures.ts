@@ -1,6 +1,6 @@
 import { readPcap } from "./pcap.js";
 
-/** The frames of captures/linux.pcap; captures/record.sh tells how they came about. */
+/** The frames of captures/linux.pcap; captures/record.sh shows how they were made. */
 export const LINUX = readPcap(new URL("captures/linux.pcap", import.meta.url));
 
 /** A frame of captures/linux.pcap by the number that Wireshark shows. */

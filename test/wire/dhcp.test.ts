@@ -22,7 +22,7 @@ const MESSAGE: DhcpMessage = {
   options: new Map(),
 };
 
-/** Fixed fields with the magic cookie, and what stands behind. */
+/** Fixed fields with the magic cookie, and the options. */
 function withOptions(hex: string, patches: Readonly<Record<number, string>> = {}): Uint8Array {
   const fixed = composeDhcp(MESSAGE).subarray(0, 240);
   const bytes = Buffer.concat([fixed, Buffer.from(hex.replaceAll(" ", ""), "hex")]);

@@ -19,7 +19,7 @@ const SEND = `
   }
 `;
 
-/** What `ip -j addr` tells of a link, as far as the tests look. */
+/** The part of `ip -j addr`'s output for a link that the tests check. */
 export interface Link {
   readonly ifindex: number;
   readonly flags: readonly string[];

@@ -9,7 +9,7 @@ export function parse(bytes: Uint8Array): { frame: Frame; result: string } {
   return { frame, result: reason === 0 ? "ok" : dropReasonName(reason satisfies DropReason) };
 }
 
-/** Parses what must be in order. */
+/** Parses input that must be valid. */
 export function parseOk(bytes: Uint8Array): Frame {
   const { frame, result } = parse(bytes);
   if (result !== "ok") throw new Error(`dropped: ${result}`);

@@ -20,7 +20,7 @@ const datagram = Uint8Array.of(1);
 /** TokenKind.Loopback: the id of the guest's side of link 0. */
 const INSIDE_OF_FIRST = 1;
 
-/** The loopback of this network namespace stands for the guest's. */
+/** The loopback of this network namespace takes the role of the guest's. */
 let relay: LoopbackRelay;
 let listener: number;
 let server: number;
