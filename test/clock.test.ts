@@ -12,7 +12,7 @@ const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
   "src/daemon/definition.ts": "when a network was created",
   "src/daemon/member.ts": "since when a member is there",
-  "src/daemon/state.ts": "the name of a file put aside",
+  "src/daemon/state/state-file.ts": "the name of a file put aside",
   "src/frames/capture.ts": "the time of a packet, from the start on by the other clock",
 };
 

@@ -109,9 +109,9 @@ class ApiServer {
         if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(LOOK);
         return;
       }
-      const obstacle = this.#gate?.obstacleOf(fd) ?? null;
-      if (obstacle === null) this.#serve(fd);
-      else this.#gate?.refuseSender(fd, obstacle, REFUSAL);
+      const reason = this.#gate?.refusalReason(fd) ?? null;
+      if (reason === null) this.#serve(fd);
+      else this.#gate?.refuseSender(fd, reason, REFUSAL);
     }
   }
 

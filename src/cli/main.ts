@@ -23,7 +23,7 @@ async function execute(invocation: Invocation): Promise<void> {
       return control(invocation.options, invocation.request);
     }
     case "ask daemon":
-      return (await import("./commands/networks.js")).askDaemon(invocation.request);
+      return (await import("./commands/ask-daemon.js")).askDaemon(invocation.request);
     case "run daemon":
       return (await import("./commands/daemon.js")).runDaemon(invocation.config);
     case "oci hook":

@@ -13,18 +13,18 @@ import {
 } from "../rpc/messages.js";
 import { namespaceId } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
-import type { Door } from "../sys/peer-rule.js";
+import type { Audience } from "../sys/peer-rule.js";
 import type { TapStore } from "../sys/tap-store.js";
-import { takeLocks } from "./locks.js";
 import type { Member } from "./member.js";
 import { Members } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { memberReport, networkReport } from "./report.js";
-import { type Reopen, restore } from "./restore.js";
 import { type Client, type Methods, Server } from "./server.js";
-import { readState, type State, writeState } from "./state.js";
-import { type Stayed, takeStayed } from "./stayed.js";
+import { takeLocks } from "./state/locks.js";
+import { restore } from "./state/restore.js";
+import { readState, type State, writeState } from "./state/state-file.js";
+import { takeVouched, type VouchedNamespaces } from "./state/vouched.js";
 import type { DataPlane } from "./workers/plane.js";
 
 /** What the daemon needs of its caller. */
@@ -36,14 +36,13 @@ export interface DaemonContext {
   /** A listening socket, the service manager's; null: the daemon makes its own. */
   readonly listener: number | null;
   /** Whom the socket serves. */
-  readonly door: Door;
+  readonly audience: Audience;
   /** Where TAPs of members that stay outlive this daemon. */
   readonly store: TapStore;
   /** Whether the daemon before us has crashed. */
   readonly isRestarted: boolean;
   /** The directories in which a daemon may write after its lock-down. */
   readonly writable: readonly string[];
-  readonly reopen: Reopen;
   readonly onStop: () => void;
 }
 
@@ -80,9 +79,9 @@ export class Daemon implements Methods {
       onServedAgain: (member) => this.#publishAgain(member, member.publishing.splice(0)),
     });
     // After a crash the supervisor still runs, and has the TAPs.
-    const stayed = context.isRestarted ? new Map() : takeStayed(paths.stayed, context.writable);
-    this.restored = this.#restore(state, stayed);
-    this.#server = new Server(paths.socket, context.listener, loop, this, context.door);
+    const vouched = context.isRestarted ? new Map() : takeVouched(paths.stayed, context.writable);
+    this.restored = this.#restore(state, vouched);
+    this.#server = new Server(paths.socket, context.listener, loop, this, context.audience);
   }
 
   close(): void {
@@ -147,7 +146,7 @@ export class Daemon implements Methods {
       namespace: namespaceId("/proc/self/ns/net"),
       networks: this.#networks.all.length,
       members: this.#members.all.length,
-      servesContainers: this.#context.door === "containers",
+      servesContainers: this.#context.audience === "containers",
       warnings: this.#warnings,
     };
   }
@@ -230,13 +229,12 @@ export class Daemon implements Methods {
   }
 
   /** Entering namespaces again comes before the first await: the lock-down follows. */
-  async #restore(state: State, stayed: Stayed): Promise<void> {
+  async #restore(state: State, vouched: VouchedNamespaces): Promise<void> {
     await restore(state, {
       networks: this.#networks,
       members: this.#members,
       store: this.#context.store,
-      stayed,
-      reopen: this.#context.reopen,
+      vouched,
       publish: (member, ports) => this.#publishAgain(member, ports),
     });
     this.#isRestoring = false;

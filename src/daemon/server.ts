@@ -18,7 +18,7 @@ import { LineSocket, type Watcher } from "../sys/line-socket.js";
 import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
 import { isUserOrRoot } from "../sys/peer.js";
-import type { Door, Obstacle } from "../sys/peer-rule.js";
+import type { Audience, RefusalReason } from "../sys/peer-rule.js";
 import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
 
 /** Every `slipway run` on a network stays connected until it ends. */
@@ -78,7 +78,7 @@ export class Server {
   /**
    * The caller has the daemon's lock: a socket that is left at `path` is removed, as nobody listens on it.
    * @param listener a listening socket, which becomes the server's; null: one is made at `path`
-   * @param door whom it serves
+   * @param audience whom it serves
    * @throws UserError when the socket cannot be made
    */
   constructor(
@@ -86,12 +86,12 @@ export class Server {
     listener: number | null,
     watcher: Watcher,
     methods: Methods,
-    door: Door,
+    audience: Audience,
   ) {
     this.#path = listener === null ? path : null;
     this.#watcher = watcher;
     this.#methods = methods;
-    this.#gate = new Gate("the daemon's socket", door);
+    this.#gate = new Gate("the daemon's socket", audience);
     this.#listener = listener ?? listenPrivately("socket", path, Socket.Stream);
     this.#acceptBatch = listener === null ? ACCEPT_BATCH : 1;
     watcher.watch(this.#listener, Epoll.In, () => this.#accept());
@@ -119,8 +119,8 @@ export class Server {
   }
 
   #admit(fd: number): void {
-    const obstacle = this.#gate.obstacleOf(fd);
-    if (obstacle !== null) this.#gate.refuseSender(fd, obstacle, refusalOf(obstacle));
+    const reason = this.#gate.refusalReason(fd);
+    if (reason !== null) this.#gate.refuseSender(fd, reason, refusalOf(reason));
     else if (this.#sockets.size < MOST_CLIENTS) this.#serve(fd);
     else native.close(fd);
   }
@@ -189,15 +189,15 @@ function doInTurn(client: QueuedClient, task: () => void | Promise<void>): void 
   });
 }
 
-function refusalOf(obstacle: Obstacle): Buffer {
-  const message = `the daemon ${REASONS[obstacle]}`;
+function refusalOf(reason: RefusalReason): Buffer {
+  const message = `the daemon ${REASONS[reason]}`;
   return Buffer.from(`${JSON.stringify({ error: { message } })}\n`);
 }
 
 const OTHER_ADVICE =
   "run it outside (for hooks and plugins of containers: slipway daemon stop, slipway daemon start --serve-containers)";
 
-const REASONS: Readonly<Record<Obstacle, string>> = {
+const REASONS: Readonly<Record<RefusalReason, string>> = {
   network: `serves its own network namespace only, and this client is in another: ${OTHER_ADVICE}`,
   user: "does not serve this client's user namespace: run it outside",
   PID: `does not serve this client's PID namespace: ${OTHER_ADVICE}`,

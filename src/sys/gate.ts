@@ -3,22 +3,22 @@ import { type Log, log as processLog } from "../base/log.js";
 import { Socket } from "./constants.js";
 import { native } from "./native.js";
 import { knowOwnNetwork, networkOfPeer, peerOf, seesProcesses } from "./peer.js";
-import { type Door, type Obstacle, obstacleOf } from "./peer-rule.js";
+import { type Audience, type RefusalReason, refusalReason } from "./peer-rule.js";
 
-/** Nobody who is refused can fill the log, in ms. */
+/** Between two warnings, in ms: a client that is refused again and again must not fill the log. */
 const WARNING_INTERVAL = 60_000;
 
-/** So many who are refused may still read why, and for how long, in ms. */
+/** Clients that may still read why they were refused: how many at once, and for how long, in ms. */
 const MOST_LEAVING = 16;
 const LEAVING_TIME = 1_000;
 
-/** Keeps those out who connect to a local socket from where they must not. */
+/** Refuses clients of a local socket whose namespaces it does not serve. */
 export class Gate {
   readonly #what: string;
-  readonly #door: Door;
+  readonly #audience: Audience;
   readonly #log: Log;
-  /** As the door is, or for the network alone where /proc hides who it is. */
-  #effective: Door | null = null;
+  /** `#audience`, or "network" where /proc does not show who a peer is; null: not known yet. */
+  #effective: Audience | null = null;
   /** In the order in which they came. */
   readonly #leaving: Leaving[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -29,9 +29,9 @@ export class Gate {
    * @param what the socket is, for the log
    * @throws UserError when no descriptor is left
    */
-  constructor(what: string, door: Door, log: Log = processLog) {
+  constructor(what: string, audience: Audience, log: Log = processLog) {
     this.#what = what;
-    this.#door = door;
+    this.#audience = audience;
     this.#log = log;
     knowOwnNetwork();
   }
@@ -40,13 +40,13 @@ export class Gate {
    * @param socket that accept(2) gave
    * @returns what keeps its client out; null: nothing does
    */
-  obstacleOf(socket: number): Obstacle | null {
-    this.#effective ??= this.#effectiveDoor();
+  refusalReason(socket: number): RefusalReason | null {
+    this.#effective ??= this.#effectiveAudience();
     // A guest can ask again and again: for it the files of /proc are not read.
     const network = networkOfPeer(socket);
     const isDecided = network !== "own" && this.#effective !== "containers";
     if (isDecided || this.#effective === "network") return network === "other" ? "network" : null;
-    return obstacleOf(peerOf(socket), this.#effective);
+    return refusalReason(peerOf(socket), this.#effective);
   }
 
   /**
@@ -54,15 +54,15 @@ export class Gate {
    * @param socket becomes the gate's
    * @param message that tells it why
    */
-  refuse(socket: number, obstacle: Obstacle, message: Uint8Array): void {
-    this.#tell(obstacle);
+  refuse(socket: number, reason: RefusalReason, message: Uint8Array): void {
+    this.#tell(reason);
     native.sendPassing(socket, message, null);
     native.close(socket);
   }
 
   /** The same for one that may be sending still: if that met a closed socket, it would not read why. */
-  refuseSender(socket: number, obstacle: Obstacle, message: Uint8Array): void {
-    this.#tell(obstacle);
+  refuseSender(socket: number, reason: RefusalReason, message: Uint8Array): void {
+    this.#tell(reason);
     native.sendPassing(socket, message, null);
     native.shutdown(socket, Socket.ShutdownWrite);
     this.#leaving.push({ socket, until: monotonicMs() + LEAVING_TIME });
@@ -75,20 +75,20 @@ export class Gate {
     while (this.#leaving.length > 0) this.#closeOldest();
   }
 
-  #effectiveDoor(): Door {
-    if (this.#door === "network" || seesProcesses()) return this.#door;
+  #effectiveAudience(): Audience {
+    if (this.#audience === "network" || seesProcesses()) return this.#audience;
     this.#log.warn(
       `/proc hides processes (hidepid): who asks at ${this.#what} is known by its network namespace alone`,
     );
     return "network";
   }
 
-  #tell(obstacle: Obstacle): void {
+  #tell(reason: RefusalReason): void {
     this.#untold += 1;
     const now = monotonicMs();
     if (now - this.#warnedAt < WARNING_INTERVAL) return;
     const who = this.#untold === 1 ? "a client" : `${this.#untold} clients, the last`;
-    this.#log.warn(`${this.#what}: refused ${who} ${ATTRIBUTES[obstacle]}`);
+    this.#log.warn(`${this.#what}: refused ${who} ${ATTRIBUTES[reason]}`);
     this.#warnedAt = now;
     this.#untold = 0;
   }
@@ -115,7 +115,7 @@ interface Leaving {
   readonly until: number;
 }
 
-const ATTRIBUTES: Readonly<Record<Obstacle, string>> = {
+const ATTRIBUTES: Readonly<Record<RefusalReason, string>> = {
   network: "of another network namespace",
   user: "of another user namespace",
   PID: "of another PID namespace",

@@ -15,16 +15,16 @@ export interface Peer {
 }
 
 /** Whom a socket of ours is for. */
-export type Door =
-  /** Processes of our network namespace, whatever else they are in. */
+export type Audience =
+  /** Processes of our network namespace, in whatever other namespaces. */
   | "network"
-  /** The user's processes, and container engines, but nobody in a guest or a container. */
+  /** The user's processes and container engines, but no process in a guest or a container. */
   | "user"
-  /** What stands in containers of engines, too: the user said so. */
+  /** Processes in containers of engines, too: the user said so (--serve-containers). */
   | "containers";
 
-/** The namespace that keeps a peer out; process: it has ended, so that nobody can tell. */
-export type Obstacle = "network" | "user" | "PID" | "process";
+/** The namespace for which a peer is refused; process: it has ended, so that its namespaces are unknown. */
+export type RefusalReason = "network" | "user" | "PID" | "process";
 
 /**
  * Why a peer is not served; null: it is.
@@ -44,10 +44,13 @@ export type Obstacle = "network" | "user" | "PID" | "process";
  * | other   | unknown     | unknown   | any that has ended                       | no      | no   | no         |
  * | unknown | any         | any       | anybody, before Linux 5.14               | yes     | yes  | yes        |
  */
-export function obstacleOf({ network, users, processes }: Peer, door: Door): Obstacle | null {
+export function refusalReason(
+  { network, users, processes }: Peer,
+  audience: Audience,
+): RefusalReason | null {
   if (network === "unknown") return null;
-  if (door === "network") return network === "other" ? "network" : null;
-  if (door === "containers" && users === "subordinate") return null;
+  if (audience === "network") return network === "other" ? "network" : null;
+  if (audience === "containers" && users === "subordinate") return null;
   if (network === "other") return "network";
   if (users === "unknown" || processes === "unknown") return "process";
   if (users === "other") return "user";

@@ -1,22 +1,31 @@
 import { describe, expect, test } from "vitest";
-import { type Door, type Obstacle, obstacleOf, type Peer } from "../../src/sys/peer-rule.js";
+import {
+  type Audience,
+  type Peer,
+  type RefusalReason,
+  refusalReason,
+} from "../../src/sys/peer-rule.js";
 
 type Row = readonly [
   network: Peer["network"],
   users: Peer["users"],
   processes: readonly Peer["processes"][],
-  outcome: Readonly<Record<Door, Obstacle | null>>,
+  outcome: Readonly<Record<Audience, RefusalReason | null>>,
 ];
 
 const any = ["own", "other", "unknown"] as const;
 const served = { network: null, user: null, containers: null } as const;
 
 /** An outcome at all doors, in the order of the table. */
-function at(network: Obstacle | null, user: Obstacle | null, containers: Obstacle | null) {
+function at(
+  network: RefusalReason | null,
+  user: RefusalReason | null,
+  containers: RefusalReason | null,
+) {
   return { network, user, containers };
 }
 
-// The table of obstacleOf(), row by row.
+// The table of refusalReason(), row by row.
 const rows: readonly Row[] = [
   ["own", "own", ["own"], served],
   ["own", "subordinate", ["own"], served],
@@ -37,10 +46,10 @@ const rows: readonly Row[] = [
 
 describe("who is served", () => {
   test.each(rows)("network %s, users %s, processes %s", (network, users, processes, outcome) => {
-    for (const door of ["network", "user", "containers"] as const) {
+    for (const audience of ["network", "user", "containers"] as const) {
       for (const each of processes) {
-        const obstacle = obstacleOf({ network, users, processes: each }, door);
-        expect([door, each, obstacle]).toEqual([door, each, outcome[door]]);
+        const reason = refusalReason({ network, users, processes: each }, audience);
+        expect([audience, each, reason]).toEqual([audience, each, outcome[audience]]);
       }
     }
   });
@@ -48,8 +57,8 @@ describe("who is served", () => {
   test("a guest at no socket, whatever else is known of it", () => {
     for (const users of ["own", "other", "unknown"] as const) {
       for (const processes of any) {
-        for (const door of ["network", "user", "containers"] as const) {
-          expect(obstacleOf({ network: "other", users, processes }, door)).toBe("network");
+        for (const audience of ["network", "user", "containers"] as const) {
+          expect(refusalReason({ network: "other", users, processes }, audience)).toBe("network");
         }
       }
     }

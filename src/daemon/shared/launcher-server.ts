@@ -35,7 +35,7 @@ import { Epoll, Errno, Socket } from "../../sys/constants.js";
 import { Gate } from "../../sys/gate.js";
 import { acceptLocal } from "../../sys/local-socket.js";
 import { native } from "../../sys/native.js";
-import type { Door } from "../../sys/peer-rule.js";
+import type { Audience } from "../../sys/peer-rule.js";
 import { listenPrivately } from "../../sys/private-socket.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
 
@@ -70,12 +70,12 @@ export class LauncherServer {
 
   /**
    * @param requests to the daemon
-   * @param door who may connect
+   * @param audience who may connect
    * @throws UserError when it cannot listen at `path`
    */
-  constructor(path: string, loop: Loop, requests: Requests, door: Door) {
+  constructor(path: string, loop: Loop, requests: Requests, audience: Audience) {
     this.#loop = loop;
-    this.#gate = new Gate("the launchers' socket", door);
+    this.#gate = new Gate("the launchers' socket", audience);
     this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
@@ -100,9 +100,9 @@ export class LauncherServer {
   }
 
   #admit(fd: number): void {
-    const obstacle = this.#gate.obstacleOf(fd);
+    const reason = this.#gate.refusalReason(fd);
     // Close at once: the launcher may have sent a TAP, and the process that it starts makes one of the same name.
-    if (obstacle !== null) this.#gate.refuse(fd, obstacle, REFUSAL);
+    if (reason !== null) this.#gate.refuse(fd, reason, REFUSAL);
     else if (this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
     else native.close(fd);
   }

@@ -14,16 +14,16 @@ const MOST_BYTES = 72 * 1024;
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 
-/** Cookies of namespaces (SO_NETNS_COOKIE), by DEVICE:INODE. */
-export type Stayed = ReadonlyMap<string, bigint>;
+/** Namespaces that a supervisor vouches for: their cookies (SO_NETNS_COOKIE) by DEVICE:INODE. */
+export type VouchedNamespaces = ReadonlyMap<string, bigint>;
 
 /**
- * Reads and removes the list of namespaces whose members stayed when the last supervisor ended. The supervisor writes
- * it (native/launcher/supervisor/store.h) where no daemon can write after its lock-down.
- * @param writable the directories in which a daemon may write; a file there vouches for nothing
- * @returns an empty map when there is no list, or it is not the user's
+ * Reads and removes the list of the namespaces whose members were to stay when the last supervisor ended. The
+ * supervisor writes it (native/launcher/supervisor/store.h) where no daemon can write after its lock-down.
+ * @param writable the directories in which a daemon may write; a list in one of them vouches for nothing
+ * @returns an empty map when there is no list, or when it is not the user's own file
  */
-export function takeStayed(file: string, writable: readonly string[]): Stayed {
+export function takeVouched(file: string, writable: readonly string[]): VouchedNamespaces {
   try {
     const text = readOwn(file);
     unlinkSync(file);

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { UserError } from "../base/errors.js";
-import type { DaemonPaths } from "../rpc/daemon-paths.js";
-import { Errno } from "../sys/constants.js";
-import { native } from "../sys/native.js";
+import { UserError } from "../../base/errors.js";
+import type { DaemonPaths } from "../../rpc/daemon-paths.js";
+import { Errno } from "../../sys/constants.js";
+import { native } from "../../sys/native.js";
 
 /** The state lock's text: PID, and the directory of the sockets. Another daemon wrote it, and a terminal may show it. */
 const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;

@@ -1,34 +1,16 @@
-import { UserError } from "../base/errors.js";
-import { log } from "../base/log.js";
-import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
-import { hasEnded } from "../rpc/namespaces.js";
-import { native } from "../sys/native.js";
-import type { TapStore } from "../sys/tap-store.js";
-import { storeName } from "./attachment.js";
-import type { Member } from "./member.js";
-import type { Members } from "./members.js";
-import type { Networks } from "./networks.js";
-import type { MemberState, State } from "./state.js";
-import type { Stayed } from "./stayed.js";
-
-/** A TAP of a member that is joined again. */
-export interface ReopenedTap {
-  readonly network: string;
-  readonly ifname: string;
-  /** A handle of the addon. */
-  readonly tap: number;
-}
-
-/**
- * Opens the TAPs of a member that stayed again, in its namespace.
- * @param stayed namespaces that may be entered
- * @throws UserError when it is none of those
- */
-export type Reopen = (
-  namespace: NamespaceRef,
-  given: GivenMember,
-  stayed: Stayed,
-) => readonly ReopenedTap[];
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import type { GivenMember, Params } from "../../rpc/messages.js";
+import { hasEnded } from "../../rpc/namespaces.js";
+import { native } from "../../sys/native.js";
+import type { TapStore } from "../../sys/tap-store.js";
+import { storeName } from "../attachment.js";
+import type { Member } from "../member.js";
+import type { Members } from "../members.js";
+import type { Networks } from "../networks.js";
+import { type ReopenedTap, reopen } from "./reopen.js";
+import type { MemberState, State } from "./state-file.js";
+import type { VouchedNamespaces } from "./vouched.js";
 
 /** Whose state is restored. */
 export interface RestoreContext {
@@ -36,9 +18,8 @@ export interface RestoreContext {
   readonly members: Members;
   /** What the supervisor has kept. */
   readonly store: TapStore;
-  /** Namespaces that the last supervisor vouches for. */
-  readonly stayed: Stayed;
-  readonly reopen: Reopen;
+  /** By the last supervisor. */
+  readonly vouched: VouchedNamespaces;
   readonly publish: (member: Member, ports: readonly string[]) => Promise<void>;
 }
 
@@ -85,10 +66,10 @@ function enter(
   { published, ...spec }: MemberState,
   context: RestoreContext,
 ): Rejoined | "not vouched for" | null {
-  const { reopen, stayed } = context;
+  const { vouched } = context;
   const { namespace } = spec;
-  if (namespace === null || !stayed.has(namespace.id)) return "not vouched for";
-  return rejoin(spec, context, (given) => reopen(namespace, given, stayed));
+  if (namespace === null || !vouched.has(namespace.id)) return "not vouched for";
+  return rejoin(spec, context, (given) => reopen(namespace, given, vouched));
 }
 
 /**

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readState } from "../../src/daemon/state.ts";
+import { readState } from "../../src/daemon/state/state-file.ts";
 
 let directory: string;
 let file: string;

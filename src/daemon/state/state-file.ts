@@ -8,15 +8,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import * as v from "valibot";
-import { Prefix } from "../base/address.js";
-import { errnoOf, UserError } from "../base/errors.js";
-import { formatMac } from "../base/mac.js";
-import { FULL_ID } from "../config/constants.js";
-import { isLabel } from "../network/names.js";
-import { address } from "../rpc/address.js";
-import { joinSpec, mtu, pairs, texts } from "../rpc/messages.js";
-import { type Member, shortId } from "./member.js";
-import type { Network, NetworkDefinition } from "./network.js";
+import { Prefix } from "../../base/address.js";
+import { errnoOf, UserError } from "../../base/errors.js";
+import { formatMac } from "../../base/mac.js";
+import { FULL_ID } from "../../config/constants.js";
+import { isLabel } from "../../network/names.js";
+import { address } from "../../rpc/address.js";
+import { joinSpec, mtu, pairs, texts } from "../../rpc/messages.js";
+import { type Member, shortId } from "../member.js";
+import type { Network, NetworkDefinition } from "../network.js";
 
 /** Of the file. A file of another version is handled as a damaged one. */
 const STATE_VERSION = 2;
