@@ -17,6 +17,19 @@ export interface EngineFigures {
   datagramBytesToGuest: number;
 }
 
+export function noFigures(): EngineFigures {
+  return {
+    tcpFlows: 0,
+    mappings: 0,
+    tcpBytesFromGuest: 0,
+    tcpBytesToGuest: 0,
+    datagramsFromGuest: 0,
+    datagramsToGuest: 0,
+    datagramBytesFromGuest: 0,
+    datagramBytesToGuest: 0,
+  };
+}
+
 /** What is under way by TCP from a guest to the host. */
 export interface Uploads {
   /** Established connections whose end, from the guest, has not been passed on. */

@@ -3,7 +3,8 @@ import type { Subject } from "../api/subject.js";
 import type { Log } from "../base/log.js";
 import type { GuestConfig } from "../config/plan.js";
 import type { CaptureFile } from "../frames/capture.js";
-import type { Guest, TapHandle } from "../guest/guest.js";
+import type { Guest } from "../guest/guest.js";
+import type { TapHandle } from "../guest/tap-handle.js";
 import type { Loop, OnGone } from "../loop/loop.js";
 import { native } from "../sys/native.js";
 

@@ -1,5 +1,6 @@
 import { log } from "../../base/log.js";
-import type { Guest, TapHandle } from "../../guest/guest.js";
+import type { Guest } from "../../guest/guest.js";
+import type { TapHandle } from "../../guest/tap-handle.js";
 import type { Loop } from "../../loop/loop.js";
 import { Epoll, Socket } from "../../sys/constants.js";
 import { acceptLocal } from "../../sys/local-socket.js";
