@@ -6,7 +6,7 @@ import { Guest } from "../src/guest/guest.js";
 import { Stack } from "../src/stack/stack.js";
 import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/socket.js";
+import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
 import { createAddressCaches, Frame, parseFrame } from "../src/wire/frame.js";
 import {
   arp,

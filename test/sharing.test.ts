@@ -5,7 +5,7 @@ import { Loop } from "../src/loop/loop.js";
 import { Switch, type SwitchPort } from "../src/network/switch.js";
 import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/socket.js";
+import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
 import { writeU32 } from "../src/wire/bytes.js";
 import { EtherType, emitEthernet } from "../src/wire/ethernet.js";
 import { IPV4_HEADER_LENGTH } from "../src/wire/ip.js";

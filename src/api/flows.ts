@@ -1,6 +1,6 @@
 import type { Guest } from "../guest/guest.js";
 import type { Ends, FlowRecord } from "../nat/flow-record.js";
-import type { Endpoint } from "../sys/socket.js";
+import type { Endpoint } from "../sys/sockets/sockaddr.js";
 import { arrayInParts } from "./answers.js";
 
 /** Flows told in one go: each costs up to three system calls, together some 0.2 ms. */

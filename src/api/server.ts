@@ -1,10 +1,10 @@
 import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop/loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
-import { Gate } from "../sys/gate.js";
-import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
-import { listenPrivately } from "../sys/private-socket.js";
+import { Gate } from "../sys/peers/gate.js";
+import { acceptLocal } from "../sys/sockets/local-socket.js";
+import { listenPrivately } from "../sys/sockets/private-socket.js";
 import { Client } from "./client.js";
 import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";

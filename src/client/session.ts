@@ -10,9 +10,9 @@ import {
   STOPPING,
 } from "../rpc/messages.js";
 import { Errno } from "../sys/constants.js";
-import { LineSocket, type Watcher } from "../sys/line-socket.js";
-import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/local-socket.js";
-import { isUserOrRoot } from "../sys/peer.js";
+import { isUserOrRoot } from "../sys/peers/peer.js";
+import { LineSocket, type Watcher } from "../sys/sockets/line-socket.js";
+import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/sockets/local-socket.js";
 
 interface Pending {
   readonly resolve: (result: never) => void;

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf, UserError } from "../base/errors.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import { namespaceId } from "../rpc/namespaces.js";
-import type { Watcher } from "../sys/line-socket.js";
+import type { Watcher } from "../sys/sockets/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 
 /** Mode of the log, which may contain addresses. */

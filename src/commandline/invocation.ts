@@ -1,8 +1,9 @@
 import type { Address, Family } from "../base/address.js";
 import type { LogLevel } from "../base/log.js";
 import type { Mac } from "../base/mac.js";
+import type { AddressPlan } from "../config/address-plan.js";
+import type { GuestConfig, Timeouts } from "../config/guest-config.js";
 import type { Limits } from "../config/limits.js";
-import type { AddressPlan, GuestConfig, Timeouts } from "../config/plan.js";
 import type { NetworkMode } from "./network-mode.js";
 import type { PublishOptions } from "./publish-option.js";
 import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";

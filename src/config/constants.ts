@@ -1,16 +1,16 @@
-/** Well-known values that several parts agree on. */
+/** Constants that several folders need. */
 
-/** MTUs that may be asked for, in bytes of IP. RFC 791: every host forwards 68; 65521 is what slirp4netns takes. */
+/** Valid MTUs, in bytes of IP. RFC 791: every module forwards 68 bytes; 65521 is slirp4netns's limit. */
 export const MTU_RANGE = { least: 68, most: 65_521 } as const;
 export const DEFAULT_MTU = 1500;
 
-/** Smallest MTU of a link that carries IPv6 (RFC 8200 §5); Linux switches it off below. */
+/** Smallest MTU of a link with IPv6 (RFC 8200 §5); below it Linux disables IPv6. */
 export const IPV6_LEAST_MTU = 1280;
 
-/** Of a TAP, in frames: a burst of small frames overflows the usual 1000, and the kernel tells nobody. */
+/** Transmit queue length of a TAP, in frames. A burst of small frames overflows the usual 1000, which the kernel drops silently. */
 export const TXQUEUELEN = 10_000;
 
-/** What podman and Docker call the host; answered with the gateway's addresses. */
+/** Names of the host in podman and Docker; they resolve to the gateway's addresses. */
 export const HOST_NAMES: readonly string[] = ["host.containers.internal", "host.docker.internal"];
 
 /** Name servers that the C library asks: MAXNS of resolv.h. */
@@ -19,13 +19,14 @@ export const MOST_NAME_SERVERS = 3;
 /** PID_MAX_LIMIT of the kernel, 64 bits. */
 export const HIGHEST_PID = 2 ** 22;
 
-/** Of what a guest's packets and connections may hold unless the user says otherwise, in bytes. */
+/** Memory for a guest's packets and connections unless --memory says otherwise, in bytes. */
 export const DEFAULT_MEMORY_BUDGET = 64 * 1024 * 1024;
 
-/** For how long a guest's network goes on delivering after its command has ended, in ms. */
+/** How long a guest's network goes on delivering after COMMAND has ended, in ms. */
 export const DRAIN_LIMIT = 5_000;
 
 /** The id of a container or member. */
 export const FULL_ID = /^[0-9a-f]{64}$/;
-/** Characters of an id that are shown, as docker shortens it. */
+
+/** Digits of an id that are shown, as in docker. */
 export const SHORT_ID_LENGTH = 12;

@@ -1,31 +1,31 @@
 /**
- * The most that one guest may have of what costs the host something. At a limit that which has been
- * idle for longest goes first, unless said otherwise.
+ * Limits on what one guest may hold of the host's resources. At a limit, the entry that has been idle longest is closed
+ * for the new one, unless the field says otherwise.
  */
 export interface Limits {
   /** TCP connections. */
   readonly flows: number;
-  /** TCP connections to, or from, one address and port: the host has one port for each. */
+  /** TCP connections to or from one address and port: each uses a port of the host. */
   readonly flowsPerDestination: number;
-  /** TCP connections that the host's peer, or the guest, has not answered yet. */
+  /** TCP connections that are not established yet. */
   readonly halfOpen: number;
   /**
-   * TCP connections that may begin in a second and come to nothing; further ones wait, as many as may
-   * be half-open. Fewer while there is bulk.
+   * TCP connections that may begin per second without being established; further ones wait, at most `halfOpen` of them.
+   * Lower while there is bulk traffic.
    */
   readonly newFlows: number;
-  /** Endpoints of UDP and ping with a host socket. */
+  /** UDP ports and ping identifiers with a host socket. */
   readonly mappings: number;
   /**
-   * Those that may begin in a second without an answer, as many DNS queries, and requests to each of
-   * our other services; what is beyond is dropped. Fewer while there is bulk.
+   * Mappings that may begin per second without an answer; also DNS queries, and requests to each other service, per
+   * second. What exceeds it is dropped. Lower while there is bulk traffic.
    */
   readonly newMappings: number;
-  /** Datagrams of which fragments are missing; less where an eighth of the memory is less. */
+  /** Datagrams under reassembly; their fragments take at most an eighth of the memory budget. */
   readonly reassemblies: number;
   /** Published ports; further ones are refused. */
   readonly listeners: number;
-  /** DNS queries under way. */
+  /** Outstanding DNS queries. */
   readonly dnsQueries: number;
 }
 

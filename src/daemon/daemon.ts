@@ -13,7 +13,7 @@ import {
 } from "../rpc/messages.js";
 import { namespaceId } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
-import type { Audience } from "../sys/peer-rule.js";
+import type { Audience } from "../sys/peers/access.js";
 import type { TapStore } from "../sys/tap-store.js";
 import type { Member } from "./member.js";
 import { Members } from "./members.js";

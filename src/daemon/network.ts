@@ -1,7 +1,7 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
-import type { AddressPlan } from "../config/plan.js";
+import type { AddressPlan } from "../config/address-plan.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
 import { AddressPool, type Refusal } from "../network/pool.js";

@@ -13,13 +13,13 @@ import {
   STOPPING,
 } from "../rpc/messages.js";
 import { Epoll, Socket } from "../sys/constants.js";
-import { Gate } from "../sys/gate.js";
-import { LineSocket, type Watcher } from "../sys/line-socket.js";
-import { acceptLocal } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
-import { isUserOrRoot } from "../sys/peer.js";
-import type { Audience, RefusalReason } from "../sys/peer-rule.js";
-import { listenPrivately, removeQuietly } from "../sys/private-socket.js";
+import type { Audience, RefusalReason } from "../sys/peers/access.js";
+import { Gate } from "../sys/peers/gate.js";
+import { isUserOrRoot } from "../sys/peers/peer.js";
+import { LineSocket, type Watcher } from "../sys/sockets/line-socket.js";
+import { acceptLocal } from "../sys/sockets/local-socket.js";
+import { listenPrivately, removeQuietly } from "../sys/sockets/private-socket.js";
 
 /** Every `slipway run` on a network stays connected until it ends. */
 const MOST_CLIENTS = 1024;

@@ -2,8 +2,8 @@ import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { adoptInherited } from "../sys/inherited.js";
-import { connectNotifier } from "../sys/local-socket.js";
 import { native } from "../sys/native.js";
+import { connectNotifier } from "../sys/sockets/local-socket.js";
 
 /** SD_LISTEN_FDS_START of sd_listen_fds(3). */
 const FIRST_LISTENER = 3;

@@ -7,7 +7,7 @@ import { endpointKey } from "../nat/endpoint-key.js";
 import { Tally } from "../nat/flow-record.js";
 import type { PublishedRule } from "../nat/published-port.js";
 import { native } from "../sys/native.js";
-import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/socket.js";
+import { setDontFragment, setHopLimit, setTrafficClass } from "../sys/sockets/datagram-socket.js";
 import { DNS_PORT } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./protocol.js";

@@ -1,10 +1,11 @@
 import { type Address, type Family, UNSPECIFIED } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
-import type { Timeouts } from "../config/plan.js";
+import type { Timeouts } from "../config/guest-config.js";
 import type { Envelope, GuestWriter } from "../frames/guest-writer.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { bindSocket, openDatagramSocket } from "../sys/socket.js";
+import { openDatagramSocket } from "../sys/sockets/datagram-socket.js";
+import { bindSocket } from "../sys/sockets/socket.js";
 import type { Frame } from "../wire/frame.js";
 import {
   ICMP_HEADER_LENGTH,

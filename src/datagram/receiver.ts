@@ -9,14 +9,14 @@ import {
   type QueuedError,
   RECEIVED_CONTROL_SPACE,
   type ReceivedControl,
-} from "../sys/control.js";
-import { MessageTable, messageTableSize } from "../sys/messages.js";
+} from "../sys/sockets/control-data.js";
+import { MessageTable, messageTableSize } from "../sys/sockets/message-table.js";
 import {
   sockaddrAddressOffset,
   sockaddrFamily,
   sockaddrPort,
   sockaddrScope,
-} from "../sys/socket.js";
+} from "../sys/sockets/sockaddr.js";
 
 /** Datagrams of 1,400 bytes that make the longest superframe. */
 export const RECEIVE_BATCH = 46;

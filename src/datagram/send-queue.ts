@@ -1,9 +1,9 @@
 import type { Address } from "../base/address.js";
 import type { Stack } from "../stack/stack.js";
 import { Errno } from "../sys/constants.js";
-import { emitSegmentSize, SEGMENT_SPACE } from "../sys/control.js";
-import { MessageTable } from "../sys/messages.js";
-import { writeSockaddr } from "../sys/socket.js";
+import { emitSegmentSize, SEGMENT_SPACE } from "../sys/sockets/control-data.js";
+import { MessageTable } from "../sys/sockets/message-table.js";
+import { writeSockaddr } from "../sys/sockets/sockaddr.js";
 import type { Frame } from "../wire/frame.js";
 import type { HeaderFields, Mapping } from "./mapping.js";
 

@@ -1,9 +1,10 @@
 import type { Address, Family } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
-import type { Timeouts } from "../config/plan.js";
+import type { Timeouts } from "../config/guest-config.js";
 import type { Envelope, GuestWriter } from "../frames/guest-writer.js";
 import { native } from "../sys/native.js";
-import { bindSocket, openDatagramSocket, receiveOffloaded } from "../sys/socket.js";
+import { openDatagramSocket, receiveOffloaded } from "../sys/sockets/datagram-socket.js";
+import { bindSocket } from "../sys/sockets/socket.js";
 import type { Frame } from "../wire/frame.js";
 import { IpProtocol } from "../wire/ip.js";
 import { emitUdp, UDP_HEADER_LENGTH, udpChecksumIsRight, writeUdpChecksum } from "../wire/udp.js";

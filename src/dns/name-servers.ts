@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { MOST_NAME_SERVERS } from "../config/constants.js";
-import type { Upstream } from "../config/plan.js";
+import type { Upstream } from "../config/dns-config.js";
 
 /**
  * In which order a guest's DNS servers are asked: as configured, but that the one which answered

@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { Address } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
-import type { Upstream } from "../config/plan.js";
+import type { Upstream } from "../config/dns-config.js";
 
 /** How often a file that is in use is looked at, in ms; one that is not in use never is. */
 const LOOK_INTERVAL = 1000;

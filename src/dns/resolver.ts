@@ -5,13 +5,13 @@ import type { Address } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import type { Engine } from "../engine/engine.js";
 import { openOutbound, resolverSource } from "../nat/outbound.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
-import { connectSocket } from "../sys/socket.js";
+import { connectSocket } from "../sys/sockets/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
 import {

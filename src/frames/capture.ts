@@ -3,8 +3,8 @@ import { getSystemErrorName } from "node:util";
 import { type DropCounters, DropReason, dropReasonName } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Stack } from "../stack/stack.js";
-import { PIECE_SPACE } from "../sys/messages.js";
 import { native } from "../sys/native.js";
+import { PIECE_SPACE } from "../sys/sockets/message-table.js";
 import { writeU16 } from "../wire/bytes.js";
 import { addToSum, complement } from "../wire/checksum.js";
 import {

@@ -1,6 +1,7 @@
 import type { Address } from "../base/address.js";
 import { BROADCAST_MAC, isMulticastMac, type Mac } from "../base/mac.js";
-import { type GuestConfig, gatewayMac } from "../config/plan.js";
+import { gatewayMac } from "../config/address-plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";

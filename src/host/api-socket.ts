@@ -1,7 +1,7 @@
 import { log } from "../base/log.js";
 import type { ApiSocketOption } from "../commandline/invocation.js";
 import { ownSocketPath } from "../rpc/api-path.js";
-import { removeQuietly } from "../sys/private-socket.js";
+import { removeQuietly } from "../sys/sockets/private-socket.js";
 import type { ServeApi } from "./serve-guest.js";
 
 /** A socket that listens; who connects waits until it is served. */

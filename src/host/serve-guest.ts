@@ -1,7 +1,7 @@
 import type { ApiOptions } from "../api/server.js";
 import type { Subject } from "../api/subject.js";
 import type { Log } from "../base/log.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import type { CaptureFile } from "../frames/capture.js";
 import type { Guest } from "../guest/guest.js";
 import type { TapHandle } from "../guest/tap-handle.js";

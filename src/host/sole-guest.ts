@@ -1,6 +1,6 @@
 import { log } from "../base/log.js";
 import type { GuestOptions } from "../commandline/invocation.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { ResolvConf } from "../dns/resolv-conf.js";
 import type { CaptureFile } from "../frames/capture.js";
 import type { Guest } from "../guest/guest.js";

@@ -10,7 +10,7 @@ import { monotonicMs, NEVER } from "../base/clock.js";
 import { IdPool } from "../base/id-pool.js";
 import { log } from "../base/log.js";
 import { programName } from "../base/program.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import type { Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
 import { Guest } from "../guest/guest.js";

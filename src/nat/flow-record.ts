@@ -1,4 +1,4 @@
-import type { Endpoint } from "../sys/socket.js";
+import type { Endpoint } from "../sys/sockets/sockaddr.js";
 
 /** What has passed in one direction. */
 export interface Volume {

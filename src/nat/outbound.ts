@@ -1,8 +1,8 @@
 import type { Address, Family } from "../base/address.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { bindSocket, openSocket } from "../sys/socket.js";
+import { bindSocket, openSocket } from "../sys/sockets/socket.js";
 
 /**
  * The address that questions to a name server of the host leave from; null for the kernel's choice.

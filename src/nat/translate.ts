@@ -1,6 +1,6 @@
 import { type Address, type Family, LOOPBACK } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
 
 /**

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import type { Mac } from "../base/mac.js";
-import type { AddressPlan } from "../config/plan.js";
+import type { AddressPlan } from "../config/address-plan.js";
 import * as abi from "../rpc/launcher-abi.js";
 import { native } from "../sys/native.js";
 import {

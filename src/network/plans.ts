@@ -1,6 +1,6 @@
 import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac } from "../config/plan.js";
+import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
 
 /** A subnet of a network: one of each family at most. */
 export interface MemberSubnet {

@@ -1,6 +1,6 @@
 import { type Address, UNSPECIFIED } from "../base/address.js";
 import type { PortSet } from "../base/port-set.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { Errno } from "../sys/constants.js";
 import type { Listener } from "../wire/inet-diag.js";

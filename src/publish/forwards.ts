@@ -2,7 +2,7 @@ import { isOutOfDescriptors } from "../admission/admission.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import type { DatagramRelay } from "../datagram/relay.js";
 import type { Engine } from "../engine/engine.js";
 import type { Neighbors } from "../frames/neighbors.js";
@@ -10,14 +10,14 @@ import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { appearanceOf } from "../nat/translate.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
+import { bindDatagramPort } from "../sys/sockets/datagram-socket.js";
 import {
   type Accepted,
   acceptSocket,
-  bindDatagramPort,
   listenSocket,
   localAddress,
   resetSocket,
-} from "../sys/socket.js";
+} from "../sys/sockets/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import type { TcpRelay } from "../tcp/relay.js";
 import type { LoopbackRelay } from "./loopback/relay.js";

@@ -1,7 +1,7 @@
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac, ownAddresses } from "../config/plan.js";
+import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
 import { ARP_LENGTH, type ArpMessage, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";

@@ -1,7 +1,8 @@
 import { Address, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
-import { type AddressPlan, type GuestConfig, gatewayMac } from "../config/plan.js";
+import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { writeU16, writeU32 } from "../wire/bytes.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
 import {

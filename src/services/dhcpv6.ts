@@ -1,7 +1,8 @@
 import { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type Mac, writeMac } from "../base/mac.js";
-import { type AddressPlan, type GuestConfig, gatewayMac, ownAddresses } from "../config/plan.js";
+import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { HARDWARE_ETHERNET } from "../wire/arp.js";
 import { readU16, writeU16 } from "../wire/bytes.js";
 import { composeDatagram } from "../wire/datagram.js";

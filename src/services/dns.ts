@@ -1,6 +1,7 @@
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import type { AddressPlan, DnsConfig } from "../config/plan.js";
+import type { AddressPlan } from "../config/address-plan.js";
+import type { DnsConfig } from "../config/dns-config.js";
 import { composeDatagram } from "../wire/datagram.js";
 import {
   answerFrom,

@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import { type AddressPlan, ownAddresses } from "../config/plan.js";
+import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
 import {

@@ -1,4 +1,5 @@
-import { type GuestConfig, gatewayMac } from "../config/plan.js";
+import { gatewayMac } from "../config/address-plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { ArpService } from "./arp.js";
 import { DhcpService } from "./dhcp.js";
 import { Dhcpv6Service } from "./dhcpv6.js";

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 
-/** Error numbers as this machine has them; calls return them negated. */
+/** Error numbers of this machine; calls return them negated. */
 export const Errno = constants.errno;
 
 /** epoll_ctl(2). */
@@ -15,12 +15,12 @@ export const Epoll = {
   EdgeTriggered: 0x8000_0000,
 } as const;
 
-/** Of a stream, registered once for its whole life: whoever is told keeps the edges in mind. */
+/** Events of a stream socket, registered once for its whole life. Edge-triggered: the receiver remembers readiness. */
 export const STREAM_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.EdgeTriggered;
 
 /**
- * socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. In the sandbox only these options can
- * be set or asked for; a new one needs its place in a line here (native/syscalls.sh).
+ * socket(2), unix(7), ip(7), ipv6(7), tcp(7), udp(7), icmp(7) of Linux. The sandbox allows only the options in the
+ * lines below, from which native/syscalls.sh makes the filter: add a new option there.
  *
  * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR) setsockopt(1=SOL_SOCKET;2=SO_OOBINLINE)
  * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_SNDBUF) setsockopt(1=SOL_SOCKET;2=SO_RCVBUF)

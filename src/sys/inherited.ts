@@ -3,8 +3,8 @@ import { Stdio } from "../base/stdio.js";
 import { native } from "./native.js";
 
 /**
- * Takes over a descriptor that the caller left open for us.
- * @param option by which it was named
+ * Adopts a descriptor that the caller left open for us.
+ * @param option the option that named it, for the message
  * @throws UserError when it is not open
  */
 export function adoptInherited(option: string, fd: number): void {
@@ -13,31 +13,31 @@ export function adoptInherited(option: string, fd: number): void {
   }
 }
 
-/** The descriptor of `--ready-fd`, at which somebody waits until we are ready. */
+/** The descriptor of `--ready-fd`: its reader waits until we are ready. */
 export class ReadyFd {
   readonly #fd: number | null;
 
-  /** @param fd null: nobody waits. @throws UserError when it is not open */
+  /** @param fd null: there is none. @throws UserError when it is not open */
   constructor(fd: number | null) {
     if (fd !== null) adoptInherited("--ready-fd", fd);
     this.#fd = fd;
   }
 
-  /** To be called once. Where nobody reads any more, nobody waits. @param text "1" when we are ready */
-  tell(text: string): void {
+  /** Writes `text` and closes the descriptor; call it once. Errors are ignored. @param text "1" when we are ready */
+  write(text: string): void {
     if (this.#fd === null) return;
     native.writeBytes(this.#fd, Buffer.from(text));
     native.close(this.#fd);
   }
 }
 
-/** Descriptors above stderr that the caller left open: the command of `run` is to have them. */
+/** Descriptors above stderr that the caller left open: COMMAND of `run` inherits them. */
 export function inheritedDescriptors(): readonly number[] {
   const { SLIPWAY_FDS: list } = process.env;
   return numbersIn(list).filter((fd) => fd > Stdio.Error);
 }
 
-/** Signals that the caller has us ignore, as `nohup` does; Node sets them to their defaults. */
+/** Signals that the caller set to be ignored, as `nohup` does. Node resets them, so the launcher passes them on. */
 export function ignoredSignals(): readonly number[] {
   const { SLIPWAY_IGNORED: list } = process.env;
   return numbersIn(list);
@@ -48,8 +48,8 @@ function numbersIn(list = ""): readonly number[] {
 }
 
 /**
- * Node opens descriptors of its own at the lowest free numbers before we run, so that a number that
- * the caller left closed may be open now. The launcher lists those open before.
+ * Node opens descriptors of its own at the lowest free numbers before we run, so a number that the caller left closed
+ * may be open now. The launcher lists the descriptors that were open before.
  */
 function wasOpenAtStart(fd: number): boolean {
   const { SLIPWAY_FDS: list } = process.env;

@@ -1,12 +1,12 @@
 import { Errno } from "./constants.js";
 import { native } from "./native.js";
 
-/** What the keeper cuts a text to. */
+/** The keeper cuts texts to this, in bytes. */
 const LONGEST_TEXT = 65_536;
 
 /**
- * The text of the file that the keeper looks at for us (native/src/broker/protocol.h).
- * @returns null while it has not changed since the last call, or cannot be had now
+ * The text of the file that the keeper watches for us, resolv.conf (native/src/broker/protocol.h).
+ * @returns null while it has not changed since the last call, or cannot be read now
  * @throws Error when the keeper is gone
  */
 export function keeperText(): string | null {

@@ -6,9 +6,9 @@ import { native } from "./native.js";
 const { O_WRONLY, O_APPEND, O_NONBLOCK } = constants;
 
 /**
- * What writes to an inherited descriptor without waiting for who reads it: a pipe or a socket that
- * nobody reads would stop all networking at the first line too many. Its mode belongs to everybody
- * who has it: a pipe is opened once more, for us, and a socket asked with each line.
+ * Writes to an inherited descriptor without blocking: a pipe or socket that nobody reads would stop all networking when
+ * it is full. O_NONBLOCK cannot be set on it, as all processes that share it would get that too. So a pipe is opened again,
+ * and a socket is written with MSG_DONTWAIT.
  */
 export function unblockedWriter(fd: number): Write {
   try {
@@ -16,14 +16,14 @@ export function unblockedWriter(fd: number): Write {
     if (status.isSocket()) return socketWriter(fd);
     if (status.isFIFO()) return fileWriter(openSync(`/proc/self/fd/${fd}`, PIPE_MODE));
   } catch {
-    // Closed, or nobody reads it: writing tells.
+    // Closed, or nobody reads it: the first write fails, and the error is handled there.
   }
   return fileWriter(fd);
 }
 
 const PIPE_MODE = O_WRONLY | O_APPEND | O_NONBLOCK;
 
-/** @param fd that does not block */
+/** @param fd non-blocking, or a file */
 export function fileWriter(fd: number): Write {
   return (text) => writeSync(fd, text);
 }

@@ -2,7 +2,8 @@ import { native } from "./native.js";
 
 /**
  * @param length 1..256
- * @returns bytes of the kernel's generator, which nobody can guess
+ * @returns unpredictable bytes of the kernel's generator (getrandom(2))
+ * @throws Error when it gives fewer
  */
 export function randomBytes(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(length);

@@ -6,9 +6,8 @@ type Collector = (options: { type: "major"; execution: "sync"; flavor: "last-res
 let collector: Collector | null = null;
 
 /**
- * Gives what nobody uses any more back to the kernel, with a pause of about 12 ms: for a moment
- * without traffic. After a start that is 1.5 MB of 12.7, most of it what was compiled once and ran
- * once.
+ * Collects garbage and returns free memory to the kernel. Pauses for about 12 ms, so call it when there is no
+ * traffic. After the start it returns 1.5 MB of 12.7 (m), mostly code that ran once.
  */
 export function reclaimMemory(): void {
   collector ??= exposeCollector();
@@ -17,8 +16,8 @@ export function reclaimMemory(): void {
 }
 
 /**
- * Contexts made behind this flag have `gc`. On Node's command line the flag would have V8 refuse the
- * code that Node has compiled of its own modules: 1 ms of a start.
+ * Contexts that are made after this flag is set have `gc`. On Node's command line the flag would have V8 reject the code
+ * cache of Node's own modules, which costs 1 ms of the start.
  */
 function exposeCollector(): Collector {
   process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");

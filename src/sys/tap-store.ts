@@ -1,6 +1,6 @@
 import { Epoll, Errno } from "./constants.js";
-import type { Watcher } from "./line-socket.js";
 import { native } from "./native.js";
+import type { Watcher } from "./sockets/line-socket.js";
 import * as abi from "./tap-store-abi.js";
 
 /** struct store_message: the kind, and the name. */
@@ -15,12 +15,12 @@ interface Message {
 }
 
 /**
- * TAPs that outlive this process, with its supervisor (native/launcher/supervisor/store.h). Names have 128 hexadecimal
- * digits. One message is under way at a time, so that the socket always has room for it.
+ * Keeps TAPs with the supervisor, so that they outlive this process (native/launcher/supervisor/store.h). Names have
+ * 128 hexadecimal digits. One message is outstanding at a time, so the socket always has room for it.
  */
 export class TapStore {
   readonly #watcher: Watcher;
-  /** null: there is no supervisor, and nothing outlives us. */
+  /** null: there is no supervisor, and no TAP outlives us. */
   #fd: number | null;
   readonly #onRefused: () => void;
   readonly #received = new Uint8Array(NAME_OFFSET + abi.NAME_LENGTH);
@@ -31,8 +31,8 @@ export class TapStore {
   #isSettled = Promise.withResolvers<void>();
 
   /**
-   * @param fd our end, a handle that becomes ours; null without a supervisor
-   * @param onRefused called when a TAP is not kept: there are too many
+   * @param fd our end of the socket, which the store owns from now on; null: no supervisor
+   * @param onRefused called when a TAP is not kept, as there are too many
    */
   constructor(fd: number | null, watcher: Watcher, onRefused: () => void) {
     this.#watcher = watcher;
@@ -43,12 +43,12 @@ export class TapStore {
     else watcher.watch(fd, Epoll.In, () => this.#receive());
   }
 
-  /** What the daemon before us had kept, by name: handles, which are whoever's who takes them. */
+  /** The TAPs that the previous daemon kept, as handles by name. The caller owns those that it takes. */
   get handed(): Promise<ReadonlyMap<string, number>> {
     return this.#isHanded.promise;
   }
 
-  /** In the place of one of that name. @param tap stays the caller's */
+  /** Replaces a TAP of the same name. @param tap stays the caller's */
   keep(name: string, tap: number): void {
     if (this.#fd === null) return;
     const copy = native.copyFd(tap);
@@ -60,7 +60,7 @@ export class TapStore {
     if (this.#fd !== null) this.#push({ kind: abi.DROP, name, tap: null });
   }
 
-  /** Resolves when all that was said before has been done. */
+  /** Resolves when the supervisor has carried out all previous calls. */
   settled(): Promise<void> {
     return this.#isSettled.promise;
   }
@@ -77,7 +77,7 @@ export class TapStore {
     const message = this.#queue.shift() ?? null;
     this.#sent = message;
     if (message === null || this.#fd === null) {
-      // Outside of the wake-up, where promises are served.
+      // Promises are resolved outside of the wake-up.
       setImmediate(this.#isSettled.resolve);
       return;
     }

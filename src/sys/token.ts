@@ -1,4 +1,4 @@
-/** What a watched descriptor is. */
+/** Kinds of watched descriptors. */
 export const TokenKind = {
   /** The TAP of a guest; the id is 0. */
   Tap: 0,
@@ -8,13 +8,13 @@ export const TokenKind = {
   Datagram: 2,
   /** The host socket of a DNS query. */
   Resolver: 5,
-  /** A client of the DNS server by TCP, or the server that it is asked for. */
+  /** A client of the forwarder over TCP, or the name server that is asked for it. */
   DnsStream: 6,
-  /** A descriptor of the cold path; the id is the watcher's, the guest 0. */
+  /** A descriptor of the cold path; the id is the watcher's, the guest is 0. */
   Watcher: 3,
   /** The listening socket of a published port; the id is the rule's. */
   Published: 4,
-  /** A socket of a connection that leads to the guest's loopback: twice its number, +1 inside. */
+  /** A socket of a connection to the guest's loopback; the id is twice the connection's, plus 1 for the socket inside. */
   Loopback: 7,
 } as const;
 
@@ -23,16 +23,16 @@ export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
 const KIND_BITS = 3;
 const GUEST_BITS = 9;
 
-/** How many guests a token can tell apart. */
+/** Guests that a token can tell apart. */
 export const MAX_GUESTS = 1 << GUEST_BITS;
 
-/** The u32 that an event of this descriptor carries. @param id below 2^20, of one kind and guest */
+/** The 32-bit token of a descriptor, which its events carry. @param id below 2^20, unique for its kind and guest */
 export function tokenOf(kind: TokenKind, guest: number, id: number): number {
   return (kind | (guest << KIND_BITS) | (id << (KIND_BITS + GUEST_BITS))) >>> 0;
 }
 
 export function kindOf(token: number): TokenKind {
-  // Every token was made by tokenOf.
+  // All tokens come from tokenOf.
   return (token & ((1 << KIND_BITS) - 1)) as TokenKind;
 }
 

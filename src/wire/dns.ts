@@ -1,7 +1,7 @@
 import { type Answer, decode, encode, type Packet } from "dns-packet";
 import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import type { NameTable } from "../config/plan.js";
+import type { NameTable } from "../config/dns-config.js";
 import { readU16, writeU16 } from "./bytes.js";
 import { LONGEST_LABEL } from "./domain-names.js";
 import { ipHeaderLength } from "./ip.js";

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { NEVER } from "../../src/base/clock.js";
-import { DEFAULT_TIMEOUTS } from "../../src/config/plan.js";
+import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { Mapping, MappingTable } from "../../src/datagram/mapping.js";
 import { UdpProtocol } from "../../src/datagram/udp.js";
 import { Frame } from "../../src/wire/frame.js";

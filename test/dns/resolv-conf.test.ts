@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Upstream } from "../../src/config/plan.js";
+import type { Upstream } from "../../src/config/dns-config.js";
 import { parseResolvConf, ResolvConf } from "../../src/dns/resolv-conf.js";
 
 function servers(upstream: Upstream): string[] {

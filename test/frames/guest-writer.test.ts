@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
-import { DEFAULT_TIMEOUTS } from "../../src/config/plan.js";
+import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { UdpProtocol } from "../../src/datagram/udp.js";
 import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
 import { IpProtocol } from "../../src/wire/ip.js";

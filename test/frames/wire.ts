@@ -4,7 +4,12 @@ import { GuestWriter } from "../../src/frames/guest-writer.js";
 import { Stack } from "../../src/stack/stack.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../../src/sys/socket.js";
+import {
+  bindSocket,
+  connectSocket,
+  localAddress,
+  openSocket,
+} from "../../src/sys/sockets/socket.js";
 
 const loopback = Address.ofIpv4Word(0x7f00_0001);
 

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
 import type { AttachConfig, NetworkOptions } from "../../src/commandline/invocation.js";
+import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.js";
+import type { Upstream } from "../../src/config/dns-config.js";
+import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
-import { DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor, type Upstream } from "../../src/config/plan.js";
 import { guestConfig } from "../../src/host/guest-config.js";
 import { guestResolvConf } from "../../src/host/guest-resolv-conf.js";
 import { announcement } from "../../src/host/output/announcement.js";

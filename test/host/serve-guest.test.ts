@@ -8,7 +8,7 @@ import { type GuestSpec, type ServedGuest, serveGuest } from "../../src/host/ser
 import { Loop } from "../../src/loop/loop.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
-import { openSocket } from "../../src/sys/socket.js";
+import { openSocket } from "../../src/sys/sockets/socket.js";
 import { address, config, PLAN4 } from "../services/frames.js";
 
 const LOOPBACK = address("127.0.0.1");

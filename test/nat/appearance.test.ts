@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Address, type Family, Prefix } from "../../src/base/address.js";
-import { planFor } from "../../src/config/plan.js";
+import { planFor } from "../../src/config/address-plan.js";
 import { appearanceOf } from "../../src/nat/translate.js";
 
 const plans = ["10.0.2.0/24", "fd00::/64"].map((text) => planFor(Prefix.parse(text)));

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
+import { planFor } from "../../src/config/address-plan.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
-import { DEFAULT_TIMEOUTS, type GuestConfig, planFor } from "../../src/config/plan.js";
 import { isOurDns, translateDestination } from "../../src/nat/translate.js";
 
 const LOOPBACK_CLOSED = DropReason.PolicyHostLoopback;

@@ -5,7 +5,12 @@ import { BROADCAST_MAC } from "../../src/base/mac.js";
 import { Switch, type SwitchPort } from "../../src/network/switch.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../../src/sys/socket.js";
+import {
+  bindSocket,
+  connectSocket,
+  localAddress,
+  openSocket,
+} from "../../src/sys/sockets/socket.js";
 import { ARP_LENGTH, ArpOperation, emitArp } from "../../src/wire/arp.js";
 import { writeU32 } from "../../src/wire/bytes.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";

@@ -4,8 +4,9 @@ import { Address, Prefix } from "../../src/base/address.js";
 import { NEVER } from "../../src/base/clock.js";
 import { DropCounters } from "../../src/base/drop.js";
 import type { Mac } from "../../src/base/mac.js";
+import { planFor } from "../../src/config/address-plan.js";
+import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
-import { DEFAULT_TIMEOUTS, planFor } from "../../src/config/plan.js";
 import { PortForwards } from "../../src/publish/forwards.js";
 import { Epoll } from "../../src/sys/constants.js";
 

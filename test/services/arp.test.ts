@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { BROADCAST_MAC } from "../../src/base/mac.js";
-import { planFor } from "../../src/config/plan.js";
+import { planFor } from "../../src/config/address-plan.js";
 import { type ArpMessage, ArpOperation, emitArp, parseArp } from "../../src/wire/arp.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";

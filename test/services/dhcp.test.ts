@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { BROADCAST_MAC } from "../../src/base/mac.js";
-import type { GuestConfig } from "../../src/config/plan.js";
+import type { GuestConfig } from "../../src/config/guest-config.js";
 import { DhcpService } from "../../src/services/dhcp.js";
 import type { Verdict } from "../../src/services/service.js";
 import { composeDatagram } from "../../src/wire/datagram.js";

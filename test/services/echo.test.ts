@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
-import { planFor } from "../../src/config/plan.js";
+import { planFor } from "../../src/config/address-plan.js";
 import { EchoService } from "../../src/services/echo.js";
 import { icmpChecksumIsRight } from "../../src/wire/icmp.js";
 import { linuxFrame } from "../wire/captures.js";

@@ -1,12 +1,8 @@
 import { Address, Prefix } from "../../src/base/address.js";
+import { planFor } from "../../src/config/address-plan.js";
+import type { DnsConfig, Upstream } from "../../src/config/dns-config.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
-import {
-  DEFAULT_TIMEOUTS,
-  type DnsConfig,
-  type GuestConfig,
-  planFor,
-  type Upstream,
-} from "../../src/config/plan.js";
 import { servicesFor, type Verdict } from "../../src/services/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";

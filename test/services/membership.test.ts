@@ -2,7 +2,7 @@ import { decode, encode } from "dns-packet";
 import { describe, expect, test } from "vitest";
 import type { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
-import type { NameTable } from "../../src/config/plan.js";
+import type { NameTable } from "../../src/config/dns-config.js";
 import { translateDestination } from "../../src/nat/translate.js";
 import { addressOfReverseName } from "../../src/wire/dns.js";
 import { composeNdpFrame } from "../../src/wire/ndp.js";

@@ -3,7 +3,7 @@ import type { Address } from "../../src/base/address.js";
 import { NEVER } from "../../src/base/clock.js";
 import { DropReason } from "../../src/base/drop.js";
 import type { Mac } from "../../src/base/mac.js";
-import type { GuestConfig } from "../../src/config/plan.js";
+import type { GuestConfig } from "../../src/config/guest-config.js";
 import { servicesFor } from "../../src/services/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";

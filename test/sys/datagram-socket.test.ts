@@ -1,27 +1,24 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Address } from "../../src/base/address.js";
 import { Errno, Socket } from "../../src/sys/constants.js";
+import { native } from "../../src/sys/native.js";
 import {
   ERROR_CONTROL_SPACE,
   emitSegmentSize,
   parseQueuedError,
   parseReceivedControl,
   RECEIVED_CONTROL_SPACE,
-} from "../../src/sys/control.js";
-import { MessageTable, messageTableSize } from "../../src/sys/messages.js";
-import { native } from "../../src/sys/native.js";
+} from "../../src/sys/sockets/control-data.js";
 import {
-  bindSocket,
-  connectSocket,
-  localAddress,
   openDatagramSocket,
   receiveOffloaded,
   setDontFragment,
   setHopLimit,
   setTrafficClass,
-  sockaddrPort,
-  writeSockaddr,
-} from "../../src/sys/socket.js";
+} from "../../src/sys/sockets/datagram-socket.js";
+import { MessageTable, messageTableSize } from "../../src/sys/sockets/message-table.js";
+import { sockaddrPort, writeSockaddr } from "../../src/sys/sockets/sockaddr.js";
+import { bindSocket, connectSocket, localAddress } from "../../src/sys/sockets/socket.js";
 
 const loopback = { 4: "127.0.0.1", 6: "::1" } as const;
 const PAYLOAD = 16_384;

@@ -55,7 +55,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
   if (takeover === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
-  waiting.tell("1");
+  waiting.write("1");
 }
 
 /** The guest of a daemon that has died, if this process is to take one over; otherwise null. */

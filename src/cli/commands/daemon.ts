@@ -17,7 +17,7 @@ import { Loop } from "../../loop/loop.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import { ReadyFd } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
-import type { Audience } from "../../sys/peer-rule.js";
+import type { Audience } from "../../sys/peers/access.js";
 import { TapStore } from "../../sys/tap-store.js";
 
 /** Threads that serve networks: one for each processor, at most this many, as each needs some MB. */
@@ -30,10 +30,10 @@ export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig):
   try {
     await serve(servesContainers ? "containers" : "user");
   } catch (error) {
-    if (error instanceof UserError) waiting.tell(error.message);
+    if (error instanceof UserError) waiting.write(error.message);
     throw error;
   }
-  waiting.tell("1");
+  waiting.write("1");
 }
 
 /** Whether the supervisor (native/launcher/supervisor/supervisor.c) has started this daemon after a crash of the last. */
@@ -92,7 +92,7 @@ function storeEnd({ SLIPWAY_STORE: fd }: NodeJS.ProcessEnv): number | null {
 
 /**
  * Leaves the daemon resolv.conf, its program and its own files, and /proc: it reads the host's routes there and who its
- * peers are (src/sys/peer.ts), and V8 reads about the machine. What needs the rights of ptrace(2) in /proc, such as
+ * peers are (src/sys/peers/peer.ts), and V8 reads about the machine. What needs the rights of ptrace(2) in /proc, such as
  * memory and environment of other processes, Landlock forbids.
  */
 function lockDown(writable: readonly string[]): void {

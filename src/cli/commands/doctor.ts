@@ -1,8 +1,8 @@
 import { release } from "node:os";
 import path from "node:path";
 import { UserError } from "../../base/errors.js";
+import { DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { DEFAULT_MTU } from "../../config/constants.js";
-import { DEFAULT_PREFIX, planFor } from "../../config/plan.js";
 import {
   checkAppArmor,
   checkConfinement,

@@ -7,7 +7,7 @@ import type { RunConfig } from "../../commandline/invocation.js";
 import type { NetworkMode } from "../../commandline/network-mode.js";
 import { formatPublish } from "../../commandline/publish-option.js";
 import { DRAIN_LIMIT } from "../../config/constants.js";
-import type { GuestConfig } from "../../config/plan.js";
+import type { GuestConfig } from "../../config/guest-config.js";
 import type { ResolvConf } from "../../dns/resolv-conf.js";
 import { listenForApi } from "../../host/api-socket.js";
 import { tapSettings } from "../../host/guest-config.js";

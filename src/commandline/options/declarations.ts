@@ -1,7 +1,8 @@
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../../base/log.js";
 import { type PortSet, parsePortSet } from "../../base/port-set.js";
+import { DEFAULT_PREFIX } from "../../config/address-plan.js";
 import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../../config/constants.js";
-import { DEFAULT_PREFIX, type Timeouts } from "../../config/plan.js";
+import type { Timeouts } from "../../config/guest-config.js";
 import { flag, type Options, optional, type Reader, repeated, value } from "../parsing/option.js";
 import {
   addressPlan,

@@ -1,4 +1,5 @@
-import { type AddressPlan, DEFAULT_PREFIX, DEFAULT_TIMEOUTS, planFor } from "../../config/plan.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
+import { DEFAULT_TIMEOUTS } from "../../config/guest-config.js";
 import type { Ipv6Options, NetworkOptions } from "../invocation.js";
 import type { Values } from "../parsing/option.js";
 import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./declarations.js";

@@ -1,8 +1,8 @@
 import { Address, type Family, parseCidr, requireNetworkAddress } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { isMulticastMac, type Mac, parseMac } from "../../base/mac.js";
+import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { HIGHEST_PID } from "../../config/constants.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/plan.js";
 import type { HostRecord } from "../invocation.js";
 import type { Reader } from "./option.js";
 

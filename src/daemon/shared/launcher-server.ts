@@ -6,7 +6,8 @@ import type { Requests } from "../../client/connect.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
 import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation.js";
 import type { DaemonRequest } from "../../commandline/requests.js";
-import type { GuestConfig, Upstream } from "../../config/plan.js";
+import type { Upstream } from "../../config/dns-config.js";
+import type { GuestConfig } from "../../config/guest-config.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
 import { announcement } from "../../host/output/announcement.js";
@@ -32,11 +33,11 @@ import {
 import { namespaceId } from "../../rpc/namespaces.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 import { Epoll, Errno, Socket } from "../../sys/constants.js";
-import { Gate } from "../../sys/gate.js";
-import { acceptLocal } from "../../sys/local-socket.js";
 import { native } from "../../sys/native.js";
-import type { Audience } from "../../sys/peer-rule.js";
-import { listenPrivately } from "../../sys/private-socket.js";
+import type { Audience } from "../../sys/peers/access.js";
+import { Gate } from "../../sys/peers/gate.js";
+import { acceptLocal } from "../../sys/sockets/local-socket.js";
+import { listenPrivately } from "../../sys/sockets/private-socket.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
 
 const MOST_LAUNCHERS = 1024;

@@ -1,13 +1,8 @@
 import type { Address } from "../../base/address.js";
 import { DEFAULT_MEMORY_BUDGET, HOST_NAMES } from "../../config/constants.js";
+import type { DnsConfig, NameTable, Upstream } from "../../config/dns-config.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
-import {
-  DEFAULT_TIMEOUTS,
-  type DnsConfig,
-  type GuestConfig,
-  type NameTable,
-  type Upstream,
-} from "../../config/plan.js";
 import { NetworkNames } from "../../network/names.js";
 import { type MemberSubnet, memberPlans, parseAddress, parseSubnet } from "../../network/plans.js";
 import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";

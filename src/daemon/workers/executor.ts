@@ -1,7 +1,7 @@
 import { formatEndpoint } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { DRAIN_LIMIT } from "../../config/constants.js";
-import type { Upstream } from "../../config/plan.js";
+import type { Upstream } from "../../config/dns-config.js";
 import type { Guest } from "../../guest/guest.js";
 import type { Loop } from "../../loop/loop.js";
 import type { PublishedPort } from "../../nat/published-port.js";

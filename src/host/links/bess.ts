@@ -3,9 +3,9 @@ import type { Guest } from "../../guest/guest.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
 import type { Loop } from "../../loop/loop.js";
 import { Epoll, Socket } from "../../sys/constants.js";
-import { acceptLocal } from "../../sys/local-socket.js";
 import { native } from "../../sys/native.js";
-import { listenPrivately } from "../../sys/private-socket.js";
+import { acceptLocal } from "../../sys/sockets/local-socket.js";
+import { listenPrivately } from "../../sys/sockets/private-socket.js";
 
 /** Further clients wait in the kernel until the one that is served has gone. */
 const BACKLOG = 1;

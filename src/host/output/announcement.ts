@@ -1,7 +1,7 @@
 import type { Family } from "../../base/address.js";
 import { formatMac } from "../../base/mac.js";
 import type { AttachConfig } from "../../commandline/invocation.js";
-import type { GuestConfig } from "../../config/plan.js";
+import type { GuestConfig } from "../../config/guest-config.js";
 
 /** What is said on stdout when the network is up. */
 export function announcement(options: AttachConfig, config: GuestConfig): string {

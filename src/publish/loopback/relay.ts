@@ -10,16 +10,16 @@ import type { FlowRecord } from "../../nat/flow-record.js";
 import type { PublishedRule } from "../../nat/published-port.js";
 import { Epoll, Errno, Socket, STREAM_EVENTS } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
+import { openSessionSocket } from "../../sys/sockets/datagram-socket.js";
+import type { ScopedEndpoint } from "../../sys/sockets/sockaddr.js";
 import {
   type Accepted,
   connectSocket,
   localAddress,
-  openSessionSocket,
   peerAddress,
   resetSocket,
   roundTripTime,
-  type ScopedEndpoint,
-} from "../../sys/socket.js";
+} from "../../sys/sockets/socket.js";
 import { TokenKind, tokenOf } from "../../sys/token.js";
 import { DatagramBatch, LoopbackSession, ROUNDS } from "./session.js";
 import { PipePool, SplicedConnection } from "./splice.js";

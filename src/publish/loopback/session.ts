@@ -1,16 +1,16 @@
 import { type Address, AddressCache } from "../../base/address.js";
 import { Tally } from "../../nat/flow-record.js";
 import { Socket } from "../../sys/constants.js";
-import { parseDestination, RECEIVED_CONTROL_SPACE } from "../../sys/control.js";
-import { MessageTable, messageTableSize } from "../../sys/messages.js";
 import { native } from "../../sys/native.js";
+import { parseDestination, RECEIVED_CONTROL_SPACE } from "../../sys/sockets/control-data.js";
+import { MessageTable, messageTableSize } from "../../sys/sockets/message-table.js";
 import {
   type ScopedEndpoint,
   sockaddrAddressOffset,
   sockaddrFamily,
   sockaddrPort,
   sockaddrScope,
-} from "../../sys/socket.js";
+} from "../../sys/sockets/sockaddr.js";
 
 /** Datagrams moved by one call, each with room for the longest there is. */
 const BATCH = 16;

@@ -2,7 +2,7 @@ import type { DescriptorQuota } from "../../admission/descriptors.js";
 import type { FlowState } from "../../nat/flow-record.js";
 import { Epoll, Errno, Socket } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
-import { resetSocket } from "../../sys/socket.js";
+import { resetSocket } from "../../sys/sockets/socket.js";
 
 /** Bytes of a pipe: the kernel's limit for users (pipe(7), pipe-max-size). */
 const PIPE_CAPACITY = 1 << 20;

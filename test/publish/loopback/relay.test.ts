@@ -8,12 +8,8 @@ import type { PublishedRule } from "../../../src/nat/published-port.js";
 import { LoopbackRelay } from "../../../src/publish/loopback/relay.js";
 import { Epoll } from "../../../src/sys/constants.js";
 import { native } from "../../../src/sys/native.js";
-import {
-  bindDatagramPort,
-  connectSocket,
-  localAddress,
-  openDatagramSocket,
-} from "../../../src/sys/socket.js";
+import { bindDatagramPort, openDatagramSocket } from "../../../src/sys/sockets/datagram-socket.js";
+import { connectSocket, localAddress } from "../../../src/sys/sockets/socket.js";
 
 const address = Address.ofIpv4Word(0x7f00_0001);
 const datagram = Uint8Array.of(1);

@@ -1,7 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { Prefix } from "../../src/base/address.js";
 import { formatMac } from "../../src/base/mac.js";
-import { DEFAULT_PREFIX, gatewayMac, ownAddresses, planFor } from "../../src/config/plan.js";
+import {
+  DEFAULT_PREFIX,
+  gatewayMac,
+  ownAddresses,
+  planFor,
+} from "../../src/config/address-plan.js";
 
 describe("planFor", () => {
   it("assigns the addresses that slirp4netns does", () => {

@@ -1,8 +1,8 @@
-import { Address, type Family } from "../base/address.js";
-import { Socket } from "./constants.js";
-import { sockaddrAddressOffset, sockaddrFamily } from "./socket.js";
+import { Address, type Family } from "../../base/address.js";
+import { Socket } from "../constants.js";
+import { sockaddrAddressOffset, sockaddrFamily } from "./sockaddr.js";
 
-/** struct cmsghdr of 64-bit Linux: a length of 8 bytes, level, type; all is aligned to 8. */
+/** struct cmsghdr of 64-bit Linux: length (8 bytes), level, type (4 each). Headers are aligned to 8. */
 const HEADER_LENGTH = 16;
 const LEVEL = 8;
 const TYPE = 12;
@@ -17,12 +17,12 @@ const PACKET_INFO_SPACE = HEADER_LENGTH + 24;
 /** Room for segment size, traffic class, hop limit and destination. */
 export const RECEIVED_CONTROL_SPACE = 3 * (HEADER_LENGTH + 8) + PACKET_INFO_SPACE;
 
-/** struct sock_extended_err of linux/errqueue.h, and the offender's sockaddr behind it. */
+/** struct sock_extended_err of linux/errqueue.h; the offender's sockaddr follows it. */
 const ERROR_LENGTH = 16;
-/** Room for an error of the error queue with what RECEIVED_CONTROL_SPACE holds. */
+/** Room for the control data of a message from the error queue. */
 export const ERROR_CONTROL_SPACE = RECEIVED_CONTROL_SPACE + HEADER_LENGTH + ERROR_LENGTH + 32;
 
-/** Level and type of the control data that we read, as kind() puts them together. */
+/** The control data that we read: level and type, combined by kind(). */
 const Kind = {
   SegmentSize: kind(Socket.LevelUdp, Socket.UdpReceiveOffload),
   Tos: kind(Socket.LevelIp, Socket.IpTos),
@@ -38,30 +38,33 @@ const Kind = {
 /** SO_EE_ORIGIN_… */
 const Origin = { Local: 1, Icmp: 2, Icmp6: 3 } as const;
 
-/** What the control data of a received datagram say; refilled for each. */
+/** The control data of a received datagram; one object, refilled for each. */
 export interface ReceivedControl {
-  /** Bytes of each of the datagrams that were received as one; 0: it is a single one. */
+  /** Length of each of several datagrams that were received as one (UDP_GRO), in bytes; 0: a single datagram. */
   segmentSize: number;
   trafficClass: number;
-  /** Hops left when the host had it; 0: not told. */
+  /** TTL or hop limit on arrival at the host; 0: unknown. */
   hopLimit: number;
 }
 
 /** An error of a socket's error queue. */
 export interface QueuedError {
-  /** Whether the host itself refused to send, for the size. */
+  /** Whether the host itself refused to send (EMSGSIZE), rather than a router. */
   readonly isLocal: boolean;
   readonly type: number;
   readonly code: number;
-  /** The path's MTU where the error is about that. */
+  /** Path MTU in bytes, of errors that carry one. */
   readonly mtu: number;
-  /** Hops left of the message when the host had it; 0: not told. */
+  /** TTL or hop limit of the error message on arrival at the host; 0: unknown. */
   readonly hopLimit: number;
-  /** Who reported it; null when it was the host, or is not told. */
+  /** The node that sent the error; null for errors of the host, and where the kernel gives none. */
   readonly offender: Address | null;
 }
 
-/** Writes UDP_SEGMENT (udp(7)) and returns the length of the control data. */
+/**
+ * Writes control data that has the kernel cut the payload into datagrams of `size` bytes (UDP_SEGMENT, udp(7)).
+ * @returns its length, SEGMENT_SPACE
+ */
 export function emitSegmentSize(bytes: Uint8Array, offset: number, size: number): number {
   bytes.fill(0, offset, offset + SEGMENT_SPACE);
   bytes[offset] = SEGMENT_LENGTH;
@@ -102,7 +105,7 @@ export function parseReceivedControl(
   }
 }
 
-/** The host's address that a datagram was sent to; null when the control data do not tell it. */
+/** The destination address of a received datagram; null when the control data has none. */
 export function parseDestination(
   bytes: Uint8Array,
   offset: number,
@@ -118,7 +121,7 @@ export function parseDestination(
   return null;
 }
 
-/** Reads the control data of a message of the error queue; null when they tell of no such error. */
+/** Reads the control data of a message from the error queue; null when it has no error of ICMP or of the host. */
 export function parseQueuedError(
   bytes: Uint8Array,
   offset: number,
@@ -161,13 +164,13 @@ function offenderAt(bytes: Uint8Array, offset: number, end: number): Address | n
   return Address.read(bytes, offset + sockaddrAddressOffset(family), family);
 }
 
-/** Where the next cmsghdr starts; headers and data are aligned to 8 (CMSG_NXTHDR). */
+/** Offset of the next cmsghdr; headers and data are aligned to 8 (CMSG_NXTHDR). */
 function following(bytes: Uint8Array, at: number): number {
   const length = bytes[at] | (bytes[at + 1] << 8);
   return at + ((Math.max(length, HEADER_LENGTH) + 7) & ~7);
 }
 
-/** Levels and types that we know are below 256. */
+/** All levels and types above are below 256. */
 function kind(level: number, type: number): number {
   return (level << 8) | type;
 }

@@ -4,7 +4,7 @@ import {
   type Peer,
   type RefusalReason,
   refusalReason,
-} from "../../src/sys/peer-rule.js";
+} from "../../src/sys/peers/access.js";
 
 type Row = readonly [
   network: Peer["network"],
@@ -16,7 +16,7 @@ type Row = readonly [
 const any = ["own", "other", "unknown"] as const;
 const served = { network: null, user: null, containers: null } as const;
 
-/** An outcome at all doors, in the order of the table. */
+/** The outcome for each audience, in the order of the table. */
 function at(
   network: RefusalReason | null,
   user: RefusalReason | null,
@@ -54,7 +54,7 @@ describe("who is served", () => {
     }
   });
 
-  test("a guest at no socket, whatever else is known of it", () => {
+  test("a guest is denied by every audience, whatever else is known of it", () => {
     for (const users of ["own", "other", "unknown"] as const) {
       for (const processes of any) {
         for (const audience of ["network", "user", "containers"] as const) {

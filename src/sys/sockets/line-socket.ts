@@ -1,14 +1,14 @@
-import { Epoll, Errno } from "./constants.js";
-import { native } from "./native.js";
+import { Epoll, Errno } from "../constants.js";
+import { native } from "../native.js";
 
 const NEWLINE = 0x0a;
 
-/** Received at once, in bytes. */
+/** Most that one read receives, in bytes. */
 const CHUNK = 64 * 1024;
 
 const chunk = new Uint8Array(CHUNK);
 
-/** What calls back on events of a descriptor: the loop. */
+/** Calls back on events of descriptors: what LineSocket needs of the loop. */
 export interface Watcher {
   watch(fd: number, events: number, callback: (events: number) => void): number;
   rewatch(fd: number, events: number): void;
@@ -16,16 +16,16 @@ export interface Watcher {
 }
 
 export interface LineHandlers {
-  /** @param passed the descriptor that came along, the receiver's from now on; null without one */
+  /** @param passed the descriptor that came with the line; the callee owns it. Null: none. */
   onLine(line: string, passed: number | null): void;
   /**
-   * The other side says no more, or sent a line that was too long: it may still hear, so that closing is the
-   * callee's. Called once, not after close().
+   * The peer has closed its side, or sent a line that was too long. It may still read, so the callee decides when to
+   * close(). Called once, never after close().
    */
   onEnd(): void;
 }
 
-/** One end of a local stream socket that carries lines of text, and descriptors along with them. */
+/** One end of a local stream socket that carries lines of text and descriptors (SCM_RIGHTS). */
 export class LineSocket {
   readonly #fd: number;
   readonly #watcher: Watcher;
@@ -33,14 +33,14 @@ export class LineSocket {
   readonly #longest: number;
   #received: Buffer = Buffer.alloc(0);
   #passed: number | null = null;
-  /** What the other side has not taken yet. */
+  /** Bytes that the peer's socket has had no room for. */
   #unsent: Buffer = Buffer.alloc(0);
   #hasEnded = false;
   #isClosed = false;
 
   /**
    * @param fd becomes the LineSocket's; close() closes it
-   * @param longest bytes of a line
+   * @param longest most bytes of a line
    */
   constructor(fd: number, watcher: Watcher, longest: number, handlers: LineHandlers) {
     this.#fd = fd;
@@ -50,7 +50,7 @@ export class LineSocket {
     watcher.watch(fd, Epoll.In, (events) => this.#onEvents(events));
   }
 
-  /** The user id of the other side, or a negative errno. */
+  /** The peer's user id, or a negative errno. */
   get peerUid(): number {
     return native.peerUid(this.#fd);
   }
@@ -59,7 +59,7 @@ export class LineSocket {
     return this.#isClosed;
   }
 
-  /** @param passed goes along with the line; this side keeps its own */
+  /** @param passed a descriptor to send with the line; stays the caller's */
   send(line: string, passed: number | null = null): void {
     if (this.#isClosed) return;
     const bytes = Buffer.from(`${line}\n`);
@@ -82,7 +82,7 @@ export class LineSocket {
 
   #keep(rest: Buffer): void {
     if (rest.length === 0) return;
-    // A side that says no more gets what its socket has room for.
+    // A peer that has ended gets no more than its socket has room for.
     if (this.#hasEnded) return;
     this.#unsent = Buffer.from(rest);
     this.#watcher.rewatch(this.#fd, Epoll.In | Epoll.Out);
@@ -112,11 +112,11 @@ export class LineSocket {
     }
     if (came.passed >= 0) this.#take(came.passed);
     this.#received = Buffer.concat([this.#received, chunk.subarray(0, came.length)]);
-    this.#tell();
+    this.#deliver();
     if (this.#received.length > this.#longest) this.#end();
   }
 
-  #tell(): void {
+  #deliver(): void {
     for (;;) {
       const end = this.#received.indexOf(NEWLINE);
       if (end < 0 || this.#isClosed || this.#hasEnded) return;

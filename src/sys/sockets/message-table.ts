@@ -1,7 +1,7 @@
-import { native } from "./native.js";
-import { SOCKADDR_SIZE } from "./socket.js";
+import { native } from "../native.js";
+import { SOCKADDR_SIZE } from "./sockaddr.js";
 
-/** Words of one message of sendmmsg and recvmmsg (native/index.d.cts). */
+/** Words of 32 bits that describe one message to the addon's sendmmsg and recvmmsg (native/index.d.cts). */
 const MESSAGE_WORDS = 8;
 const Word = {
   Name: 0,
@@ -14,9 +14,9 @@ const Word = {
   Length: 7,
 } as const;
 
-/** A sockaddr, in bytes. */
+/** Room for a sockaddr, in bytes. */
 const NAME_SPACE = 32;
-/** An entry of an I/O vector: address and length, two words of the stack. */
+/** An entry of the I/O vector in bytes: offset and length, 32 bits each. */
 export const PIECE_SPACE = 8;
 
 export interface MessageLayout {
@@ -28,12 +28,12 @@ export interface MessageLayout {
   readonly control: number;
 }
 
-/** Bytes that a table of the layout takes. */
+/** Size of a table of that layout, in bytes. */
 export function messageTableSize({ messages, pieces, control }: MessageLayout): number {
   return messages * (MESSAGE_WORDS * 4 + NAME_SPACE + control) + pieces * PIECE_SPACE;
 }
 
-/** Messages of sendmmsg and recvmmsg in registered memory, with their names and control data. */
+/** A table of messages for sendmmsg(2) and recvmmsg(2) in registered memory, with socket addresses and control data. */
 export class MessageTable {
   readonly #memory: number;
   readonly #words: Uint32Array;
@@ -44,8 +44,9 @@ export class MessageTable {
   readonly #pieces: number;
 
   /**
-   * @param buffer the memory, and its number
-   * @param base where the table stands: messageTableSize bytes, aligned to 8
+   * @param buffer the memory that the table is in
+   * @param memory its handle, from registerMemory
+   * @param base offset of the table: messageTableSize() bytes, aligned to 8
    */
   constructor(buffer: ArrayBuffer, memory: number, base: number, layout: MessageLayout) {
     this.#memory = memory;
@@ -57,12 +58,12 @@ export class MessageTable {
     this.#pieces = this.#control + layout.messages * layout.control;
   }
 
-  /** Where the message's sockaddr stands. */
+  /** Offset of the message's sockaddr. */
   nameAt(index: number): number {
     return this.#names + index * NAME_SPACE;
   }
 
-  /** Where the message's control data stand. */
+  /** Offset of the message's control data. */
   controlAt(index: number): number {
     return this.#control + index * this.#controlSpace;
   }
@@ -91,7 +92,7 @@ export class MessageTable {
     return this.#words[((this.#pieces + piece * PIECE_SPACE) >>> 2) + 1];
   }
 
-  /** Describes a message to send: pieces `piece` and the `count` - 1 behind it. */
+  /** Describes a message to send, whose payload is `count` pieces from `piece` on. */
   describe(index: number, nameLength: number, piece: number, count: number): void {
     const words = this.#words;
     const message = this.#word(index);
@@ -115,7 +116,7 @@ export class MessageTable {
   }
 
   /**
-   * Receives into the first `count` messages, each into the piece of its number.
+   * Receives into the first `count` messages; the payload of each goes to the piece of the same index.
    * @returns how many were received, or a negative errno
    */
   receive(fd: number, count: number, flags: number): number {

@@ -1,11 +1,11 @@
-import { Errno, Socket } from "./constants.js";
-import { native } from "./native.js";
+import { Errno, Socket } from "../constants.js";
+import { native } from "../native.js";
 
-/** struct sockaddr_un of unix(7): the family, then sun_path with its terminating zero. */
+/** struct sockaddr_un of unix(7): the family, then sun_path with its terminating NUL. */
 const PATH_OFFSET = 2;
 const PATH_SIZE = 108;
 
-/** Clients that wait for accept(2); cut to net.core.somaxconn by the kernel. */
+/** Of a listening socket: clients that may wait for accept(2). The kernel cuts it to net.core.somaxconn. */
 export const BACKLOG = 4096;
 
 const name = new Uint8Array(new ArrayBuffer(PATH_OFFSET + PATH_SIZE));
@@ -15,7 +15,7 @@ const nameMemory = native.registerMemory(name.buffer);
 export const LONGEST_SOCKET_PATH = PATH_SIZE - 1;
 
 /**
- * A socket that listens at `path`, which is made by this call.
+ * A socket that listens at `path`; bind(2) creates the file.
  * @param type Socket.Stream or Socket.SequencedPackets
  * @returns the socket, or a negative errno: ENAMETOOLONG above LONGEST_SOCKET_PATH
  */
@@ -28,7 +28,7 @@ export function listenLocal(path: string, type: number, backlog: number): number
   return closedOnError(fd, bound < 0 ? bound : native.listen(fd, backlog));
 }
 
-/** @returns a socket connected to whoever listens at `path`, or a negative errno */
+/** @returns a stream socket connected to the listener at `path`, or a negative errno */
 export function connectLocal(path: string): number {
   const length = writeName(path);
   if (length < 0) return length;
@@ -38,8 +38,8 @@ export function connectLocal(path: string): number {
 }
 
 /**
- * A datagram socket connected to that of a service manager (sd_notify(3)).
- * @param path of its file; or, after an @, its name in the abstract namespace (unix(7))
+ * A datagram socket connected to a service manager's (sd_notify(3)).
+ * @param path its file; or an @ and its name in the abstract namespace (unix(7))
  * @returns the socket, or a negative errno
  */
 export function connectNotifier(path: string): number {
@@ -52,7 +52,7 @@ export function connectNotifier(path: string): number {
   return closedOnError(fd, native.connect(fd, nameMemory, 0, isAbstract ? length - 1 : length));
 }
 
-/** The next client of a listening socket. @returns a negative errno when there is none */
+/** Accepts a client. @returns its socket, or a negative errno: EAGAIN when none waits */
 export function acceptLocal(listener: number): number {
   return native.accept(listener, nameMemory, 0, name.length);
 }
@@ -60,7 +60,7 @@ export function acceptLocal(listener: number): number {
 function writeName(path: string): number {
   const bytes = Buffer.from(path);
   if (bytes.length > LONGEST_SOCKET_PATH) return -Errno.ENAMETOOLONG;
-  // It would be a name without a file, open to everybody (unix(7), abstract).
+  // An empty path would mean an abstract name, which any user may connect to (unix(7)).
   if (bytes.length === 0) return -Errno.ENOENT;
   name.fill(0);
   name[0] = Socket.Local;

@@ -1,23 +1,23 @@
 import { readFileSync } from "node:fs";
-import { errnoOf, UserError } from "../base/errors.js";
-import { Errno, Socket } from "./constants.js";
-import { native } from "./native.js";
-import type { Peer, Whose } from "./peer-rule.js";
+import { errnoOf, UserError } from "../../base/errors.js";
+import { Errno, Socket } from "../constants.js";
+import { native } from "../native.js";
+import type { NamespaceRelation, Peer } from "./access.js";
 
-/** The number of our network namespace, once it was asked for. */
+/** Cookie of our network namespace (SO_NETNS_COOKIE); undefined until it is read. */
 let network: bigint | undefined;
 
-/** What peers' namespaces are compared with, once it was asked for. */
+/** Our uid_map, and how deep our PID namespace is nested; undefined until they are read. */
 let own: { readonly users: string; readonly depth: number } | undefined;
 
-/** Nothing else is known of it. */
+/** What is known of a process that has ended. */
 const GONE = { users: "unknown", processes: "unknown" } as const;
 
 /**
- * Finds out where we are, before anybody can take the last descriptor.
- * @throws UserError when there is none
+ * Reads the cookie of our network namespace. Called early, as it takes a descriptor and clients may use up all of them.
+ * @throws UserError when no descriptor is left
  */
-export function knowOwnNetwork(): void {
+export function recordOwnNetwork(): void {
   if (network !== undefined) return;
   const socket = native.socket(Socket.Inet, Socket.Stream, 0);
   const cookie = native.networkCookie(socket);
@@ -28,15 +28,16 @@ export function knowOwnNetwork(): void {
 }
 
 /** Whether a client connected from our network namespace. Needs no /proc and no privilege. */
-export function networkOfPeer(socket: number): Whose {
+export function networkOfPeer(socket: number): NamespaceRelation {
   const cookie = native.networkCookie(socket);
   if (cookie === -Errno.ENOPROTOOPT) return "unknown";
   return cookie === network ? "own" : "other";
 }
 
 /**
- * Who connected. Nothing that a process may do to itself hides it: these files of /proc are readable whether or
- * not it may be dumped. That the process is the same before and after tells that they were its own.
+ * The namespaces of the process that connected. It cannot hide them: these files of /proc are readable whether or
+ * not the process is dumpable. The pid is read before and after, so that the files cannot be those of a process that
+ * got the same pid later.
  * @param socket that accept(2) gave
  */
 export function peerOf(socket: number): Peer {
@@ -53,16 +54,16 @@ export function peerOf(socket: number): Peer {
   }
 }
 
-/** What open(2) says of a file of a hidden process. */
+/** Errors of open(2) for files of a process that hidepid hides. */
 const HIDDEN: readonly string[] = ["ENOENT", "EACCES", "EPERM"];
 
 /**
- * Whether /proc shows processes to those who may not trace them: hidepid of proc(5) has it hide them. Another
- * failure, as for want of descriptors, does not tell that it does.
+ * Whether /proc shows processes that we may not trace; hidepid of proc(5) hides them. Any other failure, such as EMFILE,
+ * is no sign of hidepid.
  */
 export function seesProcesses(): boolean {
   try {
-    // process.ppid asks the kernel, which the sandbox does not let it.
+    // Not process.ppid: the sandbox does not allow getppid(2).
     const [, parent = "0"] = /^PPid:\s*(\d+)$/m.exec(readStatus()) ?? [];
     readFileSync(`/proc/${parent === "0" ? 1 : parent}/uid_map`);
     return true;
@@ -80,7 +81,7 @@ function processOf(pidfd: number): Pick<Peer, "users" | "processes"> {
   return { users, processes: depth === ours().depth ? "own" : "other" };
 }
 
-/** A map is shown as the reader sees it (user_namespaces(7)): no child's looks like our own. */
+/** The kernel shows a uid_map relative to the reader's namespace (user_namespaces(7)): that of a child never equals our own. */
 function usersOf(map: string): Peer["users"] {
   if (map === ours().users) return "own";
   return idCount(map) > 1 ? "subordinate" : "other";
@@ -91,7 +92,7 @@ function idCount(map: string): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** The number of a process, -1 when it has ended; and in how many PID namespaces it has one, from /proc's on. */
+/** The pid of a process, -1 when it has ended, and the number of PID namespaces from that of /proc down to its own. */
 function numbersOf(pidfd: number): { readonly pid: number; readonly depth: number } {
   return parseNumbers(readFileSync(`/proc/self/fdinfo/${pidfd}`, "utf8"), "Pid");
 }
@@ -117,7 +118,7 @@ function readStatus(): string {
   return readFileSync("/proc/self/status", "utf8");
 }
 
-/** Whether a process runs as the user, or as root, who can do anything as the user. */
+/** Whether a user id is this process's effective one, or root's, who can act as any user. */
 export function isUserOrRoot(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }

@@ -1,20 +1,19 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
-import { UserError } from "../base/errors.js";
-import { Errno } from "./constants.js";
+import { UserError } from "../../base/errors.js";
+import { Errno } from "../constants.js";
+import { native } from "../native.js";
 import { BACKLOG, connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "./local-socket.js";
-import { native } from "./native.js";
 
-/** 0600: whoever may speak there may open ports as this user, or is its network. */
+/** Leaves mode 0600: a client of our sockets can open ports as this user, or is his network. */
 const UMASK = 0o177;
 
 /**
- * Listens at a path that only this user may connect to, in the place of a socket that a killed
- * process has left.
- * @param what it is, for messages
+ * Listens at a path that only this user may connect to. Replaces the socket of a process that was killed.
+ * @param what names the socket in messages
  * @param type Socket.Stream or Socket.SequencedPackets
  * @returns the listening socket
- * @throws UserError when that cannot be
+ * @throws UserError when the path is in use, or the socket cannot be made
  */
 export function listenPrivately(
   what: string,
@@ -28,7 +27,7 @@ export function listenPrivately(
   throw new UserError(`${what} ${path}: ${sentenceOf(-listener)}`);
 }
 
-/** The file is made by bind(2), with the rights that the umask leaves. */
+/** bind(2) creates the file with the mode that the umask leaves. */
 function listenMasked(path: string, type: number, backlog: number): number {
   const before = process.umask(UMASK);
   try {
@@ -38,7 +37,7 @@ function listenMasked(path: string, type: number, backlog: number): number {
   }
 }
 
-/** A socket on which nobody listens is what a killed process has left. */
+/** A process that was killed leaves its socket, on which nobody listens. */
 function removeStale(what: string, path: string): void {
   if (!isSocket(path)) return;
   if (isLive(path)) {
@@ -51,12 +50,12 @@ function isSocket(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
   } catch {
-    // ENOTDIR, EACCES: listening tells.
+    // ENOTDIR, EACCES: listening fails with the same error, which is reported.
     return false;
   }
 }
 
-/** EAGAIN: somebody listens and has no time. EACCES: it is not ours to judge. */
+/** EAGAIN: its backlog is full, so somebody listens. EACCES: another user's, taken as live. */
 function isLive(path: string): boolean {
   const probe = connectLocal(path);
   if (probe < 0) return probe !== -Errno.ECONNREFUSED;
@@ -64,12 +63,12 @@ function isLive(path: string): boolean {
   return true;
 }
 
-/** Removes a file, if that can be. */
+/** Removes a file; ignores errors. */
 export function removeQuietly(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // It is gone, or not ours to remove: listening tells.
+    // It is gone, or not ours to remove.
   }
 }
 

@@ -1,0 +1,83 @@
+import { Address, type Family, Prefix } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
+
+/** The addresses of one family on a guest's network. */
+export interface AddressPlan {
+  readonly prefix: Prefix;
+  readonly gateway: Address;
+  /** Next hop of the guest's default route: the gateway, in IPv6 by its link-local address. */
+  readonly router: Address;
+  readonly dns: Address;
+  readonly guest: Address;
+  /** First and last address of the DHCP pool. */
+  readonly dhcpBegin: Address;
+  readonly dhcpEnd: Address;
+}
+
+/** The networks of slirp4netns, which its users expect. */
+export const DEFAULT_PREFIX: Readonly<Record<Family, Prefix>> = {
+  4: Prefix.of(Address.ofIpv4Word(0x0a00_0200), 24),
+  6: Prefix.of(Address.ofWords(0xfd00_0000, 0, 0, 0), 64),
+};
+
+/** Offsets from the network's address, those of slirp4netns. */
+const OFFSET = { gateway: 2, dns: 3, dhcpBegin: 15, dhcpEnd: 30, guest: 100 } as const;
+
+/** fe80::2, as in slirp4netns. Router advertisements come from a link-local address (RFC 4861 §4.2). */
+const LINK_LOCAL_ROUTER = Address.ofWords(0xfe80_0000, 0, 0, OFFSET.gateway);
+
+/** Host bits that OFFSET needs: a /25 has room for +100 below its broadcast address. */
+const HOST_BITS = 7;
+
+/**
+ * The addresses of a guest's network.
+ * @throws RangeError with a sentence for the user when the prefix has no room for them, or its addresses
+ * cannot be those of a host.
+ */
+export function planFor(prefix: Prefix): AddressPlan {
+  const { address, length } = prefix;
+  const longest = address.bits - HOST_BITS;
+  if (length < 1 || length > longest) {
+    throw new RangeError(`"${prefix}": the prefix length needs to be 1-${longest}`);
+  }
+  if (!isUnicast(address) || !isUnicast(prefix.last)) {
+    const example = DEFAULT_PREFIX[address.family];
+    throw new RangeError(`${prefix} is not a network for hosts; take a private one, ${example}`);
+  }
+  const gateway = address.plus(OFFSET.gateway);
+  return {
+    prefix,
+    gateway,
+    router: address.family === 4 ? gateway : LINK_LOCAL_ROUTER,
+    dns: address.plus(OFFSET.dns),
+    dhcpBegin: address.plus(OFFSET.dhcpBegin),
+    dhcpEnd: address.plus(OFFSET.dhcpEnd),
+    guest: address.plus(OFFSET.guest),
+  };
+}
+
+/** All addresses of the guest's networks that are Slipway's own. */
+export function ownAddresses(plans: readonly AddressPlan[]): readonly Address[] {
+  return plans.flatMap(({ gateway, router, dns }) =>
+    router === gateway ? [gateway, dns] : [gateway, router, dns],
+  );
+}
+
+/** 52:55 in the upper bytes, as in libslirp: locally administered, unicast. */
+const GATEWAY_MAC_PREFIX = 0x5255_0000_0000;
+
+/**
+ * The Ethernet address of the gateway and of all other addresses of Slipway's on the guest's network:
+ * 52:55 and the last four bytes of the first plan's gateway.
+ */
+export function gatewayMac(plans: readonly AddressPlan[]): Mac {
+  return GATEWAY_MAC_PREFIX + plans[0].gateway.w3;
+}
+
+/** Linux gives no interface an address in 0/8 or 224/3 (RFC 1122 §3.2.1.3). */
+function isUnicast(address: Address): boolean {
+  if (address.isLoopback || address.isMulticast || address.isUnspecified) return false;
+  if (address.family === 6) return !address.isLinkLocal;
+  const firstByte = address.w3 >>> 24;
+  return firstByte > 0 && firstByte < 224;
+}
