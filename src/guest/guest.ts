@@ -3,7 +3,7 @@ import type { DescriptorQuota } from "../admission/descriptors.js";
 import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { type Engine, type EngineFigures, noFigures, type Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
 import type { FlowRecord } from "../nat/flow-record.js";

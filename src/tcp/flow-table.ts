@@ -3,7 +3,7 @@ import type { LimitReports } from "../admission/limit-reports.js";
 import type { Limits } from "../config/limits.js";
 import type { Stack } from "../stack/stack.js";
 import { native } from "../sys/native.js";
-import { resetSocket } from "../sys/socket.js";
+import { resetSocket } from "../sys/sockets/socket.js";
 import { TcpFlow } from "./flow.js";
 
 /** What the end of a flow needs of the stack. */

@@ -2,7 +2,8 @@ import type { Address } from "../base/address.js";
 import { openOutbound } from "../nat/outbound.js";
 import { Epoll, Errno, Socket, STREAM_EVENTS } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import { connectSocket, resetSocket, setTrafficClass } from "../sys/socket.js";
+import { setTrafficClass } from "../sys/sockets/datagram-socket.js";
+import { connectSocket, resetSocket } from "../sys/sockets/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 
 const SOCKET_EVENTS = STREAM_EVENTS | Epoll.Priority;

@@ -1,5 +1,5 @@
 import type { Mac } from "../base/mac.js";
-import type { GuestConfig } from "../config/plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "../nat/published-port.js";
 import { gatewayOf } from "../nat/translate.js";
 import { type FlowTuple, type Stack, StackFault } from "../stack/stack.js";

@@ -4,7 +4,7 @@ import type { FlowRecord } from "../nat/flow-record.js";
 import type { PublishedRule } from "../nat/published-port.js";
 import { FlowEvent, type FlowTuple, StackFault } from "../stack/stack.js";
 import { Epoll } from "../sys/constants.js";
-import { localAddress, peerAddress, roundTripTime } from "../sys/socket.js";
+import { localAddress, peerAddress, roundTripTime } from "../sys/sockets/socket.js";
 import { TokenKind } from "../sys/token.js";
 import type { TcpFlow } from "./flow.js";
 import { FlowTable } from "./flow-table.js";

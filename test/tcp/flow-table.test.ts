@@ -12,7 +12,7 @@ import {
   localAddress,
   openSocket,
   pendingError,
-} from "../../src/sys/socket.js";
+} from "../../src/sys/sockets/socket.js";
 import type { TcpFlow } from "../../src/tcp/flow.js";
 import { FlowTable } from "../../src/tcp/flow-table.js";
 

@@ -1,7 +1,7 @@
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { AttachConfig, Target } from "../../commandline/invocation.js";
-import type { GuestConfig } from "../../config/plan.js";
+import type { GuestConfig } from "../../config/guest-config.js";
 import type { Guest } from "../../guest/guest.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
 import type { Loop } from "../../loop/loop.js";
