@@ -146,7 +146,9 @@ describe("slipway-cni", () => {
     expect(
       await failure(user, "CHECK", { ...config, prevResult: { ...result, ips } }, env),
     ).toMatch(/^101 eth0 has 10\.90\.4\.\d+, fd[0-9a-f:]+, not 10\.90\.4\.99$/);
-    expect(await failure(user, "CHECK", config, env)).toContain("7 in the network configuration");
+    expect(await failure(user, "CHECK", config, env)).toContain(
+      "7 network configuration: prevResult",
+    );
     await namespace.shell("ip link delete eth0");
     await eventually(async () => {
       expect(await failure(user, "CHECK", { ...config, prevResult: result }, env)).toMatch(/^101 /);
@@ -245,9 +247,9 @@ describe("slipway-cni", () => {
       "50 network nope does not exist",
     );
     await using nobody = await DaemonUser.create(lab);
-    expect(await failure(nobody, "STATUS", newest)).toBe("51 the daemon of Slipway does not run");
+    expect(await failure(nobody, "STATUS", newest)).toBe("51 the slipway daemon is not running");
     const { env } = await container(nobody);
-    expect(await failure(nobody, "ADD", config, env)).toBe("11 the daemon of Slipway does not run");
+    expect(await failure(nobody, "ADD", config, env)).toBe("11 the slipway daemon is not running");
     await succeed(nobody, "DEL", config, env);
   });
 
@@ -272,7 +274,7 @@ describe("slipway-cni", () => {
 
   const good = { CNI_CONTAINERID: "c", CNI_NETNS: "/proc/self/ns/net", CNI_IFNAME: "eth0" };
   test.for([
-    ["FLY", config, good, "4 CNI_COMMAND: FLY is not understood"],
+    ["FLY", config, good, "4 CNI_COMMAND: FLY is not valid"],
     ["", config, good, "4 CNI_COMMAND is missing"],
     ["ADD", config, { ...good, CNI_CONTAINERID: "" }, "4 CNI_CONTAINERID is missing"],
     ["ADD", config, { ...good, CNI_CONTAINERID: "../x" }, "4 CNI_CONTAINERID: ../x"],
@@ -282,15 +284,15 @@ describe("slipway-cni", () => {
     ["ADD", config, { ...good, CNI_ARGS: "COLOUR=red" }, "4 CNI_ARGS: COLOUR"],
     ["ADD", "nonsense", good, "6 the configuration on stdin is not JSON"],
     ["ADD", { ...config, cniVersion: "0.2.0" }, good, "1 cniVersion 0.2.0 is not supported"],
-    ["GC", config, {}, "1 cniVersion 1.0.0 has no GC"],
-    ["STATUS", config, {}, "1 cniVersion 1.0.0 has no STATUS"],
-    ["ADD", { ...config, name: undefined }, good, "7 in the network configuration name"],
+    ["GC", config, {}, "1 GC needs cniVersion 1.1.0, not 1.0.0"],
+    ["STATUS", config, {}, "1 STATUS needs cniVersion 1.1.0, not 1.0.0"],
+    ["ADD", { ...config, name: undefined }, good, "7 network configuration: name"],
     ["ADD", { ...config, network: "nope" }, good, "100 network nope does not exist"],
     [
       "ADD",
       { ...config, runtimeConfig: { portMappings: [{ hostPort: "x", containerPort: 80 }] } },
       good,
-      "7 in the network configuration runtimeConfig.portMappings.0.hostPort",
+      "7 network configuration: runtimeConfig.portMappings.0.hostPort",
     ],
     [
       "ADD",

@@ -56,7 +56,7 @@ test("a network is found by its socket, which belongs to the user alone and is r
 }) => {
   const login = await Login.start(lab);
   const none = await login.slipway("status");
-  expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no network was found/)]);
+  expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no running network found/)]);
   const { namespace, helper } = await login.attach();
   const modes = await lab.host.user.shell(
     `stat -c '%a' ${login.directory}/slipway/* ${login.directory}/slipway`,
@@ -81,10 +81,10 @@ test("one of several networks is selected by its process id; sockets of killed o
   await killed.helper.exit;
   expect((await login.output("status")).match(/^process/gm)).toHaveLength(2);
   const unnamed = await login.slipway("flows");
-  expect(unnamed.stderr).toMatch(/several networks run, of processes \d+, \d+: name one/);
+  expect(unnamed.stderr).toMatch(/several networks are running, of processes \d+, \d+: choose one/);
   expect(await login.output("flows", "-a", `${one.helper.pid}`)).toMatch(/^PROTO/);
   const dead = await login.slipway("flows", "-a", `${killed.helper.pid}`);
-  expect([dead.code, dead.stderr]).toEqual([1, expect.stringMatching(/serves no network/)]);
+  expect([dead.code, dead.stderr]).toEqual([1, expect.stringMatching(/has no API socket/)]);
   for (const { helper, namespace } of [one, other, killed]) {
     helper.kill("SIGTERM");
     await helper.exit;
@@ -95,7 +95,7 @@ test("one of several networks is selected by its process id; sockets of killed o
 test("a network can run without a socket", async ({ lab }) => {
   const login = await Login.start(lab);
   const { helper, namespace } = await login.attach("--no-api-socket");
-  expect((await login.slipway("status")).stderr).toMatch(/no network was found/);
+  expect((await login.slipway("status")).stderr).toMatch(/no running network found/);
   helper.kill("SIGTERM");
   await helper.ended(10_000);
   await namespace.release();

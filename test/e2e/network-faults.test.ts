@@ -176,7 +176,7 @@ describe("a member is refused, and leaves nothing", () => {
 describe("the daemon", () => {
   test("runs once per user", async ({ user }) => {
     expect(await user.refusal("daemon", "run")).toBe(
-      "1 slipway: the daemon runs already: slipway daemon status",
+      "1 slipway: the daemon is already running: slipway daemon status",
     );
   });
 
@@ -275,7 +275,7 @@ describe("the daemon", () => {
   test("keeps a damaged state aside, warns of it, and starts empty", async ({ user, lab }) => {
     await user.ok("daemon", "stop");
     expect(await user.refusal("daemon", "status")).toBe(
-      "1 slipway: the daemon does not run: slipway daemon start",
+      "1 slipway: the daemon is not running: slipway daemon start",
     );
     await lab.host.user.shell(`printf '{"version":1,"networks":[{' > ${user.directory}/state.json`);
     await user.ok("daemon", "start");

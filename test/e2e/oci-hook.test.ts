@@ -45,7 +45,7 @@ async function makeBundle(user: DaemonUser, name: string, mounts: object[] = [])
 /** What the hook prints of a file that it leaves alone, after the status. */
 function notOwn(id: string, name: string, source: string): string {
   const status = name === "resolv.conf" ? "0 " : "";
-  return `${status}slipway: warning: oci-hook: /etc/${name} of container ${id} is ${source}, which is not the container's own: left as it is; mount a file ${name} from the bundle`;
+  return `${status}slipway: warning: oci-hook: not changed: ${source}, which is /etc/${name} of container ${id}, may belong to others: mount a file ${name} from the bundle`;
 }
 
 const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "box" };
@@ -177,8 +177,8 @@ describe("slipway oci-hook", () => {
   });
 
   test.for([
-    ["nonsense", "2 slipway: oci-hook: stdin has no state of a container"],
-    ["{}", "2 slipway: oci-hook: stdin has no state of a container (id: "],
+    ["nonsense", "2 slipway: oci-hook: stdin is not the state of a container"],
+    ["{}", "2 slipway: oci-hook: stdin is not the state of a container (id: "],
     [
       { annotations: {} },
       "1 slipway: oci-hook: container bad has no annotation io.slipway.network",
@@ -200,7 +200,10 @@ describe("slipway oci-hook", () => {
       "1 slipway: --publish nonsense: write it like 8080:80",
     ],
     [{ annotations, bundle: "/nowhere" }, "1 slipway: oci-hook: cannot read /nowhere/config.json"],
-    [{ annotations, pid: 1 }, "1 slipway: oci-hook: the container's process 1 is closed to you"],
+    [
+      { annotations, pid: 1 },
+      "1 slipway: oci-hook: cannot read the namespaces of the container's process 1",
+    ],
   ] as const)("refuses %j, and leaves nothing", async ([given, sentence], { user, lab }) => {
     const { pid } = await lab.host.namespace();
     const bundle = await makeBundle(user, "bad");
@@ -211,12 +214,12 @@ describe("slipway oci-hook", () => {
     expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8100");
   });
 
-  test("reports that the daemon does not run", async ({ lab }) => {
+  test("reports that the daemon is not running", async ({ lab }) => {
     await using nobody = await DaemonUser.create(lab);
     const { pid } = await lab.host.namespace();
     const state = { id: "x", pid, bundle: "/nowhere", annotations };
     expect(await hook(nobody, { ...state, status: "created" })).toBe(
-      "1 slipway: the daemon does not run: slipway daemon start",
+      "1 slipway: the daemon is not running: slipway daemon start",
     );
     expect(await hook(nobody, { ...state, status: "stopped" })).toBe("0");
   });

@@ -11,11 +11,11 @@ import type { DaemonRequest, OutputOptions } from "../../commandline/requests.js
 import { Loop } from "../../loop/loop.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 
-/** How often it is looked whether the daemon has ended, and for how long, in ms. */
-const STOP_LOOK = 20;
+/** How often to check whether the daemon has stopped, and for how long, in ms. */
+const STOP_INTERVAL = 20;
 const STOP_LIMIT = 5_000;
 
-/** `slipway network`, `ps` and `daemon start|stop|status`. @throws UserError */
+/** `slipway network`, `ps` and `daemon start|stop|status`: asks the daemon and prints the answer. @throws UserError */
 export async function askDaemon(request: DaemonRequest): Promise<void> {
   const loop = new Loop();
   loop.start();
@@ -41,11 +41,11 @@ async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): P
   }
 }
 
-/** One that ran already may have been started otherwise. @throws UserError */
+/** The daemon may have been running before, without the option. @throws UserError */
 async function checkServesContainers(session: Session): Promise<void> {
   if ((await session.request("status", {})).servesContainers) return;
   throw new UserError(
-    "the daemon runs already, without --serve-containers: slipway daemon stop, and start it again",
+    "the daemon is already running, without --serve-containers: slipway daemon stop, then start it again",
   );
 }
 
@@ -56,22 +56,24 @@ async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
   });
   if (session === null) return "";
   await session.request("stop", {});
-  for (let waited = 0; !hasEnded && waited < STOP_LIMIT; waited += STOP_LOOK)
-    await delay(STOP_LOOK);
+  for (let waited = 0; !hasEnded && waited < STOP_LIMIT; waited += STOP_INTERVAL)
+    await delay(STOP_INTERVAL);
   session.close();
   if (hasEnded) return "";
-  throw new UserError("the daemon does not end: see its log, or kill it");
+  throw new UserError(
+    `the daemon has not stopped within ${STOP_LIMIT / 1000} s: see its log, or kill it`,
+  );
 }
 
 async function status(loop: Loop, paths: DaemonPaths, output: OutputOptions): Promise<string> {
   const session = Session.open(paths.socket, loop, () => undefined);
-  if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
+  if (session === null) throw new UserError("the daemon is not running: slipway daemon start");
   const report = await session.request("status", {});
   session.close();
   const { pid, version, networks, members, warnings } = report;
   return formatAll([report], output, () =>
     [
-      `the daemon runs: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
+      `the daemon is running: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
       ...warnings.map((warning) => `warning: ${warning}`),
       "",
     ].join("\n"),

@@ -11,9 +11,9 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-/** fsopen and move_mount came with 5.2, pidfd_open 5.3, waiting for a pidfd 5.4, close_range 5.9. */
+/** fsopen and move_mount came with Linux 5.2, pidfd_open with 5.3, waiting for a pidfd with 5.4, close_range with 5.9. */
 const KERNEL_LEAST = [5, 10] as const;
-/** TUN_F_USO4 and USO6. */
+/** Since Linux 6.2 a TAP takes UDP superframes (TUN_F_USO4, TUN_F_USO6). */
 const KERNEL_UDP_OFFLOAD = [6, 2] as const;
 const NODE_LEAST = 22;
 const TUN = "/dev/net/tun";
@@ -47,7 +47,7 @@ export function checkNode(version: string): Finding {
   };
 }
 
-/** Whether a TAP can be asked for; opening the device does not make one yet. */
+/** Whether a TAP can be made. Opening the device does not make one yet. */
 export function checkTun(): Finding {
   const subject = TUN;
   try {
@@ -88,9 +88,9 @@ export function checkUnprivilegedClone(text: string | null): Finding {
 }
 
 /**
- * kernel.apparmor_restrict_unprivileged_userns, as Ubuntu has it since 23.10.
+ * kernel.apparmor_restrict_unprivileged_userns, which Ubuntu has had since 23.10.
  * @param text its value, or null on a kernel without it
- * @param program path of the launcher, to which a profile would give the right
+ * @param program path of the launcher, for the profile that permits it
  */
 export function checkAppArmor(text: string | null, program: string): Finding {
   const subject = "AppArmor";
@@ -122,7 +122,7 @@ export function checkPingGroups(text: string | null, groups: readonly number[]):
 }
 
 /**
- * What confines the process that called us.
+ * Seccomp and no_new_privs of our parent process.
  * @param status text of its /proc/PID/status, or null when that cannot be read
  */
 export function checkConfinement(status: string | null): Finding {
@@ -142,7 +142,7 @@ export function checkConfinement(status: string | null): Finding {
       subject,
       state: "warning",
       found: "no_new_privs is set: setuid programs do not work",
-      fix: "if COMMAND needs setuid programs such as sudo: start slipway outside of that service",
+      fix: "if COMMAND needs setuid programs such as sudo: start slipway outside of the service or container that set it",
     };
   }
   return { subject, state: "ok", found: "none", fix: null };

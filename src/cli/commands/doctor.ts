@@ -19,14 +19,14 @@ import {
 
 const LIMITS = ["user.max_user_namespaces", "user.max_net_namespaces", "user.max_mnt_namespaces"];
 
-/** `slipway doctor`: prints what it finds. @returns the exit status: 0 when the machine is usable */
+/** `slipway doctor`: checks the machine and prints what it finds. @returns the exit status: 0 when Slipway can run */
 export async function doctor(): Promise<0 | 1> {
   const findings = [...checkMachine(), await tryNetwork()];
   process.stdout.write(report(findings));
   return findings.some(({ state }) => state === "problem") ? 1 : 0;
 }
 
-/** The findings as a table; the line below a problem says how to fix it. */
+/** The findings as a table; a line below a problem or a warning says how to fix it. */
 export function report(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ subject }) => subject.length));
   const lines = findings.flatMap(({ state, subject, found, fix }) => {
@@ -47,12 +47,12 @@ function checkMachine(): Finding[] {
     checkUnprivilegedClone(readSysctl("kernel.unprivileged_userns_clone")),
     checkAppArmor(readSysctl("kernel.apparmor_restrict_unprivileged_userns"), launcherPath()),
     checkPingGroups(readSysctl("net.ipv4.ping_group_range"), ownGroups()),
-    // The launcher may have confined this process itself.
+    // The parent's: the launcher may have confined this process.
     checkConfinement(readText(`/proc/${process.ppid}/status`)),
   ];
 }
 
-/** Does what `slipway run` does, up to the command. */
+/** Makes a network as `slipway run` does, but runs no command in it. */
 async function tryNetwork(): Promise<Finding> {
   const subject = "network in a new namespace";
   try {
@@ -83,7 +83,7 @@ function explain(error: unknown): { found: string; fix: string } {
   if (error instanceof UserError) {
     return { found: error.message, fix: "fix the problems above, then run slipway doctor again" };
   }
-  // Node tells in further lines by whom a file was required.
+  // Further lines of Node's name the modules that required the file.
   const [found = ""] = String(error).split("\n");
   return { found, fix: "the installation is incomplete; in a checkout: scripts/build" };
 }

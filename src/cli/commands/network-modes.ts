@@ -22,7 +22,7 @@ import { namespaceId } from "../../rpc/namespaces.js";
 
 type Command = readonly [file: string, ...args: string[]];
 
-/** `run --network host`: COMMAND takes the place of this process, in the host's network. */
+/** `run --network host`: replaces this process by COMMAND, in the host's network. */
 export function runOnHost(command: Command): never {
   const [file] = command;
   const found = findProgram(file);
@@ -30,15 +30,15 @@ export function runOnHost(command: Command): never {
   return become(found, command);
 }
 
-/** `run --network none`: COMMAND in namespaces of its own, where there is lo, up, and nothing else. */
+/** `run --network none`: COMMAND in namespaces of its own, with no interface but lo, which is up. */
 export function runIsolated(what: Omit<SpawnRequest, "resolvConf">): void {
   const child = spawnHeld({ ...what, resolvConf: "" });
   setLoopbackUp(namespaceOf(child));
-  goOnBeside(child);
+  superviseToEnd(child);
 }
 
-/** Supervises the child and ends the process with its status. */
-function goOnBeside(child: HeldChild): void {
+/** Lets the child run, supervises it and ends this process with its status. */
+function superviseToEnd(child: HeldChild): void {
   const loop = new Loop();
   loop.start();
   superviseChild(child, (status) => process.exit(status));
@@ -46,28 +46,28 @@ function goOnBeside(child: HeldChild): void {
 }
 
 /**
- * `run --network container:TARGET`: COMMAND in the namespaces of a member, a process, or in the network
- * namespace of a file; takes the place of this process, unless it has to be in another PID namespace.
+ * `run --network container:TARGET`: COMMAND in the namespaces of a member or a process, or in the network namespace
+ * of a file. COMMAND replaces this process, unless it runs in another PID namespace, which takes a child.
  */
 export async function runBeside(target: string, command: Command): Promise<void> {
   const nsenter = findProgram("nsenter");
   if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
-  const place = await placeOf(target);
-  if (typeof place === "number" && hasOtherPids(place)) {
-    goOnBeside(spawnBeside(place, command));
+  const found = await findTarget(target);
+  if (typeof found === "number" && hasOtherPids(found)) {
+    superviseToEnd(spawnBeside(found, command));
     return;
   }
   const where =
-    typeof place === "string"
-      ? [`--net=${place}`]
-      : ["--target", `${place}`, "--user", "--mount", "--net", "--preserve-credentials"];
+    typeof found === "string"
+      ? [`--net=${found}`]
+      : ["--target", `${found}`, "--user", "--mount", "--net", "--preserve-credentials"];
   become(nsenter, ["nsenter", ...where, "--", ...command]);
 }
 
-/** @returns the PID whose namespaces are meant, or the file of a network namespace that no process is in */
-async function placeOf(target: string): Promise<number | string> {
+/** @returns the PID of a process in the target's namespaces, or the file of a network namespace without one */
+async function findTarget(target: string): Promise<number | string> {
   if (target.includes("/")) return target;
-  if (/^\d+$/.test(target)) return existing(Number(target));
+  if (/^\d+$/.test(target)) return existingProcess(Number(target));
   const loop = new Loop();
   loop.start();
   const session = await openOrStart(daemonPaths(), loop, () => undefined);
@@ -84,7 +84,7 @@ async function placeOf(target: string): Promise<number | string> {
   throw new UserError(`member ${target} has no namespace yet: try again`);
 }
 
-/** @returns the PID of a process in a network namespace, which leads to its other namespaces; null: there is none */
+/** @returns the PID of a process in a network namespace, by which its other namespaces are found; null: none */
 function processIn(netns: string): number | null {
   const wanted = idOf(netns);
   const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && isIn(name, wanted));
@@ -95,7 +95,7 @@ function idOf(netns: string): string {
   try {
     return namespaceId(netns);
   } catch {
-    throw new UserError(`${netns} is not seen from here: name a process of that namespace`);
+    throw new UserError(`cannot open ${netns} from here: name a process in that namespace instead`);
   }
 }
 
@@ -103,17 +103,17 @@ function isIn(pid: string, wanted: string): boolean {
   try {
     return namespaceId(`/proc/${pid}/ns/net`) === wanted;
   } catch {
-    // It is another user's, or has ended.
+    // The process is another user's, or has ended.
     return false;
   }
 }
 
-function existing(pid: number): number {
+function existingProcess(pid: number): number {
   if (!existsSync(`/proc/${pid}/stat`)) throw noSuchProcess(pid);
   return pid;
 }
 
-/** Executes a program in this process. Descriptors 0 to 2 stay open; Node has made all others close-on-exec. */
+/** Replaces this process by a program. Descriptors 0 to 2 stay open; Node has made all others close-on-exec. */
 function become(file: string, argv: readonly string[]): never {
   const environment = Object.fromEntries(
     guestEnvironment(process.env).map((text) => {
@@ -122,12 +122,14 @@ function become(file: string, argv: readonly string[]): never {
     }),
   );
   if (process.execve === undefined) {
-    throw new UserError(`this needs Node.js 22.15 or newer, and runs by ${process.version}`);
+    throw new UserError(
+      `this --network needs Node.js 22.15 or newer, and this is ${process.version}`,
+    );
   }
   return process.execve(file, [...argv], environment);
 }
 
-/** As execvp(3) looks for it. */
+/** Searches PATH as execvp(3) does. */
 function findProgram(name: string): string | null {
   const { PATH = "/usr/local/bin:/usr/bin:/bin" } = process.env;
   const candidates = name.includes("/")

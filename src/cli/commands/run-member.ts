@@ -20,9 +20,8 @@ import type { GivenMember, JoinSpec, NamespaceRef } from "../../rpc/messages.js"
 import { namespaceRef } from "../../rpc/namespaces.js";
 import { native } from "../../sys/native.js";
 
-/** How often a lost daemon is looked for, in ms. */
-const RETRY = 100;
-/** The same after `daemon stop`, in ms. */
+/** Between two attempts to join again, in ms: after the daemon was lost, and after `daemon stop`. */
+const LOST_RETRY = 100;
 const STOPPED_RETRY = 500;
 
 /** A run whose command is attached to networks. */
@@ -31,18 +30,18 @@ export interface MemberRun {
   readonly keepId: boolean;
   readonly inside: InsideOptions;
   readonly join: JoinSpec;
-  /** As --publish writes them. */
+  /** In the notation of --publish. */
   readonly publish: readonly string[];
-  /** Ports not to publish automatically, as --publish-exclude writes them; null: none is published automatically. */
+  /** Ports that are not published automatically, in the notation of --publish-exclude; null: none are. */
   readonly autoExclude: string | null;
   readonly search: readonly string[];
   readonly resolverOptions: readonly string[];
 }
 
 /**
- * Runs a command in new namespaces that the daemon connects to networks. Ends the process with the
- * command's exit status.
- * @throws UserError when there is no network to run it in
+ * Runs a command in new namespaces that the daemon attaches to networks. The process ends with the command's exit
+ * status.
+ * @throws UserError when a network cannot be joined; the command is not started then
  */
 export async function runMember(run: MemberRun): Promise<void> {
   const { command, keepId, inside } = run;
@@ -51,7 +50,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const membership = new Membership(loop, daemonPaths(), run);
   const given = await membership.join();
   const resolvConf = resolvConfFor(run, given);
-  // As docker has it: a container knows itself by the name by which others find it.
+  // As with docker: the hostname is the name by which others find the member.
   const hostname = run.join.hostname ?? given.name;
   const hosts = hostsFor(run, given, hostname);
   const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
@@ -60,7 +59,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   release(child);
 }
 
-/** A command's membership: what the daemon gave, and what is needed to join again at the next daemon. */
+/** A command's place on its networks: what the daemon assigned, and what joining the next daemon takes. */
 class Membership {
   readonly #loop: Loop;
   readonly #paths: DaemonPaths;
@@ -68,7 +67,7 @@ class Membership {
   #session: Session | null = null;
   #given: GivenMember | null = null;
   #namespace: NamespaceRef | null = null;
-  /** In the order of the attachments. They stay open, so that the interfaces outlive a daemon. */
+  /** In the order of the attachments. They stay open, so that the interfaces outlive the daemon. */
   #taps: readonly AttachmentTap[] = [];
 
   constructor(loop: Loop, paths: DaemonPaths, run: MemberRun) {
@@ -77,7 +76,7 @@ class Membership {
     this.#run = run;
   }
 
-  /** Gets names and addresses. */
+  /** Has the daemon assign names and addresses. */
   async join(): Promise<GivenMember> {
     const session = await openOrStart(this.#paths, this.#loop, (how) => this.#onEnd(how));
     this.#session = session;
@@ -85,7 +84,7 @@ class Membership {
     return this.#given;
   }
 
-  /** Makes the interfaces, and has them served. */
+  /** Makes the interfaces, has the daemon serve them and prints the ports that are published. */
   async enter(namespace: NamespaceRef): Promise<void> {
     this.#namespace = namespace;
     const { given } = this;
@@ -125,28 +124,28 @@ class Membership {
 
   #onEnd(how: SessionEnd): void {
     this.#session = null;
-    // Before the command runs, the pending request fails instead.
+    // Before the interfaces are made, the pending request fails instead.
     if (this.#taps.length > 0) void this.#rejoin(how);
   }
 
-  /** The command still runs: gets back its names, addresses and attachments from the next daemon. */
+  /** Gets names, addresses and attachments back from the next daemon while the command runs on. */
   async #rejoin(how: SessionEnd): Promise<void> {
     let isTold = false;
     for (let state = how; ; ) {
-      await delay(state === "lost" ? RETRY : STOPPED_RETRY);
+      await delay(state === "lost" ? LOST_RETRY : STOPPED_RETRY);
       try {
         if (await this.#tryAgain(state)) return;
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        if (!isTold) log.warn(`not on the network again yet: ${error.message}`);
+        if (!isTold) log.warn(`not back on the network yet: ${error.message}`);
         isTold = true;
-        // Another command may be starting the daemon, or another member may have the name.
+        // Retried: another command may be starting the daemon, or another member have the name for now.
         state = how;
       }
     }
   }
 
-  /** @returns whether there was a daemon to join */
+  /** Starts a lost daemon again, but not one that was stopped. @returns whether there was a daemon to join */
   async #tryAgain(how: SessionEnd): Promise<boolean> {
     const onEnd = (end: SessionEnd): void => this.#onEnd(end);
     const session =
@@ -183,7 +182,7 @@ function resolvConfFor(run: MemberRun, { attachments }: GivenMember): string {
   return memberResolvConf(host.text, attachments, run.search, run.resolverOptions);
 }
 
-/** As docker's: what was given by --add-host, then the member itself, by its hostname and its name. */
+/** Entries of --add-host, then the member itself by hostname and name, as in docker's. */
 function hostsFor(run: MemberRun, { name, attachments }: GivenMember, hostname: string): string {
   const given = (run.join.hosts ?? []).map((record) => {
     const [host = "", address = ""] = record.split("=");

@@ -7,15 +7,15 @@ import { errnoOf, UserError } from "../../base/errors.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 
-/** For how long an answer may make us wait, in ms. */
+/** How long an answer may take, in ms. */
 const TIME_LIMIT = 10_000;
 
-/** How all errors that a request is answered by begin. */
+/** How every error begins that the API reports of a request it has read. */
 const BAD_REQUEST = "bad request: ";
 
-/** An error that the API answered. */
+/** An error that the API reports of a request. */
 export class ApiError extends Error {
-  /** Name of an errno, where it was told. */
+  /** Name of an errno, such as EADDRINUSE; null: the answer has none. */
   readonly reason: string | null;
 
   constructor(message: string, reason: string | null) {
@@ -29,8 +29,8 @@ const errorAnswer = v.object({
 });
 
 /**
- * The sockets of the networks that run as this user.
- * @param named a path, a process, or null for all that are found
+ * Paths of the API sockets of this user's running networks.
+ * @param named a path, or a PID; null: all that are found
  * @throws UserError when there is none
  */
 export async function findSockets(named: string | null): Promise<readonly string[]> {
@@ -41,25 +41,27 @@ export async function findSockets(named: string | null): Promise<readonly string
   const found = sockets.filter((_, index) => live[index]);
   if (found.length > 0) return found;
   throw new UserError(
-    "no network was found: start one by slipway run or slipway attach, or name its socket: --api-socket PATH",
+    "no running network found: start one with slipway run or slipway attach, or name its socket with --api-socket PATH",
   );
 }
 
-/** As findSockets(), where there must be one. */
+/** The same where exactly one is meant. @throws UserError when there are several, too */
 export async function findSocket(named: string | null): Promise<string> {
   const [socket, ...others] = await findSockets(named);
   if (others.length === 0) return socket;
   const pids = [socket, ...others].map((each) => path.basename(each, ".sock"));
   throw new UserError(
-    `several networks run, of processes ${pids.join(", ")}: name one: --api-socket ${pids[0]}`,
+    `several networks are running, of processes ${pids.join(", ")}: choose one, as in --api-socket ${pids[0]}`,
   );
 }
 
 /**
- * Asks at a socket.
- * @returns what the answer has as `return`
- * @throws ApiError for an error that was answered
- * @throws UserError when nobody answers, or not to us
+ * Sends a request to an API socket.
+ * @param execute name of the request
+ * @param schema that the answer's `return` must have
+ * @returns the answer's `return`
+ * @throws ApiError when the answer is an error
+ * @throws UserError when the socket does not answer, refuses this client, or does not speak Slipway's API
  */
 export async function request<Schema extends v.GenericSchema>(
   socket: string,
@@ -71,14 +73,14 @@ export async function request<Schema extends v.GenericSchema>(
   const failure = v.safeParse(errorAnswer, answer);
   if (failure.success) {
     const { desc, reason = null } = failure.output.error;
-    // Otherwise the request was not even read.
+    // Any other error refuses the client, whatever it asks.
     if (!desc.startsWith(BAD_REQUEST)) throw new UserError(desc);
     throw new ApiError(desc, reason);
   }
   const result = v.safeParse(v.object({ return: schema }), answer);
   if (result.success) return result.output.return;
   throw new UserError(
-    `${socket} does not answer ${execute} as Slipway does: is it another program's?`,
+    `${socket} does not answer ${execute} as Slipway does: does it belong to another program?`,
   );
 }
 
@@ -88,7 +90,7 @@ function pathOf(named: string): string {
   const socket = directory === null ? null : socketPathOf(directory, named);
   if (socket !== null && existsSync(socket)) return socket;
   throw new UserError(
-    `process ${named} serves no network with an API socket: see slipway status for those that do`,
+    `process ${named} has no API socket: slipway status lists the processes that have one`,
   );
 }
 
@@ -101,7 +103,7 @@ function socketsIn(directory: string): readonly string[] {
   }
 }
 
-/** What a killed process has left is taken away. */
+/** Whether somebody listens at a socket. Removes one that a killed process has left. */
 function isLive(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(socket);
@@ -131,19 +133,19 @@ function parse(socket: string, answer: string): unknown {
   try {
     return JSON.parse(answer);
   } catch {
-    throw new UserError(`${socket} does not answer in JSON: is it another program's?`);
+    throw new UserError(`${socket} does not answer in JSON: does it belong to another program?`);
   }
 }
 
 function sentenceOf(code: string): string {
   switch (code) {
     case "ENOENT":
-      return "there is no such socket: give that of --api-socket";
+      return "there is no such socket: give the path of the network's API socket";
     case "ECONNREFUSED":
-      return "nobody listens there any more: its network has ended";
+      return "nobody listens there any more, as its network has ended: see slipway status";
     case "EACCES":
       return "not permitted: it belongs to another user";
     default:
-      return `cannot be asked (${code})`;
+      return `cannot query it (${code})`;
   }
 }

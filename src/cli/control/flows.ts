@@ -6,7 +6,7 @@ import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
 import { findSocket, request } from "./connection.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "./units.js";
 
-/** ECMA-48: the cursor to the upper left, and all below it is erased. */
+/** ECMA-48: moves the cursor to the upper left and erases all below. */
 const CLEAR = "\u001b[H\u001b[J";
 
 const HEADS = ["PROTO", "STATE", "GUEST", "PEER", "BY", "SENT", "RECEIVED", "AGE", "RTT"];
@@ -14,7 +14,7 @@ const STYLE = { gap: 2, rightAligned: [5, 6, 7, 8] };
 
 /**
  * `slipway flows`.
- * @param watch seconds between two lists, for ever; null for one list
+ * @param watch seconds between two lists, until the process is killed; null: one list
  */
 export async function flows({ socket, json }: ControlOptions, watch: number | null): Promise<void> {
   const path = await findSocket(socket);
@@ -31,15 +31,15 @@ function tableOf(list: readonly Flow[]): string {
   return formatTable(HEADS, list.map(rowOf), STYLE);
 }
 
-/** `BY` is the host's own end: the address and port that the world sees. */
+/** BY is the host's end of the flow: the address and port that peers see. */
 function rowOf({ proto, direction, state, guest, host, ...flow }: Flow): readonly string[] {
   const arrow = direction === "inbound" ? "←" : "→";
   return [
     proto,
     state,
-    placeOf(guest.addr, guest.port),
+    endpointOf(guest.addr, guest.port),
     `${arrow} ${peerOf(guest)}`,
-    placeOf(host.addr, host.port),
+    endpointOf(host.addr, host.port),
     formatBytes(flow.from_guest.bytes),
     formatBytes(flow.to_guest.bytes),
     formatDuration(flow.age_ms / 1000),
@@ -48,11 +48,11 @@ function rowOf({ proto, direction, state, guest, host, ...flow }: Flow): readonl
 }
 
 function peerOf({ peer_addr: address, peer_port: port }: Ends): string {
-  return placeOf(address, port);
+  return endpointOf(address, port);
 }
 
-/** Ping has no port to name at its peer. */
-function placeOf(address: string | null, port: number | null): string {
+/** An end of a flow as text. The peer of a ping has no port. */
+function endpointOf(address: string | null, port: number | null): string {
   if (address === null) return "";
   if (port === null || port === 0) return address;
   return formatEndpoint(address, port);

@@ -1,8 +1,8 @@
 import type { ControlOptions, ControlRequest } from "../../commandline/requests.js";
 
-/** Carries out a command that asks a running network, and loads only what that takes. */
+/** Carries out a command that queries a running network. Loads that command only. */
 export async function control(options: ControlOptions, request: ControlRequest): Promise<void> {
-  // `slipway flows --watch | head` has an end.
+  // EPIPE, as from `slipway flows --watch | head`, ends the command.
   process.stdout.on("error", () => process.exit(0));
   switch (request.kind) {
     case "status":

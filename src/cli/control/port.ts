@@ -18,7 +18,7 @@ interface Added {
   readonly count: number;
 }
 
-/** `slipway port add`: all that is asked for, or nothing. */
+/** `slipway port add`: opens all ports that are asked for, or none. */
 export async function addPorts(
   { socket, json }: ControlOptions,
   ports: readonly PublishOption[],
@@ -55,7 +55,7 @@ export async function listPorts({ socket, json }: ControlOptions): Promise<void>
   process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
 }
 
-/** `slipway port rm`: takes no more clients; `kill` ends those that are there. */
+/** `slipway port rm`: stops accepting clients; `kill` closes open connections, too. */
 export async function removePorts(
   { socket }: ControlOptions,
   places: readonly PublishedPlace[],
@@ -65,7 +65,7 @@ export async function removePorts(
   for (const place of places) await remove(path, { ...place, kill });
 }
 
-/** Opened on every address of the host, a port has one rule a family, of one number. */
+/** Opens a port. On all addresses of the host it has a rule for each family, with the same port number. */
 async function addOne(
   path: string,
   { protocol, host, hostPort, guestPort, count }: PublishOption,
@@ -74,7 +74,7 @@ async function addOne(
 ): Promise<void> {
   const hosts = host === null ? families.map((family) => UNSPECIFIED[family]) : [host];
   if (hostPort === 0 && count > 1) {
-    throw new UserError("a range of ports needs its ports on the host: write 8000-8010:8000-8010");
+    throw new UserError("a range of ports needs host ports: write it like 8000-8010:8000-8010");
   }
   let known = hostPort;
   for (const each of hosts) {
@@ -84,7 +84,7 @@ async function addOne(
   }
 }
 
-/** @returns the host's port */
+/** @returns the port on the host, which the kernel chose if `hostPort` is 0 */
 async function addTo(path: string, port: Added): Promise<number> {
   const { protocol: proto, host, hostPort, guestPort: guest_port, count } = port;
   const host_port = hostPort === 0 ? "any" : hostPort;

@@ -3,7 +3,7 @@ import { type Status, status as statusAnswer } from "./answers.js";
 import { findSockets, request } from "./connection.js";
 import { formatBytes, formatDuration } from "./units.js";
 
-/** `slipway status`: every network of the user, or the one that is named. */
+/** `slipway status`: shows every running network of the user, or the one that is named. */
 export async function status({ socket, json }: ControlOptions): Promise<void> {
   const sockets = await findSockets(socket);
   const answers = await Promise.all(

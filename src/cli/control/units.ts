@@ -1,6 +1,6 @@
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
-/** Bytes as people read them: 1.2 MB. */
+/** A number of bytes with a decimal unit: 1.2 MB. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -16,7 +16,7 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Seconds by their two largest units: 3h12m. */
+/** Seconds in their two largest units: 3h12m. */
 export function formatDuration(seconds: number): string {
   const whole = Math.floor(seconds);
   if (whole < MINUTE) return `${whole}s`;
@@ -25,7 +25,7 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(whole / DAY)}d${Math.floor((whole % DAY) / HOUR)}h`;
 }
 
-/** Microseconds as milliseconds: 0.42 ms. */
+/** Microseconds in milliseconds: 0.42 ms. */
 export function formatMilliseconds(microseconds: number): string {
   const value = microseconds / 1000;
   return `${value.toFixed(value < 10 ? 2 : 0)} ms`;

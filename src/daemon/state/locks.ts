@@ -14,7 +14,7 @@ const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
  * @throws UserError when another daemon has either
  */
 export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void {
-  if (!isLocked(lock)) throw new UserError("the daemon runs already: slipway daemon status");
+  if (!isLocked(lock)) throw new UserError("the daemon is already running: slipway daemon status");
   if (isLocked(stateLock)) {
     writeFileSync(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
     return;

@@ -1,4 +1,4 @@
-/** Codes of errors: CNI spec 1.0, "Error"; those of STATUS of 1.1; from 100 on a plugin's own. */
+/** Error codes: CNI spec 1.0, "Error"; 50 and 51 for STATUS, spec 1.1; from 100 on those of the plugin itself. */
 export const Code = {
   IncompatibleVersion: 1,
   InvalidEnvironment: 4,
@@ -8,13 +8,13 @@ export const Code = {
   TryAgainLater: 11,
   NotAvailable: 50,
   NotAvailableAndLimited: 51,
-  /** The daemon refused it, or the operating system. */
+  /** By the daemon, or by the operating system. */
   Refused: 100,
-  /** CHECK found something other than what ADD left. */
+  /** CHECK found something other than what ADD had set up. */
   Mismatch: 101,
 } as const;
 
-/** The error object that a runtime gets instead of a result. */
+/** A failure that the runtime gets as an error object instead of a result. */
 export class CniFailure extends Error {
   readonly code: number;
   /** How to fix it; may be empty. */

@@ -5,7 +5,7 @@ import { CniFailure, Code } from "./failure.js";
 import { carryOut } from "./plugin.js";
 import { parseRequest, versionForFailure } from "./request.js";
 
-/** `slipway-cni`: one verb of the Container Network Interface. */
+/** `slipway-cni`: carries out one verb of the Container Network Interface. Exit status 1 goes with an error object. */
 export async function cni(): Promise<void> {
   let input = "";
   try {
@@ -22,11 +22,14 @@ function readInput(): string {
   try {
     return readFileSync(Stdio.Input, "utf8");
   } catch (error) {
-    throw new CniFailure(Code.Io, `cannot read the configuration on stdin (${errnoOf(error)})`);
+    throw new CniFailure(
+      Code.Io,
+      `cannot read the network configuration from stdin (${errnoOf(error)})`,
+    );
   }
 }
 
-/** Rethrows errors that are bugs. */
+/** The error object. @throws what is neither a CniFailure nor a UserError, as it is a bug */
 function failureOf(error: unknown): object {
   if (error instanceof CniFailure) {
     const { code, message: msg, details } = error;

@@ -20,7 +20,7 @@ import { resultOf } from "./result.js";
 
 /**
  * Carries out a verb.
- * @returns what is to be printed; null: nothing
+ * @returns the object to print; null: none
  * @throws CniFailure or UserError
  */
 export async function carryOut(request: PluginRequest): Promise<object | null> {
@@ -33,13 +33,13 @@ export async function carryOut(request: PluginRequest): Promise<object | null> {
   );
 }
 
-/** The interfaces went when the daemon ended, so DEL and GC have nothing left to do. */
+/** The interfaces were removed when the daemon ended, so DEL and GC have nothing left to do. */
 function withoutDaemon(verb: PluginRequest["verb"]): null {
   if (verb === "DEL" || verb === "GC") return null;
   throw new CniFailure(
     verb === "STATUS" ? Code.NotAvailableAndLimited : Code.TryAgainLater,
-    "the daemon of Slipway does not run",
-    "slipway daemon start, or its systemd unit",
+    "the slipway daemon is not running",
+    "start it: slipway daemon start, or its systemd unit",
   );
 }
 
@@ -100,7 +100,7 @@ async function add(
   return resultOf(request, { name: ifname, sandbox: netns }, given);
 }
 
-/** Disconnects attachments of this configuration from its network. */
+/** Disconnects those attachments of this configuration that `isUnwanted` selects. */
 async function remove(
   session: Session,
   request: Configured,
@@ -113,7 +113,7 @@ async function remove(
       await session.request("member.disconnect", { network, member: member.id });
     } catch (error) {
       const left = await attachments(session, request);
-      // Its process may have ended meanwhile.
+      // The container's process may have ended meanwhile.
       if (left.some((each) => each.member.id === member.id)) throw error;
     }
   }
@@ -126,12 +126,13 @@ async function check(
   const { conf, containerId, ifname, netns, network } = request;
   const { prevResult } = conf;
   if (prevResult === undefined || prevResult === null) {
-    throw new CniFailure(Code.InvalidConfig, "in the network configuration prevResult is missing");
+    throw new CniFailure(Code.InvalidConfig, "network configuration: prevResult is missing");
   }
   const found = (await attachments(session, request)).find(
     (each) => each.containerId === containerId && each.attachment.ifname === ifname,
   );
-  if (found === undefined) throw mismatch(`${containerId} is not on ${network} as ${ifname}`);
+  if (found === undefined)
+    throw mismatch(`${containerId} is not attached to ${network} as ${ifname}`);
   const index = prevResult.interfaces.findIndex((each) => each.name === ifname);
   const wanted = prevResult.ips.filter((each) => each.interface === index);
   const given = found.attachment.addresses.map(({ address }) => address);
@@ -139,7 +140,8 @@ async function check(
     const [bare = ""] = address.split("/");
     if (!given.includes(bare)) throw mismatch(`${ifname} has ${given.join(", ")}, not ${bare}`);
   }
-  if (!hasInterface(namespaceOf(netns), ifname)) throw mismatch(`${netns} has no ${ifname}`);
+  if (!hasInterface(namespaceOf(netns), ifname))
+    throw mismatch(`there is no interface ${ifname} in ${netns}`);
 }
 
 interface Attached {
@@ -148,7 +150,7 @@ interface Attached {
   readonly containerId: string;
 }
 
-/** The attachments that ADD made by this configuration. */
+/** The attachments that ADD has made for this configuration. */
 async function attachments(session: Session, request: Configured): Promise<readonly Attached[]> {
   const members = await session.request("member.list", {});
   const labelled = members.flatMap((member) =>
@@ -162,14 +164,14 @@ async function attachments(session: Session, request: Configured): Promise<reado
   return labelled.filter(({ attachment }) => attachment.network === name);
 }
 
-/** The name of a network that a configuration names by its name or id. */
+/** The name of a network that a configuration gives by name or by id. */
 async function nameOf(session: Session, network: string): Promise<string> {
   const networks = await session.request("network.list", {});
   const named = networks.find(({ Name }) => Name === network);
   return (named ?? networks.find(({ Id }) => Id.startsWith(network)))?.Name ?? network;
 }
 
-/** The name of the label that holds the container's id. */
+/** The label of a member whose value is the container's id. */
 function labelOf({ name }: Configured, ifname: string): string {
   return `io.slipway.cni/${name}/${ifname}`;
 }

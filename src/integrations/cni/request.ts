@@ -6,7 +6,7 @@ import { isLabel } from "../../network/names.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { CniFailure, Code } from "./failure.js";
 
-/** Newest last. 1.1 has brought GC and STATUS. */
+/** Versions of the spec, newest last. */
 export const VERSIONS = ["0.4.0", "1.0.0", "1.1.0"] as const;
 export type CniVersion = (typeof VERSIONS)[number];
 
@@ -34,7 +34,7 @@ const dns = v.object({
   options: texts,
 });
 
-/** The result of the plugins before this one in the chain. Keys that are unknown here are passed on. */
+/** The result of the plugins before this one in the chain. Other keys are passed on. */
 const previousResult = v.looseObject({
   interfaces: v.optional(
     v.array(v.looseObject({ name: text, sandbox: v.optional(text), mac: v.optional(text) })),
@@ -51,9 +51,9 @@ const previousResult = v.looseObject({
 /** The keys of a network configuration that this plugin reads. */
 const netConf = v.object({
   name: v.pipe(text, v.regex(NETWORK_NAME, "must begin with a letter or digit")),
-  /** Slipway's network, if its name is not the configuration's. */
+  /** Name or id of Slipway's network, if it is not `name`. */
   network: v.optional(text),
-  /** Conventions for what a runtime may hand over: CONVENTIONS.md of the CNI project. */
+  /** What a runtime may pass at run time: CONVENTIONS.md of the CNI project. */
   runtimeConfig: v.optional(
     v.object({
       portMappings: v.nullish(v.array(portMapping), []),
@@ -79,7 +79,7 @@ export interface Attachment {
   readonly ifname: string;
 }
 
-/** What a verb needs, checked. */
+/** A verb and what it needs, checked. */
 export type PluginRequest =
   | { readonly verb: "VERSION"; readonly version: string }
   | ({ readonly verb: "ADD" | "CHECK"; readonly netns: string } & Configured & Attachment)
@@ -89,22 +89,25 @@ export type PluginRequest =
 
 export interface Configured {
   readonly version: CniVersion;
-  /** Of the configuration, to which the attachments belong. */
+  /** Name of the configuration, to which the attachments belong. */
   readonly name: string;
-  /** Of Slipway. */
+  /** Name or id of Slipway's network. */
   readonly network: string;
   readonly conf: NetConf;
   readonly args: CniArgs;
 }
 
-/** CNI_ARGS, as far as it concerns us. */
+/** The keys of CNI_ARGS that this plugin reads. */
 interface CniArgs {
   readonly ip: string | null;
   readonly mac: string | null;
   readonly podName: string | null;
 }
 
-/** @throws CniFailure */
+/**
+ * Checks environment and configuration. Looks at nothing else of the machine.
+ * @throws CniFailure
+ */
 export function parseRequest(environment: NodeJS.ProcessEnv, input: string): PluginRequest {
   const { CNI_COMMAND: verb = "" } = environment;
   const raw = parseJson(input);
@@ -133,7 +136,7 @@ export function parseRequest(environment: NodeJS.ProcessEnv, input: string): Plu
       requireNewest(verb, cniVersion);
       const request = configured(raw, cniVersion, environment);
       const valid = request.conf["cni.dev/valid-attachments"];
-      // Without the list everything would go.
+      // Without this check a missing list would remove every attachment.
       if (valid === undefined) throw invalidConfig("cni.dev/valid-attachments is missing");
       const attachments = (valid ?? []).map(({ containerID, ifname }) => ({
         containerId: containerID,
@@ -169,12 +172,12 @@ function configured(raw: unknown, cniVersion: string, environment: NodeJS.Proces
   return { version, name, network, conf, args: parseArgs(args) };
 }
 
-/** GC and STATUS came with version 1.1. @throws CniFailure for a configuration of an older one */
+/** GC and STATUS came with 1.1. @throws CniFailure when the configuration is of an older version */
 function requireNewest(verb: string, version: string): void {
   if (version === "1.1.0") return;
   throw new CniFailure(
     Code.IncompatibleVersion,
-    `cniVersion ${version} has no ${verb}`,
+    `${verb} needs cniVersion 1.1.0, not ${version}`,
     "write 1.1.0 in the configuration",
   );
 }
@@ -192,7 +195,7 @@ function required(environment: NodeJS.ProcessEnv, name: string, pattern: RegExp)
   throw invalidEnvironment(name, value);
 }
 
-/** Parses KEY=VALUE;KEY=VALUE. Unknown keys are an error unless IgnoreUnknown says otherwise. */
+/** Parses KEY=VALUE;KEY=VALUE. @throws CniFailure for an unknown key, unless IgnoreUnknown=1 is there, too */
 function parseArgs(list: string): CniArgs {
   const pairs = new Map(
     list
@@ -213,7 +216,7 @@ function parseArgs(list: string): CniArgs {
 
 const KNOWN_ARGS: readonly string[] = ["IgnoreUnknown", "IP", "MAC", "K8S_POD_NAME"];
 
-/** The attachment that is asked for. The MAC of CNI_ARGS comes first, as in the CNI project's plugins. */
+/** The attachment that ADD asks for. A MAC in CNI_ARGS wins, as in the CNI project's plugins. */
 export function attachmentSpecOf(
   { network, conf, args }: Configured,
   ifname: string,
@@ -225,7 +228,7 @@ export function attachmentSpecOf(
     ifname,
     mac: args.mac ?? mac ?? null,
     aliases: aliasesOf(conf),
-    // ADDRESS/LENGTH is usual; the network knows its own length.
+    // Runtimes write ADDRESS/LENGTH; the network knows its own prefix length.
     addresses: [...new Set(addresses.map((each) => each.replace(/\/\d+$/, "")))],
   };
 }
@@ -235,8 +238,8 @@ function aliasesOf({ name, runtimeConfig }: NetConf): string[] {
 }
 
 /**
- * Names that a container may get, best first: the one that its user gave it, if it is a valid DNS label, and the
- * beginning of its id, in case that name is taken.
+ * Names that a container may get, best first: K8S_POD_NAME, then the beginning of its id, in case the first is taken.
+ * Names that are not DNS labels are left out.
  */
 export function namesOf({ args }: Configured, { containerId }: Attachment): readonly string[] {
   const id = containerId.replace(/[^a-zA-Z0-9-]/g, "-").slice(0, SHORT_ID_LENGTH);
@@ -244,13 +247,13 @@ export function namesOf({ args }: Configured, { containerId }: Attachment): read
   return candidates.filter(isLabel);
 }
 
-/** As `--publish` writes it. */
+/** In the notation of `--publish`. */
 export function publishOf({ hostPort, containerPort, protocol, hostIP }: PortMapping): string {
   const ports = `${hostPort === 0 ? "" : hostPort}:${containerPort}`;
   return `${hostIP === "" ? ports : formatEndpoint(hostIP, ports)}/${protocol}`;
 }
 
-/** The input as JSON; VERSION may have none. */
+/** The input as JSON. An empty input is an empty object, as VERSION may have none. */
 function parseJson(input: string): unknown {
   if (input.trim() === "") return {};
   try {
@@ -260,13 +263,13 @@ function parseJson(input: string): unknown {
   }
 }
 
-/** The spec assumes 0.1.0 where no version is given. */
+/** 0.1.0 where none is given, as the spec has it. */
 function versionIn(raw: unknown): string {
   const parsed = v.safeParse(v.object({ cniVersion: text }), raw);
   return parsed.success ? parsed.output.cniVersion : "0.1.0";
 }
 
-/** The version for the error object, even when the input is invalid. */
+/** The version for the error object: the newest when the input is not JSON. */
 export function versionForFailure(input: string): string {
   try {
     return versionIn(JSON.parse(input));
@@ -276,10 +279,10 @@ export function versionForFailure(input: string): string {
 }
 
 function invalidEnvironment(name: string, value: string): CniFailure {
-  const message = value === "" ? `${name} is missing` : `${name}: ${value} is not understood`;
+  const message = value === "" ? `${name} is missing` : `${name}: ${value} is not valid`;
   return new CniFailure(Code.InvalidEnvironment, message);
 }
 
 function invalidConfig(what: string): CniFailure {
-  return new CniFailure(Code.InvalidConfig, `in the network configuration ${what}`);
+  return new CniFailure(Code.InvalidConfig, `network configuration: ${what}`);
 }

@@ -3,17 +3,17 @@ import { MOST_NAME_SERVERS } from "../../config/constants.js";
 import type { GivenAttachment } from "../../rpc/messages.js";
 import type { CniVersion, Configured } from "./request.js";
 
-/** Where the default routes lead. */
+/** Destinations of the default routes. */
 const ANYWHERE = { 4: "0.0.0.0/0", 6: "::/0" } as const;
 
-/** The interface as the kernel has it now. */
+/** The interface that ADD has made. */
 export interface Interface {
   readonly name: string;
   /** File of the network namespace. */
   readonly sandbox: string;
 }
 
-/** The result of ADD: what came before, and our interface, addresses and routes. */
+/** The result of ADD: that of the plugins before this one, with our interface, addresses, routes and DNS. */
 export function resultOf(
   { version, conf }: Configured,
   { name, sandbox }: Interface,
@@ -45,7 +45,7 @@ export function resultOf(
   };
 }
 
-/** Before 1.0 each address had its IP version beside it. */
+/** Before 1.0 an address had its IP version beside it. */
 function versionOfIp(version: CniVersion, address: string): object {
   return version === "0.4.0" ? { version: String(familyOf(address)) } : {};
 }
@@ -54,7 +54,7 @@ function routeTo(address: string, gw: string): object {
   return { dst: ANYWHERE[familyOf(address)], gw };
 }
 
-/** The gateways know the names, and ask whom the configuration names for all others. */
+/** The gateways answer DNS: they know the members' names, and forward other questions. */
 function dnsOf(
   { dns, runtimeConfig }: Configured["conf"],
   addresses: GivenAttachment["addresses"],

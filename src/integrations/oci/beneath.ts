@@ -4,9 +4,11 @@ import path from "node:path";
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
 /**
- * Opens a directory below another one, component by component, each relative to the descriptor of the one before, and
- * follows no links: an attacker may own the directories, and change them meanwhile.
- * @param relative "" is `base` itself, whose own path is trusted
+ * Opens a directory below another one and follows no links, as openat2(2) does with RESOLVE_BENEATH and
+ * RESOLVE_NO_SYMLINKS, which Node does not offer. Each component is opened relative to the descriptor of the one
+ * before: an attacker may own the directories, and change them meanwhile.
+ * @param base a trusted path
+ * @param relative to `base`; "" is `base` itself
  * @returns a descriptor, the caller's to close
  * @throws Error with the code of open(2)
  */
@@ -23,16 +25,16 @@ export function openDirectoryBeneath(base: string, relative: string): number {
   return directory;
 }
 
-/** The path of a name in an open directory. */
+/** The path of a name in an open directory, without resolving the directory's own path again. */
 export function inside(directory: number, name: string): string {
-  if (name === ".." || name.includes("/")) throw new Error(`${name} is no name in a directory`);
+  if (name === ".." || name.includes("/")) throw new Error(`${name} is not a name in a directory`);
   return `/proc/self/fd/${directory}/${name}`;
 }
 
 /**
  * Opens a regular file with a single link, below a directory.
- * @param flags of open(2); links are not followed
- * @returns a descriptor, the caller's to close; null when it is something else, or is not there
+ * @param flags of open(2); O_NOFOLLOW and O_NONBLOCK are added
+ * @returns a descriptor, the caller's to close; null when there is no such file
  */
 export function openOwnFile(base: string, relative: string, flags: number): number | null {
   let directory: number | null = null;

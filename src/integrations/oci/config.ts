@@ -30,14 +30,14 @@ const configSchema = v.object({
   ),
 });
 
-/** First line of a file that we have made in a root file system, and may replace. */
+/** First line of a resolv.conf that we have made in a root file system, and so may replace. */
 const MARK = "# Made by slipway oci-hook.";
 
 /**
- * Writes the name servers and the name into the container's resolv.conf and hosts, if the runtime made these for it: in
- * its bundle, or where podman keeps the files of this container. If no resolv.conf is mounted, one is made in the root
- * file system. Files elsewhere may belong to others: they stay as they are, with a warning.
- * @throws UserError
+ * Writes name servers to the container's resolv.conf, and its name to its hosts file, if the runtime has made these
+ * files for it: in its bundle, or where podman keeps the files of this container. If no resolv.conf is mounted, one is
+ * made in the root file system. Files elsewhere may belong to others: a warning is logged, and they are not changed.
+ * @throws UserError when config.json cannot be read
  */
 export function writeNames(
   { id, bundle: given }: ContainerState,
@@ -67,7 +67,7 @@ function resolvConfText(before: string, attachments: readonly GivenAttachment[])
   return memberResolvConf(before, attachments, [], []);
 }
 
-/** Changes what is mounted as /etc/NAME, if that is the container's own. */
+/** Changes the file that is mounted as /etc/NAME, if it is the container's own. */
 function change(
   source: string,
   name: string,
@@ -78,7 +78,7 @@ function change(
   const file = base === null ? null : openOwnFile(base, path.relative(base, source), O_RDWR);
   if (file === null) {
     log.warn(
-      `oci-hook: /etc/${name} of container ${container.id} is ${source}, which is not the container's own: left as it is; mount a file ${name} from the bundle`,
+      `oci-hook: not changed: ${source}, which is /etc/${name} of container ${container.id}, may belong to others: mount a file ${name} from the bundle`,
     );
     return;
   }
@@ -92,9 +92,10 @@ function change(
 }
 
 /**
- * The directory that a file is in or below and that is this container's alone: its bundle, or podman's
- * `overlay-containers/ID/userdata` of its run directory, where the bundle has that name in its storage. An id that
- * whoever starts the container may choose makes no directory the container's.
+ * The directory around a file that is this container's alone: its bundle, or `overlay-containers/ID/userdata` below
+ * podman's run directory, if the bundle's path ends the same way. The id must be podman's: one that whoever starts the
+ * container may choose would let it claim the directory of another.
+ * @returns null when the file is in neither
  */
 function ownDirectory(
   source: string,
@@ -103,20 +104,20 @@ function ownDirectory(
   if (source.startsWith(`${bundle}/`)) return bundle;
   const directory = path.dirname(source);
   const [kind = "", own, userdata] = bundle.split("/").slice(-3);
-  // Podman chooses ids at random: nobody who writes a configuration knows one before.
+  // Podman chooses ids at random, so nobody can write one into a configuration beforehand.
   const isPodmans =
     FULL_ID.test(id) && kind.endsWith("-containers") && own === id && userdata === "userdata";
   return isPodmans && directory.endsWith(`/${kind}/${id}/userdata`) ? directory : null;
 }
 
-/** Follows no links: the image decides what is in the root, and might lead out of it. */
+/** Makes /etc/resolv.conf without following links: the image decides what is in the root, and a link may lead out. */
 function writeInRoot(root: string, text: string): void {
   let directory: number;
   try {
     mkdirSync(path.join(root, "etc"), { recursive: true });
     directory = openDirectoryBeneath(root, "etc");
   } catch {
-    // It is a link, or no directory.
+    // etc is a link, or not a directory.
     return;
   }
   try {
@@ -145,6 +146,8 @@ function readConfig(bundle: string): v.InferOutput<typeof configSchema> {
     return v.parse(configSchema, JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
     const why = error instanceof Error ? error.message : error;
-    throw new UserError(`oci-hook: cannot read ${file} (${why}): it should be a bundle's`);
+    throw new UserError(
+      `oci-hook: cannot read ${file} (${why}): the bundle in the container's state must have one`,
+    );
   }
 }

@@ -11,17 +11,20 @@ import { namespaceId, namespaceRef } from "../../rpc/namespaces.js";
 import { writeNames } from "./config.js";
 import { type ContainerState, parseState } from "./state.js";
 
-/** A member's label of that name has the container's id. */
+/** The label by which a container's member is found again; its value is the container's id. */
 const LABEL = "io.slipway.oci";
 
 const OWN_NAMESPACE = "/proc/self/ns/net";
 
-/** `slipway oci-hook`. @throws UserError, whereupon the runtime gives up the container */
+/**
+ * `slipway oci-hook`: attaches the container whose state is on stdin, or detaches it if it has stopped.
+ * @throws UserError, on which the runtime removes the container
+ */
 export async function ociHook(): Promise<void> {
   const state = parseState(readFileSync(Stdio.Input, "utf8"));
   await withRunningDaemon((session) => {
     if (state.isStopped) return leave(session, state);
-    if (session === null) throw new UserError("the daemon does not run: slipway daemon start");
+    if (session === null) throw new UserError("the daemon is not running: slipway daemon start");
     return enter(session, state);
   });
 }
@@ -49,13 +52,13 @@ async function enter(session: Session, state: ContainerState): Promise<void> {
     const given = joined.map((each) => each.given);
     writeNames(state, first.member, given);
   } catch (error) {
-    // No poststop hook is called when this one fails.
+    // The runtime calls no poststop hook when this one fails.
     await leave(session, state);
     throw error;
   }
 }
 
-/** It may have left already: its attachments end with its process. */
+/** Detaches a container. It may be gone already, as its attachments end with its process. */
 async function leave(session: Session | null, { id }: ContainerState): Promise<void> {
   if (session === null) return;
   const members = await session.request("member.list", {});
@@ -69,9 +72,11 @@ async function leave(session: Session | null, { id }: ContainerState): Promise<v
 }
 
 /**
- * The container's network namespace. A createRuntime hook stands outside of it and is told the process;
- * a createContainer hook stands in it, and is a child of that process.
- * @param hosts id of the host's network namespace, which is never a container's
+ * The container's network namespace. A createRuntime hook runs outside of it and reads the container's PID in the
+ * state; a createContainer hook runs inside it, as a child of the container's process.
+ * @param hosts id of the host's network namespace, which no container may have
+ * @returns how the daemon names the namespace, and how this process enters it
+ * @throws UserError when the hook runs outside of the container and may not read its namespaces
  */
 function containerNamespace(
   pid: number,
@@ -84,7 +89,7 @@ function containerNamespace(
   }
   if (own === hosts) {
     throw new UserError(
-      `oci-hook: the container's process ${pid} is closed to you before its program has started: make it a createContainer hook, of a container with a network namespace`,
+      `oci-hook: cannot read the namespaces of the container's process ${pid} before its program starts: use a createContainer hook, in a container with a network namespace of its own`,
     );
   }
   const container = ownParent();
@@ -95,7 +100,7 @@ function containerNamespace(
   };
 }
 
-/** @returns null where we may not look */
+/** @returns null when the process has ended, or we may not read its namespaces */
 function refOf(netns: string, pid: number): NamespaceRef | null {
   try {
     return namespaceRef(netns, null, pid);
@@ -104,7 +109,7 @@ function refOf(netns: string, pid: number): NamespaceRef | null {
   }
 }
 
-/** Our parent's PID as in the mounted /proc: getppid(2) would give it as in the container's PID namespace. */
+/** Our parent's PID in the PID namespace of the mounted /proc; getppid(2) returns the one in the container's. */
 function ownParent(): number {
   const stat = readFileSync("/proc/self/stat", "utf8");
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);

@@ -27,24 +27,27 @@ export interface ContainerState {
   readonly id: string;
   /** Whether its process has ended. */
   readonly isStopped: boolean;
-  /** In the runtime's PID namespace; 0 when it was not told. */
+  /** In the runtime's PID namespace; 0 when the state does not give it. */
   readonly pid: number;
   readonly bundle: string;
-  /** By which it is found; null: a name is made up. */
+  /** By which other members find it; null: the daemon chooses one. */
   readonly name: string | null;
-  /** At least one, unless it has stopped. */
+  /** At least one, unless the container has stopped. */
   readonly attachments: readonly AttachmentSpec[];
-  /** As --publish writes them. */
+  /** In the notation of --publish. */
   readonly publish: readonly string[];
 }
 
-/** @throws UserError */
+/**
+ * Parses the state that a runtime writes to a hook's stdin.
+ * @throws UserError, with exit status 2 when it is no state of a container
+ */
 export function parseState(input: string): ContainerState {
   const result = v.safeParse(stateSchema, parseJson(input), { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
     throw new UserError(
-      `oci-hook: stdin has no state of a container (${v.getDotPath(issue) ?? "JSON"}: ${issue.message}): let an OCI runtime start it, as a hook`,
+      `oci-hook: stdin is not the state of a container (${v.getDotPath(issue) ?? "JSON"}: ${issue.message}): have an OCI runtime run it as a hook`,
       2,
     );
   }
@@ -54,7 +57,7 @@ export function parseState(input: string): ContainerState {
   const networks = words(annotated(ANNOTATION.network));
   if (networks.length === 0 && !isStopped) {
     throw new UserError(
-      `oci-hook: container ${id} has no annotation ${ANNOTATION.network}: name a network there, such as web, or leave the hook out`,
+      `oci-hook: container ${id} has no annotation ${ANNOTATION.network}: set it to a network, such as web, or remove the hook`,
     );
   }
   const shortId = id.slice(0, SHORT_ID_LENGTH);

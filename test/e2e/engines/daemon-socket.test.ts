@@ -62,7 +62,7 @@ describe.runIf(possible && isSlipway)(possible ? "the daemon's socket in podman 
     const again = podman.account.user.run([
       ...[lab.host.stage.inside(slipway), "daemon", "start", "--serve-containers"],
     ]);
-    expect((await again).stderr).toMatch(/^slipway: the daemon runs already, without/);
+    expect((await again).stderr).toMatch(/^slipway: the daemon is already running, without/);
     await daemon("stop");
     await daemon("start", "--serve-containers");
     expect(await asked(["--network=none"])).toMatch(/^{"result":{"id":/);
