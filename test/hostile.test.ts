@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DescriptorLedger, DescriptorQuotas } from "../src/admission/descriptors.js";
+import { DescriptorLedger } from "../src/admission/descriptor-ledger.js";
+import { DescriptorQuotas } from "../src/admission/descriptors.js";
 import { Address } from "../src/base/address.js";
 import { DropReason } from "../src/base/drop.js";
 import { Guest } from "../src/guest/guest.js";

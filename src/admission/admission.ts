@@ -1,41 +1,21 @@
 import { TokenBucket } from "../base/token-bucket.js";
 import { Errno } from "../sys/constants.js";
+import type { BulkMeter } from "./bulk-meter.js";
 
-/** The bucket holds this part of a second's tokens: programs open many flows when they start. */
+/** The bucket holds this part of a second's tokens, as programs open many flows when they start. */
 const BURST = 1 / 10;
 
 /**
- * During bulk, one more flow may begin for every so many bytes moved, which take some 400 µs. Opening a flow
- * takes a tenth of that, so new flows get a tenth of our processor time, however much of it we have.
+ * While the guest moves bulk, one more flow may begin for every so many bytes, which take about 400 µs to
+ * move. Opening a flow takes a tenth of that, so new flows get a tenth of the processor time.
  */
 const BULK_FOR_ONE = 512 * 1024;
 
-/** A wake-up that moves so many bytes moves bulk; the guest counts as moving bulk for so many ms after it. */
-const BULK = 64 * 1024;
-const BULK_LASTS = 100;
-
-/** Counts the bytes that a guest moves, and tells whether they are bulk. */
-export class BulkMeter {
-  /** Bytes since the beginning. */
-  moved = 0;
-  #until = Number.NEGATIVE_INFINITY;
-
-  /** @param moved bytes in this wake-up @param now in ms */
-  note(moved: number, now: number): void {
-    this.moved += moved;
-    if (moved >= BULK) this.#until = now + BULK_LASTS;
-  }
-
-  isBulky(now: number): boolean {
-    return now < this.#until;
-  }
-}
-
 /**
- * Limits how many flows of one kind may begin. A host socket costs 15 µs and more, time which a flood of new
- * flows would take from established ones; during bulk the limit is lower. A flow that turns out to be
- * genuine (the guest completed its handshake, somebody answered) gives its token back unless there is
- * bulk. This slows down floods and scans, but not busy programs.
+ * Limits the rate at which flows of one kind begin. A host socket costs 15 µs or more, which a flood of new
+ * flows would take from established ones. A flow that proves genuine (the guest completed its handshake, or
+ * somebody answered) gives its token back, so this slows floods and scans but not busy programs. While the
+ * guest moves bulk, the limit is lower and no token comes back.
  */
 export class Admission {
   readonly #bucket: TokenBucket;
@@ -43,18 +23,22 @@ export class Admission {
   #isBesideBulk = false;
   #movedBefore = 0;
 
-  /** @param most flows in a second that never give their token back */
+  /** @param most flows per second that do not give their token back */
   constructor(most: number, bulk: BulkMeter) {
     this.#bucket = new TokenBucket(most, Math.max(1, most * BURST));
     this.#bulk = bulk;
   }
 
-  /** A flow that take() admitted turned out to be genuine. */
+  /** Returns the token of a flow that proved genuine. */
   giveBack(): void {
     if (!this.#isBesideBulk) this.#bucket.giveBack();
   }
 
-  /** Whether one more flow may begin now; takes a token for it. @param now in ms */
+  /**
+   * Takes a token for one more flow.
+   * @param now in ms
+   * @returns whether it may begin
+   */
   take(now: number): boolean {
     this.#isBesideBulk = this.#bulk.isBulky(now);
     if (!this.#isBesideBulk) return this.#bucket.take(now);
@@ -65,12 +49,12 @@ export class Admission {
   }
 }
 
-/** Whether the kernel had no memory for now. */
+/** Whether a call failed because the kernel had no memory at the moment. @param errno positive */
 export function isOutOfMemory(errno: number): boolean {
   return errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
 }
 
-/** Whether an open failed as the process, or the system, has no descriptor left. */
+/** Whether a call failed because the process or the system has no descriptor left. @param errno positive */
 export function isOutOfDescriptors(errno: number): boolean {
   return errno === Errno.EMFILE || errno === Errno.ENFILE;
 }

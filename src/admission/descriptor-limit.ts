@@ -1,17 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { DescriptorLedger } from "./descriptors.js";
+import { DescriptorLedger } from "./descriptor-ledger.js";
 
-/** What the process itself may open later, beside its guests: clients, threads, logs. */
+/** The part of the limit that is reserved for the process itself: clients, threads, logs. */
 const RESERVED = 1 / 8;
 const LEAST_RESERVED = 8;
 const MOST_RESERVED = 128;
-/** What a thread has open: its loops, and what wakes them. */
+/** Descriptors of a thread: its loops, and what wakes them. */
 const PER_THREAD = 16;
 
 /**
- * What guests of this process may have of its descriptors: what it may have (Node has raised the soft limit
- * to the hard one), without what is open now and a reserve. Where /proc is not there it is not known: then
- * the kernel alone refuses.
+ * A ledger of the descriptors that guests of this process may have: the soft limit (which Node has raised to
+ * the hard one) less what is open now and a reserve. Without /proc the limit is unknown, and only the kernel
+ * refuses.
  * @param threads that serve guests
  */
 export function makeLedger(threads: number): DescriptorLedger {

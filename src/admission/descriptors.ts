@@ -1,131 +1,54 @@
-/** What each guest costs beside its flows: its TAP, twice where it is served again, and whoever brought it. */
-const PER_GUEST = 4;
+import type { DescriptorLedger } from "./descriptor-ledger.js";
 
-/** The part of the descriptors that is divided among the guests beforehand: each has its own at once. */
+/** The part of all descriptors that is reserved, in equal shares, for the guests there are. */
 const DIVIDED = 1 / 2;
-/** More than that of one guest's are not kept for it. */
+/** At most so many are reserved for one guest. */
 const MOST_KEPT = 256;
-/** A guest that has fewer kept for it cannot be served beside others. */
+/** A guest for which fewer could be reserved is refused while there are others. */
 const LEAST_KEPT = 4;
 
-/** For so long after somebody who has little was refused nobody who has much gets more, in ms. */
+/** How long guests above their fair share get no more after one below it was refused, in ms. */
 const SCARCE = 1_000;
 
-/** Layout of the ledger, in words: what is available, totals of all threads, and a slot for each thread. */
-const AVAILABLE = 0;
-const TOTALS = 1;
-const SLOTS = 3;
-/** Of totals and slots. */
-const GUESTS = 0;
-const BORROWED = 1;
-const SLOT_SIZE = 2;
-/** Threads that there may be, those that are ending, too. */
-const MOST_SLOTS = 32;
-
-/**
- * How many descriptors the guests of a process have, whichever thread serves them: memory that all
- * threads share. What each has added is told apart, as one may die.
- */
-export class DescriptorLedger {
-  readonly #words: Int32Array<SharedArrayBuffer>;
-  readonly #slot: number;
-
-  /** @param words of the ledger of another thread @param slot this thread's, from 0 */
-  constructor(words: Int32Array<SharedArrayBuffer>, slot: number) {
-    this.#words = words;
-    this.#slot = SLOTS + slot * SLOT_SIZE;
-  }
-
-  /** @param available to guests, of all that the process may have */
-  static create(available: number): DescriptorLedger {
-    const size = (SLOTS + MOST_SLOTS * SLOT_SIZE) * Int32Array.BYTES_PER_ELEMENT;
-    const words = new Int32Array(new SharedArrayBuffer(size));
-    words[AVAILABLE] = Math.max(0, Math.min(available, 0x7fff_ffff));
-    return new DescriptorLedger(words, 0);
-  }
-
-  /** For the threads. */
-  get words(): Int32Array<SharedArrayBuffer> {
-    return this.#words;
-  }
-
-  /** A thread has ended: whatever it had is free. */
-  clear(slot: number): void {
-    const words = this.#words;
-    for (const which of [GUESTS, BORROWED]) {
-      const had = Atomics.exchange(words, SLOTS + slot * SLOT_SIZE + which, 0);
-      Atomics.sub(words, TOTALS + which, had);
-    }
-  }
-
-  /** Of all threads. */
-  get guests(): number {
-    return Atomics.load(this.#words, TOTALS + GUESTS);
-  }
-
-  addGuests(count: number): void {
-    this.#add(GUESTS, count);
-  }
-
-  /** How many descriptors guests of all threads have beyond what is kept for each. */
-  get borrowed(): number {
-    return Atomics.load(this.#words, TOTALS + BORROWED);
-  }
-
-  borrow(count: number): void {
-    this.#add(BORROWED, count);
-  }
-
-  /** What so many guests may have in all. */
-  availableTo(guests: number): number {
-    return Math.max(0, this.#words[AVAILABLE] - guests * PER_GUEST);
-  }
-
-  #add(which: number, count: number): void {
-    Atomics.add(this.#words, this.#slot + which, count);
-    Atomics.add(this.#words, TOTALS + which, count);
-  }
-}
-
-/** A guest, as those who count see it. */
+/** A guest, as its quota sees it. */
 export interface DescriptorHolder {
-  /** Of its flows and listeners, at this moment. */
+  /** Descriptors of its flows and listeners now. */
   readonly descriptors: number;
-  /** Those of flows that can be ended for others' sake. */
+  /** How many of them endOldest() can close. */
   readonly endable: number;
-  /** Ends what has been idle for longest. @returns false when there is nothing, or it cannot be asked */
+  /** Ends the flow that has been idle longest. @returns false when there is none, or the guest cannot be asked */
   endOldest(): boolean;
 }
 
 const NOBODY: DescriptorHolder = { descriptors: 0, endable: 0, endOldest: () => false };
 
-/** One guest's part of the descriptors. */
+/** One guest's share of the descriptors. */
 export class DescriptorQuota {
   holder: DescriptorHolder = NOBODY;
   readonly #quotas: DescriptorQuotas;
-  /** Beyond what is kept for it. */
+  /** Descriptors beyond the reserved share. */
   #borrowed = 0;
 
   constructor(quotas: DescriptorQuotas) {
     this.#quotas = quotas;
   }
 
-  /** Whether the guest may open so many more; others that have much end something for it if need be. */
+  /** Whether the guest may open `count` more; if need be, guests above their fair share end flows for it. */
   mayOpen(count: number): boolean {
     return this.#quotas.grants(this, this.holder.descriptors + count);
   }
 
-  /** The process has none left all the same: has whoever has most end something. @returns whether it did */
+  /** After EMFILE all the same: has the guest with most descriptors end a flow. @returns whether it did */
   reclaimOne(): boolean {
     return this.#quotas.reclaimFor(this.holder.descriptors + 1);
   }
 
-  /** Gives back what the guest has closed. To be called now and then. */
+  /** Gives back what the guest has closed. Call it now and then. */
   settle(): void {
     if (this.#borrowed > 0) this.take(this.holder.descriptors);
   }
 
-  /** The guest has, or is about to have, so many. @returns how many more it borrows than before */
+  /** Notes that the guest will hold `wanted` descriptors. @returns how many more it borrows than before */
   take(wanted: number): number {
     const more = Math.max(0, wanted - this.#quotas.kept) - this.#borrowed;
     if (more === 0) return 0;
@@ -134,7 +57,7 @@ export class DescriptorQuota {
     return more;
   }
 
-  /** The guest is gone. */
+  /** Gives back everything: the guest is gone. */
   close(): void {
     this.holder = NOBODY;
     this.#quotas.ledger.borrow(-this.#borrowed);
@@ -144,22 +67,22 @@ export class DescriptorQuota {
 }
 
 /**
- * Who of a thread's guests may open how many descriptors. A part of all is divided among the guests, so
- * that each gets its own at once, whatever the others hold; the rest is for whoever wants it first. When
- * that is used, who has more than a fair share ends what has been idle for longest for those who have less.
+ * Divides the descriptors of a process among the guests of a thread. One half is reserved for the guests in
+ * equal shares, whatever the others hold; the rest goes to whoever asks first. When the rest is used up,
+ * guests above their fair share end idle flows for guests below theirs.
  */
 export class DescriptorQuotas {
   readonly ledger: DescriptorLedger;
   readonly #quotas = new Set<DescriptorQuota>();
   readonly #clock: () => number;
-  /** What each guest has for itself, what each could have if all had as many, and what is not kept. */
+  /** Reserved for each guest; the fair share of each; what is not reserved. */
   #kept = 0;
   #share = 0;
   #rest = 0;
   #scarceUntil = Number.NEGATIVE_INFINITY;
   /**
-   * Called when there are more guests, or fewer, or one that has little was refused: makeRoom() is to be
-   * called in all threads.
+   * Called when a guest has come or gone, or one below its fair share was refused (isScarce): makeRoom()
+   * must then be called in all threads.
    */
   onCrowded: ((isScarce: boolean) => void) | null = null;
 
@@ -173,7 +96,7 @@ export class DescriptorQuotas {
     return this.#kept;
   }
 
-  /** @throws RangeError when there would be too few for each */
+  /** @throws RangeError when too few descriptors could be reserved for each guest */
   add(): DescriptorQuota {
     const guests = this.ledger.guests + 1;
     if (guests > 1 && this.ledger.availableTo(guests) * DIVIDED < LEAST_KEPT * guests) {
@@ -198,8 +121,9 @@ export class DescriptorQuotas {
   }
 
   /**
-   * Has guests that have much end something until each has its own, as there may be more guests than before.
-   * @param isScarce one that has little was refused, in whichever thread: until it can have a fair share
+   * Divides the descriptors anew and has guests above their fair share end flows until every reserved share
+   * is free again.
+   * @param isScarce a guest of some thread was refused below its fair share: makes room for that share
    */
   makeRoom(isScarce: boolean): void {
     this.#divide();
@@ -222,7 +146,7 @@ export class DescriptorQuotas {
     return this.#rest - this.ledger.borrowed;
   }
 
-  /** Whether a guest may have so many in all. */
+  /** Whether a guest may hold `wanted` descriptors in all. */
   grants(quota: DescriptorQuota, wanted: number): boolean {
     const hasMuch = wanted > this.#share;
     if (hasMuch && this.#clock() < this.#scarceUntil) return false;
@@ -243,7 +167,7 @@ export class DescriptorQuotas {
     this.onCrowded?.(true);
   }
 
-  /** One that would have so many then needs one: whoever has most, and more, ends something. */
+  /** For a guest that wants to hold `wanted`: has the guest with most, if it holds more, end a flow. */
   reclaimFor(wanted: number): boolean {
     const victim = this.#largest(Math.max(wanted, this.#share));
     if (victim === null || !victim.holder.endOldest()) return false;
@@ -251,7 +175,7 @@ export class DescriptorQuotas {
     return true;
   }
 
-  /** Who has most, and more than so many, and something to end. */
+  /** The guest with most descriptors among those with more than `than` and something to end. */
   #largest(than: number): DescriptorQuota | null {
     let largest: DescriptorQuota | null = null;
     let most = than;

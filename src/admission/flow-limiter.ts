@@ -2,10 +2,11 @@ import { DropReason } from "../base/drop.js";
 import { type Place, Recency } from "../base/lru-list.js";
 import type { Limits } from "../config/limits.js";
 
-/** One connection's entry in a FlowLimiter, from its beginning to its end. */
+/** One connection's entry in a FlowLimiter. */
 export interface Slot {
-  readonly among: Place<number>;
-  /** Its place among connections to the same destination; null where that is not limited. */
+  /** Its place among all connections. */
+  readonly all: Place<number>;
+  /** Its place among connections to the same destination; null when those are not limited. */
   readonly same: Same | null;
   /** Its place among half-open connections; null once both sides are established. */
   halfOpen: Place<number> | null;
@@ -17,13 +18,13 @@ interface Same {
   readonly place: Place<number>;
 }
 
-/** The connection that must end before another may begin, and the limit that says so. */
+/** A connection that must end before another may begin, and the limit that it falls to. */
 export interface Eviction {
   readonly id: number;
   readonly reason: DropReason;
 }
 
-/** Limits the TCP connections of one guest. At a limit the one that has been idle for longest must end. */
+/** Limits the TCP connections of one guest. At a limit the connection that has been idle longest must end. */
 export class FlowLimiter {
   readonly #limits: Limits;
   readonly #all = new Recency<number>();
@@ -35,9 +36,9 @@ export class FlowLimiter {
   }
 
   /**
-   * The next connection that must end before one more may begin; end it and ask again, until null.
-   * @param destination of the new one, an endpointKey; null where that is not limited
-   * @param isHalfOpen whether the new one counts as half-open
+   * The next connection that must end before one more may begin. End it and ask again until null.
+   * @param destination endpointKey of the new connection's; null when it is not limited
+   * @param isHalfOpen whether the new connection counts as half-open
    */
   evictionFor(destination: number | null, isHalfOpen: boolean): Eviction | null {
     const { flows, flowsPerDestination, halfOpen } = this.#limits;
@@ -49,26 +50,26 @@ export class FlowLimiter {
     );
   }
 
-  /** The connection that has been idle for longest; null when there is none. */
+  /** The connection that has been idle longest; null when there is none. */
   get oldest(): number | null {
     return this.#all.oldest;
   }
 
   add(id: number, destination: number | null, isHalfOpen: boolean): Slot {
     return {
-      among: this.#all.add(id),
+      all: this.#all.add(id),
       same: destination === null ? null : this.#addTo(destination, id),
       halfOpen: isHalfOpen ? this.#halfOpen.add(id) : null,
     };
   }
 
-  /** The connection is in use: bytes went either way. */
-  touch({ among, same }: Slot): void {
-    this.#all.touch(among);
+  /** Notes that bytes went either way. */
+  touch({ all, same }: Slot): void {
+    this.#all.touch(all);
     if (same !== null) same.list.touch(same.place);
   }
 
-  /** Both sides are established: the connection is not half-open any more. */
+  /** Notes that both sides are established. */
   settle(slot: Slot): void {
     if (slot.halfOpen !== null) this.#halfOpen.remove(slot.halfOpen);
     slot.halfOpen = null;
@@ -76,7 +77,7 @@ export class FlowLimiter {
 
   remove(slot: Slot): void {
     this.settle(slot);
-    this.#all.remove(slot.among);
+    this.#all.remove(slot.all);
     if (slot.same === null) return;
     const { destination, list, place } = slot.same;
     list.remove(place);

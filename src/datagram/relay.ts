@@ -1,4 +1,5 @@
-import { Admission, type BulkMeter, isOutOfDescriptors } from "../admission/admission.js";
+import { Admission, isOutOfDescriptors } from "../admission/admission.js";
+import type { BulkMeter } from "../admission/bulk-meter.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import type { LimitReports } from "../admission/limit-reports.js";
 import { Address } from "../base/address.js";

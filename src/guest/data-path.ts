@@ -1,4 +1,5 @@
-import type { Admission, BulkMeter } from "../admission/admission.js";
+import type { Admission } from "../admission/admission.js";
+import type { BulkMeter } from "../admission/bulk-meter.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import type { LimitReports } from "../admission/limit-reports.js";
 import { NEVER } from "../base/clock.js";

@@ -1,4 +1,5 @@
-import { Admission, BulkMeter } from "../admission/admission.js";
+import { Admission } from "../admission/admission.js";
+import { BulkMeter } from "../admission/bulk-meter.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";

@@ -1,8 +1,8 @@
 import { availableParallelism } from "node:os";
 import { makeLedger } from "../admission/descriptor-limit.js";
+import type { DescriptorLedger } from "../admission/descriptor-ledger.js";
 import {
   type DescriptorHolder,
-  type DescriptorLedger,
   type DescriptorQuota,
   DescriptorQuotas,
 } from "../admission/descriptors.js";

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { Admission, BulkMeter } from "../../src/admission/admission.js";
+import { Admission } from "../../src/admission/admission.js";
+import { BulkMeter } from "../../src/admission/bulk-meter.js";
 
 const KIBIBYTE = 1024;
-/** A tenth of a second's at once. */
+/** Flows per second, and the tenth of them that may begin at once. */
 const MOST = 100;
 const BURST = 10;
 
-/** How many of `wanted` may begin at once. */
+/** How many of `wanted` flows may begin at `now`. */
 function taken(admission: Admission, now: number, wanted = 1_000): number {
   let count = 0;
   while (count < wanted && admission.take(now)) count += 1;
@@ -39,14 +40,14 @@ describe("without bulk", () => {
   });
 });
 
-describe("beside bulk", () => {
-  /** As if so much were moved in one wake-up. */
+describe("during bulk", () => {
+  /** An admission whose guest has just begun to move bulk. */
   function bulky(now: number): { bulk: BulkMeter; admission: Admission } {
     const bulk = new BulkMeter();
     const admission = new Admission(MOST, bulk);
     expect(taken(admission, now)).toBe(BURST);
     bulk.note(64 * KIBIBYTE, now);
-    // What was moved before this does not count.
+    // Bytes moved before the bulk began do not count.
     expect(admission.take(now)).toBe(false);
     return { bulk, admission };
   }

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
+import { DescriptorLedger } from "../../src/admission/descriptor-ledger.js";
 import {
   type DescriptorHolder,
-  DescriptorLedger,
   type DescriptorQuota,
   DescriptorQuotas,
 } from "../../src/admission/descriptors.js";
 
-/** Beside 4 for each guest. */
+/** Descriptors for flows; each guest costs 4 more. */
 const MOST = 100;
 
-/** A guest that has nothing but flows. */
+/** A guest with flows only. */
 class Guest implements DescriptorHolder {
   descriptors = 0;
-  /** Such as published ports. */
+  /** Descriptors that cannot be ended, such as published ports. */
   pinned = 0;
   ended = 0;
   readonly #quota: DescriptorQuota;
@@ -52,7 +52,7 @@ class Guest implements DescriptorHolder {
   }
 }
 
-/** Threads of one process, whose guests make room when they are told to. */
+/** The threads of one process, all of which make room when one of them asks. */
 function threads(count: number, most: number): readonly DescriptorQuotas[] {
   const { words } = DescriptorLedger.create(most);
   const all = Array.from(

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
-import { DescriptorLedger, DescriptorQuotas } from "../../src/admission/descriptors.ts";
+import { DescriptorLedger } from "../../src/admission/descriptor-ledger.ts";
+import { DescriptorQuotas } from "../../src/admission/descriptors.ts";
 import type { AttachmentConfig, FromWorker, ToWorker } from "../../src/daemon/workers/messages.ts";
 import { DataPlane, type StartWorker } from "../../src/daemon/workers/plane.ts";
 

@@ -1,7 +1,7 @@
 import { fstatSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
-import type { DescriptorLedger } from "../../admission/descriptors.js";
+import type { DescriptorLedger } from "../../admission/descriptor-ledger.js";
 import type { StartWorker } from "./plane.js";
 import { WORKER_NAME } from "./worker-name.js";
 

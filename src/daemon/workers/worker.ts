@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { DescriptorLedger } from "../../admission/descriptors.js";
+import { DescriptorLedger } from "../../admission/descriptor-ledger.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { NO_PORTS, type PortSet, parsePortSet } from "../../base/port-set.js";

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { DescriptorLedger, DescriptorQuotas } from "../../../src/admission/descriptors.js";
+import { DescriptorLedger } from "../../../src/admission/descriptor-ledger.js";
+import { DescriptorQuotas } from "../../../src/admission/descriptors.js";
 import { Address } from "../../../src/base/address.js";
 import { NEVER } from "../../../src/base/clock.js";
 import { DropCounters } from "../../../src/base/drop.js";
