@@ -4,18 +4,18 @@ import { Epoll, Errno, Socket } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
 import { resetSocket } from "../../sys/sockets/socket.js";
 
-/** Bytes of a pipe: the kernel's limit for users (pipe(7), pipe-max-size). */
+/** Capacity of a pipe in bytes: the kernel's limit for ordinary users (pipe(7), pipe-max-size). */
 const PIPE_CAPACITY = 1 << 20;
 
-/** Bytes one direction may move per turn, so that no connection starves another. */
+/** Bytes that one direction may move per turn, so that no connection starves another. */
 const TURN_BUDGET = 1 << 20;
 
-/** Pipes kept for the next connection that moves something. */
+/** Empty pipes kept for the next connection that moves something. */
 const IDLE_PIPES = 8;
 
 type Pipe = Exclude<ReturnType<typeof native.pipe>, number>;
 
-/** Pipes for whoever moves bytes: a connection has one only while bytes are in it. */
+/** Pipes shared by the connections of a guest: a connection has one only while bytes are in it. */
 export class PipePool {
   readonly #idle: Pipe[] = [];
   readonly #quota: DescriptorQuota;
@@ -25,12 +25,12 @@ export class PipePool {
     this.#quota = quota;
   }
 
-  /** Of all pipes, the idle ones, too. */
+  /** Of all pipes, including idle ones. */
   get descriptors(): number {
     return 2 * this.#count;
   }
 
-  /** @returns an empty pipe, or null when there are no descriptors left */
+  /** @returns an empty pipe, or null when no descriptor is left */
   take(): Pipe | null {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
@@ -40,7 +40,7 @@ export class PipePool {
     return made;
   }
 
-  /** @param isEmpty whether it can be used again */
+  /** @param isEmpty whether it can be reused; otherwise it is closed */
   give(pipe: Pipe, isEmpty: boolean): void {
     if (isEmpty && this.#idle.length < IDLE_PIPES) this.#idle.push(pipe);
     else this.#close(pipe);
@@ -58,16 +58,16 @@ export class PipePool {
   }
 }
 
-/** One of the two sockets, and what was read from it. */
+/** One of the two sockets, and the pipe that holds what was read from it. */
 class End {
   fd: number;
   readable = false;
   writable = false;
-  /** Its peer sends no more. */
+  /** Its peer has sent FIN. */
   ended = false;
-  /** Its peer has been told that no more comes. */
+  /** FIN was sent to its peer. */
   shut = false;
-  /** Holds what was read here and not written on the other side yet. */
+  /** Holds `held` bytes that were read here and not yet written to the other socket. */
   pipe: Pipe | null = null;
   held = 0;
   /** Bytes written to it. */
@@ -78,27 +78,30 @@ class End {
   }
 }
 
-/** What became of a call: more can be done at once, nothing can, or the connection is over. */
+/** Result of a call: more can be moved at once, nothing can, or the connection is over. */
 export type Progress = "more" | "idle" | "over";
 
 /**
- * Two TCP sockets whose bytes the kernel moves from one to the other (splice(2)), without a copy
- * and without us seeing them. Ends pass as they come: FIN as FIN, so that half-closed connections
- * go on, RST as RST. What one side does not take stays in a pipe, and then in the other's socket.
+ * Two TCP sockets between which the kernel moves the bytes (splice(2)), without a copy in user space. FIN
+ * is passed on as FIN, so that half-closed connections go on, and RST as RST. What one side does not take
+ * stays in a pipe, and then in the other socket.
  */
 export class SplicedConnection {
   readonly #pipes: PipePool;
   readonly #outside: End;
   readonly #inside: End;
 
-  /** @param outside @param inside handles, the connection's from now on; inside may be connecting */
+  /**
+   * @param outside handle of the client's socket
+   * @param inside handle of the socket in the guest's namespace; it may be connecting still
+   */
   constructor(pipes: PipePool, outside: number, inside: number) {
     this.#pipes = pipes;
     this.#outside = new End(outside);
     this.#inside = new End(inside);
   }
 
-  /** Another socket in the place of one that could not connect. */
+  /** Replaces an inside socket that could not connect. */
   replaceInside(fd: number): void {
     native.close(this.#inside.fd);
     this.#inside.fd = fd;
@@ -108,17 +111,17 @@ export class SplicedConnection {
     return { outside: this.#outside.fd, inside: this.#inside.fd };
   }
 
-  /** Whether the inside has answered. */
+  /** Whether the inside socket has connected. */
   get isConnected(): boolean {
     return this.#inside.writable || this.#inside.readable;
   }
 
-  /** Bytes that each side has taken since the beginning. */
+  /** Bytes that each side has taken since the connection began. */
   get volume(): { readonly outwards: number; readonly inwards: number } {
     return { outwards: this.#outside.taken, inwards: this.#inside.taken };
   }
 
-  /** Whether the guest may have more to say, and whether that waits for the client to take some. */
+  /** Whether the guest may send more, and whether it waits for the client to take some. */
   get upload(): { readonly isOpen: boolean; readonly isBlocked: boolean } {
     const isOpen = this.isConnected && !this.#outside.shut;
     return { isOpen, isBlocked: isOpen && !this.#outside.writable };
@@ -130,7 +133,7 @@ export class SplicedConnection {
     return this.#outside.ended ? "host-ended" : "established";
   }
 
-  /** Notes an epoll event of a socket; transfer() acts on it. @returns false when it is reset */
+  /** Notes an epoll event of a socket, for transfer(). @returns false when the socket has an error */
   note(isInside: boolean, events: number): boolean {
     const end = isInside ? this.#inside : this.#outside;
     if (events & Epoll.Error) return false;
@@ -139,7 +142,7 @@ export class SplicedConnection {
     return true;
   }
 
-  /** Moves what can be moved, at most a turn's worth; when it is over both sockets are closed. */
+  /** Moves up to TURN_BUDGET bytes each way; when the connection is over it has closed both sockets. */
   transfer(): Progress {
     const outwards = this.#move(this.#inside, this.#outside);
     if (outwards === "over") return this.reset();
@@ -153,7 +156,7 @@ export class SplicedConnection {
     return outwards === "more" || inwards === "more" ? "more" : "idle";
   }
 
-  /** Ends it: a client to whom all has been sent gets that still, others are reset. */
+  /** Ends the connection: a client to which everything was sent gets it still, any other is reset. */
   close(): void {
     if (!this.#outside.shut) {
       this.reset();
@@ -164,7 +167,7 @@ export class SplicedConnection {
     this.#release(this.#outside);
   }
 
-  /** Both peers see a reset. */
+  /** Resets both sockets. */
   reset(): "over" {
     for (const end of [this.#outside, this.#inside]) {
       resetSocket(end.fd);
