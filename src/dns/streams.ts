@@ -21,26 +21,20 @@ import {
   frameDnsMessage,
   parseDnsQuery,
   refuseDnsMessage,
-  takeDnsMessage,
 } from "../wire/dns.js";
 import type { NameServers } from "./name-servers.js";
+import { DnsStream, End, MOST_HELD } from "./stream.js";
 
 /** How long a server may take to accept a connection before the next is asked, in ms. */
 const CONNECT_TIMEOUT = 5_000;
 
-/** Clients of one guest: each may hold some hundred KiB, and three descriptors. */
+/** Clients of one guest at once: each may hold a few hundred KiB and three descriptors. */
 const MOST_STREAMS = 64;
 
-/** A stream that holds so many bytes, or queries, for one side takes no more from the other. */
-const MOST_HELD = 64 * 1024;
-const MOST_QUERIES = 128;
-
-/** Where all bytes are received: what came is worked off before more is read. */
-const received = new Uint8Array(64 * 1024);
-
+/** What DNS over TCP needs of its guest. */
 export interface DnsStreamsContext {
   readonly config: GuestConfig;
-  /** What answers at the DNS address. */
+  /** The names that Slipway answers itself. */
   readonly dns: DnsConfig;
   readonly nameServers: NameServers;
   readonly reports: LimitReports;
@@ -50,61 +44,19 @@ export interface DnsStreamsContext {
   readonly guest: number;
 }
 
-/** One end of a stream: a socket, what came from it, and what waits for it. */
-class End {
-  readonly id: number;
-  readonly fd: number;
-  readonly stream: DnsStream;
-  connected: boolean;
-  readable = false;
-  writable = false;
-  /** It will send no more. */
-  ended = false;
-  /** It has been told that no more comes. */
-  shut = false;
-  /** A server that has answered. */
-  answered = false;
-  /** What came and is no whole message yet. */
-  input: Uint8Array = new Uint8Array();
-  output: Uint8Array = new Uint8Array();
-
-  constructor(id: number, fd: number, stream: DnsStream, connected: boolean) {
-    this.id = id;
-    this.fd = fd;
-    this.stream = stream;
-    this.connected = connected;
-  }
-
-  send(bytes: Uint8Array): void {
-    this.output = this.output.length === 0 ? bytes : Buffer.concat([this.output, bytes]);
-  }
-}
-
-/** A connection of the guest to our DNS server. */
-class DnsStream {
-  client: End | null = null;
-  upstream: End | null = null;
-  server: Address | null = null;
-  connectUntil = NEVER;
-  /** Servers that have not been tried for what is open. */
-  untried: readonly Address[] = [];
-  /** Queries that no server has answered, in their order. */
-  open: Uint8Array[] = [];
-}
-
 /**
- * The DNS server by TCP (RFC 7766). The relay of TCP has a socket pair where it has a connection to
- * the world otherwise; its other end is here: names of our own are answered, all else goes to the
- * first server that accepts a connection, message by message, and its answers come back in its order.
+ * DNS over TCP (RFC 7766). Instead of a connection to the world, the TCP relay gets one end of a socket
+ * pair; the other end is here. Names that Slipway knows are answered at once. Other queries go, message by
+ * message, to the first name server that accepts a connection, and its answers come back in its order.
  */
 export class DnsStreams implements Engine {
   readonly kind = TokenKind.DnsStream;
-  /** Its clients are those of the relay of TCP, which ends them. */
+  /** Its clients are flows of the TCP relay, which ends them. */
   readonly endable = 0;
   readonly #context: DnsStreamsContext;
-  /** By token id. */
+  /** By the id in the token. */
   readonly #ends: (End | undefined)[] = [];
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #streams = new Set<DnsStream>();
   readonly #ids = new IdPool();
   #nextAt = NEVER;
@@ -114,14 +66,14 @@ export class DnsStreams implements Engine {
     this.#context = context;
   }
 
-  /** Of both sides, but the one that the relay of TCP has. */
+  /** Sockets of both sides, without those that the TCP relay holds. */
   get descriptors(): number {
     return this.#count;
   }
 
   /**
-   * A new client; the oldest is ended where it would be one too many.
-   * @returns its socket, connected, the caller's; or a negative errno
+   * Opens a stream for a new client; at the limit the oldest stream ends.
+   * @returns the client's end of a socket pair, which the caller closes, or a negative errno
    */
   open(now: number): number {
     const [oldest] = this.#streams;
@@ -159,7 +111,7 @@ export class DnsStreams implements Engine {
     this.#work(stream, now);
   }
 
-  /** Leaves servers that do not accept a connection in time. */
+  /** Gives up servers that have not accepted a connection in time. */
   turn(now: number): void {
     if (now < this.#nextAt) return;
     this.#nextAt = NEVER;
@@ -191,7 +143,7 @@ export class DnsStreams implements Engine {
     return false;
   }
 
-  /** @returns null when the kernel has no memory to tell of its events: the socket is closed */
+  /** @returns null, with `fd` closed, when the kernel has no memory to watch it */
   #add(fd: number, stream: DnsStream, connected: boolean): End | null {
     const id = this.#ids.take();
     const token = tokenOf(this.kind, this.#context.guest, id);
@@ -213,63 +165,22 @@ export class DnsStreams implements Engine {
     this.#ids.release(end.id);
   }
 
-  /** Does all that can be done, which is little: neither side gives more than is held. */
+  /** Moves messages both ways until nothing more moves; the limits on what is held bound the work. */
   #work(stream: DnsStream, now: number): void {
     for (let moved = true; moved && stream.client !== null; ) {
-      moved = this.#flush(stream.client) || this.#flush(stream.upstream);
+      moved = stream.client.flush() || (stream.upstream?.flush() ?? false);
       moved = this.#readClient(stream, now) || moved;
       moved = this.#readUpstream(stream, now) || moved;
       this.#passEnds(stream);
     }
   }
 
-  #flush(end: End | null): boolean {
-    if (end === null || !end.connected || !end.writable || end.output.length === 0) return false;
-    const sent = native.writeBytes(end.fd, end.output);
-    if (sent < 0) {
-      end.writable = false;
-      if (sent !== -Errno.EAGAIN) this.#fail(end);
-      return false;
-    }
-    end.output = end.output.subarray(sent);
-    return true;
-  }
-
-  /** What cannot be written to has ended. */
-  #fail(end: End): void {
-    end.output = new Uint8Array();
-    end.ended = true;
-    end.readable = false;
-  }
-
   #readClient(stream: DnsStream, now: number): boolean {
     const { client } = stream;
-    if (client === null || this.#holdsMuch(stream) || !this.#read(client)) return false;
-    let message = takeDnsMessage(client.input);
-    for (; message !== null; message = takeDnsMessage(client.input)) {
-      client.input = client.input.subarray(message.length + 2);
-      this.#onQuery(stream, client, message, now);
+    if (client === null || stream.holdsMuch || !client.read()) return false;
+    for (let next = client.takeMessage(); next !== null; next = client.takeMessage()) {
+      this.#onQuery(stream, client, next, now);
     }
-    return true;
-  }
-
-  #holdsMuch({ client, upstream, open }: DnsStream): boolean {
-    const asked = open.reduce((sum, { length }) => sum + length, 0);
-    const held = Math.max(client?.output.length ?? 0, upstream?.output.length ?? 0, asked);
-    return held >= MOST_HELD || open.length >= MOST_QUERIES;
-  }
-
-  /** @returns whether anything came; an end has come, too */
-  #read(end: End): boolean {
-    if (!end.readable || end.ended) return false;
-    const length = native.readBytes(end.fd, received);
-    if (length === -Errno.EAGAIN) {
-      end.readable = false;
-      return false;
-    }
-    if (length > 0) end.input = Buffer.concat([end.input, received.subarray(0, length)]);
-    else if (length < 0) this.#fail(end);
-    else end.ended = true;
     return true;
   }
 
@@ -284,7 +195,7 @@ export class DnsStreams implements Engine {
       client.send(frameDnsMessage(own));
       return;
     }
-    // The view is of a buffer that is replaced when more comes.
+    // The message is a view of a buffer that the next read replaces.
     const kept = message.slice();
     stream.open.push(kept);
     if (stream.upstream !== null) {
@@ -295,14 +206,14 @@ export class DnsStreams implements Engine {
     this.#askNext(stream, now);
   }
 
-  /** What is no query is no server's business. */
+  /** A message that is no query is answered here, or dropped, and not forwarded. */
   #refuse(client: End, message: Uint8Array): void {
     const { answer, reason } = refuseDnsMessage(message);
     this.#context.drops.count(reason);
     if (answer !== null) client.send(frameDnsMessage(answer));
   }
 
-  /** Connects to the next server and asks it what is open; nobody is left: all that fails. */
+  /** Connects to the next server and sends it the open queries; they fail when no server is left. */
   #askNext(stream: DnsStream, now: number): void {
     while (stream.upstream === null && stream.open.length > 0) {
       const [server, ...untried] = stream.untried;
@@ -350,18 +261,16 @@ export class DnsStreams implements Engine {
 
   #readUpstream(stream: DnsStream, now: number): boolean {
     const { client, upstream } = stream;
-    if (client === null || upstream === null || client.output.length >= MOST_HELD) return false;
-    const moved = this.#read(upstream);
-    let message = takeDnsMessage(upstream.input);
-    for (; message !== null; message = takeDnsMessage(upstream.input)) {
-      upstream.input = upstream.input.subarray(message.length + 2);
-      this.#onAnswer(stream, client, message);
+    if (client === null || upstream === null || client.waiting >= MOST_HELD) return false;
+    const moved = upstream.read();
+    for (let next = upstream.takeMessage(); next !== null; next = upstream.takeMessage()) {
+      this.#onAnswer(stream, client, next);
     }
     if (upstream.ended && stream.open.length > 0) this.#leaveServer(stream, now);
     return moved;
   }
 
-  /** A transfer of a zone has many messages: what nobody waits for is passed on, too. */
+  /** Passes on any message: a zone transfer has several for one query. */
   #onAnswer(stream: DnsStream, client: End, message: Uint8Array): void {
     const id = dnsId(message);
     const asked = stream.open.findIndex((query) => dnsId(query) === id);
@@ -375,16 +284,16 @@ export class DnsStreams implements Engine {
     const { upstream } = stream;
     if (upstream !== null) this.#remove(upstream);
     stream.upstream = null;
-    // It has closed what was idle just when a query came (RFC 7766 §6.2.4): it may be asked again.
+    // It may have closed an idle connection just when a query came (RFC 7766 §6.2.4): ask it again.
     if (upstream?.answered === true) stream.untried = this.#context.nameServers.inOrder;
     this.#askNext(stream, now);
   }
 
-  /** An end on one side is passed to the other when nothing is left for it; both have ended: all is. */
+  /** Passes on the client's FIN when all is answered, and ends the stream when its last side has ended. */
   #passEnds(stream: DnsStream): void {
     const { client, upstream } = stream;
     if (client === null) return;
-    const isAnswered = stream.open.length === 0 && client.output.length === 0;
+    const isAnswered = stream.open.length === 0 && client.waiting === 0;
     if (client.ended && upstream !== null && isAnswered && !upstream.shut) {
       upstream.shut = true;
       native.shutdown(upstream.fd, Socket.ShutdownWrite);
