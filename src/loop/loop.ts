@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { makeLedger } from "../admission/descriptor-limit.js";
 import type { DescriptorLedger } from "../admission/descriptor-ledger.js";
+import { makeLedger } from "../admission/descriptor-limit.js";
 import {
   type DescriptorHolder,
   type DescriptorQuota,
