@@ -41,6 +41,12 @@ export function parseMac(text: string): Mac | null {
   return Number.parseInt(text.replaceAll(":", ""), 16);
 }
 
+/** The same for an address that an interface can have: null for a group address, too, and for all zeros. */
+export function parseInterfaceMac(text: string): Mac | null {
+  const mac = parseMac(text);
+  return mac === null || mac === 0 || isMulticastMac(mac) ? null : mac;
+}
+
 /** aa:bb:cc:dd:ee:ff */
 export function formatMac(mac: Mac): string {
   return mac

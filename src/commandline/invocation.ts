@@ -5,6 +5,7 @@ import type { AddressPlan } from "../config/address-plan.js";
 import type { GuestConfig, Timeouts } from "../config/guest-config.js";
 import type { Limits } from "../config/limits.js";
 import type { NetworkMode } from "./network-mode.js";
+import type { HostRecord } from "./parsing/values.js";
 import type { PublishOptions } from "./publish-option.js";
 import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";
 
@@ -68,13 +69,6 @@ export interface DnsOptions {
   /** Empty: the host's. */
   readonly search: readonly string[];
   readonly records: readonly HostRecord[];
-}
-
-/** A name that the guest's DNS answers itself. */
-export interface HostRecord {
-  /** In lower case, without a dot at its end. */
-  readonly name: string;
-  readonly address: Address;
 }
 
 export interface RunConfig extends GuestOptions {

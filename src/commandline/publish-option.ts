@@ -1,5 +1,7 @@
 import { Address, formatEndpoint } from "../base/address.js";
-import { type PortSet, parsePortRange } from "../base/port-set.js";
+import { type PortSet, parsePortRange, parsePortSet } from "../base/port-set.js";
+import type { Reader } from "./parsing/option.js";
+import { wrong } from "./parsing/values.js";
 
 /** Which ports of the guest are published. */
 export interface PublishOptions {
@@ -57,6 +59,22 @@ export function parsePublish(text: string): PublishOption | null {
     count: guest.count,
   };
 }
+
+/** The value of --publish. */
+export const readPublish: Reader<PublishOption> = (text, name) => {
+  const parsed = parsePublish(text);
+  if (parsed !== null) return parsed;
+  throw wrong(
+    `${name} ${text}: write it like 8080:80, 127.0.0.1:8000-8010:8000-8010 or [::1]:53:53/udp`,
+  );
+};
+
+/** The value of --publish-exclude. */
+export const readPortSet: Reader<PortSet> = (text, name) => {
+  const parsed = parsePortSet(text);
+  if (parsed !== null) return parsed;
+  throw wrong(`${name} ${text}: write it like 22,8000-8010,53/udp`);
+};
 
 const PLACE_SYNTAX =
   /^(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<ports>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;

@@ -1,5 +1,6 @@
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
+import { SHORT_ID_LENGTH } from "../config/constants.js";
 import { isLabel } from "../network/names.js";
 import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
@@ -64,7 +65,7 @@ export function reserve(
 ): Reservation {
   if (attachments.some((each) => each.network === network)) {
     throw new UserError(
-      `${name} is on network ${network.name} already: slipway network disconnect ${network.name} ${name}`,
+      `${name} is already on network ${network.name}: slipway network disconnect ${network.name} ${name}`,
     );
   }
   for (const alias of spec.aliases) checkLabel("an alias", alias);
@@ -93,7 +94,7 @@ export function attachmentTo(member: Member, network: string): Attachment {
 
 /** How Docker shortens an id. */
 export function shortId(id: string): string {
-  return id.slice(0, 12);
+  return id.slice(0, SHORT_ID_LENGTH);
 }
 
 function networksOf({ attachments }: Member): string {

@@ -107,7 +107,7 @@ export class Members {
     const member = this.get(id);
     const attachment = attachmentTo(member, network);
     if (attachment.served !== null) {
-      throw new UserError(`${member.name} is on network ${network} already`);
+      throw new UserError(`${member.name} is already on network ${network}`);
     }
     if (namespace !== null) member.namespace = namespace;
     await attachment.attach(ifname, tap);
@@ -193,7 +193,9 @@ export class Members {
     const pidfd = native.pidfdOpen(pid);
     if (pidfd < 0) {
       this.remove(member);
-      throw new UserError(`process ${pid} has ended while it was being connected`);
+      throw new UserError(
+        `process ${pid} ended while it was being attached: give the PID of a running process`,
+      );
     }
     this.#pidfds.set(member, pidfd);
     this.#context.loop.watchFd(pidfd, () => this.remove(member));

@@ -1,6 +1,6 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
-import { formatMac, isMulticastMac, type Mac, parseMac } from "../base/mac.js";
+import { formatMac, type Mac, parseInterfaceMac } from "../base/mac.js";
 import type { AddressPlan } from "../config/address-plan.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
@@ -160,8 +160,8 @@ export class Network {
 
 /** @throws UserError */
 export function parseMemberMac(text: string): Mac {
-  const mac = parseMac(text);
-  if (mac !== null && mac > 0 && !isMulticastMac(mac)) return mac;
+  const mac = parseInterfaceMac(text);
+  if (mac !== null) return mac;
   throw new UserError(
     `MAC "${text}" is not the address of an interface: write one like 02:42:0a:59:00:05`,
   );

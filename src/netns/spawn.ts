@@ -59,21 +59,15 @@ export function spawnHeld({
   inside: { ownPids, seesApi },
   apiSocket = null,
 }: SpawnRequest): HeldChild {
-  const { uid, gid } = effectiveIds();
+  const common = commonRequest(command);
   const child = native.spawnHeld({
-    file: command[0],
-    argv: command,
-    env: guestEnvironment(process.env),
-    uid,
-    gid,
-    insideUid: keepId ? uid : 0,
-    insideGid: keepId ? gid : 0,
+    ...common,
+    insideUid: keepId ? common.uid : 0,
+    insideGid: keepId ? common.gid : 0,
     resolvConf,
     hosts,
     hostname,
     hostnameFile: hostname === null ? null : `${hostname}\n`,
-    keep: inheritedDescriptors(),
-    ignore: ignoredSignals(),
     ownPids,
     hidden: seesApi ? [] : hiddenPaths(apiSocket),
   });
@@ -102,21 +96,15 @@ export function hasOtherPids(pid: number): boolean {
  * @throws UserError
  */
 export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
-  const { uid, gid } = effectiveIds();
   // setns(2) fails for the user namespace that the process is in already.
   const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
+  const common = commonRequest(command);
   const child = native.spawnHeld({
-    file: command[0],
-    argv: command,
-    env: guestEnvironment(process.env),
-    uid,
-    gid,
-    insideUid: uid,
-    insideGid: gid,
+    ...common,
+    insideUid: common.uid,
+    insideGid: common.gid,
     resolvConf: null,
     hidden: [],
-    keep: inheritedDescriptors(),
-    ignore: ignoredSignals(),
     joined: pid,
     joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
   });
@@ -126,13 +114,25 @@ export function spawnBeside(pid: number, command: SpawnRequest["command"]): Held
   return { ...child, file: command[0], isMissing: isMissing(command[0]) };
 }
 
-/** Whether a namespace of a process is another than ours. @throws UserError */
+/** What every child gets of this process: ids, environment, inherited descriptors and ignored signals. */
+function commonRequest(command: SpawnRequest["command"]) {
+  return {
+    ...effectiveIds(),
+    file: command[0],
+    argv: command,
+    env: guestEnvironment(process.env),
+    keep: inheritedDescriptors(),
+    ignore: ignoredSignals(),
+  };
+}
+
+/** Whether a process is in another namespace than ours. @param name as in /proc/PID/ns @throws UserError */
 function isElsewhere(pid: number, name: string): boolean {
   try {
     return readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`);
   } catch {
     throw new UserError(
-      `the namespaces of process ${pid} are closed to you: run slipway as its user`,
+      `not permitted to read the namespaces of process ${pid}: run slipway as its user`,
     );
   }
 }

@@ -4,6 +4,7 @@ import {
   BROADCAST_MAC,
   formatMac,
   isMulticastMac,
+  parseInterfaceMac,
   parseMac,
   readMac,
   writeMac,
@@ -23,6 +24,11 @@ describe("Mac", () => {
         expect(isMulticastMac(mac)).toBe(bytes[1] % 2 === 1);
       }),
     );
+  });
+
+  it("is an interface's unless it is a group's or zero", () => {
+    const texts = ["02:00:00:00:00:01", "00:00:00:00:00:00", "01:00:5e:00:00:01", "nonsense"];
+    expect(texts.map(parseInterfaceMac)).toEqual([0x0200_0000_0001, null, null, null]);
   });
 
   it("has its bytes in the order of the text", () => {

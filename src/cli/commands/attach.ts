@@ -22,15 +22,15 @@ import { fail } from "../exit.js";
 const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
- * `slipway attach` and `slirp4netns`: serves a namespace until its process dies, the exit-fd tells
- * or a signal comes, then ends this process with 0.
+ * `slipway attach` and `slirp4netns`: serves a namespace until its process ends, the exit-fd has an event or a signal
+ * arrives, then ends this process with 0.
  * @throws UserError before the network is ready; the ready-fd is not written then
  */
 export async function attach(options: AttachConfig): Promise<void> {
   startLogging(options.log);
   const takeover = await openTakeover();
   const { target } = options;
-  // The daemon that this process takes over from has written to it.
+  // After a takeover it has been written to already, by the daemon.
   const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
   const endings = openEndings(options);
   const prepared = prepareGuest(options, hostnameOf(target.pid));
@@ -68,11 +68,11 @@ async function openTakeover(): Promise<Takeover | null> {
 
 /** What ends the network, besides signals. */
 interface Endings {
-  /** A handle. */
+  /** A handle of the addon. */
   readonly exitFd: number | null;
-  /** The process whose namespace it is, and a pidfd of it. */
+  /** The process whose namespace it is, and its pidfd. */
   readonly owner: { readonly pid: number; readonly fd: number } | null;
-  /** A file of the namespace, where no process is known whose namespace it is. */
+  /** The namespace's file, if no process is known to own it. */
   readonly file: string | null;
 }
 
@@ -100,7 +100,7 @@ function watchEndings(
   end: (why: string) => void,
 ): void {
   // EPERM: epoll(7) does not take regular files, which are always ready.
-  if (exitFd !== null && loop.watchFd(exitFd, () => end("the exit-fd tells")) < 0) {
+  if (exitFd !== null && loop.watchFd(exitFd, () => end("an event on the exit-fd")) < 0) {
     throw new UserError(`--exit-fd ${exitFd} is a file: give a pipe`);
   }
   if (owner !== null) loop.watchFd(owner.fd, () => end("its process has ended"));
@@ -129,7 +129,7 @@ function failGone(tap: string, why: string): never {
   return fail(new UserError(`${tap}: ${why}: the network of the namespace is gone`));
 }
 
-/** A pidfd: it tells when the process ends, and never leads to a later process of the same number. */
+/** @returns a pidfd: it is readable when the process has ended, and never refers to a later process of that number */
 function openProcess(pid: number): number {
   const pidfd = native.pidfdOpen(pid);
   if (pidfd < 0) throw noSuchProcess(pid);

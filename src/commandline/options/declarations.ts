@@ -1,5 +1,4 @@
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../../base/log.js";
-import { type PortSet, parsePortSet } from "../../base/port-set.js";
 import { DEFAULT_PREFIX } from "../../config/address-plan.js";
 import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../../config/constants.js";
 import type { Timeouts } from "../../config/guest-config.js";
@@ -20,7 +19,7 @@ import {
   wholeNumber,
   wrong,
 } from "../parsing/values.js";
-import { type PublishOption, parsePublish } from "../publish-option.js";
+import { readPortSet, readPublish } from "../publish-option.js";
 import { limitOptions } from "./limits.js";
 
 /** In MiB: one connection needs some of it, and the address space of a guest's stack is 256 MiB. */
@@ -48,20 +47,6 @@ const timeout: Reader<Partial<Timeouts>> = (text, name) => {
   if (key !== undefined && seconds >= least && seconds <= most) return { [key]: seconds * 1000 };
   const names = Object.keys(TIMEOUTS).join(", ");
   throw wrong(`${name} ${text}: write it like udp=60, ${least} to ${most} seconds, for ${names}`);
-};
-
-const publish: Reader<PublishOption> = (text, name) => {
-  const parsed = parsePublish(text);
-  if (parsed !== null) return parsed;
-  throw wrong(
-    `${name} ${text}: write it like 8080:80, 127.0.0.1:8000-8010:8000-8010 or [::1]:53:53/udp`,
-  );
-};
-
-const portSet: Reader<PortSet> = (text, name) => {
-  const parsed = parsePortSet(text);
-  if (parsed !== null) return parsed;
-  throw wrong(`${name} ${text}: write it like 22,8000-8010,53/udp`);
 };
 
 /** Of `run`, `attach` and `slirp4netns`. */
@@ -164,7 +149,7 @@ export const slipwayOptions = {
   publish: repeated(
     "-p, --publish <port>",
     "forward a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
-    publish,
+    readPublish,
   ),
   publishAuto: flag(
     "-P, --publish-auto",
@@ -173,7 +158,7 @@ export const slipwayOptions = {
   publishExclude: optional(
     "--publish-exclude <ports>",
     "ports that --publish-auto leaves out, such as 22,8000-8010,53/udp",
-    portSet,
+    readPortSet,
   ),
   publishToLoopback: flag(
     "--publish-to-loopback",

@@ -1,9 +1,8 @@
 import { Address, type Family, parseCidr, requireNetworkAddress } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
-import { isMulticastMac, type Mac, parseMac } from "../../base/mac.js";
+import { type Mac, parseInterfaceMac } from "../../base/mac.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { HIGHEST_PID } from "../../config/constants.js";
-import type { HostRecord } from "../invocation.js";
 import type { Reader } from "./option.js";
 
 /** A descriptor is an int. */
@@ -80,10 +79,10 @@ export const ipAddress: Reader<Address> = (text, name) => {
   throw wrong(`${name} ${text} is not an address: write one like 192.0.2.53`);
 };
 
-/** An Ethernet address that an interface can have: no group's, and not all zeros. */
+/** An Ethernet address that an interface can have. */
 export const hostMac: Reader<Mac> = (text, name) => {
-  const mac = parseMac(text);
-  if (mac !== null && mac !== 0 && !isMulticastMac(mac)) return mac;
+  const mac = parseInterfaceMac(text);
+  if (mac !== null) return mac;
   throw wrong(
     `${name} ${text} is not the Ethernet address of an interface: write one like 02:00:5e:10:00:01`,
   );
@@ -96,6 +95,13 @@ export const domainName: Reader<string> = (text, name) => {
   if (DOMAIN.test(text)) return text;
   throw wrong(`${name} "${text}" is not a domain name: write one like example.org`);
 };
+
+/** A name that the guest's DNS answers itself. */
+export interface HostRecord {
+  /** In lower case, without a dot at its end. */
+  readonly name: string;
+  readonly address: Address;
+}
 
 export const hostRecord: Reader<HostRecord> = (text, name) => {
   const [, host = "", addressText = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];

@@ -42,11 +42,11 @@ import { CommandProxy, isProxied } from "./command-proxy.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
-/** As podman writes it. */
-const WARM_UP_ARGS = [
-  ...["--disable-host-loopback", "--mtu=65520", "--enable-sandbox", "--enable-seccomp"],
-  ...["--enable-ipv6", "-c", "-r", "4", `${process.pid}`, "tap0"],
-];
+/** The command line that podman writes. */
+const WARM_UP_ARGS =
+  `--disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp --enable-ipv6 -c -r 4 ${process.pid} tap0`.split(
+    " ",
+  );
 const WARM_UP_ROUNDS = 20;
 
 /** On this the launcher starts a process of its own; that asks the daemon, too, and prints its reason. */

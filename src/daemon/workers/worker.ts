@@ -2,8 +2,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { DescriptorLedger } from "../../admission/descriptor-ledger.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import { NO_PORTS, type PortSet, parsePortSet } from "../../base/port-set.js";
-import { type PublishOption, parsePublish } from "../../commandline/publish-option.js";
+import { NO_PORTS, type PortSet } from "../../base/port-set.js";
+import { readPortSet, readPublish } from "../../commandline/publish-option.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import type { Guest } from "../../guest/guest.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
@@ -15,8 +15,9 @@ import type { FromWorker, Publication, ToWorker } from "./messages.js";
 /** A thread of the daemon: serves networks until the main thread ends it. */
 export function serveNetworks(): void {
   const main = parentPort;
-  if (main === null) throw new UserError("this is a name for threads of the daemon alone");
-  // Of workerStarter.
+  if (main === null)
+    throw new UserError("slipway-network is a name for threads of the daemon: run slipway");
+  // Given by workerStarter().
   const { ledger, slot }: { ledger: Int32Array<SharedArrayBuffer>; slot: number } = workerData;
   const loop = new Loop(new DescriptorLedger(ledger, slot));
   const executor = new Executor({
@@ -34,8 +35,8 @@ function publish(
   { ports, auto }: Publication,
   listening: number | null,
 ): readonly string[] {
-  const options = ports.map(parsedPort);
-  const exclude = auto === null ? null : parsedExclusion(auto.exclude);
+  const options = ports.map((text) => readPublish(text, "--publish"));
+  const exclude = auto === null ? null : excludedPorts(auto.exclude);
   if (exclude !== null && listening === null) {
     throw new UserError("member.publish: no socket came along for auto");
   }
@@ -48,14 +49,7 @@ function publish(
   return lines;
 }
 
-function parsedPort(text: string): PublishOption {
-  const option = parsePublish(text);
-  if (option !== null) return option;
-  throw new UserError(`--publish ${text}: write it like 8080:80`);
-}
-
-function parsedExclusion(text: string): PortSet {
-  const ports = text === "" ? NO_PORTS : parsePortSet(text);
-  if (ports !== null) return ports;
-  throw new UserError(`--publish-exclude ${text}: write it like 22,8000-8010,53/udp`);
+/** @param text in the notation of --publish-exclude; "" excludes none */
+function excludedPorts(text: string): PortSet {
+  return text === "" ? NO_PORTS : readPortSet(text, "--publish-exclude");
 }
