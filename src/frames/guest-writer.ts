@@ -7,11 +7,11 @@ import { native } from "../sys/native.js";
 import { PIECE_SPACE } from "../sys/sockets/message-table.js";
 import { pseudoHeaderSum } from "../wire/checksum.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import type { FragmentFields } from "../wire/fragment.js";
 import { createAddressCaches, Frame, NO_PROTOCOL, parseFrame } from "../wire/frame.js";
 import {
   emitIp,
   emitIpFragment,
-  type FragmentFields,
   type IpFields,
   IpProtocol,
   ipFragmentHeaderLength,

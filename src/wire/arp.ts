@@ -7,7 +7,7 @@ export const ARP_LENGTH = 28;
 
 export const ArpOperation = { Request: 1, Reply: 2 } as const;
 
-/** Ethernet as ARP and DHCP number it (ARPHRD_ETHER). */
+/** Hardware type of Ethernet in ARP and DHCP (ARPHRD_ETHER). */
 export const HARDWARE_ETHERNET = 1;
 const IPV4_LENGTH = 4;
 
@@ -20,7 +20,7 @@ export interface ArpMessage {
   readonly targetAddress: Address;
 }
 
-/** The message in `length` bytes at `offset`; null when it is none, or not for IPv4 and Ethernet. */
+/** Parses `length` bytes at `offset`; null when malformed, or not for IPv4 over Ethernet. */
 export function parseArp(bytes: Uint8Array, offset: number, length: number): ArpMessage | null {
   if (length < ARP_LENGTH) return null;
   if (readU16(bytes, offset) !== HARDWARE_ETHERNET) return null;

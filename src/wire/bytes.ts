@@ -1,20 +1,20 @@
-/** Reads 16 bits in network order; the caller has checked that they are there. */
+/** Reads 16 bits in network byte order. The caller checks bounds. */
 export function readU16(bytes: Uint8Array, offset: number): number {
   return (bytes[offset] << 8) | bytes[offset + 1];
 }
 
-/** Writes the low 16 bits of `value` in network order. */
+/** Writes the low 16 bits of `value` in network byte order. */
 export function writeU16(bytes: Uint8Array, offset: number, value: number): void {
   bytes[offset] = value >>> 8;
   bytes[offset + 1] = value;
 }
 
-/** Reads 32 bits in network order, unsigned; the caller has checked that they are there. */
+/** Reads 32 bits in network byte order, unsigned. The caller checks bounds. */
 export function readU32(bytes: Uint8Array, offset: number): number {
   return readU16(bytes, offset) * 0x1_0000 + readU16(bytes, offset + 2);
 }
 
-/** Writes 32 bits in network order. */
+/** Writes 32 bits in network byte order. */
 export function writeU32(bytes: Uint8Array, offset: number, value: number): void {
   writeU16(bytes, offset, value >>> 16);
   writeU16(bytes, offset + 2, value);

@@ -1,12 +1,12 @@
 import type { Address } from "../base/address.js";
 
 /**
- * Adds bytes to a ones' complement sum (RFC 1071) and returns it folded to 16 bits. Pieces of one
- * message may be added one after the other.
+ * Adds bytes to a ones' complement sum (RFC 1071) and returns it folded to 16 bits. The pieces of a
+ * message may be added one after another.
  *
  * @param sum 0, or what an earlier call returned
  * @param length at most 128 KiB
- * @param position 1 when an odd number of bytes of the message came before these
+ * @param position 1 when an odd number of the message's bytes precedes these; otherwise 0
  */
 export function addToSum(
   sum: number,
@@ -32,8 +32,8 @@ export function addToSum(
 
 /**
  * The sum over the pseudo-header of UDP, TCP and ICMPv6 (RFC 768, RFC 9293 §3.1, RFC 8200 §8.1),
- * folded to 16 bits and not inverted: as it stands, what a checksum field holds when the kernel is
- * asked to complete it (VNET_NEEDS_CHECKSUM).
+ * folded to 16 bits and not inverted. That is what a checksum field holds when the kernel is to complete
+ * the checksum (VNET_NEEDS_CHECKSUM).
  *
  * @param length of the transport header and its payload, in bytes
  */
@@ -46,12 +46,12 @@ export function pseudoHeaderSum(
   return fold(addressSum(source) + addressSum(destination) + protocol + length);
 }
 
-/** The checksum that belongs to a folded sum. */
+/** The checksum of a message with this folded sum. */
 export function complement(sum: number): number {
   return ~sum & 0xffff;
 }
 
-/** Whether a folded sum over a message with its checksum says that the message is intact. */
+/** Whether a message is intact. @param sum folded, over the message and its checksum */
 export function isIntact(sum: number): boolean {
   return sum === 0xffff;
 }

@@ -5,14 +5,14 @@ import { emitIp, IpProtocol, ipHeaderLength } from "./ip.js";
 import { DEFAULT_HOP_LIMIT } from "./reply.js";
 import { emitUdp, UDP_HEADER_LENGTH, writeUdpChecksum } from "./udp.js";
 
-/** One end of a datagram's way over the link; both ends are of one family. */
+/** Source or destination of a datagram on the link; both have the same family. */
 export interface LinkEndpoint {
   readonly mac: Mac;
   readonly address: Address;
   readonly port: number;
 }
 
-/** A whole Ethernet frame with a UDP datagram; its checksums are complete. */
+/** Composes an Ethernet frame with a UDP datagram and complete checksums. */
 export function composeDatagram(
   from: LinkEndpoint,
   to: LinkEndpoint,

@@ -17,7 +17,7 @@ export const DhcpType = {
   Inform: 8,
 } as const;
 
-/** Codes of options: RFC 2132; 61 and its echo RFC 6842; 119 RFC 3397. */
+/** Option codes (RFC 2132; ClientId in answers: RFC 6842; 119: RFC 3397). */
 export const DhcpOption = {
   SubnetMask: 1,
   Router: 3,
@@ -41,32 +41,32 @@ export const DhcpOption = {
 
 export const DhcpOperation = { Request: 1, Reply: 2 } as const;
 
-/** A DHCP message for IPv4 over Ethernet (RFC 2131 §2), but for the fields that DHCP leaves 0. */
+/** A DHCP message for IPv4 over Ethernet (RFC 2131 §2), without the fields that are always 0. */
 export interface DhcpMessage {
   readonly operation: number;
   readonly transaction: number;
-  /** Whether the client can receive no unicast yet. */
+  /** The broadcast flag: whether the client cannot receive unicast yet. */
   readonly broadcast: boolean;
-  /** ciaddr: the client's own, where it has one. */
+  /** ciaddr: the client's current address. */
   readonly clientAddress: Address;
-  /** yiaddr: what the client shall have. */
+  /** yiaddr: the address that the client gets. */
   readonly yourAddress: Address;
   /** giaddr: of a relay agent. */
   readonly relayAddress: Address;
   readonly clientMac: Mac;
-  /** By their codes, in the order of the message; parts of one option are joined (RFC 3396). */
+  /** Values by option code, in the order of the message; the parts of a long option are joined (RFC 3396). */
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
 
 const BROADCAST_FLAG = 0x8000;
 const MAGIC_COOKIE = 0x6382_5363;
 
-/** Offsets in the message (RFC 2131 §2); those of the server's name and the file hold options, too. */
+/** Offsets in the message (RFC 2131 §2). The fields for server name and file may hold options, too. */
 const At = { name: 44, file: 108, cookie: 236, options: 240 } as const;
 
-/** RFC 1542 §2.1: a BOOTP message has no fewer bytes. */
+/** Shortest BOOTP message, in bytes (RFC 1542 §2.1). */
 const LEAST_LENGTH = 300;
-/** Clients send a few hundred bytes; more options would want more of our time. */
+/** Longest message, in bytes. Clients send a few hundred; the limit bounds the time to parse options. */
 const LONGEST_MESSAGE = 1500;
 
 const PAD = 0;
@@ -77,7 +77,7 @@ const LONGEST_PART = 255;
 const OVERLOAD_FILE = 1;
 const OVERLOAD_NAME = 2;
 
-/** Reads the message of `length` bytes at `offset`; null when it is none, or not for Ethernet. */
+/** Parses `length` bytes at `offset`; null when malformed, or not for Ethernet. */
 export function parseDhcp(bytes: Uint8Array, offset: number, length: number): DhcpMessage | null {
   if (length < At.options || length > LONGEST_MESSAGE) return null;
   if (readU32(bytes, offset + At.cookie) !== MAGIC_COOKIE) return null;
@@ -96,7 +96,7 @@ export function parseDhcp(bytes: Uint8Array, offset: number, length: number): Dh
   };
 }
 
-/** The message as bytes. */
+/** Composes the message. */
 export function composeDhcp(message: DhcpMessage): Uint8Array {
   const options = composeOptions(message.options);
   const bytes = new Uint8Array(Math.max(LEAST_LENGTH, At.options + options.length));
@@ -126,7 +126,7 @@ function parseAllOptions(message: Uint8Array): Map<number, Uint8Array> | null {
   return fields.every((field) => parseOptions(field, options)) ? options : null;
 }
 
-/** Adds the options in `bytes`. @returns whether all of them fit */
+/** Reads the options in `bytes` into the map. @returns false when one exceeds `bytes` */
 function parseOptions(bytes: Uint8Array, options: Map<number, Uint8Array>): boolean {
   for (let at = 0; at < bytes.length; ) {
     const code = bytes[at];
@@ -150,7 +150,7 @@ function composeOptions(options: ReadonlyMap<number, Uint8Array>): Uint8Array {
   return Uint8Array.from([...parts, END]);
 }
 
-/** An option longer than 255 bytes comes in parts (RFC 3396 §5). */
+/** An option longer than 255 bytes is sent in parts (RFC 3396 §5). */
 function splitOption(code: number, value: Uint8Array): number[] {
   const bytes: number[] = [];
   let at = 0;

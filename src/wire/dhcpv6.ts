@@ -39,7 +39,7 @@ export const Dhcpv6Status = {
 } as const;
 
 const HEADER_LENGTH = 4;
-/** Clients send a few hundred bytes; each association in more would want its part of our time. */
+/** Longest message, in bytes. Clients send a few hundred; the limit bounds the time for associations. */
 const LONGEST_MESSAGE = 1500;
 const OPTION_HEADER_LENGTH = 4;
 const ASSOCIATION_LENGTH = 12;
@@ -73,21 +73,20 @@ export interface AssociatedAddress {
   readonly validLifetime: number;
 }
 
-/** The message in `length` bytes at `offset`; null when they are too many, or its
- * options do not fit them. */
+/** Parses `length` bytes at `offset`; null when they are too many or malformed. */
 export function parseDhcpv6(
   bytes: Uint8Array,
   offset: number,
   length: number,
 ): Dhcpv6Message | null {
   if (length < HEADER_LENGTH || length > LONGEST_MESSAGE) return null;
-  // A copy: what is kept of it must not change with the frame's memory.
+  // A copy: values are kept, and the frame's memory is reused.
   const options = parseOptions(bytes.slice(offset + HEADER_LENGTH, offset + length));
   if (options === null) return null;
   return { type: bytes[offset], transaction: readU32(bytes, offset) % 0x100_0000, options };
 }
 
-/** The message as bytes. */
+/** Composes the message. */
 export function composeDhcpv6(message: Dhcpv6Message): Uint8Array {
   const header = new Uint8Array(HEADER_LENGTH);
   writeU32(header, 0, message.transaction);
@@ -95,7 +94,7 @@ export function composeDhcpv6(message: Dhcpv6Message): Uint8Array {
   return Buffer.concat([header, composeOptions(message.options)]);
 }
 
-/** The value of an IA_NA option; null when it is malformed. */
+/** Parses the value of an IA_NA option; null when malformed. */
 export function parseAssociation(value: Uint8Array): IdentityAssociation | null {
   if (value.length < ASSOCIATION_LENGTH) return null;
   const options = parseOptions(value.subarray(ASSOCIATION_LENGTH));
@@ -116,7 +115,7 @@ export function composeAssociation(association: IdentityAssociation): Uint8Array
   return Buffer.concat([header, composeOptions(association.options)]);
 }
 
-/** The value of an address option, without the options in it; null when it is malformed. */
+/** Parses the value of an address option, without the options in it; null when malformed. */
 export function parseAssociatedAddress(value: Uint8Array): AssociatedAddress | null {
   if (value.length < ADDRESS_LENGTH) return null;
   return {

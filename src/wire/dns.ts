@@ -25,7 +25,7 @@ const RECORD_COUNTS = 6;
 const ADDITIONAL_COUNT = 10;
 const HEADER_LENGTH = 12;
 
-/** In a stream each message has its length before it. */
+/** In a stream, the message's length precedes it. */
 const LENGTH_PREFIX = 2;
 
 /** Bits of the flags. */
@@ -37,19 +37,19 @@ const RECURSION_DESIRED = 0x0100;
 const RECURSION_AVAILABLE = 0x0080;
 const RCODE = 0x000f;
 
-/** RFC 1035 §2.3.4: what a client takes that does not say otherwise; RFC 6891 §6.2.3: at least. */
+/** Most bytes of an answer over UDP without EDNS (RFC 1035 §2.3.4), and the least size with it (RFC 6891 §6.2.3). */
 const PLAIN_UDP_SIZE = 512;
 
 /** Queries have an OPT and perhaps a signature (RFC 8945) behind the question. */
 const MOST_ADDITIONAL = 2;
 
-/** An OPT record (RFC 6891 §6.1.2) that says nothing but a size, which stands at bytes 3 and 4. */
+/** An OPT record (RFC 6891 §6.1.2) with a size alone, in bytes 3 and 4. */
 const OPT_RECORD = Uint8Array.of(0, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0);
 const OPT_SIZE = 3;
-/** What we say that we take: RFC 9715 §3.2. */
+/** The size that we announce (RFC 9715 §3.2). */
 const OWN_UDP_SIZE = 1232;
 
-/** How long clients may keep what we answer ourselves, in seconds. */
+/** TTL of our own records, in seconds. */
 const OWN_TTL = 10;
 
 /** RFC 1035 §4.1.4: a name ends in a pointer of two bytes, or in an empty label; §2.3.4: others are no longer. */
@@ -62,21 +62,21 @@ export interface DnsQuery {
   /** The whole message, a copy. */
   readonly message: Uint8Array;
   readonly id: number;
-  /** In lower case, without a dot at its end. */
+  /** In lower case, without a trailing dot. */
   readonly name: string;
-  /** Such as "A"; of a type without a name "UNKNOWN_n". */
+  /** Such as "A"; "UNKNOWN_n" for a type without a name. */
   readonly type: string;
-  /** Where the question ends. */
+  /** Offset of the end of the question. */
   readonly questionEnd: number;
-  /** How much the client takes by UDP. */
+  /** Most bytes of an answer that the client accepts over UDP. */
   readonly udpSize: number;
-  /** Whether it knows EDNS (RFC 6891). */
+  /** Whether the client uses EDNS (RFC 6891). */
   readonly hasEdns: boolean;
 }
 
 /**
- * The query in the message, which is copied; null when it is anything else: another opcode, more or less
- * than one question (RFC 9619 §4), records that end early, or bytes behind the last of them.
+ * Parses and copies a query; null for anything else: another opcode, not exactly one question (RFC 9619 §4),
+ * truncated records, or bytes after the last record.
  */
 export function parseDnsQuery(message: Uint8Array): DnsQuery | null {
   if (message.length < HEADER_LENGTH || readU16(message, QUESTION_COUNT) !== 1) return null;
@@ -98,18 +98,18 @@ export function parseDnsQuery(message: Uint8Array): DnsQuery | null {
   };
 }
 
-/** What becomes of a message that is no query. */
+/** How a message that parseDnsQuery() rejects is handled. */
 export interface DnsRefusal {
-  /** For the client; null for none. */
+  /** Answer to the client; null: none. */
   readonly answer: Uint8Array | null;
-  /** Why it is none. */
+  /** Why it was rejected. */
   readonly reason: DropReason;
 }
 
 /**
- * What becomes of a message that parseDnsQuery() does not take. The answer is a header alone, as what
- * follows that of the message may be anything. There is none to what is shorter than a header and has no
- * id, and to an answer, as the two could go round for ever.
+ * Answers a message that parseDnsQuery() rejects, with a header alone, as the rest of the message may be
+ * malformed. A message shorter than a header has no id and gets no answer; neither does an answer, which
+ * could start an endless exchange.
  */
 export function refuseDnsMessage(message: Uint8Array): DnsRefusal {
   const malformed = DropReason.DnsMalformed;
@@ -124,13 +124,13 @@ export function refuseDnsMessage(message: Uint8Array): DnsRefusal {
   return { answer, reason: isQuery ? malformed : DropReason.DnsOpcode };
 }
 
-/** Whether the message answers the query, sent with that id: the same question, in its own case. */
+/** Whether the message answers the query: id and question, including the case of its letters, match. */
 export function answersQuery(message: Uint8Array, query: DnsQuery, id: number): boolean {
   if (message.length < HEADER_LENGTH || readU16(message, 0) !== id) return false;
   const flags = readU16(message, FLAGS);
   const asked = readU16(query.message, FLAGS);
   if ((flags & RESPONSE) === 0 || (flags & OPCODE) !== (asked & OPCODE)) return false;
-  // A server that understood nothing repeats nothing.
+  // A server that cannot parse the query does not repeat the question.
   const count = readU16(message, QUESTION_COUNT);
   if (count === 0) return (flags & RCODE) !== DnsRcode.NoError;
   return count === 1 && hasQuestion(message, query);
@@ -140,19 +140,19 @@ export function dnsRcode(message: Uint8Array): number {
   return readU16(message, FLAGS) & RCODE;
 }
 
-/** The id of a message; 0 of one that has none. */
+/** The id of a message; 0 when it is too short. */
 export function dnsId(message: Uint8Array): number {
   return message.length < HEADER_LENGTH ? 0 : readU16(message, 0);
 }
 
-/** The first message of a stream, where it is whole: a view. null: more has to come. */
+/** The first message of a stream, as a view; null while it is incomplete. */
 export function takeDnsMessage(stream: Uint8Array): Uint8Array | null {
   if (stream.length < LENGTH_PREFIX) return null;
   const end = LENGTH_PREFIX + readU16(stream, 0);
   return stream.length < end ? null : stream.subarray(LENGTH_PREFIX, end);
 }
 
-/** A message as it goes by a stream (RFC 1035 §4.2.2). */
+/** A message as sent in a stream (RFC 1035 §4.2.2). */
 export function frameDnsMessage(message: Uint8Array): Uint8Array {
   const framed = new Uint8Array(LENGTH_PREFIX + message.length);
   writeU16(framed, 0, message.length);
@@ -161,8 +161,9 @@ export function frameDnsMessage(message: Uint8Array): Uint8Array {
 }
 
 /**
- * An answer as it goes by UDP: whole, or what tells the client to ask again by TCP if it is longer
- * than the client takes (RFC 6891), or than its link: fragments are best avoided (RFC 9715).
+ * An answer for UDP: the whole one, or a truncated one, after which the client asks again over TCP. It is
+ * truncated when it is longer than the client accepts (RFC 6891), or than its link: fragments are to be
+ * avoided (RFC 9715).
  */
 export function fitDnsAnswer(
   query: DnsQuery,
@@ -181,7 +182,7 @@ export function setDnsId(message: Uint8Array, id: number): void {
   writeU16(message, 0, id);
 }
 
-/** An answer of the server's own records. */
+/** Composes an answer with records of our own. */
 export function composeDnsAnswer(query: DnsQuery, addresses: readonly Address[]): Uint8Array {
   const records = addresses.map((address) => recordOf(query.name, address));
   return composeOwn(
@@ -190,7 +191,7 @@ export function composeDnsAnswer(query: DnsQuery, addresses: readonly Address[])
   );
 }
 
-/** The answer to a query that we can answer ourselves; null for others. */
+/** The answer to a query about our own names and addresses; null for other queries. */
 export function answerFrom(records: NameTable, query: DnsQuery): Uint8Array | null {
   const known = records.get(query.name, query.type);
   if (known !== undefined) return composeDnsAnswer(query, known);
@@ -199,7 +200,7 @@ export function answerFrom(records: NameTable, query: DnsQuery): Uint8Array | nu
   return names === undefined ? null : composeDnsPointers(query, names);
 }
 
-/** The answer to a PTR query: the names of who has the address. */
+/** The answer to a PTR query: the names of the address. */
 function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Array {
   return composeOwn(
     query,
@@ -207,7 +208,7 @@ function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Arr
   );
 }
 
-/** The address that a name below in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5) asks about. */
+/** The address of a name below in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5); null for other names. */
 export function addressOfReverseName(name: string): Address | null {
   const [, digits, zone] = /^([0-9a-f.]+)\.(in-addr|ip6)\.arpa$/.exec(name) ?? [];
   if (digits === undefined) return null;
@@ -228,17 +229,17 @@ function composeOwn(query: DnsQuery, answers: Answer[]): Uint8Array {
   });
 }
 
-/** An answer without records: that the query failed. */
+/** Composes an answer without records, with an error code. */
 export function composeDnsFailure(query: DnsQuery, rcode: number): Uint8Array {
   return composeEmpty(query, answerFlags(query) | rcode);
 }
 
-/** An answer that tells the client to ask again by TCP, in the place of one that is too long. */
+/** Composes a truncated answer, after which the client asks again over TCP. */
 function composeDnsTruncated(query: DnsQuery, answer: Uint8Array): Uint8Array {
   return composeEmpty(query, readU16(answer, FLAGS) | TRUNCATED);
 }
 
-/** The question alone, byte for byte as it came: names may be anything. */
+/** Composes header and question, which is copied byte for byte, as a name may have any bytes. */
 function composeEmpty(query: DnsQuery, flags: number): Uint8Array {
   const { message, questionEnd, id } = query;
   const opt = Uint8Array.from(OPT_RECORD);
@@ -281,16 +282,16 @@ function hasQuestion(message: Uint8Array, { message: asked, questionEnd }: DnsQu
   return true;
 }
 
-/** The header and the one question; null when they are malformed. */
+/** Decodes the header and the one question; null when malformed. */
 function decodeQuestion(message: Buffer): { packet: Packet; end: number } | null {
   const alone = Buffer.from(message);
-  // Compressed names let a small message grow to thousands of long records: decode none of them.
+  // Records are not decoded: by compressed names a small message may expand to thousands of long ones.
   alone.fill(0, RECORD_COUNTS, HEADER_LENGTH);
   const packet = tryDecode(alone);
   return packet === null ? null : { packet, end: decode.bytes };
 }
 
-/** Where the records behind the question end; -1 when the message ends before. */
+/** Offset of the end of the records after the question; -1 when they exceed the message. */
 function endOfRecords(message: Uint8Array, questionEnd: number): number {
   let records = 0;
   for (let at = RECORD_COUNTS; at < HEADER_LENGTH; at += 2) records += readU16(message, at);
@@ -313,7 +314,7 @@ function endOfName(message: Uint8Array, start: number): number {
   return -1;
 }
 
-/** The size in the OPT record; null when there is none. */
+/** The size in the OPT record; null without one. */
 function advertisedSize(message: Buffer): number | null {
   const answers = readU16(message, RECORD_COUNTS) + readU16(message, RECORD_COUNTS + 2);
   if (answers > 0 || readU16(message, ADDITIONAL_COUNT) > MOST_ADDITIONAL) return null;
@@ -325,7 +326,7 @@ function tryDecode(message: Buffer): Packet | null {
   try {
     return decode(message);
   } catch {
-    // dns-packet throws errors of several kinds when the message ends early or points astray.
+    // dns-packet throws several kinds of errors for truncated messages and bad pointers.
     return null;
   }
 }

@@ -1,13 +1,12 @@
-/** Of a name, in bytes (RFC 1035 §2.3.4). */
+/** Longest label of a name, in bytes (RFC 1035 §2.3.4). */
 export const LONGEST_LABEL = 63;
 const LONGEST_NAME = 255;
 
 /**
- * Domain names one after the other in the wire format of RFC 1035 §3.1, uncompressed, as options of
- * DHCP (RFC 3397), DHCPv6 (RFC 3646) and router advertisements (RFC 8106) have them. Names that are
- * none are left out.
+ * Encodes a list of domain names, uncompressed (RFC 1035 §3.1), for options of DHCP (RFC 3397), DHCPv6
+ * (RFC 3646) and router advertisements (RFC 8106). Invalid names are left out.
  *
- * @param room in bytes; the first name that does not fit ends the list
+ * @param room most bytes; the list ends before the first name that does not fit
  */
 export function encodeDomainNames(names: readonly string[], room: number): Uint8Array {
   const bytes: number[] = [];

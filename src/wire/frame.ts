@@ -7,35 +7,29 @@ import {
   EtherType,
   parseEthernet,
 } from "./ethernet.js";
+import { isFragment } from "./fragment.js";
 import { type IcmpHeader, icmpProtocol, parseIcmp } from "./icmp.js";
-import {
-  type AddressCaches,
-  type IpHeader,
-  IpProtocol,
-  isFragment,
-  parseIpv4,
-  parseIpv6,
-} from "./ip.js";
+import { type AddressCaches, type IpHeader, IpProtocol, parseIpv4, parseIpv6 } from "./ip.js";
 import { parseUdp, type UdpHeader } from "./udp.js";
 
-/** The protocol of a frame that is not IP. */
+/** Frame.protocol of a frame that is not IP. */
 export const NO_PROTOCOL = -1;
 
 const NO_ICMP_TYPE = -1;
 
 /**
- * One Ethernet frame and what its headers say. There is one object per guest, refilled by parseFrame
- * for every packet: whoever needs a value later copies it. Addresses are immutable and may be kept.
+ * An Ethernet frame and the fields of its headers. There is one object per guest, which parseFrame refills
+ * for each packet: copy values that are needed later. Addresses are immutable and may be kept.
  *
- * Only these fields are fresh after parseFrame returned 0: the Ethernet header's always; the IP
- * header's when `protocol` is not NO_PROTOCOL; ports and payload, or ICMP fields and payload, when
- * `protocol` is that of UDP or of the family's ICMP and the packet is not a fragment.
+ * After parseFrame returned 0 these fields are valid: those of the Ethernet header always; those of the IP
+ * header when `protocol` is not NO_PROTOCOL; ports and payload, or ICMP fields and payload, when `protocol`
+ * is UDP or the family's ICMP and the packet is not a fragment.
  */
 export class Frame implements EthernetHeader, IpHeader, UdpHeader, IcmpHeader {
   readonly bytes: Uint8Array;
-  /** Of the Ethernet header in `bytes`. */
+  /** Offset of the Ethernet header in `bytes`. */
   offset = 0;
-  /** Of the whole frame as it was read, padding included. */
+  /** Length of the frame as read, including padding. */
   length = 0;
 
   destinationMac: Mac = 0;
@@ -64,7 +58,7 @@ export class Frame implements EthernetHeader, IpHeader, UdpHeader, IcmpHeader {
   identifier = 0;
   sequence = 0;
 
-  /** What stands behind the UDP or ICMP header; in a frame that is not IP, behind Ethernet's. */
+  /** Payload of UDP or ICMP; in a frame that is not IP, of Ethernet. */
   payloadOffset = 0;
   payloadLength = 0;
 
@@ -77,23 +71,21 @@ export class Frame implements EthernetHeader, IpHeader, UdpHeader, IcmpHeader {
     return isFragment(this);
   }
 
-  /** From the IP header to the end of the packet by its own length, without Ethernet padding. */
+  /** Length of the IP packet by its own header, without Ethernet padding. */
   get packetLength(): number {
     return this.transportOffset + this.transportLength - this.ipOffset;
   }
 }
 
-/** The caches that parseFrame wants; one pair per guest. */
+/** Makes the caches for parseFrame; one pair per guest. */
 export function createAddressCaches(): AddressCaches {
   return { source: new AddressCache(), destination: new AddressCache() };
 }
 
 /**
- * Reads the headers of the frame at `offset` into `frame`. A packet that any check fails leaves
- * fields behind that mean nothing.
+ * Reads the headers of the frame at `offset` into `frame`. When it returns a reason, the fields are not valid.
  *
- * @param offset of the Ethernet header in frame.bytes; the caller has checked that offset + length
- * lies inside
+ * @param offset of the Ethernet header in frame.bytes; the caller checks that offset + length is inside
  * @param length in bytes
  * @returns 0, or why the frame must be dropped
  */
@@ -128,7 +120,7 @@ export function parseFrame(
   }
 }
 
-/** TCP is not looked into: lwIP parses it, inside WASM. */
+/** TCP is not parsed here: lwIP does that in WebAssembly. */
 function parseTransport(frame: Frame): DropReasonOrOk {
   if (isFragment(frame)) return 0;
   if (frame.protocol === IpProtocol.Udp) return parseUdp(frame.bytes, frame, frame);

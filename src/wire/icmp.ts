@@ -4,7 +4,7 @@ import { readU16, readU32, writeU16 } from "./bytes.js";
 import { addToSum, complement, isIntact, pseudoHeaderSum } from "./checksum.js";
 import { type IpHeader, IpProtocol, ipHeaderLength } from "./ip.js";
 
-/** Of echo messages and of errors: what stands before the data or the quoted packet. */
+/** The header of echo messages and errors, before the data or the quoted packet, in bytes. */
 export const ICMP_HEADER_LENGTH = 8;
 
 const CHECKSUM_OFFSET = 2;
@@ -14,19 +14,19 @@ const IDENTIFIER_OFFSET = 4;
 const ECHO_REQUEST: Readonly<Record<Family, number>> = { 4: 8, 6: 128 };
 const ECHO_REPLY: Readonly<Record<Family, number>> = { 4: 0, 6: 129 };
 
-/** The bit of ICMPv6's types that tells a query from an error (RFC 4443 §2.1). */
+/** Bit of an ICMPv6 type that is set in all but errors (RFC 4443 §2.1). */
 const ICMPV6_QUERY = 0x80;
 
 /** The errors of ICMPv4 (RFC 792, RFC 1122 §3.2.2). */
 const ICMPV4_ERRORS: ReadonlySet<number> = new Set([3, 4, 5, 11, 12]);
 
-/** What an ICMP message says. */
+/** Type and code of an ICMP message. */
 export interface IcmpCode {
   readonly type: number;
   readonly code: number;
 }
 
-/** An error that has a name in both versions. */
+/** An error, as type and code of each version. */
 export type IcmpError = Readonly<Record<Family, IcmpCode>>;
 
 /** RFC 792, RFC 1812 §5.2.7 for ICMP; RFC 4443 §3 for ICMPv6. */
@@ -40,14 +40,14 @@ export const IcmpError = {
   ReassemblyTimeExceeded: { 4: { type: 11, code: 1 }, 6: { type: 3, code: 1 } },
 } as const satisfies Record<string, IcmpError>;
 
-/** RFC 1812 §4.3.2.3 and RFC 4443 §2.4 (c): as much as fits these sizes of the whole packet. */
+/** Largest packet with an error in bytes: it quotes as much as fits (RFC 1812 §4.3.2.3, RFC 4443 §2.4 (c)). */
 const ERROR_PACKET_LIMIT: Readonly<Record<Family, number>> = { 4: 576, 6: 1280 };
 
 export interface IcmpHeader {
   /** -1 when the packet is not ICMP. */
   icmpType: number;
   icmpCode: number;
-  /** Of echo messages; of others, what stands in the same place. */
+  /** Of echo messages; in others, the bytes at the same offset. */
   identifier: number;
   sequence: number;
   payloadOffset: number;
@@ -59,7 +59,7 @@ export function icmpProtocol(family: Family): number {
   return family === 4 ? IpProtocol.Icmp : IpProtocol.Icmpv6;
 }
 
-/** Reads the ICMP header at the start of the payload of `ip`; the checksum is not looked at. */
+/** Reads the ICMP header at the start of the payload of `ip`; does not verify the checksum. */
 export function parseIcmp(bytes: Uint8Array, ip: IpHeader, header: IcmpHeader): DropReasonOrOk {
   const offset = ip.transportOffset;
   if (ip.transportLength < ICMP_HEADER_LENGTH) return DropReason.IcmpTruncated;
@@ -76,15 +76,11 @@ export function isEchoRequest(family: Family, type: number): boolean {
   return type === ECHO_REQUEST[family];
 }
 
-export function isEchoReply(family: Family, type: number): boolean {
-  return type === ECHO_REPLY[family];
-}
-
-/** A packet that was too long for a link, as the router before it says. */
+/** A router's report that a packet was too big for the next link. */
 export interface TooBig {
-  /** What the link takes. */
+  /** MTU of that link, in bytes. */
   readonly mtu: number;
-  /** Of the packet, which is TCP. */
+  /** Of the TCP packet that was too big. */
   readonly source: Address;
   readonly destination: Address;
   readonly sourcePort: number;
@@ -92,10 +88,10 @@ export interface TooBig {
   readonly sequence: number;
 }
 
-/** Source and destination port, and sequence number: what every error quotes of TCP. */
+/** Bytes of TCP that every error quotes: source port, destination port and sequence number. */
 const QUOTED_TCP = 8;
 
-/** What a message says of TCP that was too long (RFC 1191 §4, RFC 4443 §3.2); null: it says no such thing. */
+/** Parses a Packet Too Big about a TCP packet (RFC 1191 §4, RFC 4443 §3.2); null for any other message. */
 export function parseTooBig(bytes: Uint8Array, ip: IpHeader, message: IcmpHeader): TooBig | null {
   const { family } = ip;
   const { type, code } = IcmpError.PacketTooBig[family];
@@ -119,7 +115,7 @@ export function parseTooBig(bytes: Uint8Array, ip: IpHeader, message: IcmpHeader
   };
 }
 
-/** Errors are never answered by errors (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). */
+/** Whether the message is an error. Errors are never sent about errors (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)). */
 export function isIcmpError(family: Family, type: number): boolean {
   return family === 4 ? ICMPV4_ERRORS.has(type) : (type & ICMPV6_QUERY) === 0;
 }
@@ -141,7 +137,7 @@ export function emitEchoReply(
 /**
  * Writes the header of an error without its checksum and returns its length.
  *
- * @param mtu of PacketTooBig: the largest packet that would have passed; of other errors 0
+ * @param mtu of PacketTooBig: MTU of the next link in bytes; 0 in other errors
  */
 export function emitIcmpError(
   bytes: Uint8Array,
@@ -160,16 +156,16 @@ export function emitIcmpError(
 /**
  * How many bytes of a packet an error about it quotes.
  *
- * @param packetLength from its IP header on
- * @param ipHeaderLength of the error's own packet
+ * @param packetLength from its IP header on, in bytes
+ * @param ipHeaderLength of the packet that carries the error, in bytes
  */
 export function quotedLength(family: Family, packetLength: number, ipHeaderLength: number): number {
   return Math.min(packetLength, ERROR_PACKET_LIMIT[family] - ipHeaderLength - ICMP_HEADER_LENGTH);
 }
 
 /**
- * Computes the checksum of the message at `offset`, whose checksum field is 0 and whose payload is
- * in place, and writes it. The addresses count in ICMPv6 only.
+ * Computes and writes the checksum of the message at `offset`. Its checksum field is 0 and its payload is
+ * in place. ICMPv6 alone includes the addresses.
  *
  * @param length of header and payload
  */
@@ -185,7 +181,7 @@ export function writeIcmpChecksum(
 }
 
 /**
- * Gives an echo message at `offset` another identifier and writes its checksum.
+ * Replaces the identifier of the echo message at `offset` and writes its checksum.
  *
  * @param length of header and payload
  */

@@ -1,29 +1,29 @@
 import { Address, type Family } from "../base/address.js";
 import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
 
-/** What to ask the kernel for: the sockets of one protocol and family that wait for clients. */
+/** A request for the listening sockets of one protocol and family. */
 export interface ListenerQuery {
   readonly protocol: "tcp" | "udp";
-  /** Of the sockets: those of IPv6 may take clients of IPv4, too. */
+  /** The sockets' family; IPv6 sockets may take IPv4 clients, too. */
   readonly family: Family;
 }
 
-/** A socket that waits for clients. */
+/** A socket that listens (TCP), or is bound and not connected (UDP). */
 export interface Listener {
   readonly protocol: "tcp" | "udp";
-  /** To which it is bound; unspecified for all. */
+  /** Local address; unspecified: all. */
   readonly address: Address;
   /** 1..65535. */
   readonly port: number;
-  /** Whether a socket bound to :: is for IPv6 alone; false in IPv4. */
+  /** IPV6_V6ONLY; false for IPv4. */
   readonly isIpv6Only: boolean;
 }
 
-/** How one buffer of an answer ends. */
+/** Whether an answer ends with a buffer. */
 export const DiagEnd = {
-  /** More is to be read. */
+  /** There is more to read. */
   More: 1,
-  /** That was all. */
+  /** This was the last. */
   Done: 0,
 } as const;
 
@@ -43,15 +43,16 @@ const SOURCE_ADDRESS = 8;
 const ATTRIBUTE_LENGTH = 4;
 const INET_DIAG_SKV6ONLY = 11;
 
-/** net/tcp_states.h; a UDP socket that is not connected is said to be closed. */
+/** net/tcp_states.h. The state of a UDP socket that is not connected is TCP_CLOSE. */
 const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 const WAITING_STATES = { tcp: 1 << TCP_LISTEN, udp: 1 << TCP_CLOSE } as const;
 
 const PROTOCOL_NUMBER = { tcp: 6, udp: 17 } as const;
+
 /**
- * A request to a socket of NETLINK_SOCK_DIAG (sock_diag(7)), in the machine's byte order; the kernel
- * answers with one message for each socket of the socket's own network namespace.
+ * A request to a NETLINK_SOCK_DIAG socket (sock_diag(7)), in host byte order. The kernel answers with
+ * one message for each socket in the network namespace of that socket.
  */
 export function emitListenerQuery({ protocol, family }: ListenerQuery): Uint8Array {
   const message = new Uint8Array(NETLINK_HEADER_LENGTH + REQUEST_LENGTH);
@@ -65,44 +66,10 @@ export function emitListenerQuery({ protocol, family }: ListenerQuery): Uint8Arr
   return message;
 }
 
-/** What emitListenerQuery wrote; null for anything else. */
-export function parseListenerQuery(bytes: Uint8Array): ListenerQuery | null {
-  if (bytes.length !== NETLINK_HEADER_LENGTH + REQUEST_LENGTH) return null;
-  const view = viewOf(bytes);
-  const isDump = view.getUint16(6, true) === (NLM_F_REQUEST | NLM_F_DUMP);
-  if (view.getUint16(4, true) !== SOCK_DIAG_BY_FAMILY || !isDump) return null;
-  const family = familyOf(bytes[NETLINK_HEADER_LENGTH]);
-  const protocol = protocolOf(bytes[NETLINK_HEADER_LENGTH + 1]);
-  return family === null || protocol === null ? null : { protocol, family };
-}
-
-/** One socket of an answer, as the kernel tells of it. */
-export function emitListener({ protocol, address, port, isIpv6Only }: Listener): Uint8Array {
-  const isIpv6 = address.family === 6;
-  const attribute = isIpv6 ? 8 : 0;
-  const message = new Uint8Array(NETLINK_HEADER_LENGTH + MESSAGE_LENGTH + attribute);
-  const view = new DataView(message.buffer);
-  view.setUint32(0, message.length, true);
-  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-  const body = NETLINK_HEADER_LENGTH;
-  view.setUint8(body, ADDRESS_FAMILY[address.family]);
-  view.setUint8(body + 1, protocol === "tcp" ? TCP_LISTEN : TCP_CLOSE);
-  view.setUint16(body + SOURCE_PORT, port);
-  address.write(message, body + SOURCE_ADDRESS);
-  if (isIpv6) {
-    const at = body + MESSAGE_LENGTH;
-    view.setUint16(at, ATTRIBUTE_LENGTH + 1, true);
-    view.setUint16(at + 2, INET_DIAG_SKV6ONLY, true);
-    view.setUint8(at + ATTRIBUTE_LENGTH, isIpv6Only ? 1 : 0);
-  }
-  return message;
-}
-
 /**
- * Reads the messages of an answer to `query` and adds the sockets in them to `found`; sockets with
- * no port, and what the query did not ask for, are left out.
- * @param bytes what one read(2) gave
- * @returns DiagEnd, or a negative errno of the kernel's; null for what is no answer
+ * Reads the messages of an answer to `query` and adds their sockets to `found`, except sockets without a port.
+ * @param bytes the result of one read(2)
+ * @returns DiagEnd, or a negative errno from the kernel; null: malformed
  */
 export function parseListeners(
   bytes: Uint8Array,
@@ -125,7 +92,7 @@ export function parseListeners(
   return DiagEnd.More;
 }
 
-/** struct nlmsgerr: an error of 0 would be an acknowledgement, which was not asked for. */
+/** struct nlmsgerr. Error 0 would be an acknowledgment, which the query does not ask for. */
 function errorIn(view: DataView, at: number, length: number): number | null {
   if (length < NETLINK_HEADER_LENGTH + 4) return null;
   const error = view.getInt32(at + NETLINK_HEADER_LENGTH, true);
@@ -144,7 +111,7 @@ function listenerIn(message: Uint8Array, { protocol }: ListenerQuery): Listener 
   };
 }
 
-/** First byte of an attribute's value; 0 when there is none. */
+/** The first byte of an attribute's value; 0 without such an attribute. */
 function attributeIn(message: Uint8Array, type: number): number {
   const view = viewOf(message);
   for (let at = MESSAGE_LENGTH; at + ATTRIBUTE_LENGTH < message.length; ) {
@@ -163,9 +130,4 @@ function viewOf(bytes: Uint8Array): DataView {
 function familyOf(number: number): Family | null {
   if (number === ADDRESS_FAMILY[4]) return 4;
   return number === ADDRESS_FAMILY[6] ? 6 : null;
-}
-
-function protocolOf(number: number): "tcp" | "udp" | null {
-  if (number === PROTOCOL_NUMBER.tcp) return "tcp";
-  return number === PROTOCOL_NUMBER.udp ? "udp" : null;
 }

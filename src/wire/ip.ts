@@ -2,31 +2,25 @@ import type { Address, AddressCache, Family } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import { readU16, writeU16 } from "./bytes.js";
 import { addToSum, complement, isIntact } from "./checksum.js";
+import { checkFragment, type FragmentFields } from "./fragment.js";
+import {
+  Extension,
+  emitFragmentHeader,
+  FRAGMENT_HEADER_LENGTH,
+  walkExtensions,
+} from "./ipv6-extensions.js";
 
 export const IPV4_HEADER_LENGTH = 20;
 export const IPV6_HEADER_LENGTH = 40;
-/** Of a traffic class: all but its ECN bits. */
+/** The DSCP bits of a traffic class: all but ECN. */
 export const DSCP_MASK = 0xfc;
 /** Offsets in the headers. */
 export const IPV4_SOURCE = 12;
 export const IPV6_NEXT_HEADER = 6;
 export const IPV6_SOURCE = 8;
-const FRAGMENT_HEADER_LENGTH = 8;
 
-/** Protocol numbers (IANA) that we act on. */
+/** Protocol numbers (IANA) that Slipway handles. */
 export const IpProtocol = { Icmp: 1, Tcp: 6, Udp: 17, Icmpv6: 58 } as const;
-
-/** Next-header values that are extension headers (RFC 8200 §4). */
-const Extension = { HopByHop: 0, Routing: 43, Fragment: 44, DestinationOptions: 60 } as const;
-
-/**
- * How many extension headers we walk. RFC 8200 §4.1 recommends at most six of these kinds; whoever
- * sends more wants to keep us busy (RFC 8504 §5.3 allows a limit).
- */
-const MAX_EXTENSIONS = 8;
-
-/** A datagram reassembled from fragments has no more bytes behind its header. */
-const MAX_PAYLOAD = 0xffff;
 
 const DONT_FRAGMENT = 0x4000;
 const MORE_FRAGMENTS = 0x2000;
@@ -41,14 +35,11 @@ const Ipv4Option = {
 } as const;
 const SHORTEST_IPV4_OPTION = 2;
 
-/** Type of the one option of IPv6 that has no length (RFC 8200 §4.2). */
-const IPV6_PAD1 = 0;
-
-/** What an IP header says, of either version, whether it is read or written. */
+/** Fields of an IP header of either version, read or written. */
 export interface IpFields {
   source: Address;
   destination: Address;
-  /** The protocol of the payload, behind all extension headers; of a fragment: behind its header. */
+  /** Protocol number of the payload, after all extension headers; in a fragment, after the fragment header. */
   protocol: number;
   /** TTL or hop limit. */
   hopLimit: number;
@@ -56,28 +47,19 @@ export interface IpFields {
   trafficClass: number;
 }
 
-/** What part of which datagram a packet is. */
-export interface FragmentFields {
-  /** 16 bits in IPv4, 32 in IPv6 (0 without a fragment header). */
-  identification: number;
-  /** In bytes, a multiple of 8. */
-  fragmentOffset: number;
-  moreFragments: boolean;
-}
-
-/** What was read of an IP header. Offsets count from the start of the byte array. */
+/** A parsed IP header. Offsets are from the start of the byte array. */
 export interface IpHeader extends IpFields, FragmentFields {
   family: Family;
   ipOffset: number;
-  /** DF; in IPv6, where only the sender fragments: whether there is no fragment header. */
+  /** DF. In IPv6, where only the sender fragments: whether there is no fragment header. */
   dontFragment: boolean;
-  /** Where the payload starts: for an unfragmented packet the transport header. */
+  /** Offset of the payload: in an unfragmented packet, of the transport header. */
   transportOffset: number;
-  /** Length by the IP header, without Ethernet padding. */
+  /** Length by the IP header, without Ethernet padding, in bytes. */
   transportLength: number;
 }
 
-/** Caches through which a parser makes addresses; apart, so that no flow's two ends collide. */
+/** Caches for a parser's addresses: two, so that the ends of a flow do not evict each other. */
 export interface AddressCaches {
   readonly source: AddressCache;
   readonly destination: AddressCache;
@@ -154,7 +136,7 @@ export function parseIpv6(
 
 /**
  * Writes an IP header of the addresses' family and returns its length. IPv4 packets go out with DF
- * and identification 0 (RFC 6864 §4.1: an atomic datagram needs none).
+ * and identification 0 (RFC 6864 §4.1: atomic datagrams need no other).
  */
 export function emitIp(
   bytes: Uint8Array,
@@ -184,18 +166,13 @@ export function emitIpFragment(
   payloadLength: number,
   part: Readonly<FragmentFields>,
 ): number {
-  const { identification, fragmentOffset, moreFragments } = part;
   if (fields.source.family === 6) {
     const length = payloadLength + FRAGMENT_HEADER_LENGTH;
     emitIpv6(bytes, offset, fields, Extension.Fragment, length);
     const header = offset + IPV6_HEADER_LENGTH;
-    bytes[header] = fields.protocol;
-    bytes[header + 1] = 0;
-    writeU16(bytes, header + 2, fragmentOffset | (moreFragments ? 1 : 0));
-    writeU16(bytes, header + 4, identification >>> 16);
-    writeU16(bytes, header + 6, identification);
-    return IPV6_HEADER_LENGTH + FRAGMENT_HEADER_LENGTH;
+    return IPV6_HEADER_LENGTH + emitFragmentHeader(bytes, header, fields.protocol, part);
   }
+  const { identification, fragmentOffset, moreFragments } = part;
   emitIpv4(bytes, offset, fields, payloadLength);
   const fragment = (fragmentOffset >>> 3) | (moreFragments ? MORE_FRAGMENTS : 0);
   finishIpv4(bytes, offset, identification, fragment);
@@ -219,7 +196,7 @@ function emitIpv6(
   destination.write(bytes, offset + 24);
 }
 
-/** All but what finishIpv4 writes. */
+/** Writes the fields that finishIpv4 does not. */
 function emitIpv4(
   bytes: Uint8Array,
   offset: number,
@@ -235,7 +212,7 @@ function emitIpv4(
   destination.write(bytes, offset + 16);
 }
 
-/** @param fragment flags and offset as they stand in the header */
+/** Writes identification, flags, offset and checksum. @param fragment flags and offset as in the header */
 function finishIpv4(
   bytes: Uint8Array,
   offset: number,
@@ -258,7 +235,7 @@ export function ipFragmentHeaderLength(family: Family): number {
   return family === 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH + FRAGMENT_HEADER_LENGTH;
 }
 
-/** Options are skipped, but for source routes: RFC 7126 §4.3, §4.4 has them dropped. */
+/** Skips options, except source routes: RFC 7126 §4.3, §4.4 recommends dropping them. */
 function checkIpv4Options(bytes: Uint8Array, offset: number, end: number): DropReasonOrOk {
   let at = offset;
   while (at < end) {
@@ -278,14 +255,14 @@ function checkIpv4Options(bytes: Uint8Array, offset: number, end: number): DropR
   return 0;
 }
 
-/** RFC 1122 §3.2.1.3; the source 0.0.0.0 is a DHCP client's. */
+/** RFC 1122 §3.2.1.3. The source 0.0.0.0 is allowed: DHCP clients use it. */
 function checkIpv4Addresses(source: Address, destination: Address): DropReasonOrOk {
   if (source.isMulticast || source.isBroadcast || source.isLoopback) return DropReason.IpBadSource;
   if (destination.isUnspecified || destination.isLoopback) return DropReason.IpBadDestination;
   return 0;
 }
 
-/** RFC 4291 §2.5.2, §2.5.3, §2.7; the source :: is that of duplicate address detection. */
+/** RFC 4291 §2.5.2, §2.5.3, §2.7. The source :: is allowed: duplicate address detection uses it. */
 function checkIpv6Addresses(source: Address, destination: Address): DropReasonOrOk {
   if (source.isMulticast || source.isLoopback || embedsIpv4(source)) return DropReason.IpBadSource;
   if (destination.isUnspecified || destination.isLoopback || embedsIpv4(destination)) {
@@ -295,8 +272,8 @@ function checkIpv6Addresses(source: Address, destination: Address): DropReasonOr
 }
 
 /**
- * IPv4-mapped addresses, read from the wire, would pass for IPv4 in every table; IPv4-compatible
- * ones (::a.b.c.d) are deprecated (RFC 4291 §2.5.5.1). Neither is valid in an IPv6 packet.
+ * An IPv4-mapped address read from the wire would pass for IPv4 in every table; IPv4-compatible addresses
+ * (::a.b.c.d) are deprecated (RFC 4291 §2.5.5.1). Neither is valid in an IPv6 packet.
  */
 function embedsIpv4(address: Address): boolean {
   if (address.family === 4) return true;
@@ -306,94 +283,4 @@ function embedsIpv4(address: Address): boolean {
 /** Multicast of scope 0 (reserved) or 1 (interface-local) never crosses a link (RFC 4291 §2.7). */
 function isConfinedMulticast(address: Address): boolean {
   return address.isMulticast && ((address.w0 >>> 16) & 0xf) <= 1;
-}
-
-/** Moves the header's payload past the extension headers, up to a fragment's. */
-function walkExtensions(bytes: Uint8Array, header: IpHeader): DropReasonOrOk {
-  for (let count = 0; count < MAX_EXTENSIONS; count += 1) {
-    const type = header.protocol;
-    if (!isExtension(type)) return 0;
-    // RFC 8200 §4.1: hop-by-hop options come first or not at all.
-    if (type === Extension.HopByHop && count > 0) return DropReason.IpBadExtension;
-    const reason = checkExtension(bytes, header, type);
-    if (reason !== 0) return reason;
-    const length = extensionLength(bytes, header.transportOffset, type);
-    header.protocol = bytes[header.transportOffset];
-    header.transportOffset += length;
-    header.transportLength -= length;
-    if (isFragment(header)) return 0;
-  }
-  return isExtension(header.protocol) ? DropReason.IpExtensionLimit : 0;
-}
-
-function isExtension(protocol: number): boolean {
-  return (
-    protocol === Extension.HopByHop ||
-    protocol === Extension.Routing ||
-    protocol === Extension.Fragment ||
-    protocol === Extension.DestinationOptions
-  );
-}
-
-/** Checks the extension header at the start of the payload; takes a fragment header's fields. */
-function checkExtension(bytes: Uint8Array, header: IpHeader, type: number): DropReasonOrOk {
-  const offset = header.transportOffset;
-  if (header.transportLength < 8) return DropReason.IpBadExtension;
-  const length = extensionLength(bytes, offset, type);
-  if (length > header.transportLength) return DropReason.IpBadExtension;
-  switch (type) {
-    case Extension.Fragment:
-      readFragmentHeader(bytes, header);
-      return 0;
-    case Extension.Routing:
-      // RFC 8200 §4.4: with no segments left any routing header is ignored; RFC 5095 forbids more.
-      return bytes[offset + 3] === 0 ? 0 : DropReason.IpSourceRoute;
-    default:
-      return checkIpv6Options(bytes, offset + 2, offset + length);
-  }
-}
-
-/** A fragment header has a reserved byte where the others have their length (RFC 8200 §4.5). */
-function extensionLength(bytes: Uint8Array, offset: number, type: number): number {
-  return type === Extension.Fragment ? FRAGMENT_HEADER_LENGTH : (bytes[offset + 1] + 1) * 8;
-}
-
-function readFragmentHeader(bytes: Uint8Array, header: IpHeader): void {
-  const offset = header.transportOffset;
-  const fragment = readU16(bytes, offset + 2);
-  header.fragmentOffset = fragment & 0xfff8;
-  header.moreFragments = (fragment & 1) !== 0;
-  header.dontFragment = false;
-  header.identification = readU16(bytes, offset + 4) * 0x1_0000 + readU16(bytes, offset + 6);
-}
-
-/** We know no option but padding; the top bits of the others say if they may be skipped. */
-function checkIpv6Options(bytes: Uint8Array, offset: number, end: number): DropReasonOrOk {
-  let at = offset;
-  while (at < end) {
-    const type = bytes[at];
-    if (type === IPV6_PAD1) {
-      at += 1;
-      continue;
-    }
-    if (type >>> 6 !== 0 || at + 1 >= end) return DropReason.IpBadOption;
-    at += 2 + bytes[at + 1];
-  }
-  return at === end ? 0 : DropReason.IpBadOption;
-}
-
-/** Whether the packet is a part of a larger one; RFC 6946's atomic fragments are whole. */
-export function isFragment(header: Pick<IpHeader, "fragmentOffset" | "moreFragments">): boolean {
-  return header.moreFragments || header.fragmentOffset > 0;
-}
-
-/** RFC 791 §3.2, RFC 8200 §4.5: a fragment is not empty, ends within 64 KiB, and only the last may
- * have a length that is no multiple of 8. */
-function checkFragment(header: IpHeader): DropReasonOrOk {
-  if (!isFragment(header)) return 0;
-  const { fragmentOffset, transportLength } = header;
-  if (transportLength === 0 || fragmentOffset + transportLength > MAX_PAYLOAD) {
-    return DropReason.IpBadFragment;
-  }
-  return header.moreFragments && transportLength % 8 !== 0 ? DropReason.IpBadFragment : 0;
 }

@@ -15,7 +15,7 @@ export const NdpType = {
   Redirect: 137,
 } as const;
 
-/** RFC 4861 §6.1, §7.1: a message that was not sent on this link has less. */
+/** Hop limit of valid messages: one from outside the link has less (RFC 4861 §6.1, §7.1). */
 export const NDP_HOP_LIMIT = 255;
 
 /** Flags of a neighbor advertisement (RFC 4861 §4.4): router, solicited, override. */
@@ -44,18 +44,18 @@ const LINK_ADDRESS_LENGTH = 8;
 const PREFIX_LENGTH = 32;
 const MTU_LENGTH = 8;
 const DNS_HEADER_LENGTH = 8;
-/** Of the search list: the advertisement shall fit the least MTU of IPv6. */
+/** Most bytes of the search list: the advertisement must fit the least MTU of IPv6. */
 const SEARCH_ROOM = 1024;
 
 /** Flags of a prefix (RFC 4861 §4.6.2): on-link, autonomous address configuration. */
 const ON_LINK = 0x80;
 const AUTONOMOUS = 0x40;
 
-/** Flags of a router advertisement (RFC 4861 §4.2): addresses, other settings, by DHCPv6. */
+/** Flags of a router advertisement (RFC 4861 §4.2): addresses, or other settings, by DHCPv6. */
 const MANAGED = 0x80;
 const OTHER = 0x40;
 
-/** The one prefix length with which hosts make addresses (RFC 4291 §2.5.1, RFC 4862 §5.5.3). */
+/** The only prefix length from which hosts form addresses (RFC 4291 §2.5.1, RFC 4862 §5.5.3). */
 const AUTONOMOUS_PREFIX_LENGTH = 64;
 
 /** A neighbor solicitation or advertisement. */
@@ -64,11 +64,11 @@ export interface NeighborMessage {
   /** NeighborFlags of an advertisement, 0 in a solicitation. */
   readonly flags: number;
   readonly target: Address;
-  /** The sender's of a solicitation, the target's of an advertisement; null when it is not told. */
+  /** Link address of a solicitation's sender or an advertisement's target; null without the option. */
   readonly mac: Mac | null;
 }
 
-/** What a router advertisement tells; lifetimes in seconds. */
+/** A router advertisement; lifetimes in seconds. */
 export interface RouterAdvertisement {
   readonly mac: Mac;
   readonly mtu: number;
@@ -83,9 +83,8 @@ export interface RouterAdvertisement {
 }
 
 /**
- * Reads the solicitation or advertisement of `length` bytes whose ICMPv6 header is at `offset`; null
- * when it is none or not valid by RFC 4861 §7.1. Hop limit, checksum and the IP addresses are the
- * caller's to check.
+ * Parses a neighbor solicitation or advertisement, `length` bytes with the ICMPv6 header at `offset`; null
+ * when not valid by RFC 4861 §7.1. The caller checks hop limit, checksum and IP addresses.
  */
 export function parseNeighbor(
   bytes: Uint8Array,
@@ -104,17 +103,17 @@ export function parseNeighbor(
   return { type, flags: solicits ? 0 : readU32(bytes, offset + ICMP_HEADER), target, mac };
 }
 
-/** The group in which the owner of an address listens for solicitations (RFC 4291 §2.7.1). */
+/** The solicited-node multicast group of an address (RFC 4291 §2.7.1). */
 export function solicitedNodeGroup(address: Address): Address {
   return Address.ofWords(0xff02_0000, 0, 1, 0xff00_0000 | address.w3);
 }
 
-/** The Ethernet address of an IPv6 group (RFC 2464 §7). */
+/** The Ethernet address of an IPv6 multicast group (RFC 2464 §7). */
 export function groupMac(group: Address): Mac {
   return 0x3333_0000_0000 + group.w3;
 }
 
-/** A whole Ethernet frame with a message of neighbor discovery, whose checksum it completes. */
+/** Composes an Ethernet frame with a message of neighbor discovery, and fills in the checksum. */
 export function composeNdpFrame(
   from: Address,
   fromMac: Mac,
@@ -158,8 +157,8 @@ export function emitNeighbor(bytes: Uint8Array, offset: number, message: Neighbo
 }
 
 /**
- * Reads the router solicitation of `length` bytes whose ICMPv6 header is at `offset`; null when it is
- * none or not valid by RFC 4861 §6.1.1. As with parseNeighbor, the rest is the caller's to check.
+ * Parses a router solicitation, `length` bytes with the ICMPv6 header at `offset`; null when not valid by
+ * RFC 4861 §6.1.1. The caller checks the same as for parseNeighbor.
  */
 export function parseRouterSolicitation(
   bytes: Uint8Array,
@@ -173,7 +172,7 @@ export function parseRouterSolicitation(
   return mac === undefined ? null : { mac };
 }
 
-/** The message with a checksum of 0. */
+/** Composes the message, with a checksum of 0. */
 export function composeRouterAdvertisement(message: RouterAdvertisement): Uint8Array {
   return Buffer.concat([
     advertisementHeader(message),
@@ -235,7 +234,7 @@ function searchOption({ dnsSearch, dnsLifetime }: RouterAdvertisement): Uint8Arr
   return bytes;
 }
 
-/** An option with its header. @param length in bytes, a multiple of UNIT */
+/** Makes an option with its header. @param length in bytes, a multiple of UNIT */
 function option(type: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   bytes[0] = type;
@@ -247,7 +246,7 @@ function isAutonomous(prefix: Prefix): boolean {
   return prefix.length === AUTONOMOUS_PREFIX_LENGTH;
 }
 
-/** The link address among the options; null when there is none, undefined when they are broken. */
+/** The link address among the options; null: none; undefined: the options are malformed. */
 function parseLinkAddress(
   bytes: Uint8Array,
   start: number,
@@ -257,7 +256,7 @@ function parseLinkAddress(
   let mac: Mac | null = null;
   for (let at = start; at < end; ) {
     const length = at + 1 < end ? bytes[at + 1] * UNIT : 0;
-    // RFC 4861 §4.6: a length of zero makes the whole message void.
+    // RFC 4861 §4.6: a message with an option of length zero is discarded.
     if (length === 0 || length > end - at) return undefined;
     if (bytes[at] === wanted && length === LINK_ADDRESS_LENGTH) mac = readMac(bytes, at + 2);
     at += length;

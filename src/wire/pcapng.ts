@@ -1,13 +1,13 @@
 /**
  * pcapng, the format of capture files (draft-ietf-opsawg-pcapng): one section, one interface, one
- * block for each packet. In the machine's byte order, as the format has it; every machine we run on
- * is little endian.
+ * block for each packet. The format allows either byte order; we write little-endian, that of all
+ * supported machines.
  */
 
 const BlockType = { Section: 0x0a0d_0d0a, Interface: 1, Packet: 6 } as const;
 const BYTE_ORDER_MAGIC = 0x1a2b_3c4d;
 const VERSION_MAJOR = 1;
-/** The section's length is not told: it ends with the file. */
+/** Section length "not specified": the section ends with the file. */
 const UNKNOWN_LENGTH = 0xffff_ffff;
 
 const Option = {
@@ -22,9 +22,9 @@ const Option = {
 
 /** LINKTYPE_ETHERNET of tcpdump.org's list. */
 const ETHERNET = 1;
-/** The most that Wireshark takes as a packet; ours are smaller. */
+/** Longest packet that Wireshark accepts, in bytes; ours are shorter. */
 const SNAP_LENGTH = 262_144;
-/** Of if_tsresol: the negated power of ten. */
+/** if_tsresol: 10 to the power of -6 seconds. */
 const MICROSECONDS = 6;
 
 /** Bits of a packet's flags (§4.3.1). */
@@ -34,7 +34,7 @@ export const PacketFlag = {
   SegmentationOffloaded: 1 << 11,
 } as const;
 
-/** Of a packet block, before the packet. */
+/** Bytes of a packet block before the packet. */
 export const PACKET_HEADER_LENGTH = 28;
 
 const WORD = 4;
@@ -45,7 +45,7 @@ const INTERFACE_BODY = 8;
 
 const encoder = new TextEncoder();
 
-/** What a capture of one Ethernet interface starts with. */
+/** The properties at the start of a capture of one Ethernet interface. */
 export interface CaptureStart {
   /** The program that writes it. */
   readonly application: string;
@@ -53,7 +53,7 @@ export interface CaptureStart {
   readonly interfaceDescription: string;
 }
 
-/** The blocks before the first packet. */
+/** Composes the blocks before the first packet. */
 export function composeCaptureStart(start: CaptureStart): Uint8Array {
   const section = composeBlock(
     BlockType.Section,
@@ -72,7 +72,7 @@ export function composeCaptureStart(start: CaptureStart): Uint8Array {
   return all;
 }
 
-/** How long a packet's block is behind the packet. */
+/** Bytes of a packet block after the packet. */
 export function packetTrailerLength(length: number, comments: readonly Uint8Array[]): number {
   const flags = optionLength(WORD);
   const texts = comments.reduce((sum, comment) => sum + optionLength(comment.length), 0);
@@ -80,10 +80,10 @@ export function packetTrailerLength(length: number, comments: readonly Uint8Arra
 }
 
 /**
- * Writes what stands before a packet in its block.
+ * Writes the part of a packet block before the packet.
  * @param time of the packet, µs since 1970
- * @param length of the packet, all of which is in the block
- * @param trailer what packetTrailerLength says
+ * @param length of the packet in bytes; none of it is cut
+ * @param trailer the result of packetTrailerLength
  */
 export function emitPacketHeader(
   view: DataView,
@@ -102,7 +102,7 @@ export function emitPacketHeader(
 }
 
 /**
- * Writes what stands behind a packet in its block, and returns its length.
+ * Writes the part of a packet block after the packet, and returns its length.
  * @param flags of PacketFlag
  * @param comments in UTF-8
  */
@@ -161,7 +161,7 @@ function optionLength(length: number): number {
   return OPTION_HEADER + length + padding(length);
 }
 
-/** Everything is padded to 32 bits. */
+/** All fields are padded to 32 bits. */
 function padding(length: number): number {
   return -length & (WORD - 1);
 }

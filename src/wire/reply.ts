@@ -13,10 +13,10 @@ import {
 } from "./icmp.js";
 import { DSCP_MASK, emitIp, type IpFields, ipHeaderLength } from "./ip.js";
 
-/** Of packets that we make ourselves (RFC 1700's recommended default). */
+/** Hop limit of Slipway's own packets (the default that RFC 1700 recommends). */
 export const DEFAULT_HOP_LIMIT = 64;
 
-/** What an ICMP error says beside its code. */
+/** Details of an ICMP error beside its code. */
 export interface ErrorDetail {
   /** See emitIcmpError. */
   readonly mtu: number;
@@ -26,8 +26,8 @@ export interface ErrorDetail {
 const NO_DETAIL: ErrorDetail = { mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
 
 /**
- * Writes the Ethernet and IP headers of a packet that answers `frame`, with its service class
- * (RFC 1812 §4.3.2.5), and returns their length.
+ * Writes the Ethernet and IP headers of an answer to `frame` and returns their length. The traffic class is
+ * that of the frame (RFC 1812 §4.3.2.5).
  *
  * @param source the answer's source address, of the frame's family
  */
@@ -53,7 +53,7 @@ export function mayCauseIcmpError(frame: Frame): boolean {
   return frame.icmpType < 0 || !isIcmpError(frame.family, frame.icmpType);
 }
 
-/** How long the frame is that emitIcmpErrorFrame writes. */
+/** Length of the frame that emitIcmpErrorFrame writes, in bytes. */
 export function icmpErrorFrameLength(frame: Frame): number {
   const headers = ipHeaderLength(frame.family);
   const quoted = quotedLength(frame.family, frame.packetLength, headers);
@@ -61,10 +61,10 @@ export function icmpErrorFrameLength(frame: Frame): number {
 }
 
 /**
- * Writes an Ethernet frame with an ICMP error about `frame`, quoting it, and returns its length. The
- * caller has asked mayCauseIcmpError.
+ * Writes an Ethernet frame with an ICMP error about `frame`, which it quotes, and returns its length. Call
+ * it only if mayCauseIcmpError(frame).
  *
- * @param from who says so: the packet's destination, or the router
+ * @param from source address of the error: the packet's destination, or the router
  */
 export function emitIcmpErrorFrame(
   bytes: Uint8Array,
@@ -85,7 +85,7 @@ export function emitIcmpErrorFrame(
   return message + length - offset;
 }
 
-/** Copies without a view made for it; the areas do not overlap. */
+/** Copies bytes without allocating a view. The ranges must not overlap. */
 export function copyBytes(
   source: Uint8Array,
   sourceOffset: number,

@@ -5,7 +5,7 @@ import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.
 /** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
 export const LOOPBACK_IFINDEX = 1;
 
-/** What to set on a link; what is absent stays as it is. */
+/** Settings of a link; absent ones stay unchanged. */
 export interface LinkSettings {
   /** In bytes, without the Ethernet header. */
   readonly mtu?: number;
@@ -46,20 +46,20 @@ const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
 
 /**
- * Above the 1024 of the route that a router advertisement makes: with the same metric and router the
- * kernel takes the two for one, fails to add the second and ignores the whole advertisement (m).
+ * More than 1024, the metric of a route from a router advertisement: for the kernel two routes with the same
+ * metric and router are one. It fails to add the second, and ignores the whole advertisement (m).
  */
 const IPV6_DEFAULT_METRIC = 2048;
 
-/** RTM_NEWLINK: brings the link up. */
+/** RTM_NEWLINK: sets the link up. */
 export function linkUp(ifindex: number): Uint8Array {
   return request(RTM_NEWLINK, 0, [linkBody(ifindex, IFF_UP)]);
 }
 
 /**
- * RTM_NEWLINK: sets the link. To be done while it is down: the length of its queue is set last, after
- * the flags (net/core/rtnetlink.c, do_setlink), and where the link is up by then the kernel waits for
- * all processors to have left the old queue, 2 ms and more (m).
+ * RTM_NEWLINK: changes settings of the link. Use it while the link is down: the kernel sets the queue length
+ * after the flags (do_setlink in net/core/rtnetlink.c), and if the link is up then, it waits until all
+ * processors have left the old queue, 2 ms or more (m).
  */
 export function setLink(ifindex: number, settings: LinkSettings): Uint8Array {
   const attributes: Uint8Array[] = [];
@@ -86,13 +86,13 @@ export function addAddress(ifindex: number, address: Address, prefixLength: numb
   const view = new DataView(body.buffer);
   view.setUint8(0, ADDRESS_FAMILY[address.family]);
   view.setUint8(1, prefixLength);
-  // Nobody else on the link could have it, and detection would keep it unusable for a second. IPv4
-  // does not know the flag and ignores it.
+  // No duplicate address detection: no other host is on the link, and the address would be unusable for a
+  // second. IPv4 ignores the flag.
   view.setUint8(2, IFA_F_NODAD);
   view.setUint32(4, ifindex, true);
   const bytes = address.toBytes();
   const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
-  // Unlike the ioctl that slirp4netns uses, rtnetlink sets none by itself, and programs ask for it.
+  // rtnetlink sets no broadcast address by itself, unlike the ioctl that slirp4netns uses; programs need one.
   if (address.family === 4) {
     const broadcast = Prefix.of(address, prefixLength).last;
     attributes.push(attribute(IFA_BROADCAST, broadcast.toBytes()));
@@ -102,7 +102,7 @@ export function addAddress(ifindex: number, address: Address, prefixLength: numb
 
 /**
  * RTM_NEWROUTE: the default route of the gateway's family.
- * @param metric of several the least goes first; absent: 0 in IPv4, IPV6_DEFAULT_METRIC in IPv6
+ * @param metric the route with the lowest is used; absent: 0 for IPv4, IPV6_DEFAULT_METRIC for IPv6
  */
 export function addDefaultRoute(
   ifindex: number,
@@ -123,7 +123,7 @@ export function addDefaultRoute(
   return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
 }
 
-/** A whole message: struct nlmsghdr and its parts. Sequence number and port id stay 0. */
+/** Composes a message: struct nlmsghdr and its parts. Sequence number and port id are 0. */
 function request(type: number, flags: number, parts: readonly Uint8Array[]): Uint8Array {
   const length = parts.reduce((sum, part) => sum + part.length, NETLINK_HEADER_LENGTH);
   const message = new Uint8Array(length);
@@ -139,7 +139,7 @@ function request(type: number, flags: number, parts: readonly Uint8Array[]): Uin
   return message;
 }
 
-/** A struct rtattr with its value, padded to four bytes. */
+/** Composes a struct rtattr with its value, padded to four bytes. */
 function attribute(type: number, value: Uint8Array): Uint8Array {
   const length = 4 + value.length;
   const bytes = new Uint8Array((length + 3) & ~3);

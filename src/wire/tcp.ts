@@ -3,15 +3,15 @@ import { writeU16 } from "./bytes.js";
 import { addToSum, complement, pseudoHeaderSum } from "./checksum.js";
 import { IpProtocol } from "./ip.js";
 
-/** Without options. */
+/** Header without options, in bytes. */
 export const TCP_HEADER_LENGTH = 20;
 
 const CHECKSUM_OFFSET = 16;
 const ACK = 0x10;
 
 /**
- * Writes a TCP header without options for a segment without payload: an ACK of number 0 of number 0,
- * with no window. All other TCP is the stack's.
+ * Writes the TCP header of an empty ACK: sequence number, acknowledgment number and window are 0. The stack
+ * makes all other TCP.
  *
  * @returns its length
  */

@@ -6,7 +6,7 @@ import { type IpHeader, IpProtocol } from "./ip.js";
 
 export const UDP_HEADER_LENGTH = 8;
 
-/** Where the checksum stands in the header: the vnet header's csum_offset. */
+/** Offset of the checksum in the header: csum_offset of the vnet header. */
 export const UDP_CHECKSUM_OFFSET = 6;
 
 export interface UdpHeader {
@@ -17,8 +17,8 @@ export interface UdpHeader {
 }
 
 /**
- * Reads the UDP header at the start of the payload of `ip` into `header`. The checksum is not
- * looked at, except that IPv6 must have one (RFC 8200 §8.1): from a guest it is mostly partial.
+ * Reads the UDP header at the start of the payload of `ip` into `header`. The checksum is not verified, as
+ * it is mostly partial in frames of a guest; but IPv6 must have one (RFC 8200 §8.1).
  */
 export function parseUdp(bytes: Uint8Array, ip: IpHeader, header: UdpHeader): DropReasonOrOk {
   const offset = ip.transportOffset;
@@ -38,8 +38,7 @@ export function parseUdp(bytes: Uint8Array, ip: IpHeader, header: UdpHeader): Dr
 /**
  * Writes a UDP header and returns its length.
  *
- * @param checksum as it shall stand there: pseudoHeaderSum when the kernel completes it, or 0 when
- * writeUdpChecksum follows
+ * @param checksum pseudoHeaderSum when the kernel completes it; 0 when writeUdpChecksum follows
  */
 export function emitUdp(
   bytes: Uint8Array,
@@ -57,8 +56,8 @@ export function emitUdp(
 }
 
 /**
- * Computes the checksum of the datagram at `offset`, whose checksum field is 0 and whose payload is
- * in place, and writes it.
+ * Computes and writes the checksum of the datagram at `offset`. Its checksum field is 0 and its payload is in
+ * place.
  *
  * @param length of header and payload
  */
@@ -74,7 +73,7 @@ export function writeUdpChecksum(
   writeUdpChecksumApart(bytes, offset, payload, payloadLength, source, destination);
 }
 
-/** As writeUdpChecksum, for a payload that does not stand behind its header. */
+/** Same as writeUdpChecksum, for a payload that is not right after its header. */
 export function writeUdpChecksumApart(
   bytes: Uint8Array,
   offset: number,
@@ -87,11 +86,11 @@ export function writeUdpChecksumApart(
   const pseudo = pseudoHeaderSum(source, destination, IpProtocol.Udp, length);
   const header = addToSum(pseudo, bytes, offset, UDP_HEADER_LENGTH);
   const checksum = complement(addToSum(header, bytes, payload, payloadLength));
-  // RFC 768: zero would mean that there is no checksum.
+  // RFC 768: zero means no checksum; a computed zero is sent as all ones.
   writeU16(bytes, offset + UDP_CHECKSUM_OFFSET, checksum === 0 ? 0xffff : checksum);
 }
 
-/** Whether the checksum of a parsed datagram is right; 0 stands for none (RFC 768). */
+/** Whether the checksum of a parsed datagram is right, or 0, which means none (RFC 768). */
 export function udpChecksumIsRight(bytes: Uint8Array, ip: IpHeader): boolean {
   const { source, destination, transportOffset, transportLength } = ip;
   if (readU16(bytes, transportOffset + UDP_CHECKSUM_OFFSET) === 0) return true;

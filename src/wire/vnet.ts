@@ -1,18 +1,18 @@
 /**
- * The virtio-net header in front of every frame of a TAP with IFF_VNET_HDR: struct virtio_net_hdr of
- * linux/virtio_net.h. Its 16-bit fields are in the machine's byte order unless TUNSETVNETBE says
- * otherwise; every machine we run on is little endian.
+ * The virtio-net header before every frame of a TAP with IFF_VNET_HDR: struct virtio_net_hdr of
+ * linux/virtio_net.h. Its 16-bit fields are in host byte order unless TUNSETVNETBE is set; all supported
+ * machines are little-endian.
  */
 export const VNET_HEADER_LENGTH = 10;
 
 export const VnetFlags = {
-  /** The checksum field holds the pseudo-header sum; the receiver may take the rest as right. */
+  /** The checksum field holds the pseudo-header sum; the receiver completes it or trusts the packet. */
   NeedsChecksum: 1,
   /** The checksum has been verified. */
   DataValid: 2,
 } as const;
 
-/** What the frame is to be cut into; the header's gso_type without its ECN bit. */
+/** Kinds of segments that the frame is cut into: gso_type without its ECN bit. */
 export const VnetGso = { None: 0, TcpV4: 1, TcpV6: 4, UdpL4: 5 } as const;
 
 const GSO_ECN = 0x80;
@@ -21,13 +21,13 @@ export interface VnetHeader {
   vnetFlags: number;
   /** One of VnetGso. */
   gsoType: number;
-  /** Length of the headers up to the payload, from the Ethernet header on; a hint. */
+  /** Length of the headers from the Ethernet header to the payload, in bytes; a hint. */
   headersLength: number;
-  /** Payload bytes of each segment, 0 without segmentation. */
+  /** Payload of each segment, in bytes; 0: no segmentation. */
   gsoSize: number;
-  /** Where checksumming starts, from the Ethernet header on. */
+  /** Offset from the Ethernet header at which the checksum starts. */
   checksumStart: number;
-  /** Where the checksum is to be stored, from there on. */
+  /** Offset of the checksum field from there. */
   checksumOffset: number;
 }
 

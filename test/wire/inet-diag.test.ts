@@ -3,13 +3,12 @@ import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
 import {
   DiagEnd,
-  emitListener,
   emitListenerQuery,
   type Listener,
   type ListenerQuery,
-  parseListenerQuery,
   parseListeners,
 } from "../../src/wire/inet-diag.js";
+import { emitListener, parseListenerQuery } from "./listeners.js";
 
 /**
  * What Linux 6.18 answered in a namespace with servers at 127.0.0.1:81, 0.0.0.0:8080, [::]:443 of
