@@ -13,19 +13,20 @@ import type { Frame } from "../wire/frame.js";
 import type { DatagramProtocol } from "./protocol.js";
 import { type Session, SessionTable } from "./sessions.js";
 
-/** Where a datagram goes on the host and as whom its answers appear; null: as they come. */
+/** Where a datagram goes on the host, and as whom its answers appear to the guest. */
 export interface Route {
   readonly to: Address;
-  /** The address that the guest asked, when it is not `to`. */
+  /** The address that the guest sent to, when it is not `to`; null: whoever answers appears as itself. */
   readonly as: Address | null;
 }
 
-/** Header fields that a host socket gives its datagrams, as one number to compare. */
+/** Header fields that a host socket gives its datagrams, packed into one number to compare. */
 export type HeaderFields = number;
 
 /** Those of a new socket. */
 const UNKNOWN: HeaderFields = -1;
 
+/** @param hopLimit 0..255 @param trafficClass DSCP and ECN, 0..255 */
 export function headerFields(
   hopLimit: number,
   trafficClass: number,
@@ -34,69 +35,83 @@ export function headerFields(
   return hopLimit | (trafficClass << 8) | (dontFragment ? 0x1_0000 : 0);
 }
 
-/** One endpoint of the guest and the host socket that stands for it. */
-export class Mapping {
+export interface MappingOptions {
+  /** The host socket. */
   readonly fd: number;
   readonly protocol: DatagramProtocol;
   readonly guest: Address;
   /** Port, or identifier of ICMP echo. */
   readonly guestPort: number;
+  readonly mac: Mac;
   readonly route: Route;
-  mac: Mac;
-  /** Set by MappingTable.touch(). */
-  lastUsed: number;
-  /** Where it stands among the guest's; null while it is in no table. */
-  place: Place<number> | null = null;
-  answered = false;
-  /** When it began, in ms of the loop's clock. */
+  /** The client of a published port for whom it is; null: the guest began it. */
+  readonly session: Session | null;
+  /** Whether only those whom the guest has sent to may answer. */
+  readonly isFiltered: boolean;
+  /** When it begins, in ms of the loop's clock. */
   readonly since: number;
+}
+
+/** One endpoint of the guest and the host socket that stands for it. */
+export class Mapping {
+  readonly fd: number;
+  readonly protocol: DatagramProtocol;
+  readonly guest: Address;
+  readonly guestPort: number;
+  readonly route: Route;
+  readonly session: Session | null;
+  readonly since: number;
+  /** The guest's Ethernet address, as of its last datagram. */
+  mac: Mac;
+  /** When it was last used, in ms; set by MappingTable.touch(). */
+  lastUsed: number;
+  /** Its place in the order of use; null while it is in no table. */
+  place: Place<number> | null = null;
+  /** Whether anybody has answered the guest. */
+  answered = false;
   readonly fromGuest = new Tally();
   readonly toGuest = new Tally();
   /** Whom the guest has sent to last. */
   peer: Address;
   peerPort = 0;
-  /** The client of a published port for whom it is; null: the guest began it. */
-  session: Session | null = null;
-  /** MTU of the link that a datagram was too long for, as the host told it last. */
+  /** MTU of the link that the last datagram was too long for, as the host reported it; 0: none was. */
   localMtu = 0;
   /** Whom the guest has sent to; null when anybody may answer. */
-  readonly contacted: Set<string> | null;
+  readonly #contacted: Set<string> | null;
   #lastContacted: Address | null = null;
+  /** Whether the guest has sent to port 53 alone. */
   #isForDns = true;
   #fields: HeaderFields = UNKNOWN;
 
-  constructor(
-    fd: number,
-    protocol: DatagramProtocol,
-    frame: Frame,
-    route: Route,
-    isFiltered: boolean,
-    now: number,
-  ) {
+  constructor(options: MappingOptions) {
+    const { fd, protocol, guest, guestPort, mac, route, session, isFiltered, since } = options;
     this.fd = fd;
     this.protocol = protocol;
-    this.guest = frame.source;
-    this.guestPort = protocol.guestPort(frame);
+    this.guest = guest;
+    this.guestPort = guestPort;
     this.route = route;
-    this.mac = frame.sourceMac;
-    this.contacted = isFiltered ? new Set() : null;
-    this.lastUsed = now;
-    this.since = now;
+    this.session = session;
+    this.since = since;
+    this.mac = mac;
+    this.lastUsed = since;
     this.peer = route.to;
+    this.#contacted = isFiltered ? new Set() : null;
   }
 
+  /** Whether it is for that frame of the guest. @param as Route.as of its destination */
   serves(frame: Frame, protocol: DatagramProtocol, as: Address | null): boolean {
     if (this.session !== null || this.protocol !== protocol) return false;
     if (!this.guest.equals(frame.source)) return false;
     return as === null ? this.route.as === null : this.route.as?.equals(as) === true;
   }
 
+  /** When it ends if it is not used until then, in ms. */
   get expires(): number {
     return this.lastUsed + this.protocol.timeout(this.answered, this.#isForDns);
   }
 
-  /** When it may have expired at the earliest: an answer, or another port, changes the time-out. */
-  looksAgain(now: number): number {
+  /** When to look at it again, in ms: it expires no earlier, but an answer, or another port, changes the time-out. */
+  checkAt(now: number): number {
     const soonest = this.lastUsed + this.protocol.shortestTimeout;
     return soonest > now ? soonest : this.expires;
   }
@@ -106,17 +121,26 @@ export class Mapping {
     this.#isForDns &&= port === DNS_PORT;
     this.peer = address;
     this.peerPort = port;
-    if (this.contacted === null || this.#lastContacted?.equals(address) === true) return;
+    if (this.#contacted === null || this.#lastContacted?.equals(address) === true) return;
     this.#lastContacted = address;
-    this.contacted.add(address.toString());
+    this.#contacted.add(address.toString());
   }
 
+  /** As whom a peer appears to the guest; null when the guest must not hear it. */
+  appearanceOf(peer: Address): Address | null {
+    const { route, session } = this;
+    if (session !== null) return session.seen;
+    if (route.as === null) return peer.isLoopback || !this.admits(peer) ? null : peer;
+    return peer.equals(route.to) ? route.as : null;
+  }
+
+  /** Whether the peer may answer, as far as filtering goes. */
   admits(peer: Address): boolean {
-    if (this.contacted === null || this.#lastContacted?.equals(peer) === true) return true;
-    return this.contacted.has(peer.toString());
+    if (this.#contacted === null || this.#lastContacted?.equals(peer) === true) return true;
+    return this.#contacted.has(peer.toString());
   }
 
-  /** Gives what is sent from now on these header fields. */
+  /** Sets the header fields of what the socket sends from now on. */
   applyFields(fields: HeaderFields): void {
     if (this.#fields === fields) return;
     const changed = this.#fields === UNKNOWN ? ~0 : this.#fields ^ fields;
@@ -129,11 +153,11 @@ export class Mapping {
   }
 }
 
-/** The mappings of one guest, by token id and by the guest's endpoint. */
+/** The mappings of one guest, by id and by the guest's endpoint. */
 export class MappingTable {
-  /** Those of clients of published ports. */
+  /** Mappings of clients of published ports. */
   readonly sessions = new SessionTable<Mapping>();
-  /** Each mapping has one of these from before add() until it ends. */
+  /** Ids for tokens: a mapping has one from before add() until it ends. */
   readonly ids = new IdPool();
   readonly #byId: (Mapping | undefined)[] = [];
   /** Ids by the guest's endpoint: a hostile guest has any number of addresses. */
@@ -169,7 +193,7 @@ export class MappingTable {
   add(id: number, mapping: Mapping): void {
     this.#byId[id] = mapping;
     mapping.place = this.#recency.add(id);
-    this.#nextAt = Math.min(this.#nextAt, mapping.looksAgain(mapping.lastUsed));
+    this.#nextAt = Math.min(this.#nextAt, mapping.checkAt(mapping.lastUsed));
     if (mapping.session !== null) this.sessions.add(mapping, mapping.session);
     const key = endpointKey(mapping.guest, mapping.guestPort);
     const ids = this.#byEndpoint.get(key);
@@ -177,13 +201,13 @@ export class MappingTable {
     else ids.push(id);
   }
 
-  /** The mapping was used. @param now in ms */
+  /** Notes that the mapping is used. @param now in ms */
   touch(mapping: Mapping, now: number): void {
     mapping.lastUsed = now;
     if (mapping.place !== null) this.#recency.touch(mapping.place);
   }
 
-  /** Ends the mapping that has been out of use for longest. @returns false when there is none */
+  /** Ends the mapping that has been idle for longest. @returns false when there is none */
   endOldest(): boolean {
     const { oldest } = this.#recency;
     const mapping = oldest === null ? undefined : this.#byId[oldest];
@@ -192,24 +216,24 @@ export class MappingTable {
     return true;
   }
 
-  /** When expire() may have something to do; NEVER while there is no mapping. */
+  /** When expire() may have something to do, in ms; NEVER while there is no mapping. */
   get nextAt(): number {
     return this.#nextAt;
   }
 
-  /** Ends mappings that are out of use. */
+  /** Ends mappings that have been idle for their time-out. @param now in ms */
   expire(now: number): void {
     if (now < this.#nextAt) return;
     let next = NEVER;
     this.#byId.forEach((mapping, id) => {
       if (mapping === undefined) return;
       if (mapping.expires <= now) this.#end(id, mapping);
-      else next = Math.min(next, mapping.looksAgain(now));
+      else next = Math.min(next, mapping.checkAt(now));
     });
     this.#nextAt = next;
   }
 
-  /** Ends what the clients of a published port have. */
+  /** Ends the sessions of a published port. */
   endSessions(rule: PublishedRule): void {
     this.#byId.forEach((mapping, id) => {
       if (mapping?.session?.rule.id === rule.id) this.#end(id, mapping);

@@ -18,9 +18,9 @@ import type { DatagramProtocol, Exchange } from "./protocol.js";
 
 /** Echo requests through the host's unprivileged ping sockets (icmp(7)). */
 export class PingProtocol implements DatagramProtocol {
+  readonly name = "icmp";
   readonly hasSegments = false;
   readonly #bytes: Uint8Array;
-
   readonly #timeouts: Timeouts;
 
   /** @param bytes the memory of the stack */
@@ -41,11 +41,11 @@ export class PingProtocol implements DatagramProtocol {
     return icmpProtocol(family);
   }
 
-  /** The guest's identifier stays the same on the way where it is free on the host. */
+  /** Keeps the guest's identifier if it is free on the host. */
   open(family: Family, identifier: number, source: Address | null): number {
     const fd = openDatagramSocket(family, icmpProtocol(family));
     if (fd < 0) return fd;
-    // Bound to no address, an identifier is taken with whatever address the kernel chooses.
+    // Of a socket that is bound to no address, the identifier holds for whatever address the kernel chooses.
     const address = source ?? UNSPECIFIED[family];
     let bound = bindSocket(fd, address, identifier);
     if (bound === -Errno.EADDRINUSE) bound = bindSocket(fd, address, 0);

@@ -18,13 +18,13 @@ import {
   sockaddrScope,
 } from "../sys/sockets/sockaddr.js";
 
-/** Datagrams of 1,400 bytes that make the longest superframe. */
+/** Most datagrams that one call receives: so many of 1,400 bytes make the longest superframe. */
 export const RECEIVE_BATCH = 46;
 
-/** Buffers that are kept; more are taken for a turn with many. */
+/** Buffers that are kept; a call for more takes more until release(). */
 export const KEPT_BUFFERS = 4;
 
-/** Errors fetched by one call, and what is wanted of each datagram they are about. */
+/** Errors fetched by one call, and the bytes kept of each datagram that they are about. */
 const ERROR_BATCH = 4;
 const ERROR_PAYLOAD = 1280;
 
@@ -39,7 +39,10 @@ const ERROR_LAYOUT = {
   control: ERROR_CONTROL_SPACE,
 } as const;
 
-/** Receives datagrams and errors of any socket into buffers of the stack; one per guest. */
+/**
+ * Receives datagrams and errors of any socket into buffers of the stack; one per guest. The accessors tell of
+ * message `index` of the last receive() or receiveErrors(), from 0.
+ */
 export class Receiver {
   readonly #stack: Stack;
   readonly #table: MessageTable;
@@ -48,7 +51,7 @@ export class Receiver {
   /** How many of the table's pieces have a buffer. */
   #buffers = 0;
 
-  /** @param memory the stack's registered memory */
+  /** @param memory number of the stack's registered memory */
   constructor(stack: Stack, memory: number) {
     const base = stack.takeBuffer();
     this.#stack = stack;
@@ -71,7 +74,7 @@ export class Receiver {
     return this.#table.receive(fd, Math.min(most, this.#buffers), 0);
   }
 
-  /** Gives back what was taken beyond KEPT_BUFFERS: what was received is not needed any more. */
+  /** Gives back the buffers beyond KEPT_BUFFERS; to be called when what was received is not needed any more. */
   release(): void {
     while (this.#buffers > KEPT_BUFFERS) {
       this.#buffers -= 1;
@@ -88,6 +91,7 @@ export class Receiver {
     }
   }
 
+  /** Offset of the payload in the stack's memory. */
   payloadAt(index: number): number {
     return this.#table.pieceOffset(index);
   }
@@ -109,12 +113,13 @@ export class Receiver {
     return sockaddrScope(this.#stack.bytes, this.#table.nameAt(index));
   }
 
-  /** Where the datagram was sent to, of a socket that tells it. */
+  /** The address that the datagram was sent to; null where the socket does not report it (bindDatagramPort does). */
   destinationOf(index: number): Address | null {
     const { bytes } = this.#stack;
     return parseDestination(bytes, this.#table.controlAt(index), this.#table.controlLength(index));
   }
 
+  /** Fills `control` with what the kernel reported beside the datagram. */
   readControl(index: number, control: ReceivedControl): void {
     const { bytes } = this.#stack;
     const length = this.#table.controlLength(index);
@@ -126,6 +131,7 @@ export class Receiver {
     return Math.max(0, this.#errors.receive(fd, ERROR_BATCH, Socket.ErrorQueue));
   }
 
+  /** The error; null when the kernel reported none that we know. */
   errorAt(index: number): QueuedError | null {
     const { bytes } = this.#stack;
     return parseQueuedError(
@@ -135,7 +141,7 @@ export class Receiver {
     );
   }
 
-  /** Where the datagram went that the error is about. */
+  /** The address that the datagram was sent to that the error is about. */
   errorDestination(index: number): Address {
     return this.#addressAt(this.#errors.nameAt(index));
   }
@@ -144,7 +150,7 @@ export class Receiver {
     return sockaddrPort(this.#stack.bytes, this.#errors.nameAt(index));
   }
 
-  /** As much of the datagram's payload as came back, as a view of the memory. */
+  /** The part of the datagram's payload that came back, as a view of the memory. */
   errorPayload(index: number): Uint8Array {
     const at = this.#errors.pieceOffset(index);
     return this.#stack.bytes.subarray(at, at + this.#errors.length(index));

@@ -7,38 +7,39 @@ import { writeSockaddr } from "../sys/sockets/sockaddr.js";
 import type { Frame } from "../wire/frame.js";
 import type { HeaderFields, Mapping } from "./mapping.js";
 
-/** Frames that wait: those of one batch of the TAP. */
+/** Most frames that wait: a batch of the TAP. */
 const CAPACITY = 64;
 
-/** Most that the kernel takes as one (UDP_MAX_SEGMENTS was 64 before Linux 6.9), and an IP packet. */
+/** Most segments of one message: UDP_MAX_SEGMENTS before Linux 6.9. */
 const MAX_SEGMENTS = 64;
+/** Most bytes of one message, or superframe: what an IP packet takes beside its headers. */
 export const MAX_GATHERED = 65_000;
 
-/** Bytes that wait, so that the buffers are still in the cache when they are sent. */
+/** Most bytes that wait, so that the buffers are still in the cache when they are sent. */
 const MAX_QUEUED = 128 * 1024;
 
-/** One more message and piece than fit the queue, for what is sent alone. */
+/** One more message and piece than the queue holds, for what is sent alone. */
 const LAYOUT = { messages: CAPACITY + 1, pieces: CAPACITY + 1, control: SEGMENT_SPACE } as const;
 const ALONE = CAPACITY;
 
-/** Whom the queue tells what could not be sent. */
+/** Handles what could not be sent. */
 export interface SendObserver {
-  /** An error is pending, possibly of an earlier datagram: reads it off the socket. */
-  clearErrors(mapping: Mapping): void;
-  /** The datagram in the frame at (offset, length) is lost. @param errno positive */
+  /** An error is pending, possibly of an earlier datagram: empties the error queue of the mapping's socket. */
+  readErrors(mapping: Mapping): void;
+  /** The datagram in the frame at (offset, length) of the stack's memory is lost. @param errno positive */
   onSendFailure(mapping: Mapping, offset: number, length: number, errno: number): void;
 }
 
-/** Where a datagram of the guest goes, and how; refilled for each. */
+/** Where a datagram of the guest goes, and with which header fields; refilled for each. */
 export interface Outgoing {
   to: Address;
   port: number;
   fields: HeaderFields;
-  /** Above 0: the payload is to be cut into datagrams of that size. */
+  /** Bytes of each datagram that the payload is to be cut into; 0: it is one. */
   segmentSize: number;
 }
 
-/** A message of the queue: one datagram, or several of one size that leave as one. */
+/** A message of sendmmsg: one datagram, or several of one size that leave as one. */
 class Message {
   mapping: Mapping | null = null;
   to: Address | null = null;
@@ -56,16 +57,16 @@ class Message {
 }
 
 /**
- * Collects what one batch of the TAP has for the host's sockets, in the buffers it was read into,
- * and sends it in order with few system calls: equal-sized neighbours to one destination leave as
- * one UDP_SEGMENT message, neighbours of one socket by one sendmmsg.
+ * Collects the datagrams of one batch of the TAP, in the buffers that they were read into, and sends them in
+ * order with few system calls: neighbours of one size to one destination leave as one UDP_SEGMENT message,
+ * neighbours of one socket by one sendmmsg.
  */
 export class SendQueue {
   readonly #stack: Stack;
   readonly #observer: SendObserver;
   readonly #table: MessageTable;
   readonly #messages: readonly Message[] = Array.from({ length: CAPACITY }, () => new Message());
-  /** Of each piece: the frame it is of, for the ICMP error about it. */
+  /** Of each piece: the frame that it is of, for an ICMP error about it. */
   readonly #frameOffsets = new Uint32Array(CAPACITY);
   readonly #frameLengths = new Uint32Array(CAPACITY);
   readonly #buffers: number[] = [];
@@ -73,7 +74,7 @@ export class SendQueue {
   #pieces = 0;
   #bytes = 0;
 
-  /** @param memory the stack's registered memory */
+  /** @param memory number of the stack's registered memory */
   constructor(stack: Stack, memory: number, observer: SendObserver) {
     this.#stack = stack;
     this.#observer = observer;
@@ -81,8 +82,7 @@ export class SendQueue {
   }
 
   /**
-   * Queues the payload of a frame that stands in the stack's current buffer, or in one that stays
-   * until flush().
+   * Queues the payload of a frame, which lies in the stack's current buffer or in one that stays until flush().
    * @param outgoing is read here, and may be refilled afterwards
    */
   add(mapping: Mapping, frame: Frame, outgoing: Readonly<Outgoing>): void {
@@ -99,7 +99,7 @@ export class SendQueue {
     message.isOpen =
       mapping.protocol.hasSegments && message.length === message.segments * message.segmentSize;
     this.#bytes += length;
-    // Nothing needs to be held when it is sent at once.
+    // What is sent at once needs no buffer of its own.
     const buffer = this.#bytes < MAX_QUEUED ? this.#stack.takeBuffer() : 0;
     if (buffer === 0) this.flush();
     else this.#buffers.push(buffer);
@@ -135,7 +135,7 @@ export class SendQueue {
       message.port === port &&
       message.fields === fields &&
       size <= message.segmentSize &&
-      // A shorter one may only be the last, and a superframe keeps its own size.
+      // Only the last segment may be shorter, and a superframe must have segments of the same size.
       (size === message.segmentSize || size === length) &&
       length > 0 &&
       message.segments + Math.ceil(length / size) <= MAX_SEGMENTS &&
@@ -170,7 +170,7 @@ export class SendQueue {
     message.pieces += 1;
   }
 
-  /** A run leaves from one socket with the same header fields. */
+  /** The end of the run that begins at `start`: messages of one socket with the same header fields. */
   #endOfRun(start: number): number {
     const { mapping, fields } = this.#messages[start];
     let end = start + 1;
@@ -226,14 +226,14 @@ export class SendQueue {
   }
 
   /**
-   * The error may have been that of an earlier datagram: it is told once, and nothing was sent (m).
+   * Sends the message again: the error may be of an earlier datagram, is reported once, and nothing was sent (m).
    * @returns 0 or a positive errno
    */
   #sendAgain(mapping: Mapping, index: number): number {
-    this.#observer.clearErrors(mapping);
+    this.#observer.readErrors(mapping);
     const sent = this.#table.send(mapping.fd, index, 1);
     if (sent > 0) return 0;
-    this.#observer.clearErrors(mapping);
+    this.#observer.readErrors(mapping);
     return -sent;
   }
 
@@ -260,7 +260,7 @@ export class SendQueue {
     this.#table.describe(ALONE, nameLength, ALONE, 1);
     const sent = this.#table.send(mapping.fd, ALONE, 1);
     if (sent > 0) return 0;
-    this.#observer.clearErrors(mapping);
+    this.#observer.readErrors(mapping);
     return -sent;
   }
 
@@ -274,7 +274,7 @@ function isLackOfRoom(errno: number): boolean {
   return errno === Errno.EAGAIN || errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
 }
 
-/** EINVAL: more segments than the kernel takes; EMSGSIZE: above a link's MTU (m); EIO: no offload. */
+/** EINVAL: more segments than the kernel takes; EMSGSIZE: above a link's MTU (m); EIO: the interface cannot segment. */
 function isAboutSegments(errno: number): boolean {
   return errno === Errno.EINVAL || errno === Errno.EMSGSIZE || errno === Errno.EIO;
 }

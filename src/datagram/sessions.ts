@@ -2,12 +2,12 @@ import type { Address } from "../base/address.js";
 import type { PublishedRule } from "../nat/published-port.js";
 import type { Frame } from "../wire/frame.js";
 
-/** A published UDP port, as one client asked it. */
+/** A published UDP port, as a client addressed it. */
 export interface AskedPort {
   readonly rule: PublishedRule;
-  /** The host's address that was asked: a rule may be for all of them. */
+  /** The host's address that the client sent to: a rule may be for all of them. */
   readonly asked: Address;
-  /** The port's socket, from which the client was taken. */
+  /** The port's socket, which received the client's first datagram. */
   readonly listener: number;
 }
 
@@ -22,7 +22,7 @@ export interface Session extends AskedPort {
   readonly seenPort: number;
 }
 
-/** What holds a session's socket. */
+/** What the table needs of a mapping. */
 interface Holder {
   readonly guest: Address;
   readonly guestPort: number;
@@ -34,18 +34,19 @@ export class SessionTable<Mapping extends Holder> {
   readonly #bySeen = new Map<number, Mapping[]>();
   readonly #byClient = new Map<string, Mapping>();
 
-  /** That to which the guest's datagram is an answer. */
+  /** The session that a datagram of the guest answers; null: none. */
   find(frame: Frame): Mapping | null {
     if (this.#byClient.size === 0) return null;
     const { source, sourcePort, destination, destinationPort } = frame;
     return this.#search(source, sourcePort, destination, destinationPort);
   }
 
-  /** Whether the guest already knows a session by these endpoints. */
+  /** Whether the guest sees a session with these endpoints already. */
   isSeen(rule: PublishedRule, seen: Address, seenPort: number): boolean {
     return this.#search(rule.guest, rule.guestPort, seen, seenPort) !== null;
   }
 
+  /** The client's session; null: it has none. */
   ofClient(known: Pick<Session, KeyPart>): Mapping | null {
     return this.#byClient.get(clientKey(known)) ?? null;
   }
@@ -69,7 +70,9 @@ export class SessionTable<Mapping extends Holder> {
   }
 
   #search(guest: Address, guestPort: number, seen: Address, seenPort: number): Mapping | null {
-    for (const mapping of this.#bySeen.get(hashOf(seen, seenPort, guestPort)) ?? []) {
+    const candidates = this.#bySeen.get(hashOf(seen, seenPort, guestPort));
+    if (candidates === undefined) return null;
+    for (const mapping of candidates) {
       const { session } = mapping;
       if (session === null || session.seenPort !== seenPort) continue;
       if (mapping.guestPort !== guestPort || !mapping.guest.equals(guest)) continue;
@@ -79,14 +82,14 @@ export class SessionTable<Mapping extends Holder> {
   }
 }
 
-/** Sessions of one hash are compared; the guest gains nothing by aiming at one. */
+/** Not keyed: sessions of one hash are compared one by one, and a guest gains nothing by aiming at one. */
 function hashOf({ w0, w1, w2, w3 }: Address, port: number, guestPort: number): number {
   return Math.imul(w0 ^ w1 ^ w2 ^ w3 ^ (port << 16) ^ guestPort, 0x9e37_79b1);
 }
 
 type KeyPart = "rule" | "client" | "clientPort" | "scope" | "asked";
 
-/** One text for one client of one port. */
+/** A key for one client of one port. */
 export function clientKey({
   rule,
   client,

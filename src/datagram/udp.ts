@@ -12,6 +12,7 @@ import type { DatagramProtocol, Exchange } from "./protocol.js";
 
 /** UDP through the host's UDP sockets. */
 export class UdpProtocol implements DatagramProtocol {
+  readonly name = "udp";
   readonly hasSegments = true;
   readonly #receivesSegments: boolean;
   readonly #timeouts: Timeouts;
@@ -73,7 +74,7 @@ export class UdpProtocol implements DatagramProtocol {
     writer.writeDatagram(envelope, port, guestPort, payload, length, segmentSize);
   }
 
-  /** Length and checksum are those of as much as came back: mostly all of it. */
+  /** Length and checksum are those of the part that came back, which is mostly all of it. */
   quote(
     source: Address,
     guestPort: number,

@@ -27,9 +27,17 @@ describe("mappings", () => {
   }
 
   function open(port: number, to: number, now: number, isFiltered = false): Mapping {
-    const fd = udp.open(4, port, null);
-    const route = { to: server, as: null };
-    const mapping = new Mapping(fd, udp, frameFrom(port), route, isFiltered, now);
+    const mapping = new Mapping({
+      fd: udp.open(4, port, null),
+      protocol: udp,
+      guest,
+      guestPort: port,
+      mac: 0,
+      route: { to: server, as: null },
+      session: null,
+      isFiltered,
+      since: now,
+    });
     mapping.contact(server, to);
     table.add(table.ids.take(), mapping);
     return mapping;
