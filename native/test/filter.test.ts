@@ -30,7 +30,7 @@ function rowsOf(...texts: string[]): string[] {
     .filter((line) => line.startsWith("{"));
 }
 
-test("rows come from the comments of all sources, each once, those without conditions first", () => {
+test("rows come from the comments of all sources, each once; those without conditions come first", () => {
   const rows = rowsOf(
     "/* #syscalls node: ioctl(1=FIONBIO) read */ int x;",
     " * #syscalls agent: read\n// #syscalls node: read write\nno #syscalls: here",

@@ -49,7 +49,7 @@ test("descriptors that the addon did not issue are out of reach", async () => {
   expect(results).toEqual({ results: [EBADF], alive: true });
 });
 
-test("a closed handle is gone, also when Node gets its number next", async () => {
+test("a closed handle is gone, also when Node reuses its number", async () => {
   const results = await subject.run(({ native, require }) => {
     const fs = require("node:fs") as typeof import("node:fs");
     const fd = native.socket(2, 1, 0);
@@ -62,7 +62,7 @@ test("a closed handle is gone, also when Node gets its number next", async () =>
   expect(results).toEqual({ closed: 0, same: true, again: EBADF });
 });
 
-test("handles of one kind do not serve as another", async () => {
+test("a handle of one kind is not accepted for another", async () => {
   const results = await subject.run(({ native }) => {
     const socket = native.socket(2, 1, 0);
     const pidfd = native.pidfdOpen(process.pid);
@@ -111,7 +111,7 @@ test("an inherited descriptor becomes a handle, close-on-exec, once", async () =
   });
 });
 
-test("a thread takes a copy of another's by its number, and each closes its own", async () => {
+test("a thread copies another's descriptor by its number, and each closes its own", async () => {
   const results = await subject.run(async ({ native, addon, memory, require }) => {
     const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
     const fs = require("node:fs") as typeof import("node:fs");

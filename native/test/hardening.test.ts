@@ -13,7 +13,7 @@ function tell(program: string, options: string, file: string): string {
 }
 
 describe.each(files)("%s", (file) => {
-  test("has no memory that is written to and executed, and no table that can be written to", () => {
+  test("has no memory that is both writable and executable, and no writable table", () => {
     const headers = tell("readelf", "-lW", file);
     expect(headers).toMatch(/^ *GNU_STACK .* RW +0x/m);
     expect(headers).toMatch(/^ *GNU_RELRO /m);
@@ -21,11 +21,11 @@ describe.each(files)("%s", (file) => {
     expect(tell("readelf", "-dW", file)).toMatch(/BIND_NOW|FLAGS.* NOW/);
   });
 
-  test("may lie anywhere", () => {
+  test("is position-independent", () => {
     expect(tell("readelf", "-hW", file)).toMatch(/^ *Type: +DYN /m);
   });
 
-  test("checks the ends of its buffers", () => {
+  test("checks the bounds of its buffers", () => {
     const symbols = tell("nm", file.endsWith(".node") ? "-D" : "-a", file);
     expect(symbols).toMatch(/__stack_chk_fail/);
     expect(symbols).toMatch(/__memcpy_chk/);
@@ -39,7 +39,7 @@ describe.each(files)("%s", (file) => {
   });
 });
 
-test("the launcher needs no loader and no library", () => {
+test("the launcher needs neither loader nor libraries", () => {
   expect(tell("readelf", "-lW", "../../bin/slipway")).not.toMatch(/INTERP/);
   expect(tell("readelf", "-dW", "../../bin/slipway")).not.toMatch(/NEEDED/);
 });

@@ -71,26 +71,26 @@ function attack(name: string, env: NodeJS.ProcessEnv = {}): readonly string[] {
 const started = ["ok+fd", "ok"];
 
 describe("an agent", () => {
-  test("takes no name that does not end within it, or is longer than an interface's, or empty", () => {
+  test("refuses a name without an end, longer than an interface's, or empty", () => {
     const refused = Array.from({ length: 10 }, () => "EINVAL");
     expect(attack("names")).toEqual([...started, ...refused, "ok"]);
   });
 
-  test("takes no request of another length than it says", () => {
+  test("refuses a request whose length is not what it says", () => {
     const refused = Array.from({ length: 5 }, () => "EINVAL");
     expect(attack("lengths")).toEqual([...started, "ok", ...refused, "ENOSYS", "ok"]);
   });
 
-  test("ends when a request is longer than any", () => {
+  test("ends on a request longer than any may be", () => {
     expect(attack("oversized-to-agent")).toEqual([...started, "end"]);
   });
 
-  test("makes the sockets that Slipway asks for, and no others", () => {
+  test("makes only the sockets that Slipway asks for", () => {
     const refused = Array.from({ length: 12 }, () => "EACCES");
     expect(attack("sockets")).toEqual([...started, ...refused, "ok+fd", "ok+fd", "ok+fd"]);
   });
 
-  test("passes on the requests of netlink that Slipway makes, and no others", () => {
+  test("passes on only the netlink requests that Slipway makes", () => {
     const refused = Array.from({ length: 8 }, () => "EINVAL");
     expect(attack("netlink")).toEqual([...started, ...refused, "ok"]);
   });
@@ -99,7 +99,7 @@ describe("an agent", () => {
     expect(attack("taps")).toEqual([...started, "EINVAL", "ok+fd", "EMFILE", "ok"]);
   });
 
-  test("has one capability and no files, and nobody traces it", async () => {
+  test("has one capability and no files, and cannot be traced", async () => {
     const looked = spawn(join(root, "bin/slipway"), ["attach", "1"], {
       env: hostileEnvironment("look"),
       stdio: ["pipe", "pipe", "inherit"],
@@ -126,34 +126,34 @@ describe("an agent", () => {
 });
 
 describe("the broker", () => {
-  test("takes no path without an end, and no operation that is not one", () => {
+  test("refuses a path without an end, and an unknown operation", () => {
     const refused = Array.from({ length: 6 }, () => "EINVAL");
     expect(attack("paths")).toEqual([...refused, "ENOSYS", "ok"]);
   });
 
-  test("ends when a request is longer than any", () => {
+  test("ends on a request longer than any may be", () => {
     expect(attack("oversized-to-broker")).toEqual(["end"]);
   });
 
-  test("keeps none of the descriptors that it did not ask for", () => {
+  test("closes descriptors that it did not ask for", () => {
     const answers = Array.from({ length: 17 }, () => "ok");
     expect(attack("descriptors")).toEqual([...answers, "0 more"]);
   });
 
-  test("takes a plan from a memfd that nobody can change any more, and from nothing else", () => {
+  test("takes a plan only from a sealed memfd", () => {
     const [none, ...others] = attack("no-plans");
     expect(none).toBe("EBADF");
     expect(others).toEqual([...Array.from({ length: 5 }, () => "EINVAL"), "E2BIG"]);
   });
 
-  test("takes a plan that is whole, with all of its texts", () => {
+  test("takes only a complete plan, with all of its texts", () => {
     const refused = Array.from({ length: 20 }, () => "EINVAL");
     expect(attack("plans")).toEqual([...refused, "ok+fd"]);
   });
 });
 
 describe("the keeper", () => {
-  test("removes a socket at its end, and no other file", () => {
+  test("removes a socket when it ends, but no other file", () => {
     const file = join(root, "file");
     writeFileSync(file, "");
     const answers = attack("keeper", { FILE: file });

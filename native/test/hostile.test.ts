@@ -11,7 +11,7 @@ const milliseconds = Number(FUZZ_SECONDS) * 1_000;
  * what would reach others, or end the process as it should: signals to any process, descriptors that
  * are Node's, locking down.
  */
-test("hostile arguments are answered by an errno or a TypeError, and nothing else happens", {
+test("hostile arguments give an errno or a TypeError, and nothing else happens", {
   timeout: milliseconds + 30_000,
 }, async ({ annotate }) => {
   // A network of its own: an address of chance must lead nowhere.

@@ -87,7 +87,7 @@ function fakeNode(folder: string, version: string): string {
   return path;
 }
 
-test("it becomes Node: same process, its own bundle, the name it was called by", () => {
+test("it becomes Node: the same process, with its own bundle and the name it was called by", () => {
   const { told, pid } = start(launcher, ["attach", "--mtu", "1500", "--", "x y"]);
   expect(told).toMatchObject({
     args: ["slipway", "attach", "--mtu", "1500", "--", "x y"],
@@ -132,7 +132,7 @@ test("variables that change Node are parked, others stay", () => {
   });
 });
 
-test("io_uring is denied, and whoever makes a network has a broker and mounts of its own", () => {
+test("io_uring is denied, and a command that makes a network has a broker and its own mounts", () => {
   const { told } = start(launcher, ["run", "--", "true"]);
   expect(told?.filtered).toBe(true);
   expect(told?.environment.SLIPWAY_ROOT).toBe("own");
@@ -140,14 +140,14 @@ test("io_uring is denied, and whoever makes a network has a broker and mounts of
   expect(told?.environment.SLIPWAY_BROKER).toMatch(/^\d+$/);
 });
 
-test("standard streams that are closed are not taken for something else", () => {
+test("closed standard streams are not reused for other descriptors", () => {
   const { stdout } = start("/bin/sh", ["-c", `exec ${launcher} attach 1 <&- 2>&-`]);
   const { environment }: Start = JSON.parse(stdout);
   expect(environment.SLIPWAY_FDS).toMatch(/^1(,|$)/);
   expect(Number(environment.SLIPWAY_BROKER)).toBeGreaterThan(2);
 });
 
-test("the caller does not say what the launcher has prepared", () => {
+test("the caller cannot set what only the launcher may", () => {
   const forged = { SLIPWAY_BROKER: "0", SLIPWAY_ROOT: "own", SLIPWAY_STORE: "0" };
   const { told } = start(launcher, ["--version"], forged);
   expect(told?.environment.SLIPWAY_BROKER).toBeUndefined();
@@ -165,7 +165,7 @@ test.each(["doctor", "status", "--help", "--version"])(
 );
 
 describe("which Node", () => {
-  test("the first in PATH that is new enough; relative folders are none", () => {
+  test("the first in PATH that is new enough; relative directories do not count", () => {
     const path = [
       "relative",
       "",
@@ -179,7 +179,7 @@ describe("which Node", () => {
     expect(told?.environment.NODE).toBe("new");
   });
 
-  test("the installed one before PATH, the named one before that", () => {
+  test("the named one before the installed one, that before PATH", () => {
     const installed = fakeNode("node_modules/.bin", "v1");
     const path = fakeNode("new", "v22.0.0");
     const first = start(launcher, [], { SLIPWAY_NODE: "", PATH: path });
@@ -214,7 +214,7 @@ describe("which Node", () => {
   });
 });
 
-test("a bundle that is missing: one line, and 1", () => {
+test("without a bundle it prints one line and exits with 1", () => {
   const alone = join(root, "alone/bin");
   mkdirSync(alone, { recursive: true });
   copyFileSync(launcherFile, join(alone, "slipway"));

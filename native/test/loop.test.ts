@@ -8,7 +8,7 @@ beforeEach(() => {
 });
 afterEach(() => subject.stop());
 
-test("events arrive as pairs of token and bits, and only for what is watched", async () => {
+test("events arrive as pairs of token and bits, only for watched descriptors", async () => {
   const seen = await subject.run(async ({ native, memory, sleep, until }) => {
     const { mem, view } = memory(64);
     const [receiver, sender] = [native.socket(2, 2, 0), native.socket(2, 2, 0)];
@@ -57,7 +57,7 @@ test("events arrive as pairs of token and bits, and only for what is watched", a
   });
 });
 
-test("more descriptors than room are reported in turn, none lost, edge-triggered ones neither", async () => {
+test("more descriptors than fit are reported in turn; none is lost, also edge-triggered", async () => {
   const seen = await subject.run(async ({ native, sleep, until }) => {
     const events = new Int32Array(2 * 4);
     const fds = Array.from({ length: 50 }, () => native.socket(2, 2, 0));
@@ -103,7 +103,7 @@ describe("onWake says when it wants to be called", () => {
     expect(early).toEqual([0, 0, 0, 0, 0, 0]); // the first call, and one for each time until -1
   });
 
-  test("after parts of a millisecond, before a whole one is over", async () => {
+  test("after a fraction of a millisecond, before a whole one is over", async () => {
     const [shortest, isEarly] = await subject.run(async ({ native }) => {
       let [shortest, isEarly] = [Number.POSITIVE_INFINITY, false];
       let began = Number.NEGATIVE_INFINITY;
@@ -149,7 +149,7 @@ describe("onWake says when it wants to be called", () => {
   });
 });
 
-describe("Node is served as always", () => {
+describe("Node works as always", () => {
   test("promises, nextTick, immediates and timers that onWake sets off", async () => {
     const order = await subject.run(async ({ native }) => {
       const order: string[] = [];
@@ -178,7 +178,7 @@ describe("Node is served as always", () => {
     expect(order.slice(1, -1)).toContain("immediate");
   });
 
-  test("a promise resolved from onWake when nothing else will ever happen", async () => {
+  test("a promise resolved from onWake when nothing else happens", async () => {
     const answered = await subject.run(async ({ native }) => {
       const fd = native.socket(2, 2, 0);
       const value = await new Promise((resolve) => {
@@ -247,7 +247,7 @@ describe("Node is served as always", () => {
     });
   });
 
-  test("a server that begins to listen within an event of Node's, with no timer about", async () => {
+  test("a server that begins to listen within an event of Node's, without any timer", async () => {
     const path = `\0tuntap2-${process.pid}-listen`;
     const served = subject.run(
       ({ native, require }, path: string) =>
@@ -327,7 +327,7 @@ describe("Node is served as always", () => {
   });
 });
 
-test("no CPU is burnt while nothing happens", async () => {
+test("an idle loop uses no CPU", async () => {
   const { switches, wakes } = await subject.run(async ({ native, require, sleep }) => {
     const fs = require("node:fs") as typeof import("node:fs");
     const switchesOf = () =>
@@ -365,7 +365,7 @@ describe("exceptions are loud", () => {
     expect(subject.output).toMatch(/Error: out of onWake\n\s+at thrower/);
   });
 
-  test("a result that is no number ends it, too", async () => {
+  test("a result that is not a number ends it, too", async () => {
     const ending = await subject.runToEnd(({ native }) => {
       native.loopStart((() => "soon") as unknown as () => number, new Int32Array(2));
     });
@@ -384,7 +384,7 @@ describe("exceptions are loud", () => {
     expect(subject.output).toContain("left alone");
   });
 
-  test("a handler of uncaughtException can survive it, and the loop goes on", async () => {
+  test("with a handler of uncaughtException the loop continues", async () => {
     const seen = await subject.run(async ({ native, sleep, until }) => {
       const caught: string[] = [];
       process.on("uncaughtException", (error) => caught.push(error.message));
@@ -420,7 +420,7 @@ describe("start and stop", () => {
     expect(subject.output).toBe("stopped\n");
   });
 
-  test("it runs once at a time, and any number of times", async () => {
+  test("only one loop runs at a time, any number of times", async () => {
     const seen = await subject.run(async ({ native, sleep, until }) => {
       let calls = 0;
       const onWake = () => {
@@ -519,7 +519,7 @@ describe("a limit for one turn", () => {
     expect(subject.output).toBe(words);
   });
 
-  test("leaves those alone who are busy, but come back", async () => {
+  test("spares a thread that is busy but returns", async () => {
     // Processor time, as the limit is of it: 1.5 s in all, by a tenth each.
     const turns = await subject.run(async ({ native, until }, words: string) => {
       let turns = 0;
@@ -541,7 +541,7 @@ describe("a limit for one turn", () => {
     expect(turns).toBeGreaterThanOrEqual(15);
   });
 
-  test("is one of whole seconds, and of a loop that runs", async () => {
+  test("takes whole seconds, and needs a running loop", async () => {
     const results = await subject.run(({ native }) => {
       const none = native.loopLimit(1, new Uint8Array(1));
       native.loopStart(() => -1, new Int32Array(2));

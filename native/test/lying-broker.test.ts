@@ -19,7 +19,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
-test("an answer of broker or agent brings what was asked for, or is a failure", async () => {
+test("an answer of broker or agent brings what was asked for, or counts as a failure", async () => {
   const seen = await subject.run(
     ({ native, memory, require, errno }, path: string) => {
       const fs = require("node:fs") as typeof import("node:fs");

@@ -7,7 +7,7 @@ beforeAll(() => {
 });
 afterAll(() => subject.stop());
 
-test("numbers are handed out, freed and reused, and end at 1024", async () => {
+test("numbers are issued, freed and reused, up to 1024", async () => {
   const seen = await subject.run(({ native }) => {
     const numbers = Array.from({ length: 1025 }, () => native.registerMemory(new ArrayBuffer(8)));
     const freed = native.unregisterMemory(5);

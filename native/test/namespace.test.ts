@@ -278,7 +278,7 @@ test("the 65th agent is refused, the others serve", async () => {
   expect(results).toEqual({ excess: -23 /* ENFILE */, served: true, ended: true });
 });
 
-test("an agent holds nothing of its parent, and ends while a held child has its socket", async () => {
+test("an agent holds none of its parent's descriptors, and ends although a held child has its socket", async () => {
   const results = await subject.run(async ({ native, hold, enter, memory, until, errno }) => {
     const { mem, view } = memory(64);
     const listener = native.socket(2, 1, 0);
@@ -308,7 +308,7 @@ test("an agent holds nothing of its parent, and ends while a held child has its 
   expect(results).toEqual({ end: 0, closed: 0 });
 });
 
-test("an agent that was killed is told, and one ends with its parent", async () => {
+test("a killed agent is reported, and an agent ends with its parent", async () => {
   const doomed = Subject.start();
   const [first, second, results] = await doomed.run(async ({ native, hold, enter, require }) => {
     const fs = require("node:fs") as typeof import("node:fs");
@@ -340,7 +340,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test("a TAP that somebody has opened is set up as it is", async () => {
+test("a TAP opened by somebody else is configured as it is", async () => {
   const seen = await subject.run(({ native, hold, enter, errno }) => {
     const child = hold("exit");
     const agents = [enter(child.pid), enter(child.pid)] as const;

@@ -85,7 +85,7 @@ test("a descriptor passed along with bytes", async () => {
   });
 });
 
-test("a lock that one holds", async () => {
+test("a lock has one holder", async () => {
   const seen = await subject.run(
     ({ native, errno }, path: string) => {
       const first = native.lockFile(path);
@@ -100,7 +100,7 @@ test("a lock that one holds", async () => {
   expect(seen).toEqual({ first: true, second: true, third: true });
 });
 
-test("who connected, by the network namespace of its socket and by its process", async () => {
+test("a peer is identified by the network namespace of its socket and by its process", async () => {
   const seen = await subject.run(
     async ({ native, memory, errno }, path: string) => {
       const { mem, bytes } = memory(4096);

@@ -248,7 +248,7 @@ async function receiveTap(peer: Peer, name: string): Promise<void> {
 }
 
 describe("a guest", () => {
-  test("is served until the daemon says its end", async () => {
+  test("is served until the daemon ends it", async () => {
     const { launcher, peer, tap } = await startGuest();
     await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
@@ -306,7 +306,7 @@ describe("a guest", () => {
       },
     ],
   ];
-  test.for(spoilt)("is served by nobody at a directory %s", async ([, spoil]) => {
+  test.for(spoilt)("is not served through a directory %s", async ([, spoil]) => {
     const directory = mkdtempSync(join(root, "runtime-"));
     symlinkSync("../slipway", join(directory, "slipway"));
     spoil(directory);
@@ -315,7 +315,7 @@ describe("a guest", () => {
     expect(native.accept(listener, memory, 128, 110)).toBe(-constants.errno.EAGAIN);
   });
 
-  test("is served at a directory of links that only root and the user can change", async () => {
+  test("is served through links that only root and the user can change", async () => {
     const directory = mkdtempSync(join(root, "runtime-"));
     symlinkSync("../slipway", join(directory, "slipway"));
     const launcher = start("slirp4netns", ["-c", `${held.pid}`, "tap0"], directory);
@@ -325,7 +325,7 @@ describe("a guest", () => {
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });
 
-  test("is taken over by a process when the daemon dies", async () => {
+  test("is taken over by a new process when the daemon dies", async () => {
     const { launcher, peer, tap } = await startGuest();
     await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
@@ -341,7 +341,7 @@ describe("a guest", () => {
     });
   });
 
-  test("has an API socket, whose file goes also when it is killed", async () => {
+  test("has an API socket, whose file is removed also when the launcher is killed", async () => {
     const api = join(root, "api.sock");
     const { launcher, peer, tap } = await startGuest("-a", api);
     await receiveTap(peer, tap);
@@ -397,7 +397,7 @@ describe("a guest", () => {
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });
 
-  test("has its words told without what orders a terminal about, and a status that is one", async () => {
+  test("has its text printed without control characters, and exits with a valid status", async () => {
     const { launcher, peer, tap } = await startGuest();
     await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
@@ -414,7 +414,7 @@ describe("a guest", () => {
     });
   });
 
-  test("ends also while the daemon goes on to talk", async () => {
+  test("ends also while the daemon keeps sending", async () => {
     const { launcher, peer, tap } = await startGuest();
     await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
@@ -457,7 +457,7 @@ describe("a command that asks the daemon", () => {
     expect(await launcher.ended).toMatchObject({ code: 0, stdout: "x".repeat(100_000) });
   });
 
-  test("connects a namespace in between, by the first name that is free", async () => {
+  test("connects a namespace before the answer, by the first free name", async () => {
     const launcher = start("slipway", ["network", "connect", "web", `${held.pid}`]);
     const peer = await Peer.accept();
     await peer.receive();
@@ -473,7 +473,7 @@ describe("a command that asks the daemon", () => {
     expect(await launcher.ended).toMatchObject({ code: 0, stdout: "it is\n" });
   });
 
-  test("prints an answer without what orders a terminal about, and ends by a status", async () => {
+  test("prints an answer without control characters, and exits with a valid status", async () => {
     const launcher = start("slipway", ["ps"]);
     const peer = await Peer.accept();
     await peer.receive();

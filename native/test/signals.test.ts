@@ -42,7 +42,7 @@ function build(name: string, ...options: string[]): string {
   return file;
 }
 
-test("a thread that did not give up its rights is noticed, whoever sends the signal meanwhile", async () => {
+test("a thread that did not give up its rights is noticed, whoever else sends the signal", async () => {
   const result = await subject.run(
     async ({ native, require, sleep }, forge: string, stuck: string) => {
       const { spawn } = require("node:child_process") as typeof import("node:child_process");

@@ -71,7 +71,7 @@ test("it can keep its ids", async () => {
   expect(seen).toEqual({ ...done, status: 0, text: `${uid}\n${gid}\n` });
 });
 
-test("it has a resolv.conf of its own, and only it", async () => {
+test("it has its own resolv.conf, which nobody else sees", async () => {
   const [before, after] = [
     await subject.run(({ require }) => require("node:fs").readFileSync("/etc/resolv.conf", "utf8")),
     await outcome("cat /etc/resolv.conf; stat -Lc %a /etc/resolv.conf; pwd; ls / | grep -c etc", {
@@ -145,7 +145,7 @@ test("its signals are at their defaults, whatever Node did to them", async () =>
   expect(text).toBe("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 });
 
-test("its end is told: exit, signal, stop", async () => {
+test("its end is reported: exit, signal, stop", async () => {
   expect(await outcome("exit 7")).toMatchObject({ ...done, status: 7 });
   expect(await outcome("kill -TERM $$")).toMatchObject({ ...done, status: 256 + 15 });
   const statuses = await subject.run(async ({ native, hold, reap }) => {
@@ -174,7 +174,7 @@ describe("a command that cannot be executed", () => {
   });
 });
 
-test("a child that is let go unreleased ends, also while another is held", async () => {
+test("a child whose control socket is closed ends, also while another is held", async () => {
   const status = await subject.run(async ({ native, hold, reap }) => {
     const child = hold("echo never");
     const other = hold("echo never");
@@ -190,7 +190,7 @@ test("a child that is let go unreleased ends, also while another is held", async
   expect(status).toEqual({ status: 127, again: -9 }); // EBADF
 });
 
-test("a child that was killed while it was held is told by its status", async () => {
+test("a child killed while held is reported by its status", async () => {
   const seen = await subject.run(async ({ native, hold, reap }) => {
     const child = hold("echo never");
     native.pidfdSignal(child.pidfd, 9);

@@ -68,15 +68,15 @@ test("keeps what was sent just before the end", () => {
   expect(attack("early")).toMatch(/^end [^;]*; a=one b=one c=one 3$/);
 });
 
-test("hears no message of another size, and goes on", () => {
+test("ignores a message of another size, and continues", () => {
   expect(attack("sizes")).toBe("end done +1; a=one 1");
 });
 
-test("takes one descriptor and no more, and leaves none of the others open", () => {
+test("takes exactly one descriptor, and closes any others", () => {
   expect(attack("many")).toBe("end refused refused refused done refused refused +1; a=one 1");
 });
 
-test("refuses what it does not know", () => {
+test("refuses unknown messages", () => {
   const refused = Array.from({ length: 12 }, () => "refused").join(" ");
   expect(attack("kinds")).toBe(`end ${refused} +0; 0`);
 });
@@ -86,7 +86,7 @@ test("keeps nothing but TAPs", () => {
   expect(attack("others")).toBe(`end ${refused} +0; 0`);
 });
 
-test("keeps so many and no more, and fewer where it has no descriptors left", () => {
+test("keeps TAPs up to its capacity, and fewer when it runs out of descriptors", () => {
   expect(attack("too many")).toMatch(/^end 1024 [^;]*; 0=one 1=one 2=one 1024$/);
   const [, taken, handed] =
     /^end (\d+) [^;]*; 0=one 1=one 2=one (\d+)$/.exec(attack("too many", 64)) ?? [];
@@ -95,15 +95,15 @@ test("keeps so many and no more, and fewer where it has no descriptors left", ()
   expect(handed).toBe(taken);
 });
 
-test("outlives a flood of whose answers none is read", () => {
+test("survives a flood whose answers nobody reads", () => {
   expect(attack("flood")).toMatch(/^end [^;]*; (a=one 1|0)$/);
 });
 
-test("rests when the daemon says no more, and has what it kept", () => {
+test("stays idle when the daemon stops sending, and keeps what it had", () => {
   expect(attack("silence")).toBe("end done rests +1; a=one 1");
 });
 
-test("tells which namespaces the TAPs are in, to the user alone, and follows no link", () => {
+test("lists the TAPs' namespaces for the user alone, and follows no link", () => {
   const other = join(root, "other");
   writeFileSync(other, "mine");
   symlinkSync(other, stayed);

@@ -116,7 +116,7 @@ test.each(families)("a TCP connection over $name", async ({ domain, sockaddr }) 
   });
 });
 
-test("a refused connection is told by SO_ERROR, a broken one without a signal", async () => {
+test("a refused connection shows in SO_ERROR, a broken one raises no signal", async () => {
   const seen = await subject.run(async ({ native, memory, until }) => {
     const { mem, bytes } = memory(64);
     bytes.set([2, 0, 0, 1, 127, 0, 0, 1], 0); // port 1: nobody listens
@@ -216,7 +216,7 @@ test.each(families)(
   },
 );
 
-test("messages whose vectors do not fit together are left for the next call", async () => {
+test("messages whose vectors do not fit are left for the next call", async () => {
   const seen = await subject.run(({ native, memory }) => {
     const { mem, view } = memory(65536);
     const [receiver, sender] = [native.socket(2, 2, 0), native.socket(2, 2, 0)];
@@ -261,7 +261,7 @@ test("a pair of sockets, connected to each other", async () => {
   expect(seen).toMatchObject({ tooSmall: fault, outside: fault });
 });
 
-test("splice moves bytes between sockets through a pipe, and tells their end", async () => {
+test("splice moves bytes between sockets through a pipe, and reports their end", async () => {
   const seen = await subject.run(async ({ native, memory, errno, sleep }) => {
     const { mem, bytes, view } = memory(4096);
     const eventually = async (call: () => number) => {
@@ -312,7 +312,7 @@ test("splice moves bytes between sockets through a pipe, and tells their end", a
   expect(seen).toEqual([true, 7, 0, 7, "spliced", true, true, [0, 0, 0]]);
 });
 
-test("a descriptor stands for another from then on, which is closed", async () => {
+test("replaceFd makes a handle refer to another descriptor, whose own handle is closed", async () => {
   const seen = await subject.run(({ native, errno }) => {
     const [first, second] = [native.pipe(4096), native.pipe(4096)];
     if (typeof first === "number" || typeof second === "number") return [first, second];

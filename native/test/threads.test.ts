@@ -7,7 +7,7 @@ beforeEach(() => {
 });
 afterEach(() => subject.stop());
 
-test("the daemon's sandbox lets threads be started, which are in it, and no process", async () => {
+test("the daemon's sandbox allows new threads, which are in it, but no process", async () => {
   const seen = await subject.run(async ({ native, addon, require }) => {
     const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
     const { spawnSync } = require("node:child_process") as typeof import("node:child_process");
@@ -42,7 +42,7 @@ test("the daemon's sandbox lets threads be started, which are in it, and no proc
   });
 });
 
-test("a wake-up without an end is ended in any thread, by that thread's own time", async () => {
+test("an endless wake-up ends the process, in any thread, by that thread's own time", async () => {
   const { code, signal } = await subject.runToEnd(async ({ addon, require }) => {
     const { Worker } = require("node:worker_threads") as typeof import("node:worker_threads");
     new Worker(
