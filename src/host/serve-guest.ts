@@ -5,7 +5,8 @@ import type { GuestConfig } from "../config/guest-config.js";
 import type { CaptureFile } from "../frames/capture.js";
 import type { Guest } from "../guest/guest.js";
 import type { TapHandle } from "../guest/tap-handle.js";
-import type { Loop, OnGone } from "../loop/loop.js";
+import type { Loop } from "../loop/loop.js";
+import type { OnGone } from "../loop/served.js";
 import { native } from "../sys/native.js";
 
 /** What to serve, and for whom. */

@@ -97,7 +97,7 @@ describe.runIf(isOpenToTests)("a trap in WASM", () => {
       const lines = guest.helper.stderr.trim().split("\n");
       expect(lines).toHaveLength(fault);
       expect(lines.at(-1)).toMatch(
-        /^slirp4netns: error: the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
+        /^slirp4netns: error: the stack failed \(RuntimeError: .+\) and was built again: its connections are reset$/,
       );
     }
     const { inside } = await connect(lab, agent);

@@ -395,7 +395,9 @@ describe.runIf(isSlipway)("attacked from inside", () => {
     // After a trap the replacement works in the sandbox, too.
     guest.helper.kill("SIGWINCH");
     await expect.poll(async () => (await guest.run(fetchPage)).code).toBe(0);
-    expect(guest.helper.stderr).toMatch(/the stack failed .*: made anew, connections are reset/);
+    expect(guest.helper.stderr).toMatch(
+      /the stack failed .* and was built again: its connections are reset/,
+    );
     victim.kill("SIGKILL");
   });
 

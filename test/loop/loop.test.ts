@@ -78,7 +78,7 @@ test("after a trap in WASM the guest gets a new stack, and another notices nothi
     for (const pid of pids) await ping(pid);
     expect(gone).toEqual([]);
     expect(said()).toMatch(
-      /^the stack failed \(RuntimeError: .+\): made anew, connections are reset$/,
+      /^the stack failed \(RuntimeError: .+\) and was built again: its connections are reset$/,
     );
   });
 });
