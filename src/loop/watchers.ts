@@ -1,7 +1,7 @@
 import { IdPool } from "../base/id-pool.js";
 import { Epoll } from "../sys/constants.js";
-import type { Watcher } from "../sys/line-socket.js";
 import { native } from "../sys/native.js";
+import type { Watcher } from "../sys/sockets/line-socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 
 /** Descriptors of the loop that are not a guest's, such as API sockets, pidfds and the exit-fd. */
