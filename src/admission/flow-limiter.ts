@@ -1,21 +1,21 @@
 import { DropReason } from "../base/drop.js";
-import { type Place, Recency } from "../base/lru-list.js";
+import { type LruEntry, LruList } from "../base/lru-list.js";
 import type { Limits } from "../config/limits.js";
 
 /** One connection's entry in a FlowLimiter. */
 export interface Slot {
   /** Its place among all connections. */
-  readonly all: Place<number>;
+  readonly all: LruEntry<number>;
   /** Its place among connections to the same destination; null when those are not limited. */
   readonly same: Same | null;
   /** Its place among half-open connections; null once both sides are established. */
-  halfOpen: Place<number> | null;
+  halfOpen: LruEntry<number> | null;
 }
 
 interface Same {
   readonly destination: number;
-  readonly list: Recency<number>;
-  readonly place: Place<number>;
+  readonly list: LruList<number>;
+  readonly place: LruEntry<number>;
 }
 
 /** A connection that must end before another may begin, and the limit that it falls to. */
@@ -27,9 +27,9 @@ export interface Eviction {
 /** Limits the TCP connections of one guest. At a limit the connection that has been idle longest must end. */
 export class FlowLimiter {
   readonly #limits: Limits;
-  readonly #all = new Recency<number>();
-  readonly #halfOpen = new Recency<number>();
-  readonly #byDestination = new Map<number, Recency<number>>();
+  readonly #all = new LruList<number>();
+  readonly #halfOpen = new LruList<number>();
+  readonly #byDestination = new Map<number, LruList<number>>();
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -85,14 +85,14 @@ export class FlowLimiter {
   }
 
   #addTo(destination: number, id: number): Same {
-    const list = this.#byDestination.get(destination) ?? new Recency<number>();
+    const list = this.#byDestination.get(destination) ?? new LruList<number>();
     this.#byDestination.set(destination, list);
     return { destination, list, place: list.add(id) };
   }
 }
 
 function oldestOf(
-  list: Recency<number> | undefined,
+  list: LruList<number> | undefined,
   most: number,
   reason: DropReason,
 ): Eviction | null {

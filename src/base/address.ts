@@ -8,8 +8,8 @@ const WORD_RANGE = 0x1_0000_0000;
 
 /**
  * An IP address of either family, immutable, as four unsigned 32-bit words, `w0` the most
- * significant. An IPv4 address is held in its IPv4-mapped form ::ffff:a.b.c.d (RFC 4291 §2.5.5.2),
- * so that tables and comparisons need one path for both families.
+ * significant. An IPv4 address is stored in its IPv4-mapped form ::ffff:a.b.c.d (RFC 4291 §2.5.5.2),
+ * so tables and comparisons need one path for both families.
  */
 export class Address {
   readonly family: Family;
@@ -37,8 +37,8 @@ export class Address {
   }
 
   /**
-   * Reads 4 or 16 bytes in network order; the caller has checked that they are there. An
-   * IPv4-mapped IPv6 address reads as the IPv4 address.
+   * Reads 4 or 16 bytes in network byte order. The caller checks bounds. An IPv4-mapped IPv6 address
+   * becomes the IPv4 address.
    */
   static read(bytes: Uint8Array, offset: number, family: Family): Address {
     if (family === 4) return Address.ofIpv4Word(readWord(bytes, offset));
@@ -50,7 +50,7 @@ export class Address {
     );
   }
 
-  /** Four-part decimal IPv4, or IPv6 without a zone; null when the text is neither. */
+  /** Parses four-part decimal IPv4, or IPv6 without a zone; null for anything else. */
   static parse(text: string): Address | null {
     if (ipaddr.IPv4.isValidFourPartDecimal(text)) {
       return Address.read(Uint8Array.from(ipaddr.IPv4.parse(text).toByteArray()), 0, 4);
@@ -59,17 +59,17 @@ export class Address {
     return Address.read(Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray()), 0, 6);
   }
 
-  /** How many bytes the address has on the wire. */
+  /** Length on the wire, in bytes. */
   get length(): 4 | 16 {
     return this.family === 4 ? 4 : 16;
   }
 
-  /** How many bits the address has on the wire: the longest prefix. */
+  /** Length on the wire in bits, which is the longest prefix length. */
   get bits(): 32 | 128 {
     return this.family === 4 ? 32 : 128;
   }
 
-  /** Writes `length` bytes in network order. */
+  /** Writes `length` bytes in network byte order. */
   write(bytes: Uint8Array, offset: number): void {
     if (this.family === 4) {
       writeWord(bytes, offset, this.w3);
@@ -81,7 +81,7 @@ export class Address {
     writeWord(bytes, offset + 12, this.w3);
   }
 
-  /** `length` bytes in network order. */
+  /** The address as `length` bytes in network byte order. */
   toBytes(): Uint8Array {
     const bytes = new Uint8Array(this.length);
     this.write(bytes, 0);
@@ -128,8 +128,8 @@ export class Address {
   }
 
   /**
-   * The address `n` further on, n in 0..2^32-1.
-   * @throws RangeError when that leaves the address space of the family.
+   * The address plus `n`, 0..2^32-1.
+   * @throws RangeError when the result is outside of the family's address space
    */
   plus(n: number): Address {
     const w3 = this.w3 + n;
@@ -144,13 +144,13 @@ export class Address {
 }
 
 /**
- * A direct-mapped cache of addresses: reading an address that was read lately gives the same
- * object and allocates nothing.
+ * A direct-mapped cache of addresses. Reading an address that is in the cache returns the same object and
+ * allocates nothing.
  */
 export class AddressCache {
   readonly #slots: Address[];
 
-  /** @param size number of slots, a power of two: two addresses of one slot evict each other */
+  /** @param size number of slots, a power of two; addresses with the same slot evict each other */
   constructor(size = 256) {
     this.#slots = new Array<Address>(size).fill(UNSPECIFIED[6]);
   }
@@ -166,7 +166,7 @@ export class AddressCache {
     );
   }
 
-  /** Words as signed integers: V8 passes those between functions without allocating. */
+  /** The words are signed integers, which V8 passes to functions without allocating. */
   #lookup(w0: number, w1: number, w2: number, w3: number): Address {
     const slot = hash(w0 ^ w1 ^ w2 ^ w3) & (this.#slots.length - 1);
     const cached = this.#slots[slot];
@@ -184,7 +184,7 @@ export class AddressCache {
   }
 }
 
-/** A network: an address whose host bits are zero, and a length in bits. */
+/** A network: an address whose host bits are zero, and a prefix length in bits. */
 export class Prefix {
   readonly address: Address;
   readonly length: number;
@@ -194,7 +194,7 @@ export class Prefix {
     this.length = length;
   }
 
-  /** The network of `length` bits, within the family's, that the address is in. */
+  /** The network with a prefix of `length` bits that contains the address. @param length at most address.bits */
   static of(address: Address, length: number): Prefix {
     return new Prefix(masked(address, length), length);
   }
@@ -202,7 +202,7 @@ export class Prefix {
   /**
    * Parses `ADDRESS/LENGTH`.
    * @throws RangeError with a sentence for the user when the text is malformed, the length is out
-   * of range, or host bits are set.
+   * of range, or host bits are set
    */
   static parse(text: string): Prefix {
     const { address, prefix } = parseCidr(text);
@@ -221,7 +221,7 @@ export class Prefix {
     return masked(ALL_ONES[this.address.family], this.length);
   }
 
-  /** The last address: the directed broadcast address of an IPv4 network. */
+  /** The last address; in IPv4, the directed broadcast address. */
   get last(): Address {
     const { w0, w1, w2, w3 } = this.netmask;
     const { address } = this;
@@ -235,8 +235,8 @@ export class Prefix {
 }
 
 /**
- * The address and the network of `ADDRESS/LENGTH`.
- * @throws RangeError with a sentence for the user when the text is malformed, or the length out of range
+ * Parses `ADDRESS/LENGTH` to the address and its network.
+ * @throws RangeError with a sentence for the user when the text is malformed or the length is out of range
  */
 export function parseCidr(text: string): { readonly address: Address; readonly prefix: Prefix } {
   const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
@@ -251,13 +251,13 @@ export function parseCidr(text: string): { readonly address: Address; readonly p
   return { address, prefix: Prefix.of(address, length) };
 }
 
-/** `192.0.2.1:80`, `[2001:db8::1]:80`. @param port or whatever stands in its place */
+/** Formats `192.0.2.1:80` or `[2001:db8::1]:80`. @param port a number, or text such as a range */
 export function formatEndpoint(address: Address | string, port: number | string): string {
   const text = `${address}`;
   return text.includes(":") ? `[${text}]:${port}` : `${text}:${port}`;
 }
 
-/** @throws RangeError with a sentence for the user when the address has bits of a host's */
+/** @throws RangeError with a sentence for the user when host bits are set in the address */
 export function requireNetworkAddress(address: Address, prefix: Prefix): void {
   if (prefix.address.equals(address)) return;
   const given = `${address}/${prefix.length}`;
@@ -266,7 +266,7 @@ export function requireNetworkAddress(address: Address, prefix: Prefix): void {
   );
 }
 
-/** Also: every address of a host, or the one that the kernel chooses. */
+/** 0.0.0.0 and ::, which also mean all addresses of a host, or let the kernel choose. */
 export const UNSPECIFIED: Readonly<Record<Family, Address>> = {
   4: Address.ofIpv4Word(0),
   6: Address.ofWords(0, 0, 0, 0),
@@ -292,7 +292,7 @@ function masked(address: Address, length: number): Address {
   );
 }
 
-/** A word whose upper `length` bits are ones; `length` may lie outside 0..32. */
+/** A word whose upper `length` bits are ones; `length` may be outside of 0..32. */
 function mask(length: number): number {
   if (length <= 0) return 0;
   if (length >= 32) return 0xffff_ffff;

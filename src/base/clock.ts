@@ -1,12 +1,12 @@
 /**
- * The time for measuring how long something takes: monotonic, whatever the wall clock does.
+ * A monotonic clock.
  *
- * Not performance.now(): its first use has Node load ten modules, 1.9 ms of a start.
+ * Not performance.now(): at its first use Node loads ten modules, which takes 1.9 ms of the start (m).
  * @returns ms since this process began, with fractions
  */
 export function monotonicMs(): number {
   return process.uptime() * 1000;
 }
 
-/** The deadline of what is not waited for. Deadlines are ms of the clock that they are compared with. */
+/** The deadline of nothing. Deadlines are absolute, in ms of the clock that they are compared with. */
 export const NEVER = Number.POSITIVE_INFINITY;

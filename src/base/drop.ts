@@ -1,6 +1,6 @@
 /**
- * Why a packet was dropped. The numbers are small, negative and private to the process: on the hot
- * path a function returns 0 or one of them. People see the names (dropReasonName), which are stable.
+ * Why a packet was dropped. Functions on the hot path return 0 or one of these numbers, which are negative and private
+ * to the process. Users see the names (dropReasonName), which are stable.
  */
 export const DropReason = {
   EthernetTruncated: -1,
@@ -70,10 +70,10 @@ export const DropReason = {
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
 
-/** What a function of the hot path returns: a reason, or 0 for a packet in order. */
+/** Result of a function on the hot path: a reason, or 0 for a valid packet. */
 export type DropReasonOrOk = DropReason | 0;
 
-/** Indexed by the negated reason; index 0 is no reason. */
+/** Indexed by the negated reason; index 0 is unused. */
 const NAMES: readonly string[] = Object.entries(DropReason).reduce<string[]>(
   (names, [key, reason]) => {
     names[-reason] = kebabCase(key);
@@ -82,16 +82,16 @@ const NAMES: readonly string[] = Object.entries(DropReason).reduce<string[]>(
   ["ok"],
 );
 
-/** The name that people see, such as `udp-bad-length`. */
+/** The name that users see, such as `udp-bad-length`. */
 export function dropReasonName(reason: DropReason): string {
   return NAMES[-reason];
 }
 
-/** How many packets were dropped, by reason. */
+/** Counts dropped packets by reason. */
 export class DropCounters {
   // Doubles count without allocating and do not wrap below 2^53.
   readonly #counts = new Float64Array(NAMES.length);
-  /** What was counted last; a reader may set it to 0 to see whether there is more. */
+  /** The reason counted last. A reader may set it to 0 and look later whether there was another. */
   last: DropReasonOrOk = 0;
 
   count(reason: DropReason): void {

@@ -1,15 +1,15 @@
 /**
- * Small numbers for the tokens of descriptors. An id that was released is not taken again before reap():
- * events that were fetched before its descriptor was closed still carry it.
+ * Ids for the tokens of descriptors. A released id is not taken again before reap(): events that were fetched before its
+ * descriptor was closed still carry it.
  */
 export class IdPool {
-  /** Ids that may be taken, then those that wait for reap(). */
+  /** Free ids, followed by released ones that wait for reap(). */
   readonly #ids: number[] = [];
-  /** How many may be taken. */
+  /** Number of free ids. */
   #free = 0;
   #next = 0;
 
-  /** @returns the id released last of those that may be taken; otherwise the lowest that never was taken */
+  /** @returns the free id that was released last; without one, the lowest id never taken */
   take(): number {
     if (this.#free === 0) {
       this.#next += 1;
@@ -22,12 +22,12 @@ export class IdPool {
     return id;
   }
 
-  /** @param id one that was taken, and released only once */
+  /** @param id taken before; released once */
   release(id: number): void {
     this.#ids.push(id);
   }
 
-  /** Released ids may be taken from now on. To be called when no fetched event is left. */
+  /** Makes released ids free. Call it when all fetched events have been handled. */
   reap(): void {
     this.#free = this.#ids.length;
   }

@@ -1,13 +1,13 @@
 import { writeSync } from "node:fs";
-// pino's entry for browsers is the same logger without worker threads and streams: it loads in
-// 1.3 ms where the other takes 7–11 (bundled, Node 26), and exec → ready is to stay under 40.
+// pino's entry for browsers is the same logger without worker threads and streams. It loads in 1.3 ms, the other in
+// 7–11 (bundled, Node 26), and exec → ready must stay under 40.
 import pino from "pino/browser.js";
 import { monotonicMs } from "./clock.js";
 import { errnoOf } from "./errors.js";
 import { programName } from "./program.js";
 import { Stdio } from "./stdio.js";
 
-/** As people name them, from the most to the least that is told. */
+/** Values of --log-level, most verbose first. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warning", "error"] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -21,14 +21,14 @@ export type Write = (text: string) => number;
 
 export interface LogSettings {
   readonly write: Write;
-  /** Where the process's last line goes in any case. */
+  /** Writes to stderr, also when the log is a file. */
   readonly writeStderr: Write;
   /** Whether lines go to a file, and not to stderr. */
   readonly isFile: boolean;
   readonly level: LogLevel;
   /** `plain`: `PROGRAM: LEVEL: message`; `text`: that with the time; `json`: an object a line. */
   readonly format: "plain" | "text" | "json";
-  /** Lines in one second; more are counted and left out. */
+  /** Most lines per second; further ones are counted and suppressed. */
   readonly linesPerSecond: number;
 }
 
@@ -37,7 +37,7 @@ export const DEFAULT_LINES_PER_SECOND = 100;
 const WARNING = 40;
 const FATAL = 60;
 
-/** How long the lines that are left out are counted before they are told, in ms. */
+/** Interval for the limit and for reports of suppressed lines, in ms. */
 const SECOND = 1_000;
 
 const LEVEL_NAMES: Readonly<Record<number, string>> = {
@@ -49,7 +49,7 @@ const LEVEL_NAMES: Readonly<Record<number, string>> = {
   60: "fatal",
 };
 
-/** What pino gives: its message, and what else a caller has told. */
+/** A record from pino: the message, and the fields of the caller. */
 interface LogRecord {
   readonly level: number;
   readonly msg: string;
@@ -68,14 +68,14 @@ let settings: LogSettings = {
   linesPerSecond: DEFAULT_LINES_PER_SECOND,
 };
 
-/** The process's log; by default lines `PROGRAM: LEVEL: message` on stderr, from warnings on. */
+/** The process's log; by default lines `PROGRAM: LEVEL: message` on stderr, warnings and errors only. */
 export const log = pino({ level: pinoLevel(settings.level), browser: { write: onRecord } });
 
-/** Where lines go from whatever is told: the process's log, or a part of it with a level of its own. */
+/** The process's log, or a child of it with a level of its own. */
 export type Log = Pick<typeof log, "debug" | "info" | "warn" | "error" | "level">;
 
-/** A part of the process's log for what is told about one guest of several. */
-export function partOfLog(): Log {
+/** A child of the process's log, for one guest of several. */
+export function childLog(): Log {
   return log.child({});
 }
 
@@ -84,12 +84,12 @@ export function startLog(wanted: LogSettings): void {
   setLogLevel(wanted.level);
 }
 
-/** @param of that or a part of it */
+/** @param of the process's log or a child of it */
 export function setLogLevel(level: LogLevel, of: Log = log): void {
   of.level = pinoLevel(level);
 }
 
-/** Tells why the process ends: in the log, and as the last line of stderr. */
+/** Writes why the process ends: to the log, and as the last line of stderr. */
 export function logEnd(message: string): void {
   const { isFile, format } = settings;
   if (isFile || format === "json") writeRecord(recordOf(FATAL, message));
@@ -97,7 +97,7 @@ export function logEnd(message: string): void {
   tellStderr(`${programName()}: ${message}\n`);
 }
 
-/** Writes whole lines to stderr that are no log; where nobody reads them they are left out. */
+/** Writes whole lines to stderr that are not part of the log. Errors are ignored. */
 export function tellStderr(text: string): void {
   try {
     settings.writeStderr(text);
@@ -106,14 +106,14 @@ export function tellStderr(text: string): void {
   }
 }
 
-/** The second that is counted: when it began, its lines, and how many were left out. */
+/** The current second: its start, the lines in it, and those suppressed. */
 let secondBegan = Number.NEGATIVE_INFINITY;
 let lines = 0;
 let suppressed = 0;
-/** Lines that could not be written, and why. */
+/** Lines that could not be written, and the code of the last error. */
 let lost = 0;
 let lossCode = "";
-/** Whether the last line was written in part: the next begins on a line of its own. */
+/** Whether the last line was written in part: the next one begins with a newline. */
 let isTorn = false;
 
 function onRecord(record: object): void {
@@ -140,7 +140,7 @@ function beginSecond(now: number): void {
   suppressed = 0;
 }
 
-/** A full disk or a closed stderr must not end the network: what is lost is told once it can be. */
+/** A full disk or a closed stderr must not end the network. Lost lines are reported with the next line that can be written. */
 function writeRecord(record: LogRecord): void {
   if (lost > 0) {
     const note = recordOf(WARNING, `${lost} lines could not be written (${lossCode})`);

@@ -1,8 +1,8 @@
-/** The place of a value in a {@link Recency}; for its owner to keep, and nothing else. */
-export class Place<T> {
+/** A value's entry in an {@link LruList}. Its owner keeps it and does nothing else with it. */
+export class LruEntry<T> {
   readonly value: T;
-  older: Place<T> | null = null;
-  newer: Place<T> | null = null;
+  older: LruEntry<T> | null = null;
+  newer: LruEntry<T> | null = null;
 
   constructor(value: T) {
     this.value = value;
@@ -10,52 +10,52 @@ export class Place<T> {
 }
 
 /**
- * Values in the order in which they were last used, as a list linked both ways: at a limit, what has
- * been idle for longest is found at once, however many there are.
+ * Values in the order of their last use, as a doubly linked list. All operations, also finding the least recently used
+ * value, take constant time.
  */
-export class Recency<T> {
-  #oldest: Place<T> | null = null;
-  #newest: Place<T> | null = null;
+export class LruList<T> {
+  #oldest: LruEntry<T> | null = null;
+  #newest: LruEntry<T> | null = null;
   #count = 0;
 
   get count(): number {
     return this.#count;
   }
 
-  /** What has not been used for longest; null when there is nothing. */
+  /** The least recently used value; null when the list is empty. */
   get oldest(): T | null {
     return this.#oldest?.value ?? null;
   }
 
-  add(value: T): Place<T> {
-    const place = new Place(value);
-    this.#append(place);
+  add(value: T): LruEntry<T> {
+    const entry = new LruEntry(value);
+    this.#append(entry);
     this.#count += 1;
-    return place;
+    return entry;
   }
 
-  /** The value was used. */
-  touch(place: Place<T>): void {
-    if (place === this.#newest) return;
-    this.#unlink(place);
-    this.#append(place);
+  /** Marks the entry as used now. */
+  touch(entry: LruEntry<T>): void {
+    if (entry === this.#newest) return;
+    this.#unlink(entry);
+    this.#append(entry);
   }
 
-  /** @param place of this list; it is not to be used again */
-  remove(place: Place<T>): void {
-    this.#unlink(place);
+  /** @param entry of this list; it must not be used again */
+  remove(entry: LruEntry<T>): void {
+    this.#unlink(entry);
     this.#count -= 1;
   }
 
-  #append(place: Place<T>): void {
-    place.older = this.#newest;
-    place.newer = null;
-    if (this.#newest === null) this.#oldest = place;
-    else this.#newest.newer = place;
-    this.#newest = place;
+  #append(entry: LruEntry<T>): void {
+    entry.older = this.#newest;
+    entry.newer = null;
+    if (this.#newest === null) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
   }
 
-  #unlink({ older, newer }: Place<T>): void {
+  #unlink({ older, newer }: LruEntry<T>): void {
     if (older === null) this.#oldest = newer;
     else older.newer = newer;
     if (newer === null) this.#newest = older;

@@ -1,19 +1,18 @@
 /**
- * An Ethernet address (EUI-48) as a number below 2^48, the first byte on the wire the most
- * significant.
+ * An Ethernet address (EUI-48) as a number below 2^48. The first byte on the wire is the most significant.
  */
 export type Mac = number;
 
 /** ff:ff:ff:ff:ff:ff */
 export const BROADCAST_MAC: Mac = 0xffff_ffff_ffff;
 
-/** In bytes. */
+/** Length in bytes. */
 export const MAC_LENGTH = 6;
 
 const LOW_BITS = 0x1_0000_0000;
 const GROUP_BIT = 0x0100_0000_0000;
 
-/** Reads six bytes; the caller has checked that they are there. */
+/** Reads six bytes. The caller checks bounds. */
 export function readMac(bytes: Uint8Array, offset: number): Mac {
   const high = (bytes[offset] << 8) | bytes[offset + 1];
   const low =
@@ -35,7 +34,7 @@ export function writeMac(bytes: Uint8Array, offset: number, mac: Mac): void {
   bytes[offset + 5] = mac;
 }
 
-/** Parses aa:bb:cc:dd:ee:ff; null when the text is anything else. */
+/** Parses aa:bb:cc:dd:ee:ff; null for anything else. */
 export function parseMac(text: string): Mac | null {
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) return null;
   return Number.parseInt(text.replaceAll(":", ""), 16);
@@ -55,7 +54,7 @@ export function formatMac(mac: Mac): string {
     .replace(/..(?!$)/g, "$&:");
 }
 
-/** True for group addresses, broadcast included (IEEE 802-2014 §8.2.2: the I/G bit). */
+/** Whether the address is a group address, including broadcast: the I/G bit (IEEE 802-2014 §8.2.2). */
 export function isMulticastMac(mac: Mac): boolean {
   return Math.floor(mac / GROUP_BIT) % 2 === 1;
 }

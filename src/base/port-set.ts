@@ -1,15 +1,15 @@
 export const HIGHEST_PORT = 65_535;
 
-/** Ports of both protocols. */
+/** A set of TCP and UDP ports. */
 export interface PortSet {
   has(protocol: "tcp" | "udp", port: number): boolean;
-  /** As parsePortSet reads it; empty for no ports. */
+  /** The text that parsePortSet() parsed; empty for no ports. */
   readonly text: string;
 }
 
 export const NO_PORTS: PortSet = { has: () => false, text: "" };
 
-/** Port, or first and last of a range in a row; null when it is none. */
+/** Parses `PORT` or `FIRST-LAST`; null for anything else. */
 export function parsePortRange(text: string): { first: number; last: number } | null {
   const [, from, to] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
   const first = Number(from);
@@ -17,7 +17,7 @@ export function parsePortRange(text: string): { first: number; last: number } | 
   return first >= 1 && first <= last && last <= HIGHEST_PORT ? { first, last } : null;
 }
 
-/** Reads `22,8000-8010,53/udp`: what names no protocol is of both. Null when it is no such list. */
+/** Parses a list such as `22,8000-8010,53/udp`; ports without a protocol are of both. Null when malformed. */
 export function parsePortSet(text: string): PortSet | null {
   const ports = { tcp: new Set<number>(), udp: new Set<number>() };
   for (const part of text.split(",")) {

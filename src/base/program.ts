@@ -1,14 +1,14 @@
 let name = "slipway";
 
-/** The name that this program was called by, which begins the lines that it writes to stderr. */
+/** The name by which this program was called. Lines on stderr begin with it. */
 export function programName(): string {
   return name;
 }
 
-/** Longer names are cut: the native watchdog's last words have room for so much of it. */
+/** Longer names are cut: the native watchdog's message has no room for more. */
 const MOST = 64;
 
-/** @param called "" leaves it as it is */
+/** @param called "" changes nothing */
 export function setProgramName(called: string): void {
   if (called !== "") name = called.slice(0, MOST);
 }

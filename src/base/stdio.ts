@@ -1,2 +1,2 @@
-/** Descriptors that every process starts with. */
+/** Standard descriptors. */
 export const Stdio = { Input: 0, Output: 1, Error: 2 } as const;

@@ -1,14 +1,13 @@
-/** Lets so much through in a second, and as much at once after a pause of `burst`. */
+/** A token bucket. Refills at `rate` per second; holds at most `burst` tokens. */
 export class TokenBucket {
-  /** A millisecond. */
   readonly #perMs: number;
   readonly #burst: number;
   #tokens: number;
   #filledAt = 0;
 
   /**
-   * @param rate a second
-   * @param burst most at once, 1 or more
+   * @param rate tokens per second
+   * @param burst most tokens, at least 1
    */
   constructor(rate: number, burst: number) {
     this.#perMs = rate / 1000;
@@ -18,8 +17,8 @@ export class TokenBucket {
 
   /**
    * Takes a token.
-   * @param now ms, never going back
-   * @param most tokens that may have come since the last call
+   * @param now monotonic, in ms
+   * @param most most tokens that the time since the last call may add
    * @returns false when there is none
    */
   take(now: number, most = Number.POSITIVE_INFINITY): boolean {
@@ -27,13 +26,13 @@ export class TokenBucket {
     return this.#spend(1);
   }
 
-  /** Takes so many tokens, or none. @param now as for take() @returns false when there are fewer */
+  /** Takes `count` tokens, or none. @param now as for take() @returns false when there are fewer */
   takeMany(now: number, count: number): boolean {
     this.#fill(now, Number.POSITIVE_INFINITY);
     return this.#spend(count);
   }
 
-  /** Returns a token that was taken. */
+  /** Puts back a token that was taken. */
   giveBack(): void {
     this.#tokens = Math.min(this.#tokens + 1, this.#burst);
   }

@@ -1,9 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Place, Recency } from "../../src/base/lru-list.js";
+import { type LruEntry, LruList } from "../../src/base/lru-list.js";
 
 /** All values, oldest first. */
-function contents(recency: Recency<number>, places: ReadonlyMap<number, Place<number>>): number[] {
+function contents(
+  recency: LruList<number>,
+  places: ReadonlyMap<number, LruEntry<number>>,
+): number[] {
   const values: number[] = [];
   for (let left = recency.count; left > 0; left -= 1) {
     const { oldest } = recency;
@@ -20,8 +23,8 @@ describe("recency", () => {
     const step = fc.tuple(fc.constantFrom("add", "touch", "remove"), fc.nat(9));
     fc.assert(
       fc.property(fc.array(step), (steps) => {
-        const recency = new Recency<number>();
-        const places = new Map<number, Place<number>>();
+        const recency = new LruList<number>();
+        const places = new Map<number, LruEntry<number>>();
         let model: number[] = [];
         for (const [what, value] of steps) {
           const place = places.get(value);

@@ -1,7 +1,7 @@
 import { statSync } from "node:fs";
 import { serveApi } from "../../api/server.js";
 import { UserError } from "../../base/errors.js";
-import { log, partOfLog } from "../../base/log.js";
+import { childLog, log } from "../../base/log.js";
 import type { Requests } from "../../client/connect.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
 import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation.js";
@@ -267,7 +267,7 @@ class Launcher {
       tapName: name,
       pid: target.pid,
       config,
-      log: partOfLog(),
+      log: childLog(),
       api: { mostClients: maxApiClients, isOpenInside: false },
       publish: (guest) =>
         publishPorts(guest, publish.ports, false, (line) => {
