@@ -1,7 +1,7 @@
 import type { Address } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { IdPool } from "../base/id-pool.js";
-import { type Place, Recency } from "../base/lru-list.js";
+import { type LruEntry, LruList } from "../base/lru-list.js";
 import type { Mac } from "../base/mac.js";
 import { endpointKey } from "../nat/endpoint-key.js";
 import { Tally } from "../nat/flow-record.js";
@@ -66,7 +66,7 @@ export class Mapping {
   /** When it was last used, in ms; set by MappingTable.touch(). */
   lastUsed: number;
   /** Its place in the order of use; null while it is in no table. */
-  place: Place<number> | null = null;
+  place: LruEntry<number> | null = null;
   /** Whether anybody has answered the guest. */
   answered = false;
   readonly fromGuest = new Tally();
@@ -162,7 +162,7 @@ export class MappingTable {
   readonly #byId: (Mapping | undefined)[] = [];
   /** Ids by the guest's endpoint: a hostile guest has any number of addresses. */
   readonly #byEndpoint = new Map<number, number[]>();
-  readonly #recency = new Recency<number>();
+  readonly #recency = new LruList<number>();
   #nextAt = NEVER;
 
   get count(): number {
