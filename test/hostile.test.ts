@@ -7,7 +7,7 @@ import { Guest } from "../src/guest/guest.js";
 import { Stack } from "../src/stack/stack.js";
 import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
+import { bindSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
 import { createAddressCaches, Frame, parseFrame } from "../src/wire/frame.js";
 import {
   arp,
@@ -27,6 +27,7 @@ import {
   vnetLength,
   zeros,
 } from "./e2e/attacks/frames.ts";
+import { makeLink } from "./guest/link.js";
 import { config } from "./services/frames.ts";
 
 const loopback = Address.ofIpv4Word(0x7f00_0001);
@@ -38,18 +39,13 @@ const gateway = "10.0.2.2";
  */
 describe("a guest whose TAP says anything", () => {
   let guest: Guest;
-  let tap: number;
   let far: number;
 
   beforeEach(() => {
-    [tap, far] = [openSocket(4, Socket.Datagram), openSocket(4, Socket.Datagram)];
-    bindSocket(far, loopback, 0);
-    bindSocket(tap, loopback, 0);
-    connectSocket(tap, loopback, localAddress(far)?.port ?? 0);
-    connectSocket(far, loopback, localAddress(tap)?.port ?? 0);
-    native.setsockopt(tap, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
+    const link = makeLink();
+    far = link.far;
     const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-    guest = new Guest(0, { fd: tap, vnetHeader: true }, config({ hostLoopback: true }), quota);
+    guest = new Guest(0, { fd: link.tap, vnetHeader: true }, config({ hostLoopback: true }), quota);
   });
   afterEach(() => {
     guest.close();

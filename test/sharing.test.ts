@@ -3,30 +3,16 @@ import { afterEach, expect, test, vi } from "vitest";
 import { Address } from "../src/base/address.js";
 import { Loop } from "../src/loop/loop.js";
 import { Switch, type SwitchPort } from "../src/network/switch.js";
-import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
-import { bindSocket, connectSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
 import { writeU32 } from "../src/wire/bytes.js";
 import { EtherType, emitEthernet } from "../src/wire/ethernet.js";
 import { IPV4_HEADER_LENGTH } from "../src/wire/ip.js";
 import { VNET_HEADER_LENGTH } from "../src/wire/vnet.js";
+import { makeLink } from "./guest/link.js";
 import { config, GATEWAY_MAC } from "./services/frames.js";
 
-const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const FLOOD = 200;
 const FRAME = VNET_HEADER_LENGTH + 14 + IPV4_HEADER_LENGTH;
-
-/** A socket in a TAP's place, and the guest's end of it. */
-function makeLink(): { tap: number; far: number } {
-  const [tap, far] = [openSocket(4, Socket.Datagram), openSocket(4, Socket.Datagram)];
-  for (const socket of [tap, far]) {
-    bindSocket(socket, LOOPBACK, 0);
-    native.setsockopt(socket, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
-  }
-  connectSocket(tap, LOOPBACK, localAddress(far)?.port ?? 0);
-  connectSocket(far, LOOPBACK, localAddress(tap)?.port ?? 0);
-  return { tap, far };
-}
 
 /** The smallest frame that a member may send to another. */
 function frameBetween(from: SwitchPort, to: SwitchPort): Uint8Array {

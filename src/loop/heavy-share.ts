@@ -1,34 +1,33 @@
-/**
- * For so long after a guest that sends little has sent something, in ms, those that send much have a part
- * of the time only, at a stretch of so many ms. Without a rest the process never sleeps, and then who
- * waits for a frame waits for the processor, too: whole ticks of the scheduler.
- */
+/** Heavy guests are limited for so many ms after a frame of a guest that sends little. */
 const CROWDED = 5;
+/** The part of the time that they get then, and the ms of service after which they rest. */
 const SHARE = 0.3;
 const STRETCH = 0.03;
-/** A longer stretch was somebody else's, who had the processor. */
+/** A stretch that seems longer, in ms, is one in which the scheduler ran another process. */
 const LONGEST_STRETCH = 1;
 
 /**
- * When guests that send much are to rest, for the sake of those beside them that send little. Times are
- * two: `now`, which is one for a whole wake-up, and `clock`, which goes on meanwhile; both in ms.
+ * Decides when heavy guests rest, so that guests beside them that send little are served quickly. Without rests the
+ * process never sleeps, and whoever waits for a frame waits for the processor, too: whole ticks of the scheduler.
+ *
+ * There are two times, both in ms: `now` stays the same for a whole wake-up, `clock` goes on.
  */
 export class HeavyShare {
-  /** When a heavy guest sent something last, and when one did beside it that is none. */
+  /** When a heavy guest was last served, and when a guest beside it that sends little. */
   #heavyAt = Number.NEGATIVE_INFINITY;
   #modestAt = Number.NEGATIVE_INFINITY;
-  /** For so long heavy guests have been served since they rested last, in ms. */
+  /** How long heavy guests have been served since their last rest, in ms. */
   #stretch = 0;
-  /** When those of this wake-up were begun with. */
+  /** When the service of this wake-up began. */
   #began = 0;
   #restsUntil = 0;
 
-  /** Whether heavy guests are about. */
+  /** Whether a heavy guest was served in the last CROWDED ms. */
   isFlooded(now: number): boolean {
     return now - this.#heavyAt < CROWDED;
   }
 
-  /** Who has sent nothing much since then counts as one that sends little. */
+  /** A guest that has not been heavy since then counts as one that sends little. */
   modestSince(now: number): number {
     return now - CROWDED;
   }
@@ -38,18 +37,18 @@ export class HeavyShare {
     this.#modestAt = now;
   }
 
-  /** Others spent time on what heavy guests caused: it is of their time. */
+  /** Adds time that others took for what heavy guests caused. */
   spend(ms: number): void {
     this.#stretch += ms;
   }
 
-  /** The heavy guests of this wake-up are about to be served. */
+  /** Called before the heavy guests of a wake-up are served. */
   begin(now: number, clock: number): void {
     this.#heavyAt = now;
     this.#began = clock;
   }
 
-  /** They have been. @returns whether they are to rest, until hasRested() */
+  /** Called after they were served. @returns whether they rest from now on, until hasRested() */
   end(now: number, clock: number): boolean {
     if (now - this.#modestAt >= CROWDED) {
       this.#stretch = 0;
@@ -67,7 +66,7 @@ export class HeavyShare {
     return clock >= this.#restsUntil;
   }
 
-  /** @returns ms of the rest that are left, 0 at least */
+  /** @returns ms that are left of the rest; at least 0 */
   restLeft(clock: number): number {
     return Math.max(0, this.#restsUntil - clock);
   }

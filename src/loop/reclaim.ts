@@ -1,9 +1,9 @@
 import { reclaimMemory } from "../sys/reclaim.js";
 
-/** Memory is given back after the start, and again after so many wake-ups … */
-const RECLAIM_WAKES = 10_000;
-/** … once there was no wake-up for so long, in ms. */
+/** A pause is a time without a wake-up, of so many ms. */
 const QUIET = 1_000;
+/** Memory is given back in the first pause after the start, and in the first after so many more wake-ups. */
+const RECLAIM_WAKES = 10_000;
 
 /** Gives memory that nobody uses any more back to the kernel, in pauses of the traffic. */
 export class Reclaimer {

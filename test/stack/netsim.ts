@@ -2,7 +2,7 @@ import { Address } from "../../src/base/address.js";
 import { FlowEvent, Stack, TICK_INTERVAL } from "../../src/stack/stack.js";
 
 const MAC = 0x525500000002;
-/** Frames that are read before their data is passed on: 512 KiB of superframes (src/guest/guest.ts). */
+/** Frames that are read before their data is passed on: 512 KiB of superframes (src/guest/tap-reader.ts). */
 const BATCH = 8;
 const USUAL_BUDGET = 64 * 1024 * 1024;
 

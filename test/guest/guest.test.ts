@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { DescriptorLedger } from "../../src/admission/descriptor-ledger.js";
+import { DescriptorQuotas } from "../../src/admission/descriptors.js";
+import { Address } from "../../src/base/address.js";
+import { DropReason } from "../../src/base/drop.js";
+import { Guest } from "../../src/guest/guest.js";
+import { Socket } from "../../src/sys/constants.js";
+import { native } from "../../src/sys/native.js";
+import { bindSocket, localAddress, openSocket } from "../../src/sys/sockets/socket.js";
+import { flag, tcp, udp, zeros } from "../e2e/attacks/frames.ts";
+import { config } from "../services/frames.js";
+import { makeLink } from "./link.js";
+
+const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
+const GATEWAY = "10.0.2.2";
+
+let guest: Guest;
+let far: number;
+let world: number;
+let port: number;
+let now: number;
+
+beforeEach(() => {
+  now = 1_000;
+  const link = makeLink();
+  far = link.far;
+  world = openSocket(4, Socket.Datagram);
+  bindSocket(world, LOOPBACK, 0);
+  port = localAddress(world)?.port ?? 0;
+  const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
+  const settings = config({ hostLoopback: true });
+  guest = new Guest(0, { fd: link.tap, vnetHeader: true }, settings, quota);
+});
+
+afterEach(() => {
+  guest.close();
+  native.close(far);
+  native.close(world);
+});
+
+/** The guest sends these frames, which are read in one batch. */
+function send(...frames: readonly Uint8Array[]): void {
+  for (const frame of frames) native.writeBytes(far, frame);
+  now += 1;
+  guest.onTap(now, false);
+  guest.turn(now);
+}
+
+function sendToWorld(): void {
+  send(
+    udp(GATEWAY, 40_000, port, zeros(100)),
+    udp(GATEWAY, 40_000, port, zeros(50)),
+    udp(GATEWAY, 40_001, port, zeros(1)),
+    tcp(GATEWAY, 40_002, 9, flag.syn),
+  );
+}
+
+test("a guest sums the flows and figures of its engines", () => {
+  sendToWorld();
+  expect([...guest.flows()].map(({ protocol }) => protocol).sort()).toEqual(["tcp", "udp", "udp"]);
+  expect(guest.statistics()).toMatchObject({
+    flows: 1,
+    tcpFlows: 1,
+    mappings: 2,
+    datagramsFromGuest: 3,
+    datagramBytesFromGuest: 151,
+    datagramsToGuest: 0,
+  });
+  expect([guest.descriptors, guest.endable]).toEqual([3, 3]);
+});
+
+test("the largest kind of flow gives a descriptor up", () => {
+  sendToWorld();
+  expect(guest.endOldest(now)).toBe(true);
+  expect(guest.statistics()).toMatchObject({ tcpFlows: 1, mappings: 1 });
+  expect([...guest.flows()].find(({ protocol }) => protocol === "udp")?.guest.own?.port).toBe(
+    40_001,
+  );
+  expect(guest.drops.get(DropReason.LimitDescriptors)).toBe(1);
+});
+
+test("bytes moved are those of all frames for the gateway, each told once", () => {
+  const frame = udp(GATEWAY, 40_000, port, zeros(100));
+  send(frame, frame);
+  expect(guest.takeMoved()).toBe(2 * frame.length);
+  expect(guest.takeMoved()).toBe(0);
+});
+
+test("after a failure of the stack the flows are new, drops and published ports are kept, and datagrams go on", () => {
+  const rule = guest.forwards.add({
+    protocol: "tcp",
+    host: LOOPBACK,
+    hostPort: 0,
+    guest: guest.addressFor(4),
+    guestPort: 80,
+  });
+  expect(rule).toBeGreaterThan(0);
+  sendToWorld();
+  send(zeros(40));
+  const drops = guest.drops.entries();
+  expect(drops).not.toEqual([]);
+  guest.restart();
+  expect([...guest.flows()]).toEqual([]);
+  expect(guest.statistics()).toMatchObject({ flows: 0, tcpFlows: 0, mappings: 0 });
+  expect(guest.drops.entries()).toEqual(drops);
+  expect(guest.forwards.rules.map(({ id }) => id)).toEqual([rule]);
+  while (native.readBytes(world, new Uint8Array(200)) > 0);
+  send(udp(GATEWAY, 40_000, port, zeros(7)));
+  expect(native.readBytes(world, new Uint8Array(200))).toBe(7);
+});
