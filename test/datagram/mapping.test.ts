@@ -9,6 +9,8 @@ import { Frame } from "../../src/wire/frame.js";
 const guest = Address.parse("10.0.2.100") as Address;
 const server = Address.parse("203.0.113.1") as Address;
 const other = Address.parse("203.0.113.2") as Address;
+const gateway = Address.parse("10.0.2.2") as Address;
+const loopback = Address.parse("127.0.0.1") as Address;
 
 describe("mappings", () => {
   const udp = new UdpProtocol(false, DEFAULT_TIMEOUTS);
@@ -26,14 +28,20 @@ describe("mappings", () => {
     return frame;
   }
 
-  function open(port: number, to: number, now: number, isFiltered = false): Mapping {
+  function open(
+    port: number,
+    to: number,
+    now: number,
+    isFiltered = false,
+    as: Address | null = null,
+  ): Mapping {
     const mapping = new Mapping({
       fd: udp.open(4, port, null),
       protocol: udp,
       guest,
       guestPort: port,
       mac: 0,
-      route: { to: server, as: null },
+      route: { to: server, as },
       session: null,
       isFiltered,
       since: now,
@@ -102,6 +110,16 @@ describe("mappings", () => {
     expect(table.ids.take()).toBe(1);
     table.reap();
     expect(table.ids.take()).toBe(0);
+  });
+
+  it("let a peer appear as itself, or as the address that the guest sent to", () => {
+    const direct = open(4000, 80, 0);
+    expect(direct.appearanceOf(other)).toBe(other);
+    expect(direct.appearanceOf(loopback)).toBeNull();
+    const translated = open(4001, 80, 0, false, gateway);
+    expect(translated.appearanceOf(server)).toBe(gateway);
+    expect(translated.appearanceOf(other)).toBeNull();
+    expect(open(4002, 80, 0, true).appearanceOf(other)).toBeNull();
   });
 
   it("admit anybody, or only peers that the guest has sent to", () => {
