@@ -21,7 +21,7 @@ declare namespace tuntap2 {
   // ---------------------------------------------------------------- memory
 
   /**
-   * Makes a buffer known to the calls that take `(mem, ptr, len)` and keeps a reference to it. The
+   * Registers a buffer for the calls that take `(mem, ptr, len)` and keeps a reference to it. The
    * buffer must not be detached while it is registered: register the buffer of a WebAssembly
    * memory whose maximum is its initial size (it never moves), or a plain `ArrayBuffer` that is
    * not transferred.
@@ -42,7 +42,7 @@ declare namespace tuntap2 {
 
   // ---------------------------------------------------------------- errors of several steps
 
-  /** What was being done when an agent or {@link spawnHeld} failed. */
+  /** The step at which an agent or {@link spawnHeld} failed. */
   type Step =
     | "none"
     /** No descriptors or processes left (EMFILE, EAGAIN, ENOMEM). */
@@ -83,7 +83,7 @@ declare namespace tuntap2 {
     | "gid-map"
     /** Making the mounts private. */
     | "mount"
-    /** Placing the resolv.conf: ENOENT, there is no /etc/resolv.conf to cover. */
+    /** Covering /etc/resolv.conf: ENOENT, there is none. */
     | "resolv-conf"
     /** Covering what is `hidden`. */
     | "hide"
@@ -217,7 +217,7 @@ declare namespace tuntap2 {
 
   /**
    * Forks a child into new user, network, mount, UTS and IPC namespaces, and a PID namespace if wanted, with
-   * its ids mapped and its resolv.conf in place, and holds it before `exec`. The child keeps stdin, stdout, stderr and
+   * its ids mapped and its resolv.conf covered, and holds it before `exec`. The child keeps stdin, stdout, stderr and
    * `keep` (Node makes every descriptor that it inherits close-on-exec), the terminal, session,
    * process group and working directory; its signal mask is empty and its signals, but for
    * `ignore`, are at their defaults; it is killed when the thread that made it ends.
@@ -237,7 +237,7 @@ declare namespace tuntap2 {
   /**
    * Reaps without waiting.
    *
-   * @returns `-EAGAIN` while nothing new is to be told; 0..255 it exited; 256 + signal it was
+   * @returns `-EAGAIN` while nothing has changed; 0..255 it exited; 256 + signal it was
    *   killed; 512 + signal it was stopped (and may go on: ask again); `-ECHILD` no child of ours,
    *   or reaped before.
    */
@@ -252,19 +252,19 @@ declare namespace tuntap2 {
   function openTerminal(): number;
 
   /**
-   * Makes our process group the terminal's foreground if the one that is has no process left: a shell in
+   * Makes our process group the terminal's foreground group if that has no process left: a shell in
    * another PID namespace cannot do so when it ends.
    *
-   * @param group our own.
+   * @param group our process group.
    */
   function reclaimTerminal(terminal: number, group: number): number;
 
   // ---------------------------------------------------------------- sandbox
 
   /**
-   * Leaves to a broker what needs the user's rights over other namespaces: from now on agents and
-   * held children are started by it, as children of this process all the same. The launcher forked
-   * it off (src/broker/protocol.h).
+   * Uses a broker for what needs the user's rights over other namespaces: from now on it starts
+   * agents and held children, which are children of this process all the same. The launcher forked
+   * it (src/broker/protocol.h).
    *
    * @param fd its socket, inherited; becomes the addon's.
    * @returns 0; `-EBADF` not open; `-EEXIST` there is one.
@@ -275,12 +275,12 @@ declare namespace tuntap2 {
   function sameNamespace(one: string, other: string): number;
 
   /**
-   * Reduces the broker to the keeper: confined for good, it holds nothing that was open, tells the
-   * text of a file, and removes another when this process is gone.
+   * Turns the broker into the keeper: confined for good, it holds nothing that was open, sends the
+   * text of one file, and removes another when this process is gone.
    *
-   * @param resolvConf path of the file to tell.
+   * @param resolvConf path of the file to send.
    * @param apiSocket path of the file to remove, unless it is another by then; or `null`.
-   * @returns 0 or an errno when it is asked; {@link confirmKeeper} tells how it went.
+   * @returns 0 or an errno of the request; {@link confirmKeeper} returns its result.
    */
   function becomeKeeper(resolvConf: string, apiSocket: string | null): number;
 
@@ -291,11 +291,11 @@ declare namespace tuntap2 {
    * Asks the keeper for the text of the file. Waits 20 ms at most.
    *
    * @param text receives it, cut to 64 KiB.
-   * @returns its length; `-EAGAIN` when nothing new is to be told; `-EPIPE` when the keeper is gone.
+   * @returns its length; `-EAGAIN` when it has not changed; `-EPIPE` when the keeper is gone.
    */
   function keeperText(text: Uint8Array): number;
 
-  /** Ends broker or keeper and waits until it has removed what it is to remove, 1 s at most. */
+  /** Ends broker or keeper and waits until it has removed its file, 1 s at most. */
   function endBroker(): number;
 
   /**
@@ -313,9 +313,9 @@ declare namespace tuntap2 {
   function lockDown(emptyRoot: boolean, keepsPorts: boolean, hasChild: boolean): number;
 
   /**
-   * As {@link lockDown}, for a process that goes on to have files: it keeps its root, and where the
-   * kernel has Landlock it reads some files, and below some directories, and has plain files below others; elsewhere
-   * all of its user's. It starts no child.
+   * As {@link lockDown}, for a process that still needs files: it keeps its root. With Landlock it may
+   * read the files, and below the directories, of `readable`, and have plain files below those of
+   * `writable`; without Landlock all of its user's. It starts no child.
    */
   function lockDownDaemon(readable: readonly string[], writable: readonly string[]): number;
 
@@ -334,27 +334,27 @@ declare namespace tuntap2 {
   function adoptFd(n: number): number;
 
   /**
-   * A handle, close-on-exec, to what the open descriptor `n` leads to, issued or not; `n` stays as it
-   * is, and both have one blocking mode.
+   * Duplicates the open descriptor `n`, issued or not, into a handle, close-on-exec. `n` stays as it
+   * is; both share one blocking mode.
    *
    * @returns an fd; `-EBADF` not open.
    */
   function copyFd(n: number): number;
 
   /**
-   * Makes a TAP that somebody else has opened, an `fd` by {@link adoptFd}, as {@link agentOpenTap}
-   * makes its own: header length, offloads, non-blocking (for all who share it). Whether frames have
+   * Configures a TAP that somebody else opened, an `fd` by {@link adoptFd}, as {@link agentOpenTap}
+   * does its own: header length, offloads, non-blocking (for all who share it). Whether frames have
    * a virtio header was decided when it was opened.
    *
-   * @returns 1 when they have, 0 when not; `-ENOTTY` no TAP at all, `-EINVAL` a TUN, or one with
+   * @returns 1 when they have, 0 when not; `-ENOTTY` not a TAP, `-EINVAL` a TUN, or one with
    *   packet information in front of frames (no `IFF_NO_PI`).
    */
   function setUpTap(fd: number): number;
 
   /**
-   * Has `fd` stand for what `by` stands for, and closes `by`; the watch of `fd` ends (dup3(2)).
+   * Makes `fd` refer to what `by` refers to, and closes `by`; the watch of `fd` ends (dup3(2)).
    *
-   * @returns `fd`, or a negative errno; then `by` is open still.
+   * @returns `fd`, or a negative errno, after which `by` is still open.
    */
   function replaceFd(fd: number, by: number): number;
 
@@ -362,12 +362,12 @@ declare namespace tuntap2 {
 
   /**
    * Hosts an epoll set under Node's event loop: one call of `onWake` per wake-up, nothing while
-   * idle. Timers, promises, immediates and signals of Node are served as always. The running loop
+   * idle. Timers, promises, immediates and signals of Node work as always. The running loop
    * keeps the process alive.
    *
-   * `onWake` runs outside of any Node callback, without its after-care, which would cost 0.4 µs a
-   * call: promise jobs and `process.nextTick` that it sets off wait for Node's next callback, so
-   * begin with `setImmediate` what needs them. What it throws is an uncaught exception.
+   * `onWake` runs outside of any Node callback, whose bookkeeping would cost 0.4 µs a call: promise
+   * jobs and `process.nextTick` that it starts wait for Node's next callback, so start what needs
+   * them by `setImmediate`. An exception that it throws is an uncaught one.
    *
    * @param onWake gets how many pairs were written to `events`, 0 when only its time has come. The
    *   first call comes as soon as Node's loop turns, to ask for that time. It returns the
@@ -382,22 +382,22 @@ declare namespace tuntap2 {
 
   /**
    * Sets for how long to poll before blocking, which doubles the rate of requests and responses
-   * where an idle processor is slow to wake, and rests by itself while nothing comes in that time.
+   * where an idle processor is slow to wake. Polling pauses while no events come in that time.
    *
-   * @param microseconds 0 (the beginning) for not at all, at most 1000.
+   * @param microseconds 0, the initial value, for none; at most 1000.
    * @returns 0, or `-EINVAL`: out of range, or no loop runs.
    */
   function loopSpin(microseconds: number): number;
 
   /**
-   * Limits how long `onWake`, or anything else that the thread does between two waits, may take: a
-   * loop without an end, also one in WebAssembly, ends the process with status 1 at the limit, or at
-   * twice that at the latest. What counts is the thread's processor time; the counting costs
-   * nothing. To be called before a seccomp filter is entered, where timers are not made any more.
+   * Limits how long `onWake`, or anything else that the thread does between two waits, may take: an
+   * endless loop, also one in WebAssembly, ends the process with status 1 at the limit, or at twice
+   * that at the latest. The thread's processor time counts. Call it before a seccomp filter is
+   * loaded, which allows no new timers.
    *
    * @param seconds whole, 1 to 3600.
-   * @param lastWords what is written to stderr then, at most 255 bytes; left out when that would block.
-   * @returns 0, `-EINVAL`: out of range, or no loop runs; or why there is no timer.
+   * @param lastWords written to stderr then, at most 255 bytes, unless that would block.
+   * @returns 0; `-EINVAL`: out of range, or no loop runs; or the errno of the timer.
    */
   function loopLimit(seconds: number, lastWords: Uint8Array): number;
 
