@@ -17,6 +17,11 @@ export function parsePortRange(text: string): { first: number; last: number } | 
   return first >= 1 && first <= last && last <= HIGHEST_PORT ? { first, last } : null;
 }
 
+/** `8000`, or `8000-8010`: the inverse of parsePortRange(). @param count number of ports, at least 1 */
+export function formatPortRange(first: number, count: number): string {
+  return count === 1 ? `${first}` : `${first}-${first + count - 1}`;
+}
+
 /** Parses a list such as `22,8000-8010,53/udp`; ports without a protocol are of both. Null when malformed. */
 export function parsePortSet(text: string): PortSet | null {
   const ports = { tcp: new Set<number>(), udp: new Set<number>() };

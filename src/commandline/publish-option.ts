@@ -1,5 +1,5 @@
 import { Address, formatEndpoint } from "../base/address.js";
-import { type PortSet, parsePortRange, parsePortSet } from "../base/port-set.js";
+import { formatPortRange, type PortSet, parsePortRange, parsePortSet } from "../base/port-set.js";
 import type { Reader } from "./parsing/option.js";
 import { wrong } from "./parsing/values.js";
 
@@ -103,8 +103,7 @@ export function formatPublish({
   guestPort,
   count,
 }: PublishOption): string {
-  const range = (first: number): string =>
-    count === 1 ? `${first}` : `${first}-${first + count - 1}`;
+  const range = (first: number): string => formatPortRange(first, count);
   const ports = `${hostPort === 0 ? "" : range(hostPort)}:${range(guestPort)}`;
   return `${host === null ? ports : formatEndpoint(host, ports)}/${protocol}`;
 }

@@ -4,17 +4,17 @@ import { ownSocketPath } from "../rpc/api-path.js";
 import { removeQuietly } from "../sys/sockets/private-socket.js";
 import type { ServeApi } from "./serve-guest.js";
 
-/** A socket that listens; who connects waits until it is served. */
+/** A listening socket. Clients wait until it is served. */
 export interface ApiListener {
   readonly path: string;
   readonly serve: ServeApi;
 }
 
 /**
- * Listens for requests about a guest until the process ends; then the socket is removed.
- * @param listener what listens there already, and is not ours to remove; null: nothing does
- * @returns null when there is none
- * @throws UserError when it cannot be where the user wants it; without our own socket it goes
+ * Listens for API requests until the process ends; then the socket is removed.
+ * @param listener a socket that listens already, and that somebody else removes; null: one is made
+ * @returns null when the option is "none", or no socket of our own choice can be made
+ * @throws UserError when it cannot listen at the path that the user named
  */
 export async function listenForApi(
   option: ApiSocketOption,
@@ -32,7 +32,6 @@ export async function listenForApi(
     const fd = listener ?? listen();
     return { path, serve: (...about) => serveApi(fd, ...about) };
   } catch (error) {
-    // Of a path that the user named the reason is thrown; we can do without one of our own choice.
     if (option !== "own") throw error;
     log.info("no API socket: %s", error instanceof Error ? error.message : error);
     return null;

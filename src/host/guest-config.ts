@@ -13,9 +13,9 @@ import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
 export const RESOLV_CONF = "/etc/resolv.conf";
 
 /**
- * What the user asked for, as this machine can give it.
+ * The guest's configuration: the options, completed by what this machine has.
  * @param host the host's resolv.conf
- * @param name the guest's hostname, where it is known
+ * @param name the guest's hostname; null: unknown
  * @throws UserError for an outbound address that the machine does not have
  */
 export function guestConfig(
@@ -81,7 +81,7 @@ function dnsConfig(
     const guests = plans.map(({ guest }) => guest);
     known.set(name.toLowerCase(), guests);
   }
-  // What the user gives replaces what we know; several addresses of one name add up.
+  // Records of the user replace ours of the same name; several of one name are its addresses.
   const given = Map.groupBy(records, (record) => record.name);
   for (const [each, group] of given) {
     known.set(
@@ -92,7 +92,7 @@ function dnsConfig(
   return { upstream: upstreamOf(host, servers, search), records: known };
 }
 
-/** The host's settings, each replaced by what was given. */
+/** The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf. */
 function upstreamOf(
   host: Upstream,
   servers: readonly Address[],

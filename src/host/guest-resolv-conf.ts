@@ -3,11 +3,11 @@ import { MOST_NAME_SERVERS } from "../config/constants.js";
 import type { GivenAttachment } from "../rpc/messages.js";
 
 /**
- * The guest's resolv.conf: our DNS in the place of the host's, all else as on the host unless it
- * was given.
- *
+ * The guest's resolv.conf: the host's with other name servers, and with search domains and options added or replaced.
  * @param hostText the host's
- * @param servers what the guest shall ask
+ * @param servers name servers of the guest
+ * @param search replaces the host's search domains; empty: keeps them
+ * @param options added to the host's
  */
 export function guestResolvConf(
   hostText: string,
@@ -28,10 +28,10 @@ export function guestResolvConf(
 }
 
 /**
- * The resolv.conf of a network's member: its gateways are the name servers, and names have one label and
- * are asked for as they are.
- * @param before what it is made from, as guestResolvConf() has it
- * @param options further lines of options
+ * The resolv.conf of a network's member. Its gateways are the name servers. With ndots:0 names of one label, as members
+ * have them, are looked up as they are.
+ * @param before the text that it is made from
+ * @param options further options
  */
 export function memberResolvConf(
   before: string,

@@ -2,7 +2,7 @@ import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { Address, type Family } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 
-/** Whether the host has an IPv6 address with which it can speak to others than its neighbors. */
+/** Whether the host has an IPv6 address that is neither loopback nor link-local. */
 export function hostHasIpv6(): boolean {
   return Object.values(networkInterfaces()).some((infos) =>
     (infos ?? []).some((info) => !info.internal && addressOf(info, 6) !== null),

@@ -25,7 +25,7 @@ export interface SandboxNeeds {
   readonly inUse: readonly (number | null)[];
 }
 
-/** Has namespaces entered and children started by the launcher's broker, where there is one. */
+/** From now on the launcher's broker, if there is one, enters namespaces and starts children. */
 export function joinBroker(): void {
   const { SLIPWAY_BROKER: fd } = process.env;
   if (fd !== undefined) native.useBroker(Number(fd));
@@ -99,23 +99,25 @@ function lockDown(root: string, { opensPorts: keepsPorts, hasChild }: SandboxNee
 /** The launcher cannot tell an option of COMMAND's, such as --network, from ours. */
 function unprepared(): UserError {
   return new UserError(
-    "the sandbox is not prepared: write -- before COMMAND; --no-sandbox goes without",
+    "the sandbox is not prepared: write -- before COMMAND, or run without it: --no-sandbox",
   );
 }
 
-/** @param reason a word of the launcher's and an errno */
+/** @param reason the step of the launcher that failed, and its errno */
 function warnOfRoot(reason: string): void {
   const [step = "", errno = ""] = reason.split(" ");
   const name = getSystemErrorName(-Number(errno));
   log.warn(
-    `the sandbox has no empty root (${step}, ${name}), only its filter of system calls: slipway doctor tells what forbids user namespaces`,
+    `the sandbox has no empty root (${step}, ${name}), only its system call filter: slipway doctor shows what forbids user namespaces`,
   );
 }
 
 function sandboxFailure(result: number): UserError {
   const { step } = native.lastError();
   const name = getSystemErrorName(result);
-  return new UserError(`cannot enter the sandbox (${step}, ${name}): --no-sandbox goes without`);
+  return new UserError(
+    `cannot enter the sandbox (${step}, ${name}): to run without it: --no-sandbox`,
+  );
 }
 
 function closeQuietly(fd: number): void {

@@ -12,7 +12,7 @@ import { printStatistics } from "./output/statistics.js";
 import { enterSandbox, joinBroker, leaveBroker, type SandboxNeeds } from "./sandbox.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
 
-/** What stands before there is a TAP. */
+/** What is set up before there is a TAP. */
 export interface PreparedGuest {
   readonly options: GuestOptions;
   readonly host: ResolvConf;
@@ -22,7 +22,7 @@ export interface PreparedGuest {
 
 /**
  * Begins to set up the guest of this process: joins the launcher's broker and opens the capture file.
- * @param hostname the guest's, where it is known
+ * @param hostname the guest's; null: unknown
  * @throws UserError
  */
 export function prepareGuest(options: GuestOptions, hostname: string | null): PreparedGuest {
@@ -33,7 +33,7 @@ export function prepareGuest(options: GuestOptions, hostname: string | null): Pr
   return { options, host, config: guestConfig(network, host, hostname), capture };
 }
 
-/** What is the command's own of a guest. */
+/** The parts of a GuestSpec in which `run` and `attach` differ. */
 type OwnParts = "tap" | "pid" | "api" | "publish" | "onGone";
 
 /** The guest of a process that serves one, as `run` and `attach` do, and ends with it. */

@@ -7,7 +7,7 @@ import type { Link } from "./links/link.js";
 import { parseSnapshot } from "./ports/port-snapshot.js";
 import { failureText } from "./ports/publish-failure.js";
 
-/** A guest whose daemon has died, as its launcher kept it: native/launcher/shared/protocol.h. */
+/** What the launcher has kept of a guest whose daemon has died: native/launcher/shared/protocol.h. */
 export interface Takeover extends Link {
   /** The API's socket, which listens; null when there is none. */
   readonly apiSocket: number | null;

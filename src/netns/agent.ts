@@ -35,7 +35,7 @@ export function hasInterface(namespace: Namespace, name: string): boolean {
 
 /**
  * A number that no other network namespace has had since the boot (SO_NETNS_COOKIE, Linux 5.14).
- * @returns null where the kernel does not tell it
+ * @returns null on an older kernel
  * @throws UserError
  */
 export function cookieOf(namespace: Namespace): bigint | null {

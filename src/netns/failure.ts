@@ -14,7 +14,7 @@ const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
 export function settingFailure(result: number, purpose: string, { netns }: Namespace): UserError {
   const where = ownerOf(netns);
   return new UserError(
-    `cannot ${purpose} in the namespace of ${where}: ${nameOf(result)}: see what is set there: ip addr; ip route`,
+    `cannot ${purpose} in the namespace of ${where}: ${nameOf(result)}: check what is set there: ip addr; ip route`,
   );
 }
 
@@ -96,8 +96,8 @@ function openSentence({ step, path, errno }: Failure): string {
   }
   if (errno === EACCES || errno === EPERM) {
     return isProcess
-      ? // Not dumpable is also a container whose runtime has not executed its program yet.
-        `${owner} is closed to you, as it belongs to another user or its program has not started: run slipway as that user, or later`
+      ? // A container whose runtime has not executed its program yet is not dumpable.
+        `not permitted to open the namespaces of ${owner}: it belongs to another user, or its program has not started: run slipway as that user, or later`
       : `not permitted to open ${path}: run slipway as its owner`;
   }
   return `cannot open ${path}: ${nameOf(-errno)}: give a file such as ${example}`;
@@ -127,15 +127,15 @@ function usernsSentence({ step, errno }: Failure): string {
   if (errno === ENOSPC) {
     return "no more user namespaces are allowed: sudo sysctl -w user.max_user_namespaces=15000";
   }
-  return `user namespaces are forbidden here (${step}, ${nameOf(-errno)}): slipway doctor tells how to allow them`;
+  return `user namespaces are forbidden here (${step}, ${nameOf(-errno)}): slipway doctor shows how to allow them`;
 }
 
 function otherSentence({ step, path, where, errno }: Failure): string {
   const what = path === "" ? step : `${step} ${path}`;
-  return `${what} failed for ${where}: ${nameOf(-errno)}: slipway doctor checks what it may be`;
+  return `${what} failed for ${where}: ${nameOf(-errno)}: run slipway doctor`;
 }
 
-/** What the user calls the namespace of a file: its process, if it is one's. */
+/** A namespace's file as messages name it: `process PID` for one below /proc/PID. */
 function ownerOf(path: string): string {
   const pid = /^\/proc\/(\d+)\/ns\/(net|user)$/.exec(path)?.[1];
   return pid === undefined ? path : `process ${pid}`;

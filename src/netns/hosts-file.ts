@@ -7,13 +7,13 @@ ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 `;
 
-/** One line: an address, and the names that it has. */
+/** A line: an address and its names. */
 export interface HostsEntry {
   readonly address: string;
   readonly names: readonly string[];
 }
 
-/** An /etc/hosts as docker writes it: what is usual, then these. */
+/** The text of an /etc/hosts as docker writes it: the usual lines, then the entries. */
 export function hostsFile(entries: readonly HostsEntry[]): string {
   return COMMON + hostsLines(entries);
 }

@@ -77,7 +77,7 @@ function hearsTerminal(own: JobState | null, command: JobState | null): boolean 
   return own !== null && own.group === own.foregroundGroup && command?.group === own.group;
 }
 
-/** @returns makes our group the foreground one again, after a shell inside has given the terminal to a job of its own */
+/** @returns gives the terminal back to our group, after a shell inside has given it to a job of its own */
 function terminalReclaimer(own: JobState | null): () => void {
   if (own === null || own.foregroundGroup === null) return () => undefined;
   const terminal = native.openTerminal();

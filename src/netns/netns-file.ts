@@ -14,8 +14,8 @@ export function noSuchProcess(pid: number): UserError {
 
 /**
  * Calls back once the file of a namespace is removed or replaced, as `ip netns delete` and podman do.
- * Our TAP keeps the namespace itself alive, so that its own end cannot be seen. Opened here, the
- * watch goes on in a sandbox.
+ * Our TAP keeps the namespace itself alive, so its own end cannot be observed. The watch is opened now and goes on in
+ * the sandbox.
  * @throws UserError when the directory cannot be watched
  */
 export function watchNamespaceFile(file: string, onGone: () => void): void {
@@ -27,12 +27,12 @@ export function watchNamespaceFile(file: string, onGone: () => void): void {
     });
   } catch (error) {
     throw new UserError(
-      `--exit-with-netns: the directory of ${file} cannot be watched (${errnoOf(error)}): see sysctl fs.inotify`,
+      `--exit-with-netns: cannot watch the directory of ${file} (${errnoOf(error)}): check the limits in sysctl fs.inotify`,
     );
   }
 }
 
-/** Device and inode; null when there is no such file, or it is out of our reach. */
+/** Device and inode; null when there is no such file, or we may not see it. */
 function identityOf(file: string): string | null {
   try {
     const { dev, ino } = statSync(file);

@@ -22,7 +22,7 @@ const OWN_VARIABLES: readonly string[] = [
   "SLIPWAY_ROOT",
 ];
 
-/** What a child in new namespaces shall run. */
+/** What to run in new namespaces. */
 export interface SpawnRequest {
   readonly command: readonly [file: string, ...args: string[]];
   /** Whether it keeps uid and gid inside; otherwise it is root there. */
@@ -46,8 +46,8 @@ export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
 };
 
 /**
- * Starts a child in new namespaces and holds it before exec. Where it cannot have process ids of its own
- * it sees the host's, with a warning.
+ * Starts a child in new namespaces and holds it before exec. If it cannot have a PID namespace of its own, it sees the
+ * host's processes, and a warning is logged.
  * @throws UserError
  */
 export function spawnHeld({
@@ -86,7 +86,7 @@ const NAMESPACES: Readonly<Record<string, number>> = {
   net: 0x4000_0000,
 };
 
-/** Whether a process is in another PID namespace: what joins its mounts must join that, too, or is not in /proc. */
+/** Whether a process is in another PID namespace. A child that joins its mounts must join that, too, to be in /proc. */
 export function hasOtherPids(pid: number): boolean {
   return isElsewhere(pid, "pid");
 }
@@ -96,7 +96,7 @@ export function hasOtherPids(pid: number): boolean {
  * @throws UserError
  */
 export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
-  // setns(2) fails for the user namespace that the process is in already.
+  // setns(2) fails for the user namespace that the caller is in already.
   const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
   const common = commonRequest(command);
   const child = native.spawnHeld({
@@ -150,7 +150,7 @@ function hiddenPaths(apiSocket: string | null): string[] {
 function warnOfPids(error: number): void {
   const name = getSystemErrorName(error);
   log.warn(
-    `the command sees the host's processes: it can have no /proc of its own here (${name}), as in containers that mask parts of theirs; --pid host is silent about it`,
+    `the command sees the host's processes, as it cannot have a /proc of its own here (${name}); containers that mask parts of /proc cause this: --pid host avoids this warning`,
   );
 }
 
@@ -161,7 +161,7 @@ function warnOfPids(error: number): void {
 export function release({ control, file, isMissing }: HeldChild): void {
   const errno = -native.releaseSpawned(control);
   if (errno <= 0) return;
-  // execvp(3) says EACCES, too, when it may not search a directory of PATH.
+  // execvp(3) also returns EACCES when it may not search a directory of PATH.
   if (errno === ENOENT || (errno === EACCES && isMissing)) throw commandNotFound(file);
   const name = getSystemErrorName(-errno);
   throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);

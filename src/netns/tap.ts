@@ -14,7 +14,7 @@ import { openAgent } from "./agent.js";
 import { settingFailure, systemFailure } from "./failure.js";
 import type { Namespace } from "./namespace.js";
 
-/** How a namespace without IPv6 refuses it; it then stays without. */
+/** Errnos of a namespace without IPv6, in which the requests for IPv6 are skipped. */
 const NO_IPV6: readonly number[] = abi.NO_IPV6.map((name) => constants.errno[name]);
 
 /** What to configure in the namespace. */

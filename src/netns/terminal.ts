@@ -20,10 +20,9 @@ export function parseJobState(stat: string): JobState {
 const LONGEST_STAT = 4096;
 
 /**
- * The job state of a process, whenever it is asked for: its file is opened now, as there are none in
- * the sandbox. #syscalls run: pread64
- * @param pid of a process, or our own
- * @returns what gives the state; null once the process is gone
+ * Opens the job state of a process, which can then be read in the sandbox, too. #syscalls run: pread64
+ * @param pid "self": of this process
+ * @returns reads the state; it returns null once the process is gone
  */
 export function jobStateOf(pid: number | "self"): () => JobState | null {
   const buffer = Buffer.alloc(LONGEST_STAT);

@@ -86,6 +86,8 @@ function expectDamaged(content: object): void {
   writeFileSync(file, JSON.stringify(content));
   const { state: read, warning } = readState(file);
   expect(read).toEqual({ networks: [], members: [] });
-  expect(warning).toContain("the state file was damaged, or is of another version: it is kept as");
+  expect(warning).toContain(
+    "the state file was damaged, or is of another version: it was renamed to",
+  );
   expect(readdirSync(directory)).not.toContain("state.json");
 }

@@ -75,7 +75,7 @@ describe("two environments with one state", () => {
       const { code, stderr } = await lab.host.user.run([lab.host.slipwayPath, ...args], { env });
       return `${code} ${stderr}`;
     };
-    const sentence = `slipway: the state in ${user.directory} belongs to process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory\n`;
+    const sentence = `slipway: the state in ${user.directory} belongs to process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR to the same directory, or XDG_STATE_HOME to another\n`;
     expect(await ask("network", "create", "late")).toBe(`1 ${sentence}`);
     expect(await ask("daemon", "run")).toBe(`1 ${sentence}`);
     expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");

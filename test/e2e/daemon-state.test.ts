@@ -61,10 +61,10 @@ async function interfaces(namespace: HeldNamespace): Promise<readonly string[]> 
   return links.split("\n").flatMap((line) => /^\d+: [^:@]+/.exec(line)?.[0] ?? []);
 }
 
-/** What the daemon logs of members that are not joined again. */
+/** What the daemon logs of members that are not restored. */
 async function refusals(user: DaemonUser): Promise<readonly string[]> {
   const log = await user.lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
-  return log.split("\n").filter((line) => line.includes("is not joined again"));
+  return log.split("\n").filter((line) => line.includes("is not restored"));
 }
 
 async function daemonRuns(user: DaemonUser): Promise<void> {
@@ -91,7 +91,7 @@ describe("a namespace that a compromised daemon has written into its state", () 
     expect(await interfaces(victim)).toEqual(["1: lo"]);
     expect(await refusals(user)).toEqual([
       expect.stringContaining(
-        `forged is not joined again: no command of yours is known to have connected it: slipway network connect NETWORK ${victim.pid}`,
+        `forged is not restored: nothing vouches for its namespace: attach it again: slipway network connect NETWORK ${victim.pid}`,
       ),
     ]);
     expect(await user.addressesOf("rightful", "web")).toEqual(rightful.addresses);
@@ -134,7 +134,7 @@ describe("a namespace that a compromised daemon has written into its state", () 
     expect(await user.members()).toEqual([]);
     expect(await interfaces(victim)).toEqual(["1: lo"]);
     expect(await refusals(user)).toEqual([
-      expect.stringContaining("rightful is not joined again: its namespace is gone"),
+      expect.stringContaining("rightful is not restored: its namespace is gone"),
     ]);
     // The list is good for one start.
     expect((await lab.host.user.run(["test", "-e", stayed])).code).toBe(1);

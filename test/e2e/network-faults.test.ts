@@ -280,7 +280,7 @@ describe("the daemon", () => {
     await lab.host.user.shell(`printf '{"version":1,"networks":[{' > ${user.directory}/state.json`);
     await user.ok("daemon", "start");
     expect(await user.ok("daemon", "status")).toContain(
-      "the state file was damaged, or is of another version: it is kept as",
+      "the state file was damaged, or is of another version: it was renamed to",
     );
     expect(await user.ok("network", "ls", "-q")).toBe("");
     const files = await lab.host.user.output(["ls", user.directory]);

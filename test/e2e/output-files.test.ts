@@ -89,7 +89,7 @@ describe.each(options)("%s", (option) => {
     const script = `exec 9<>${file}; echo reads; exec cat <&9`;
     const reader = isRead ? lab.host.root.spawn(["sh", "-c", script]) : null;
     await reader?.printed(/reads/);
-    const why = new RegExp(`is no regular file|${KERNEL}`);
+    const why = new RegExp(`is not a regular file|${KERNEL}`);
     expectRefused(await writeTo(lab, option, file), option, file, why);
     reader?.kill("SIGKILL");
     await reader?.exit;

@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import * as v from "valibot";
 import { type Address, formatEndpoint, UNSPECIFIED } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
+import { formatPortRange } from "../../base/port-set.js";
 import { formatTable } from "../../base/table.js";
 import type { PublishedPlace, PublishOption } from "../../commandline/publish-option.js";
 import type { ControlOptions } from "../../commandline/requests.js";
@@ -129,8 +130,7 @@ async function familiesOf(path: string): Promise<readonly (4 | 6)[]> {
 }
 
 function lineOf({ protocol, host, hostPort, guestPort, count }: Added): string {
-  const range = (first: number): string =>
-    count === 1 ? `${first}` : `${first}-${first + count - 1}`;
+  const range = (first: number): string => formatPortRange(first, count);
   const place = formatEndpoint(host, hostPort).replace(/\d+$/, range(hostPort));
   return `published ${place} → ${range(guestPort)}/${protocol}\n`;
 }

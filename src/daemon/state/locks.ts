@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
 import type { DaemonPaths } from "../../rpc/daemon-paths.js";
 import { Errno } from "../../sys/constants.js";
@@ -24,7 +25,7 @@ export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void
   const owner =
     pid === undefined ? "another daemon" : `process ${pid}, with its sockets in ${directory}`;
   throw new UserError(
-    `the state in ${path.dirname(state)} belongs to ${owner}: set XDG_RUNTIME_DIR as it has it, or XDG_STATE_HOME to another directory`,
+    `the state in ${path.dirname(state)} belongs to ${owner}: set XDG_RUNTIME_DIR to the same directory, or XDG_STATE_HOME to another`,
   );
 }
 
@@ -32,7 +33,9 @@ export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void
 function isLocked(file: string): boolean {
   const lock = native.lockFile(file);
   if (lock < 0 && lock !== -Errno.EAGAIN) {
-    throw new UserError(`cannot lock ${file} (error ${-lock}): see its directory`);
+    throw new UserError(
+      `cannot lock ${file} (${getSystemErrorName(lock)}): check the permissions of its directory`,
+    );
   }
   return lock >= 0;
 }

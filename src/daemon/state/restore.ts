@@ -23,16 +23,16 @@ export interface RestoreContext {
   readonly publish: (member: Member, ports: readonly string[]) => Promise<void>;
 }
 
-/** A member that is joined again, and its TAPs. */
+/** A member that has joined again, and its TAPs. */
 interface Rejoined {
   readonly member: Member;
   readonly taps: readonly ReopenedTap[];
 }
 
 /**
- * Restores the networks and members of the daemon before. Whoever took that daemon over may have written its state,
- * so its names and addresses are believed, but not which namespaces may be entered: a member comes back by TAPs that
- * the supervisor has kept, or in a namespace that the supervisor vouches for.
+ * Restores networks and members of the last daemon. Whoever took that daemon over may have written its state, so names
+ * and addresses are taken from it, but not which namespaces may be entered: a member comes back by TAPs that the
+ * supervisor has kept, or in a namespace that the supervisor vouches for.
  *
  * Namespaces are entered before the promise is returned, as the lock-down follows.
  */
@@ -48,7 +48,7 @@ export async function restore(
     const found = rejoined === "not vouched for" ? takeKept(state, kept, context) : rejoined;
     if (found !== null) await serve(state, found, context);
   }
-  // The rest belongs to nobody.
+  // TAPs of no member.
   for (const [name, tap] of kept) {
     context.store.drop(name);
     native.close(tap);
@@ -146,10 +146,10 @@ async function serve(
 /** @throws what is no UserError */
 function warnNotJoined(name: string | null, error: unknown): void {
   if (!(error instanceof UserError)) throw error;
-  log.warn(`${name} is not joined again: ${error.message}`);
+  log.warn(`member ${name} is not restored: ${error.message}`);
 }
 
 function notVouchedFor({ namespace }: Params<"member.join">): string {
   const where = namespace?.pid ?? namespace?.netns ?? "its namespace";
-  return `no command of yours is known to have connected it: slipway network connect NETWORK ${where}`;
+  return `nothing vouches for its namespace: attach it again: slipway network connect NETWORK ${where}`;
 }

@@ -123,7 +123,7 @@ export function readState(path: string): { state: State; warning: string | null 
   if (state !== null) return { state, warning: null };
   const aside = `${path}.damaged-${Date.now()}`;
   renameSync(path, aside);
-  const warning = `the state file was damaged, or is of another version: it is kept as ${aside}, and there are no networks`;
+  const warning = `the state file was damaged, or is of another version: it was renamed to ${aside}, and there are no networks`;
   return { state: nothing, warning };
 }
 
@@ -149,7 +149,9 @@ export function writeState(
   } catch (error) {
     const code = errnoOf(error);
     const advice =
-      code === "ENOSPC" || code === "EDQUOT" ? "the disk is full: make room" : "see its directory";
+      code === "ENOSPC" || code === "EDQUOT"
+        ? "the disk is full: make room"
+        : "check the permissions of its directory";
     throw new UserError(`cannot write ${path} (${code}): ${advice}; nothing was changed`);
   }
 }

@@ -13,7 +13,7 @@ const BACKLOG = 1;
 /** Frames that the client has not fetched, in bytes; cut to net.core.wmem_max by the kernel. */
 const BUFFER_SIZE = 4 << 20;
 
-/** Stands in for a client: nothing comes from it, and what is sent to it is lost (ENOTCONN). */
+/** A socket in the place of a client that is not there: sending fails (ENOTCONN), and nothing arrives. */
 function absentClient(): number {
   return native.socket(Socket.Inet, Socket.Datagram, 0);
 }
@@ -50,7 +50,7 @@ export class BessLink implements TapHandle {
   onEnd(): void {
     native.replaceFd(this.fd, absentClient());
     this.#loop?.rewatch(this.#listener, Epoll.In);
-    log.info("%s: the client has gone", this.#path);
+    log.info("%s: the client has disconnected", this.#path);
   }
 
   #accept(): void {
@@ -60,6 +60,6 @@ export class BessLink implements TapHandle {
     native.replaceFd(this.fd, client);
     this.#guest?.watchTap();
     this.#loop?.rewatch(this.#listener, 0);
-    log.info("%s: a client has come", this.#path);
+    log.info("%s: a client has connected", this.#path);
   }
 }

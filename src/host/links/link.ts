@@ -30,14 +30,15 @@ export async function openLink(
     const tap = openTap(target, name, configure ? tapSettings(config, mac) : null);
     return { tap, start: () => {} };
   }
-  if (configure) log.warn("--configure does nothing here: only the guest can set its addresses");
+  if (configure)
+    log.warn("--configure has no effect on this target: only the guest can set its addresses");
   if (target.kind === "tapfd") return { tap: inheritedTap(target.fd), start: () => {} };
   const { BessLink } = await import("./bess.js");
   const tap = new BessLink(target.path);
   return { tap, start: (loop, guest) => tap.start(loop, guest) };
 }
 
-/** What is connected, in the words of the user. */
+/** What is connected, for the log. */
 export function nameOf(target: Target): string {
   switch (target.kind) {
     case "namespace":
@@ -59,9 +60,9 @@ function inheritedTap(fd: number): TapHandle {
 function flawOf(errno: number): string {
   switch (errno) {
     case Errno.ENOTTY:
-      return "is not a TAP: open /dev/net/tun and set it up by TUNSETIFF";
+      return "is not a TAP: open /dev/net/tun and call TUNSETIFF";
     case Errno.EINVAL:
-      return "is no TAP of plain frames: open it with IFF_TAP and IFF_NO_PI";
+      return "is not a TAP without packet information: open it with IFF_TAP and IFF_NO_PI";
     default:
       return `cannot be set up as a TAP (errno ${errno}): make another`;
   }

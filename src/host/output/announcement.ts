@@ -3,7 +3,7 @@ import { formatMac } from "../../base/mac.js";
 import type { AttachConfig } from "../../commandline/invocation.js";
 import type { GuestConfig } from "../../config/guest-config.js";
 
-/** What is said on stdout when the network is up. */
+/** What stdout gets when the network is up. */
 export function announcement(options: AttachConfig, config: GuestConfig): string {
   switch (options.announcement) {
     case "slipway":
@@ -22,7 +22,7 @@ function slipwayLine({ tap, target }: AttachConfig, { plans, mtu, dns }: GuestCo
   return `${tap} is up: ${networks.join("; ")}; MTU ${mtu}; ${end}\n`;
 }
 
-/** The words of slirp4netns 1.3, which its users' scripts and logs know. */
+/** The list that slirp4netns 1.3 prints, to the letter, as scripts parse it. */
 function slirp4netnsList(
   { network, apiSocket, mac }: AttachConfig,
   { outbound }: GuestConfig,

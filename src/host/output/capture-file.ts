@@ -5,8 +5,8 @@ import { composeCaptureStart } from "../../wire/pcapng.js";
 import { openOutputFile } from "./output-file.js";
 
 /**
- * Creates the file of `--pcap` and writes its header. It stays open: the sandbox forbids to open files.
- * @param tap name of the interface whose frames it shall hold
+ * Creates the file of `--pcap` and writes its header. It stays open, as the sandbox does not let files be opened.
+ * @param tap name of the interface, for the header
  * @throws UserError when it cannot be written, or should not be (openOutputFile)
  */
 export function openCapture(path: string, tap: string): CaptureFile {

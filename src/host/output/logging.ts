@@ -5,14 +5,14 @@ import { fileWriter, unblockedWriter } from "../../sys/output.js";
 import { openOutputFile } from "./output-file.js";
 
 /**
- * Opens the log. Call it before the network is ready: the sandbox forbids to open files.
+ * Opens the log. Call it before the sandbox is entered, which does not let files be opened.
  * @throws UserError when the file cannot be written, or should not be (openOutputFile)
  */
 export function startLogging({ file, level, format, linesPerSecond }: LogOptions): void {
   const isPlain = file === null && format === "text";
   const writeStderr = unblockedWriter(Stdio.Error);
   startLog({
-    // Opened for appending: others may write to the file, or truncate it to rotate it.
+    // Opened for appending, as others may write to the file, or truncate it to rotate it.
     write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),
     writeStderr,
     isFile: file !== null,

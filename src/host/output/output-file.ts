@@ -12,19 +12,19 @@ import { errnoOf, UserError } from "../../base/errors.js";
 
 const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
 
-/** What is written is nobody else's business. */
+/** Captures and logs are for the owner only. */
 const MODE = 0o600;
 
-/** What the caller has opened, such as the pipe of the shell's `>(COMMAND)`. */
+/** A descriptor of the caller's, such as the pipe of the shell's `>(COMMAND)`. */
 const DESCRIPTOR = /^\/(dev|proc\/self)\/fd\/\d+$/;
 
 /**
- * Opens a file that an option names, for writing. In a folder that others may write to, as /tmp, somebody may
- * have made it before: a link to a file of the user's would have that overwritten, and a file or FIFO of
- * somebody else's would tell him all. So it is a regular file of the user's own, with no other name, or a
- * device, which root alone can make, or what the caller has opened.
- * @param start what the file begins with, which is made anew and readable by its owner alone; null: it is
- * appended to, and never waited for
+ * Opens a file that an option names, for writing. In a directory that others may write to, such as /tmp, an attacker may
+ * have put something in its place: a link, to have a file of the user's overwritten, or a file or FIFO of his own, to read
+ * what is written. So it must be a regular file of the user's own with no other name, a character device, which only
+ * root can make, or a descriptor of the caller's.
+ * @param start the first bytes of the file, which is truncated and made readable by its owner alone; null: the file is
+ *   appended to without blocking
  * @throws UserError when it is none of these, or cannot be written
  */
 export function openOutputFile(option: string, path: string, start: Uint8Array | null): number {
@@ -43,7 +43,7 @@ export function openOutputFile(option: string, path: string, start: Uint8Array |
   }
 }
 
-/** Not truncated by open(2): it is looked at before. Without O_NONBLOCK a FIFO would wait for its reader. */
+/** O_TRUNC is missing: the file is checked first. Without O_NONBLOCK opening a FIFO would wait for its reader. */
 const NAMED_FLAGS = O_CREAT | O_NOFOLLOW | O_NONBLOCK;
 
 function givenFlags(start: Uint8Array | null): number {
@@ -53,7 +53,7 @@ function givenFlags(start: Uint8Array | null): number {
 function objectionTo(fd: number): string | null {
   const status = fstatSync(fd);
   if (status.isCharacterDevice()) return null;
-  if (!status.isFile()) return "no regular file: choose another, or give a pipe as /dev/fd/N";
+  if (!status.isFile()) return "not a regular file: choose another, or give a pipe as /dev/fd/N";
   if (status.uid !== geteuid?.()) return "another user's: choose a file of your own";
   if (status.nlink > 1) return "a file that has another name, too: choose another";
   return null;
@@ -69,8 +69,8 @@ function begin(fd: number, start: Uint8Array): void {
 
 function reasonOf(error: unknown): string {
   const code = errnoOf(error);
-  // O_NOFOLLOW says so; a FIFO without a reader says ENXIO.
+  // ELOOP comes of O_NOFOLLOW, ENXIO of a FIFO without a reader.
   if (code === "ELOOP") return "is a symbolic link: give the file itself";
-  if (code === "ENXIO") return "is no regular file: choose another, or give a pipe as /dev/fd/N";
+  if (code === "ENXIO") return "is not a regular file: choose another, or give a pipe as /dev/fd/N";
   return `cannot be written (${code}): give a file in a directory that is yours, on a disk with room`;
 }

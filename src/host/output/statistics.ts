@@ -2,7 +2,7 @@ import { tellStderr } from "../../base/log.js";
 import { programName } from "../../base/program.js";
 import type { Guest, GuestStatistics } from "../../guest/guest.js";
 
-/** How each figure is called; sizes are in bytes. */
+/** Names of the figures as printed; sizes are in bytes. */
 const NAMES: Readonly<Record<keyof GuestStatistics, string>> = {
   flows: "tcp-connections",
   tcpFlows: "tcp-host-sockets",

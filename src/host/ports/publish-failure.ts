@@ -5,7 +5,7 @@ import { UserError } from "../../base/errors.js";
 
 const { EACCES, EADDRINUSE, EADDRNOTAVAIL, EMFILE, ENFILE, ENOSPC } = constants.errno;
 
-/** What is said of a port that cannot be had. */
+/** The error for a port that cannot be opened. @param errno positive */
 export function publishFailure(host: Address, port: number, errno: number): UserError {
   return new UserError(failureText(host, port, errno));
 }
@@ -17,7 +17,7 @@ export function failureText(host: Address, port: number, errno: number): string 
 function reasonOf(host: Address, port: number, errno: number): string {
   switch (errno) {
     case EADDRINUSE:
-      return "the port is in use: choose another, or see who has it: ss -lntup";
+      return "the port is in use: choose another, or find its user: ss -lntup";
     case EACCES:
       return `not permitted: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, or choose a higher one`;
     case EMFILE:

@@ -20,14 +20,14 @@ const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];
 /** How many free ports are tried until one is free in both families. */
 const RANDOM_ATTEMPTS = 16;
 
-/** When an unfinished look at the listeners goes on, and when a failed one is repeated, in ms. */
+/** Until an unfinished query for listeners goes on, and until a failed one is repeated, in ms. */
 const STEP_WAIT = 1;
 const FAILURE_WAIT = 5_000;
 
 /**
- * Publishes ports of a guest, and from then on what it listens on where `auto` asks for that.
+ * Publishes ports of a guest. With `auto`, publishes what it listens on, too, from then on.
  * @param namespace the guest's
- * @param report takes a line for each port that was chosen by us, now and later
+ * @param report gets a line for each port that Slipway chooses, now and later
  * @throws UserError for the first that cannot be published
  */
 export function startPublishing(
@@ -47,7 +47,7 @@ export function startPublishing(
 /**
  * Publishes what a guest listens on, for as long as it does.
  * @param socket of openListenerSocket; closed when the guest is
- * @param report takes a line for each port, now and later
+ * @param report gets a line for each port, now and later
  */
 export function publishListening(
   guest: Guest,
@@ -93,8 +93,8 @@ function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>)
 }
 
 /**
- * Makes a sock_diag(7) socket in a namespace, by which the kernel tells what listens there. A socket stays in its
- * namespace; the process that made it may leave.
+ * Makes a sock_diag(7) socket in a namespace, which lists what listens there. A socket belongs to its namespace even
+ * when the process that made it has left.
  * @throws UserError
  */
 export function openListenerSocket(namespace: Namespace): number {
@@ -104,7 +104,7 @@ export function openListenerSocket(namespace: Namespace): number {
   if (socket >= 0) return socket;
   const name = getSystemErrorName(socket);
   throw new UserError(
-    `--publish-auto: the kernel does not tell what listens (${name}): sudo modprobe inet_diag, or publish ports by name`,
+    `--publish-auto: the kernel does not list listening sockets (${name}): sudo modprobe inet_diag, or publish ports by name`,
   );
 }
 
@@ -114,8 +114,6 @@ function autoPublish(
   report: (line: string) => void,
 ): AutoPublish {
   const { plans } = guest.config;
-  const lineOf = ({ host, hostPort, guestPort, protocol }: PublishedPort): string =>
-    `${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`;
   return new AutoPublish({
     ...what,
     plans,
@@ -128,7 +126,7 @@ function autoPublish(
 
 /**
  * Publishes ports of a guest: all, or none.
- * @param report takes a line for each port that was chosen by us
+ * @param report gets a line for each port that Slipway chooses
  * @throws UserError for the first that cannot be published; what was published before the call stays
  */
 export function publishPorts(
@@ -164,9 +162,11 @@ function publishOne(
     return [];
   }
   const hostPort = addAtRandom(guest, { protocol, guestPort, hostPort: 0, toLoopback }, hosts);
-  return hosts.map(
-    (host) => `published ${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`,
-  );
+  return hosts.map((host) => `published ${lineOf({ host, hostPort, guestPort, protocol })}`);
+}
+
+function lineOf({ host, hostPort, guestPort, protocol }: Omit<PublishedPort, "guest">): string {
+  return `${formatEndpoint(host, hostPort)} → ${guestPort}/${protocol}\n`;
 }
 
 interface Ports extends Pick<PublishedPort, "protocol" | "guestPort" | "hostPort"> {
