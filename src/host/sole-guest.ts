@@ -25,12 +25,15 @@ export interface PreparedGuest {
  * @param hostname the guest's; null: unknown
  * @throws UserError
  */
-export function prepareGuest(options: GuestOptions, hostname: string | null): PreparedGuest {
+export function prepareGuest(
+  options: GuestOptions,
+  hostnameOfGuest: () => string | null,
+): PreparedGuest {
   joinBroker();
   const { tap, network, pcap } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);
-  return { options, host, config: guestConfig(network, host, hostname), capture };
+  return { options, host, config: guestConfig(network, host, hostnameOfGuest()), capture };
 }
 
 /** The parts of a GuestSpec in which `run` and `attach` differ. */

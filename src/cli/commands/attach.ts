@@ -33,7 +33,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   // After a takeover it has been written to already, by the daemon.
   const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
   const endings = openEndings(options);
-  const prepared = prepareGuest(options, hostnameOf(target.pid));
+  const prepared = prepareGuest(options, () => hostnameOf(target.pid));
   const { config } = prepared;
   const link = takeover ?? (await openLink(options, config));
   checkOwner(endings);

@@ -82,7 +82,7 @@ async function joinNetworks(
 
 async function runAlone(options: RunConfig): Promise<void> {
   const { network, tap, keepId, inside, publish, resolverOptions, command } = options;
-  const prepared = prepareGuest(options, options.hostname ?? hostname());
+  const prepared = prepareGuest(options, () => options.hostname ?? hostname());
   const { config, host } = prepared;
   const servers = serversFor(config, host);
   const search = network.dns?.search ?? [];
