@@ -34,7 +34,7 @@ import type { FlowState } from "../nat/flow-record.js";
  * | closing | CLOSED and all forwarded | ended | close |
  * | established to closing | RESET | ended | RST to the host |
  * | established to closing | failed: send, recv, shutdown | ended | RST to both |
- * | guest-ended, closing | guest gone, shutdown done | ended | RST to the guest, close: the host's kernel sends the rest |
+ * | guest-ended, closing | guest gone, shutdown done | ended | RST to the guest, close: the host sends the rest |
  * | any, unless a row above says otherwise | evicted, port withdrawn, guest gone | ended | RST to both |
  *
  * The id of an ended flow is free at the end of the wake-up (`FlowTable.reap`).
