@@ -89,7 +89,7 @@ test.runIf(isSlipway)(
     const attempts = Array.from({ length: 4 }, (_, i) =>
       guest.spawn(["socat", "-u", "OPEN:/dev/null", `TCP:${failing.blackHole}:${1000 + i}`]),
     );
-    await expect.poll(() => guest.helper.stderr).toContain("TCP connections in a second");
+    await expect.poll(() => guest.helper.stderr).toContain("new TCP connections per second");
     for (const attempt of attempts) attempt.kill("SIGKILL");
     const late = await agent.connect(echo);
     await late.write("x");
