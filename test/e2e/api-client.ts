@@ -3,7 +3,7 @@ import type { Guest, GuestOptions } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 
 /** A guest whose helper takes requests at a socket. */
-export interface ApiGuest {
+export interface ApiGuest extends AsyncDisposable {
   readonly guest: Guest;
   /** Its path as the host's user sees it. */
   readonly socket: string;
@@ -18,7 +18,7 @@ export async function apiGuest(lab: Lab, options: GuestOptions): Promise<ApiGues
     ...options,
     options: [...(options.options ?? []), "--api-socket", socket],
   });
-  return { guest, socket };
+  return { guest, socket, [Symbol.asyncDispose]: () => guest.close() };
 }
 
 /** A directory where the host's user may create files; removed with the lab. */

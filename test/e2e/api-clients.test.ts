@@ -39,12 +39,11 @@ async function withApi(
   options: GuestOptions,
   use: (api: ApiGuest) => Promise<void>,
 ): Promise<void> {
-  const api = await apiGuest(lab, options);
+  await using api = await apiGuest(lab, options);
   const before = api.guest.helper.openDescriptors();
   await use(api);
   // The last client may not have been closed yet.
   await expect.poll(() => api.guest.helper.openDescriptors()).toBe(before);
-  await api.guest.close();
 }
 
 function range(count: number): object {

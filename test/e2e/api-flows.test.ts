@@ -20,7 +20,8 @@ async function flowsOf(lab: Lab, socket: string): Promise<readonly Flow[]> {
 }
 
 test("a connection of the guest is listed as both sides see it", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
+  const { guest, socket } = api;
   const listener = await lab.world.agent.listen(served.services);
   const inside = await (await guest.agent()).connect(listener.endpoint);
   const outside = await listener.accept();
@@ -47,21 +48,21 @@ test("a connection of the guest is listed as both sides see it", async ({ lab })
   expect(await flowsOf(lab, socket)).toMatchObject([{ state: "guest-ended" }]);
   await outside.end();
   await expect.poll(() => flowsOf(lab, socket)).toEqual([]);
-  await guest.close();
 });
 
 test("a connection in progress is listed as connecting", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
+  const { guest, socket } = api;
   const peer_addr = "203.0.113.204";
   guest.spawn(["curl", "-sS", "-m", "20", `http://${peer_addr}/`]);
   await expect
     .poll(() => flowsOf(lab, socket))
     .toMatchObject([{ state: "connecting", guest: { peer_addr, peer_port: 80 }, rtt_us: null }]);
-  await guest.close();
 });
 
 test("UDP, ping and clients of published ports are listed", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, { ipv6: true });
+  await using api = await apiGuest(lab, { ipv6: true });
+  const { guest, socket } = api;
   const agent = await guest.agent();
   const echo = await lab.world.agent.echoUdp(served.services6);
   const udp = await agent.udp("::");
@@ -103,11 +104,11 @@ test("UDP, ping and clients of published ports are listed", async ({ lab }) => {
     from_guest: { bytes: 0, packets: 0 },
     to_guest: { bytes: 3, packets: 1 },
   });
-  await guest.close();
 });
 
 test("a list of many flows arrives complete, in parts", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
+  const { guest, socket } = api;
   const count = 200;
   // Each from its own port, to one on which nobody listens.
   await guest.run([
@@ -122,5 +123,4 @@ test("a list of many flows arrives complete, in parts", async ({ lab }) => {
   };
   await expect.poll(sent).toBe(count);
   expect(new Set(flows.map(({ guest: { port } }) => port)).size).toBe(flows.length);
-  await guest.close();
 });

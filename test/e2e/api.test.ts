@@ -9,9 +9,8 @@ import { describe, expect, test } from "./fixture.ts";
 const ours = test.runIf(isSlipway);
 
 async function withApi(lab: Lab, use: (api: ApiGuest) => Promise<void>): Promise<void> {
-  const api = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
   await use(api);
-  await api.guest.close();
 }
 
 function add(changes: object): object {
@@ -51,7 +50,7 @@ test("a port that is in use, not permitted, or at a foreign address is refused w
   lab,
 }) => {
   await withApi(lab, async ({ socket }) => {
-    const taken = await lab.host.agent.listen("0.0.0.0");
+    await using taken = await lab.host.agent.listen("0.0.0.0");
     const desc = "bad request: add_hostfwd: slirp_add_hostfwd failed";
     for (const [changes, reason] of [
       [{ host_port: taken.endpoint.port }, "EADDRINUSE"],
@@ -62,7 +61,6 @@ test("a port that is in use, not permitted, or at a foreign address is refused w
       const error = isSlipway ? { desc, reason } : { desc };
       expect(await ask(lab, socket, add(changes))).toEqual({ error });
     }
-    await taken.close();
   });
 });
 
@@ -170,7 +168,8 @@ describe("the socket", () => {
   });
 
   ours("replaces one that a killed helper has left", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     guest.helper.kill("SIGKILL");
     await guest.helper.exit;
     const namespace = await lab.host.namespace();
@@ -182,7 +181,6 @@ describe("the socket", () => {
     process.kill("SIGTERM");
     await process.ended(10_000);
     await namespace.release();
-    await guest.close();
   });
 
   ours.for([

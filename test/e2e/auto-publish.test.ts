@@ -23,7 +23,7 @@ describe("--publish-auto", () => {
         await inside.write("hello");
         expect(await outside.read(5)).toBe("hello");
       }
-      const only4 = await agent.listen("0.0.0.0", 8111);
+      await using _only4 = await agent.listen("0.0.0.0", 8111);
       await process.printed(/^published 0\.0\.0\.0:8111 /m);
       await both.close();
       await process.printed(/^no longer published 0\.0\.0\.0:8110 → 8110\/tcp\n/m);
@@ -33,7 +33,6 @@ describe("--publish-auto", () => {
         expect(code).toBe("ECONNREFUSED");
       }
       await lab.world.agent.connect({ address: link.host, port: 8111 });
-      await only4.close();
     });
   });
 

@@ -7,13 +7,12 @@ import { describe, expect, test } from "./fixture.ts";
 const mebibyte = 1024 * 1024;
 
 async function connections(lab: Lab, agent: Agent, count: number): Promise<Ends[]> {
-  const listener = await lab.world.agent.listen(served.services);
+  await using listener = await lab.world.agent.listen(served.services);
   const ends: Ends[] = [];
   for (let i = 0; i < count; i += 1) {
     const inside = await agent.connect(listener.endpoint);
     ends.push({ inside, outside: await listener.accept() });
   }
-  await listener.close();
   return ends;
 }
 

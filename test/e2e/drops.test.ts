@@ -220,7 +220,7 @@ describe.for([4, 6] as const)("IPv%i", (family) => {
     lab,
   }) => {
     await using guest = await lab.guest({ ipv6: true, options: ["--stats"] });
-    const listener = await lab.world.agent.listen(WORLD[family]);
+    await using listener = await lab.world.agent.listen(WORLD[family]);
     const { port } = listener.endpoint;
     for (const [index, wrap] of [behindOptions, inFragments].entries()) {
       const syn = Buffer.from(tcp(family, 5));
@@ -230,10 +230,8 @@ describe.for([4, 6] as const)("IPv%i", (family) => {
       const ends = { source: GUEST[family], destination: WORLD[family], protocol: Protocol.Tcp };
       await inject(guest.namespace, wrap(summed(syn, 16, ends)));
       // Slipway connects before it answers the guest, whose kernel knows nothing of the SYN.
-      const accepted = await listener.accept();
-      await accepted.close();
+      await using _accepted = await listener.accept();
     }
-    await listener.close();
     expect((await finalFigures(guest)).get("dropped ip-unknown-protocol")).toBeUndefined();
   });
 

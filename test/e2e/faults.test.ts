@@ -20,13 +20,9 @@ interface Ends {
 }
 
 async function connect(lab: Lab, agent: Agent): Promise<Ends> {
-  const listener = await lab.world.agent.listen(served.services);
-  try {
-    const inside = await agent.connect(listener.endpoint);
-    return { inside, outside: await listener.accept() };
-  } finally {
-    await listener.close();
-  }
+  await using listener = await lab.world.agent.listen(served.services);
+  const inside = await agent.connect(listener.endpoint);
+  return { inside, outside: await listener.accept() };
 }
 
 /** A server in the guest, published at a port of the host. */
@@ -80,7 +76,7 @@ describe.runIf(isOpenToTests)("a trap in WASM", () => {
   test("resets the guest's connections and keeps its published ports; the fourth ends the process", async ({
     lab,
   }) => {
-    const api = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
     const { guest } = api;
     const agent = await guest.agent();
     const asksPublished = await publishServer(lab, api, agent, 8090);
@@ -108,7 +104,6 @@ describe.runIf(isOpenToTests)("a trap in WASM", () => {
     expect(stderr).toMatch(
       /\nslirp4netns: tap0: the stack failed \(.+\): the network of .+ is gone\n$/,
     );
-    await guest.close();
   });
 });
 
@@ -218,7 +213,7 @@ test("when all processes of the namespaces are killed, the network ends with the
 });
 
 test("a guest that returns with another MAC, by DHCP, is found", async ({ lab }) => {
-  const api = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
   const { guest } = api;
   const agent = await guest.agent();
   const asksPublished = await publishServer(lab, api, agent, 8091);
@@ -238,7 +233,6 @@ test("a guest that returns with another MAC, by DHCP, is found", async ({ lab })
   );
   await answers(lab, agent);
   await asksPublished();
-  await guest.close();
 });
 
 test("a full disk, or any output that takes no more, ends nothing", async ({ lab }) => {
@@ -266,9 +260,8 @@ describe("with system calls that fail at random", () => {
     const outside = lab.host.stage.outside(control);
     const set = async (value: number) => {
       // In place: the file is mapped.
-      const file = await open(outside, "r+");
+      await using file = await open(outside, "r+");
       await file.write(new Uint8Array(Uint32Array.of(value).buffer), 0, 4, 0);
-      await file.close();
     };
     await writeFile(outside, new Uint8Array(4), { mode: 0o644 });
     return { program: await faultyHelper(lab, { TUNTAP2_FAULTS: control }), set };

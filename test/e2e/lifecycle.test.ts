@@ -150,13 +150,13 @@ describe("signals", () => {
   ours.for(["SIGHUP", "SIGINT", "SIGTERM"] as const)(
     "%s ends the network in order",
     async (signal, { lab }) => {
-      const { guest, socket } = await apiGuest(lab, {});
+      await using api = await apiGuest(lab, {});
+      const { guest, socket } = api;
       guest.helper.kill(signal);
       const { code, stderr } = await guest.helper.ended(10_000);
       expect([code, stderr]).toEqual([0, ""]);
       expect((await lab.host.user.run(["test", "-e", socket])).code).toBe(1);
       await expect.poll(() => tapIn(guest.namespace)).toBe(false);
-      await guest.close();
     },
   );
 
@@ -180,7 +180,8 @@ describe("signals", () => {
 ours(
   "a client of the API that dies in the middle of a request leaves no trace",
   async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const request = JSON.stringify({
       execute: "add_hostfwd",
       arguments: { proto: "tcp", host_port: 20_000, guest_port: 20_000, count: 700 },
@@ -198,7 +199,6 @@ ours(
     expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
     await expect.poll(() => guest.helper.openDescriptors()).toBe(before);
     expect(await reachesWorld(guest.namespace)).toBe(true);
-    await guest.close();
   },
 );
 
@@ -212,7 +212,8 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
   const unlimited = ["--max-log-lines", "1000000"];
   const form = ["--log-level", "debug", "--log-format", "json"];
   const options = ["--log-file", file, ...form, ...unlimited];
-  const { guest, socket } = await apiGuest(lab, { options });
+  await using api = await apiGuest(lab, { options });
+  const { guest, socket } = api;
   await lab.host.user.shell(`cat /dev/zero > ${directory}/filler 2>/dev/null || true`);
   const list = { execute: "list_hostfwd" };
   // The rest of the last page is filled, too.
@@ -231,7 +232,6 @@ ours("a full disk costs lines of the log, which are counted, and no traffic", as
     expect.stringMatching(/^\d+ lines could not be written \(ENOSPC\)$/),
   );
   expect(messages.at(-1)?.msg).toBe('API: "list_hostfwd"');
-  await guest.close();
 });
 
 describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody reads", (kind) => {

@@ -132,7 +132,8 @@ test.runIf(isSlipway)("at the limit the UDP flow idle for longest ends", async (
 });
 
 test.runIf(isSlipway)("published ports above the limit are refused", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, { options: ["--max-listeners=1", "--stats"] });
+  await using api = await apiGuest(lab, { options: ["--max-listeners=1", "--stats"] });
+  const { guest, socket } = api;
   const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8070, guestPort: 80 } as const;
   await addForward(lab, socket, forward);
   await expect(addForward(lab, socket, { ...forward, host_port: 8071 })).rejects.toThrow("failed");
@@ -142,7 +143,6 @@ test.runIf(isSlipway)("published ports above the limit are refused", async ({ la
   const { code, stderr } = await run.ended(10_000);
   expect(stderr).toContain("as many as --max-listeners allows");
   expect(code).toBe(1);
-  await guest.close();
 });
 
 test.runIf(isSlipway)("at the limit the oldest DNS query fails", async ({ lab }) => {

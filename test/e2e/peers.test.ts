@@ -122,7 +122,8 @@ describe("the API's socket", () => {
   test("serves its own network namespace, in any user namespace, and no guest's", async ({
     lab,
   }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     expect(refusalOfApi(await answer(guest.namespace, asking(socket), ADD))).toContain(
       OTHER_NETWORK,
     );
@@ -136,7 +137,6 @@ describe("the API's socket", () => {
       const text = await answer(lab.host.user, [...way, ...asking(socket)], LIST);
       expect(JSON.parse(text)).toMatchObject({ entries: [] });
     }
-    await guest.close();
   });
 
   test("does not serve the guest in shared mode either", async ({ lab, user }) => {
@@ -158,7 +158,8 @@ describe("the API's socket", () => {
   test("turns away thousands of clients, keeps nothing of them, and serves others meanwhile", async ({
     lab,
   }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const before = guest.helper.openDescriptors();
     const flood = guest.spawn(flooding(socket, 5_000));
     while (flood.running) {
@@ -167,7 +168,6 @@ describe("the API's socket", () => {
     expect(await flood.exit).toMatchObject({ code: 0 });
     await expect.poll(() => guest.helper.openDescriptors()).toBe(before);
     expect(guest.helper.stderr.match(/refused/g)).toHaveLength(1);
-    await guest.close();
   });
 });
 

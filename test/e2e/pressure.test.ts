@@ -81,7 +81,7 @@ async function carry(from: Connection, to: Connection): Promise<number> {
 
 /** One connection sends bytes up, and one down, and both are closed. */
 async function transfer(lab: Lab, guest: Guest): Promise<{ up: number; down: number }> {
-  const listener = await lab.world.agent.listen(served.services);
+  await using listener = await lab.world.agent.listen(served.services);
   const before = guest.helper.openDescriptors();
   const rates = { up: 0, down: 0 };
   for (const direction of ["up", "down"] as const) {
@@ -92,7 +92,6 @@ async function transfer(lab: Lab, guest: Guest): Promise<{ up: number; down: num
     await Promise.all([inside.close(), outside.close()]);
   }
   await expect.poll(() => guest.helper.openDescriptors()).toBe(before);
-  await listener.close();
   return rates;
 }
 

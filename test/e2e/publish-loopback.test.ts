@@ -101,11 +101,9 @@ describe("--publish-to-loopback, TCP", () => {
       const { port } = await agent.echo("127.0.0.1", 8136);
       const before = process.openDescriptors();
       const answers = Array.from({ length: 200 }, async (_, index) => {
-        const connection = await lab.world.agent.connect({ address: link.host, port });
+        await using connection = await lab.world.agent.connect({ address: link.host, port });
         await connection.write(`${index}`);
-        const answer = await connection.read(`${index}`.length);
-        await connection.close();
-        return answer;
+        return await connection.read(`${index}`.length);
       });
       expect(await Promise.all(answers)).toEqual(
         Array.from({ length: 200 }, (_, index) => `${index}`),

@@ -28,7 +28,8 @@ function agentOf(lab: Lab, from: "world" | "host") {
 
 describe("a published TCP port", () => {
   test.for(clients)("$name reaches $at and appears as $seen", async (client, { lab }) => {
-    const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+    await using api = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+    const { guest, socket } = api;
     const server = await (await guest.agent()).listen(guests[client.any]);
     const guestPort = server.endpoint.port;
     await addForward(lab, socket, {
@@ -42,11 +43,11 @@ describe("a published TCP port", () => {
     expect(inside.client.address).toBe(client.seen);
     if (client.from === "world") expect(inside.client.port).toBe(outside.client.port);
     await expectExchange(outside, inside);
-    await guest.close();
   });
 
   test.for([1_500, 65_520])("carries files both ways at MTU %i", async (mtu, { lab }) => {
-    const { guest, socket } = await apiGuest(lab, { mtu });
+    await using api = await apiGuest(lab, { mtu });
+    const { guest, socket } = api;
     const server = await (await guest.agent()).listen("0.0.0.0");
     const guestPort = server.endpoint.port;
     await addForward(lab, socket, {
@@ -65,11 +66,11 @@ describe("a published TCP port", () => {
     const sentDown = await inside.send(20_000_000);
     await inside.end();
     expect(await down).toEqual(sentDown);
-    await guest.close();
   });
 
   test("a guest that has sent nothing yet is reached", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const server = await (await guest.agent()).listen("0.0.0.0");
     await guest.namespace.shell("ip neigh flush dev tap0");
     const guestPort = server.endpoint.port;
@@ -82,11 +83,11 @@ describe("a published TCP port", () => {
     const outside = await lab.host.agent.connect({ address: "127.0.0.1", port: 8082 });
     await outside.write("x");
     expect(await (await server.accept()).read(1)).toBe("x");
-    await guest.close();
   });
 
   test("a client is reset if nobody listens in the guest", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { socket } = api;
     await addForward(lab, socket, {
       proto: "tcp",
       host_addr: "0.0.0.0",
@@ -95,20 +96,20 @@ describe("a published TCP port", () => {
     });
     const to = { address: link.host, port: 8083 };
     expect(await endOf(lab.world.agent, to)).toBe("ECONNRESET");
-    await guest.close();
   });
 
   test("a client is reset if the guest does not answer for its address", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { socket } = api;
     const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8084, guestPort: 80 } as const;
     await addForward(lab, socket, { ...forward, guest_addr: "10.0.2.77" });
     const outside = await lab.world.agent.connect({ address: link.host, port: 8084 });
     expect(await outside.closed()).toBe("ECONNRESET");
-    await guest.close();
   });
 
   test("a guest that answers no SYN does not use up all descriptors", async ({ lab, annotate }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const server = await (await guest.agent()).listen("0.0.0.0");
     const guestPort = server.endpoint.port;
     const forward = { proto: "tcp", host_addr: "0.0.0.0", host_port: 8079, guestPort } as const;
@@ -127,11 +128,11 @@ describe("a published TCP port", () => {
     const outside = await lab.world.agent.connect(endpoint);
     await outside.write("x");
     expect(await (await server.accept()).read(1)).toBe("x");
-    await guest.close();
   });
 
   test("RST passes both ways", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const server = await (await guest.agent()).listen("0.0.0.0");
     const guestPort = server.endpoint.port;
     await addForward(lab, socket, {
@@ -149,33 +150,31 @@ describe("a published TCP port", () => {
       await first.reset();
       expect(await second.closed()).toBe("ECONNRESET");
     }
-    await guest.close();
   });
 
   test("200 clients at once reach one port of the guest through several ports", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echo("0.0.0.0");
     for (const host_port of [8086, 8087]) {
       await addForward(lab, socket, { proto: "tcp", host_addr: "0.0.0.0", host_port, guestPort });
     }
     const answers = Array.from({ length: 200 }, async (_, index) => {
-      const connection = await lab.world.agent.connect({
+      await using connection = await lab.world.agent.connect({
         address: link.host,
         port: 8086 + (index % 2),
       });
       await connection.write(`${index}`);
-      const answer = await connection.read(`${index}`.length);
-      await connection.close();
-      return answer;
+      return await connection.read(`${index}`.length);
     });
     expect(await Promise.all(answers)).toEqual(
       Array.from({ length: 200 }, (_, index) => `${index}`),
     );
-    await guest.close();
   });
 
   test("nginx in the guest serves curl in the world", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, { ipv6: true });
+    await using api = await apiGuest(lab, { ipv6: true });
+    const { guest, socket } = api;
     const log = await nginx(lab, guest);
     for (const host_addr of ["0.0.0.0", "::"]) {
       await addForward(lab, socket, { proto: "tcp", host_addr, host_port: 8088, guestPort: 8000 });
@@ -188,7 +187,6 @@ describe("a published TCP port", () => {
       link.world,
       link.world6,
     ]);
-    await guest.close();
   });
 });
 
@@ -196,7 +194,8 @@ describe("a published UDP port", () => {
   test.for(clients)(
     "$name asks $at, appears as $seen and is answered from there",
     async (client, { lab }) => {
-      const { guest, socket } = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+      await using api = await apiGuest(lab, { ipv6: true, hostLoopback: false });
+      const { guest, socket } = api;
       const server = await (await guest.agent()).udp(guests[client.any]);
       const guestPort = server.endpoint.port;
       await addForward(lab, socket, {
@@ -218,12 +217,12 @@ describe("a published UDP port", () => {
           from: { address: client.at, port: 8060 },
         });
       }
-      await guest.close();
     },
   );
 
   test("several ports lead to one of the guest, for a single client too", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     for (const host_port of [8061, 8062]) {
       await addForward(lab, socket, { proto: "udp", host_addr: "0.0.0.0", host_port, guestPort });
@@ -234,11 +233,11 @@ describe("a published UDP port", () => {
       const answer = { text: `to ${port}`, from: { address: link.host, port } };
       expect(await outside.receive()).toEqual(answer);
     }
-    await guest.close();
   });
 
   test("many clients at once get their own answers", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     await addForward(lab, socket, {
       proto: "udp",
@@ -254,14 +253,14 @@ describe("a published UDP port", () => {
       return (await each.receive()).text;
     });
     expect(await Promise.all(answers)).toEqual(sockets.map((_, index) => `${index}`));
-    await guest.close();
   });
 
   test("clients that arrive while another's socket is made get their own answers", async ({
     lab,
   }) => {
     const helper = await faultyHelper(lab, { TUNTAP2_CONNECT_DELAY: "100" });
-    const { guest, socket } = await apiGuest(lab, { helper });
+    await using api = await apiGuest(lab, { helper });
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8067, guestPort } as const;
     await addForward(lab, socket, forward);
@@ -274,11 +273,11 @@ describe("a published UDP port", () => {
       return (await each.receive()).text;
     });
     expect(await Promise.all(answers)).toEqual(clients.map((_, index) => `${index}`));
-    await guest.close();
   });
 
   test("an answer leaves from the address that was asked, of several", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8065, guestPort } as const;
     await addForward(lab, socket, forward);
@@ -290,13 +289,13 @@ describe("a published UDP port", () => {
       expect((await outside.receive()).from).toEqual({ address, port: 8065 });
     }
     await lab.host.root.shell(`ip address delete ${second}/${link.length} dev eth0`);
-    await guest.close();
   });
 
   test("link-local clients are answered on their link, and appear as the gateway", async ({
     lab,
   }) => {
-    const { guest, socket } = await apiGuest(lab, { ipv6: true });
+    await using api = await apiGuest(lab, { ipv6: true });
+    const { guest, socket } = api;
     const server = await (await guest.agent()).udp("fd00::64");
     const { port: guestPort } = server.endpoint;
     const forward = { proto: "udp", host_addr: "::", host_port: 8066, guestPort } as const;
@@ -313,11 +312,11 @@ describe("a published UDP port", () => {
       const answer = { text: `${word} answer`, from: { address: asked, port: 8066 } };
       expect(await outside.receive()).toEqual(answer);
     }
-    await guest.close();
   });
 
   test("is free again once removed, with its clients' sockets", async ({ lab }) => {
-    const { guest, socket } = await apiGuest(lab, {});
+    await using api = await apiGuest(lab, {});
+    const { guest, socket } = api;
     const { port: guestPort } = await (await guest.agent()).echoUdp("0.0.0.0");
     const forward = { proto: "udp", host_addr: "0.0.0.0", host_port: 8064, guestPort } as const;
     const id = await addForward(lab, socket, forward);
@@ -326,11 +325,9 @@ describe("a published UDP port", () => {
     await outside.send({ address: link.host, port: 8064 }, "x");
     await outside.receive();
     await ask(lab, socket, { execute: "remove_hostfwd", arguments: { id } });
-    const taken = await lab.host.agent.udp("0.0.0.0", 8064);
+    await using taken = await lab.host.agent.udp("0.0.0.0", 8064);
     await outside.send({ address: link.host, port: 8064 }, "y");
     expect((await taken.receive()).text).toBe("y");
-    await taken.close();
-    await guest.close();
   });
 });
 
@@ -358,7 +355,8 @@ async function nginx(lab: Lab, guest: Guest): Promise<string> {
 }
 
 test("connections outlive their rule, the listener does not", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
+  const { guest, socket } = api;
   const { port: guestPort } = await (await guest.agent()).echo("0.0.0.0");
   const id = await addForward(lab, socket, {
     proto: "tcp",
@@ -376,11 +374,11 @@ test("connections outlive their rule, the listener does not", async ({ lab }) =>
   expect(code).toBe("ECONNREFUSED");
   await outside.write("y");
   expect(await outside.read(1)).toBe("y");
-  await guest.close();
 });
 
 test("kill ends the connections of its rule, on both sides, and no others", async ({ lab }) => {
-  const { guest, socket } = await apiGuest(lab, {});
+  await using api = await apiGuest(lab, {});
+  const { guest, socket } = api;
   const server = await (await guest.agent()).listen("0.0.0.0");
   const guestPort = server.endpoint.port;
   const [killed, kept] = await Promise.all(
@@ -401,7 +399,6 @@ test("kill ends the connections of its rule, on both sides, and no others", asyn
   expect(await ended.inside.closed()).toBe("ECONNRESET");
   await other.outside.write("y");
   expect(await other.inside.read(1)).toBe("y");
-  await guest.close();
 });
 
 describe("--publish", () => {
@@ -460,7 +457,7 @@ describe("--publish", () => {
   });
 
   test("a port that is not available is reported, and COMMAND does not run", async ({ lab }) => {
-    const taken = await lab.host.agent.listen("0.0.0.0");
+    await using taken = await lab.host.agent.listen("0.0.0.0");
     for (const [value, message] of [
       [`${taken.endpoint.port}:80`, /the port is in use/],
       ["80:80", /not permitted/],
@@ -472,6 +469,5 @@ describe("--publish", () => {
       expect(outcome).toMatchObject({ code: 1, stdout: "" });
       expect(outcome.stderr).toMatch(message);
     }
-    await taken.close();
   });
 });

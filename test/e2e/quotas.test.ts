@@ -49,11 +49,10 @@ const announce = (port: number) => `
   done`;
 
 async function announceTo(hearer: Member, from: Member): Promise<string[]> {
-  const socket = await hearer.agent.udp("0.0.0.0");
+  await using socket = await hearer.agent.udp("0.0.0.0");
   await from.namespace.shell(announce(socket.endpoint.port));
   const heard: string[] = [];
   while (heard.length < ANNOUNCED) heard.push((await socket.receive()).text);
-  await socket.close();
   return heard;
 }
 
@@ -65,7 +64,7 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
     const flooder = await user.member("crowd", "flooder");
     const speaker = await user.member("crowd", "speaker");
     const hearer = await user.member("crowd", "hearer");
-    const torrent = await attacker.flooder(flooder.namespace, await floodOf(user, flooder));
+    await using torrent = await attacker.flooder(flooder.namespace, await floodOf(user, flooder));
     await torrent.start("eth0");
     // The burst that is allowed has been sent.
     await expect.poll(() => floodedOut(user)).toBeGreaterThan(0);
@@ -76,7 +75,6 @@ describe.runIf(isSlipway)("a member that floods everybody", () => {
       await speaker.namespace.output(["ping", "-c1", "-W5", hearer.addresses.v4]);
     }
     expect(await torrent.stop()).toBeGreaterThan(0);
-    await torrent.close();
     const dropped = (await user.members()).map(({ name, networks }) => [
       name,
       networks[0]?.drops["limit-rate"] !== undefined,

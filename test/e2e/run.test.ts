@@ -87,15 +87,14 @@ describe("options", () => {
   });
 
   test("the host's loopback is closed", async ({ lab }) => {
-    const listener = await lab.host.agent.listen("127.0.0.1");
+    await using listener = await lab.host.agent.listen("127.0.0.1");
     const url = `http://10.0.2.2:${listener.endpoint.port}/`;
     const couldNotConnect = 7;
     expect((await run(lab, [], "curl", "-sS", "-m", "20", url)).code).toBe(couldNotConnect);
-    await listener.close();
   });
 
   test("--host-loopback opens it", async ({ lab }) => {
-    const listener = await lab.host.agent.listen("127.0.0.1");
+    await using listener = await lab.host.agent.listen("127.0.0.1");
     const url = `http://10.0.2.2:${listener.endpoint.port}/hello`;
     const command = run(lab, ["--host-loopback"], "curl", "-sS", "-m", "20", url);
     const connection = await listener.accept();
@@ -103,7 +102,6 @@ describe("options", () => {
     await connection.write("HTTP/1.0 200 OK\r\n\r\nhello");
     await connection.end();
     expect(await command).toMatchObject({ code: 0, stdout: "hello" });
-    await listener.close();
   });
 });
 
@@ -237,7 +235,7 @@ describe("on a terminal", () => {
 test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
   "data that the command sent last arrives, even if it ended at once: %i bytes",
   async (bytes, { lab }) => {
-    const listener = await lab.world.agent.listen(served.services);
+    await using listener = await lab.world.agent.listen(served.services);
     const { address, port } = listener.endpoint;
     const script = `yes slipway | head -c ${bytes} > /dev/tcp/${address}/${port}`;
     const command = run(lab, [], "bash", "-c", script);
@@ -246,12 +244,11 @@ test.for([1, 1_000, 70_000, 3_000_000, 20_000_000])(
     expect(await command).toMatchObject({ code: 0, stderr: "" });
     const sent = "slipway\n".repeat(Math.ceil(bytes / 8)).slice(0, bytes);
     expect(received).toEqual({ bytes, sha256: createHash("sha256").update(sent).digest("hex") });
-    await listener.close();
   },
 );
 
 test("a signal ends the wait for a peer that does not read the command's data", async ({ lab }) => {
-  const listener = await lab.world.agent.listen(served.services);
+  await using listener = await lab.world.agent.listen(served.services);
   const { address, port } = listener.endpoint;
   const fill = "timeout 3 cat /dev/zero >&7; echo done";
   const argv = ["run", "--", "bash", "-c", `exec 7<>/dev/tcp/${address}/${port}; ${fill}`];
@@ -267,5 +264,4 @@ test("a signal ends the wait for a peer that does not read the command's data", 
   left.kill("SIGTERM");
   await left.ended(10_000);
   for (const connection of connections) await connection.close();
-  await listener.close();
 });

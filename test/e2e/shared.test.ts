@@ -22,7 +22,7 @@ const test = base
 
 let serial = 0;
 
-interface Served {
+interface Served extends AsyncDisposable {
   readonly guest: Guest;
   readonly socket: string;
 }
@@ -42,7 +42,7 @@ async function guestOf(user: DaemonUser, ...options: string[]): Promise<Served> 
     options: ["--api-socket", socket, ...options],
     helper: [...wanting(user), user.lab.host.stage.inside(helper)],
   });
-  return { guest, socket };
+  return { guest, socket, [Symbol.asyncDispose]: () => guest.close() };
 }
 
 /** What the process has become: still the launcher, or a Node of its own. */
@@ -76,7 +76,8 @@ async function isFree(lab: Lab, port: number): Promise<boolean> {
 describe("a guest of the daemon", () => {
   test("has TCP, UDP, DNS and ping of both families", async ({ user }) => {
     const { lab } = user;
-    const { guest } = await guestOf(user);
+    await using one = await guestOf(user);
+    const { guest } = one;
     expect(programOf(guest.helper.pid)).toBe("launcher");
     for (const server of [served.http, `[${served.http6}]`, "world.example"]) {
       await guest.namespace.output(["curl", "-sS", "-m", "5", `http://${server}/`]);
@@ -89,11 +90,10 @@ describe("a guest of the daemon", () => {
     expect(text).toBe("there");
     await echo.send(from, "and back");
     expect((await inside.receive()).text).toBe("and back");
-    await guest.close();
   });
 
   test("is announced, configured and reported as by a process of its own", async ({ user }) => {
-    const own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
+    await using own = await user.lab.guest({ ipv6: true, mtu: 4_000 });
     await using shared = await user.lab.guest({
       ipv6: true,
       mtu: 4_000,
@@ -105,12 +105,11 @@ describe("a guest of the daemon", () => {
     for (const what of [["address"], ["route"], ["-6", "route"], ["link"]]) {
       expect(await shown(shared, what)).toBe(await shown(own, what));
     }
-    await own.close();
   });
 
   test("has ports through its API socket, which SIGTERM closes", async ({ user }) => {
     const { lab } = user;
-    const one = await guestOf(user);
+    await using one = await guestOf(user);
     const { server } = await publish(lab, one, 8201);
     const outside = await lab.world.agent.connect({ address: link.host, port: 8201 });
     const inside = await server.accept();
@@ -121,7 +120,6 @@ describe("a guest of the daemon", () => {
     // At once: a program that waited for the end may take them.
     expect(await isFree(lab, 8201)).toBe(true);
     expect((await lab.host.user.run(["test", "-e", one.socket])).code).toBe(1);
-    await one.guest.close();
   });
 
   test("ends with the exit-fd, with its process, and with a launcher that is killed", async ({
@@ -144,7 +142,7 @@ describe("a guest of the daemon", () => {
     expect(programOf(byProcess.pid)).toBe("launcher");
     await first.release();
     expect((await byProcess.ended(10_000)).code).toBe(0);
-    const two = await guestOf(user);
+    await using two = await guestOf(user);
     await publish(lab, two, 8202);
     two.guest.helper.kill("SIGKILL");
     await two.guest.helper.ended(10_000);
@@ -153,13 +151,13 @@ describe("a guest of the daemon", () => {
       const { code } = await lab.host.user.run(["test", "-e", two.socket]);
       if (code === 0) throw new Error("its socket is still there");
     });
-    await two.guest.close();
   });
 
   test("sets the level of its own log, not of others'", async ({ user }) => {
     const { lab } = user;
     const log = `${user.directory}/daemon.log`;
-    const [one, other] = [await guestOf(user), await guestOf(user)];
+    await using one = await guestOf(user);
+    await using other = await guestOf(user);
     const level = { execute: "set_log_level", arguments: { level: "debug" } };
     expect(await ask(lab, one.socket, level)).toEqual({ return: {} });
     await ask(lab, other.socket, { execute: "query_status" });
@@ -170,19 +168,17 @@ describe("a guest of the daemon", () => {
       return text;
     });
     expect(told).not.toContain("query_status");
-    await one.guest.close();
-    await other.guest.close();
   });
 
   test("ends with one line if its TAP is deleted", async ({ user }) => {
-    const { guest } = await guestOf(user);
+    await using one = await guestOf(user);
+    const { guest } = one;
     await guest.namespace.output(["ip", "link", "delete", "tap0"]);
     const { code, stderr } = await guest.helper.ended(10_000);
     expect(stderr).toBe(
       "slirp4netns: tap0: the TAP was deleted: the network of the namespace is gone\n",
     );
     expect(code).toBe(1);
-    await guest.close();
   });
 
   test("may come from `slipway attach`, by path, with published ports", async ({ user }) => {
@@ -214,9 +210,9 @@ describe("when the daemon ends", () => {
   test.for(["is killed", "is stopped"])(
     "because it %s its launcher goes on",
     async (how, { lab }) => {
-      const user = await DaemonUser.create(lab);
+      await using user = await DaemonUser.create(lab);
       await user.ok("daemon", "start");
-      const one = await guestOf(user);
+      await using one = await guestOf(user);
       const { guest, socket } = one;
       const gone = await publish(lab, one, 8204);
       const { server, id } = await publish(lab, one, 8205);
@@ -238,18 +234,16 @@ describe("when the daemon ends", () => {
       guest.helper.kill("SIGTERM");
       expect((await guest.helper.ended(10_000)).code).toBe(0);
       expect((await lab.host.user.run(["test", "-e", socket])).code).toBe(1);
-      await guest.close();
-      await user[Symbol.asyncDispose]();
     },
   );
 });
 
 describe("a process of its own is started", () => {
   test("if no daemon runs", async ({ lab }) => {
-    const { guest } = await guestOf(await DaemonUser.create(lab));
+    await using one = await guestOf(await DaemonUser.create(lab));
+    const { guest } = one;
     expect(programOf(guest.helper.pid)).toBe("node");
     expect(await reachesWorld(guest)).toBe(true);
-    await guest.close();
   });
 
   test("for options that the daemon does not serve", async ({ user }) => {

@@ -20,10 +20,9 @@ async function connectionTo(
   guest: Guest,
   address: string,
 ): Promise<{ in: Connection; out: Connection }> {
-  const listener = await lab.world.agent.listen(address);
+  await using listener = await lab.world.agent.listen(address);
   const inside = await (await guest.agent()).connect(listener.endpoint);
   const outside = await listener.accept();
-  await listener.close();
   return { in: inside, out: outside };
 }
 
@@ -141,7 +140,7 @@ describe.for([
 
   test("urgent data of the guest is delivered in line", async ({ lab }) => {
     await using guest = await guestOf(lab);
-    const listener = await lab.world.agent.listen(services);
+    await using listener = await lab.world.agent.listen(services);
     const script = `${PERL}
       socket(my $s, ${domain}, SOCK_STREAM, 0) or die $!;
       connect($s, ${packed(listener.endpoint)}) or die $!;
@@ -152,7 +151,6 @@ describe.for([
     expect(await accepted.readToEnd()).toBe("abcDef");
     await accepted.close();
     await client;
-    await listener.close();
   });
 
   truthful(
@@ -183,7 +181,7 @@ describe.for([
 
   truthful("the service class of the guest is the host's, too", async ({ lab }) => {
     await using guest = await guestOf(lab);
-    const listener = await lab.world.agent.listen(services);
+    await using listener = await lab.world.agent.listen(services);
     const { port } = listener.endpoint;
     const [field, to, option] =
       family === 4
@@ -196,14 +194,13 @@ describe.for([
     const accepted = await listener.accept();
     await accepted.end();
     await client;
-    await listener.close();
     const { stdout } = await capture.ended(10_000);
     expect(Number(stdout.trim())).toBe(184);
   });
 
   test("an idle connection with keep-alive stays", async ({ lab }) => {
     await using guest = await guestOf(lab);
-    const listener = await lab.world.agent.listen(services);
+    await using listener = await lab.world.agent.listen(services);
     const { port } = listener.endpoint;
     const to = family === 4 ? `TCP4:${services}` : `TCP6:[${services}]`;
     // Three seconds without an answer to its probes would end it.
@@ -214,7 +211,6 @@ describe.for([
     expect(await accepted.readToEnd()).toBe("early\nlate\n");
     await accepted.end();
     await client;
-    await listener.close();
   });
 
   describe("RST with data that nobody has read", () => {
@@ -237,19 +233,17 @@ describe.for([
 
   test("a port is usable again while the last connection is in TIME_WAIT", async ({ lab }) => {
     await using guest = await guestOf(lab);
-    const listener = await lab.world.agent.listen(services);
+    await using listener = await lab.world.agent.listen(services);
     const to = family === 4 ? `TCP4:${services}` : `TCP6:[${services}]`;
     // It sends nothing, so the world closes first: Slipway has TIME_WAIT, not the guest.
     const client = `socat -u ${to}:${listener.endpoint.port},sourceport=5555,reuseaddr -`;
     for (let count = 0; count < 4; count += 1) {
       const received = guest.namespace.shell(client);
-      const accepted = await listener.accept();
+      await using accepted = await listener.accept();
       await accepted.write(`${count}`);
       await accepted.end();
       expect(await received).toBe(`${count}`);
-      await accepted.close();
     }
-    await listener.close();
   });
 
   test("one port of the guest talks to two destinations at once", async ({ lab }) => {
@@ -299,7 +293,7 @@ describe.for([
 
   test.for([88, 32_000])("an MSS of %i: 300 kB arrive", async (mss, { lab }) => {
     await using guest = await guestOf(lab, mss > 1_500 ? { mtu: 65_520 } : {});
-    const listener = await lab.world.agent.listen(services);
+    await using listener = await lab.world.agent.listen(services);
     const to = family === 4 ? `TCP4:${services}` : `TCP6:[${services}]`;
     const script = `socat -u ${to}:${listener.endpoint.port},mss=${mss} - | sha256sum`;
     const digest = guest.namespace.shell(script);
@@ -307,6 +301,5 @@ describe.for([
     const { sha256 } = await accepted.send(300_000);
     await accepted.end();
     expect((await digest).slice(0, 64)).toBe(sha256);
-    await listener.close();
   });
 });

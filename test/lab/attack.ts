@@ -169,6 +169,10 @@ export class Torrent {
     this.#process.child.stdin?.end();
     await this.#process.ended(10_000);
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /** A program that answers each line. */
@@ -214,6 +218,10 @@ export class FramePipe {
   async close(): Promise<void> {
     this.process.pipe(3).end();
     await this.process.ended(10_000);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #onBytes(bytes: Buffer): void {

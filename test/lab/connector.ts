@@ -50,4 +50,8 @@ export class Connector {
     this.#process.kill("SIGKILL");
     await this.#process.exit;
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }

@@ -45,7 +45,8 @@ export interface Load {
   until(deadline: number): Promise<void>;
 }
 
-export async function makeLoad(lab: Lab, { guest, socket }: ApiGuest): Promise<Load> {
+export async function makeLoad(lab: Lab, api: ApiGuest): Promise<Load> {
+  const { guest } = api;
   const totals = nothingDone();
   const inside = await guest.agent();
   const outside = lab.world.agent;
@@ -62,7 +63,7 @@ export async function makeLoad(lab: Lab, { guest, socket }: ApiGuest): Promise<L
     () => shortConnections(inside, echo, totals),
     () => datagrams(inside, udpEcho, totals),
     () => queries(guest, totals),
-    () => forwards(lab, { guest, socket }, totals),
+    () => forwards(lab, api, totals),
     () => refusals(inside),
   ];
   const repeat = async (round: Round, deadline: number) => {

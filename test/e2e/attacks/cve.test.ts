@@ -38,7 +38,7 @@ async function answersTo(
   guest: Guest,
   frames: readonly Uint8Array[],
 ): Promise<Uint8Array[]> {
-  const pipe = await siege.attacker.handmade(guest, ghostMac);
+  await using pipe = await siege.attacker.handmade(guest, ghostMac);
   const answers: Uint8Array[] = [];
   const answered = new Promise<void>((resolve) => {
     pipe.onFrame((each) => {
@@ -51,14 +51,13 @@ async function answersTo(
   pipe.send([...frames, frame(ethernet.ipv4, ipv4(gateway, protocol.icmp, fence))]);
   const late = delay(10_000, "late");
   expect(await Promise.race([answered, late]), "the ping behind the frames").toBeUndefined();
-  await pipe.close();
   expect(guest.helper.running).toBe(true);
   return answers;
 }
 
 /** What a guest's program sends to a port of the world arrives, and nothing else; likewise back. */
 async function expectRelayed(lab: Lab, guest: Guest, port: number, texts: readonly string[]) {
-  const listener = await lab.world.agent.listen(served.services, port);
+  await using listener = await lab.world.agent.listen(served.services, port);
   const inside = await (await guest.agent()).connect(listener.endpoint);
   const outside = await listener.accept();
   for (const text of texts) {
@@ -71,7 +70,6 @@ async function expectRelayed(lab: Lab, guest: Guest, port: number, texts: readon
   expect(await outside.readToEnd()).toBe("");
   await outside.end();
   expect(await inside.readToEnd()).toBe("");
-  await listener.close();
 }
 
 function fragment(id: number, fragmentOffset: number, payload: ArrayLike<number>, more: boolean) {
@@ -311,8 +309,8 @@ attack("CVE-2026-8836: SNMP requests, without an agent", async ({ siege }) => {
 
 attack("CVE-2026-9539: urgent pointers beyond the data", async ({ siege, lab }) => {
   const guest = await siege.guest();
-  const ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
-  const listener = await lab.world.agent.listen(served.services);
+  await using ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
+  await using listener = await lab.world.agent.listen(served.services);
   let sent = "";
   const [connection] = await ghosts.open(1, served.services, listener.endpoint.port);
   const outside = await listener.accept();
@@ -330,14 +328,12 @@ attack("CVE-2026-9539: urgent pointers beyond the data", async ({ siege, lab }) 
   await outside.close();
   connection.sequence += 1;
   await ghosts.reset([connection]);
-  await ghosts.close();
-  await listener.close();
 });
 
 attack("lwIP 2026: options longer than the header", async ({ siege, lab }) => {
   const guest = await siege.guest();
-  const ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
-  const listener = await lab.world.agent.listen(served.services);
+  await using ghosts = new Ghost(await siege.attacker.handmade(guest, ghostMac));
+  await using listener = await lab.world.agent.listen(served.services);
   const { port } = listener.endpoint;
   const kinds = [2, 3, 4, 5, 8, 30, 254];
   // A kind as the very last byte, or a length beyond the last: complete options before it count.
@@ -350,15 +346,12 @@ attack("lwIP 2026: options longer than the header", async ({ siege, lab }) => {
   ]);
   for (const each of options) {
     const [connection] = await ghosts.open(1, served.services, port, { options: each });
-    const outside = await listener.accept();
+    await using outside = await listener.accept();
     ghosts.send([connection.segment(flag.ack, { payload: Buffer.from("ok"), options: each })]);
     expect(await outside.read(2)).toBe("ok");
     connection.sequence += 2;
     await ghosts.reset([connection]);
-    await outside.close();
   }
-  await ghosts.close();
-  await listener.close();
 });
 
 attack("afterwards everything is back at its baseline", async ({ siege, annotate }) => {

@@ -109,6 +109,10 @@ export class Ghost {
     return this.#pipe.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   #begin(to: string, toPort: number, sequence: number): GhostConnection {
     this.#port = this.#port === 65_535 ? 1_024 : this.#port + 1;
     const connection = new GhostConnection(to, toPort, this.#port, (sequence + 1) >>> 0);

@@ -13,7 +13,7 @@ const ghostIn = async (siege: Siege, guest: Guest) =>
 
 attack("20,000 connections opened and left", async ({ siege, annotate }) => {
   const guest = await siege.guest();
-  const ghost = await ghostIn(siege, guest);
+  await using ghost = await ghostIn(siege, guest);
   const places = [served.services, served.http, served.dns];
   const opened: GhostConnection[] = [];
   // More than the limit: the last get no answer.
@@ -27,12 +27,11 @@ attack("20,000 connections opened and left", async ({ siege, annotate }) => {
   expect(guest.helper.openDescriptors()).toBeLessThan(16_384 + 100);
   await siege.compare(guest, annotate);
   await siege.reset(guest, ghost, opened);
-  await ghost.close();
 });
 
 attack("1,000 windows of zero, and readers of a byte at a time", async ({ siege, annotate }) => {
   const guest = await siege.guest();
-  const ghost = await ghostIn(siege, guest);
+  await using ghost = await ghostIn(siege, guest);
   const opened = await ghost.open(1_000, served.services, sourcePort);
   expect(opened).toHaveLength(1_000);
   // Half accept nothing any more, half a byte of what arrives, ten times a second.
@@ -45,14 +44,13 @@ attack("1,000 windows of zero, and readers of a byte at a time", async ({ siege,
   await siege.compare(guest, annotate);
   clearInterval(reading);
   await siege.reset(guest, ghost, opened);
-  await ghost.close();
 });
 
 attack(
   "one-byte segments, out of order, overlapping, with wrong numbers",
   async ({ siege, annotate }) => {
     const guest = await siege.guest();
-    const ghost = await ghostIn(siege, guest);
+    await using ghost = await ghostIn(siege, guest);
     // The sequence numbers wrap within the first segments.
     const opened = await ghost.open(64, served.services, sinkPort, { sequence: 0xffff_fff0 });
     expect(opened).toHaveLength(64);
@@ -89,13 +87,12 @@ attack(
     await siege.replay(guest, frames, annotate, answered);
     const steps = Array.from({ length: 131 }, (_, step) => step);
     await siege.reset(guest, ghost, opened, [...steps, 61_000, 71_000]);
-    await ghost.close();
   },
 );
 
 attack("options: garbage of every length", async ({ siege, annotate }) => {
   const guest = await siege.guest();
-  const ghost = await ghostIn(siege, guest);
+  await using ghost = await ghostIn(siege, guest);
   const opened = await ghost.open(16, served.services, sinkPort);
   const random = (length: number, seed: number) =>
     Uint8Array.from({ length }, (_, i) => Math.imul(seed + 1, 2_654_435_761 + 977 * i) >>> 24);
@@ -132,12 +129,11 @@ attack("options: garbage of every length", async ({ siege, annotate }) => {
     [...opened, ...begun],
     Array.from({ length: 80 }, (_, step) => step),
   );
-  await ghost.close();
 });
 
 attack("urgent pointers of every kind", async ({ siege, annotate }) => {
   const guest = await siege.guest();
-  const ghost = await ghostIn(siege, guest);
+  await using ghost = await ghostIn(siege, guest);
   const opened = await ghost.open(32, served.services, sinkPort);
   const pointers = [0, 1, 2, 9, 10, 11, 255, 1_460, 32_767, 32_768, 65_534, 65_535];
   const frames = opened.flatMap((each) =>
@@ -152,7 +148,6 @@ attack("urgent pointers of every kind", async ({ siege, annotate }) => {
   );
   await siege.replay(guest, frames, annotate, answered);
   await siege.reset(guest, ghost, opened, [0, 1, 10, 1_400]);
-  await ghost.close();
 });
 
 attack("afterwards everything is back at its baseline", async ({ siege, annotate }) => {

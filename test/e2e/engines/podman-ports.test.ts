@@ -121,10 +121,6 @@ async function withUdpServer(
   body: (server: UdpSocket) => Promise<void>,
 ): Promise<void> {
   await using box = await podman.start(options, "sleep", "1000");
-  const agent = await Agent.start(await box.network(), podman.lab.host.stage);
-  try {
-    await body(await agent.udp("0.0.0.0", 53));
-  } finally {
-    await agent.close();
-  }
+  await using agent = await Agent.start(await box.network(), podman.lab.host.stage);
+  await body(await agent.udp("0.0.0.0", 53));
 }

@@ -123,6 +123,10 @@ END
     return processes.filter((line) => /--netns-type|^\S*slirp4netns/.test(line));
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async close(): Promise<void> {
     await this.do("pod", "rm", "--all", "--force", "--time=0");
     await this.do("rm", "--all", "--force", "--time=0");

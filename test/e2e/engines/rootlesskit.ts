@@ -68,6 +68,10 @@ export class RootlessKit implements Engine {
   close(): Promise<void> {
     return this.account.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /** A command that RootlessKit runs, and its namespaces. */

@@ -27,7 +27,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
     account.user.output([lab.host.stage.inside(slipway), "daemon", action]);
 
   test("podman gets a network, with a port through the API", async () => {
-    const podman = await Podman.create(lab, helperAt(8_400));
+    await using podman = await Podman.create(lab, helperAt(8_400));
     // The line of docs/use-with.md.
     const line = 'env = ["SLIPWAY_SHARED=1"]';
     const config = ".config/containers/containers.conf";
@@ -53,11 +53,10 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
         .toEqual([expect.stringContaining("/node ")]);
       await expect.poll(() => seenFromWorld(lab, port), { timeout: 10_000 }).toBe(link.world);
     }
-    await podman.close();
   });
 
   test("RootlessKit gets a network, with a port through the API", async () => {
-    const kit = await RootlessKit.create(lab, helperAt(8_500), ["SLIPWAY_SHARED=1"]);
+    await using kit = await RootlessKit.create(lab, helperAt(8_500), ["SLIPWAY_SHARED=1"]);
     await daemon(kit.account, "start");
     const port = kit.port();
     {
@@ -70,6 +69,5 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
       expect(await session.inside.output([...asked, `http://${served.http}/`])).toBe("403");
     }
     await daemon(kit.account, "stop");
-    await kit.close();
   });
 });

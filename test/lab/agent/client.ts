@@ -75,9 +75,8 @@ export class Agent {
   async refusal(endpoint: Endpoint): Promise<SocketError> {
     let own: Endpoint;
     try {
-      const connection = await this.connect(endpoint);
+      await using connection = await this.connect(endpoint);
       own = connection.client;
-      await connection.close();
     } catch (error) {
       if (error instanceof SocketError) return error;
       throw error;
@@ -102,6 +101,10 @@ export class Agent {
   async close(): Promise<void> {
     this.process.kill("SIGKILL");
     await this.process.exit;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Sends one request and waits for its answer, at most `withinMs`. */
@@ -157,6 +160,10 @@ abstract class Handle {
 
   close(): Promise<void> {
     return this.agent.ask("close", { id: this.id });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }
 
