@@ -1,9 +1,9 @@
-/** The answer to a request, in parts, each of which is made when the one before has been taken. */
+/** The answer to a request, in parts. A part is made when the one before has been sent. */
 export type Answer = Iterable<string>;
 
-/** A request that is answered by an error, in the words that clients of slirp4netns know. */
+/** An error answer to a request, in slirp4netns's words, which clients know. */
 export class BadRequest extends Error {
-  /** The name of the errno that says more, which slirp4netns does not tell. */
+  /** The name of an errno with the cause, such as EADDRINUSE; slirp4netns does not send one. */
   readonly reason: string | null;
 
   constructor(message: string, reason: string | null = null) {
@@ -12,7 +12,7 @@ export class BadRequest extends Error {
   }
 }
 
-/** An answer in one part, as slirp4netns gives it. */
+/** An answer in one part, as slirp4netns sends it. */
 export function wholeAnswer(result: object): Answer {
   return [JSON.stringify({ return: result })];
 }
@@ -23,7 +23,7 @@ export function refusal(what: string, reason: string | null = null): string {
   return JSON.stringify({ error: reason === null ? { desc } : { desc, reason } });
 }
 
-/** A JSON array in parts of `size` items, so that none takes long to make. */
+/** A JSON array in parts of `size` items, so that no part takes long to make. */
 export function* arrayInParts(items: Iterable<object>, size: number): Generator<string> {
   let part = "[";
   let count = 0;

@@ -4,14 +4,14 @@ import { BadRequest } from "./answers.js";
 
 export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT));
 
-/** @param most inclusive */
+/** A schema for 1..most. */
 export function wholeNumber(most: number) {
   return v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(most));
 }
 
 /**
  * The arguments of a request, checked in the order of the schema's entries.
- * @throws BadRequest that names the first argument that does not hold, as slirp4netns does
+ * @throws BadRequest that names the first invalid argument, as in slirp4netns
  */
 export function checked<Schema extends v.GenericSchema & { readonly entries: object }>(
   command: string,

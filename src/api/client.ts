@@ -8,18 +8,18 @@ import { answer, parseRequest } from "./requests.js";
 import type { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
-/** slirp4netns reads 4096 bytes and takes as many for too many. */
+/** Longest request, in bytes. slirp4netns reads 4096 bytes at once, and rejects a request of that length. */
 const MOST_REQUEST = 4095;
 
-/** For how long a client may take to send its request, and to take a part of the answer, in ms. */
+/** Time limit for a client to send its request, and to receive a part of the answer, in ms. */
 const TIME_LIMIT = 5_000;
 
 const NOTHING = Buffer.alloc(0);
 
-/** Where requests are received before they are kept: one client's at a time. */
+/** Buffer for read(2), shared by all clients. */
 const received = Buffer.alloc(MOST_REQUEST + 1);
 
-/** What clients have in common. */
+/** Shared by the clients of a server. */
 export interface ClientContext {
   readonly loop: Loop;
   readonly subject: Subject;
@@ -29,18 +29,18 @@ export interface ClientContext {
 }
 
 /**
- * One client: it sends a request, gets the answer, and is closed. One that has not ended its own side
- * by then is given time to do so: what it still sends must not meet a closed socket.
+ * One client: it sends a request, receives the answer, and is closed. If it has not closed its side by then, it gets time to
+ * do so, as data that reaches a closed socket would reset the connection before it has read the answer.
  */
 export class Client {
   readonly #fd: number;
   readonly #context: ClientContext;
   #request = NOTHING;
-  /** The client has ended its side. */
+  /** Whether the client has closed its side. */
   #ended = false;
-  /** The rest of the answer; null until there is one, and when it has been sent. */
+  /** The remaining parts of the answer; null before there is an answer, and when all have been sent. */
   #parts: Iterator<string> | null = null;
-  /** Of the part in hand, what the client has not taken. */
+  /** The unsent rest of the current part. */
   #pending = NOTHING;
   #answered = false;
   #isWatched = false;
@@ -53,19 +53,19 @@ export class Client {
     this.#renew();
   }
 
-  /** Serves what the client has sent already. */
+  /** Serves a request that has arrived already. */
   start(): void {
     this.#onEvents(Epoll.In);
   }
 
-  /** Whether the client has taken longer than it may. */
+  /** Whether the client has exceeded its time limit. */
   isLate(now: number): boolean {
     return now >= this.#deadline;
   }
 
   close(): void {
     const { loop, onClosed } = this.#context;
-    // An answer that is not finished takes back what it has done.
+    // An unfinished answer undoes its changes (addAll in forwards.ts).
     this.#parts?.return?.();
     this.#parts = null;
     loop.unwatch(this.#fd);
@@ -73,7 +73,7 @@ export class Client {
     onClosed(this);
   }
 
-  /** Who is put off is told again, as events are level-triggered, and is not late for it. */
+  /** A client that must wait for its turn gets the event again, as events are level-triggered; its time limit starts anew. */
   #onTurn(events: number): void {
     const { share } = this.#context;
     if (!share.begin()) {
@@ -84,7 +84,7 @@ export class Client {
     share.end();
   }
 
-  /** A fault of ours costs the client its answer, and nobody the network. */
+  /** An error of ours costs this client its answer, and does not end the network. */
   #onEvents(events: number): void {
     try {
       this.#serve(events);
@@ -136,7 +136,7 @@ export class Client {
     if (this.#parts !== null) this.#send();
   }
 
-  /** One part a wake-up, however long the answer is: packets have their turn in between. */
+  /** Sends one part per wake-up, so that packets are handled in between. */
   #send(): void {
     if (this.#pending.length > 0) {
       const written = native.writeBytes(this.#fd, this.#pending);

@@ -3,10 +3,10 @@ import type { Ends, FlowRecord } from "../nat/flow-record.js";
 import type { Endpoint } from "../sys/sockets/sockaddr.js";
 import { arrayInParts } from "./answers.js";
 
-/** Flows told in one go: each costs up to three system calls, together some 0.2 ms. */
+/** Flows in one part of the answer. Each takes up to three system calls; a part takes about 0.2 ms (m). */
 const PART = 32;
 
-/** list_flows. What begins or ends while the list is sent may be missing. */
+/** list_flows. Flows that begin or end while the list is sent may be missing. */
 export function* listFlows(guest: Guest): Generator<string> {
   yield '{"return":{"flows":';
   yield* arrayInParts(entries(guest), PART);
@@ -42,7 +42,7 @@ function endsOf({ own, peer }: Ends): object {
   };
 }
 
-/** The loop's clock, CLOCK_MONOTONIC, in whole ms. */
+/** The loop's clock, CLOCK_MONOTONIC, in ms. */
 function loopTime(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + Math.floor(nanoseconds / 1e6);

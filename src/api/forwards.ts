@@ -7,27 +7,27 @@ import { address } from "../rpc/address.js";
 import { type Answer, arrayInParts, BadRequest, refusal, wholeAnswer } from "./answers.js";
 import { checked, port, wholeNumber } from "./arguments.js";
 
-/** Ports that one request may be about: each is a socket, and a descriptor of the process. */
+/** Most ports of one request: each takes a socket. */
 const MOST_PORTS = 4096;
 
-/** Ports opened or closed, and rules listed, in one go: below a millisecond. */
+/** Ports opened or closed, or rules listed, in one part of an answer: less than a millisecond. */
 const PART = 64;
 
 const count = v.optional(wholeNumber(MOST_PORTS), 1);
 
-/** In the order in which slirp4netns looks at them; what it does not know comes last. */
+/** In the order in which slirp4netns checks them, and then those that it does not know. */
 const addArguments = v.object({
   proto: v.picklist(["tcp", "udp"]),
   host_addr: v.optional(address, "0.0.0.0"),
-  // Not in slirp4netns: any that is free.
+  // Not in slirp4netns: "any" for any free port.
   host_port: v.union([port, v.literal("any")]),
-  // podman sends an empty string for the guest's own address.
+  // podman sends an empty string for the guest's address.
   guest_addr: v.optional(v.union([v.literal(""), address]), ""),
   guest_port: port,
   count,
 });
 
-/** Not in slirp4netns: whether the port's connections end with it. */
+/** Not in slirp4netns: whether the port's connections are closed, too. */
 const kill = v.optional(v.boolean(), false);
 
 const removeById = v.object({ id: wholeNumber(Number.MAX_SAFE_INTEGER), kill });
@@ -40,7 +40,7 @@ const removeByPort = v.object({
   kill,
 });
 
-/** add_hostfwd: one port, or `count` in a row: all of them or none. */
+/** add_hostfwd: publishes one port, or `count` consecutive ones; all or none. */
 export function addForward(guest: Guest, raw: unknown): Answer {
   const command = "add_hostfwd";
   const asked = checked(command, addArguments, raw);
@@ -62,7 +62,7 @@ export function addForward(guest: Guest, raw: unknown): Answer {
   return addAll(guest, ports);
 }
 
-/** A client that goes away before its ports are open leaves none of them. */
+/** Opens the ports in parts. If one fails, or the client leaves before the end, all are closed again. */
 function* addAll(guest: Guest, ports: readonly PublishedPort[]): Generator<string> {
   const ids: number[] = [];
   let errno = 0;
@@ -93,7 +93,7 @@ function additionOf(guest: Guest, ids: readonly number[], isAny: boolean): objec
   return { id, host_port: guest.forwards.rules.find((rule) => rule.id === id)?.hostPort };
 }
 
-/** slirp4netns 1.2 answers without `return`, against its manual: clients of either find theirs. */
+/** list_hostfwd. slirp4netns 1.2 answers without `return`, against its manual; the answer has both forms. */
 export function* listForwards(guest: Guest): Generator<string> {
   const entries = guest.forwards.rules.map(entryOf);
   if (entries.length <= PART) {
@@ -107,7 +107,7 @@ export function* listForwards(guest: Guest): Generator<string> {
   yield "}";
 }
 
-/** remove_hostfwd: by the rule's id, or by what was asked of add_hostfwd. */
+/** remove_hostfwd: by the rule's id, or by the arguments of add_hostfwd. */
 export function removeForward(guest: Guest, raw: unknown): Answer {
   const command = "remove_hostfwd";
   if (!v.is(v.object({ host_port: v.unknown() }), raw)) {

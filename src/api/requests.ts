@@ -12,8 +12,8 @@ const logArguments = v.object({ level: v.picklist(LOG_LEVELS) });
 const request = v.object({ execute: v.string(), arguments: v.optional(v.unknown(), {}) });
 
 /**
- * The JSON of a request; undefined while it is not whole, or none at all.
- * @param isEnded whether there will be no more of it
+ * Parses the JSON of a request; undefined while it is incomplete, or when it is malformed.
+ * @param isEnded whether the client has closed its side
  */
 export function parseRequest(text: string, isEnded: boolean): unknown {
   if (!isEnded && !text.trimEnd().endsWith("}")) return undefined;
@@ -26,7 +26,7 @@ export function parseRequest(text: string, isEnded: boolean): unknown {
 
 /**
  * Carries out a request.
- * @param parsed what parseRequest() made of it
+ * @param parsed the result of parseRequest()
  */
 export function answer(subject: Subject, figures: ApiFigures, parsed: unknown): Answer {
   figures.requests += 1;
@@ -42,7 +42,7 @@ export function answer(subject: Subject, figures: ApiFigures, parsed: unknown): 
 function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknown): Answer {
   const { guest, log } = subject;
   const { execute: command, arguments: raw } = checkedRequest(parsed);
-  // As JSON: what a client sends makes no lines of its own.
+  // As JSON, so that a client cannot put line breaks into the log.
   log.debug("API: %s", JSON.stringify(command));
   switch (command) {
     case "add_hostfwd":

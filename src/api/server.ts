@@ -9,13 +9,13 @@ import { Client } from "./client.js";
 import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
-/** Clients taken per wake-up: mostly their requests are there already, and are answered at once. */
+/** Clients accepted per wake-up. Mostly their requests have arrived already, and are answered at once. */
 const ACCEPT_BATCH = 16;
 
-/** How often late clients are looked for, and a listener without descriptors is tried, in ms. */
+/** Interval for closing late clients, and for trying again after accept(2) failed for want of descriptors, in ms. */
 const LOOK = 500;
 
-/** What a client hears from where it may not ask. */
+/** The answer to a client that is not served. */
 const REFUSAL = Buffer.from(
   JSON.stringify({
     error: {
@@ -25,14 +25,14 @@ const REFUSAL = Buffer.from(
 );
 
 export interface ApiOptions {
-  /** At a time; the oldest goes for one more. */
+  /** Most clients at a time; the oldest is closed for a new one. */
   readonly mostClients: number;
-  /** Whether clients in any network namespace are served, those in the guest's too. */
+  /** Whether clients in any network namespace are served, including the guest's. */
   readonly isOpenInside: boolean;
 }
 
 /**
- * Listens at `path`; who connects waits until it is served.
+ * Listens at `path`. Clients that connect wait until serveApi() is called.
  * @returns the listening socket, for {@link serveApi}
  * @throws UserError when the path cannot be listened at
  */
@@ -41,10 +41,10 @@ export function listenApi(path: string): number {
 }
 
 /**
- * Takes requests about a guest at a socket that listens already. Shares the loop with the packets: a
- * wake-up serves a bounded number of clients, and nothing waits for one.
- * @param listener becomes the server's
- * @returns what closes it
+ * Serves requests about a guest. A wake-up serves a bounded number of clients and blocks for none, as packets use the same
+ * loop.
+ * @param listener from listenApi(); becomes the server's
+ * @returns a function that closes the server
  */
 export function serveApi(
   listener: number,
@@ -62,11 +62,11 @@ class ApiServer {
   readonly #loop: Loop;
   readonly #subject: Subject;
   readonly #mostClients: number;
-  /** null: it is open. */
+  /** null: clients in all namespaces are served. */
   readonly #gate: Gate | null;
   readonly #share: Share;
   readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
-  /** In the order in which they came. */
+  /** Oldest first. */
   readonly #clients = new Set<Client>();
   #timer: NodeJS.Timeout | null = null;
   #resumption: NodeJS.Timeout | null = null;
@@ -141,7 +141,7 @@ class ApiServer {
     client.close();
   }
 
-  /** Who comes meanwhile waits in the kernel. @param ms that pass, at least 1 */
+  /** Stops accepting; new clients wait in the backlog. @param ms for how long, at least 1 */
   #pause(ms: number): void {
     if (this.#resumption !== null) return;
     this.#loop.rewatch(this.#listener, 0);

@@ -1,19 +1,19 @@
 import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop/loop.js";
 
-/** What one wake-up may be kept by clients, in ms, give or take one part of an answer. */
+/** Most time of a wake-up for clients, in ms; the last part of an answer may exceed it. */
 const MOST_IN_WAKE = 1;
 
-/** While packets come in bulk, clients have one part in so many of the processor's time. */
+/** While there is bulk traffic, clients get 1/SHARE of the processor's time. */
 const SHARE = 10;
-/** What they have at a stretch then, and for how long they rest at most, in ms. */
+/** Time after which they pause then, and the longest pause, in ms. */
 const STRETCH = 0.1;
 const LONGEST_REST = 20;
 
-/** What is to be known of the loop. */
+/** The part of the loop that Share needs. */
 type LoopState = Pick<Loop, "wakes" | "carriesBulk">;
 
-/** What clients may have of the loop's time. Packets come first; who is put off is asked again. */
+/** Limits the time of the loop that clients of the API use, as packets come first. */
 export class Share {
   readonly #loop: LoopState;
   #wake = -1;
@@ -26,7 +26,7 @@ export class Share {
     this.#loop = loop;
   }
 
-  /** Whether a client may be served now; to be followed by end(). */
+  /** Whether a client may be served now. If so, call end() afterwards. */
   begin(): boolean {
     const now = monotonicMs();
     if (now < this.#restsUntil) return false;
@@ -38,12 +38,12 @@ export class Share {
     return this.#spentInWake < MOST_IN_WAKE;
   }
 
-  /** Whether the time of this wake-up is over, since begin(). */
+  /** Whether the time of this wake-up is used up, including that since begin(). */
   get isOver(): boolean {
     return this.#spentInWake + monotonicMs() - this.#began >= MOST_IN_WAKE;
   }
 
-  /** @returns for how many ms nobody is to be served from now on */
+  /** @returns for how many ms no client may be served from now on */
   end(): number {
     const now = monotonicMs();
     const time = now - this.#began;
@@ -51,7 +51,7 @@ export class Share {
     if (!this.#loop.carriesBulk) return 0;
     this.#spent += time;
     if (this.#spent < STRETCH) return 0;
-    // A part of it may have been somebody else's, as when we were put off the processor.
+    // Bounded, as part of the time may have been that of other processes.
     const rest = Math.min(this.#spent * (SHARE - 1), LONGEST_REST);
     this.#spent = 0;
     this.#restsUntil = now + rest;

@@ -1,7 +1,7 @@
 import manifest from "../../package.json" with { type: "json" };
 import type { ApiFigures, Subject } from "./subject.js";
 
-/** query_status: what the network is, what it carries and what it has dropped. */
+/** query_status: addresses, statistics and drops of the network. */
 export function statusOf({ guest, tap, pid }: Subject, api: Readonly<ApiFigures>): object {
   const { mtu, plans, hostLoopback } = guest.config;
   return {

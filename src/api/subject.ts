@@ -1,23 +1,23 @@
 import type { Log } from "../base/log.js";
 import type { Guest } from "../guest/guest.js";
 
-/** What requests are about: one guest, and what its user knows it by. */
+/** The guest that requests are about. */
 export interface Subject {
   readonly guest: Guest;
   /** Name of the TAP in the namespace. */
   readonly tap: string;
   /** The process with which the network ends, or null. */
   readonly pid: number | null;
-  /** Where requests are told, and whose level they may change. */
+  /** The log for requests; set_log_level changes its level. */
   readonly log: Log;
 }
 
-/** What the socket itself has had to do. */
+/** Statistics of the API socket. */
 export interface ApiFigures {
-  /** Clients that are there. */
+  /** Connected clients. */
   clients: number;
-  /** Requests that were answered, errors included. */
+  /** Answered requests, including errors. */
   requests: number;
-  /** Clients that were dropped: too late, or too many. */
+  /** Clients closed because they were late or too many. */
   dropped: number;
 }

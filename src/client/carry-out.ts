@@ -8,7 +8,7 @@ import type { Attachment, Connection, Requests } from "./connect.js";
 import { formatAll } from "./format.js";
 
 /**
- * Carries out what is asked of a daemon that runs.
+ * Carries out a command that asks a running daemon.
  * @param attach attaches a namespace to a network
  * @returns what is printed
  * @throws UserError

@@ -5,13 +5,13 @@ import { native } from "../sys/native.js";
 import type { Session } from "./session.js";
 import { type AttachmentTap, openAttachment } from "./taps.js";
 
-/** Takes requests: the daemon. */
+/** Sends requests to the daemon. */
 export type Requests = Pick<Session, "request">;
 
-/** An attachment to be made, and whose. */
+/** An attachment to make, and for which namespace. */
 export interface Connection {
   readonly attachment: AttachmentSpec;
-  /** By which other members find it; null: a name is made up. */
+  /** Name of the member, by which others find it; null: the daemon chooses. */
   readonly name: string | null;
   /** A process, the name of a member, or the file of a network namespace. */
   readonly target: string;
@@ -27,8 +27,8 @@ export interface Attachment {
 }
 
 /**
- * Attaches a namespace to a network: enters it, opens the TAP there, and sends that to the daemon. A failure undoes
- * what was done.
+ * Attaches a namespace to a network: enters it, opens a TAP there, and passes that to the daemon. After a failure
+ * nothing is left.
  * @throws UserError
  */
 export async function connect(
@@ -39,7 +39,7 @@ export async function connect(
   return attachmentOf(await join(session, { name, namespace, attachments: [attachment] }));
 }
 
-/** The part of an attachment that the user is told. */
+/** The part of an attachment that is shown to the user. */
 export function attachmentOf({ member, given, ifname }: JoinedAttachment): Attachment {
   const addresses = given.addresses.map(({ address }) => address);
   return { member, network: given.network, ifname, addresses };
@@ -51,7 +51,7 @@ export interface Joining extends JoinSpec {
   readonly attachments: [AttachmentSpec];
 }
 
-/** An attachment as the daemon gave it, with its interface. */
+/** An attachment with the values that the daemon chose, and its interface. */
 export interface JoinedAttachment {
   /** Name of the member. */
   readonly member: string;
@@ -62,8 +62,8 @@ export interface JoinedAttachment {
 }
 
 /**
- * As connect(), for a caller that knows the namespace. It stays a member when the session ends.
- * @param open makes the interface; without it, the namespace is entered by its files
+ * Same as connect(), for a caller that knows the namespace. The member outlives the session.
+ * @param open makes the interface; by default it enters the namespace by its files
  * @throws UserError
  */
 export async function join(
@@ -85,13 +85,13 @@ export async function join(
     }
     return { member, id, given, ifname };
   } catch (error) {
-    // The member may be gone already, with its process: the first error is the one to tell.
+    // The member may be gone with its process; the first error is the one to report.
     await session.request("member.disconnect", { network, member: id }).catch(() => undefined);
     throw error;
   }
 }
 
-/** The namespace of a target that is a path or a process; null: it must be the name of a member. */
+/** The namespace of a target that is a path or a pid; null: the target is the name of a member. */
 export function namedNamespace(target: string): { netns: string; pid: number | null } | null {
   if (target.includes("/")) return { netns: target, pid: null };
   if (/^\d+$/.test(target)) return { netns: `/proc/${target}/ns/net`, pid: Number(target) };

@@ -25,8 +25,7 @@ export type { Attachment } from "./connect.js";
 const shared = { loop: new Loop(), users: 0 };
 
 /**
- * The networks of this user. Every method rejects with a SlipwayError whose message is one line for
- * the user, as the commands print it.
+ * The networks of this user. Methods reject with a SlipwayError, whose message is the line that the commands print.
  *
  *     const slipway = await Slipway.open();
  *     await slipway.createNetwork({ name: "web", ipv6: true });
@@ -40,7 +39,7 @@ export class Slipway {
     this.#session = session;
   }
 
-  /** Connects to the daemon, and starts it if there is none. The process stays alive until close(). */
+  /** Connects to the daemon, and starts one if none runs. Keeps the process alive until close(). */
   static async open(): Promise<Slipway> {
     if (shared.users === 0) shared.loop.start();
     shared.users += 1;
@@ -60,7 +59,7 @@ export class Slipway {
     return this.#session.request("network.list", {});
   }
 
-  /** @param name or the first 8 digits or more of its id */
+  /** @param name its name, or at least 8 first digits of its id */
   inspectNetwork(name: string): Promise<NetworkReport> {
     return this.#session.request("network.inspect", { name });
   }
@@ -79,9 +78,9 @@ export class Slipway {
   }
 
   /**
-   * Attaches a namespace to a network, until it ends or is disconnected.
-   * @param target a process of yours, the name of a member, or the file of a network namespace
-   * @param name by which other members find it; null: the first digits of its id
+   * Attaches a namespace to a network until it ends or is disconnected.
+   * @param target the pid of a process of yours, the name of a member, or the file of a network namespace
+   * @param name name of the member, by which others find it; null: the first digits of its id
    */
   connect(
     attachment: AttachmentSpec,
@@ -97,7 +96,7 @@ export class Slipway {
 
   /**
    * Publishes ports of a member.
-   * @param ports as `--publish` takes them
+   * @param ports in the format of `--publish`
    * @returns a line for each port of the host that was chosen at random
    */
   publish(member: string, ports: readonly string[]): Promise<readonly string[]> {

@@ -3,9 +3,9 @@ import { daemonSocket } from "../rpc/daemon-paths.js";
 import { Session } from "./session.js";
 
 /**
- * Asks the daemon, if it runs. It is not started: what a container runtime calls is in the runtime's namespaces, and
- * may be killed with its service.
- * @param use gets null when there is no daemon
+ * Opens a session with the daemon if it runs, and does not start it: a program that a container runtime calls is in the
+ * runtime's namespaces, and its children may be killed with the runtime's service.
+ * @param use gets null when no daemon runs
  */
 export async function withRunningDaemon<T>(
   use: (session: Session | null) => T | Promise<T>,

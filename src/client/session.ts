@@ -19,7 +19,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** How a session ended. */
+/** Why a session ended: the daemon was stopped on request, or the connection was lost. */
 export type SessionEnd = "lost" | "stopped";
 
 /** A connection to the daemon. */
@@ -27,12 +27,12 @@ export class Session {
   readonly #socket: LineSocket;
   readonly #pending: Pending[] = [];
   #isStopping = false;
-  /** Why the daemon does not serve us: an error that came before any request. */
+  /** Why the daemon does not serve us: an error that it sent before any request. */
   #refusal: string | null = null;
 
   private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
-      // Outside of the wake-up, where promises are served.
+      // Node runs promise callbacks only outside of the loop's wake-up.
       onLine: (line) => setImmediate(() => this.#onLine(line)),
       onEnd: () => {
         this.#socket.close();
@@ -45,7 +45,7 @@ export class Session {
   }
 
   /**
-   * @param onEnd called when the daemon is gone, not after close()
+   * @param onEnd called when the connection ends, but not after close()
    * @returns null when no daemon listens there
    * @throws UserError when it cannot be connected to, or is another user's
    */
@@ -71,7 +71,7 @@ export class Session {
   }
 
   /**
-   * @param passed a handle that is sent along; it stays the caller's
+   * @param passed a handle to pass with the request; stays the caller's
    * @throws UserError with the daemon's message
    */
   request<M extends Method>(

@@ -7,19 +7,19 @@ import { namespaceId } from "../rpc/namespaces.js";
 import type { Watcher } from "../sys/sockets/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 
-/** Mode of the log, which may contain addresses. */
+/** Mode of the log, as it may contain addresses. */
 const PRIVATE = 0o600;
 
-/** How long to wait for a daemon that another process starts, and how often to try, in ms. */
+/** How long to wait for a daemon that another process starts, and the interval between attempts, in ms. */
 const START_LIMIT = 3_000;
 const START_LOOK = 20;
 
-/** What the daemon writes when it listens. */
+/** Written to the ready-fd when the daemon listens. */
 const READY = "1";
 
 /**
- * A session with the daemon, which is started if there is none.
- * @param options of `slipway daemon run`, where it is started
+ * Opens a session with the daemon, and starts one if none runs.
+ * @param options for `slipway daemon run` if it is started
  * @throws UserError
  */
 export async function openOrStart(
@@ -38,7 +38,7 @@ export async function openOrStart(
   );
 }
 
-/** Of several processes that start a daemon at once one succeeds, and the others find it. */
+/** When several processes start a daemon at once, one succeeds, and the others connect to it. */
 async function started(
   paths: DaemonPaths,
   watcher: Watcher,
@@ -54,12 +54,12 @@ async function started(
   throw new UserError(failure ?? `the daemon does not answer: see ${paths.log}`);
 }
 
-/** @returns null when it is ready, or the message with which it ended */
+/** @returns null when it is ready; otherwise the message with which it ended */
 async function startDaemon(
   { log }: DaemonPaths,
   options: readonly string[],
 ): Promise<string | null> {
-  // Imported, it would cost each start 2 ms.
+  // A static import would add 2 ms to each start.
   const { spawn } = process.getBuiltinModule("node:child_process");
   const output = openLog(log);
   const launcher = path.join(__dirname, "../bin/slipway");

@@ -6,16 +6,16 @@ import { openTap, type TapSettings } from "../netns/tap.js";
 import { memberPlan, parseAddress, parseSubnet } from "../network/plans.js";
 import type { GivenAttachment } from "../rpc/messages.js";
 
-/** Metric of the default route through eth0. That of ethN is N more: it takes over when those before are gone. */
+/** Metric of the default route through eth0. That of ethN is N more, so it is used when the lower ones are gone. */
 const FIRST_METRIC = 100;
 
-/** eth0 to eth999 are tried. */
+/** Names from eth0 to eth999 are tried. */
 const MOST_INTERFACES = 1_000;
 
 /** The interface of an attachment. */
 export interface AttachmentTap {
   readonly ifname: string;
-  /** A handle of the addon. */
+  /** A handle of the addon; the caller's to close. */
   readonly tap: number;
 }
 

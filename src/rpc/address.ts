@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { Address } from "../base/address.js";
 
-/** An IPv4 or IPv6 address, in all that is said in JSON. */
+/** The schema of an IPv4 or IPv6 address in JSON. */
 export const address = v.pipe(
   v.string(),
   v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {

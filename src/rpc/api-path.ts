@@ -5,24 +5,24 @@ import { apiDirectory } from "./xdg.js";
 
 const OWNER_ONLY = 0o700;
 
-/** @param pid of the process that serves the network */
+/** The path of a network's API socket. @param pid the process that serves the network */
 export function socketPathOf(directory: string, pid: number | string): string {
   return path.join(directory, `${pid}.sock`);
 }
 
-/** This process's own socket, its directory made; null when there can be none. */
+/** The path of this process's API socket, whose directory it makes; null when there is no safe directory. */
 export function ownSocketPath(): string | null {
   const directory = apiDirectory();
   if (directory === null) return null;
   try {
     mkdirSync(directory, { mode: OWNER_ONLY });
   } catch {
-    // It exists, or isOurs() finds out.
+    // It exists; otherwise isOurs() returns false.
   }
   return isOurs(directory) ? socketPathOf(directory, process.pid) : null;
 }
 
-/** Whether nobody else may replace the directory or what is in it. */
+/** Whether no other user can replace the directory or a file in it. */
 function isOurs(directory: string): boolean {
   const status = lstatSync(directory, { throwIfNoEntry: false });
   if (status === undefined || !status.isDirectory()) return false;

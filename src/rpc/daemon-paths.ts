@@ -4,28 +4,28 @@ import { errnoOf, UserError } from "../base/errors.js";
 import { unsafePart } from "./safe-directory.js";
 import { runtimeDirectory, stateDirectory } from "./xdg.js";
 
-/** Only the user himself: whoever may write here speaks in his name. */
+/** Mode of directories. A process that can write there can act as the user. */
 const PRIVATE = 0o700;
 
-/** Where the daemon of a user is found, and keeps what it must not forget. */
+/** The paths of a user's daemon: sockets, locks and state. */
 export interface DaemonPaths {
-  /** UNIX socket. */
+  /** UNIX socket for clients. */
   readonly socket: string;
-  /** UNIX socket for launchers in shared mode; native/launcher/shared/connection.c finds it by itself. */
+  /** UNIX socket for launchers in shared mode; native/launcher/shared/connection.c computes the same path. */
   readonly launchers: string;
-  /** Held by the daemon while it lives. */
+  /** Lock file that the daemon holds while it runs. */
   readonly lock: string;
   readonly state: string;
-  /** Held by the daemon that has the state, while it lives: another runtime directory has another daemon. */
+  /** Lock file of the state: daemons with different runtime directories may share a state directory. */
   readonly stateLock: string;
-  /** What a supervisor leaves to the next daemon: native/launcher/supervisor/store.h. No daemon may write there. */
+  /** Written by the supervisor for the next daemon (native/launcher/supervisor/store.h); daemons only read it. */
   readonly stayed: string;
   readonly log: string;
 }
 
 /**
- * Makes the directories that are missing, with mode 0700.
- * @throws UserError when a directory is another user's, or cannot be made
+ * Creates missing directories, with mode 0700.
+ * @throws UserError when a directory is another user's, or cannot be created
  */
 export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): DaemonPaths {
   const socket = socketPath(environment);
@@ -43,8 +43,8 @@ export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): Daemo
 }
 
 /**
- * Where a daemon of this user listens, if there is one. Makes nothing.
- * @throws UserError when it might be another user's
+ * The path of the daemon's socket. Creates nothing; the daemon may not run.
+ * @throws UserError when another user could have made the socket
  */
 export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): string {
   const socket = socketPath(environment);
@@ -52,17 +52,17 @@ export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): stri
   return socket;
 }
 
-/** Beside the sockets of networks that have no daemon: slipway status asks all of those. */
+/** In a directory of its own: `slipway status` asks all sockets in the parent directory, those of networks without a daemon. */
 function socketPath(environment: NodeJS.ProcessEnv): string {
   return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
 }
 
-/** Makes the directory of this user's sockets, if that can be. */
+/** Creates the directory of this user's sockets; ignores errors. */
 export function makeRuntimeDirectory(environment: NodeJS.ProcessEnv = process.env): void {
   try {
     mkdirSync(runtimeDirectory(environment).own, { mode: PRIVATE });
   } catch {
-    // It is there, or there can be none: then nobody listens in it.
+    // It exists. Without it, no socket is in it either.
   }
 }
 
@@ -75,7 +75,7 @@ function privateDirectory(directory: string): string {
   );
 }
 
-/** @param mode with which what is missing is made; null: it may be missing */
+/** @param mode of missing directories, which are created; null: they may be missing */
 function checkDirectory(directory: string, mode: number | null): void {
   let unsafe: string | null;
   try {
@@ -85,7 +85,7 @@ function checkDirectory(directory: string, mode: number | null): void {
       `cannot make ${directory} (${errnoOf(error)}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
     );
   }
-  // The last one has a sentence of its own.
+  // privateDirectory() has a message of its own for the directory itself.
   if (unsafe === null || (mode !== null && unsafe === directory)) return;
   throw new UserError(
     `${directory} may be changed by other users, by way of ${unsafe}: make that yours or root's, chmod go-w ${unsafe}, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,

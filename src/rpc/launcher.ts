@@ -1,11 +1,11 @@
 import * as abi from "./launcher-abi.js";
 
 /*
- * Messages between the daemon and launchers in shared mode: the daemon's side of
- * native/launcher/shared/protocol.h, which tells their order. Numbers are little-endian.
+ * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared/protocol.h, which
+ * defines their order. Numbers are little-endian.
  */
 
-/** Longest message of a launcher, in bytes: twice what one sends. */
+/** Longest message of a launcher, in bytes; a launcher sends at most half of it. */
 export const LONGEST_LAUNCHER_MESSAGE = 2 * abi.REQUEST_MAX;
 
 export const LAUNCHER_VERSION = abi.VERSION;
@@ -19,25 +19,25 @@ export type LauncherMessage =
   /** The launcher has applied the settings. */
   | { readonly kind: "done" };
 
-/** A launcher's command line, and where it stands. */
+/** A launcher's command line and its environment. */
 export interface LauncherRequest {
   readonly version: number;
-  /** Its own network namespace and resolv.conf: DEVICE:INODE. */
+  /** Device and inode of its network namespace and of its resolv.conf, as DEVICE:INODE. */
   readonly namespace: string;
   readonly resolvConf: string;
   readonly pid: string;
-  /** The name that the program was called by. */
+  /** The name by which the program was called. */
   readonly name: string;
   readonly args: readonly string[];
 }
 
-/** Describes the TAP that comes along. */
+/** Describes the TAP that is passed with the message. */
 export interface LauncherTap {
   readonly ifindex: number;
   readonly name: string;
   /** Device and inode of the network namespace. */
   readonly namespace: string;
-  /** When the process that it was named by started: starttime of proc_pid_stat(5), in clock ticks; null: it was named by a file. */
+  /** Start time of the process that names the namespace (starttime of proc_pid_stat(5), in clock ticks); null: a file names it. */
   readonly started: string | null;
 }
 
@@ -49,15 +49,15 @@ export interface LauncherPlan {
   readonly pid: number | null;
   readonly netns: string;
   readonly userns: string | null;
-  /** null: the first of eth0, eth1 and so on that is free. */
+  /** Name of the interface; null: the first free one of eth0, eth1 and so on. */
   readonly tap: string | null;
   readonly apiSocket: string | null;
 }
 
-/** A netlink request, which the launcher sends in the namespace. */
+/** A netlink request that the launcher sends in the namespace. */
 export interface LauncherSetting {
   readonly message: Uint8Array;
-  /** This and the following requests, so many, are skipped in a namespace without IPv6; 0: it must succeed. */
+  /** In a namespace without IPv6, this many requests are skipped, beginning with this one; 0: the request must succeed. */
   readonly optional: number;
 }
 
@@ -113,8 +113,8 @@ export function planMessage(plan: LauncherPlan): Uint8Array {
 }
 
 /**
- * The network is up when the launcher has applied these settings.
- * @param announcement for stdout
+ * Tells the launcher to apply the settings, after which the network is up.
+ * @param announcement what the launcher prints on stdout
  */
 export function upMessage(settings: readonly LauncherSetting[], announcement: string): Uint8Array {
   const parts = settings.flatMap(({ message, optional }) => [
@@ -126,17 +126,17 @@ export function upMessage(settings: readonly LauncherSetting[], announcement: st
   return Buffer.concat([...head, ...parts, Buffer.from(announcement)]);
 }
 
-/** @param kept for the launcher to keep: what it needs to serve the guest after this daemon */
+/** @param kept data with which the launcher can serve the guest when this daemon has ended */
 export function keepMessage(kept: string): Uint8Array {
   return Buffer.concat([wordOf(abi.KEEP), Buffer.from(kept)]);
 }
 
-/** The network has ended. @param status the launcher's exit status @param sentence for stderr */
+/** Tells the launcher that the network has ended. @param status its exit status @param sentence for stderr */
 export function endMessage(status: number, sentence: string): Uint8Array {
   return Buffer.concat([wordOf(abi.END), wordOf(status), Buffer.from(sentence)]);
 }
 
-/** @param text what a command that asks the daemon prints on stdout */
+/** The answer to a command that asks the daemon. @param text printed on stdout */
 export function answerMessage(text: string): Uint8Array {
   return Buffer.concat([wordOf(abi.ANSWER), wordOf(0), Buffer.from(text)]);
 }

@@ -1,10 +1,10 @@
 import * as v from "valibot";
 import { DEFAULT_MTU, FULL_ID, HIGHEST_PID, MTU_RANGE } from "../config/constants.js";
 
-/** Increased with every change that an older side would not understand. */
+/** Incremented with each incompatible change. */
 export const PROTOCOL_VERSION = 2;
 
-/** Longest line, in bytes. */
+/** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;
 
 const text = v.pipe(v.string(), v.maxLength(4096));
@@ -18,16 +18,16 @@ export const mtu = v.pipe(
   v.maxValue(MTU_RANGE.most),
 );
 
-/** A network to be made. Addresses and prefixes are texts. */
+/** A network to create. Addresses and prefixes are text. */
 export const networkSpec = v.object({
   name: text,
-  /** At most one of each family; none: one is chosen. */
+  /** At most one of each family; none: the daemon chooses. */
   subnets: v.optional(texts, []),
   gateways: v.optional(texts, []),
   ranges: v.optional(texts, []),
-  /** Whether it has IPv6, too, when no IPv6 subnet is given. */
+  /** Whether the network has IPv6 when no IPv6 subnet is given. */
   ipv6: flag,
-  /** Whether its members reach each other and nothing else. */
+  /** Whether members reach each other only. */
   internal: flag,
   mtu: v.optional(mtu, DEFAULT_MTU),
   labels: v.optional(pairs, {}),
@@ -35,46 +35,46 @@ export const networkSpec = v.object({
 });
 export type NetworkSpec = v.InferInput<typeof networkSpec>;
 
-/** An attachment to a network, as a client asks for it. */
+/** An attachment that a client requests. */
 export const attachmentSpec = v.object({
   network: text,
-  /** At most one of each family; none: the next that is free. */
+  /** At most one of each family; none: the next free ones. */
   addresses: v.optional(texts, []),
   mac: v.nullish(text, null),
   aliases: v.optional(texts, []),
-  /** Name of the interface; null: the first of eth0, eth1 and so on that is free. */
+  /** Name of the interface; null: the first free one of eth0, eth1 and so on. */
   ifname: v.nullish(text, null),
 });
 export type AttachmentSpec = v.InferInput<typeof attachmentSpec>;
 
-/** A network namespace: its files, and what tells it from others. */
+/** A network namespace: its files, and how to recognise it. */
 const namespaceRef = v.object({
   netns: text,
   userns: v.nullish(text, null),
   /** Device and inode of the network namespace. */
   id: text,
-  /** The process that it was named by, and when that started: starttime of proc_pid_stat(5), in clock ticks. */
+  /** The process that names it, and its start time (starttime of proc_pid_stat(5), in clock ticks). */
   pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PID)), null),
   started: v.nullish(text, null),
 });
 export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
 
 export const joinSpec = v.object({
-  /** The id that an earlier daemon gave it; null: a new one. */
+  /** Id from an earlier daemon; null: a new one. */
   id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID)), null),
-  /** Of the member; null: the name of the member whose namespace it is, or the first digits of its id. */
+  /** Name of the member; null: that of the member in this namespace, or the first digits of the id. */
   name: v.nullish(text, null),
   hostname: v.nullish(text, null),
   namespace: v.nullish(namespaceRef, null),
-  /** Whether it outlives this client's connection, and the next daemon joins it again. */
+  /** Whether the member outlives this client's connection, and is restored by the next daemon. */
   stays: flag,
   attachments: v.pipe(v.array(attachmentSpec), v.minLength(1), v.maxLength(64)),
-  /** Further names that DNS resolves for it: NAME=ADDRESS. */
+  /** Additional names that DNS resolves for it, as NAME=ADDRESS. */
   hosts: v.optional(texts, []),
   /** DNS servers instead of the host's. */
   dns: v.optional(texts, []),
   hostLoopback: flag,
-  /** For the client to find it by; added to those that it has. */
+  /** Labels by which the client finds it; added to those of an existing member. */
   labels: v.optional(pairs, {}),
 });
 export type JoinSpec = v.InferInput<typeof joinSpec>;
@@ -91,9 +91,9 @@ export const methods = {
   "network.remove": byName,
   "network.prune": v.object({}),
   "member.list": v.object({}),
-  /** Reserves names and addresses; nothing is served before member.attach. */
+  /** Reserves names and addresses; service begins with member.attach. */
   "member.join": joinSpec,
-  /** The TAP of one attachment comes along. */
+  /** The TAP of one attachment is passed with the request. */
   "member.attach": v.object({
     member: text,
     network: text,
@@ -104,8 +104,8 @@ export const methods = {
     member: text,
     ports: texts,
     /**
-     * Publishes what it listens on, too, but for the ports in `exclude`; null: does not. A socket of its
-     * namespace that tells what listens (sock_diag(7)) comes along then.
+     * Publishes also the ports on which the member listens, except `exclude`; null: does not. A NETLINK_SOCK_DIAG
+     * socket of its namespace is passed with the request (sock_diag(7)).
      */
     auto: v.nullish(v.object({ exclude: text }), null),
   }),
@@ -116,7 +116,7 @@ export type Method = keyof typeof methods;
 export type Params<M extends Method> = v.InferOutput<(typeof methods)[M]>;
 export type ParamsInput<M extends Method> = v.InferInput<(typeof methods)[M]>;
 
-/** One family of an attachment. */
+/** Addresses of one family of an attachment. */
 export interface AttachmentAddress {
   readonly address: string;
   /** ADDRESS/LENGTH */
@@ -124,10 +124,10 @@ export interface AttachmentAddress {
   readonly gateway: string;
 }
 
-/** An attachment, as the daemon gave it. */
+/** An attachment with the values that the daemon chose. */
 export interface GivenAttachment {
   readonly network: string;
-  /** null: the client may choose. */
+  /** null: the client chooses. */
   readonly ifname: string | null;
   readonly mac: string;
   readonly mtu: number;
@@ -142,7 +142,7 @@ export interface GivenMember {
   readonly attachments: readonly GivenAttachment[];
 }
 
-/** Frames, and their bytes without virtio headers; `in`: what the member sent. */
+/** Frames and bytes, without virtio headers; `in`: sent by the member. */
 export interface FrameCounters {
   readonly framesIn: number;
   readonly bytesIn: number;
@@ -159,7 +159,7 @@ export interface MemberReport {
   readonly id: string;
   readonly name: string;
   readonly pid: number | null;
-  /** The file of its network namespace; null before it has one. */
+  /** File of its network namespace; null: none yet. */
   readonly netns: string | null;
   readonly labels: Readonly<Record<string, string>>;
   /** Seconds since 1970. */
@@ -177,13 +177,13 @@ export interface DaemonStatus {
   readonly namespace: string;
   readonly networks: number;
   readonly members: number;
-  /** Whether it answers clients in namespaces of containers: --serve-containers. */
+  /** Whether it serves clients in containers (--serve-containers). */
   readonly servesContainers: boolean;
-  /** For the user, such as: the state file was damaged. */
+  /** Sentences for the user, such as that the state file was damaged. */
   readonly warnings: readonly string[];
 }
 
-/** The shape of `docker network inspect`. */
+/** A network, in the format of `docker network inspect`. */
 export interface NetworkReport {
   readonly Name: string;
   readonly Id: string;
@@ -222,7 +222,7 @@ export interface NetworkReport {
   readonly Labels: Readonly<Record<string, string>>;
 }
 
-/** The result of each method. */
+/** The results of the methods. */
 export interface Results {
   readonly status: DaemonStatus;
   readonly stop: Record<string, never>;
@@ -238,7 +238,7 @@ export interface Results {
   readonly "member.disconnect": Record<string, never>;
 }
 
-/** Sent to clients before the daemon ends because it was told to: they do not start another. */
+/** Line for clients before the daemon ends on request, so that they do not start another. */
 export const STOPPING = JSON.stringify({ event: "stopping" });
 
 const requestSchema = v.object({
@@ -265,7 +265,7 @@ export function isMethod(method: string): method is Method {
   return Object.hasOwn(methods, method);
 }
 
-/** @returns the parameters of a method with their defaults, or what is wrong with them */
+/** @returns the parameters with their defaults, or what is wrong with them */
 export function checkParams<M extends Method>(method: M, params: unknown): Params<M> | string {
   const result = v.safeParse(methods[method], params, { abortEarly: true });
   if (result.success) return result.output as Params<M>;
@@ -278,7 +278,7 @@ const answerSchema = v.union([
   v.object({ result: v.unknown() }),
 ]);
 
-/** The daemon's answer: the result, or a sentence for the user. */
+/** The daemon's answer: the result, or an error with a sentence for the user. */
 export type Answer =
   | { readonly result: unknown }
   | { readonly error: { readonly message: string } };

@@ -1,15 +1,15 @@
 import { readFileSync, statSync } from "node:fs";
 import type { NamespaceRef } from "./messages.js";
 
-/** DEVICE:INODE of a namespace's file: unique while the namespace lives. */
+/** DEVICE:INODE of a namespace's file. It is unique while the namespace exists. */
 export function namespaceId(path: string): string {
   const { dev, ino } = statSync(path);
   return `${dev}:${ino}`;
 }
 
 /**
- * What the daemon remembers a network namespace by.
- * @param pid the process that it was named by, or null
+ * How the daemon recognises a network namespace.
+ * @param pid the process that names it; null: a file names it
  */
 export function namespaceRef(
   netns: string,
@@ -20,12 +20,12 @@ export function namespaceRef(
   return { netns, userns, id: namespaceId(netns), pid, started };
 }
 
-/** Whether the process that it was named by has ended; false when it was named by a file. */
+/** Whether the process that names the namespace has ended; false when a file names it. */
 export function hasEnded({ pid, started }: NamespaceRef): boolean {
   return pid !== null && startOf(pid) !== started;
 }
 
-/** When a process started: starttime of proc_pid_stat(5), in clock ticks since the boot. */
+/** Start time of a process (starttime of proc_pid_stat(5)), in clock ticks since boot; null when it has ended. */
 function startOf(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

@@ -5,7 +5,7 @@ import { errnoOf } from "../base/errors.js";
 /** MAXSYMLINKS of linux/namei.h. */
 const MOST_LINKS = 40;
 
-/** How owners look that have no number in our user namespace: overflowuid of proc(5). */
+/** The owner of files whose user is not mapped in our user namespace: overflowuid of proc(5). */
 const UNMAPPED = 65_534;
 
 const STICKY = 0o1000;
@@ -13,10 +13,10 @@ const BY_GROUP = 0o020;
 const BY_ALL = 0o002;
 
 /**
- * Walks to a directory from / on: whether only this user and root can change what is found by its path. Each
- * component belongs to one of them, links too, and only they can write in it, unless it is sticky: then they own
- * what is below it. native/launcher/common/safe-directory.c does the same.
- * @param mode with which what is missing is made; null: it may be missing
+ * Walks the path of a directory from /, and checks that only this user and root can change what it leads to. Each
+ * component, including links, must belong to one of them. Only they may have write permission, unless the component is
+ * sticky: then only owners can replace what is below it. native/launcher/common/safe-directory.c does the same.
+ * @param mode of missing directories, which are created; null: they may be missing
  * @returns the first component that others could change, or null
  * @throws Error with the code of lstat(2), readlink(2) or mkdir(2)
  */
@@ -26,11 +26,11 @@ export function unsafePart(directory: string, mode: number | null): string | nul
   let at = "/";
   if (!isSafe(lstatSync(at))) return at;
   for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
-    // As there is no link in `at`, ".." is what it is to the kernel.
+    // `at` contains no link, so ".." means the same as to the kernel.
     const next = path.join(at, name);
     const status = statusOf(next, mode);
     if (status === undefined) return null;
-    // What is written in a directory does not change what is above it.
+    // Write permission for a directory that ".." leaves again is no risk: it does not change the parent.
     const isLeft = rest[0] === ".." && status.isDirectory();
     if (!isLeft && !isSafe(status)) return next;
     if (!status.isSymbolicLink()) {
@@ -50,7 +50,7 @@ function partsOf(file: string): string[] {
   return file.split("/").filter((name) => name !== "");
 }
 
-/** Of a place whose directory is safe, so that nobody else makes it meanwhile, or what he makes is seen. */
+/** The parent is safe: no other user can create the file meanwhile, except in a sticky directory, where lstat shows it. */
 function statusOf(place: string, mode: number | null): Stats | undefined {
   const status = lstatSync(place, { throwIfNoEntry: false });
   if (status !== undefined || mode === null) return status;
@@ -64,18 +64,18 @@ function statusOf(place: string, mode: number | null): Stats | undefined {
 
 function isSafe(status: Stats): boolean {
   if (!isTrusted(status.uid)) return false;
-  // The mode of a link says nothing, and what is no directory leads nowhere.
+  // The mode of a link has no meaning, and a file that is no directory ends the path.
   if (!status.isDirectory() || (status.mode & STICKY) !== 0) return true;
   if ((status.mode & BY_ALL) !== 0) return false;
   return (status.mode & BY_GROUP) === 0 || isPrivateGroup(status.gid);
 }
 
-/** In a user namespace the host's root, who owns / there, has no number. */
+/** In a user namespace the host's root, who owns /, is usually not mapped. */
 function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.() || (uid === UNMAPPED && !isInitialNamespace());
 }
 
-/** Root's, or the user's own where each has a group of his number. */
+/** Root's group, or the user's private group, which has the same number as the user. */
 function isPrivateGroup(gid: number): boolean {
   return gid === 0 || (gid === process.getegid?.() && gid === process.geteuid?.());
 }

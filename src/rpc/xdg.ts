@@ -1,22 +1,23 @@
 /**
- * Where a user's sockets and state are, by the XDG base directory specification. Nothing is made here.
+ * Directories for a user's sockets and state, by the XDG base directory specification. Nothing is created here.
  */
 import { lstatSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 
-/** What the user's directory for sockets holds of Slipway's. */
+/** Directories for the sockets of the daemon. */
 export interface RuntimeDirectory {
-  /** The user's directory itself; without one, `own`. */
+  /** The user's runtime directory; without one, `own`. */
   readonly base: string;
+  /** Slipway's directory in it. */
   readonly own: string;
 }
 
 /**
- * For the daemon: below $XDG_RUNTIME_DIR, or /run/user/UID if that exists, or else a directory of the
- * user's below the one for temporary files. native/launcher/common/daemon-paths.c has the same rule.
- * @param uid the user's outside of our user namespace: container engines start hooks as root of
- * theirs, and with an empty environment
+ * The daemon's: in $XDG_RUNTIME_DIR; else in /run/user/UID if that exists; else a directory of the user's in that for
+ * temporary files. native/launcher/common/daemon-paths.c has the same rule.
+ * @param uid the user's outside our user namespace: container engines start hooks as root of their own, and with an empty
+ * environment
  */
 export function runtimeDirectory(
   environment: NodeJS.ProcessEnv = process.env,
@@ -29,8 +30,8 @@ export function runtimeDirectory(
 }
 
 /**
- * For networks without the daemon, which have their API sockets there. Root's is /run/slipway; there
- * is no fallback: null without a directory of the user's.
+ * The directory for API sockets of networks without the daemon. Root's is /run/slipway. Null without a runtime directory
+ * of the user's: there is no fallback.
  */
 export function apiDirectory(
   environment: NodeJS.ProcessEnv = process.env,
@@ -41,8 +42,8 @@ export function apiDirectory(
 }
 
 /**
- * Every directory that runtimeDirectory() and apiDirectory() may return for this user, whatever the
- * environment of the process that asks. Absolute; those that are missing as well.
+ * All directories that runtimeDirectory() and apiDirectory() may return for this user, whatever the environment. Paths
+ * are absolute; the directories may be missing.
  */
 export function runtimeDirectories(
   environment: NodeJS.ProcessEnv = process.env,
@@ -54,12 +55,12 @@ export function runtimeDirectories(
   return [...new Set([...named, ...fallbacks])];
 }
 
-/** Slipway's below $XDG_STATE_HOME, by default ~/.local/state. */
+/** Slipway's directory in $XDG_STATE_HOME, by default in ~/.local/state. */
 export function stateDirectory({ XDG_STATE_HOME }: NodeJS.ProcessEnv = process.env): string {
   return ownIn(absolute(XDG_STATE_HOME) ?? path.join(homedir(), ".local/state"));
 }
 
-/** Of root's processes: they have no login, and nobody else writes there. */
+/** For root, which has no login directory; only root can write there. */
 const ROOT_PARENT = "/run";
 
 function runtimeParent(environment: NodeJS.ProcessEnv, uid: number): string | null {
@@ -73,7 +74,7 @@ function given({ XDG_RUNTIME_DIR }: NodeJS.ProcessEnv): string | null {
   return absolute(XDG_RUNTIME_DIR);
 }
 
-/** systemd-logind makes it at the user's first login. */
+/** systemd-logind creates it at the user's first login. */
 function loginDirectory(uid: number): string {
   return `/run/user/${uid}`;
 }
@@ -86,15 +87,15 @@ function fallbackIn(parent: string, uid: number): string {
   return path.join(parent, `slipway-${uid}`);
 }
 
-/** The specification has paths that are not absolute ignored. */
+/** The specification ignores paths that are not absolute. */
 function absolute(directory: string | undefined): string | null {
   return directory?.startsWith("/") ? directory : null;
 }
 
-/** Who we are outside of our user namespace. */
+/** Our user id outside our user namespace. */
 function outerUid(): number {
   const own = process.geteuid?.() ?? 0;
-  // Inside, outside, count: user_namespaces(7).
+  // Lines of inside, outside and count (user_namespaces(7)).
   const ranges = readFileSync("/proc/self/uid_map", "utf8")
     .trim()
     .split("\n")
