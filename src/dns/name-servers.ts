@@ -3,8 +3,8 @@ import { MOST_NAME_SERVERS } from "../config/constants.js";
 import type { Upstream } from "../config/dns-config.js";
 
 /**
- * In which order a guest's DNS servers are asked: as configured, but that the one which answered
- * when others failed comes first until it fails itself.
+ * The order in which a guest's name servers are asked: as configured, except that the server that answered
+ * last comes first.
  */
 export class NameServers {
   readonly #upstream: Upstream;
@@ -14,7 +14,7 @@ export class NameServers {
     this.#upstream = upstream;
   }
 
-  /** As configured now, at most three. */
+  /** At most three of the servers that are configured now. */
   get inOrder(): readonly Address[] {
     const servers = this.#upstream.servers.slice(0, MOST_NAME_SERVERS);
     const preferred = servers.find((server) => this.#preferred?.equals(server) === true);
@@ -22,7 +22,7 @@ export class NameServers {
     return [preferred, ...servers.filter((server) => server !== preferred)];
   }
 
-  /** A server answered, others before it perhaps did not. */
+  /** Puts a server that answered first. */
   prefer(server: Address): void {
     this.#preferred = server;
   }

@@ -3,19 +3,18 @@ import { Address } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import type { Upstream } from "../config/dns-config.js";
 
-/** How often a file that is in use is looked at, in ms; one that is not in use never is. */
-const LOOK_INTERVAL = 1000;
+/** How often the file is checked while somebody asks, in ms. */
+const CHECK_INTERVAL = 1000;
 
 /**
- * Reads the text of a resolv.conf(5). Servers come in its order; lines that name none are skipped,
- * also those with an address of a zone (fe80::1%eth0), which Address cannot hold. Of several search
- * lists the last counts.
+ * Parses the text of a resolv.conf(5). Lines without a valid address are skipped, and so are addresses with a
+ * zone (fe80::1%eth0), which Address cannot hold. The last search list counts.
  */
 export function parseResolvConf(text: string): Upstream {
   const servers: Address[] = [];
   let search: readonly string[] = [];
   for (const line of text.split("\n")) {
-    // The keyword starts the line, as in glibc.
+    // As in glibc, the keyword must start the line.
     const [keyword = "", ...values] = line.trimEnd().split(/[ \t]+/);
     if (keyword === "nameserver") {
       const server = Address.parse(values[0] ?? "");
@@ -26,9 +25,9 @@ export function parseResolvConf(text: string): Upstream {
   return { servers, search };
 }
 
-/** Where the text of a file comes from. */
+/** A source of a file's text. */
 export interface TextSource {
-  /** The text; null while it has not changed since the last call, or cannot be had. */
+  /** @returns the text; null when it has not changed since the last call or cannot be read */
   readonly read: () => string | null;
 }
 
@@ -49,57 +48,57 @@ class FileText implements TextSource {
       this.#stamp = stamp;
       return text;
     } catch {
-      // It is being replaced, or the host has none.
+      // The file is being replaced, or does not exist.
       return null;
     }
   }
 }
 
 /**
- * The host's resolv.conf, followed while it changes, is replaced, or becomes a link to another file:
- * it is looked at when somebody asks. While it is missing, the last text counts.
+ * The host's resolv.conf. It is checked when somebody asks, so that a change, a replacement or another target
+ * of its link is noticed. While it is missing, its last text counts.
  */
 export class ResolvConf implements Upstream {
   readonly #interval: number;
   #source: TextSource;
-  #lookAt = 0;
+  #checkAt = 0;
   #text = "";
   #content: Upstream = parseResolvConf("");
 
-  /** @param interval in ms, between looks at the file */
-  constructor(path: string, interval = LOOK_INTERVAL) {
+  /** @param interval ms between checks of the file */
+  constructor(path: string, interval = CHECK_INTERVAL) {
     this.#source = new FileText(path);
     this.#interval = interval;
   }
 
   /**
-   * Leaves the looking to somebody else: in the sandbox there are no files. What there is now is
-   * read before, as somebody else may be late, and no server is worse than an old one.
+   * Takes the text from another source from now on, as the sandbox has no files. Reads the file once more
+   * first: the source may answer late, and an old server is better than none.
    */
   followBy(source: TextSource): void {
-    this.#look();
+    this.#check();
     this.#source = source;
   }
 
   get servers(): readonly Address[] {
-    this.#look();
+    this.#check();
     return this.#content.servers;
   }
 
   get search(): readonly string[] {
-    this.#look();
+    this.#check();
     return this.#content.search;
   }
 
   get text(): string {
-    this.#look();
+    this.#check();
     return this.#text;
   }
 
-  #look(): void {
+  #check(): void {
     const now = monotonicMs();
-    if (now < this.#lookAt) return;
-    this.#lookAt = now + this.#interval;
+    if (now < this.#checkAt) return;
+    this.#checkAt = now + this.#interval;
     const text = this.#source.read();
     if (text === null) return;
     this.#text = text;
@@ -107,7 +106,7 @@ export class ResolvConf implements Upstream {
   }
 }
 
-/** What tells one state of a file, behind all links, from the next. */
+/** Changes whenever the file changes; links are followed. */
 function stampOf(path: string): string {
   const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
   return [dev, ino, size, mtimeNs, ctimeNs].join(" ");

@@ -26,10 +26,10 @@ import {
 } from "../wire/dns.js";
 import type { NameServers } from "./name-servers.js";
 
-/** How long one server is waited for before the next is asked as well, in ms. */
+/** How long a server may take to answer before the next is asked as well, in ms. */
 const NEXT_SERVER_AFTER = 1000;
 
-/** How long after which a query fails; clients of the C library have asked twice by then. */
+/** When a query fails, in ms; resolvers of the C library have asked twice by then. */
 const QUERY_TIMEOUT = 10_000;
 
 const LONGEST_MESSAGE = 0xffff;
@@ -40,7 +40,7 @@ export interface ResolverContext {
   readonly nameServers: NameServers;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
-  /** By which the queries came in. */
+  /** The admission that took the queries; an answered query gives its token back. */
   readonly admission: Admission;
   readonly quota: DescriptorQuota;
   /** Index of the guest in tokens. */
@@ -49,29 +49,31 @@ export interface ResolverContext {
   readonly writeFrame: (frame: Uint8Array) => void;
 }
 
-/** One server's socket for one query. */
+/** One query to one server, on a socket of its own. */
 interface Attempt {
   readonly id: number;
   readonly fd: number;
   readonly server: Address;
-  /** The query with an id of its own. */
+  /** The query, with this attempt's id. */
   readonly message: Uint8Array;
   readonly query: PendingQuery;
 }
 
+/** A query of the guest that has no answer yet. */
 class PendingQuery {
   readonly key: string;
   readonly query: DnsQuery;
   readonly client: LinkEndpoint;
   readonly server: LinkEndpoint;
   readonly deadline: number;
-  /** Those that have not been asked yet. */
+  /** Servers that have not been asked yet. */
   readonly servers: Address[];
   readonly attempts: Attempt[] = [];
+  /** When the next server is to be asked, in ms. */
   nextAt: number;
-  /** When something was last sent. */
+  /** When a query was last sent, in ms. */
   askedAt: number;
-  /** The answer of a server that could not help, kept for when no other can. */
+  /** An answer such as SERVFAIL; the client gets it when no other server does better. */
   refusal: Uint8Array | null = null;
 
   constructor(
@@ -92,19 +94,19 @@ class PendingQuery {
   }
 }
 
-/** Where all answers are received: one is worked off before the next is read. */
+/** Shared by all sockets: an answer is copied before the next is read. */
 const received = new Uint8Array(LONGEST_MESSAGE);
 
 /**
- * Resolves the guest's queries by the host's DNS servers. Each server that is asked has a socket of
- * its own, connected, with a port of the kernel's choice and a random id (RFC 5452 §9); a query's
- * sockets are closed with its answer, so that a late one meets nobody.
+ * Forwards the guest's queries to the host's name servers. Each attempt has a connected socket with a port
+ * chosen by the kernel, and a random id (RFC 5452 §9). A query's sockets are closed once it is answered, so
+ * that late answers are not received.
  */
 export class Resolver implements Engine {
   readonly kind = TokenKind.Resolver;
   readonly #context: ResolverContext;
   readonly #queries = new Map<string, PendingQuery>();
-  /** By token id. */
+  /** By the id in the token. */
   readonly #attempts: (Attempt | undefined)[] = [];
   readonly #ids = new IdPool();
   #nextAt = NEVER;
@@ -114,7 +116,7 @@ export class Resolver implements Engine {
     this.#context = context;
   }
 
-  /** Asks the first server; again those that were asked, when the client repeats what is under way. */
+  /** Begins a query. When the client repeats a query, may send it again to the servers already asked. */
   resolve(query: DnsQuery, client: LinkEndpoint, server: LinkEndpoint, now: number): void {
     const key = keyOf(query, client);
     const known = this.#queries.get(key);
@@ -129,13 +131,13 @@ export class Resolver implements Engine {
     this.#askNext(pending, now);
   }
 
-  /** A client that asks again has waited for long: what we sent, each server twice, may be lost. */
+  /** Sends a query again that a client repeats, if every server was asked twice and none within a second. */
   #repeat(pending: PendingQuery, now: number): void {
     const isDone = pending.servers.length === 0 && pending.nextAt === pending.deadline;
     if (isDone && now - pending.askedAt >= NEXT_SERVER_AFTER) this.#askAgain(pending, now);
   }
 
-  /** Room for one more query: the oldest fails. */
+  /** Makes room for one more query: at the limit the oldest fails. */
   #makeRoom(now: number): void {
     const { config, reports } = this.#context;
     if (this.#queries.size < config.limits.dnsQueries) return;
@@ -145,7 +147,7 @@ export class Resolver implements Engine {
 
   /** Fails the oldest query. @returns false when there is none */
   endOldest(): boolean {
-    // A map keeps the order in which its entries were made.
+    // A Map iterates in the order of insertion.
     for (const oldest of this.#queries.values()) {
       this.#fail(oldest);
       return true;
@@ -153,18 +155,18 @@ export class Resolver implements Engine {
     return false;
   }
 
-  /** Reads what an attempt's socket has received. */
+  /** Handles the answers and errors of an attempt's socket. */
   onEvents(id: number, _events: number, now: number): void {
     for (let attempt = this.#attempts[id]; attempt !== undefined; attempt = this.#attempts[id]) {
       const length = native.readBytes(attempt.fd, received);
       if (length === -Errno.EAGAIN) return;
-      // ECONNREFUSED and its kin: nobody is there to answer.
+      // ECONNREFUSED and the like: no server is there.
       if (length < 0) this.#giveUp(attempt, now);
       else this.#onAnswer(attempt, received.slice(0, length), now);
     }
   }
 
-  /** Of all attempts. */
+  /** One for each attempt. */
   get descriptors(): number {
     return this.#count;
   }
@@ -173,7 +175,7 @@ export class Resolver implements Engine {
     return this.#count;
   }
 
-  /** Asks further servers, and ends what is overdue. */
+  /** Asks further servers, and fails queries whose time is up. */
   turn(now: number): void {
     if (now < this.#nextAt) return;
     this.#nextAt = NEVER;
@@ -196,7 +198,7 @@ export class Resolver implements Engine {
     for (const pending of this.#queries.values()) this.#end(pending);
   }
 
-  /** Asks the next server; when all were asked, each once more: the query may have been lost. */
+  /** Asks the next server; when all were asked, each once more, as queries may have been lost. */
   #askNext(pending: PendingQuery, now: number): void {
     const server = pending.servers.shift();
     pending.nextAt = server === undefined ? pending.deadline : now + NEXT_SERVER_AFTER;
@@ -211,7 +213,7 @@ export class Resolver implements Engine {
       this.#askOthers(pending, now);
       return;
     }
-    // What fails here is told by the socket, or the next server is asked in time.
+    // An error is reported by the socket, or the next server is asked in a second.
     native.writeBytes(attempt.fd, attempt.message);
   }
 
@@ -262,7 +264,7 @@ export class Resolver implements Engine {
     this.#finish(pending, answer);
   }
 
-  /** This server does not help; others may. */
+  /** Closes an attempt that failed, and asks other servers. */
   #giveUp(attempt: Attempt, now: number): void {
     const { query: pending } = attempt;
     pending.attempts.splice(pending.attempts.indexOf(attempt), 1);
@@ -270,7 +272,7 @@ export class Resolver implements Engine {
     this.#askOthers(pending, now);
   }
 
-  /** Asks the next server at once, or fails when nobody is left to wait for. */
+  /** Asks the next server at once; the query fails when none is left and none may still answer. */
   #askOthers(pending: PendingQuery, now: number): void {
     if (pending.servers.length > 0) this.#askNext(pending, now);
     else if (pending.attempts.length === 0) this.#fail(pending);
@@ -281,7 +283,7 @@ export class Resolver implements Engine {
     this.#finish(pending, refusal ?? composeDnsFailure(query, DnsRcode.ServerFailure));
   }
 
-  /** Answers the client and forgets the query. */
+  /** Sends the answer to the client and removes the query. */
   #finish(pending: PendingQuery, answer: Uint8Array): void {
     const { query, client, server } = pending;
     this.#end(pending);
@@ -304,18 +306,18 @@ export class Resolver implements Engine {
   }
 }
 
-/** By the kernel's random numbers: a forger must not guess it. */
+/** From the kernel's random numbers: nobody who forges answers may guess it. */
 function randomId(): number {
   return new Uint16Array(randomBytes(2).buffer)[0];
 }
 
-/** A client repeats a query with the same port, id and question. */
+/** A repeated query has the same client, port, id and question. */
 function keyOf({ message, questionEnd }: DnsQuery, { address, port }: LinkEndpoint): string {
   const question = Buffer.from(message.buffer, message.byteOffset, questionEnd);
   return `${address} ${port} ${question.toString("latin1")}`;
 }
 
-/** Codes with which a server says that another may know more, as the C library takes them. */
+/** Whether another server may have a better answer; the C library tries the next on these codes, too. */
 function isRefusal(answer: Uint8Array): boolean {
   const rcode = dnsRcode(answer);
   return (

@@ -34,7 +34,7 @@ const MOST_STREAMS = 64;
 /** What DNS over TCP needs of its guest. */
 export interface DnsStreamsContext {
   readonly config: GuestConfig;
-  /** The names that Slipway answers itself. */
+  /** Its records are answered here; its servers come from `nameServers`. */
   readonly dns: DnsConfig;
   readonly nameServers: NameServers;
   readonly reports: LimitReports;

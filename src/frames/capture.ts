@@ -22,9 +22,9 @@ import {
   type VnetHeader,
 } from "../wire/vnet.js";
 
-/** A capture file, with what stands before the first packet. */
+/** A capture file whose pcapng headers have been written. */
 export interface CaptureFile {
-  /** A handle of the addon, the capture's from now on. */
+  /** A handle of the addon; the capture closes it. */
   readonly fd: number;
   readonly path: string;
   /** Bytes written so far. */
@@ -33,19 +33,19 @@ export interface CaptureFile {
 
 export interface CaptureOptions {
   readonly stack: Stack;
-  /** Number of the registered memory of the stack. */
+  /** Number of the stack's registered memory. */
   readonly memory: number;
-  /** Whether each frame is preceded by a virtio header; it is not captured. */
+  /** Whether a virtio header precedes each frame; it is not captured. */
   readonly offload: boolean;
   readonly drops: DropCounters;
 }
 
-/** Pieces of one frame, with a header before and a trailer behind them. */
+/** Most pieces of a captured frame; the block adds a header and a trailer, and a split head one more. */
 const MAX_PIECES = 128;
 const VECTOR_SPACE = PIECE_SPACE * (MAX_PIECES + 3);
 /** PACKET_HEADER_LENGTH, rounded up. */
 const HEADER_SPACE = 32;
-/** Room for the headers of a frame: Ethernet, IPv6 with a fragment header, TCP with all options. */
+/** Room for the headers of a frame, in bytes: Ethernet, IPv6 with a fragment header, TCP with all options. */
 const HEAD_SPACE = 128;
 
 const UDP_CHECKSUM = 6;
@@ -59,25 +59,25 @@ const SUPERFRAME: Readonly<Record<number, readonly [kind: string, unit: string]>
 };
 
 /**
- * Writes a guest's frames to a file, both ways, as pcapng: those to the guest straight from where
- * they lie, but for their headers, those of the guest from a copy, as it is known only afterwards
- * whether they were dropped, and lwIP alters them. Checksums that were left to the other side are
- * completed in the copy, as readers take them for wrong otherwise.
+ * Writes a guest's frames, both ways, to a pcapng file. Payload to the guest is written from where it lies;
+ * its headers are copied. Frames from the guest are copied whole, as lwIP alters them and only later is it
+ * known whether they were dropped. Checksums left to offload are completed in the copy, as readers would
+ * otherwise report them as wrong.
  *
- * A file that cannot be written any more ends the capture, with one warning, and nothing else.
+ * When the file cannot be written any more, the capture ends with one warning, and traffic goes on.
  */
 export class Capture {
   readonly #file: CaptureFile;
   readonly #options: CaptureOptions;
   readonly #view: DataView;
   readonly #words: Uint32Array;
-  /** The I/O vector, behind it a packet block's header and trailer. */
+  /** Where the I/O vector is; behind it the block's header, the copied headers and the trailer. */
   readonly #vector: number;
   readonly #header: number;
   readonly #trailer: number;
-  /** Where the headers of a frame to the guest are copied to. */
+  /** Where the headers of a frame to the guest are copied. */
   readonly #head: number;
-  /** Where the frame of the guest is kept until settle(). */
+  /** Where a frame from the guest is kept until settle(). */
   readonly #copy: number;
   readonly #vnet: VnetHeader = {
     vnetFlags: 0,
@@ -91,7 +91,7 @@ export class Capture {
   #isOpen = true;
   /** Bytes of whole blocks in the file. */
   #written: number;
-  /** Of the frame that is kept; 0: there is none. */
+  /** Length of the kept frame in bytes; 0 when there is none. */
   #keptLength = 0;
   #keptTime = 0;
   #keptFlags = 0;
@@ -111,7 +111,7 @@ export class Capture {
     this.#copy = stack.takeBuffer();
   }
 
-  /** Keeps what was read from the TAP at (offset, length), virtio header included, until settle(). */
+  /** Keeps a copy of the frame that was read to (offset, length), virtio header included, until settle(). */
   received(offset: number, length: number): void {
     const { stack, drops, offload } = this.#options;
     const header = offload ? VNET_HEADER_LENGTH : 0;
@@ -127,7 +127,7 @@ export class Capture {
     drops.last = 0;
   }
 
-  /** Writes the frame that is kept, with the reason if it was dropped meanwhile. */
+  /** Writes the kept frame, with the drop reason if it was dropped meanwhile. */
   settle(): void {
     const length = this.#keptLength;
     if (length === 0) return;
@@ -142,9 +142,10 @@ export class Capture {
   }
 
   /**
-   * Writes a frame that went to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`.
-   * @param result of the TAP: a negative errno says that it was not taken
-   * @param isKept whether what was not taken is sent again later
+   * Writes a frame that was written to the TAP.
+   * @param pieces offset of `count` pairs of u32 (offset, length)
+   * @param result of that write, or a negative errno: the TAP did not take the frame
+   * @param isKept whether a frame that was not taken is sent again later
    */
   sent(pieces: number, count: number, result: number, isKept: boolean): void {
     this.settle();
@@ -166,7 +167,7 @@ export class Capture {
     this.#write(count + 1, length, now(), PacketFlag.Outbound | this.#segmentation(), said);
   }
 
-  /** The file as it is to be written on by another, of a stack that was made anew. */
+  /** The file for the capture of a new stack to continue; null when the capture has ended. */
   rest(): CaptureFile | null {
     return this.#isOpen ? { ...this.#file, length: this.#written } : null;
   }
@@ -186,7 +187,7 @@ export class Capture {
     if (this.#options.offload) parseVnet(this.#options.stack.bytes, offset, this.#vnet);
   }
 
-  /** The headers at the start of a frame's first piece become piece 1, the rest piece 2. */
+  /** Copies the headers in a frame's first piece, as piece 1; the rest of that piece becomes piece 2. */
   #setHead(offset: number, length: number): void {
     const { bytes } = this.#options.stack;
     const copied = Math.min(length, HEAD_SPACE);
@@ -195,7 +196,7 @@ export class Capture {
     this.#setPiece(2, offset + copied, length - copied);
   }
 
-  /** Completes the checksum in piece 1 that the virtio header asks for; the field is part of the sum. */
+  /** Completes the checksum that the virtio header leaves open, in piece 1; its field holds a partial sum. */
   #completeChecksum(pieces: number): void {
     const { bytes } = this.#options.stack;
     const { vnetFlags, checksumStart, checksumOffset } = this.#vnet;
@@ -211,7 +212,7 @@ export class Capture {
       summed += length;
     }
     const checksum = complement(sum);
-    // RFC 768: zero says that there is none.
+    // RFC 768: zero means no checksum.
     const isNone = checksum === 0 && checksumOffset === UDP_CHECKSUM;
     writeU16(bytes, head + field, isNone ? 0xffff : checksum);
   }
@@ -230,7 +231,7 @@ export class Capture {
     return [this.#comment(`superframe: ${kind}, ${gsoSize}-byte ${unit}`)];
   }
 
-  /** Few are different. */
+  /** Comments are cached, as there are only a few. */
   #comment(text: string): Uint8Array {
     let bytes = this.#comments.get(text);
     if (bytes === undefined) {
@@ -251,7 +252,7 @@ export class Capture {
     return [this.#words[at], this.#words[at + 1]];
   }
 
-  /** Writes a block around the frame in pieces 1..`pieces`. */
+  /** Writes the frame in pieces 1..`pieces` as a packet block. */
   #write(
     pieces: number,
     length: number,
@@ -271,25 +272,25 @@ export class Capture {
     else this.#end(written);
   }
 
-  /** A part of a block is taken back, so that what is there can be read. */
+  /** Ends the capture after a failed write; cuts an incomplete block off, so that the file can be read. */
   #end(written: number): void {
     // #syscalls node: ftruncate
     const { fd, path } = this.#file;
-    // A short write does not say why; the next one does.
+    // A short write has no errno; the next write has.
     const errno = written < 0 ? written : native.writeBytes(fd, Uint8Array.of(0));
     this.#isOpen = false;
     try {
       ftruncateSync(fd, this.#written);
     } catch {
-      // A pipe, or forbidden: the last block is cut short then.
+      // A pipe, or not permitted: the last block stays incomplete.
     }
     native.close(fd);
     const why = errno < 0 ? getSystemErrorName(errno) : "a short write";
-    log.warn(`the capture in ${path} ends here, its file takes no more (${why}); traffic goes on`);
+    log.warn(`capture to ${path} ended: it cannot be written (${why}); traffic goes on`);
   }
 }
 
-/** µs since 1970, never going back. */
+/** µs since 1970; never goes back. */
 function now(): number {
   return Math.floor((performance.timeOrigin + performance.now()) * 1000);
 }

@@ -26,29 +26,29 @@ import {
 import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "../wire/vnet.js";
 import type { Capture } from "./capture.js";
 
-/** Pieces of payload that one packet may be gathered from. */
+/** Most pieces of payload in one packet. */
 export const MAX_PIECES = 64;
 
-/** Room for the longest headers: virtio, Ethernet, IPv6 with a fragment header, UDP. */
+/** Room for the longest headers, in bytes: virtio, Ethernet, IPv6 with a fragment header, UDP. */
 const HEADER_SPACE = 96;
 
 const ETHER_TYPE: Readonly<Record<Family, number>> = { 4: EtherType.Ipv4, 6: EtherType.Ipv6 };
 
-/** Where a packet to the guest comes from and how it goes; refilled for each. */
+/** Addresses and IP fields of a packet to the guest. Callers reuse one object for all packets. */
 export interface Envelope extends IpFields {
-  /** The guest's. */
+  /** The guest's Ethernet address. */
   mac: Mac;
 }
 
 export interface GuestWriterOptions {
   readonly stack: Stack;
-  /** Number of the registered memory of the stack. */
+  /** Number of the stack's registered memory. */
   readonly memory: number;
   /** The TAP. */
   readonly fd: number;
-  /** Whether the TAP has a virtio header. */
+  /** Whether a virtio header precedes each frame. */
   readonly offload: boolean;
-  /** Of the TAP, bytes of IP. */
+  /** The TAP's MTU, in bytes of IP. */
   readonly mtu: number;
   /** The gateway's Ethernet address. */
   readonly mac: Mac;
@@ -57,17 +57,17 @@ export interface GuestWriterOptions {
 }
 
 /**
- * Writes packets to the guest: headers from here, payload from where it lies in the stack's memory.
- * What is larger than the MTU goes in fragments.
+ * Writes packets to the guest's TAP: headers made here, payload from where it lies in the stack's memory.
+ * A packet larger than the MTU is sent in fragments.
  */
 export class GuestWriter {
   readonly #options: GuestWriterOptions;
-  /** The I/O vector: piece 0 is the headers, the payload's follow. */
+  /** Where the I/O vector is: piece 0 is the headers, then the payload. */
   readonly #vector: number;
   readonly #pieces: Uint32Array;
-  /** Headers end here, so that they may be of any length. */
+  /** Headers are written to end here, whatever their length. */
   readonly #headersEnd: number;
-  /** Where the Ethernet header of a finished frame is copied to. */
+  /** Where complete frames are copied. */
   readonly #finished: number;
   readonly #frame: Frame;
   readonly #caches = createAddressCaches();
@@ -84,7 +84,7 @@ export class GuestWriter {
     checksumStart: 0,
     checksumOffset: UDP_CHECKSUM_OFFSET,
   };
-  /** False on kernels before 6.2, which take no UDP superframes. */
+  /** Whether the TAP takes UDP superframes: not without offload, nor before Linux 6.2. */
   #segments: boolean;
 
   constructor(options: GuestWriterOptions) {
@@ -98,12 +98,12 @@ export class GuestWriter {
     this.#frame = new Frame(stack.bytes);
   }
 
-  /** Whether datagrams of so many bytes may be written many in one. */
+  /** Whether datagrams of `segmentSize` bytes may be written as one superframe. */
   takesSegments(source: Address, segmentSize: number): boolean {
     return this.#segments && this.#fits(source, UDP_HEADER_LENGTH + segmentSize);
   }
 
-  /** Writes an Ethernet frame whose checksums are complete. */
+  /** Writes an Ethernet frame with complete checksums; one longer than the MTU goes in fragments. */
   writeFrame(frame: Uint8Array): void {
     const { stack, mtu } = this.#options;
     const at = this.#finished;
@@ -116,14 +116,16 @@ export class GuestWriter {
     this.#write(1);
   }
 
-  /** Names the payload's piece `index`, 0..MAX_PIECES - 1, for writeGathered. */
+  /** Sets piece `index` of the payload, 0..MAX_PIECES - 1, for writeGathered(). */
   setPiece(index: number, offset: number, length: number): void {
     this.#pieces[2 * index + 2] = offset;
     this.#pieces[2 * index + 3] = length;
   }
 
   /**
-   * Writes one datagram, or with `segmentSize` above 0 all that `length` bytes are cut into.
+   * Writes one datagram, or several.
+   * @param payload offset of `length` bytes in the memory
+   * @param segmentSize bytes of each datagram but the last; 0 for a single datagram
    */
   writeDatagram(
     envelope: Envelope,
@@ -146,8 +148,9 @@ export class GuestWriter {
   }
 
   /**
-   * Writes the pieces that were set as datagrams of `segmentSize` bytes, in one superframe.
-   * @returns false when the guest's TAP takes none: nothing was written
+   * Writes the pieces set by setPiece() as datagrams of `segmentSize` bytes, in one superframe.
+   * @param length bytes of all pieces
+   * @returns false when the TAP takes no superframes: nothing was written
    */
   writeGathered(
     envelope: Envelope,
@@ -165,7 +168,7 @@ export class GuestWriter {
     return written !== -Errno.EINVAL;
   }
 
-  /** Writes a message of another protocol than UDP, whose checksum is complete. */
+  /** Writes an IP packet around the message at (offset, length), whose checksum is complete. */
   writeMessage(envelope: Envelope, offset: number, length: number): void {
     this.setPiece(0, offset, length);
     if (!this.#fits(envelope.source, length)) {
@@ -208,8 +211,8 @@ export class GuestWriter {
   }
 
   /**
-   * Cuts a transport header that stands before headersEnd, and its payload, into fragments
-   * (RFC 791 §3.2, RFC 8200 §4.5).
+   * Writes a packet in fragments (RFC 791 §3.2, RFC 8200 §4.5).
+   * @param headerLength bytes of the transport header, which stands in front of headersEnd
    */
   #writeFragments(envelope: Envelope, headerLength: number, payload: number, length: number): void {
     const { source } = envelope;
@@ -230,14 +233,17 @@ export class GuestWriter {
     }
   }
 
-  /** @param header bytes of the transport header in this part, `part` of the payload */
+  /**
+   * @param header bytes of the transport header in this fragment
+   * @param part bytes of payload in it
+   */
   #setFragmentHeaders(envelope: Envelope, header: number, part: number): void {
     const ip = this.#headersEnd - header - ipFragmentHeaderLength(envelope.source.family);
     emitIpFragment(this.#options.stack.bytes, ip, envelope, header + part, this.#fragment);
     this.#setEthernetHeader(envelope, ip);
   }
 
-  /** A service's answer is long because the question was: an echo of many fragments. */
+  /** Writes a frame above the MTU, such as the reply to an echo request that came in fragments. */
   #writeLongFrame(length: number): void {
     const frame = this.#frame;
     const reason = parseFrame(frame, this.#finished, length, this.#caches);
@@ -251,7 +257,7 @@ export class GuestWriter {
     this.writeMessage(envelope, frame.transportOffset, frame.transportLength);
   }
 
-  /** The UDP header with the pseudo-header's sum, and all in front of it, become piece 0. */
+  /** Makes piece 0 of the UDP header, with the pseudo-header's sum, and all headers in front of it. */
   #setUdpHeaders(
     envelope: Envelope,
     sourcePort: number,
@@ -266,7 +272,7 @@ export class GuestWriter {
     this.#setIpHeaders(envelope, udp, length);
   }
 
-  /** The IP header that ends at `end`, and all in front of it. */
+  /** Writes the IP header that ends at `end`, and all headers in front of it. */
   #setIpHeaders(envelope: Envelope, end: number, payloadLength: number): void {
     const ip = end - ipHeaderLength(envelope.source.family);
     emitIp(this.#options.stack.bytes, ip, envelope, payloadLength);
@@ -280,7 +286,7 @@ export class GuestWriter {
     this.#setFrame(frame, this.#headersEnd - frame);
   }
 
-  /** Makes the frame, behind a virtio header that asks for nothing, piece 0. */
+  /** Makes piece 0 of the frame, with an empty virtio header in front. */
   #setFrame(frame: number, length: number): void {
     const { stack, offload } = this.#options;
     const header = offload ? VNET_HEADER_LENGTH : 0;
@@ -289,7 +295,7 @@ export class GuestWriter {
     this.#pieces[1] = header + length;
   }
 
-  /** Has the kernel complete the UDP checksum, and cut the superframe if it is one. */
+  /** Fills the virtio header: the kernel completes the UDP checksum and segments a superframe. */
   #offload(source: Address, gso: number, segmentSize: number): void {
     const vnet = this.#vnet;
     vnet.gsoType = gso;

@@ -17,28 +17,28 @@ import {
 } from "../wire/reply.js";
 import type { GuestWriter } from "./guest-writer.js";
 
-/** What an error says beside its code, and who says so: null for the gateway. */
+/** What an error says beside its code, and the address that it comes from: null for the gateway. */
 export interface SourcedDetail extends ErrorDetail {
   readonly from: Address | null;
 }
 
 /**
- * Errors a second, and at once (RFC 4443 §2.4 (f), RFC 1812 §4.3.2.8): as many as Linux sends in all
- * (net.ipv4.icmp_msgs_per_sec, before 6.12), in bursts that hold what a batch of frames may cause.
+ * Errors per second, and in a burst (RFC 4443 §2.4 (f), RFC 1812 §4.3.2.8). The rate is that of Linux
+ * (net.ipv4.icmp_msgs_per_sec, before 6.12); the burst is enough for one batch of frames.
  */
 const RATE = 1000;
 const BURST = 200;
 
 const BY_GATEWAY: SourcedDetail = { from: null, mtu: 0, hopLimit: DEFAULT_HOP_LIMIT };
 
-/** Tells the guest what became of its packets, at a limited rate. */
+/** Sends the guest ICMP errors about its packets, at a limited rate. */
 export class IcmpErrors {
   readonly #config: GuestConfig;
   readonly #writer: GuestWriter;
   readonly #drops: DropCounters;
   readonly #caches = createAddressCaches();
   readonly #budget = new TokenBucket(RATE, BURST);
-  /** Of its own: others must not keep the guest from learning a path's MTU, as Linux has it, too. */
+  /** Apart, as in Linux: other errors must not keep the guest from learning a path's MTU. */
   readonly #tooBigBudget = new TokenBucket(RATE, BURST);
   #now = 0;
 
@@ -48,12 +48,12 @@ export class IcmpErrors {
     this.#drops = drops;
   }
 
-  /** To be called in every wake-up, before anything else. */
+  /** Sets the time, in ms. Call it first in every wake-up. */
   advance(now: number): void {
     this.#now = now;
   }
 
-  /** About a packet in hand. */
+  /** Sends an error about a parsed frame, if it may cause one (RFC 1122 §3.2.2) and the rate allows. */
   about(frame: Frame, error: IcmpCode, detail = BY_GATEWAY): void {
     if (!mayCauseIcmpError(frame)) return;
     const tooBig = IcmpError.PacketTooBig[frame.family];
@@ -68,7 +68,7 @@ export class IcmpErrors {
     this.#writer.writeFrame(reply);
   }
 
-  /** About a packet that is known from its IP header on. */
+  /** Sends an error about a packet of which only the IP packet is known, not its frame. */
   aboutPacket(packet: Uint8Array, mac: Mac, error: IcmpCode, detail = BY_GATEWAY): void {
     const bytes = new Uint8Array(ETHERNET_HEADER_LENGTH + packet.length);
     const etherType = packet[0] >>> 4 === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
@@ -77,7 +77,7 @@ export class IcmpErrors {
     this.aboutFrame(bytes, 0, bytes.length, error, detail);
   }
 
-  /** About the frame at (offset, length). */
+  /** Sends an error about the frame at (offset, length). */
   aboutFrame(
     bytes: Uint8Array,
     offset: number,
@@ -89,14 +89,14 @@ export class IcmpErrors {
     if (parseFrame(frame, offset, length, this.#caches) === 0) this.about(frame, error, detail);
   }
 
-  /** The address that speaks for Slipway as a router, of the frame's family. */
+  /** The gateway's address of the frame's family, from which Slipway's own errors come. */
   #routerFor(frame: Frame): Address {
     const plan = this.#config.plans.find(({ gateway }) => gateway.family === frame.family);
     return plan?.gateway ?? frame.destination;
   }
 }
 
-/** The packet that the guest has sent, as far as it is known, from its IP header on. */
+/** Builds the IP packet that the guest sent, as far as it is known, for an error about it. */
 export function rebuildPacket(
   source: Address,
   destination: Address,

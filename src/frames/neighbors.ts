@@ -20,13 +20,13 @@ import {
 } from "../wire/ndp.js";
 import type { GuestWriter } from "./guest-writer.js";
 
-/** For how long an answer is believed, in ms: Linux's base_reachable_time. */
+/** How long an answer is valid, in ms, as Linux's base_reachable_time. */
 const REACHABLE_TIME = 30_000;
 
 /** RFC 4861 §10: RETRANS_TIMER, in ms. */
 const RETRANSMIT_TIME = 1_000;
 
-/** Addresses of the guest's network that are remembered. */
+/** Most addresses remembered; at the limit all are forgotten and asked for again. */
 const MOST_ENTRIES = 256;
 
 interface Entry {
@@ -37,8 +37,8 @@ interface Entry {
 }
 
 /**
- * The Ethernet addresses of the guest's network, for what we send unasked. They are asked for, as
- * Linux drops TCP that came by broadcast, and a guest may never have sent a frame.
+ * Resolves addresses on the guest's network to Ethernet addresses (ARP, NDP), for packets that do not answer
+ * one of the guest's. Broadcast would not do: Linux drops TCP received that way.
  */
 export class Neighbors {
   readonly #config: GuestConfig;
@@ -53,8 +53,9 @@ export class Neighbors {
   }
 
   /**
-   * The Ethernet address of an address on the guest's network; null while it is being asked for:
-   * ask again after RETRANSMIT_TIME at the latest.
+   * The Ethernet address of an address on the guest's network. While it is unknown, sends at most one
+   * solicitation per second.
+   * @returns null while it is unknown; call again within RETRANSMIT_TIME
    */
   macOf(address: Address, now: number): Mac | null {
     const entry = this.#entryOf(address);
@@ -68,7 +69,7 @@ export class Neighbors {
     return null;
   }
 
-  /** Learns from a frame of ARP or neighbor discovery; does nothing for others. */
+  /** Learns from a frame of ARP or neighbour discovery; ignores any other. */
   observe(frame: Frame, now: number): void {
     if (this.#entries.size === 0) return;
     if (frame.etherType === EtherType.Arp) this.#observeArp(frame, now);
@@ -103,7 +104,7 @@ export class Neighbors {
     if (entry === undefined || isMulticastMac(mac)) return;
     entry.mac = mac;
     entry.learnedAt = now;
-    // The next question need not wait.
+    // When this answer expires, the next solicitation need not wait.
     entry.askedAt = Number.NEGATIVE_INFINITY;
   }
 

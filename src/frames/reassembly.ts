@@ -7,25 +7,25 @@ import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/etherne
 import type { Frame } from "../wire/frame.js";
 import { emitIpFragment, ipFragmentHeaderLength, ipHeaderLength } from "../wire/ip.js";
 
-/** RFC 8200 §4.5; RFC 1122 §3.3.2 wants 60 to 120 s for IPv4. */
+/** In ms (RFC 8200 §4.5); RFC 1122 §3.3.2 wants 60 to 120 s for IPv4. */
 const REASSEMBLY_TIMEOUT = 60_000;
 
-/** What one that waits for fragments holds of the memory, in bytes: a block of wasm/src/heap.h. */
+/** Memory that an incomplete datagram holds, in bytes: a block of wasm/src/heap.h. */
 const BUFFER_COST = 66 * 1024;
 
-/** So that fragments, of which nothing may ever come, do not take the memory from what moves. */
+/** At most this part of the memory holds incomplete datagrams, so that they take none from live flows. */
 const SHARE_OF_MEMORY = 1 / 8;
 
-/** A path cuts a datagram into one run; many islands are an attack on our memory. */
+/** Most disjoint ranges of a datagram: fragments come roughly in order, and many gaps are an attack. */
 const MAX_RANGES = 64;
 
-/** The longest payload whose length the header of a whole datagram can hold. */
+/** The longest payload, in bytes, that fits the length field of a whole datagram. */
 const LONGEST: Readonly<Record<Family, number>> = {
   4: 0xffff - ipHeaderLength(4),
   6: 0xffff - (ipFragmentHeaderLength(6) - ipHeaderLength(6)),
 };
 
-/** A datagram some of whose fragments have come. */
+/** A datagram of which some fragments are missing. */
 class Incomplete {
   readonly source: Address;
   readonly destination: Address;
@@ -36,11 +36,11 @@ class Incomplete {
   readonly gatewayMac: Mac;
   readonly hopLimit: number;
   readonly trafficClass: number;
-  /** Where the payload is collected, with room for the headers in front; 0: all is discarded. */
+  /** Where the payload is collected, behind room for the headers; 0: the datagram is discarded. */
   buffer: number;
-  /** Parts that have come, as pairs of start and end, in order and apart. */
+  /** Received ranges of the payload: pairs of start and end, ascending and disjoint. */
   readonly ranges: number[] = [];
-  /** Of the payload; -1 until the last fragment has come. */
+  /** Length of the payload in bytes; -1 until the last fragment has come. */
   length = -1;
 
   constructor(frame: Frame, buffer: number, now: number) {
@@ -69,7 +69,7 @@ class Incomplete {
     return this.source.family;
   }
 
-  /** Bytes from the start without a gap. */
+  /** Bytes from the start up to the first gap. */
   get contiguous(): number {
     return this.ranges[0] === 0 ? this.ranges[1] : 0;
   }
@@ -79,29 +79,29 @@ class Incomplete {
   }
 }
 
-/** A whole frame that stands in a buffer of the stack, to be given back by who gets it. */
+/** A whole frame in a buffer of the stack; the receiver gives the buffer back. */
 export interface Reassembled {
   readonly buffer: number;
-  /** Of the Ethernet header in the memory. */
+  /** Where the Ethernet header is in the memory. */
   readonly offset: number;
   readonly length: number;
 }
 
 /**
- * Puts the guest's fragments together (RFC 791 §3.2, RFC 8200 §4.5). A datagram whose fragments
- * overlap is discarded with all that still comes of it (RFC 5722); exact duplicates are ignored.
+ * Reassembles the guest's fragments (RFC 791 §3.2, RFC 8200 §4.5). When fragments overlap, the datagram is
+ * discarded with all its later fragments (RFC 5722); exact duplicates are ignored.
  */
 export class Reassembly {
   readonly #stack: Stack;
   readonly #drops: DropCounters;
-  /** The one whose last fragment came first, first. */
+  /** Least recently used first. */
   readonly #incomplete: Incomplete[] = [];
   readonly #most: number;
   #nextAt = NEVER;
 
   /**
-   * @param limit datagrams that may wait for fragments
-   * @param memoryBudget of the guest, in bytes
+   * @param limit most incomplete datagrams
+   * @param memoryBudget the guest's, in bytes
    */
   constructor(stack: Stack, drops: DropCounters, limit: number, memoryBudget: number) {
     this.#stack = stack;
@@ -110,14 +110,14 @@ export class Reassembly {
     this.#most = Math.min(limit, Math.max(1, share));
   }
 
-  /** When expire() may have something to do; NEVER while nothing waits for fragments. */
+  /** When expire() may have something to do, in ms; NEVER while no datagram is incomplete. */
   get nextAt(): number {
     return this.#nextAt;
   }
 
   /**
-   * Takes the fragment in `frame`, which stands in the stack's current buffer.
-   * @returns the datagram when it was the last that was missing
+   * Adds the fragment in `frame`, which is in the stack's current buffer.
+   * @returns the whole datagram when this was the last missing fragment, otherwise null
    */
   add(frame: Frame, now: number): Reassembled | null {
     const incomplete = this.#find(frame) ?? this.#begin(frame, now);
@@ -136,8 +136,9 @@ export class Reassembly {
   }
 
   /**
-   * Ends what has waited too long.
-   * @param report is told of each whose first fragment has come: a frame with as much as there is
+   * Discards datagrams that have been incomplete for too long.
+   * @param report called for each whose first fragment has come, with a frame of what has come; the buffer
+   * is given back afterwards
    */
   expire(now: number, report: (first: Reassembled, family: Family) => void): void {
     const expired = this.#incomplete.filter(({ expires }) => expires <= now);
@@ -154,7 +155,7 @@ export class Reassembly {
     this.#stack.giveBuffer(incomplete.buffer);
   }
 
-  /** That which owns the fragment, from now on the one used last. */
+  /** The datagram that the fragment belongs to, now the most recently used; null when it is a new one. */
   #find(frame: Frame): Incomplete | null {
     const index = this.#incomplete.findLastIndex((other) => other.owns(frame));
     if (index < 0) return null;
@@ -166,7 +167,7 @@ export class Reassembly {
     return found;
   }
 
-  /** At the limit that which has been idle for longest goes. */
+  /** Begins a datagram; at the limit the least recently used is discarded. */
   #begin(frame: Frame, now: number): Incomplete | null {
     if (this.#incomplete.length >= this.#most) this.#endOldest();
     const buffer = this.#stack.takeBuffer();
@@ -186,7 +187,7 @@ export class Reassembly {
     if (oldest.buffer !== 0) this.#stack.giveBuffer(oldest.buffer);
   }
 
-  /** The buffer of the first fragment that came is the datagram's: there it moves within. */
+  /** Copies the payload to its place. The datagram's buffer is that of its first fragment, so areas may overlap. */
   #copy(incomplete: Incomplete, frame: Frame): void {
     const start = frame.transportOffset;
     const to = this.#payloadAt(incomplete) + frame.fragmentOffset;
@@ -213,12 +214,15 @@ export class Reassembly {
     return incomplete.buffer + this.#stack.headroom + headers;
   }
 
-  /** Headers in front of the first `length` bytes. @param isPart whether there should be more */
+  /**
+   * Writes headers in front of the first `length` bytes.
+   * @param isPart whether the headers say that more fragments follow
+   */
   #frameOf(incomplete: Incomplete, length: number, isPart: boolean): Reassembled {
     const { bytes, headroom } = this.#stack;
     const { buffer, family, mac, gatewayMac } = incomplete;
     const offset = buffer + headroom;
-    // The virtio header was that of a fragment.
+    // The buffer has the virtio header of a fragment.
     bytes.fill(0, buffer, offset);
     const etherType = family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
     emitEthernet(bytes, offset, gatewayMac, mac, etherType);
@@ -233,11 +237,11 @@ export class Reassembly {
   }
 }
 
-/** What became of a fragment that is no reason to discard the datagram. */
+/** Result of placing a fragment that does not discard the datagram. */
 const Placed = { New: 0, Duplicate: 1 } as const;
 type Placed = (typeof Placed)[keyof typeof Placed];
 
-/** Notes the fragment's range. @returns what it is, or why the datagram must be discarded */
+/** Adds the fragment's range. @returns whether it is new, or why the datagram must be discarded */
 function placeFragment(incomplete: Incomplete, frame: Frame): Placed | DropReason {
   const { fragmentOffset: start, transportLength, moreFragments } = frame;
   const { ranges } = incomplete;
@@ -253,7 +257,7 @@ function placeFragment(incomplete: Incomplete, frame: Frame): Placed | DropReaso
   return isBeyond ? DropReason.IpFragmentOverlap : placed;
 }
 
-/** Adds a range to pairs of start and end in order, joining those that touch. */
+/** Adds a range to ascending pairs of start and end, and joins those that touch. */
 function insertRange(
   ranges: number[],
   start: number,

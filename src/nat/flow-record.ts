@@ -1,36 +1,36 @@
 import type { Endpoint } from "../sys/sockets/sockaddr.js";
 
-/** What has passed in one direction. */
+/** What a flow has carried in one direction. */
 export interface Volume {
-  /** Of payload; of ping the ICMP header, too. */
+  /** Bytes of payload; for ping including the ICMP header. */
   readonly bytes: number;
-  /** Datagrams; frames of TCP as they crossed the TAP, a superframe is one; 0 if it is spliced. */
+  /** Datagrams, or frames of TCP on the TAP (a superframe counts as one); 0 for a spliced connection. */
   readonly packets: number;
 }
 
-/** A volume that grows. */
+/** A volume that is counted up. */
 export class Tally implements Volume {
   bytes = 0;
   packets = 0;
 
-  /** @param segmentSize of each of the datagrams that came as one; 0: it is a single one */
+  /** @param segmentSize bytes of each datagram of a superframe; 0 for a single datagram */
   add(bytes: number, segmentSize: number): void {
     this.bytes += bytes;
     this.packets += segmentSize === 0 ? 1 : Math.ceil(bytes / segmentSize);
   }
 }
 
-/** How one side names the two ends of a flow. */
+/** The two ends of a flow, as the guest or the host sees them. */
 export interface Ends {
-  /** This side's own end; the port of ping is its identifier. null: none yet. */
+  /** This side's own end; for ping the port is the identifier; null when it has none yet. */
   readonly own: Endpoint | null;
-  /** null: none yet; of UDP and ping it is whom the guest has sent to last. */
+  /** The other end; for UDP and ping the last destination of the guest; null when it has none yet. */
   readonly peer: Endpoint | null;
 }
 
 /**
- * TCP: `connecting` until both sides stand; who has ended its direction; `closing` when both have.
- * UDP and ping: whether anybody has answered.
+ * TCP: `connecting` until both sides are established; then which side has sent FIN; `closing` when both have.
+ * UDP and ping: whether a datagram was answered.
  */
 export type FlowState =
   | "connecting"
@@ -41,10 +41,10 @@ export type FlowState =
   | "unanswered"
   | "answered";
 
-/** A connection or mapping, as of now. */
+/** A connection or mapping at the time of asking. */
 export interface FlowRecord {
   readonly protocol: "tcp" | "udp" | "icmp";
-  /** `inbound`: a client of a published port began it. */
+  /** `inbound`: opened by a client of a published port. */
   readonly direction: "outbound" | "inbound";
   readonly state: FlowState;
   readonly guest: Ends;
@@ -53,6 +53,6 @@ export interface FlowRecord {
   readonly toGuest: Volume;
   /** When it began, in ms of the loop's clock. */
   readonly since: number;
-  /** Between the host and its peer, smoothed, in µs; null where it is not known. */
+  /** Smoothed, between the host and its peer, in µs; null when unknown. */
   readonly roundTripTime: number | null;
 }

@@ -1,33 +1,34 @@
 import type { Address } from "../base/address.js";
 
-/** A port of the host that leads to one of the guest. */
+/** A port of the host that leads to a port of the guest. */
 export interface PublishedPort {
   readonly protocol: "tcp" | "udp";
-  /** Of the host, or unspecified for all of the family. */
+  /** The host's address; unspecified for all of its family. */
   readonly host: Address;
-  /** 0 for any that is free. */
+  /** 0 for any free port. */
   readonly hostPort: number;
   readonly guest: Address;
   readonly guestPort: number;
   /**
-   * Address of the guest's other family, for TCP clients that `guest` refuses: a server may have one
-   * family, and a client that was accepted does not try the other as it would after a refusal.
+   * The guest's address of the other family, tried for TCP clients when `guest` fails: a server may listen in
+   * one family only, and a client that was accepted does not try the other as it would after a refusal.
    */
   readonly otherwise?: Address;
 }
 
-/** One that is in force: its host port is known. */
+/** A published port in force; its host port is known. */
 export interface PublishedRule extends PublishedPort {
   readonly id: number;
 }
 
-/** Where a client that appears as the gateway gets its port when its own is taken: RFC 6335 §6. */
+/** Dynamic ports (RFC 6335 §6), for clients that appear as the gateway when their own port is taken. */
 const FIRST_DYNAMIC_PORT = 49_152;
 const DYNAMIC_PORTS = 16_384;
 
-/** How many other ports are tried for one client. */
+/** How many other ports are tried for a client. */
 export const PORT_ATTEMPTS = 8;
 
+/** @returns a port, 49152..65535 */
 export function randomPort(): number {
   return FIRST_DYNAMIC_PORT + Math.floor(Math.random() * DYNAMIC_PORTS);
 }

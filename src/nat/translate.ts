@@ -4,20 +4,21 @@ import type { GuestConfig } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
 
 /**
- * Where a destination that the guest names leads on the host (docs/behaviour.md says why):
+ * Where a destination of the guest's leads on the host (docs/behaviour.md says why):
  *
  * | destination | leads to |
  * |---|---|
- * | the gateway, by its link-local address as well | the host's loopback, if that is allowed |
+ * | the gateway, also by its link-local address | the host's loopback, if that is allowed |
  * | another address of the guest's network | nowhere |
- * | loopback, unspecified, 0.0.0.0/8 | nowhere: by no spelling to the host's services |
+ * | loopback, unspecified, 0.0.0.0/8 | nowhere, so that no spelling reaches the host's services |
  * | multicast, broadcast | nowhere |
- * | link-local of IPv6, IPv4-compatible | nowhere |
- * | anything else, link-local of IPv4 too | itself |
+ * | IPv6 link-local, IPv4-compatible | nowhere |
+ * | on a network: what its `mayReach()` denies | nowhere |
+ * | anything else, IPv4 link-local included | itself |
  *
- * An IPv4-mapped address does not come here: no IPv6 packet may carry one.
+ * IPv4-mapped addresses do not occur: frames that carry one are dropped before.
  *
- * @returns the host address, or why there is none
+ * @returns the address to connect to on the host, or the reason why there is none
  */
 export function translateDestination(
   config: GuestConfig,
@@ -38,20 +39,20 @@ export function translateDestination(
   return destination;
 }
 
-/** Whether that is our own DNS server; there may be none at its address. */
+/** Whether a destination is Slipway's DNS address and port, even when DNS is disabled. */
 export function isOurDns(config: GuestConfig, destination: Address, port: number): boolean {
   return port === DNS_PORT && config.plans.some(({ dns }) => dns.equals(destination));
 }
 
-/** Linux takes 0.0.0.0 for its loopback, and what is left of 0/8 for an error (RFC 1122 §3.2.1.3). */
+/** Linux takes 0.0.0.0 for its loopback; the rest of 0.0.0.0/8 is no destination (RFC 1122 §3.2.1.3). */
 function isOfThisHost(address: Address): boolean {
   if (address.isLoopback || address.isUnspecified) return true;
   return address.family === 4 && address.w3 >>> 24 === 0;
 }
 
 /**
- * fe80::/10 means the sender's own link, where there is nobody but us; ::a.b.c.d is deprecated
- * (RFC 4291 §2.5.5.1), and nobody has such an address.
+ * fe80::/10 is the guest's own link, where only Slipway is; ::a.b.c.d is deprecated (RFC 4291 §2.5.5.1) and
+ * in use nowhere.
  */
 function isOfAnotherLink(address: Address): boolean {
   if (address.family === 4) return false;
@@ -59,9 +60,10 @@ function isOfAnotherLink(address: Address): boolean {
 }
 
 /**
- * As whom a client of a published port appears to the guest: as itself, so that the guest's logs
- * and rules tell the truth. As the gateway, where that could not be answered: loopback, addresses
- * of the link or of the guest's own network, and clients of the other family.
+ * The source address that the guest sees for a client of a published port. It is the client's own, so that
+ * the guest's logs and filters are right, or the gateway's where the guest could not answer the client's own:
+ * loopback, link-local, an address of the guest's network, or the other family.
+ * @param family of the guest's address
  */
 export function appearanceOf(
   config: Pick<GuestConfig, "plans">,
@@ -73,7 +75,7 @@ export function appearanceOf(
   return isForeign && !isInside ? client : gatewayOf(config, family);
 }
 
-/** The gateway's address, of that family where the guest has it. */
+/** The gateway's address of `family`, or of the guest's only family. */
 export function gatewayOf({ plans }: Pick<GuestConfig, "plans">, family: Family): Address {
   const plan = plans.find(({ prefix }) => prefix.address.family === family);
   return (plan ?? plans[0]).gateway;

@@ -6,29 +6,29 @@ import { Errno } from "../sys/constants.js";
 import type { Listener } from "../wire/inet-diag.js";
 
 /**
- * How soon the next look comes, in ms. It doubles with each that found nothing new, as servers come
- * in groups and mostly at the start, and an idle helper shall be left idle; pasta looks every second.
+ * Time until the next scan, in ms. It doubles with each scan that finds nothing new: servers start in groups,
+ * mostly early, and an idle guest should cost nothing. pasta scans every second.
  */
 const SHORTEST_WAIT = 100;
 const LONGEST_WAIT = 2_000;
 
-/** How soon a port that could not be had is tried again, in ms. */
+/** When a port that could not be published is tried again, in ms. */
 const RETRY_AFTER = 2_000;
 
-/** Listeners that we open: a guest shall not take all descriptors. */
+/** Most ports published at once, so that a guest cannot take all descriptors. */
 const MOST_PUBLISHED = 1_024;
 
-/** Failures that are told: the log is others', too, and a guest may listen on what it likes. */
-const MOST_TOLD = 32;
+/** Most failures reported: a guest may listen on any number of ports, and must not fill the log. */
+const MOST_REPORTED = 32;
 
 /**
- * Where Linux chooses the ports of clients by default (ip_local_port_range): a datagram socket there
- * is one that asks, not one that serves. Those of DHCP clients are fixed (RFC 2131, RFC 8415).
+ * Ports that Linux gives clients by default (ip_local_port_range): a UDP socket there is a client's. The ports
+ * of DHCP clients are fixed (RFC 2131, RFC 8415).
  */
 const CLIENT_PORTS = { first: 32_768, last: 60_999 } as const;
 const DHCP_CLIENT_PORTS: readonly number[] = [68, 546];
 
-/** What is done with the host's ports: PortForwards. */
+/** The part of PortForwards that is used here. */
 export interface Forwards {
   readonly rules: readonly PublishedRule[];
   add(port: PublishedPort): number;
@@ -38,12 +38,15 @@ export interface Forwards {
 export interface AutoPublishOptions {
   readonly plans: GuestConfig["plans"];
   readonly exclude: PortSet;
-  /** Whether what listens on the guest's loopback alone is published, too. */
+  /** Whether listeners on the guest's loopback are published, too. */
   readonly toLoopback: boolean;
   readonly forwards: Forwards;
   readonly onPublished: (port: PublishedPort) => void;
   readonly onEnded: (port: PublishedPort) => void;
-  /** Told once for each port and reason, 32 times at most. @param errno positive, as bind(2) has it */
+  /**
+   * Called once for each port and reason, at most 32 times.
+   * @param errno of bind(2), positive
+   */
   readonly onFailure: (port: PublishedPort, errno: number) => void;
 }
 
@@ -53,15 +56,15 @@ interface Published {
 }
 
 /**
- * Publishes, at the same port of all addresses of the host, what the guest listens on, for as long
- * as it does. Ports that were published otherwise are left alone.
+ * Publishes the ports that the guest listens on, at the same ports of all addresses of the host, as long as it
+ * listens. Ports that were published by name are left alone.
  */
 export class AutoPublish {
   readonly #options: AutoPublishOptions;
   readonly #published = new Map<string, Published>();
-  /** When what could not be had is tried again. */
+  /** When ports that could not be published are tried again, in ms, by key. */
   readonly #retryAt = new Map<string, number>();
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
   #wait = SHORTEST_WAIT;
 
   constructor(options: AutoPublishOptions) {
@@ -69,8 +72,9 @@ export class AutoPublish {
   }
 
   /**
-   * Brings what is published in line with what the guest listens on.
-   * @returns ms until the guest should be looked at again
+   * Publishes new listeners and ends ports that no longer have one.
+   * @param now in ms
+   * @returns ms until the next scan
    */
   update(listeners: readonly Listener[], now: number): number {
     const wanted = this.#wanted(listeners);
@@ -87,7 +91,7 @@ export class AutoPublish {
       for (const guest of this.#targetsOf(listener)) {
         const { protocol, port } = listener;
         const key = `${protocol} ${port} ${guest.family}`;
-        // What listens on the loopback alone comes second: the other sees its clients' addresses.
+        // A listener that is not on the loopback comes first: it sees its clients' addresses.
         if (wanted.get(key)?.guest.isLoopback === false) continue;
         const host = UNSPECIFIED[guest.family];
         wanted.set(key, { protocol, host, hostPort: port, guest, guestPort: port });
@@ -103,7 +107,7 @@ export class AutoPublish {
     return !isClient && !DHCP_CLIENT_PORTS.includes(port);
   }
 
-  /** The guest's addresses, one a family at most, by which a server is reached. */
+  /** The guest's addresses at which a listener can be reached, at most one per family. */
   #targetsOf({ address, isIpv6Only }: Listener): readonly Address[] {
     const { plans, toLoopback } = this.#options;
     if (address.isLoopback) return toLoopback ? [address] : [];
@@ -123,7 +127,7 @@ export class AutoPublish {
       if (wanted.get(key)?.guest.equals(port.guest) === true) continue;
       this.#published.delete(key);
       ended = true;
-      // By the API somebody may have removed it before.
+      // It may have been removed by the API before.
       if (forwards.remove(id)) onEnded(port);
     }
     for (const key of this.#retryAt.keys()) if (!wanted.has(key)) this.#retryAt.delete(key);
@@ -145,7 +149,7 @@ export class AutoPublish {
         onPublished(port);
       } else {
         this.#retryAt.set(key, now + RETRY_AFTER);
-        this.#tell(port, -id);
+        this.#report(port, -id);
       }
     }
     return begun;
@@ -156,20 +160,20 @@ export class AutoPublish {
     return this.#options.forwards.add(port);
   }
 
-  /** Servers that were published by name: who did that has decided. */
+  /** Servers published by name: the user has decided about these. */
   #publishedOtherwise(): ReadonlySet<string> {
     const own = new Set([...this.#published.values()].map(({ id }) => id));
     const others = this.#options.forwards.rules.filter(({ id }) => !own.has(id));
     return new Set(others.map(serverOf));
   }
 
-  /** A port of both families that is in use is one to the user. */
-  #tell(port: PublishedPort, errno: number): void {
+  /** Reports a port once for both families. */
+  #report(port: PublishedPort, errno: number): void {
     const { protocol, hostPort } = port;
     const isLimit = errno === Errno.ENFILE || errno === Errno.EMFILE;
     const key = isLimit ? `limit ${errno}` : `${protocol} ${hostPort} ${errno}`;
-    if (this.#told.has(key) || this.#told.size >= MOST_TOLD) return;
-    this.#told.add(key);
+    if (this.#reported.has(key) || this.#reported.size >= MOST_REPORTED) return;
+    this.#reported.add(key);
     this.#options.onFailure(port, errno);
   }
 }

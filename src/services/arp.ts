@@ -8,9 +8,8 @@ import type { Frame } from "../wire/frame.js";
 import { drop, type Service, type Verdict } from "./service.js";
 
 /**
- * Answers for the addresses that are ours, and for no other: the guest's own stays silent, so that
- * its address conflict detection (RFC 5227) finds no conflict, and one that nobody has is
- * unreachable at once.
+ * Answers ARP requests for Slipway's own addresses only. No answer for the guest's address, so that its address
+ * conflict detection (RFC 5227) finds none; none for an address nobody has, which is unreachable then.
  */
 export class ArpService implements Service {
   readonly name = "arp";

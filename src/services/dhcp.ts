@@ -20,20 +20,20 @@ import { IpProtocol } from "../wire/ip.js";
 import { LeasePool } from "./leases.js";
 import { DONE, drop, type Service, type Verdict } from "./service.js";
 
-/** In seconds, and after which parts of it a client renews and rebinds (RFC 2131 §4.4.5). */
+/** In seconds; a client renews after a half and rebinds after seven eighths (RFC 2131 §4.4.5). */
 const LEASE_TIME = 86_400;
 const RENEWAL_TIME = LEASE_TIME / 2;
 const REBINDING_TIME = (LEASE_TIME * 7) / 8;
 
-/** RFC 2131 §2: every client takes a message in an IP packet of this size. */
+/** In bytes: every client accepts an IP packet of this size (RFC 2131 §2). */
 const LEAST_MAXIMUM_SIZE = 576;
 const IP_AND_UDP = 28;
-/** Fixed fields and the longest of our options but the search list: far below the least maximum. */
+/** More than the fixed fields and the longest options without the search list, in bytes. */
 const WITHOUT_SEARCH = 400;
 
 const BROADCAST = Address.ofIpv4Word(0xffff_ffff);
 
-/** What a server never leaves out, whatever the client asks for (RFC 2131 §4.3.1, table 3). */
+/** Options sent whatever the client asks for (RFC 2131 §4.3.1, table 3). */
 const UNASKED: ReadonlySet<number> = new Set<number>([
   DhcpOption.MessageType,
   DhcpOption.ServerId,
@@ -46,8 +46,8 @@ const UNASKED: ReadonlySet<number> = new Set<number>([
 type Options = Map<number, Uint8Array>;
 
 /**
- * The DHCP server (RFC 2131) of one IPv4 network, authoritative there. It hands out the addresses of
- * the plan's pool; the guest's configured address is none of them, so nobody gets it twice.
+ * The authoritative DHCP server (RFC 2131) of one IPv4 network. It leases the addresses of the plan's pool,
+ * which does not contain the guest's configured address.
  */
 export class DhcpService implements Service {
   readonly name = "dhcp";
@@ -77,7 +77,7 @@ export class DhcpService implements Service {
     const message = parseDhcp(frame.bytes, frame.payloadOffset, frame.payloadLength);
     const type = message?.options.get(DhcpOption.MessageType)?.[0];
     if (message?.operation !== DhcpOperation.Request) return drop(DropReason.DhcpMalformed);
-    // Relay agents lead to networks that are not ours to number.
+    // A relay agent forwards for another network, which this server does not serve.
     if (!message.relayAddress.isUnspecified) return drop(DropReason.DhcpNotForUs);
     switch (type) {
       case DhcpType.Discover:
@@ -102,8 +102,8 @@ export class DhcpService implements Service {
   }
 
   /**
-   * The four states of RFC 2131 §4.3.2: selecting names a server and the offered address; after a
-   * reboot only the address; renewing and rebinding have it already.
+   * RFC 2131 §4.3.2: a client that selects names the server and the offered address; one that rebooted names
+   * the address only; one that renews or rebinds uses it already (ciaddr).
    */
   #onRequest(message: DhcpMessage, now: number): Verdict {
     const server = addressIn(message, DhcpOption.ServerId);
@@ -115,7 +115,7 @@ export class DhcpService implements Service {
     return this.#answer(message, DhcpType.Refuse, UNSPECIFIED[4]);
   }
 
-  /** Neither gets an answer. */
+  /** Handles DHCPDECLINE and DHCPRELEASE, which get no answer. */
   #onReturn(message: DhcpMessage, type: number, now: number): Verdict {
     const client = clientOf(message);
     if (type === DhcpType.Release) {
@@ -190,7 +190,7 @@ const EVERYBODY: LinkEndpoint = {
   port: DhcpPort.Client,
 };
 
-/** RFC 2131 §4.1: the client's own address, everybody, or the address it has not set yet. */
+/** RFC 2131 §4.1: the client's address, a broadcast, or the address that it is about to set. */
 function receiverOf(answer: DhcpMessage): LinkEndpoint {
   const { clientAddress, yourAddress, clientMac, broadcast } = answer;
   const port = DhcpPort.Client;
@@ -198,7 +198,7 @@ function receiverOf(answer: DhcpMessage): LinkEndpoint {
   return broadcast ? EVERYBODY : { mac: clientMac, address: yourAddress, port };
 }
 
-/** The options in the order in which the client wants them; all when it wants none in particular. */
+/** The options that the client requests, in its order; all when it sends no list. */
 function asRequested(options: Options, request: Uint8Array | undefined): Options {
   if (request === undefined) return options;
   const unasked = [...options].filter(([code]) => UNASKED.has(code));
@@ -209,7 +209,7 @@ function asRequested(options: Options, request: Uint8Array | undefined): Options
   return new Map([...unasked, ...asked]);
 }
 
-/** RFC 2131 §4.2: the client's identifier, or its hardware address. */
+/** The client identifier, or the hardware address (RFC 2131 §4.2). */
 function clientOf({ options, clientMac }: DhcpMessage): string {
   const id = options.get(DhcpOption.ClientId);
   return id === undefined ? `mac ${clientMac}` : `id ${Buffer.from(id).toString("hex")}`;
@@ -220,7 +220,7 @@ function addressIn({ options }: DhcpMessage, code: number): Address | null {
   return value?.length === 4 ? Address.read(value, 0, 4) : null;
 }
 
-/** Of the IP packet that the client takes. */
+/** The longest IP packet that the client accepts, in bytes. */
 function maximumSize({ options }: DhcpMessage): number {
   const value = options.get(DhcpOption.MaximumSize);
   const size = value?.length === 2 ? (value[0] << 8) | value[1] : 0;

@@ -37,13 +37,13 @@ const ALL_SERVERS = Address.ofWords(0xff02_0000, 0, 0, 0x0001_0002);
 /** DUID-LL (RFC 8415 §11.4): type and hardware type in front of the MAC. */
 const DUID_LINK_LAYER = 3;
 
-/** The highest: the client need not wait for other servers (RFC 8415 §18.2.1). */
+/** The highest preference: the client does not wait for other servers (RFC 8415 §18.2.1). */
 const PREFERENCE = 255;
 
-/** Of the search list, in bytes: the answer shall fit the least MTU of IPv6. */
+/** Room for the search list, in bytes: the answer must fit the least MTU of IPv6, 1280. */
 const SEARCH_ROOM = 1024;
 
-/** Which messages name their server, and which must not (RFC 8415 §16). */
+/** Messages that must name their server; all others must not (RFC 8415 §16). */
 const NAMES_SERVER: ReadonlySet<number> = new Set<number>([
   Dhcpv6Type.Request,
   Dhcpv6Type.Renew,
@@ -52,8 +52,8 @@ const NAMES_SERVER: ReadonlySet<number> = new Set<number>([
 ]);
 
 /**
- * The DHCPv6 server (RFC 8415) of one IPv6 network: addresses of the plan's pool for identity
- * associations, DNS settings for everybody. It delegates no prefixes.
+ * The DHCPv6 server (RFC 8415) of one IPv6 network. It leases the addresses of the plan's pool to identity
+ * associations and sends DNS settings. It delegates no prefixes.
  */
 export class Dhcpv6Service implements Service {
   readonly name = "dhcpv6";
@@ -101,7 +101,7 @@ export class Dhcpv6Service implements Service {
     if (message.type === Dhcpv6Type.InformationRequest) {
       return this.#compose(message, Dhcpv6Type.Reply, client, []);
     }
-    // Only who asks for information may stay unknown (RFC 8415 §16).
+    // Only an Information-request may lack a client identifier (RFC 8415 §16).
     if (client === null) return null;
     switch (message.type) {
       case Dhcpv6Type.Solicit:
@@ -128,7 +128,7 @@ export class Dhcpv6Service implements Service {
     return { ...reply, options: [...reply.options, option] };
   }
 
-  /** Offers or gives an address to each association of the message. */
+  /** Offers (Advertise) or leases (Reply) an address to each association of the message. */
   #assign(message: Dhcpv6Message, type: number, client: Uint8Array, now: number): Dhcpv6Message {
     const options = associationsOf(message).map((association) => {
       const who = clientOf(client, association);
@@ -141,7 +141,7 @@ export class Dhcpv6Service implements Service {
     return this.#compose(message, type, client, options);
   }
 
-  /** After a move to another link: whether the addresses fit this one (RFC 8415 §18.3.3). */
+  /** Tells a client that may have moved whether its addresses fit this link (RFC 8415 §18.3.3). */
   #onConfirm(message: Dhcpv6Message, client: Uint8Array): Dhcpv6Message | null {
     const addresses = associationsOf(message).flatMap(addressesOf);
     if (addresses.length === 0) return null;
@@ -176,7 +176,7 @@ export class Dhcpv6Service implements Service {
     return { type, transaction: request.transaction, options: all };
   }
 
-  /** DNS server and search list, for whom asks for them. */
+  /** DNS server and search list, if the client requests them. */
   #names(request: Dhcpv6Message): Dhcpv6OptionValue[] {
     const { dns } = this.#config;
     if (dns === null) return [];
@@ -194,7 +194,7 @@ function grantedAssociation(
   wanted: Address | null,
 ): Dhcpv6OptionValue {
   const options = [addressOption(address, PREFERRED_LIFETIME, VALID_LIFETIME)];
-  // RFC 8415 §18.3.4: an address that the client cannot keep is told so by lifetimes of 0.
+  // RFC 8415 §18.3.4: lifetimes of 0 tell the client that it cannot keep an address.
   if (wanted !== null && !wanted.equals(address)) options.push(addressOption(wanted, 0, 0));
   return associationOption(id, options);
 }
@@ -237,7 +237,7 @@ function addressesOf({ options }: IdentityAssociation): Address[] {
     .flatMap(({ value }) => parseAssociatedAddress(value)?.address ?? []);
 }
 
-/** Each association of a client has a lease of its own. */
+/** The leaseholder: each association of a client has its own lease. */
 function clientOf(client: Uint8Array, { id }: IdentityAssociation): string {
   return `${Buffer.from(client).toString("hex")} ${id}`;
 }

@@ -18,7 +18,7 @@ import { drop, type Service, type Verdict } from "./service.js";
 
 export const DNS_SERVICE = "dns";
 
-/** The DNS server of one address plan: answers the names it knows, has the others resolved. */
+/** The DNS server of one address plan: answers the names it knows and has others resolved. */
 export class DnsService implements Service {
   readonly name = DNS_SERVICE;
   readonly isLimited = true;
@@ -28,8 +28,8 @@ export class DnsService implements Service {
   readonly #mtu: number;
 
   /**
-   * @param mac the gateway's
-   * @param mtu of the TAP
+   * @param mac the gateway's Ethernet address
+   * @param mtu of the TAP, in bytes of IP
    */
   constructor(plan: AddressPlan, config: DnsConfig, mac: Mac, mtu: number) {
     this.#mtu = mtu;
@@ -64,7 +64,7 @@ export class DnsService implements Service {
     const { records, upstream } = this.#config;
     const own = answerFrom(records, query);
     if (own !== null) return reply(own);
-    // Without a server a client learns so at once, instead of waiting for its time-out.
+    // Without a name server the client gets an error at once instead of a time-out.
     if (upstream.servers.length === 0) {
       return reply(composeDnsFailure(query, DnsRcode.ServerFailure));
     }

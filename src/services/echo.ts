@@ -15,7 +15,7 @@ import { ipHeaderLength } from "../wire/ip.js";
 import { copyBytes, DEFAULT_HOP_LIMIT, emitReplyHeaders } from "../wire/reply.js";
 import { drop, PASS, type Service, type Verdict } from "./service.js";
 
-/** Answers ping to the gateway and to the DNS server, of each family. */
+/** Answers ping to the addresses of gateway and DNS server, in each family. */
 export class EchoService implements Service {
   readonly name = "echo";
   readonly isLimited = true;

@@ -11,9 +11,9 @@ import type { Announcer, Service } from "./service.js";
 export { DNS_SERVICE } from "./dns.js";
 export type { Announcer, Service, Verdict } from "./service.js";
 
-/** What Slipway is on one guest's network. */
+/** The services of one guest. */
 export interface Services {
-  /** In the order in which they are asked; the first that claims decides. */
+  /** In the order in which they are asked; the first that claims a frame decides about it. */
   readonly responders: readonly Service[];
   readonly announcers: readonly Announcer[];
 }

@@ -1,32 +1,36 @@
 import type { Address } from "../base/address.js";
 
-/** Of addresses in IPv6, by DHCPv6 and by router advertisements, in seconds. */
+/** Lifetimes of IPv6 addresses, by DHCPv6 and router advertisements, in seconds. */
 export const VALID_LIFETIME = 86_400;
 export const PREFERRED_LIFETIME = 14_400;
 
-/** How long an offer is kept for the client that has not accepted it yet, in ms. */
+/** How long an offer is reserved for its client, in ms. */
 const OFFER_TIME = 60_000;
 
-/** How long an address is left alone that a client found in use (RFC 2131 §3.1, RFC 8415 §18.3.8). */
+/** How long an address is unused after a client found it in use, in ms (RFC 2131 §3.1, RFC 8415 §18.3.8). */
 const DECLINED_TIME = 3_600_000;
 
-/** Who has an address that was declined: nobody that asks. */
+/** The client of a declined address: no real client has this id. */
 const NOBODY = "";
 
 interface Lease {
   client: string;
-  /** On the clock of `now`. */
+  /** In ms of the loop's clock. */
   expires: number;
 }
 
-/** The addresses that DHCP hands out on one network, and who has them. */
+/** The addresses that DHCP leases on one network, and their clients. */
 export class LeasePool {
   readonly #addresses: readonly Address[];
   readonly #duration: number;
-  /** By the index of the address; absent: never handed out. */
+  /** By the index of the address; absent when it was never leased. */
   readonly #leases = new Map<number, Lease>();
 
-  /** @param duration of a lease, in seconds */
+  /**
+   * @param first of the pool
+   * @param last of the pool
+   * @param duration of a lease, in seconds
+   */
   constructor(first: Address, last: Address, duration: number) {
     const count = last.w3 - first.w3 + 1;
     this.#addresses = Array.from({ length: count }, (_, index) => first.plus(index));
@@ -34,8 +38,8 @@ export class LeasePool {
   }
 
   /**
-   * The address that a client may have, kept for it for a while: the one it has or had, the one it
-   * wants, or any that nobody has. @returns null when there is none
+   * Reserves an address for a client for 60 s: the one it has or had, or the one it wants, or a free one.
+   * @returns null when the pool is used up
    */
   offer(client: string, wanted: Address | null, now: number): Address | null {
     const index = this.#choose(client, wanted, now);
@@ -46,7 +50,7 @@ export class LeasePool {
     return this.#addresses[index];
   }
 
-  /** Gives a client the address and no other, or prolongs its lease. @returns false when it cannot have it */
+  /** Leases the address to a client, which loses any other, or renews it. @returns false when it is not free */
   bind(client: string, address: Address, now: number): boolean {
     const index = this.#indexOf(address);
     if (index < 0 || !this.#isFreeFor(client, index, now)) return false;
@@ -57,13 +61,13 @@ export class LeasePool {
     return true;
   }
 
-  /** The client does not need the address any more; it is remembered for it. */
+  /** Ends the lease; the client gets the same address again if it is still free. */
   release(client: string, address: Address, now: number): void {
     const lease = this.#leases.get(this.#indexOf(address));
     if (lease?.client === client) lease.expires = now;
   }
 
-  /** The client found that somebody else uses its address. */
+  /** Takes an address out of use that the client found in use by another. */
   decline(client: string, address: Address, now: number): void {
     const lease = this.#leases.get(this.#indexOf(address));
     if (lease?.client !== client) return;

@@ -23,11 +23,11 @@ import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
 import { PREFERRED_LIFETIME, VALID_LIFETIME } from "./leases.js";
 import { type Announcer, drop, type Verdict } from "./service.js";
 
-/** RFC 4861 §6.2.1: MaxRtrAdvInterval and MinRtrAdvInterval by their defaults, in ms. */
+/** Defaults of MaxRtrAdvInterval and MinRtrAdvInterval, in ms (RFC 4861 §6.2.1). */
 const ADVERTISE_AT_MOST = 600_000;
 const ADVERTISE_AT_LEAST = 200_000;
 
-/** In seconds. RFC 4861 §6.2.1: three intervals; RFC 8106 §5.1 recommends the same for DNS. */
+/** Three intervals, in seconds (RFC 4861 §6.2.1); RFC 8106 §5.1 recommends the same for DNS. */
 const ROUTER_LIFETIME = 1800;
 
 /** ff02::1, and the Ethernet address it maps to (RFC 2464 §7). */
@@ -35,9 +35,9 @@ const ALL_NODES = Address.ofWords(0xff02_0000, 0, 0, 1);
 const ALL_NODES_MAC: Mac = 0x3333_0000_0001;
 
 /**
- * The IPv6 router of a guest's link: answers for our addresses, and for no other, so that the
- * guest's duplicate address detection finds none for its own (RFC 4862 §5.4); advertises itself,
- * the prefix and the DNS server.
+ * The IPv6 router of a guest's link. It answers neighbour solicitations for Slipway's own addresses only, so
+ * that the guest's duplicate address detection finds none (RFC 4862 §5.4), and advertises itself, the prefix
+ * and the DNS server.
  */
 export class NdpService implements Announcer {
   readonly name = "ndp";
@@ -55,7 +55,7 @@ export class NdpService implements Announcer {
     this.#ours = ownAddresses([plan]);
   }
 
-  /** Once a guest has asked for a router it is told again from time to time, and none before. */
+  /** NEVER until the guest has solicited a router; from then on every 200 to 600 s. */
   get announceAt(): number {
     return this.#announceAt;
   }
@@ -84,22 +84,19 @@ export class NdpService implements Announcer {
       case NdpType.NeighborSolicitation:
         return this.#onNeighborSolicitation(frame);
       default:
-        // Advertisements of the guest's addresses, and redirects, tell a router nothing.
+        // Advertisements and redirects are of no use to a router.
         return drop(DropReason.NdpNotForUs);
     }
   }
 
-  /**
-   * Answered at once: the delay that RFC 4861 §6.2.6 wants keeps several routers apart, and there
-   * is one.
-   */
+  /** Answers at once: the random delay of RFC 4861 §6.2.6 is for links with several routers. */
   #onRouterSolicitation(frame: Frame, now: number): Verdict {
     const { bytes, transportOffset, transportLength, source } = frame;
     const message = parseRouterSolicitation(bytes, transportOffset, transportLength);
     if (message === null || (source.isUnspecified && message.mac !== null)) {
       return drop(DropReason.NdpMalformed);
     }
-    // An address that it made of the prefix would be nobody's on a network of several.
+    // On a network of several guests, Slipway assigns the addresses: none may be made from the prefix.
     if (this.#config.membership !== undefined) return drop(DropReason.NdpNotForUs);
     this.#schedule(now);
     const reply = source.isUnspecified
@@ -111,7 +108,7 @@ export class NdpService implements Announcer {
   #onNeighborSolicitation(frame: Frame): Verdict {
     const { bytes, transportOffset, transportLength, source, destination } = frame;
     const message = parseNeighbor(bytes, transportOffset, transportLength);
-    // RFC 4861 §7.1.1: detection of duplicates asks the group, and has no address of its own yet.
+    // RFC 4861 §7.1.1: duplicate address detection has no source yet and solicits the multicast group.
     const detects = source.isUnspecified;
     if (message === null || (detects && (message.mac !== null || !destination.isMulticast))) {
       return drop(DropReason.NdpMalformed);

@@ -3,11 +3,11 @@ import type { LinkEndpoint } from "../wire/datagram.js";
 import type { DnsQuery } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
 
-/** What shall happen to a frame that a service has claimed. */
+/** What a service decides about a frame that it claims. */
 export type Verdict =
   /** Send this Ethernet frame to the guest. Its checksums are complete: no vnet header is needed. */
   | { readonly kind: "reply"; readonly frame: Uint8Array }
-  /** Ask the host's DNS servers; the answer comes back to the client as the server's. */
+  /** Ask the host's name servers; the answer goes to `client`, from `server`. */
   | {
       readonly kind: "resolve";
       readonly query: DnsQuery;
@@ -15,32 +15,32 @@ export type Verdict =
       readonly server: LinkEndpoint;
     }
   | { readonly kind: "drop"; readonly reason: DropReason }
-  /** Count it as dropped, and send the guest this frame, which says so. */
+  /** Count the frame as dropped and send the guest this frame, an error. */
   | { readonly kind: "refuse"; readonly frame: Uint8Array; readonly reason: DropReason }
-  /** The frame has had its effect and gets no answer. */
+  /** The frame was handled and gets no answer. */
   | { readonly kind: "done" }
   /** Treat the frame as if no service had claimed it. */
   | { readonly kind: "pass" };
 
-/** Something on the guest's network that Slipway itself is, such as its DNS server. */
+/** A server that Slipway runs on the guest's network, such as DNS. */
 export interface Service {
   readonly name: string;
-  /** Whether a guest may ask only so often (Limits.newMappings): an answer costs some µs. */
+  /** Whether the rate of requests is limited (Limits.newMappings), as an answer costs some µs. */
   readonly isLimited: boolean;
-  /** Whether a frame that parseFrame accepted is for this service; asked for every such frame. */
+  /** Whether a frame is for this service. Called for every frame that parseFrame accepted and is not TCP. */
   claims(frame: Frame): boolean;
   /**
-   * Decides about a frame that it claims. The verdict holds nothing of the frame's memory.
-   * @param now in ms of the loop
+   * Decides about a claimed frame. The verdict must not refer to the frame's memory.
+   * @param now in ms of the loop's clock
    */
   handle(frame: Frame, now: number): Verdict;
 }
 
-/** A service that also speaks unasked. */
+/** A service that also sends without being asked. */
 export interface Announcer extends Service {
-  /** When it wants to, in ms of the loop; NEVER for not before it is asked. */
+  /** When it wants to send, in ms of the loop's clock; NEVER when nothing is planned. */
   readonly announceAt: number;
-  /** The Ethernet frame that is due, its checksums complete. */
+  /** Makes the Ethernet frame that is due, with complete checksums, and plans the next. */
   announcement(now: number): Uint8Array;
 }
 

@@ -5,20 +5,20 @@ import type { Mac } from "../base/mac.js";
 import * as abi from "./abi.js";
 
 export interface StackOptions {
-  /** Of the guest's interface, in bytes of IP, 68..65521. */
+  /** MTU of the guest's interface, in bytes of IP, 68..65521. */
   readonly mtu: number;
-  /** Whether the TAP has a virtio header, so that the kernel checksums and segments. */
+  /** Whether frames have a virtio header, so that the kernel computes checksums and segments. */
   readonly offload: boolean;
   /** The gateway's Ethernet address. */
   readonly mac: Mac;
-  /** Most bytes of memory in use. */
+  /** Most memory in use, in bytes. */
   readonly memoryBudget: number;
-  /** Two random words, which nobody in the guest may know. */
+  /** Two random words, secret from the guest. */
   readonly seed: Uint32Array;
   /**
-   * Writes a frame to the TAP: `count` pieces, pairs of u32 (offset, length), at `pieces`. The stack
-   * calls it while it works: it must not call the stack.
-   * @returns >= 0, or a negative errno: the segment is kept and sent later
+   * Writes a frame to the TAP: `count` pairs of u32 (offset, length) at `pieces`. It must not call the stack,
+   * which is at work.
+   * @returns >= 0, or a negative errno: the stack keeps the segment and sends it later
    */
   readonly transmit: (pieces: number, count: number) => number;
 }
@@ -27,15 +27,15 @@ export interface StackOptions {
 export interface FlowTuple {
   readonly guest: Address;
   readonly guestPort: number;
-  /** Whom the guest talks to. */
+  /** The address that the guest talks to. */
   readonly peer: Address;
   readonly peerPort: number;
 }
 
-/** WASM returned something impossible: this guest's stack must not be used any more. */
+/** WASM returned an impossible value: this stack must not be used any more. */
 export class StackFault extends Error {}
 
-/** The drop reasons of ABI_DROP_…, indexed by the negated number. */
+/** Drop reasons by the negated number of ABI_DROP_…. */
 const DROP_REASONS: readonly DropReason[] = [
   DropReason.IpBadLength, // no reason has number 0
   DropReason.IpBadLength,
@@ -47,31 +47,31 @@ const DROP_REASONS: readonly DropReason[] = [
   DropReason.IpBadDestination,
 ];
 
-/** What input() returns for a frame that was not dropped. */
+/** Results of input() for a frame that was not dropped. */
 export const Input = { Taken: abi.INPUT_TAKEN, Pass: abi.INPUT_PASS } as const;
 
 /** Events of a flow, ORed. */
 export const FlowEvent = {
-  /** A SYN of the guest is held: accept, refuse or release the flow. */
+  /** The guest's SYN is held: accept(), refuse() or release() the flow. */
   Syn: abi.EVENT_SYN,
-  /** The guest's side is established. */
+  /** The connection with the guest is established. */
   Open: abi.EVENT_OPEN,
-  /** Bytes of the guest wait for the host. */
+  /** Bytes from the guest wait for the host. */
   Data: abi.EVENT_DATA,
-  /** Room for bytes of the host. */
+  /** There is room for bytes from the host. */
   Space: abi.EVENT_SPACE,
-  /** The guest will send no more. */
+  /** The guest has sent FIN. */
   Fin: abi.EVENT_FIN,
-  /** Both ends have sent FIN. */
+  /** Both sides have sent FIN. */
   Closed: abi.EVENT_CLOSED,
-  /** The connection is gone: reset by the guest, or timed out. */
+  /** The connection is gone: the guest reset it, or it timed out. */
   Reset: abi.EVENT_RESET,
 } as const;
 
-/** Figures of a stack, for status and tests. */
+/** Counters of a stack, for status and tests. */
 export interface StackStatistics {
   readonly flows: number;
-  /** Bytes in use, and the most bytes that were in use at once. */
+  /** Bytes in use now, and the highest number so far. */
   readonly memoryInUse: number;
   readonly memoryPeak: number;
   readonly framesOut: number;
@@ -81,15 +81,15 @@ export interface StackStatistics {
   readonly allocationFailures: number;
 }
 
-/** The TCP of one guest. All offsets are bytes in `memory`. */
+/** The TCP stack of one guest. All offsets are bytes in `memory`. */
 export class Stack {
   readonly memory: ArrayBuffer;
   readonly bytes: Uint8Array;
-  /** Pairs of flow id and event bits, as takeEvents() leaves them. */
+  /** Pairs of flow id and event bits, filled by takeEvents(). */
   readonly events: Uint32Array;
-  /** Where pending() leaves its I/O vector, for sendmsg. */
+  /** Where pending() writes its I/O vector, for sendmsg(2). */
   readonly iovOffset: number;
-  /** That vector: pairs of offset and length. */
+  /** The same vector: pairs of offset and length. */
   readonly iov: Uint32Array;
   readonly #exports: LwipExports;
   readonly #addresses: number;
@@ -113,22 +113,22 @@ export class Stack {
     this.#addresses = exports.addresses_at();
   }
 
-  /** Where to read the next frame to, its virtio header first. */
+  /** Where the next frame is to be read, virtio header first. */
   get buffer(): number {
     return this.#exports.buffer();
   }
 
-  /** Bytes that may be read there. */
+  /** Size of that buffer, in bytes. */
   get bufferCapacity(): number {
     return abi.FRAME_CAPACITY;
   }
 
-  /** Bytes in front of the Ethernet header in a buffer, whether the TAP fills them or not. */
+  /** Bytes in front of the Ethernet header in a buffer, also without a virtio header. */
   get headroom(): number {
     return abi.VNET_HEADER_SIZE;
   }
 
-  /** Leaves the current buffer to the caller, until giveBuffer(); 0 when memory is short. */
+  /** Leaves the current buffer to the caller until giveBuffer(). @returns its offset; 0 when memory is short */
   takeBuffer(): number {
     return this.#exports.buffer_take();
   }
@@ -139,22 +139,23 @@ export class Stack {
 
   /**
    * Processes the frame in the buffer.
-   * @param length bytes, headroom included
-   * @returns Input.Taken, Input.Pass (not TCP behind a plain IP header; the frame is still in the buffer), or a DropReason
+   * @param length of headroom and frame, in bytes
+   * @returns Input.Taken; Input.Pass: no TCP behind a plain IP header, and the frame is still in the buffer; or
+   * a DropReason
    */
   input(length: number): number {
     const verdict = this.#exports.input(length);
     return verdict < 0 ? (DROP_REASONS[-verdict] ?? DropReason.TcpBadHeader) : verdict;
   }
 
-  /** Fills `events`; returns how many pairs, at most MAX_EVENTS. Call it until it returns 0. */
+  /** Fills `events`. Call it until it returns 0. @returns how many pairs, at most MAX_EVENTS */
   takeEvents(): number {
     const count = this.#exports.take_events();
     if (count > abi.MAX_EVENTS) throw new StackFault(`${count} events at once`);
     return count;
   }
 
-  /** The flow of the event at `index` of those that takeEvents() has left; below MAX_FLOWS. */
+  /** The flow of event `index` in `events`; below MAX_FLOWS. */
   flowOfEvent(index: number): number {
     return knownFlow(this.events[2 * index]);
   }
@@ -171,7 +172,7 @@ export class Stack {
     };
   }
 
-  /** The held SYN from its IP header on, as a view of the memory; null when there is none. */
+  /** The held SYN from its IP header on, a view of the memory; null when there is none. */
   heldSyn(id: number): Uint8Array | null {
     if (this.#exports.flow_syn(id) !== 1) return null;
     return this.bytes.subarray(this.iov[0], this.iov[0] + this.iov[1]);
@@ -187,22 +188,22 @@ export class Stack {
     return first >>> 4 === 4 ? second : ((first & 0xf) << 4) | (second >>> 4);
   }
 
-  /** The Ethernet address of the flow's guest. */
+  /** The guest's Ethernet address. */
   guestMac(id: number): Mac {
     return this.#exports.flow_mac(id);
   }
 
-  /** Frames that the guest has sent for a flow; a superframe is one. */
+  /** Frames received from the guest for a flow; a superframe counts as one. */
   framesFromGuest(id: number): number {
     return this.#exports.flow_frames_in(id);
   }
 
-  /** Frames of a flow that went to the guest; a superframe is one. */
+  /** Frames sent to the guest for a flow; a superframe counts as one. */
   framesToGuest(id: number): number {
     return this.#exports.flow_frames_out(id);
   }
 
-  /** Answers the held SYN with SYN|ACK. False when memory was short: the flow is over. */
+  /** Answers the held SYN with SYN|ACK. @returns false when memory is short: the flow has ended */
   accept(id: number): boolean {
     return this.#exports.flow_accept(id) === 1;
   }
@@ -212,7 +213,10 @@ export class Stack {
     this.#exports.flow_refuse(id);
   }
 
-  /** Opens a connection to the guest, as if from the peer. The id; -1 when the two ends have a flow, or memory is short. */
+  /**
+   * Opens a connection to the guest, from the peer's address.
+   * @returns the flow's id; -1 when the two ends have a flow already, or memory is short
+   */
   connect(tuple: FlowTuple, mac: Mac): number {
     const family: Family = tuple.guest.family;
     tuple.guest.write(this.bytes, this.#addresses);
@@ -223,8 +227,9 @@ export class Stack {
   }
 
   /**
-   * A router in front of the guest has said, about the segment at `sequence`, that it takes packets of
-   * `mtu` bytes at most. False when no such segment is in flight.
+   * Lowers the path MTU to the guest, after an ICMP error about the segment at `sequence`.
+   * @param mtu in bytes of IP
+   * @returns false when no such segment is in flight
    */
   updatePathMtu(tuple: FlowTuple, sequence: number, mtu: number): boolean {
     tuple.guest.write(this.bytes, this.#addresses);
@@ -233,19 +238,19 @@ export class Stack {
     return this.#exports.flow_update_path_mtu(tuple.guest.family, ports, sequence, mtu) === 1;
   }
 
-  /** Leaves the bytes that the host has not taken in the I/O vector; returns how many pieces. */
+  /** Writes the bytes that the host has not taken to the I/O vector. @returns how many pieces */
   pending(id: number): number {
     const count = this.#exports.flow_pending(id);
     if (count > abi.MAX_IOV) throw new StackFault(`${count} pieces`);
     return count;
   }
 
-  /** The host took `length` bytes, possibly 0. Sends or defers the ACK of this batch. */
+  /** Reports that the host took `length` bytes, possibly 0. Sends or defers the ACK of this batch. */
   consumed(id: number, length: number): void {
     this.#exports.flow_consumed(id, length);
   }
 
-  /** Bytes that may be received at `reservedAt`; 0: wait for Space; -1: memory is short, ask again. */
+  /** @returns how many bytes may be received at `reservedAt`; 0: wait for Space; -1: memory is short, ask again */
   reserve(id: number): number {
     return this.#exports.flow_reserve(id);
   }
@@ -254,36 +259,36 @@ export class Stack {
     return this.#exports.flow_reserved_at();
   }
 
-  /** `length` bytes of the host were received there. */
+  /** Reports that `length` bytes from the host were received at `reservedAt`. */
   commit(id: number, length: number): void {
     this.#exports.flow_commit(id, length);
   }
 
-  /** The host will send no more: FIN behind all that was committed. */
+  /** Sends FIN behind everything committed: the host will send no more. */
   finish(id: number): void {
     this.#exports.flow_finish(id);
   }
 
-  /** RST to the guest. */
+  /** Sends RST to the guest. */
   reset(id: number): void {
     this.#exports.flow_reset(id);
   }
 
-  /** Frees the id, which may be used again at once. */
+  /** Frees the id, which may be reused at once. */
   release(id: number): void {
     this.#exports.flow_release(id);
   }
 
   /**
-   * Sends the ACKs that were deferred before the last call and that no answer has carried since. Call it
-   * at the end of every wake-up.
-   * @returns whether other ACKs are deferred: call again within ACK_DELAY ms
+   * Sends the ACKs that were deferred before the previous call and that no answer has carried since. Call it at
+   * the end of every wake-up.
+   * @returns whether ACKs are still deferred: call again within ACK_DELAY ms
    */
   flushAcks(): boolean {
     return this.#exports.flush_acks() === 1;
   }
 
-  /** Whether the stack knows of any connection, TIME_WAIT aside. */
+  /** Whether there is any connection, except in TIME_WAIT. */
   get hasFlows(): boolean {
     return this.#exports.flow_count() > 0;
   }
@@ -308,19 +313,16 @@ export class Stack {
   }
 }
 
-/**
- * More events than a stack can report at once; a flow may have several, as the reaction to one may
- * cause the next.
- */
+/** Most events of one wake-up: a flow may have several, as handling one may cause the next. */
 export const MOST_EVENTS_AT_ONCE = 16 * abi.MAX_FLOWS;
 
-/** Milliseconds between ticks: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
+/** Time between ticks, in ms: TCP_TMR_INTERVAL of wasm/src/lwipopts.h. */
 export const TICK_INTERVAL = 100;
 
-/** The longest time, in ms, that an ACK waits for an answer to ride on; RFC 9293 §3.8.6.3 allows 500. */
+/** The longest time that an ACK waits for data to carry it, in ms; RFC 9293 §3.8.6.3 allows 500. */
 export const ACK_DELAY = 1;
 
-/** An id from WASM, which others index tables with. */
+/** Checks an id from WASM, as others use it as an index. */
 function knownFlow(id: number): number {
   if (id >= abi.MAX_FLOWS) throw new StackFault(`flow ${id}`);
   return id;

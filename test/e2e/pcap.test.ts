@@ -144,7 +144,7 @@ describe("--pcap", () => {
     }
     await guest.close();
     expect(guest.helper.stderr).toBe(
-      `slirp4netns: warning: the capture in ${file} ends here, its file takes no more (ENOSPC); traffic goes on\n`,
+      `slirp4netns: warning: capture to ${file} ended: it cannot be written (ENOSPC); traffic goes on\n`,
     );
     // Only complete blocks.
     expect((await packets(lab, file, "tcp", "tcp.len")).length).toBeGreaterThan(5);
