@@ -2,7 +2,7 @@ import type { Mac } from "../base/mac.js";
 import type { Engine, EngineFigures, Uploads } from "../engine/engine.js";
 import type { FlowRecord } from "../nat/flow-record.js";
 import type { PublishedRule } from "../nat/published-port.js";
-import { FlowEvent, type FlowTuple, StackFault } from "../stack/stack.js";
+import { FlowEvent, type FlowTuple, type Stack, StackFault } from "../stack/stack.js";
 import { Epoll } from "../sys/constants.js";
 import { localAddress, peerAddress, roundTripTime } from "../sys/sockets/socket.js";
 import { TokenKind } from "../sys/token.js";
@@ -34,7 +34,7 @@ const READABLE = Epoll.In | Epoll.ReadHangUp | ENDED;
  */
 export class TcpRelay implements Engine {
   readonly kind = TokenKind.Tcp;
-  readonly #context: TcpContext;
+  readonly #stack: Stack;
   readonly #flows: FlowTable;
   readonly #opening: Opening;
   readonly #published: PublishedConnections;
@@ -45,7 +45,7 @@ export class TcpRelay implements Engine {
 
   constructor(context: TcpContext) {
     const { stack, config, reports, memory } = context;
-    this.#context = context;
+    this.#stack = stack;
     this.#flows = new FlowTable(stack, config.limits, reports);
     this.#opening = new Opening(context, this.#flows);
     this.#published = new PublishedConnections(context, this.#flows);
@@ -193,7 +193,7 @@ export class TcpRelay implements Engine {
   }
 
   #record(flow: TcpFlow): FlowRecord {
-    const { stack } = this.#context;
+    const stack = this.#stack;
     const { guest, guestPort, peer, peerPort } = stack.tuple(flow.id);
     return {
       protocol: "tcp",
@@ -213,7 +213,7 @@ export class TcpRelay implements Engine {
 
   /** Both ends of each established connection, as far as a stack that has failed still tells. */
   connections(): readonly Connection[] {
-    const { stack } = this.#context;
+    const stack = this.#stack;
     const found: Connection[] = [];
     for (const { id, connected } of this.#flows.values()) {
       if (!connected) continue;
