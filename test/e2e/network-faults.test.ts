@@ -138,9 +138,7 @@ describe("a member is refused, and leaves nothing", () => {
     // It ends before the daemon looks at it.
     const dead = await lab.host.namespace();
     await dead.release();
-    expect(await join(dead.pid)).toContain(
-      `process ${dead.pid} has ended while it was being connected`,
-    );
+    expect(await join(dead.pid)).toContain(`process ${dead.pid} ended while it was being attached`);
     expect(await user.inspect("web")).toEqual(before);
     // Between member.join and member.attach.
     const dying = await lab.host.namespace();
