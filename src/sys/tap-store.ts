@@ -26,8 +26,8 @@ export class TapStore {
   readonly #received = new Uint8Array(NAME_OFFSET + abi.NAME_LENGTH);
   readonly #queue: Message[] = [];
   #sent: Message | null = null;
-  readonly #handed = new Map<string, number>();
-  readonly #isHanded = Promise.withResolvers<ReadonlyMap<string, number>>();
+  readonly #inherited = new Map<string, number>();
+  readonly #allInherited = Promise.withResolvers<ReadonlyMap<string, number>>();
   #isSettled = Promise.withResolvers<void>();
 
   /**
@@ -39,13 +39,13 @@ export class TapStore {
     this.#fd = fd;
     this.#onRefused = onRefused;
     this.#isSettled.resolve();
-    if (fd === null) this.#isHanded.resolve(this.#handed);
+    if (fd === null) this.#allInherited.resolve(this.#inherited);
     else watcher.watch(fd, Epoll.In, () => this.#receive());
   }
 
   /** The TAPs that the previous daemon kept, as handles by name. The caller owns those that it takes. */
-  get handed(): Promise<ReadonlyMap<string, number>> {
-    return this.#isHanded.promise;
+  get inherited(): Promise<ReadonlyMap<string, number>> {
+    return this.#allInherited.promise;
   }
 
   /** Replaces a TAP of the same name. @param tap stays the caller's */
@@ -77,7 +77,7 @@ export class TapStore {
     const message = this.#queue.shift() ?? null;
     this.#sent = message;
     if (message === null || this.#fd === null) {
-      // Promises are resolved outside of the wake-up.
+      // Node runs promise callbacks only outside of the loop's wake-up.
       setImmediate(this.#isSettled.resolve);
       return;
     }
@@ -104,10 +104,10 @@ export class TapStore {
     switch (bytes.readUInt32LE()) {
       case abi.KEEP:
         // Without one where there was no room for it (SCM_RIGHTS, unix(7)).
-        if (passed >= 0) this.#handed.set(name, passed);
+        if (passed >= 0) this.#inherited.set(name, passed);
         return;
       case abi.END:
-        setImmediate(() => this.#isHanded.resolve(this.#handed));
+        setImmediate(() => this.#allInherited.resolve(this.#inherited));
         return;
       case abi.REFUSED:
         if (this.#sent?.kind === abi.KEEP) this.#onRefused();
@@ -126,6 +126,6 @@ export class TapStore {
     this.#fd = null;
     for (const { tap } of this.#queue.splice(0)) if (tap !== null) native.close(tap);
     this.#sendNext();
-    setImmediate(() => this.#isHanded.resolve(this.#handed));
+    setImmediate(() => this.#allInherited.resolve(this.#inherited));
   }
 }

@@ -40,7 +40,7 @@ const RCODE = 0x000f;
 /** Most bytes of an answer over UDP without EDNS (RFC 1035 §2.3.4), and the least size with it (RFC 6891 §6.2.3). */
 const PLAIN_UDP_SIZE = 512;
 
-/** Queries have an OPT and perhaps a signature (RFC 8945) behind the question. */
+/** Queries have an OPT and perhaps a signature (RFC 8945) after the question. */
 const MOST_ADDITIONAL = 2;
 
 /** An OPT record (RFC 6891 §6.1.2) with a size alone, in bytes 3 and 4. */
@@ -54,7 +54,7 @@ const OWN_TTL = 10;
 
 /** RFC 1035 §4.1.4: a name ends in a pointer of two bytes, or in an empty label; §2.3.4: others are no longer. */
 const POINTER = 0xc0;
-/** Type, class, TTL and length of a record, behind its name (RFC 1035 §4.1.3). */
+/** Type, class, TTL and length of a record, after its name (RFC 1035 §4.1.3). */
 const RECORD_HEADER_LENGTH = 10;
 
 /** A query with one question. */

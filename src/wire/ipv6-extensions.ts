@@ -31,7 +31,7 @@ export interface ExtensionFields extends FragmentFields {
 
 /**
  * Moves the start of the payload past the extension headers, up to and with the fragment header of a fragment.
- * @param header `transportOffset` and `protocol` are those of the first header behind the IPv6 header
+ * @param header `transportOffset` and `protocol` are those of the first header after the IPv6 header
  */
 export function walkExtensions(bytes: Uint8Array, header: ExtensionFields): DropReasonOrOk {
   for (let count = 0; count < MAX_EXTENSIONS; count += 1) {

@@ -43,7 +43,7 @@ export async function restore(
   for (const { definition, last } of networks) context.networks.restore(definition, last);
   const living = members.filter(isAlive);
   const entered = living.map((state) => ({ state, rejoined: enter(state, context) }));
-  const kept = new Map(await context.store.handed);
+  const kept = new Map(await context.store.inherited);
   for (const { state, rejoined } of entered) {
     const found = rejoined === "not vouched for" ? takeKept(state, kept, context) : rejoined;
     if (found !== null) await serve(state, found, context);
