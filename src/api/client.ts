@@ -5,8 +5,8 @@ import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { type Answer, refusal } from "./answers.js";
 import { answer, parseRequest } from "./requests.js";
-import type { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
+import type { TimeShare } from "./time-share.js";
 
 /** Longest request, in bytes. slirp4netns reads 4096 bytes at once, and rejects a request of that length. */
 const MOST_REQUEST = 4095;
@@ -24,7 +24,7 @@ export interface ClientContext {
   readonly loop: Loop;
   readonly subject: Subject;
   readonly figures: ApiFigures;
-  readonly share: Share;
+  readonly share: TimeShare;
   readonly onClosed: (client: Client) => void;
 }
 

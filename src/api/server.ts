@@ -6,8 +6,8 @@ import { Gate } from "../sys/peers/gate.js";
 import { acceptLocal } from "../sys/sockets/local-socket.js";
 import { listenPrivately } from "../sys/sockets/private-socket.js";
 import { Client } from "./client.js";
-import { Share } from "./share.js";
 import type { ApiFigures, Subject } from "./subject.js";
+import { TimeShare } from "./time-share.js";
 
 /** Clients accepted per wake-up. Mostly their requests have arrived already, and are answered at once. */
 const ACCEPT_BATCH = 16;
@@ -64,7 +64,7 @@ class ApiServer {
   readonly #mostClients: number;
   /** null: clients in all namespaces are served. */
   readonly #gate: Gate | null;
-  readonly #share: Share;
+  readonly #share: TimeShare;
   readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
   /** Oldest first. */
   readonly #clients = new Set<Client>();
@@ -82,7 +82,7 @@ class ApiServer {
     this.#subject = subject;
     this.#mostClients = mostClients;
     this.#gate = isOpenInside ? null : new Gate("API", "network", subject.log);
-    this.#share = new Share(loop);
+    this.#share = new TimeShare(loop);
     loop.watch(listener, Epoll.In, () => this.#accept());
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Share } from "../../src/api/share.js";
+import { TimeShare } from "../../src/api/time-share.js";
 
 /** The clock of src/base/clock.ts, in ms: a machine that is busy would pass time of its own. */
 let now = 0;
@@ -18,7 +18,7 @@ function work(ms: number): void {
 describe("API clients' share of the loop's time", () => {
   test("is a millisecond of each wake-up", () => {
     const loop = { wakes: 1, carriesBulk: false };
-    const share = new Share(loop);
+    const share = new TimeShare(loop);
     expect(share.begin()).toBe(true);
     expect(share.isOver).toBe(false);
     work(1.5);
@@ -30,7 +30,7 @@ describe("API clients' share of the loop's time", () => {
   });
 
   test("is a tenth while packets come in bulk", () => {
-    const share = new Share({ wakes: 1, carriesBulk: true });
+    const share = new TimeShare({ wakes: 1, carriesBulk: true });
     expect(share.begin()).toBe(true);
     work(0.5);
     const rest = share.end();
@@ -41,7 +41,7 @@ describe("API clients' share of the loop's time", () => {
   });
 
   test("recovers soon, however long one turn has taken", () => {
-    const share = new Share({ wakes: 1, carriesBulk: true });
+    const share = new TimeShare({ wakes: 1, carriesBulk: true });
     share.begin();
     work(30);
     expect(share.end()).toBe(20);

@@ -10,11 +10,11 @@ const SHARE = 10;
 const STRETCH = 0.1;
 const LONGEST_REST = 20;
 
-/** The part of the loop that Share needs. */
+/** The part of the loop that TimeShare needs. */
 type LoopState = Pick<Loop, "wakes" | "carriesBulk">;
 
 /** Limits the time of the loop that clients of the API use, as packets come first. */
-export class Share {
+export class TimeShare {
   readonly #loop: LoopState;
   #wake = -1;
   #spentInWake = 0;
