@@ -29,8 +29,8 @@ export interface ClientContext {
 }
 
 /**
- * One client: it sends a request, receives the answer, and is closed. If it has not closed its side by then, it gets time to
- * do so, as data that reaches a closed socket would reset the connection before it has read the answer.
+ * One client: it sends a request, receives the answer, and is closed. If it has not closed its side by then, it gets
+ * time to do so, as data that reaches a closed socket would reset the connection before it has read the answer.
  */
 export class Client {
   readonly #fd: number;
@@ -73,7 +73,10 @@ export class Client {
     onClosed(this);
   }
 
-  /** A client that must wait for its turn gets the event again, as events are level-triggered; its time limit starts anew. */
+  /**
+   * A client that must wait for its turn gets the event again, as events are level-triggered; its time limit starts
+   * anew.
+   */
   #onTurn(events: number): void {
     const { share } = this.#context;
     if (!share.begin()) {

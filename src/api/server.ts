@@ -41,8 +41,8 @@ export function listenApi(path: string): number {
 }
 
 /**
- * Serves requests about a guest. A wake-up serves a bounded number of clients and blocks for none, as packets use the same
- * loop.
+ * Serves requests about a guest. A wake-up serves a bounded number of clients and blocks for none, as packets use the
+ * same loop.
  * @param listener from listenApi(); becomes the server's
  * @returns a function that closes the server
  */

@@ -1,6 +1,6 @@
 /**
- * Ids for the tokens of descriptors. A released id is not taken again before reap(): events that were fetched before its
- * descriptor was closed still carry it.
+ * Ids for the tokens of descriptors. A released id is not taken again before reap(): events that were fetched before
+ * its descriptor was closed still carry it.
  */
 export class IdPool {
   /** Free ids, followed by released ones that wait for reap(). */

@@ -140,7 +140,10 @@ function beginSecond(now: number): void {
   suppressed = 0;
 }
 
-/** A full disk or a closed stderr must not end the network. Lost lines are reported with the next line that can be written. */
+/**
+ * A full disk or a closed stderr must not end the network. Lost lines are reported with the next line that can be
+ * written.
+ */
 function writeRecord(record: LogRecord): void {
   if (lost > 0) {
     const note = recordOf(WARNING, `${lost} lines could not be written (${lossCode})`);

@@ -7,7 +7,10 @@ export const DEFAULT_MTU = 1500;
 /** Smallest MTU of a link with IPv6 (RFC 8200 §5); below it Linux disables IPv6. */
 export const IPV6_LEAST_MTU = 1280;
 
-/** Transmit queue length of a TAP, in frames. A burst of small frames overflows the usual 1000, which the kernel drops silently. */
+/**
+ * Transmit queue length of a TAP, in frames. A burst of small frames overflows the usual 1000, which the kernel drops
+ * silently.
+ */
 export const TXQUEUELEN = 10_000;
 
 /** Names of the host in podman and Docker; they resolve to the gateway's addresses. */

@@ -52,7 +52,10 @@ export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): stri
   return socket;
 }
 
-/** In a directory of its own: `slipway status` asks all sockets in the parent directory, those of networks without a daemon. */
+/**
+ * In a directory of its own: `slipway status` asks all sockets in the parent directory, those of networks without a
+ * daemon.
+ */
 function socketPath(environment: NodeJS.ProcessEnv): string {
   return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
 }

@@ -1,8 +1,8 @@
 import * as abi from "./launcher-abi.js";
 
 /*
- * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared/protocol.h, which
- * defines their order. Numbers are little-endian.
+ * Messages between the daemon and launchers in shared mode: the daemon's side of native/launcher/shared/protocol.h,
+ * which defines their order. Numbers are little-endian.
  */
 
 /** Longest message of a launcher, in bytes; a launcher sends at most half of it. */
@@ -37,7 +37,10 @@ export interface LauncherTap {
   readonly name: string;
   /** Device and inode of the network namespace. */
   readonly namespace: string;
-  /** Start time of the process that names the namespace (starttime of proc_pid_stat(5), in clock ticks); null: a file names it. */
+  /**
+   * Start time of the process that names the namespace (starttime of proc_pid_stat(5), in clock ticks); null: a file
+   * names it.
+   */
   readonly started: string | null;
 }
 
@@ -57,7 +60,9 @@ export interface LauncherPlan {
 /** A netlink request that the launcher sends in the namespace. */
 export interface LauncherSetting {
   readonly message: Uint8Array;
-  /** In a namespace without IPv6, this many requests are skipped, beginning with this one; 0: the request must succeed. */
+  /**
+   * In a namespace without IPv6, this many requests are skipped, beginning with this one; 0: the request must succeed.
+   */
   readonly optional: number;
 }
 

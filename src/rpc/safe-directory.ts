@@ -50,7 +50,9 @@ function partsOf(file: string): string[] {
   return file.split("/").filter((name) => name !== "");
 }
 
-/** The parent is safe: no other user can create the file meanwhile, except in a sticky directory, where lstat shows it. */
+/**
+ * The parent is safe: no other user can create the file meanwhile, except in a sticky directory, where lstat shows it.
+ */
 function statusOf(place: string, mode: number | null): Stats | undefined {
   const status = lstatSync(place, { throwIfNoEntry: false });
   if (status !== undefined || mode === null) return status;

@@ -16,8 +16,8 @@ export interface RuntimeDirectory {
 /**
  * The daemon's: in $XDG_RUNTIME_DIR; else in /run/user/UID if that exists; else a directory of the user's in that for
  * temporary files. native/launcher/common/daemon-paths.c has the same rule.
- * @param uid the user's outside our user namespace: container engines start hooks as root of their own, and with an empty
- * environment
+ * @param uid the user's outside our user namespace: container engines start hooks as root of their own, and with an
+ * empty environment
  */
 export function runtimeDirectory(
   environment: NodeJS.ProcessEnv = process.env,
@@ -30,8 +30,8 @@ export function runtimeDirectory(
 }
 
 /**
- * The directory for API sockets of networks without the daemon. Root's is /run/slipway. Null without a runtime directory
- * of the user's: there is no fallback.
+ * The directory for API sockets of networks without the daemon. Root's is /run/slipway. Null without a runtime
+ * directory of the user's: there is no fallback.
  */
 export function apiDirectory(
   environment: NodeJS.ProcessEnv = process.env,

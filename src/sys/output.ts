@@ -7,8 +7,8 @@ const { O_WRONLY, O_APPEND, O_NONBLOCK } = constants;
 
 /**
  * Writes to an inherited descriptor without blocking: a pipe or socket that nobody reads would stop all networking when
- * it is full. O_NONBLOCK cannot be set on it, as all processes that share it would get that too. So a pipe is opened again,
- * and a socket is written with MSG_DONTWAIT.
+ * it is full. O_NONBLOCK cannot be set on it, as all processes that share it would get that too. So a pipe is opened
+ * again, and a socket is written with MSG_DONTWAIT.
  */
 export function unblockedWriter(fd: number): Write {
   try {

@@ -16,8 +16,8 @@ export function reclaimMemory(): void {
 }
 
 /**
- * Contexts that are made after this flag is set have `gc`. On Node's command line the flag would have V8 reject the code
- * cache of Node's own modules, which costs 1 ms of the start.
+ * Contexts that are made after this flag is set have `gc`. On Node's command line the flag would have V8 reject the
+ * code cache of Node's own modules, which costs 1 ms of the start.
  */
 function exposeCollector(): Collector {
   process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");

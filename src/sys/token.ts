@@ -14,7 +14,9 @@ export const TokenKind = {
   Watcher: 3,
   /** The listening socket of a published port; the id is the rule's. */
   Published: 4,
-  /** A socket of a connection to the guest's loopback; the id is twice the connection's, plus 1 for the socket inside. */
+  /**
+   * A socket of a connection to the guest's loopback; the id is twice the connection's, plus 1 for the socket inside.
+   */
   Loopback: 7,
 } as const;
 

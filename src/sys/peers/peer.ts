@@ -58,8 +58,8 @@ export function peerOf(socket: number): Peer {
 const HIDDEN: readonly string[] = ["ENOENT", "EACCES", "EPERM"];
 
 /**
- * Whether /proc shows processes that we may not trace; hidepid of proc(5) hides them. Any other failure, such as EMFILE,
- * is no sign of hidepid.
+ * Whether /proc shows processes that we may not trace; hidepid of proc(5) hides them. Any other failure, such as
+ * EMFILE, is no sign of hidepid.
  */
 export function seesProcesses(): boolean {
   try {
@@ -81,7 +81,10 @@ function processOf(pidfd: number): Pick<Peer, "users" | "processes"> {
   return { users, processes: depth === ours().depth ? "own" : "other" };
 }
 
-/** The kernel shows a uid_map relative to the reader's namespace (user_namespaces(7)): that of a child never equals our own. */
+/**
+ * The kernel shows a uid_map relative to the reader's namespace (user_namespaces(7)): that of a child never equals our
+ * own.
+ */
 function usersOf(map: string): Peer["users"] {
   if (map === ours().users) return "own";
   return idCount(map) > 1 ? "subordinate" : "other";

@@ -71,8 +71,8 @@ export function setTrafficClass(fd: number, family: Family, trafficClass: number
 
 /**
  * Sets or clears DF. With DF, the kernel checks the MTU of its own link only and ignores the path MTU that it knows
- * (IP_PMTUDISC_PROBE): Slipway is a router, and the guest keeps track of path MTUs. Without DF, datagrams are fragmented
- * where they do not fit.
+ * (IP_PMTUDISC_PROBE): Slipway is a router, and the guest keeps track of path MTUs. Without DF, datagrams are
+ * fragmented where they do not fit.
  */
 export function setDontFragment(fd: number, family: Family, dontFragment: boolean): void {
   const { level, mtuDiscover } = HEADER_OPTIONS[family];
