@@ -13,9 +13,9 @@ const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];
 
 /**
- * Reads a command line; the machine is not looked at.
+ * Parses a command line, without looking at the machine.
  * @param name by which the program was called; `slirp4netns` has a command line of its own
- * @throws UserError with exit status 2, or 1 as slirp4netns has it
+ * @throws UserError with exit status 2; for slirp4netns 1, as in the original
  */
 export function parseCommandLine(name: string, args: readonly string[]): Invocation {
   if (name !== "slirp4netns") return parseNode(slipway, "slipway", args);

@@ -94,11 +94,11 @@ export interface AttachConfig extends GuestOptions {
   /** Whether to exit when the namespace's file is removed. */
   readonly exitWithNetns: boolean;
   readonly exitFd: number | null;
-  /** Whose output tells that the network is up. */
+  /** Whose words announce on stdout that the network is up. */
   readonly announcement: "slipway" | "slirp4netns";
 }
 
-/** What is connected: a namespace, or a link to a guest that somebody else has made. */
+/** What is connected: a namespace, or a link to a guest that the caller has made. */
 export type Target =
   | NamespaceTarget
   /** A TAP that is open as this descriptor. */

@@ -35,7 +35,7 @@ import type { DataPlane, ServedAttachment } from "./workers/plane.js";
  * addresses are still taken. Released: the network has its addresses and MAC back, and its TAP is closed.
  */
 
-/** An attachment that has lost so many threads may be what kills them. */
+/** An attachment with which this many threads have died may be the cause, and is not served again. */
 const MOST_LOSSES = 3;
 
 /** What holds at all attachments of a member. */
@@ -103,7 +103,7 @@ export class Attachment {
     this.#ifname = ifname;
   }
 
-  /** null before its TAP has come. */
+  /** null until its TAP arrives. */
   get served(): ServedAttachment | null {
     return this.#served;
   }
@@ -112,7 +112,7 @@ export class Attachment {
     return this.#ifname;
   }
 
-  /** As its client is told. */
+  /** What its client is told of it. */
   get given(): GivenAttachment {
     const { name, mtu, internal } = this.network.definition;
     const addresses = this.network.plansFor(this.identity).map(({ guest, prefix, gateway }) => ({

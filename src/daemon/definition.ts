@@ -22,8 +22,8 @@ const ISOLATE_OPTION = "isolate";
 type Spec = Params<"network.create">;
 
 /**
- * Checks what a network is asked to be, and chooses what is left open.
- * @param others that there are: it must not overlap them
+ * Checks the definition of a new network and chooses what it leaves open.
+ * @param others existing networks, which it must not overlap
  * @throws UserError for the first thing that is wrong
  */
 export function defineNetwork(spec: Spec, others: readonly Network[]): NetworkDefinition {

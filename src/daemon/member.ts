@@ -16,7 +16,7 @@ export interface Member extends MemberSettings {
   /** In the order in which they were joined. */
   readonly attachments: Attachment[];
   labels: Readonly<Record<string, string>>;
-  /** As --publish wrote them; of a member that stays the next daemon publishes them again. */
+  /** In the notation of --publish. If the member stays, the next daemon publishes them again. */
   readonly publishing: string[];
 }
 
@@ -25,7 +25,7 @@ type JoinParams = Params<"member.join">;
 /**
  * A member without attachments.
  * @param others that there are
- * @throws UserError when its name is none, or taken
+ * @throws UserError when its name is invalid or taken
  */
 export function newMember(spec: JoinParams, others: readonly Member[]): Member {
   const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
@@ -72,7 +72,7 @@ export function reserve(
   const wanted = spec.addresses.map((text) => parseAddressOption("--ip", text));
   const mac = spec.mac === null ? null : parseMemberMac(spec.mac);
   const identity = network.reserve(wanted, mac, name);
-  // Docker answers for a container's id, too.
+  // Docker's DNS answers for a container's short id, too.
   const names = [name, ...spec.aliases, shortId(id)].map((each) => each.toLowerCase());
   const named = { names: [...new Set(names)], addresses: identity.addresses };
   return { network, identity, named, ifname: spec.ifname };

@@ -26,14 +26,14 @@ export interface MembersContext {
 }
 
 /**
- * The members of all networks. A member lives from its first attachment to the end of its last, or until its
- * client or its process has gone; attachment.ts has the states between.
+ * The members of all networks. A member lives from its first attachment to the end of its last, or until its client or
+ * its process ends. The states between are those of its attachments (attachment.ts).
  */
 export class Members {
   readonly #context: MembersContext;
   readonly #attachmentContext: AttachmentContext;
   readonly #members = new Map<string, Member>();
-  /** Handles of the processes that members were named by. */
+  /** Pidfds of the processes that members were named by. */
   readonly #pidfds = new Map<Member, number>();
 
   constructor(context: MembersContext) {
@@ -120,7 +120,7 @@ export class Members {
   }
 
   /**
-   * Ends an attachment whose TAP has not come. Its namespace may be gone, and the next namespace that gets the same
+   * Ends an attachment whose TAP has not arrived. Its namespace may be gone, and the next namespace that gets the same
    * inode would be taken for this member.
    */
   abandon(id: string, network: string): void {
@@ -129,7 +129,7 @@ export class Members {
     if (member !== undefined && attachment?.served === null) this.#drop(member, attachment);
   }
 
-  /** @param isFinished its command has ended: what it sent last is passed on */
+  /** @param isFinished its command has ended: the frames that it sent last are still passed on */
   remove(member: Member, isFinished = false): void {
     if (!this.#members.delete(member.id)) return;
     for (const attachment of member.attachments.splice(0)) attachment.end(isFinished);
@@ -179,7 +179,7 @@ export class Members {
     this.#context.plane.learn(id, { kind: "member", id, networks });
   }
 
-  /** A namespace is one member, on however many networks. */
+  /** The member of a namespace: there is one, on however many networks. */
   #inNamespace(namespace: NamespaceRef | null): Member | undefined {
     if (namespace === null) return undefined;
     return this.all.find((member) => member.namespace?.id === namespace.id);

@@ -99,7 +99,7 @@ export class Network {
     return memberPlans(this.definition.subnets, addresses);
   }
 
-  /** What the threads are told of it. */
+  /** The network as the threads are told of it. */
   get fact(): NetworkFact {
     const { id, internal, mtu, subnets } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({
@@ -146,7 +146,7 @@ export class Network {
           `address ${address} ${where} is reserved for the gateway or the network: choose another`,
         );
       case "taken": {
-        const owner = this.#owners.get(`${address}`) ?? "somebody";
+        const owner = this.#owners.get(`${address}`) ?? "another member";
         return new UserError(`address ${address} ${where} is taken by ${owner}: choose another`);
       }
     }

@@ -19,7 +19,7 @@ export class Networks {
   readonly #plane: Pick<DataPlane, "learn" | "forget">;
   readonly #byName = new Map<string, Network>();
 
-  /** @param plane is told which networks there are */
+  /** @param plane learns which networks there are */
   constructor(plane: Pick<DataPlane, "learn" | "forget">) {
     this.#plane = plane;
   }

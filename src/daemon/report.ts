@@ -46,7 +46,7 @@ function endpoint(member: Member, network: Network): NetworkReport["Containers"]
   };
   return {
     Name: member.name,
-    // One for each attachment: of the network's id and the member's.
+    // Unique for each attachment: halves of the network's id and the member's.
     EndpointID: network.definition.id.slice(0, 32) + member.id.slice(0, 32),
     MacAddress: identity === undefined ? "" : formatMac(identity.mac),
     IPv4Address: withLength(4),
@@ -56,7 +56,7 @@ function endpoint(member: Member, network: Network): NetworkReport["Containers"]
 
 type Statistics = Omit<AttachmentStatistics, "attachment">;
 
-/** Of an attachment that no thread serves yet. */
+/** The statistics of an attachment that no thread serves yet. */
 const NOTHING_YET: Statistics = {
   counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
   drops: {},

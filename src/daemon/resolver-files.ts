@@ -1,7 +1,7 @@
 import { realpathSync } from "node:fs";
 import path from "node:path";
 
-/** Where programs of the system keep what /etc/resolv.conf leads to; any of them may be started later. */
+/** Directories to which programs of the system make /etc/resolv.conf a link; each may be started later. */
 const KNOWN: readonly string[] = [
   "/run/systemd/resolve",
   "/run/resolvconf",
@@ -9,13 +9,12 @@ const KNOWN: readonly string[] = [
   "/run/connman",
 ];
 
-/** A program's own directory below /run; those of users are none. */
+/** A program's own directory below /run, which those of users (/run/user) are not. */
 const PROGRAMS = /^\/run\/(?!user(\/|$))[^/]+(\/|$)/;
 
 /**
- * What has to be readable for resolv.conf to be followed: the directory that has it, those of the programs that
- * keep it, and where it leads now. Of a place that is neither a program's below /run nor beside it that is the file
- * as it is.
+ * What must be readable for resolv.conf to be followed: its directory, those of the programs that keep it, and its
+ * target: the target's directory if it is a program's below /run, otherwise only the file.
  */
 export function resolverFiles(file: string): readonly string[] {
   return [path.dirname(file), ...KNOWN, ...targetOf(file)];

@@ -25,11 +25,11 @@ import { listenPrivately, removeQuietly } from "../sys/sockets/private-socket.js
 const MOST_CLIENTS = 1024;
 const ACCEPT_BATCH = 16;
 
-/** Who asks. What it was given ends with its connection. */
+/** A client of the daemon. What it was given ends with its connection. */
 export interface Client {
   /** Ids of members that end with this client. */
   readonly members: Set<string>;
-  /** Its attachments whose TAPs have not come: they end with it, too. By member and network. */
+  /** Its attachments whose TAPs have not arrived, which end with it, too; by member and network. */
   readonly pending: Map<string, PendingAttachment>;
   /** Ends the connection. A client that still needs the daemon connects again. */
   readonly drop: () => void;

@@ -9,13 +9,13 @@ import { connectNotifier } from "../sys/sockets/local-socket.js";
 const FIRST_LISTENER = 3;
 
 /**
- * The socket at which a service manager listens for us.
- * @returns a handle, or null when we listen ourselves
+ * The listening socket that a service manager has passed (LISTEN_FDS).
+ * @returns a handle; null: none was passed
  * @throws UserError when there is more than one
  */
 export function inheritedListener(environment: NodeJS.ProcessEnv): number | null {
   const { LISTEN_PID: pid, LISTEN_FDS: count } = environment;
-  // It was meant for somebody before us otherwise.
+  // Otherwise it was meant for a process before us, which did not unset it.
   if (pid !== `${process.pid}` || count === undefined) return null;
   if (count !== "1") {
     throw new UserError(
@@ -26,7 +26,7 @@ export function inheritedListener(environment: NodeJS.ProcessEnv): number | null
   return FIRST_LISTENER;
 }
 
-/** Tells a service manager of type notify how we are; opened before the sandbox. */
+/** Reports to a service manager, as for systemd's Type=notify; made before the sandbox is entered. */
 export class ServiceManager {
   readonly #fd: number | null;
 

@@ -4,7 +4,7 @@ import { wrong } from "../parsing/values.js";
 
 const EVERYWHERE = ["network", "logFile", "logLevel", "logFormat", "maxLogLines"] as const;
 
-/** Keys of the options of `run` that have an effect where the daemon, or nobody, serves the network. */
+/** Keys of the options of `run` that have an effect with each mode but slirp. */
 const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly string[]>> = {
   networks: [
     ...EVERYWHERE,
@@ -31,7 +31,7 @@ const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly
 };
 
 /**
- * Refuses options that have no effect on the network that was chosen, so that nobody relies on them.
+ * Refuses options that have no effect with the chosen --network, so that no user relies on them.
  * @param given keys of the options that were given
  * @throws UserError with exit status 2
  */

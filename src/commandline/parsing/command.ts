@@ -20,7 +20,7 @@ export interface Command<O extends Options = Options> {
   readonly version?: string;
   readonly options: O;
   readonly arguments: readonly Argument[];
-  /** Whether the first argument ends the options, as it is somebody else's command line. */
+  /** Whether the first argument ends the options, as another program's command line begins with it. */
   readonly passesThrough?: boolean;
   /** Whether superfluous arguments are ignored. */
   readonly ignoresRest?: boolean;

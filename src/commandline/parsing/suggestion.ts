@@ -1,4 +1,4 @@
-/** Most letters that a word may be off, and the least part of it that must be right. */
+/** Most edits between a word and a suggestion, and the least part of the letters that must be right. */
 const MOST_EDITS = 3;
 const LEAST_SIMILARITY = 0.4;
 
@@ -13,7 +13,7 @@ export function suggestion(word: string, candidates: readonly string[]): string 
   return ` (Did you mean ${best.length === 1 ? "" : "one of "}${best.sort().join(", ")}?)`;
 }
 
-/** That options begin alike says nothing. */
+/** Dashes at the beginning do not make words similar. */
 function withoutDashes(word: string): string {
   return word.replace(/^-+/, "");
 }

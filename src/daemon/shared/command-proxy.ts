@@ -25,9 +25,9 @@ import { native } from "../../sys/native.js";
 import type { Methods } from "../server.js";
 
 /**
- * Whether the daemon runs a command for its launcher. When a command fails here, the launcher starts a process that
- * runs it again and prints the reason. So not commands that may succeed in part, nor those that need more of the
- * launcher than its command line.
+ * Whether the daemon runs a command for its launcher. If the command fails, the launcher starts a process that runs it
+ * again and prints the reason. So commands that may succeed in part are left out, and those that need more than the
+ * command line.
  */
 export function isProxied(request: DaemonRequest): boolean {
   switch (request.action) {
@@ -108,7 +108,7 @@ export class CommandProxy {
     return true;
   }
 
-  /** The launcher will say no more. */
+  /** The launcher has gone: no message follows. */
   onGone(): void {
     this.#isGone = true;
     const awaited = this.#awaited;

@@ -132,7 +132,7 @@ interface Context {
 /**
  * The connection of one launcher, and its guest.
  *
- *   state     what tells it             next message        leads to
+ *   state     fields                    next message        leads to
  *   begun     #planned, #proxy null     request: attach     planned, or closed: not shareable
  *                                       request: command    proxied
  *   planned   #planned set              tap                 served
@@ -215,7 +215,7 @@ class Launcher {
     }
   }
 
-  /** The launcher has closed its side. A command is undone first; then the connection is closed. */
+  /** The launcher has closed its end. A command under way is undone before the connection is closed. */
   #end(): void {
     if (this.#proxy === null) this.close();
     else this.#loop.unwatch(this.#fd);
@@ -290,7 +290,7 @@ class Launcher {
     this.close();
   }
 
-  /** Tells the launcher once for all that one request changes. */
+  /** Tells the launcher once of all changes of one request. */
   #onPorts(rules: readonly PublishedRule[]): void {
     const isWaiting = this.#untold !== null;
     this.#untold = rules;
@@ -376,7 +376,7 @@ function warmUp(upstream: Upstream): void {
   }
 }
 
-/** Not with options that write files or to stderr, or that need to enter the namespace later. */
+/** False with options that write files or to stderr, or that need the namespace to be entered later. */
 function isShareable(options: AttachConfig): boolean {
   const { log: logged, pcap, stats, sandbox, exitWithNetns, publish, network } = options;
   const isPlain = logged.file === null && logged.level === null && logged.format === "text";

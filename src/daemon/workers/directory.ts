@@ -21,7 +21,7 @@ export class Directory {
   readonly #networks = new Map<string, KnownNetwork>();
   /** On which networks each member is. */
   readonly #members = new Map<string, readonly string[]>();
-  /** By key: takes its fact back. */
+  /** By key: withdraws its fact. */
   readonly #undo = new Map<string, () => void>();
 
   /** @param upstream the host's resolvers */
@@ -39,7 +39,7 @@ export class Directory {
     this.#undo.delete(key);
   }
 
-  /** @throws RangeError when there is none of that id: the main thread tells of a network before it uses it */
+  /** @throws RangeError when it is unknown, which is a bug: the main thread sends networks before it uses them */
   network(id: string): KnownNetwork {
     const network = this.#networks.get(id);
     if (network === undefined) throw new RangeError(`network ${id} is unknown`);
@@ -95,7 +95,7 @@ export class Directory {
     return false;
   }
 
-  /** @returns what takes the fact back */
+  /** @returns withdraws the fact */
   #take(fact: Fact): () => void {
     switch (fact.kind) {
       case "network":

@@ -28,8 +28,8 @@ export interface ExecutorContext {
   /** The host's resolvers. */
   readonly upstream: Upstream;
   /**
-   * Publishes ports of a guest, as `--publish` writes them.
-   * @param listening tells what `auto` is to publish; becomes the callee's, unless this throws
+   * Publishes ports of a guest, in the notation of `--publish`.
+   * @param listening a sock_diag(7) socket, for `auto`; becomes the callee's, unless this throws
    * @returns a line for each port of the host that was chosen at random
    * @throws UserError, and none of them is published then
    */

@@ -43,7 +43,7 @@ export interface NameFact {
   readonly addresses: readonly string[];
 }
 
-/** What every thread is told. */
+/** What every thread knows. */
 export type Fact = NetworkFact | MemberFact | NameFact;
 
 /** An attachment that is to be served. */
@@ -76,7 +76,7 @@ export interface AttachmentStatistics {
   readonly published: readonly string[];
 }
 
-/** Ports to publish. `listening`: a socket that tells what listens in the namespace, which stays the sender's. */
+/** Ports to publish. `listening`: a sock_diag(7) socket of the namespace for `auto`, which stays the sender's. */
 export type Publication = Pick<Params<"member.publish">, "ports" | "auto"> & {
   readonly listening: number | null;
 };

@@ -11,7 +11,7 @@ import type {
 } from "./messages.js";
 import { WorkerCalls } from "./worker-calls.js";
 
-/** For how long a thread without attachments is kept, in ms: the next member may come soon. */
+/** How long a thread without attachments is kept, in ms, as the next member may come soon. */
 const IDLE_LIMIT = 10_000;
 
 /** How long a thread may take to close its guests' connections, in ms. */
@@ -90,13 +90,13 @@ export class DataPlane {
     descriptors.onCrowded = (isScarce) => this.#makeRoom(isScarce);
   }
 
-  /** Guests came or went, or a guest that has few descriptors was refused one (isScarce). */
+  /** Shares descriptors anew, as guests came or went, or one with few was refused one (isScarce). */
   #makeRoom(isScarce: boolean): void {
     this.#descriptors.makeRoom(isScarce);
     for (const { calls } of this.#workers) calls.post({ kind: "make room", isScarce });
   }
 
-  /** Tells all threads, also later ones, a fact, which replaces the fact under that key. */
+  /** Tells a fact to all threads, including later ones. It replaces the fact with the same key. */
   learn(key: string, fact: Fact): void {
     this.#facts.set(key, fact);
     for (const { calls } of this.#workers) calls.post({ kind: "learn", key, fact });

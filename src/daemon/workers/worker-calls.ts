@@ -14,7 +14,7 @@ export class WorkerCalls {
   /** Whether a message was sent since the last call of settle. */
   #isUnsettled = false;
   #settled: Promise<void> = Promise.resolve();
-  /** Why the thread answers no more; null while it does. */
+  /** Why the thread no longer answers; null while it does. */
   #end: Error | null = null;
 
   constructor(link: { post(message: ToWorker): void }) {

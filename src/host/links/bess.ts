@@ -7,7 +7,7 @@ import { native } from "../../sys/native.js";
 import { acceptLocal } from "../../sys/sockets/local-socket.js";
 import { listenPrivately } from "../../sys/sockets/private-socket.js";
 
-/** Further clients wait in the kernel until the one that is served has gone. */
+/** Further clients wait in the kernel until the one that is served disconnects. */
 const BACKLOG = 1;
 
 /** Frames that the client has not fetched, in bytes; cut to net.core.wmem_max by the kernel. */
