@@ -282,6 +282,12 @@ const ALL_ONES: Readonly<Record<Family, Address>> = {
   6: Address.ofWords(0xffff_ffff, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff),
 };
 
+/** Whether one of the addresses equals `wanted`. */
+export function includesAddress(addresses: readonly Address[], wanted: Address): boolean {
+  for (const address of addresses) if (address.equals(wanted)) return true;
+  return false;
+}
+
 function masked(address: Address, length: number): Address {
   if (address.family === 4) return Address.ofIpv4Word(address.w3 & mask(length));
   return Address.ofWords(

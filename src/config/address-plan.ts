@@ -56,6 +56,11 @@ export function planFor(prefix: Prefix): AddressPlan {
   };
 }
 
+/** The plan of a family, or the first where the guest has none of that family. */
+export function planOfFamily(plans: readonly AddressPlan[], family: Family): AddressPlan {
+  return plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0];
+}
+
 /** All addresses of the guest's networks that are Slipway's own. */
 export function ownAddresses(plans: readonly AddressPlan[]): readonly Address[] {
   return plans.flatMap(({ gateway, router, dns }) =>

@@ -15,11 +15,11 @@ import {
   packetTrailerLength,
 } from "../wire/pcapng.js";
 import {
+  createVnetHeader,
   parseVnet,
   VNET_HEADER_LENGTH,
   VnetFlags,
   VnetGso,
-  type VnetHeader,
 } from "../wire/vnet.js";
 
 /** A capture file whose pcapng headers have been written. */
@@ -79,14 +79,7 @@ export class Capture {
   readonly #head: number;
   /** Where a frame from the guest is kept until settle(). */
   readonly #copy: number;
-  readonly #vnet: VnetHeader = {
-    vnetFlags: 0,
-    gsoType: VnetGso.None,
-    headersLength: 0,
-    gsoSize: 0,
-    checksumStart: 0,
-    checksumOffset: 0,
-  };
+  readonly #vnet = createVnetHeader();
   readonly #comments = new Map<string, Uint8Array>();
   #isOpen = true;
   /** Bytes of whole blocks in the file. */

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../base/address.js";
+import type { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { Stack } from "../stack/stack.js";
@@ -6,7 +6,7 @@ import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { PIECE_SPACE } from "../sys/sockets/message-table.js";
 import { pseudoHeaderSum } from "../wire/checksum.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import { ETHERNET_HEADER_LENGTH, emitEthernet, etherTypeOf } from "../wire/ethernet.js";
 import type { FragmentFields } from "../wire/fragment.js";
 import { createAddressCaches, Frame, NO_PROTOCOL, parseFrame } from "../wire/frame.js";
 import {
@@ -23,7 +23,14 @@ import {
   UDP_HEADER_LENGTH,
   writeUdpChecksumApart,
 } from "../wire/udp.js";
-import { emitVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso, type VnetHeader } from "../wire/vnet.js";
+import {
+  createVnetHeader,
+  emitVnet,
+  VNET_HEADER_LENGTH,
+  VnetFlags,
+  VnetGso,
+  type VnetHeader,
+} from "../wire/vnet.js";
 import type { Capture } from "./capture.js";
 
 /** Most pieces of payload in one packet. */
@@ -31,8 +38,6 @@ export const MAX_PIECES = 64;
 
 /** Room for the longest headers, in bytes: virtio, Ethernet, IPv6 with a fragment header, UDP. */
 const HEADER_SPACE = 96;
-
-const ETHER_TYPE: Readonly<Record<Family, number>> = { 4: EtherType.Ipv4, 6: EtherType.Ipv6 };
 
 /** Addresses and IP fields of a packet to the guest. Callers reuse one object for all packets. */
 export interface Envelope extends IpFields {
@@ -77,11 +82,8 @@ export class GuestWriter {
     moreFragments: false,
   };
   readonly #vnet: VnetHeader = {
+    ...createVnetHeader(),
     vnetFlags: VnetFlags.NeedsChecksum,
-    gsoType: VnetGso.None,
-    headersLength: 0,
-    gsoSize: 0,
-    checksumStart: 0,
     checksumOffset: UDP_CHECKSUM_OFFSET,
   };
   /** Whether the TAP takes UDP superframes: not without offload, nor before Linux 6.2. */
@@ -282,7 +284,7 @@ export class GuestWriter {
   #setEthernetHeader(envelope: Envelope, ip: number): void {
     const frame = ip - ETHERNET_HEADER_LENGTH;
     const { stack, mac } = this.#options;
-    emitEthernet(stack.bytes, frame, envelope.mac, mac, ETHER_TYPE[envelope.source.family]);
+    emitEthernet(stack.bytes, frame, envelope.mac, mac, etherTypeOf(envelope.source.family));
     this.#setFrame(frame, this.#headersEnd - frame);
   }
 

@@ -4,7 +4,7 @@ import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
 import { gatewayMac } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import { composeEthernet } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
 import { type IcmpCode, IcmpError } from "../wire/icmp.js";
 import { emitIp, ipHeaderLength } from "../wire/ip.js";
@@ -70,11 +70,8 @@ export class IcmpErrors {
 
   /** Sends an error about a packet of which only the IP packet is known, not its frame. */
   aboutPacket(packet: Uint8Array, mac: Mac, error: IcmpCode, detail = BY_GATEWAY): void {
-    const bytes = new Uint8Array(ETHERNET_HEADER_LENGTH + packet.length);
-    const etherType = packet[0] >>> 4 === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
-    emitEthernet(bytes, 0, gatewayMac(this.#config.plans), mac, etherType);
-    bytes.set(packet, ETHERNET_HEADER_LENGTH);
-    this.aboutFrame(bytes, 0, bytes.length, error, detail);
+    const frame = composeEthernet(gatewayMac(this.#config.plans), mac, packet);
+    this.aboutFrame(frame, 0, frame.length, error, detail);
   }
 
   /** Sends an error about the frame at (offset, length). */

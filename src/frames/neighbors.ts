@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { BROADCAST_MAC, isMulticastMac, type Mac } from "../base/mac.js";
-import { gatewayMac } from "../config/address-plan.js";
+import { gatewayMac, planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
@@ -135,7 +135,6 @@ export class Neighbors {
   }
 
   #sourceFor({ family }: Address): Address {
-    const plan = this.#config.plans.find(({ prefix }) => prefix.address.family === family);
-    return (plan ?? this.#config.plans[0]).router;
+    return planOfFamily(this.#config.plans, family).router;
   }
 }

@@ -3,7 +3,7 @@ import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { Stack } from "../stack/stack.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import { ETHERNET_HEADER_LENGTH, emitEthernet, etherTypeOf } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
 import { emitIpFragment, ipFragmentHeaderLength, ipHeaderLength } from "../wire/ip.js";
 
@@ -224,8 +224,7 @@ export class Reassembly {
     const offset = buffer + headroom;
     // The buffer has the virtio header of a fragment.
     bytes.fill(0, buffer, offset);
-    const etherType = family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
-    emitEthernet(bytes, offset, gatewayMac, mac, etherType);
+    emitEthernet(bytes, offset, gatewayMac, mac, etherTypeOf(family));
     const part = {
       identification: incomplete.identification,
       fragmentOffset: 0,

@@ -27,7 +27,7 @@ import {
 import { native } from "../sys/native.js";
 import { randomBytes } from "../sys/random.js";
 import { type Connection, TcpRelay } from "../tcp/relay.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
+import { composeEthernet } from "../wire/ethernet.js";
 import { IcmpError } from "../wire/icmp.js";
 import { IpProtocol } from "../wire/ip.js";
 import { emitBareAck, TCP_HEADER_LENGTH } from "../wire/tcp.js";
@@ -175,11 +175,7 @@ export class DataPath {
     const segment = new Uint8Array(TCP_HEADER_LENGTH);
     emitBareAck(segment, 0, peer, peerPort, guest, guestPort);
     const packet = rebuildPacket(peer, guest, IpProtocol.Tcp, segment);
-    const frame = new Uint8Array(ETHERNET_HEADER_LENGTH + packet.length);
-    const etherType = guest.family === 4 ? EtherType.Ipv4 : EtherType.Ipv6;
-    emitEthernet(frame, 0, mac, gatewayMac(this.config.plans), etherType);
-    frame.set(packet, ETHERNET_HEADER_LENGTH);
-    this.writer.writeFrame(frame);
+    this.writer.writeFrame(composeEthernet(mac, gatewayMac(this.config.plans), packet));
   }
 
   #tick(now: number): void {

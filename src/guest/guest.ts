@@ -4,6 +4,7 @@ import type { DescriptorQuota } from "../admission/descriptors.js";
 import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
+import { planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { type Engine, type EngineFigures, noFigures, type Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
@@ -185,8 +186,7 @@ export class Guest {
 
   /** The guest's address of this family; without one, its first address. */
   addressFor(family: Family): Address {
-    const { plans } = this.config;
-    return (plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0]).guest;
+    return planOfFamily(this.config.plans, family).guest;
   }
 
   /** Figures for status and tests. */

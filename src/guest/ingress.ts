@@ -6,7 +6,7 @@ import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
 import { icmpChecksumIsRight, isIcmpError, parseTooBig } from "../wire/icmp.js";
 import { emitIp, IpProtocol, ipHeaderLength } from "../wire/ip.js";
-import { parseVnet, VnetFlags, VnetGso, type VnetHeader } from "../wire/vnet.js";
+import { createVnetHeader, parseVnet, VnetFlags, VnetGso, type VnetHeader } from "../wire/vnet.js";
 import type { DataPath } from "./data-path.js";
 
 /**
@@ -30,14 +30,7 @@ export class Ingress {
   readonly #responders: readonly Responder[];
   readonly #frame: Frame;
   readonly #caches = createAddressCaches();
-  readonly #vnet: VnetHeader = {
-    vnetFlags: 0,
-    gsoType: 0,
-    headersLength: 0,
-    gsoSize: 0,
-    checksumStart: 0,
-    checksumOffset: 0,
-  };
+  readonly #vnet = createVnetHeader();
 
   /** @param responders in the order in which they are asked; the first that claims a frame decides */
   constructor(path: DataPath, responders: readonly Responder[]) {

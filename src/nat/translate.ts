@@ -1,5 +1,6 @@
 import { type Address, type Family, LOOPBACK } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
+import { planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
 
@@ -77,6 +78,5 @@ export function appearanceOf(
 
 /** The gateway's address of `family`, or of the guest's only family. */
 export function gatewayOf({ plans }: Pick<GuestConfig, "plans">, family: Family): Address {
-  const plan = plans.find(({ prefix }) => prefix.address.family === family);
-  return (plan ?? plans[0]).gateway;
+  return planOfFamily(plans, family).gateway;
 }

@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, includesAddress } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { ArpOperation, parseArp } from "../wire/arp.js";
@@ -128,7 +128,7 @@ export class Guard {
     if (message === null) return DropReason.NdpMalformed;
     if (message.mac !== null && message.mac !== this.#mac) return DropReason.PolicySpoofed;
     if (message.type === NdpType.NeighborSolicitation) return 0;
-    const isOwn = this.#ipv6.some((address) => address.equals(message.target));
+    const isOwn = includesAddress(this.#ipv6, message.target);
     return isOwn ? 0 : DropReason.PolicySpoofed;
   }
 

@@ -1,4 +1,4 @@
-import type { Address } from "../base/address.js";
+import { type Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
 import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
@@ -36,7 +36,7 @@ export class ArpService implements Service {
   #isForUs(message: ArpMessage): boolean {
     return (
       message.operation === ArpOperation.Request &&
-      this.#ours.some((address) => address.equals(message.targetAddress))
+      includesAddress(this.#ours, message.targetAddress)
     );
   }
 

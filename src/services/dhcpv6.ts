@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type Mac, writeMac } from "../base/mac.js";
 import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
@@ -76,7 +76,7 @@ export class Dhcpv6Service implements Service {
 
   claims({ protocol, family, destination, destinationPort }: Frame): boolean {
     if (protocol !== IpProtocol.Udp || destinationPort !== Dhcpv6Port.Server) return false;
-    return family === 6 && this.#ours.some((address) => address.equals(destination));
+    return family === 6 && includesAddress(this.#ours, destination);
   }
 
   handle(frame: Frame, now: number): Verdict {

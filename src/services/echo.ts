@@ -1,4 +1,4 @@
-import type { Address } from "../base/address.js";
+import { type Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
@@ -26,7 +26,8 @@ export class EchoService implements Service {
   }
 
   claims(frame: Frame): boolean {
-    return frame.protocol === icmpProtocol(frame.family) && this.#isOurs(frame.destination);
+    if (frame.protocol !== icmpProtocol(frame.family)) return false;
+    return includesAddress(this.#ours, frame.destination);
   }
 
   handle(frame: Frame): Verdict {
@@ -34,13 +35,6 @@ export class EchoService implements Service {
     if (!isEchoRequest(frame.family, frame.icmpType)) return PASS;
     if (!icmpChecksumIsRight(frame.bytes, frame)) return drop(DropReason.IcmpBadChecksum);
     return { kind: "reply", frame: echoReply(frame) };
-  }
-
-  #isOurs(address: Address): boolean {
-    for (const ours of this.#ours) {
-      if (ours.equals(address)) return true;
-    }
-    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, includesAddress } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
@@ -113,7 +113,7 @@ export class NdpService implements Announcer {
     if (message === null || (detects && (message.mac !== null || !destination.isMulticast))) {
       return drop(DropReason.NdpMalformed);
     }
-    if (!this.#ours.some((address) => address.equals(message.target))) {
+    if (!includesAddress(this.#ours, message.target)) {
       return drop(DropReason.NdpNotForUs);
     }
     const to = detects ? ALL_NODES : source;

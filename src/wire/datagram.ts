@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "./ethernet.js";
+import { ETHERNET_HEADER_LENGTH, emitEthernet, etherTypeOf } from "./ethernet.js";
 import { emitIp, IpProtocol, ipHeaderLength } from "./ip.js";
 import { DEFAULT_HOP_LIMIT } from "./reply.js";
 import { emitUdp, UDP_HEADER_LENGTH, writeUdpChecksum } from "./udp.js";
@@ -22,7 +22,7 @@ export function composeDatagram(
   const udp = ETHERNET_HEADER_LENGTH + ipHeaderLength(family);
   const length = UDP_HEADER_LENGTH + payload.length;
   const frame = new Uint8Array(udp + length);
-  emitEthernet(frame, 0, to.mac, from.mac, family === 4 ? EtherType.Ipv4 : EtherType.Ipv6);
+  emitEthernet(frame, 0, to.mac, from.mac, etherTypeOf(family));
   const fields = {
     source: from.address,
     destination: to.address,

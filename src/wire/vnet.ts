@@ -31,6 +31,18 @@ export interface VnetHeader {
   checksumOffset: number;
 }
 
+/** A header that asks for nothing. */
+export function createVnetHeader(): VnetHeader {
+  return {
+    vnetFlags: 0,
+    gsoType: VnetGso.None,
+    headersLength: 0,
+    gsoSize: 0,
+    checksumStart: 0,
+    checksumOffset: 0,
+  };
+}
+
 /** Reads a vnet header. */
 export function parseVnet(bytes: Uint8Array, offset: number, header: VnetHeader): void {
   header.vnetFlags = bytes[offset];

@@ -6,7 +6,13 @@ import { UdpProtocol } from "../../src/datagram/udp.js";
 import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
 import { IpProtocol } from "../../src/wire/ip.js";
 import { udpChecksumIsRight } from "../../src/wire/udp.js";
-import { parseVnet, VNET_HEADER_LENGTH, VnetFlags, VnetGso } from "../../src/wire/vnet.js";
+import {
+  createVnetHeader,
+  parseVnet,
+  VNET_HEADER_LENGTH,
+  VnetFlags,
+  VnetGso,
+} from "../../src/wire/vnet.js";
 import { Wire } from "./wire.js";
 
 const caches = createAddressCaches();
@@ -16,14 +22,7 @@ const ends = {
 } as const;
 
 function vnetOf(bytes: Uint8Array) {
-  const header = {
-    vnetFlags: 0,
-    gsoType: 0,
-    headersLength: 0,
-    gsoSize: 0,
-    checksumStart: 0,
-    checksumOffset: 0,
-  };
+  const header = createVnetHeader();
   parseVnet(bytes, 0, header);
   return header;
 }

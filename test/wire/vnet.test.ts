@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  createVnetHeader,
   emitVnet,
   parseVnet,
   VNET_HEADER_LENGTH,
@@ -11,14 +12,7 @@ import {
 const u16 = fc.nat(0xffff);
 
 function parsed(bytes: Uint8Array, offset: number) {
-  const header = {
-    vnetFlags: 0,
-    gsoType: 0,
-    headersLength: 0,
-    gsoSize: 0,
-    checksumStart: 0,
-    checksumOffset: 0,
-  };
+  const header = createVnetHeader();
   parseVnet(bytes, offset, header);
   return header;
 }
