@@ -1,5 +1,5 @@
-import { UserError } from "../base/errors.js";
 import type { AttachmentSpec } from "../rpc/messages.js";
+import { wrong } from "./parsing/values.js";
 
 /** The network of the command of `run`. */
 export type NetworkMode =
@@ -32,7 +32,7 @@ export function parseNetworkMode(texts: readonly string[], first: FirstAttachmen
   if (alone !== null) {
     const isAsked = first.ip.length > 0 || first.alias.length > 0 || first.macAddress !== null;
     if (!isAsked) return alone;
-    throw new UserError("--ip, --mac-address and --alias need a network: add --network NAME", 2);
+    throw wrong("--ip, --mac-address and --alias need a network: add --network NAME");
   }
   const attachments = texts.map((text) => parseAttachment("--network", text));
   const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = attachments;
@@ -61,9 +61,8 @@ function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" 
 export function parseAttachment(option: string, text: string): AttachmentSpec {
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
   if (network === "" || modeOf(text) !== null) {
-    throw new UserError(
+    throw wrong(
       `${option} ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: cannot be combined`,
-      2,
     );
   }
   const pairs =
@@ -83,5 +82,5 @@ function parsePair(where: string, pair: string): readonly [Key, string] {
   const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/.exec(pair) ?? [];
   const key = KEYS.find((each) => each === name);
   if (key !== undefined) return [key, value];
-  throw new UserError(`${where}: "${pair}" is not one of ${KEYS.join("=, ")}=`, 2);
+  throw wrong(`${where}: "${pair}" is not one of ${KEYS.join("=, ")}=`);
 }
