@@ -6,8 +6,8 @@ import type { BulkMeter } from "./bulk-meter.js";
 const BURST = 1 / 10;
 
 /**
- * While the guest moves bulk, one more flow may begin for every so many bytes, which take about 400 µs to
- * move. Opening a flow takes a tenth of that, so new flows get a tenth of the processor time.
+ * While the guest moves bulk, one more flow may begin for each 512 KiB, which take about 400 µs to move.
+ * Opening a flow takes a tenth of that, so new flows get a tenth of the processor time.
  */
 const BULK_FOR_ONE = 512 * 1024;
 

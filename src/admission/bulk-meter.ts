@@ -1,5 +1,6 @@
-/** A wake-up that moves so many bytes is bulk, and so are the ms after it. */
+/** A wake-up that moves at least so many bytes moves bulk. */
 const BULK_BYTES = 64 * 1024;
+/** How long a guest counts as moving bulk after such a wake-up, in ms. */
 const BULK_LASTS = 100;
 
 /** Counts the bytes that a guest moves and tells whether it moves bulk. */

@@ -70,7 +70,7 @@ export class DescriptorLedger {
     this.#add(BORROWED, count);
   }
 
-  /** Descriptors that the flows of so many guests may have in all. */
+  /** @returns how many descriptors the flows of `guests` guests may have in all */
   availableTo(guests: number): number {
     return Math.max(0, this.#words[AVAILABLE] - guests * PER_GUEST);
   }

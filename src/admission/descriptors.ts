@@ -2,9 +2,9 @@ import type { DescriptorLedger } from "./descriptor-ledger.js";
 
 /** The part of all descriptors that is reserved, in equal shares, for the guests there are. */
 const DIVIDED = 1 / 2;
-/** At most so many are reserved for one guest. */
+/** Most descriptors reserved for one guest. */
 const MOST_KEPT = 256;
-/** A guest for which fewer could be reserved is refused while there are others. */
+/** Fewest descriptors reserved for a guest; if there are fewer, a further guest is refused. */
 const LEAST_KEPT = 4;
 
 /** How long guests above their fair share get no more after one below it was refused, in ms. */

@@ -2,7 +2,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import { log } from "../base/log.js";
 import type { Limits } from "../config/limits.js";
 
-/** The same warning is logged once per so many ms, so that a guest cannot fill the log. */
+/** Least time between two warnings about one limit, in ms, so that a guest cannot fill the log. */
 const WARNING_INTERVAL = 60_000;
 
 const WARNINGS: Readonly<Partial<Record<DropReason, (limits: Limits) => string>>> = {

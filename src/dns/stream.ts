@@ -4,7 +4,7 @@ import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { takeDnsMessage } from "../wire/dns.js";
 
-/** A stream that holds so many bytes, or open queries, for one side reads no more from the other. */
+/** At so many bytes held for one side, or so many open queries, a stream reads no more from the other side. */
 export const MOST_HELD = 64 * 1024;
 const MOST_QUERIES = 128;
 
@@ -106,7 +106,7 @@ export class DnsStream {
   /** Queries that no server has answered, oldest first. */
   open: Uint8Array[] = [];
 
-  /** Whether so much waits that no more queries are to be read. */
+  /** Whether the stream is at a limit, so that no more queries are to be read. */
   get holdsMuch(): boolean {
     if (this.open.length >= MOST_QUERIES) return true;
     const asked = this.open.reduce((sum, { length }) => sum + length, 0);

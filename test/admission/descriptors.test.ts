@@ -143,7 +143,7 @@ describe("guests of several threads", () => {
     hog.open();
     const other = new Guest(right);
     expect(other.open(25)).toBe(25);
-    // The first that is refused has the hog make room, and the next is not.
+    // The first request is refused and makes the hog give up descriptors; the next is granted.
     expect(other.open()).toBe(0);
     expect(other.open()).toBe(25);
     expect([hog.descriptors, other.descriptors]).toEqual([50, 50]);

@@ -33,7 +33,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
   });
   afterEach(() => wire.close());
 
-  /** Writes a datagram of the world's; the frames that come out. */
+  /** Writes a datagram to the guest. @returns its frames */
   function written(payload: Uint8Array): Uint8Array[] {
     const { stack, writer } = wire;
     const buffer = stack.takeBuffer();
@@ -48,7 +48,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     return frames;
   }
 
-  /** Hands a frame in as if it were read from the TAP. */
+  /** Adds a frame as if it had been read from the TAP. */
   function given(bytes: Uint8Array, now = 0): Uint8Array | null {
     const { stack } = wire;
     const offset = stack.buffer + stack.headroom;
@@ -141,7 +141,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(reassembly.nextAt).toBe(62_000);
     reassembly.expire(62_000, report);
     expect(reassembly.nextAt).toBe(NEVER);
-    // Only of one is the start there to quote, and it says that it is a part.
+    // Only one has its first fragment, which the error quotes.
     expect(told).toEqual([first.length - 14 - (family === 4 ? 20 : 48)]);
     expect(frame.moreFragments).toBe(true);
     expect(wire.drops.get(DropReason.IpFragmentTimeout)).toBe(2);
@@ -154,7 +154,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     expect(wire.drops.get(DropReason.IpBadFragment)).toBe(1);
   });
 
-  /** The fragment with its offset moved; checksums are corrected. */
+  /** The fragment at another offset, with correct checksums. */
   function shifted(bytes: Uint8Array, by: number): Uint8Array {
     const moved = bytes.slice();
     const view = new DataView(moved.buffer);

@@ -13,7 +13,7 @@ import {
 
 const loopback = Address.ofIpv4Word(0x7f00_0001);
 
-/** A stack whose writer sends its frames into a socket pair instead of a TAP. */
+/** A stack and a writer that sends its frames to a socket pair instead of a TAP. */
 export class Wire {
   readonly stack: Stack;
   readonly memory: number;
@@ -51,7 +51,7 @@ export class Wire {
     });
   }
 
-  /** The next frame that was written, with its virtio header if it has one; null when none is left. */
+  /** The next frame written, with its virtio header if there is one; null when there is none. */
   read(): Uint8Array | null {
     const bytes = new Uint8Array(66_000);
     const length = native.readBytes(this.#guest, bytes);

@@ -10,7 +10,7 @@ import type { Listener } from "../../src/wire/inet-diag.js";
 
 const plans = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
 
-/** The host's ports as a table: those in `refused` cannot be had. */
+/** A table in place of the host's ports; those in `refused` cannot be published. */
 class Table {
   rules: PublishedRule[] = [];
   refused = new Map<number, number>();

@@ -28,7 +28,7 @@ interface Ask {
   readonly destination?: Address;
 }
 
-/** A frame with a client's message. */
+/** A frame with a DHCP message from a client. */
 function asked({ type, options = [], changes = {}, destination = BROADCAST }: Ask): Frame {
   const message: DhcpMessage = {
     operation: 1,
@@ -66,7 +66,7 @@ function service(changes: Partial<GuestConfig> = {}): DhcpService {
   return new DhcpService(PLAN4, config(changes));
 }
 
-/** The options of an answer as text: addresses and names where they are such. */
+/** The options of an answer as text, addresses and names readable. */
 function describeOptions(message: DhcpMessage): Record<number, string> {
   return Object.fromEntries(
     [...message.options].map(([code, value]) => [code, Buffer.from(value).toString("hex")]),

@@ -8,7 +8,7 @@ import { linuxFrame } from "../wire/captures.js";
 import { parseOk, patched } from "../wire/parsing.js";
 import { config, decide, replied } from "./frames.js";
 
-/** Networks whose gateway is the address that the captured pings go to. */
+/** Plans whose gateways are the destinations of the captured pings. */
 const pinged = config({
   plans: ["198.51.100.0/24", "2001:db8::/64"].map((text) => planFor(Prefix.parse(text))),
 });

@@ -20,7 +20,7 @@ import {
 
 const DB = [address("10.0.2.7"), address("fd00::7")];
 
-/** As a network's: each type of records is asked for by itself. */
+/** The names of a network: records are looked up by type. */
 const records: NameTable = {
   get: (name, type) => (name === "db" && type !== "MX" ? DB : undefined),
   namesOf: (owner: Address) => (DB.some((each) => each.equals(owner)) ? ["db", "sql"] : undefined),

@@ -80,7 +80,7 @@ export class LoopbackSession {
     }
   }
 
-  /** Discards errors of datagrams to the client: nobody inside the guest could be told. */
+  /** Discards the errors of datagrams to the client, which cannot be passed on to the guest. */
   dropErrors(): void {
     this.batch.dropErrors(this.fds.outside);
   }
