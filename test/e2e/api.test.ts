@@ -172,7 +172,7 @@ describe("the socket", () => {
     const { guest, socket } = api;
     guest.helper.kill("SIGKILL");
     await guest.helper.exit;
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const process = lab.host.helper(["-c", "-r3", "-a", socket, `${namespace.pid}`, "tap0"], {
       pipes: [3],
     });
@@ -180,7 +180,6 @@ describe("the socket", () => {
     expect(await ask(lab, socket, { execute: "list_hostfwd" })).toMatchObject({ entries: [] });
     process.kill("SIGTERM");
     await process.ended(10_000);
-    await namespace.release();
   });
 
   ours.for([
@@ -191,14 +190,13 @@ describe("the socket", () => {
     ["that is empty", () => "", /does not exist/],
   ] as const)("at a path %s is refused", async ([, pathOf, message], { lab }) => {
     await withApi(lab, async ({ socket }) => {
-      const namespace = await lab.host.namespace();
+      await using namespace = await lab.host.namespace();
       const path = pathOf(socket);
       const process = lab.host.helper(["-c", "-a", path, `${namespace.pid}`, "tap0"]);
       const { code, stderr } = await process.ended(10_000);
       expect(stderr).toMatch(message);
       expect(code).toBe(1);
       expect(await ask(lab, socket, { execute: "list_hostfwd" })).toHaveProperty("return");
-      await namespace.release();
     });
   });
 });

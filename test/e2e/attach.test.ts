@@ -15,23 +15,21 @@ async function attach(lab: Lab, ...args: string[]): Promise<Process> {
 }
 
 test("a namespace named by a process gets the network", async ({ lab }) => {
-  const namespace = await lab.host.namespace();
+  await using namespace = await lab.host.namespace();
   const process = await attach(lab, `${namespace.pid}`);
   await namespace.output(["curl", "-sS", "-m", "20", `http://${httpName}/`]);
   expect(process.running).toBe(true);
   process.kill("SIGTERM");
   await process.ended(10_000);
-  await namespace.release();
 });
 
 test("a namespace named by a path gets the network, on the TAP of that name", async ({ lab }) => {
-  const namespace = await lab.host.namespace();
+  await using namespace = await lab.host.namespace();
   const process = await attach(lab, "--mtu=9000", `/proc/${namespace.pid}/ns/net`, "net0");
   expect(await namespace.output(["ip", "link", "show", "net0"])).toContain("mtu 9000");
   await namespace.output(["curl", "-sS", "-m", "20", `http://${httpName}/`]);
   process.kill("SIGINT");
   await process.ended(10_000);
-  await namespace.release();
 });
 
 describe("it ends", () => {
@@ -44,24 +42,22 @@ describe("it ends", () => {
   });
 
   test.for(["SIGTERM", "SIGINT"] as const)("on %s", async (signal, { lab, annotate }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const process = await attach(lab, `${namespace.pid}`);
     process.kill(signal);
     const { elapsedMs } = await process.ended(10_000);
     await annotate(`${Math.round(elapsedMs)} ms`, "measured");
     await expect.poll(() => namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
-    await namespace.release();
   });
 });
 
 test("attach fails when its TAP is deleted", async ({ lab }) => {
-  const namespace = await lab.host.namespace();
+  await using namespace = await lab.host.namespace();
   const process = await attach(lab, `/proc/${namespace.pid}/ns/net`);
   await namespace.output(["ip", "link", "delete", "tap0"]);
   const { code, stderr } = await process.ended(10_000);
   expect(stderr).toBe("slipway: tap0: the TAP was deleted: the network of the namespace is gone\n");
   expect(code).toBe(1);
-  await namespace.release();
 });
 
 test("many guests run at once, each with its own helper", async ({ lab }) => {

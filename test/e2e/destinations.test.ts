@@ -136,11 +136,10 @@ describe("--outbound-addr and --outbound-addr6", () => {
   });
 
   test.for(["192.0.2.250", "nodev0"])("refuse the foreign address %s", async (text, { lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const helper = lab.host.helper([`--outbound-addr=${text}`, `${namespace.pid}`, "tap0"]);
     const { code, stderr } = await helper.ended(10_000);
     expect(code).toBe(1);
     expect(stderr).toContain(`--outbound-addr ${text} is neither an IPv4 address of this machine`);
-    await namespace.release();
   });
 });

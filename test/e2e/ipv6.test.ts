@@ -28,7 +28,7 @@ describe("with -c, when ready is reported", () => {
   });
 
   test("a namespace with IPv6 disabled has none", async ({ lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
     const process = lab.host.helper(["-c", "-6", "-r", "3", `${namespace.pid}`, "tap0"], {
       pipes: [3],
@@ -39,7 +39,6 @@ describe("with -c, when ready is reported", () => {
     await namespace.output(["curl", "-sS", "-m", "20", `http://${served.http}/`]);
     process.kill("SIGTERM");
     await process.ended(10_000);
-    await namespace.release();
   });
 });
 
@@ -58,7 +57,7 @@ describe("router advertisements", () => {
   });
 
   test("configure a guest that was attached without -c", async ({ lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const process = lab.host.helper(["-6", "-r", "3", `${namespace.pid}`, "tap0"], { pipes: [3] });
     await process.printed(/Starting/);
     await namespace.shell("ip link set lo up; ip link set tap0 up");
@@ -66,7 +65,6 @@ describe("router advertisements", () => {
     await expect.poll(async () => (await namespace.run(curl)).code).toBe(0);
     process.kill("SIGTERM");
     await process.ended(10_000);
-    await namespace.release();
   });
 
   test("carry prefix, DNS server and search list, as tshark reads them", async ({ lab }) => {

@@ -117,7 +117,7 @@ describe("the parent", () => {
   ours(
     "ends the helper by its parent-death signal, as RootlessKit and buildah set it",
     async ({ lab }) => {
-      const namespace = await lab.host.namespace();
+      await using namespace = await lab.host.namespace();
       const command = [lab.host.stage.inside(helper), "-c", `${namespace.pid}`, "tap0"];
       const parent = lab.host.user.spawn([
         ...["bash", "-c", 'setpriv --pdeathsig KILL "$@" & wait', "bash"],
@@ -127,7 +127,6 @@ describe("the parent", () => {
       await expect.poll(() => tapIn(namespace)).toBe(true);
       parent.kill("SIGKILL");
       await expect.poll(() => tapIn(namespace)).toBe(false);
-      await namespace.release();
     },
   );
 
@@ -276,7 +275,7 @@ describe.each(["pipe", "socket"] as const)("a stderr that is a %s that nobody re
 
 ours("the last line of stderr is the reason, and of the log too", async ({ lab }) => {
   const file = join(await userDirectory(lab), "reason");
-  const namespace = await lab.host.namespace();
+  await using namespace = await lab.host.namespace();
   await namespace.shell("ip tuntap add name tap0 mode tun");
   const args = ["-c", "--log-file", file, `${namespace.pid}`, "tap0"];
   const { code, stderr } = await lab.host.helper(args).ended(10_000);
@@ -290,7 +289,6 @@ ours("the last line of stderr is the reason, and of the log too", async ({ lab }
     1,
     expect.stringMatching(/^slirp4netns: --log-file \/none\/x cannot be written \(ENOENT\): give/),
   ]);
-  await namespace.release();
 });
 
 ours("--macaddress is the TAP's Ethernet address, and is announced", async ({ lab }) => {

@@ -46,7 +46,7 @@ describe("--netns-type=tapfd", () => {
   ] as const)(
     "serves a TAP that somebody else has opened: %s",
     async ([mode, isOffloaded], { lab }) => {
-      const namespace = await lab.host.namespace();
+      await using namespace = await lab.host.namespace();
       const process = await given(lab, namespace, mode);
       await namespace.shell(CONFIGURE);
       await namespace.output(["ping", "-c1", "-w20", "10.0.2.2"]);
@@ -59,7 +59,6 @@ describe("--netns-type=tapfd", () => {
       const { stderr } = await process.ended(10_000);
       const [, superframes] = /tcp-superframes-out (\d+)/.exec(stderr) ?? [];
       expect(Number(superframes) > 0).toBe(isOffloaded);
-      await namespace.release();
     },
   );
 
@@ -101,7 +100,7 @@ describe("--target-type=bess", () => {
   test("a client has ARP, ping, DHCP, DNS, TCP, UDP, IPv6 and published ports", async ({ lab }) => {
     const { process, path, api } = await served(lab);
     expect(await lab.host.user.output(["stat", "-c", "%a %F", path])).toBe("600 socket\n");
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     await connect(lab, namespace, path);
     await namespace.shell("ip link set lo up; ip link set tap0 up");
     const lease = await namespace.output([
@@ -134,7 +133,6 @@ describe("--target-type=bess", () => {
     await agent.close();
     process.kill("SIGTERM");
     expect((await process.ended(10_000)).code).toBe(0);
-    await namespace.release();
   });
 
   test("a socket that a killed helper has left is replaced", async ({ lab }) => {

@@ -246,7 +246,7 @@ describe("the daemon's socket", () => {
   }) => {
     const pid = Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
     const descriptors = () => (isOpenToTests ? readdirSync(`/proc/${pid}/fd`).length : 0);
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     for (const name of ["api.sock", "launchers.sock"]) {
       const before = descriptors();
       const socket = `${user.directory}/daemon/${name}`;
@@ -258,7 +258,6 @@ describe("the daemon's socket", () => {
     }
     const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
     expect(log.match(/launchers' socket: refused/g)).toHaveLength(1);
-    await namespace.release();
   });
 });
 

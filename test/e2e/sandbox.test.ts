@@ -157,7 +157,7 @@ describe.runIf(isSlipway)("seen from outside", () => {
   });
 
   test.runIf(isOpenToTests)("descriptors that nobody asked for are closed", async ({ lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const process = lab.host.user.spawn(
       ["sh", "-c", 'exec "$@" 7</etc', "sh", lab.host.slipwayPath, "attach", `${namespace.pid}`],
       {},
@@ -166,7 +166,6 @@ describe.runIf(isSlipway)("seen from outside", () => {
     expect([...descriptorsOf(process.pid).values()]).not.toContain("/etc");
     process.kill("SIGTERM");
     expect((await process.ended(10_000)).code).toBe(0);
-    await namespace.release();
   });
 });
 

@@ -183,7 +183,7 @@ describe("a guest of the daemon", () => {
 
   test("may come from `slipway attach`, by path, with published ports", async ({ user }) => {
     const { lab } = user;
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const agent = await Agent.start(namespace, lab.host.stage);
     const server = await agent.listen("0.0.0.0");
     const process = lab.host.slipway(
@@ -202,7 +202,6 @@ describe("a guest of the daemon", () => {
     process.kill("SIGTERM");
     expect((await process.ended(10_000)).code).toBe(0);
     await agent.close();
-    await namespace.release();
   });
 });
 
@@ -255,8 +254,8 @@ describe("a process of its own is started", () => {
 
   test("if the daemon is on another host network", async ({ user }) => {
     const { lab } = user;
-    const elsewhere = await lab.host.user.unshare(["user", "net"], ["--map-root-user"]);
-    const namespace = await elsewhere.unshare(["user", "net"], ["--map-root-user"]);
+    await using elsewhere = await lab.host.user.unshare(["user", "net"], ["--map-root-user"]);
+    await using namespace = await elsewhere.unshare(["user", "net"], ["--map-root-user"]);
     const process = elsewhere.spawn(
       [lab.host.stage.inside(helper), "-c", "-r", "3", `${namespace.pid}`, "tap0"],
       { env: { ...user.env, SLIPWAY_SHARED: "1" }, pipes: [3] },
@@ -265,14 +264,12 @@ describe("a process of its own is started", () => {
     expect(programOf(process.pid)).toBe("node");
     process.kill("SIGTERM");
     await process.ended(10_000);
-    await namespace.release();
-    await elsewhere.release();
   });
 
   test("for another user, whom the daemon refuses", async ({ user, skip }) => {
     const { lab } = user;
     if (!lab.host.stage.privileged) skip("only root has another uid");
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0"];
     const program = [lab.host.stage.inside(helper), ...args];
     const process = lab.host.root.spawn(program, {
@@ -288,7 +285,6 @@ describe("a process of its own is started", () => {
     const asked = ["timeout", "1", "socat", "-u", at, "STDOUT"];
     expect((await lab.host.root.run(asked)).code).toBe(0);
     expect((await lab.host.user.run(asked)).code).toBe(124);
-    await namespace.release();
   });
 
   test.for([
@@ -298,7 +294,7 @@ describe("a process of its own is started", () => {
     ["an API socket in a directory that is not there", ["--api-socket=/nowhere/at/all"]],
   ] as const)("and reports %s", async ([, wrong], { user }) => {
     const { lab } = user;
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const args = [...wrong, "-c", "-r", "3", `${namespace.pid}`, "tap0"];
     const own = lab.host.helper(args, { pipes: [3] });
     const expected = await own.ended(10_000);
@@ -310,7 +306,6 @@ describe("a process of its own is started", () => {
     expect(found.code).toBe(expected.code);
     // Nothing that was begun remains.
     expect(await namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
-    await namespace.release();
   });
 });
 

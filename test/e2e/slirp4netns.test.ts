@@ -103,7 +103,7 @@ describe("the ready-fd", () => {
 
 describe("the exit-fd ends the helper", () => {
   test("when its other end is closed", async ({ lab, annotate }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const args = ["-c", "-e", "4", "-r", "3", `${namespace.pid}`, "tap0"];
     const process = await connected(lab, args, { pipes: [3, 4] });
     expect(await reachesWorld(namespace)).toBe(true);
@@ -111,27 +111,24 @@ describe("the exit-fd ends the helper", () => {
     const { code, elapsedMs } = await process.ended(10_000);
     await annotate(`${Math.round(elapsedMs)} ms`, "measured");
     expect(code).toBe(0);
-    await namespace.release();
   });
 
   test("when it is not open", async ({ lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const process = lab.host.helper(["-c", "-e", "77", `${namespace.pid}`, "tap0"]);
     await process.ended(10_000);
-    await namespace.release();
   });
 });
 
 describe("signals end the helper, and the TAP with it", () => {
   test.for(["SIGTERM", "SIGINT"] as const)("%s", async (signal, { lab, annotate }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const args = ["-c", "-r", "3", `${namespace.pid}`, "tap0"];
     const process = await connected(lab, args);
     process.kill(signal);
     const { elapsedMs } = await process.ended(10_000);
     await annotate(`${Math.round(elapsedMs)} ms`, "measured");
     await expect.poll(() => namespace.output(["ip", "-oneline", "link"])).not.toContain("tap0");
-    await namespace.release();
   });
 });
 
@@ -288,12 +285,11 @@ describe("an invalid --cidr is reported", () => {
     ["10.0.2.100/26", "prefix length needs to be 1-25"],
     ["10.0.2.0/0", "prefix length needs to be 1-25"],
   ] as const)("%s: %s", async ([cidr, reason], { lab }) => {
-    const namespace = await lab.host.namespace();
+    await using namespace = await lab.host.namespace();
     const args = ["-c", `--cidr=${cidr}`, `${namespace.pid}`, "tap0"];
     const { code, stderr } = await lab.host.helper(args).ended(10_000);
     expect(code).toBe(1);
     expect(stderr).toContain(reason);
-    await namespace.release();
   });
 });
 

@@ -123,4 +123,8 @@ export class HeldNamespace extends Namespace {
     this.holder.kill("SIGKILL");
     await this.holder.exit;
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }
