@@ -74,7 +74,7 @@ test("setting the clock does not change how many lines are logged per second", (
   uptime.mockReturnValue(11.001);
   log.info("later");
   expect(lines.slice(3)).toEqual([
-    "slipway: warning: 7 lines left out: more than 3 in a second\n",
+    "slipway: warning: 7 lines suppressed: more than 3 per second\n",
     "slipway: info: later\n",
   ]);
 });

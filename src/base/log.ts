@@ -136,7 +136,7 @@ function beginSecond(now: number): void {
   lines = 0;
   if (suppressed === 0) return;
   const { linesPerSecond: most } = settings;
-  writeRecord(recordOf(WARNING, `${suppressed} lines left out: more than ${most} in a second`));
+  writeRecord(recordOf(WARNING, `${suppressed} lines suppressed: more than ${most} per second`));
   suppressed = 0;
 }
 

@@ -105,7 +105,11 @@ export class Session {
       return;
     }
     if (answer === null)
-      pending.reject(new UserError("the daemon's answer is malformed: is it of this version?"));
+      pending.reject(
+        new UserError(
+          "the daemon's answer is malformed: stop it with slipway daemon stop, and try again",
+        ),
+      );
     else if ("error" in answer) pending.reject(new UserError(answer.error.message));
     else pending.resolve(answer.result as never);
   }

@@ -83,7 +83,7 @@ async function startDaemon(
   });
   ready?.removeAllListeners().destroy();
   if (text.startsWith(READY)) return null;
-  return text === "" ? `the daemon ended at its start: see ${log}` : text.trim();
+  return text === "" ? `the daemon ended during its start: see ${log}` : text.trim();
 }
 
 function openLog(file: string): number {

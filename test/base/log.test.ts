@@ -89,7 +89,7 @@ describe("in a file", () => {
     const lines = readFileSync(file, "utf8").replaceAll(/^\S+Z slipway\[\d+\]: /gm, "");
     expect(lines).toBe(
       "info: line 1\ninfo: line 2\ninfo: line 3\n" +
-        "warning: 7 lines left out: more than 3 in a second\ninfo: later\n",
+        "warning: 7 lines suppressed: more than 3 per second\ninfo: later\n",
     );
   });
 });

@@ -80,7 +80,7 @@ export class Gate {
   #effectiveAudience(): Audience {
     if (this.#audience === "network" || seesProcesses()) return this.#audience;
     this.#log.warn(
-      `/proc hides processes (hidepid): who asks at ${this.#what} is known by its network namespace alone`,
+      `/proc hides processes (hidepid): ${this.#what} checks clients by their network namespace only`,
     );
     return "network";
   }

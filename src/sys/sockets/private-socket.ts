@@ -78,11 +78,11 @@ function sentenceOf(errno: number): string {
       return "the path exists and is not a socket: choose another";
     case Errno.ENOENT:
     case Errno.ENOTDIR:
-      return "its directory does not exist: make it";
+      return "its directory does not exist: create it";
     case Errno.EACCES:
     case Errno.EPERM:
     case Errno.EROFS:
-      return "not permitted to make it there: choose another directory";
+      return "not permitted to create it there: choose another directory";
     case Errno.ENAMETOOLONG:
       return `the path is too long for a socket: ${LONGEST_SOCKET_PATH} bytes at most`;
     default:
