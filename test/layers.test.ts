@@ -16,6 +16,14 @@ it("each unit of src/ opens with a README", () => {
   expect(units.filter((unit) => !existsSync(`${root}/src/${unit}/README.md`))).toEqual([]);
 });
 
+it("src/README.md lists the layers from the top down", () => {
+  const text = readFileSync(`${root}/src/README.md`, "utf8");
+  const listed = [...text.matchAll(/^ {4}([a-z/, ]+)$/gm)].map(([, line]) =>
+    line.split(", ").toSorted(),
+  );
+  expect(listed).toEqual(LAYERS.map((units) => units.toSorted()).toReversed());
+});
+
 it("docs/architecture.md shows the layers as they are", () => {
   const text = readFileSync(`${root}/docs/architecture.md`, "utf8");
   const shown = [...text.matchAll(/^\| (\d+) \| ((?:`[a-z/]+\/`(?:, )?)+) \|/gm)].flatMap(
