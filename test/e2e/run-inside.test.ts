@@ -227,7 +227,7 @@ describe("if parts of /proc are masked", () => {
       const script = "test -e /proc/$0 && echo seen; readlink /proc/self/ns/uts; exit 9";
       const command = ["--", "sh", "-c", script, `${pid}`];
       const { code, stdout, stderr } = await masked(lab, ...options, ...command);
-      expect(stdout).toMatch(/^seen\nuts:/);
+      expect(stdout, stderr).toMatch(/^seen\nuts:/);
       expect(`${code} ${stderr}`).toMatch(
         /^9 [^\n]*sees the host's processes[^\n]*--pid host[^\n]*\n$/,
       );
