@@ -187,7 +187,7 @@ export class Resolver implements Engine {
   }
 
   nextAt(): number {
-    return this.#nextAt;
+    return this.#queries.size === 0 ? NEVER : this.#nextAt;
   }
 
   reap(): void {

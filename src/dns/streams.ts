@@ -128,7 +128,7 @@ export class DnsStreams implements Engine {
   }
 
   nextAt(): number {
-    return this.#nextAt;
+    return this.#count === 0 ? NEVER : this.#nextAt;
   }
 
   reap(): void {

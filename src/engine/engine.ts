@@ -58,7 +58,10 @@ export interface Engine {
    * @param isShared whether other guests want something, too
    */
   turn(now: number, isShared: boolean): void;
-  /** When it wants its next turn, in ms of the loop's clock: `now` for at once, NEVER for not before an event. */
+  /**
+   * When it wants its next turn, in ms of the loop's clock: `now` for at once, NEVER for not before an event. An engine that
+   * has nothing to do returns the constant itself: a number that is computed costs a heap number at every turn (measured).
+   */
   nextAt(now: number): number;
   /** Frees the ids of what ended. Called when no event that was fetched is left to be handled. */
   reap(): void;

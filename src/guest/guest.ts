@@ -209,7 +209,9 @@ export class Guest {
   /** Number of its descriptors of the host, without the TAP. */
   get descriptors(): number {
     let count = 0;
-    for (const engine of this.#engines) count += engine.descriptors;
+    for (let index = 0; index < this.#engines.length; index += 1) {
+      count += this.#engines[index].descriptors;
+    }
     return count;
   }
 
@@ -248,7 +250,9 @@ export class Guest {
   /** Bytes from the guest, without those for other members, and from the host since the last call. */
   takeMoved(): number {
     let moved = this.#reader.takeMoved();
-    for (const engine of this.#movers) moved += engine.takeMoved?.() ?? 0;
+    for (let index = 0; index < this.#movers.length; index += 1) {
+      moved += this.#movers[index].takeMoved?.() ?? 0;
+    }
     return moved;
   }
 
@@ -290,25 +294,33 @@ export class Guest {
     path.icmpErrors.advance(now);
     this.#bulk.note(this.#reader.moved + path.tcp.received, now);
     path.takeStackEvents(now);
-    for (const engine of this.#engines) engine.turn(now, this.#isShared);
+    const engines = this.#engines;
+    for (let index = 0; index < engines.length; index += 1) {
+      engines[index].turn(now, this.#isShared);
+    }
     path.runTimers(now);
     this.#announce(now);
     path.takeStackEvents(now);
-    for (const engine of this.#engines) engine.reap();
+    for (let index = 0; index < engines.length; index += 1) engines[index].reap();
     path.flushAcks();
     return this.#nextTurn(now);
   }
 
   #announce(now: number): void {
-    for (const announcer of this.#announcers) {
+    for (let index = 0; index < this.#announcers.length; index += 1) {
+      const announcer = this.#announcers[index];
       if (now >= announcer.announceAt) this.#path.writer.writeFrame(announcer.announcement(now));
     }
   }
 
   #nextTurn(now: number): number {
     let next = this.#path.nextAt(now);
-    for (const { announceAt } of this.#announcers) next = Math.min(next, announceAt);
-    for (const engine of this.#engines) next = Math.min(next, engine.nextAt(now));
+    for (let index = 0; index < this.#announcers.length; index += 1) {
+      next = Math.min(next, this.#announcers[index].announceAt);
+    }
+    for (let index = 0; index < this.#engines.length; index += 1) {
+      next = Math.min(next, this.#engines[index].nextAt(now));
+    }
     return next;
   }
 }

@@ -242,6 +242,7 @@ export class PortForwards implements Engine {
   }
 
   nextAt(): number {
+    if (this.#retryAt === NEVER && this.#resumeAt === NEVER) return NEVER;
     return Math.min(this.#retryAt, this.#resumeAt);
   }
 

@@ -8,19 +8,18 @@ import { TokenKind, tokenOf } from "../sys/token.js";
 
 const SOCKET_EVENTS = STREAM_EVENTS | Epoll.Priority;
 
-/** How a host socket is connected for the guest. */
-export interface OutboundSocket {
-  readonly destination: Address;
-  readonly port: number;
-  /** Address of the host that it leaves from; null for the kernel's choice. */
-  readonly source: Address | null;
-  /** DSCP, its bits where they are in the traffic class; 0: the default. */
-  readonly serviceClass: number;
-}
-
-/** @returns a non-blocking socket that connects, or a negative errno */
-export function openConnecting(outbound: OutboundSocket): number {
-  const { destination, port, source, serviceClass } = outbound;
+/**
+ * Opens a host socket for the guest and begins to connect it.
+ * @param source address of the host that it leaves from; null for the kernel's choice
+ * @param serviceClass DSCP, its bits where they are in the traffic class; 0: the default
+ * @returns a non-blocking socket, or a negative errno
+ */
+export function openConnecting(
+  destination: Address,
+  port: number,
+  source: Address | null,
+  serviceClass: number,
+): number {
   const { family } = destination;
   const fd = openOutbound(family, source, Socket.Stream);
   if (fd < 0) return fd;

@@ -112,6 +112,11 @@ export class Opening {
     }
   }
 
+  /** Whether no SYN is held. */
+  get isIdle(): boolean {
+    return this.#held.size === 0;
+  }
+
   /** When the next turn is due, in ms. */
   nextAt(now: number): number {
     return this.#held.size > 0 ? now + SYN_WAIT : NEVER;
@@ -177,7 +182,7 @@ export class Opening {
     const source = config.outbound[destination.family];
     // ECN is negotiated by each side on its own; the service class is that of the guest's SYN.
     const serviceClass = stack.heldTrafficClass(id) & DSCP_MASK;
-    const fd = openConnecting({ destination, port, source, serviceClass });
+    const fd = openConnecting(destination, port, source, serviceClass);
     if (fd < 0) return fd;
     const watched = watchSocket(fd, guest, id);
     if (watched >= 0) return fd;

@@ -1,3 +1,4 @@
+import { NEVER } from "../base/clock.js";
 import type { Mac } from "../base/mac.js";
 import type { Engine, EngineFigures, Uploads } from "../engine/engine.js";
 import type { FlowRecord } from "../nat/flow-record.js";
@@ -107,6 +108,7 @@ export class TcpRelay implements Engine {
   }
 
   nextAt(now: number): number {
+    if (this.#scheduler.isIdle && this.#opening.isIdle) return NEVER;
     return Math.min(this.#scheduler.nextAt(now), this.#opening.nextAt(now));
   }
 

@@ -81,6 +81,11 @@ export class Scheduler {
     serveAll(starved, "starved", server);
   }
 
+  /** Whether no flow waits for a turn. */
+  get isIdle(): boolean {
+    return this.#ready.length === 0 && this.#starved.length === 0;
+  }
+
   /** When the next turn is due, in ms. */
   nextAt(now: number): number {
     if (this.#ready.length > 0) return now;
