@@ -1,5 +1,4 @@
 /* The addon's entry: an instance for each JavaScript thread, and its functions. */
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>

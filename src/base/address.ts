@@ -216,6 +216,11 @@ export class Prefix {
     );
   }
 
+  /** Whether another prefix lies within this one. */
+  covers({ address, length }: Prefix): boolean {
+    return this.contains(address) && length >= this.length;
+  }
+
   /** The netmask as an address: 255.255.255.0 for a /24. */
   get netmask(): Address {
     return masked(ALL_ONES[this.address.family], this.length);

@@ -41,12 +41,17 @@ interface Range {
 const SYNTAX =
   /^(?:(?:(?<host>\[[^\]]+\]|[^:[\]]*):)?(?<hostPorts>[\d-]*):)?(?<guestPorts>[\d-]+)(?:\/(?<protocol>tcp|udp))?$/;
 
+/** @param text nothing, or an address, which may be in brackets */
+function parseHost(text: string): Address | null {
+  return text === "" ? null : Address.parse(text.replace(/^\[(.*)\]$/, "$1"));
+}
+
 /** Reads docker's `[HOST_IP:][HOST_PORT]:GUEST_PORT[-RANGE][/udp]`; null when it is malformed. */
 export function parsePublish(text: string): PublishOption | null {
   const groups = SYNTAX.exec(text)?.groups;
   if (groups === undefined) return null;
   const { host = "", hostPorts = "", guestPorts = "", protocol = "tcp" } = groups;
-  const address = host === "" ? null : Address.parse(host.replace(/^\[(.*)\]$/, "$1"));
+  const address = parseHost(host);
   const guest = parseRange(guestPorts);
   const ports = hostPorts === "" ? { first: 0, count: guest?.count } : parseRange(hostPorts);
   if (guest === null || ports === null || (host !== "" && address === null)) return null;
@@ -84,7 +89,7 @@ export function parsePublishedPlace(text: string): PublishedPlace | null {
   const groups = PLACE_SYNTAX.exec(text)?.groups;
   if (groups === undefined) return null;
   const { host = "", ports: portsText = "", protocol = "tcp" } = groups;
-  const address = host === "" ? null : Address.parse(host.replace(/^\[(.*)\]$/, "$1"));
+  const address = parseHost(host);
   const ports = parseRange(portsText);
   if (ports === null || (host !== "" && address === null)) return null;
   return {

@@ -37,8 +37,9 @@ export function defineNetwork(spec: Spec, others: readonly Network[]): NetworkDe
 }
 
 function subnetsOf(spec: Spec, others: readonly Network[]): readonly Subnet[] {
-  const taken = [...prefixesOf(others).map(({ prefix }) => prefix), ...hostRoutes()];
-  const given = spec.subnets.map((text) => givenSubnet(text, others));
+  const routes = hostRoutes();
+  const taken = [...prefixesOf(others).map(({ prefix }) => prefix), ...routes];
+  const given = spec.subnets.map((text) => givenSubnet(text, others, routes));
   const ipv4 = given.find(({ address }) => address.family === 4) ?? freeSubnet(taken);
   if (ipv4 === null) {
     throw new UserError("no IPv4 subnet is free on this host: choose one with --subnet");
@@ -68,7 +69,7 @@ function prefixesOf(
   );
 }
 
-function givenSubnet(text: string, others: readonly Network[]): Prefix {
+function givenSubnet(text: string, others: readonly Network[], routes: readonly Prefix[]): Prefix {
   const prefix = parsePrefixOption("--subnet", text);
   const longest = LONGEST_PREFIX[prefix.address.family];
   if (prefix.length > longest) {
@@ -87,7 +88,7 @@ function givenSubnet(text: string, others: readonly Network[]): Prefix {
       `--subnet ${prefix} overlaps network ${other.name} (${other.prefix}): choose another`,
     );
   }
-  const route = hostRoutes().find((each) => overlaps(each, prefix));
+  const route = routes.find((each) => overlaps(each, prefix));
   if (route === undefined) return prefix;
   throw new UserError(
     `--subnet ${prefix} overlaps the host's route to ${route}: choose another (ip route)`,
@@ -139,10 +140,7 @@ function addressWithin(option: string, text: string, prefixes: readonly Prefix[]
 
 function rangeWithin(text: string, prefixes: readonly Prefix[]): Prefix {
   const range = parsePrefixOption("--ip-range", text);
-  const isInside = prefixes.some(
-    (prefix) => prefix.contains(range.address) && range.length >= prefix.length,
-  );
-  if (isInside) return range;
+  if (prefixes.some((prefix) => prefix.covers(range))) return range;
   throw new UserError(
     `--ip-range ${range} is outside of ${prefixes.join(" and ")}: choose one inside`,
   );

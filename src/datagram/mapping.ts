@@ -218,7 +218,7 @@ export class MappingTable {
 
   /** When expire() may have something to do, in ms; NEVER while there is no mapping. */
   get nextAt(): number {
-    return this.#nextAt;
+    return this.count === 0 ? NEVER : this.#nextAt;
   }
 
   /** Ends mappings that have been idle for their time-out. @param now in ms */

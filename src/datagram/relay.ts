@@ -1,5 +1,4 @@
 import { Address } from "../base/address.js";
-import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { Engine, EngineFigures } from "../engine/engine.js";
@@ -264,7 +263,7 @@ export class DatagramRelay implements Engine {
   }
 
   nextAt(): number {
-    return this.#mappings.count === 0 ? NEVER : this.#mappings.nextAt;
+    return this.#mappings.nextAt;
   }
 
   reap(): void {

@@ -1,3 +1,4 @@
+import { isOutOfMemory } from "../admission/admission.js";
 import type { Address } from "../base/address.js";
 import type { Stack } from "../stack/stack.js";
 import { Errno } from "../sys/constants.js";
@@ -231,6 +232,11 @@ export class SendQueue {
    */
   #sendAgain(mapping: Mapping, index: number): number {
     this.#observer.readErrors(mapping);
+    return this.#sendOne(mapping, index);
+  }
+
+  /** @returns 0 or a positive errno */
+  #sendOne(mapping: Mapping, index: number): number {
     const sent = this.#table.send(mapping.fd, index, 1);
     if (sent > 0) return 0;
     this.#observer.readErrors(mapping);
@@ -258,10 +264,7 @@ export class SendQueue {
     writeSockaddr(this.#stack.bytes, this.#table.nameAt(ALONE), to, port);
     this.#table.setPiece(ALONE, payload, length);
     this.#table.describe(ALONE, nameLength, ALONE, 1);
-    const sent = this.#table.send(mapping.fd, ALONE, 1);
-    if (sent > 0) return 0;
-    this.#observer.readErrors(mapping);
-    return -sent;
+    return this.#sendOne(mapping, ALONE);
   }
 
   #fail(mapping: Mapping, piece: number, errno: number): void {
@@ -271,7 +274,7 @@ export class SendQueue {
 }
 
 function isLackOfRoom(errno: number): boolean {
-  return errno === Errno.EAGAIN || errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
+  return errno === Errno.EAGAIN || isOutOfMemory(errno);
 }
 
 /** EINVAL: more segments than the kernel takes; EMSGSIZE: above a link's MTU (m); EIO: the interface cannot segment. */

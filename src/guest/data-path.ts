@@ -4,6 +4,7 @@ import type { DescriptorQuota } from "../admission/descriptors.js";
 import type { LimitReports } from "../admission/limit-reports.js";
 import { NEVER } from "../base/clock.js";
 import type { DropCounters } from "../base/drop.js";
+import type { Mac } from "../base/mac.js";
 import { gatewayMac } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { DatagramRelay } from "../datagram/relay.js";
@@ -58,7 +59,6 @@ export class DataPath {
   readonly memory: number;
   /** Bytes of the virtio header in front of each frame. */
   readonly frameHeader: number;
-  readonly config: GuestConfig;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
   readonly reassembly: Reassembly;
@@ -73,6 +73,8 @@ export class DataPath {
   readonly resolver: Resolver | null;
   /** In the order of their turns: those that begin flows come before those that carry them. */
   readonly engines: readonly Engine[];
+  /** The gateway's. */
+  readonly #mac: Mac;
   /** When the stack's timers run, in ms; NEVER while it has no flow. */
   #tickAt = NEVER;
   /** Whether the stack holds acknowledgments back, in the hope that data takes them along. */
@@ -84,7 +86,7 @@ export class DataPath {
     const { fd, vnetHeader: offload } = tap;
     const { mtu, memoryBudget, limits } = config;
     const mac = gatewayMac(config.plans);
-    this.config = config;
+    this.#mac = mac;
     this.drops = drops;
     this.reports = context.reports;
     this.frameHeader = offload ? VNET_HEADER_LENGTH : 0;
@@ -175,7 +177,7 @@ export class DataPath {
     const segment = new Uint8Array(TCP_HEADER_LENGTH);
     emitBareAck(segment, 0, peer, peerPort, guest, guestPort);
     const packet = rebuildPacket(peer, guest, IpProtocol.Tcp, segment);
-    this.writer.writeFrame(composeEthernet(mac, gatewayMac(this.config.plans), packet));
+    this.writer.writeFrame(composeEthernet(mac, this.#mac, packet));
   }
 
   #tick(now: number): void {

@@ -274,7 +274,7 @@ export class Guest {
     icmpErrors.advance(now);
     const before = reader.moved;
     const result = reader.read(this.#path, this.#ingress, now, isShared);
-    if (reader.moved === before) return Math.min(result, 0);
+    if (reader.moved === before) return result;
     datagrams.flush();
     return result < 0 && result !== -Errno.EAGAIN ? result : 1;
   }

@@ -109,7 +109,7 @@ export function spawnBeside(pid: number, command: SpawnRequest["command"]): Held
     joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
   });
   if (typeof child === "number") {
-    throw systemFailure(child, { netns: `/proc/${pid}/ns/net`, userns: null });
+    throw systemFailure(child, namespaceOf({ pid }));
   }
   return { ...child, file: command[0], isMissing: isMissing(command[0]) };
 }
@@ -177,8 +177,8 @@ function isMissing(file: string): boolean {
   return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
 }
 
-/** The file of the network namespace that a child is in. */
-export function namespaceOf({ pid }: HeldChild): { netns: string; userns: null } {
+/** The network namespace of a process. */
+export function namespaceOf({ pid }: Pick<HeldChild, "pid">): { netns: string; userns: null } {
   return { netns: `/proc/${pid}/ns/net`, userns: null };
 }
 

@@ -1,4 +1,5 @@
 import { openSync, readSync } from "node:fs";
+import { statFields } from "../rpc/namespaces.js";
 
 /** How a process stands to its controlling terminal. */
 export interface JobState {
@@ -10,9 +11,8 @@ export interface JobState {
 
 /** Reads /proc/PID/stat, proc_pid_stat(5). */
 export function parseJobState(stat: string): JobState {
-  // The name in parentheses may hold anything; after it come state, ppid, pgrp, session, tty, tpgid.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [, , group, , terminal, foregroundGroup] = fields.map(Number);
+  // state, ppid, pgrp, session, tty, tpgid
+  const [, , group, , terminal, foregroundGroup] = statFields(stat).map(Number);
   return { group, foregroundGroup: terminal === 0 ? null : foregroundGroup };
 }
 

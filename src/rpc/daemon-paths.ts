@@ -7,6 +7,12 @@ import { runtimeDirectory, stateDirectory } from "./xdg.js";
 /** Mode of directories. A process that can write there can act as the user. */
 const PRIVATE = 0o700;
 
+/**
+ * In a directory of its own: `slipway status` asks all sockets in the parent directory, those of networks without a
+ * daemon.
+ */
+const DAEMON_SOCKET = "daemon/api.sock";
+
 /** The paths of a user's daemon: sockets, locks and state. */
 export interface DaemonPaths {
   /** UNIX socket for clients. */
@@ -28,7 +34,8 @@ export interface DaemonPaths {
  * @throws UserError when a directory is another user's, or cannot be created
  */
 export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): DaemonPaths {
-  const socket = socketPath(environment);
+  const { base, own } = runtimeDirectory(environment);
+  const socket = path.join(own, DAEMON_SOCKET);
   const runtime = privateDirectory(path.dirname(socket));
   const state = privateDirectory(stateDirectory(environment));
   return {
@@ -37,7 +44,7 @@ export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): Daemo
     lock: path.join(runtime, "daemon.lock"),
     state: path.join(state, "state.json"),
     stateLock: path.join(state, "state.lock"),
-    stayed: path.join(runtimeDirectory(environment).base, "slipway.stayed"),
+    stayed: path.join(base, "slipway.stayed"),
     log: path.join(state, "daemon.log"),
   };
 }
@@ -47,17 +54,9 @@ export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): Daemo
  * @throws UserError when another user could have made the socket
  */
 export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): string {
-  const socket = socketPath(environment);
+  const socket = path.join(runtimeDirectory(environment).own, DAEMON_SOCKET);
   checkDirectory(path.dirname(socket), null);
   return socket;
-}
-
-/**
- * In a directory of its own: `slipway status` asks all sockets in the parent directory, those of networks without a
- * daemon.
- */
-function socketPath(environment: NodeJS.ProcessEnv): string {
-  return path.join(runtimeDirectory(environment).own, "daemon/api.sock");
 }
 
 /** Creates the directory of this user's sockets; ignores errors. */

@@ -19,7 +19,7 @@ export const mtu = v.pipe(
 );
 
 /** A network to create. Addresses and prefixes are text. */
-export const networkSpec = v.object({
+const networkSpec = v.object({
   name: text,
   /** At most one of each family; none: the daemon chooses. */
   subnets: v.optional(texts, []),
@@ -36,7 +36,7 @@ export const networkSpec = v.object({
 export type NetworkSpec = v.InferInput<typeof networkSpec>;
 
 /** An attachment that a client requests. */
-export const attachmentSpec = v.object({
+const attachmentSpec = v.object({
   network: text,
   /** At most one of each family; none: the next free ones. */
   addresses: v.optional(texts, []),

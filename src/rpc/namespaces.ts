@@ -25,11 +25,18 @@ export function hasEnded({ pid, started }: NamespaceRef): boolean {
   return pid !== null && startOf(pid) !== started;
 }
 
+/**
+ * The fields of proc_pid_stat(5) behind the program's name, which may hold anything: state, ppid, pgrp and so on.
+ * @param stat text of /proc/PID/stat
+ */
+export function statFields(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
 /** Start time of a process (starttime of proc_pid_stat(5)), in clock ticks since boot; null when it has ended. */
 function startOf(pid: number): string | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    return statFields(readFileSync(`/proc/${pid}/stat`, "utf8"))[19] ?? null;
   } catch {
     return null;
   }

@@ -54,8 +54,6 @@ export const Socket = {
   SendBuffer: 7,
   ReceiveBuffer: 8,
   ErrorQueue: 0x2000,
-  ProtocolIcmp: 1,
-  ProtocolIcmpv6: 58,
   LevelIp: 0,
   BindAddressNoPort: 24,
   IpTos: 1,

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "abi.h"
 
 #define MAX_BLOCKS 4096
 #define NONE 0xffff

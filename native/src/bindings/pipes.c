@@ -1,5 +1,4 @@
 /* Pipes, and moving bytes through them from one descriptor to another without a copy. */
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 

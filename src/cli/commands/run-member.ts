@@ -2,8 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { programName } from "../../base/program.js";
-import type { Session, SessionEnd } from "../../client/session.js";
-import { Session as Sessions } from "../../client/session.js";
+import { Session, type SessionEnd } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
 import { type AttachmentTap, openAttachment } from "../../client/taps.js";
 import type { InsideOptions } from "../../commandline/invocation.js";
@@ -151,7 +150,7 @@ class Membership {
     const session =
       how === "lost"
         ? await openOrStart(this.#paths, this.#loop, onEnd)
-        : Sessions.open(this.#paths.socket, this.#loop, onEnd);
+        : Session.open(this.#paths.socket, this.#loop, onEnd);
     if (session === null) return false;
     try {
       const attachments = this.given.attachments.map(

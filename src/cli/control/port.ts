@@ -11,12 +11,8 @@ import { addition, forwards, status } from "./answers.js";
 import { ApiError, findSocket, request } from "./connection.js";
 
 /** A port that this command has opened. */
-interface Added {
-  readonly protocol: "tcp" | "udp";
+interface Added extends PublishOption {
   readonly host: Address;
-  readonly hostPort: number;
-  readonly guestPort: number;
-  readonly count: number;
 }
 
 /** `slipway port add`: opens all ports that are asked for, or none. */
@@ -103,11 +99,7 @@ async function addTo(path: string, port: Added): Promise<number> {
   }
 }
 
-interface Removal {
-  readonly protocol: "tcp" | "udp";
-  readonly host: Address | null;
-  readonly hostPort: number;
-  readonly count: number;
+interface Removal extends PublishedPlace {
   readonly kill: boolean;
 }
 

@@ -40,7 +40,7 @@ const whole = v.pipe(v.number(), v.integer());
 
 const subnetState = v.pipe(
   v.object({ prefix, gateway: address, range: prefix }),
-  v.check(({ prefix, gateway, range }) => prefix.contains(gateway) && isWithin(range, prefix)),
+  v.check(({ prefix, gateway, range }) => prefix.contains(gateway) && prefix.covers(range)),
 );
 
 const networkState = v.object({
@@ -75,10 +75,6 @@ const stateSchema = v.object({
   ),
   members: v.pipe(v.array(memberState), v.maxLength(MOST_MEMBERS)),
 });
-
-function isWithin(range: Prefix, prefix: Prefix): boolean {
-  return prefix.contains(range.address) && range.length >= prefix.length;
-}
 
 function areOfTwoFamilies(subnets: readonly { readonly prefix: Prefix }[]): boolean {
   return new Set(subnets.map(({ prefix }) => prefix.address.family)).size === subnets.length;

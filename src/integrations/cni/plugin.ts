@@ -11,6 +11,7 @@ import {
   type Attachment,
   attachmentSpecOf,
   type Configured,
+  invalidConfig,
   namesOf,
   type PluginRequest,
   publishOf,
@@ -51,8 +52,10 @@ async function ask(
     case "ADD":
       return add(request, session);
     case "DEL":
-      await remove(session, request, (id, ifname) =>
-        ifname === request.ifname ? id === request.containerId : false,
+      await remove(
+        session,
+        request,
+        (id, ifname) => ifname === request.ifname && id === request.containerId,
       );
       return null;
     case "CHECK":
@@ -126,7 +129,7 @@ async function check(
   const { conf, containerId, ifname, netns, network } = request;
   const { prevResult } = conf;
   if (prevResult === undefined || prevResult === null) {
-    throw new CniFailure(Code.InvalidConfig, "network configuration: prevResult is missing");
+    throw invalidConfig("prevResult is missing");
   }
   const found = (await attachments(session, request)).find(
     (each) => each.containerId === containerId && each.attachment.ifname === ifname,

@@ -283,6 +283,6 @@ function invalidEnvironment(name: string, value: string): CniFailure {
   return new CniFailure(Code.InvalidEnvironment, message);
 }
 
-function invalidConfig(what: string): CniFailure {
+export function invalidConfig(what: string): CniFailure {
   return new CniFailure(Code.InvalidConfig, `network configuration: ${what}`);
 }

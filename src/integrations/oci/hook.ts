@@ -7,7 +7,7 @@ import type { Session } from "../../client/session.js";
 import { openAttachment } from "../../client/taps.js";
 import type { Namespace } from "../../netns/namespace.js";
 import type { NamespaceRef } from "../../rpc/messages.js";
-import { namespaceId, namespaceRef } from "../../rpc/namespaces.js";
+import { namespaceId, namespaceRef, statFields } from "../../rpc/namespaces.js";
 import { writeNames } from "./config.js";
 import { type ContainerState, parseState } from "./state.js";
 
@@ -111,6 +111,5 @@ function refOf(netns: string, pid: number): NamespaceRef | null {
 
 /** Our parent's PID in the PID namespace of the mounted /proc; getppid(2) returns the one in the container's. */
 function ownParent(): number {
-  const stat = readFileSync("/proc/self/stat", "utf8");
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  return Number(statFields(readFileSync("/proc/self/stat", "utf8"))[1]);
 }

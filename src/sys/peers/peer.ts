@@ -97,14 +97,11 @@ function idCount(map: string): number {
 
 /** The pid of a process, -1 when it has ended, and the number of PID namespaces from that of /proc down to its own. */
 function numbersOf(pidfd: number): { readonly pid: number; readonly depth: number } {
-  return parseNumbers(readFileSync(`/proc/self/fdinfo/${pidfd}`, "utf8"), "Pid");
+  return parseNumbers(readFileSync(`/proc/self/fdinfo/${pidfd}`, "utf8"));
 }
 
-function parseNumbers(
-  text: string,
-  name: string,
-): { readonly pid: number; readonly depth: number } {
-  const [, pid = "-1"] = new RegExp(`^${name}:\\s*(-?\\d+)$`, "m").exec(text) ?? [];
+function parseNumbers(text: string): { readonly pid: number; readonly depth: number } {
+  const [, pid = "-1"] = /^Pid:\s*(-?\d+)$/m.exec(text) ?? [];
   const [, all = ""] = /^NSpid:\s*(.*)$/m.exec(text) ?? [];
   return { pid: Number(pid), depth: all.split(/\s+/).length };
 }
@@ -112,7 +109,7 @@ function parseNumbers(
 function ours(): NonNullable<typeof own> {
   own ??= {
     users: readFileSync("/proc/self/uid_map", "utf8"),
-    depth: parseNumbers(readStatus(), "Pid").depth,
+    depth: parseNumbers(readStatus()).depth,
   };
   return own;
 }
