@@ -138,6 +138,7 @@ int main(int argc, char **argv) {
   unsetenv("SLIPWAY_BROKER");
   unsetenv("SLIPWAY_ROOT");
   unsetenv("SLIPWAY_TAKEN");
+  unsetenv("SLIPWAY_UNSHARED");
   unsetenv("SLIPWAY_STORE");
   if (shared_is_wanted(argv)) shared_serve(argv);
   if (command_is_question(argv)) shared_ask(argv);

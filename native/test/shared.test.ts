@@ -53,10 +53,10 @@ beforeAll(async () => {
   writeFileSync(
     join(root, "dist/slipway.cjs"),
     `
-    const { SLIPWAY_TAKEN: taken } = process.env;
+    const { SLIPWAY_TAKEN: taken, SLIPWAY_UNSHARED: unshared } = process.env;
     const kept = taken?.split(",")[2];
     const text = kept > 0 ? require("fs").readFileSync("/proc/self/fd/" + kept, "utf8") : null;
-    console.log(JSON.stringify({ isTaken: taken !== undefined, kept: text }));
+    console.log(JSON.stringify({ isTaken: taken !== undefined, kept: text, unshared }));
   `,
   );
   listener = native.socket(Local, SequencedPackets, 0);
@@ -396,6 +396,28 @@ describe("a guest", () => {
     peer.close();
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });
+
+  const refusal = Buffer.from("no \u001b[2J\nand more");
+  test.for([
+    ["before its TAP has arrived", () => []],
+    ["instead of a plan", () => [message(End, 1, refusal)]],
+    ["after the plan", (tap) => [plan(usual(tap)), message(End, 1, refusal)]],
+    ["without a reason", () => [message(End, 1)]],
+  ] as readonly (readonly [string, (tap: string) => readonly Uint8Array[]])[])(
+    "is refused %s, and --shared is told the reason",
+    async ([how, answers]) => {
+      const { launcher, peer, tap } = await startGuest("--shared");
+      const isEarly = how.startsWith("before");
+      if (isEarly) peer.send(message(End, 1, refusal));
+      else await receiveTap(peer, tap);
+      for (const answer of answers(tap)) peer.send(answer);
+      if (isEarly) peer.close();
+      else await peer.end();
+      const unshared = how === "without a reason" ? "" : "no ?[2J";
+      const { stdout } = await launcher.ended;
+      expect(JSON.parse(stdout)).toEqual({ isTaken: false, kept: null, unshared });
+    },
+  );
 
   test("has its text printed without control characters, and exits with a valid status", async () => {
     const { launcher, peer, tap } = await startGuest();

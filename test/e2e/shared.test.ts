@@ -203,6 +203,66 @@ describe("a guest of the daemon", () => {
     expect((await process.ended(10_000)).code).toBe(0);
     await agent.close();
   });
+
+  test("has IPv6 if the host has it, without a word of it, also with published ports", async ({
+    user,
+  }) => {
+    const { lab } = user;
+    await using namespace = await lab.host.namespace();
+    const args = ["attach", "--shared", "--ready-fd", "3", "-p", "8206:80", `${namespace.pid}`];
+    const process = lab.host.slipway(args, { env: user.env, pipes: [3] });
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("launcher");
+    await namespace.output(["curl", "-sS", "-m", "5", `http://[${served.http6}]/`]);
+    process.kill("SIGTERM");
+    const { code, stderr } = await process.ended(10_000);
+    expect(`${code} ${stderr}`).toBe("0 ");
+    const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+    expect(log).not.toContain("failed");
+  });
+});
+
+describe("--shared warns of its reason not to be shared", () => {
+  /** What `slipway attach` says of a network that is up and no daemon serves. */
+  async function warningOf(user: DaemonUser, args: readonly string[], env = {}): Promise<string> {
+    const { lab } = user;
+    await using namespace = await lab.host.namespace();
+    const process = lab.host.slipway(["attach", ...args, "--ready-fd", "3", `${namespace.pid}`], {
+      env: { ...user.env, ...env },
+      pipes: [3],
+    });
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("node");
+    process.kill("SIGTERM");
+    const { code, stderr } = await process.ended(10_000);
+    expect(code).toBe(0);
+    return stderr;
+  }
+  const WARNING = "slipway: warning: --shared: a process of its own serves the guest: ";
+
+  test.for([
+    ["--outbound-addr6", "eth0"],
+    ["--outbound-addr", link.host],
+    ["--publish-to-loopback"],
+  ])("for %s", async (option, { user }) => {
+    expect(await warningOf(user, ["--shared", ...option])).toBe(
+      `${WARNING}the daemon does not serve ${option[0]}\n`,
+    );
+  });
+
+  test("without a daemon; SLIPWAY_SHARED says nothing, as it is a preference", async ({ lab }) => {
+    const user = await DaemonUser.create(lab);
+    expect(await warningOf(user, ["--shared"])).toBe(
+      `${WARNING}no daemon of yours runs: slipway daemon start\n`,
+    );
+    expect(await warningOf(user, [], { SLIPWAY_SHARED: "1" })).toBe("");
+    expect(await warningOf(user, [], { SLIPWAY_UNSHARED: "not ours" })).toBe("");
+  });
+
+  test("and the daemon does not log it", async ({ user }) => {
+    const log = await user.lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+    expect(log).not.toMatch(/failed|^ +at /m);
+  });
 });
 
 describe("when the daemon ends", () => {

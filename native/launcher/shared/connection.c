@@ -12,6 +12,8 @@
 #include "../../src/os/process.h"
 #include "../common/daemon-paths.h"
 
+enum { REFUSAL_TRIES = 4 };
+
 /* Root must not be served by another user's daemon, whose host network is not ours. */
 static bool is_ours(int socket) {
   struct ucred peer;
@@ -32,8 +34,13 @@ bool connection_open(struct connection *connection, int seconds) {
   connection->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (connection->socket < 0) return false;
   connection_limit(connection, seconds);
-  return connect(connection->socket, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-         is_ours(connection->socket);
+  if (connect(connection->socket, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+      is_ours(connection->socket)) {
+    return true;
+  }
+  close(connection->socket);
+  connection->socket = -1;
+  return false;
 }
 
 void connection_begin(struct connection *connection, enum shared_from_launcher kind, int number) {
@@ -96,6 +103,18 @@ struct shared_message connection_head(const struct connection *connection) {
   size_t length = connection->length < sizeof(head) ? connection->length : sizeof(head);
   memcpy(&head, connection->message, length);
   return head;
+}
+
+char *connection_refusal(struct connection *connection) {
+  static char no_daemon[] = "no daemon of yours runs: slipway daemon start";
+  static char no_reason[] = "nothing came of the daemon's answer: see its log";
+  if (connection->socket < 0) return no_daemon;
+  shutdown(connection->socket, SHUT_WR); /* the daemon closes its end */
+  for (int i = 0; i < REFUSAL_TRIES; i++) {
+    if (connection_has(connection, SHARED_END)) return connection->message + sizeof(struct shared_message);
+    connection_receive(connection);
+  }
+  return no_reason;
 }
 
 void connection_leave(struct connection *connection) {

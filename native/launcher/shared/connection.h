@@ -44,6 +44,12 @@ bool connection_has(const struct connection *connection, enum shared_from_daemon
 /* The head of the message received; missing fields are 0. */
 struct shared_message connection_head(const struct connection *connection);
 
+/*
+ * Why the daemon does not serve us, before UP: the text of its END, which may wait behind a PLAN and behind the error
+ * of our last message.
+ */
+char *connection_refusal(struct connection *connection);
+
 /* Waits until the daemon has closed its copies of our descriptors, for 2 s at most. */
 void connection_leave(struct connection *connection);
 

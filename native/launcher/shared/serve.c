@@ -18,7 +18,7 @@
  *                                                       close all
  *
  * `taken` and `undone` return: the caller becomes Node, which goes on with what was taken, or begins anew. That also
- * says what is wrong with a command line. The daemon waits with its last close of the TAP until the kernel has taken the
+ * says what is wrong with a command line, and by SLIPWAY_UNSHARED why --shared has no effect. The daemon waits with its last close of the TAP until the kernel has taken the
  * interface away; whoever waits for our end finds ports and socket free.
  */
 #include <errno.h>
@@ -232,8 +232,22 @@ static bool run(char *text) {
   return is_taken;
 }
 
+/*
+ * For Node, which serves instead: why the daemon does not. By --shared the user asked for it; the variable is a
+ * preference.
+ */
+static void pass_reason(char **argv) {
+  if (!has_argument(argv, "--shared")) return;
+  char *reason = connection_refusal(&shared.daemon);
+  reason[strcspn(reason, "\n")] = '\0';
+  printable_make(reason, strlen(reason));
+  setenv("SLIPWAY_UNSHARED", reason, 1);
+}
+
 void shared_serve(char **argv) {
   session_begin(&shared, argv);
   char *text = begin();
-  if (text == NULL || !run(text)) session_undo(&shared);
+  if (text != NULL && run(text)) return;
+  pass_reason(argv);
+  session_undo(&shared);
 }

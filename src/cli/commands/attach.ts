@@ -55,6 +55,7 @@ export async function attach(options: AttachConfig): Promise<void> {
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
   if (takeover === null) report.begin(announcement(options, config));
   log.info("%s is up: %s", options.tap, nameOf(target));
+  warnOfUnshared();
   waiting.write("1");
 }
 
@@ -64,6 +65,12 @@ async function openTakeover(): Promise<Takeover | null> {
   return descriptors === undefined
     ? null
     : (await import("../../host/takeover.js")).takeOver(descriptors);
+}
+
+/** The launcher says why the daemon does not serve this guest if the user asked for it by --shared. */
+function warnOfUnshared(): void {
+  const { SLIPWAY_UNSHARED: reason } = process.env;
+  if (reason !== undefined) log.warn("--shared: a process of its own serves the guest: %s", reason);
 }
 
 /** What ends the network, besides signals. */

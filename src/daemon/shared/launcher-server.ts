@@ -1,37 +1,27 @@
-import { statSync } from "node:fs";
 import { serveApi } from "../../api/server.js";
 import { UserError } from "../../base/errors.js";
 import { childLog, log } from "../../base/log.js";
 import type { Requests } from "../../client/connect.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
-import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation.js";
+import type { AttachConfig } from "../../commandline/invocation.js";
 import type { DaemonRequest } from "../../commandline/requests.js";
 import type { Upstream } from "../../config/dns-config.js";
-import type { GuestConfig } from "../../config/guest-config.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
-import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
-import { announcement } from "../../host/output/announcement.js";
+import { RESOLV_CONF } from "../../host/guest-config.js";
 import { formatSnapshot } from "../../host/ports/port-snapshot.js";
 import { publishPorts } from "../../host/ports/publishing.js";
 import { type ServedGuest, serveGuest } from "../../host/serve-guest.js";
 import type { Loop } from "../../loop/loop.js";
 import type { PublishedRule } from "../../nat/published-port.js";
-import { tapRequests } from "../../netns/tap.js";
-import { socketPathOf } from "../../rpc/api-path.js";
 import {
   endMessage,
   keepMessage,
-  LAUNCHER_VERSION,
   type LauncherMessage,
   type LauncherRequest,
   type LauncherTap,
   LONGEST_LAUNCHER_MESSAGE,
   parseLauncherMessage,
-  planMessage,
-  upMessage,
 } from "../../rpc/launcher.js";
-import { namespaceId } from "../../rpc/namespaces.js";
-import { apiDirectory } from "../../rpc/xdg.js";
 import { Epoll, Errno, Socket } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
 import type { Audience } from "../../sys/peers/access.js";
@@ -39,6 +29,7 @@ import { Gate } from "../../sys/peers/gate.js";
 import { acceptLocal } from "../../sys/sockets/local-socket.js";
 import { listenPrivately } from "../../sys/sockets/private-socket.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
+import { differenceOf, type Planned, planMessageOf, planOf, upMessageOf } from "./plan.js";
 
 const MOST_LAUNCHERS = 1024;
 const ACCEPT_BATCH = 16;
@@ -49,10 +40,11 @@ const WARM_UP_ARGS =
   );
 const WARM_UP_ROUNDS = 20;
 
-/** On this the launcher starts a process of its own; that asks the daemon, too, and prints its reason. */
-const REFUSAL = endMessage(
-  1,
+const REFUSAL = refusalOf(
   "the daemon does not serve the namespaces of this client: run it outside",
+);
+const CROWDED = refusalOf(
+  `the daemon serves ${MOST_LAUNCHERS} launchers already, which is the most`,
 );
 
 const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
@@ -105,7 +97,10 @@ export class LauncherServer {
     // Close at once: the launcher may have sent a TAP, and the process that it starts makes one of the same name.
     if (reason !== null) this.#gate.refuse(fd, reason, REFUSAL);
     else if (this.#launchers.size < MOST_LAUNCHERS) this.#serve(fd);
-    else native.close(fd);
+    else {
+      native.sendPassing(fd, CROWDED, null);
+      native.close(fd);
+    }
   }
 
   #serve(fd: number): void {
@@ -113,14 +108,6 @@ export class LauncherServer {
     const launcher = new Launcher(fd, context, () => this.#launchers.delete(launcher));
     this.#launchers.add(launcher);
   }
-}
-
-/** The request of a launcher, parsed and checked. */
-interface Planned {
-  readonly options: AttachConfig & { readonly target: NamespaceTarget };
-  readonly config: GuestConfig;
-  /** Path of the API's socket. */
-  readonly apiSocket: string | null;
 }
 
 interface Context {
@@ -140,7 +127,7 @@ interface Context {
  *   proxied   #proxy set                what it awaits      proxied, then closed with the answer
  *
  * Any other message, an error and the end of the connection close it. A launcher whose connection is closed without an
- * answer or an end message goes on by a process of its own.
+ * answer, or refused before UP, goes on by a process of its own, which tells the user of `--shared` the reason.
  */
 class Launcher {
   readonly #fd: number;
@@ -151,6 +138,8 @@ class Launcher {
   #proxy: CommandProxy | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
+  /** Whether the launcher was told that its network is up. */
+  #isUp = false;
   #guest: ServedGuest | null = null;
   /** Published ports that the launcher has not been told yet; null: it knows all. */
   #untold: readonly PublishedRule[] | null = null;
@@ -188,11 +177,7 @@ class Launcher {
     try {
       this.#onMessage(message, passed);
     } catch (error) {
-      // The launcher starts a process of its own, which meets the same error and prints it.
-      if (!(error instanceof UserError || error instanceof RangeError)) {
-        log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
-      }
-      this.close();
+      this.#fail(error);
     }
   }
 
@@ -215,6 +200,23 @@ class Launcher {
     }
   }
 
+  /** The launcher starts a process of its own. That meets an error of the command line, too, and ends with it. */
+  #fail(error: unknown): void {
+    if (error instanceof UserError || error instanceof RangeError) {
+      this.#refuse(error.message);
+      return;
+    }
+    log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
+    this.#refuse("the daemon failed: see its log");
+  }
+
+  /** @param reason for the user, which follows `--shared: ` */
+  #refuse(reason: string): void {
+    // Once it is up, a launcher would end with the message.
+    if (!this.#isUp) this.#send(refusalOf(reason));
+    this.close();
+  }
+
   /** The launcher has closed its end. A command under way is undone before the connection is closed. */
   #end(): void {
     if (this.#proxy === null) this.close();
@@ -224,9 +226,14 @@ class Launcher {
 
   /** @throws UserError when the command line is wrong */
   #begin(request: LauncherRequest): void {
-    const invocation = isOnOurHost(request) ? parseCommandLine(request.name, request.args) : null;
-    if (invocation?.kind === "attach") this.#plan(invocation.config, request.pid);
-    else if (invocation?.kind === "ask daemon" && isProxied(invocation.request)) {
+    const difference = differenceOf(request);
+    if (difference !== null) {
+      this.#refuse(difference);
+      return;
+    }
+    const invocation = parseCommandLine(request.name, request.args);
+    if (invocation.kind === "attach") this.#plan(invocation.config, request.pid);
+    else if (invocation.kind === "ask daemon" && isProxied(invocation.request)) {
       this.#answer(invocation.request);
     } else this.close();
   }
@@ -240,8 +247,8 @@ class Launcher {
 
   #plan(options: AttachConfig, launcher: string): void {
     const planned = planOf(options, launcher, this.#context.upstream);
-    if (planned === null) {
-      this.close();
+    if (typeof planned === "string") {
+      this.#refuse(`the daemon does not serve ${planned}`);
       return;
     }
     this.#planned = planned;
@@ -259,8 +266,7 @@ class Launcher {
     const { tap: name, publish, target, maxApiClients } = options;
     // The launcher may go on before the guest is made: frames wait in the TAP, clients in the API's socket. If the
     // guest cannot be made, the connection closes and the launcher serves the TAP by a process of its own.
-    const isUp = publish.ports.length === 0;
-    if (isUp) this.#send(upMessageOf(planned, ifindex, ""));
+    if (publish.ports.length === 0) this.#bringUp(planned, ifindex, "");
     let report = "";
     this.#guest = serveGuest(this.#loop, {
       tap: { fd: tap, vnetHeader: true },
@@ -277,10 +283,16 @@ class Launcher {
     });
     const { forwards } = this.#guest.guest;
     forwards.onChange = () => this.#onPorts(forwards.rules);
-    if (!isUp) {
+    if (!this.#isUp) {
       forwards.onChange();
-      this.#send(upMessageOf(planned, ifindex, report));
+      this.#bringUp(planned, ifindex, report);
     }
+  }
+
+  /** @param report lines about the ports that Slipway chose */
+  #bringUp(planned: Planned, ifindex: number, report: string): void {
+    this.#send(upMessageOf(planned, ifindex, report));
+    this.#isUp = true;
   }
 
   /** In the words of attach.ts. */
@@ -315,50 +327,9 @@ class Launcher {
   }
 }
 
-/** The network namespace of this process, once it was needed. */
-let ourNamespace: string | null = null;
-
-/** Whether the launcher speaks our protocol, and is in our network namespace with our resolv.conf. */
-function isOnOurHost({ version, namespace, resolvConf }: LauncherRequest): boolean {
-  ourNamespace ??= namespaceId("/proc/self/ns/net");
-  return (
-    version === LAUNCHER_VERSION &&
-    namespace === ourNamespace &&
-    resolvConf === identityOf(RESOLV_CONF)
-  );
-}
-
-function identityOf(file: string): string {
-  const { dev = 0, ino = 0 } = statSync(file, { throwIfNoEntry: false }) ?? {};
-  return `${dev}:${ino}`;
-}
-
-/**
- * @param launcher its pid
- * @returns null for a guest that only a process of its own can serve
- * @throws UserError when the command line is wrong
- */
-function planOf(options: AttachConfig, launcher: string, upstream: Upstream): Planned | null {
-  const { target } = options;
-  if (target.kind !== "namespace" || !isShareable(options)) return null;
-  return {
-    options: { ...options, target },
-    config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
-    apiSocket: apiSocketOf(options, launcher),
-  };
-}
-
-function planMessageOf({ options, apiSocket }: Planned): Uint8Array {
-  const { readyFd, exitFd, tap, target } = options;
-  const { netns, userns, pid } = target;
-  return planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket });
-}
-
-/** @param report lines about the ports that Slipway chose */
-function upMessageOf({ options, config }: Planned, ifindex: number, report: string): Uint8Array {
-  const { configure, mac, tap } = options;
-  const settings = configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : [];
-  return upMessage(settings, announcement(options, config) + report);
+/** On this, before UP, the launcher starts a process of its own. */
+function refusalOf(reason: string): Uint8Array {
+  return endMessage(1, reason);
 }
 
 /**
@@ -370,23 +341,8 @@ function warmUp(upstream: Upstream): void {
     const invocation = parseCommandLine("slirp4netns", WARM_UP_ARGS);
     if (invocation.kind !== "attach") return;
     const planned = planOf(invocation.config, "", upstream);
-    if (planned === null) return;
+    if (typeof planned === "string") return;
     planMessageOf(planned);
     upMessageOf(planned, 1, "");
   }
-}
-
-/** False with options that write files or to stderr, or that need the namespace to be entered later. */
-function isShareable(options: AttachConfig): boolean {
-  const { log: logged, pcap, stats, sandbox, exitWithNetns, publish, network } = options;
-  const isPlain = logged.file === null && logged.level === null && logged.format === "text";
-  if (!isPlain || pcap !== null || stats || !sandbox || exitWithNetns) return false;
-  if (publish.auto !== null || publish.toLoopback) return false;
-  return network.outbound[4] === null && network.outbound[6] === null;
-}
-
-function apiSocketOf({ apiSocket }: AttachConfig, pid: string): string | null {
-  if (typeof apiSocket === "object") return apiSocket.path;
-  const directory = apiSocket === "own" ? apiDirectory() : null;
-  return directory === null ? null : socketPathOf(directory, pid);
 }
