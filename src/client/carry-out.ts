@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 import { Stdio } from "../base/stdio.js";
 import { formatTable } from "../base/table.js";
 import type { DaemonRequest, OutputOptions } from "../commandline/requests.js";
-import { SHORT_ID_LENGTH } from "../config/constants.js";
+import { shortId } from "../config/names.js";
 import type { MemberReport, NetworkReport } from "../rpc/messages.js";
 import type { Attachment, Connection, Requests } from "./connect.js";
 import { formatAll } from "./format.js";
@@ -81,12 +81,12 @@ function listText(
   networks: readonly NetworkReport[],
   { output, quiet }: Extract<DaemonRequest, { action: "list" }>,
 ): string {
-  if (quiet) return networks.map(({ Id }) => `${Id.slice(0, SHORT_ID_LENGTH)}\n`).join("");
+  if (quiet) return networks.map(({ Id }) => `${shortId(Id)}\n`).join("");
   return formatAll(networks, output, () =>
     formatTable(
       ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
       networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
-        Id.slice(0, SHORT_ID_LENGTH),
+        shortId(Id),
         Name,
         Driver,
         Scope,
@@ -102,7 +102,7 @@ function membersText(members: readonly MemberReport[], output: OutputOptions): s
     formatTable(
       ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
       members.map(({ id, name, pid, networks, published }) => [
-        id.slice(0, SHORT_ID_LENGTH),
+        shortId(id),
         name,
         pid === null ? "" : String(pid),
         networks.map(({ network }) => network).join(", "),

@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.js";
+import { findByName } from "../config/names.js";
 import type { AttachmentSpec, GivenAttachment, JoinSpec, NamespaceRef } from "../rpc/messages.js";
 import { namespaceRef } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
@@ -102,7 +103,7 @@ async function namespaceOfTarget(session: Requests, target: string): Promise<Nam
   const named = namedNamespace(target);
   if (named !== null) return refOf(target, named.netns, named.pid);
   const members = await session.request("member.list", {});
-  const pid = members.find((member) => member.name === target)?.pid ?? null;
+  const pid = findByName(members, target)?.pid ?? null;
   if (pid !== null) return refOf(target, `/proc/${pid}/ns/net`, pid);
   throw new UserError(
     `there is no member ${target}: give a process, a member, or the file of a namespace`,

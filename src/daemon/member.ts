@@ -1,7 +1,6 @@
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
-import { SHORT_ID_LENGTH } from "../config/constants.js";
-import { isLabel } from "../network/names.js";
+import { hostnameOfMember, isSameName, requireValidName, shortId } from "../config/names.js";
 import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
 import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
@@ -31,8 +30,9 @@ export function newMember(spec: JoinParams, others: readonly Member[]): Member {
   const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
   const id = isFree && spec.id !== null ? spec.id : randomId();
   const name = spec.name ?? shortId(id);
-  checkLabel("a name", name);
-  const other = others.find((member) => member.name === name.toLowerCase());
+  requireValidName("name", "a member's name", name);
+  if (spec.hostname !== null) requireValidName("hostname", "a hostname", spec.hostname);
+  const other = others.find((member) => isSameName(member.name, name));
   if (other !== undefined) {
     throw new UserError(
       `the name ${name} is taken by a member of ${networksOf(other)}: choose another`,
@@ -40,8 +40,8 @@ export function newMember(spec: JoinParams, others: readonly Member[]): Member {
   }
   return {
     id,
-    name: name.toLowerCase(),
-    hostname: spec.hostname ?? name,
+    name,
+    hostname: spec.hostname ?? hostnameOfMember(name, id),
     since: Date.now(),
     namespace: spec.namespace,
     stays: spec.stays,
@@ -68,7 +68,7 @@ export function reserve(
       `${name} is already on network ${network.name}: slipway network disconnect ${network.name} ${name}`,
     );
   }
-  for (const alias of spec.aliases) checkLabel("an alias", alias);
+  for (const alias of spec.aliases) requireValidName("alias", "an alias", alias);
   const wanted = spec.addresses.map((text) => parseAddressOption("--ip", text));
   const mac = spec.mac === null ? null : parseMemberMac(spec.mac);
   const identity = network.reserve(wanted, mac, name);
@@ -92,19 +92,8 @@ export function attachmentTo(member: Member, network: string): Attachment {
   );
 }
 
-/** How Docker shortens an id. */
-export function shortId(id: string): string {
-  return id.slice(0, SHORT_ID_LENGTH);
-}
-
 function networksOf({ attachments }: Member): string {
   return attachments.map(({ network }) => network.name).join(", ");
-}
-
-/** @throws UserError */
-function checkLabel(what: string, text: string): void {
-  if (isLabel(text)) return;
-  throw new UserError(`"${text}" cannot be ${what}: use letters, digits and hyphens, 63 at most`);
 }
 
 /** @param texts NAME=ADDRESS; several of one name are its addresses */

@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.js";
+import { findByName } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
 import { native } from "../sys/native.js";
@@ -59,10 +60,7 @@ export class Members {
 
   /** By id, name, or the first 8 digits or more of its id. @throws UserError */
   get(name: string): Member {
-    const found =
-      this.#members.get(name) ??
-      this.all.find((member) => member.name === name) ??
-      this.all.find(({ id }) => name.length >= 8 && id.startsWith(name));
+    const found = findByName(this.all, name);
     if (found !== undefined) return found;
     throw new UserError(`there is no member ${name}: slipway ps shows all members`);
   }

@@ -44,6 +44,10 @@ export class Network {
     );
   }
 
+  get id(): string {
+    return this.definition.id;
+  }
+
   get name(): string {
     return this.definition.name;
   }

@@ -1,6 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { DEFAULT_MTU } from "../config/constants.js";
-import { isLabel } from "../network/names.js";
+import { findByName, isSameName, requireValidName } from "../config/names.js";
 import type { Params } from "../rpc/messages.js";
 import { defineNetwork } from "./definition.js";
 import { Network, type NetworkDefinition } from "./network.js";
@@ -28,9 +28,9 @@ export class Networks {
     return [...this.#byName.values()];
   }
 
-  /** By its name, or the first 8 digits or more of its id. @throws UserError when there is none */
+  /** By its id, its name, or the first 8 digits or more of its id. @throws UserError when there is none */
   get(name: string): Network {
-    const found = this.#byName.get(name) ?? this.#byId(name);
+    const found = this.#byName.get(name) ?? findByName(this.all, name);
     if (found !== undefined) return found;
     throw new UserError(`network ${name} does not exist: slipway network ls shows all networks`);
   }
@@ -44,14 +44,16 @@ export class Networks {
 
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
-    if (!isLabel(spec.name) || RESERVED_NAMES.includes(spec.name)) {
+    requireValidName("name", "a network's name", spec.name);
+    if (RESERVED_NAMES.includes(spec.name)) {
       throw new UserError(
-        `"${spec.name}" cannot be a network's name: use letters, digits and hyphens, and none of ${RESERVED_NAMES.join(", ")}`,
+        `"${spec.name}" cannot be a network's name: choose one other than ${RESERVED_NAMES.join(", ")}`,
       );
     }
-    if (this.#byName.has(spec.name)) {
+    const other = this.all.find(({ name }) => isSameName(name, spec.name));
+    if (other !== undefined) {
       throw new UserError(
-        `network ${spec.name} exists: choose another name, or slipway network rm ${spec.name}`,
+        `network ${other.name} exists: choose another name, or slipway network rm ${other.name}`,
       );
     }
     return this.#add(defineNetwork(spec, this.all));
@@ -78,11 +80,6 @@ export class Networks {
     this.#byName.set(definition.name, network);
     this.#plane.learn(definition.id, network.fact);
     return network;
-  }
-
-  #byId(start: string): Network | undefined {
-    const found = this.all.filter(({ definition }) => definition.id.startsWith(start));
-    return start.length >= 8 && found.length === 1 ? found[0] : undefined;
   }
 }
 

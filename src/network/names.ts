@@ -1,16 +1,8 @@
 import type { Address } from "../base/address.js";
 
-/** RFC 1123 §2.1: letters, digits and hyphens, 63 at most. */
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
-
-/** Whether a text is valid as a member's name or alias. */
-export function isLabel(text: string): boolean {
-  return LABEL.test(text);
-}
-
 /** The names and addresses of an attachment. */
 export interface NamedMember {
-  /** Its own name first, then aliases; labels in lower case. */
+  /** Its own name first, then aliases; in lower case. */
   readonly names: readonly string[];
   /** At most one of each family. */
   readonly addresses: readonly Address[];

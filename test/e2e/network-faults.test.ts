@@ -17,8 +17,8 @@ const create = ["network", "create"] as const;
 describe("a network is refused", () => {
   test.for([
     [[...create, "web"], "1 slipway: network web exists: choose another name, or"],
-    [[...create, "my_net"], '1 slipway: "my_net" cannot be a network\'s name: use letters'],
-    [[...create, "host"], '1 slipway: "host" cannot be a network\'s name: use letters'],
+    [[...create, "_net"], '"_net" cannot be a network\'s name: begin with a letter or digit'],
+    [[...create, "host"], '1 slipway: "host" cannot be a network\'s name: choose one other than'],
     [[...create, "x", "--subnet", "10.90.1.128/25"], "overlaps network web (10.90.1.0/24)"],
     [[...create, "x", "--subnet", "198.51.0.0/16"], "overlaps the host's route to 198.51.100.0/24"],
     [
@@ -72,8 +72,8 @@ describe("a member is refused, and leaves nothing", () => {
     [["--mac-address", "02:42:0a:5a:01:32"], "is taken by resident: choose another"],
     [["--mac-address", "01:00:5e:00:00:01"], "is not the address of an interface"],
     [["--name", "resident"], "the name resident is taken by a member of web: choose another"],
-    [["--name", "-x"], '"-x" cannot be a name: use letters, digits and hyphens, 63 at most'],
-    [["--alias", "a.b"], '"a.b" cannot be an alias'],
+    [["--name", "-x"], '"-x" cannot be a member\'s name: begin with a letter or digit'],
+    [["--alias", "a..b"], '"a..b" cannot be an alias'],
     [["--network", "nope"], "network nope does not exist"],
     [["--publish-to-loopback"], "--publish-to-loopback has no effect on a network: leave it out"],
     [["-p", "8091:80", "-p", "8091:81"], "cannot publish 0.0.0.0:8091: the port is in use"],

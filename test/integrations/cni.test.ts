@@ -48,7 +48,8 @@ describe("a request of CNI", () => {
     const attachment = { containerId: env.CNI_CONTAINERID, ifname: "eth0" };
     const names = (pod: string) => namesOf(added({}, `K8S_POD_NAME=${pod}`), attachment);
     expect(names("db")).toEqual(["db", "0123456789ab"]);
-    expect(names("happy_euler")).toEqual(["0123456789ab"]);
+    expect(names("happy_euler.1")).toEqual(["happy_euler.1", "0123456789ab"]);
+    expect(names("-db")).toEqual(["0123456789ab"]);
   });
 
   test.for([

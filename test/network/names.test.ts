@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.ts";
-import { isLabel, NetworkNames } from "../../src/network/names.ts";
+import { NetworkNames } from "../../src/network/names.ts";
 
 describe("NetworkNames", () => {
   test("a member is found by its name and aliases, and by its addresses", () => {
@@ -43,19 +43,6 @@ describe("NetworkNames", () => {
     expect(names.namesOf(addressOf("10.89.0.2"))).toBeUndefined();
     names.remove(b);
     expect(names.addressesOf("api", "A")).toBeUndefined();
-  });
-
-  test.each([
-    ["db", true],
-    ["a".repeat(63), true],
-    ["a".repeat(64), false],
-    ["-db", false],
-    ["db-", false],
-    ["my_db", false],
-    ["db.example", false],
-    ["", false],
-  ])("%s can be a name: %s", (text, expected) => {
-    expect(isLabel(text)).toBe(expected);
   });
 });
 

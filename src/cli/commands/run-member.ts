@@ -6,6 +6,7 @@ import { Session, type SessionEnd } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
 import { type AttachmentTap, openAttachment } from "../../client/taps.js";
 import type { InsideOptions } from "../../commandline/invocation.js";
+import { hostnameOfMember } from "../../config/names.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { memberResolvConf } from "../../host/guest-resolv-conf.js";
@@ -50,7 +51,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const given = await membership.join();
   const resolvConf = resolvConfFor(run, given);
   // As with docker: the hostname is the name by which others find the member.
-  const hostname = run.join.hostname ?? given.name;
+  const hostname = run.join.hostname ?? hostnameOfMember(given.name, given.id);
   const hosts = hostsFor(run, given, hostname);
   const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));

@@ -3,6 +3,7 @@ import { UserError } from "../../base/errors.js";
 import { type Mac, parseInterfaceMac } from "../../base/mac.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { HIGHEST_PID } from "../../config/constants.js";
+import { requireValidName } from "../../config/names.js";
 import type { Reader } from "./option.js";
 
 /** A descriptor is an int. */
@@ -113,8 +114,8 @@ export const hostRecord: Reader<HostRecord> = (text, name) => {
 };
 
 export const hostname: Reader<string> = (text, name) => {
-  if (/^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$/i.test(text)) return text;
-  throw wrong(`${name} "${text}": use letters, digits, hyphens and dots, 64 at most`);
+  requireValidName("hostname", `a value of ${name}`, text);
+  return text;
 };
 
 export const tapName: Reader<string> = (text) => {

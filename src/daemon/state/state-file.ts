@@ -12,10 +12,10 @@ import { Prefix } from "../../base/address.js";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { formatMac } from "../../base/mac.js";
 import { FULL_ID } from "../../config/constants.js";
-import { isLabel } from "../../network/names.js";
+import { isValidName, shortId } from "../../config/names.js";
 import { address } from "../../rpc/address.js";
 import { joinSpec, mtu, pairs, texts } from "../../rpc/messages.js";
-import { type Member, shortId } from "../member.js";
+import type { Member } from "../member.js";
 import type { Network, NetworkDefinition } from "../network.js";
 
 /** Of the file. A file of another version is handled as a damaged one. */
@@ -45,7 +45,10 @@ const subnetState = v.pipe(
 
 const networkState = v.object({
   id: v.pipe(v.string(), v.regex(FULL_ID)),
-  name: v.pipe(v.string(), v.check(isLabel)),
+  name: v.pipe(
+    v.string(),
+    v.check((name) => isValidName("name", name)),
+  ),
   created: v.pipe(whole, v.minValue(0), v.maxValue(LAST_TIME)),
   subnets: v.pipe(
     v.array(subnetState),

@@ -38,7 +38,7 @@ export interface NameFact {
   readonly kind: "name";
   /** Id of the network. */
   readonly network: string;
-  /** Its own name first, then aliases; labels in lower case. */
+  /** Its own name first, then aliases; in lower case. */
   readonly names: readonly string[];
   readonly addresses: readonly string[];
 }

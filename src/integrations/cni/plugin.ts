@@ -82,7 +82,7 @@ async function add(
 ): Promise<object> {
   const { conf, containerId, ifname, netns } = request;
   const namespace = namespaceOf(netns);
-  const taken = (await session.request("member.list", {})).map(({ name }) => name);
+  const taken = (await session.request("member.list", {})).map(({ name }) => name.toLowerCase());
   const names = namesOf(request, request);
   const { id, given } = await join(session, {
     namespace,

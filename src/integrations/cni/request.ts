@@ -1,8 +1,7 @@
 import * as v from "valibot";
 import { formatEndpoint } from "../../base/address.js";
 import { HIGHEST_PORT } from "../../base/port-set.js";
-import { SHORT_ID_LENGTH } from "../../config/constants.js";
-import { isLabel } from "../../network/names.js";
+import { isValidName, shortId } from "../../config/names.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { CniFailure, Code } from "./failure.js";
 
@@ -234,17 +233,17 @@ export function attachmentSpecOf(
 }
 
 function aliasesOf({ name, runtimeConfig }: NetConf): string[] {
-  return (runtimeConfig.aliases?.[name] ?? []).filter(isLabel);
+  return (runtimeConfig.aliases?.[name] ?? []).filter((alias) => isValidName("alias", alias));
 }
 
 /**
  * Names that a container may get, best first: K8S_POD_NAME, then the beginning of its id, in case the first is taken.
- * Names that are not DNS labels are left out.
+ * What cannot be a name is left out.
  */
 export function namesOf({ args }: Configured, { containerId }: Attachment): readonly string[] {
-  const id = containerId.replace(/[^a-zA-Z0-9-]/g, "-").slice(0, SHORT_ID_LENGTH);
+  const id = shortId(containerId);
   const candidates = args.podName === null ? [id] : [args.podName, id];
-  return candidates.filter(isLabel);
+  return candidates.filter((name) => isValidName("name", name));
 }
 
 /** In the notation of `--publish`. */

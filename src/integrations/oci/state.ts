@@ -1,8 +1,7 @@
 import * as v from "valibot";
 import { UserError } from "../../base/errors.js";
 import { parseAttachment } from "../../commandline/network-mode.js";
-import { SHORT_ID_LENGTH } from "../../config/constants.js";
-import { isLabel } from "../../network/names.js";
+import { isValidName, shortId } from "../../config/names.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 
 const text = v.string();
@@ -60,14 +59,14 @@ export function parseState(input: string): ContainerState {
       `oci-hook: container ${id} has no annotation ${ANNOTATION.network}: set it to a network, such as web, or remove the hook`,
     );
   }
-  const shortId = id.slice(0, SHORT_ID_LENGTH);
+  const ownName = shortId(id);
   const name = annotated(ANNOTATION.name);
   return {
     id,
     isStopped,
     pid,
     bundle,
-    name: name !== "" ? name : isLabel(shortId) ? shortId : null,
+    name: name !== "" ? name : isValidName("name", ownName) ? ownName : null,
     attachments: networks.map((each) => parseAttachment(ANNOTATION.network, each)),
     publish: words(annotated(ANNOTATION.publish)),
   };
