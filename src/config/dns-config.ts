@@ -15,8 +15,10 @@ export interface NameTable {
    * @returns undefined when the name is not in the table
    */
   get(name: string, type: string): readonly Address[] | undefined;
-  /** The names of an address, its own name first. */
-  namesOf?(address: Address): readonly string[] | undefined;
+  /** The name of the owner of an address. */
+  nameOf?(address: Address): string | undefined;
+  /** Whether only this table knows such a name, or whose an address is: what it does not have does not exist. */
+  isOurs?(subject: string | Address): boolean;
 }
 
 /** The name servers for all other names. The values may change between reads. */

@@ -105,12 +105,12 @@ export class Network {
 
   /** The network as the threads are told of it. */
   get fact(): NetworkFact {
-    const { id, internal, mtu, subnets } = this.definition;
+    const { id, name, internal, mtu, subnets } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({
       prefix: `${prefix}`,
       gateway: `${gateway}`,
     }));
-    return { kind: "network", id, subnets: texts, internal, mtu };
+    return { kind: "network", id, name: name.toLowerCase(), subnets: texts, internal, mtu };
   }
 
   #takeOf(pool: AddressPool, wanted: readonly Address[]): Address {

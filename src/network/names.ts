@@ -1,5 +1,16 @@
 import type { Address } from "../base/address.js";
 
+/** A top-level domain of the public DNS: letters only (RFC 3696 §2), or an A-label (RFC 5890 §2.3.2.1). */
+const PUBLIC_TOP_LEVEL = /(^|\.)([a-z]+|xn--[a-z0-9-]+)$/;
+
+/**
+ * Whether names below a domain may exist in the public DNS, now or later.
+ * @param domain in lower case
+ */
+export function canBePublic(domain: string): boolean {
+  return PUBLIC_TOP_LEVEL.test(domain);
+}
+
 /** The names and addresses of an attachment. */
 export interface NamedMember {
   /** Its own name first, then aliases; in lower case. */
@@ -47,9 +58,9 @@ export class NetworkNames {
     return members[count % members.length].addresses;
   }
 
-  /** Name and aliases of the member that has the address. */
-  namesOf(address: Address): readonly string[] | undefined {
-    return this.#owners.get(address.toString())?.names;
+  /** Name of the member that has the address. */
+  nameOf(address: Address): string | undefined {
+    return this.#owners.get(address.toString())?.names[0];
   }
 
   #forget(name: string, member: NamedMember): void {

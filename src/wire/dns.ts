@@ -14,6 +14,7 @@ export const DnsRcode = {
   NoError: 0,
   FormatError: 1,
   ServerFailure: 2,
+  NameError: 3,
   NotImplemented: 4,
   Refused: 5,
 } as const;
@@ -193,19 +194,15 @@ export function composeDnsAnswer(query: DnsQuery, addresses: readonly Address[])
 
 /** The answer to a query about our own names and addresses; null for other queries. */
 export function answerFrom(records: NameTable, query: DnsQuery): Uint8Array | null {
-  const known = records.get(query.name, query.type);
+  const { name, type } = query;
+  const known = records.get(name, type);
   if (known !== undefined) return composeDnsAnswer(query, known);
-  const owner = query.type === "PTR" ? addressOfReverseName(query.name) : null;
-  const names = owner === null ? undefined : records.namesOf?.(owner);
-  return names === undefined ? null : composeDnsPointers(query, names);
-}
-
-/** The answer to a PTR query: the names of the address. */
-function composeDnsPointers(query: DnsQuery, names: readonly string[]): Uint8Array {
-  return composeOwn(
-    query,
-    names.map((data) => ({ name: query.name, type: "PTR" as const, ttl: OWN_TTL, data })),
-  );
+  const address = addressOfReverseName(name);
+  if (records.isOurs?.(address ?? name) !== true) return null;
+  const owner = address === null ? undefined : records.nameOf?.(address);
+  if (owner === undefined) return composeDnsFailure(query, DnsRcode.NameError);
+  const pointer = { name, type: "PTR" as const, ttl: OWN_TTL, data: owner };
+  return composeOwn(query, type === "PTR" ? [pointer] : []);
 }
 
 /** The address of a name below in-addr.arpa (RFC 1035 §3.5) or ip6.arpa (RFC 3596 §2.5); null for other names. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.ts";
-import { NetworkNames } from "../../src/network/names.ts";
+import { canBePublic, NetworkNames } from "../../src/network/names.ts";
 
 describe("NetworkNames", () => {
   test("a member is found by its name and aliases, and by its addresses", () => {
@@ -9,7 +9,7 @@ describe("NetworkNames", () => {
     names.add({ names: ["db", "postgres"], addresses });
     expect(names.addressesOf("db", "A")).toEqual(addresses);
     expect(names.addressesOf("postgres", "AAAA")).toEqual(addresses);
-    expect(names.namesOf(addressOf("fd00::2"))).toEqual(["db", "postgres"]);
+    expect(names.nameOf(addressOf("fd00::2"))).toBe("db");
     expect(names.addressesOf("app", "A")).toBeUndefined();
   });
 
@@ -40,10 +40,23 @@ describe("NetworkNames", () => {
     names.add(b);
     names.remove(a);
     expect(`${names.addressesOf("api", "A")}`).toBe("10.89.0.3");
-    expect(names.namesOf(addressOf("10.89.0.2"))).toBeUndefined();
+    expect(names.nameOf(addressOf("10.89.0.2"))).toBeUndefined();
     names.remove(b);
     expect(names.addressesOf("api", "A")).toBeUndefined();
   });
+});
+
+test.each([
+  ["web", true],
+  ["com", true],
+  ["xn--p1ai", true],
+  ["my_net.dev", true],
+  ["br0", false],
+  ["proj_default", false],
+  ["proj-default", false],
+  ["dev.br0", false],
+])("a name below %s may be public: %s", (domain, expected) => {
+  expect(canBePublic(domain)).toBe(expected);
 });
 
 function addressOf(text: string): Address {

@@ -1,6 +1,6 @@
 import { decode, encode } from "dns-packet";
 import { describe, expect, test } from "vitest";
-import type { Address } from "../../src/base/address.js";
+import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import type { NameTable } from "../../src/config/dns-config.js";
 import { translateDestination } from "../../src/nat/translate.js";
@@ -23,7 +23,8 @@ const DB = [address("10.0.2.7"), address("fd00::7")];
 /** The names of a network: records are looked up by type. */
 const records: NameTable = {
   get: (name, type) => (name === "db" && type !== "MX" ? DB : undefined),
-  namesOf: (owner: Address) => (DB.some((each) => each.equals(owner)) ? ["db", "sql"] : undefined),
+  nameOf: (owner: Address) => (DB.some((each) => each.equals(owner)) ? "db.web" : undefined),
+  isOurs: (subject) => subject instanceof Address || subject.endsWith(".web"),
 };
 const member = config({
   dns: { ...dnsConfig(), records },
@@ -53,11 +54,29 @@ describe("a member of a network", () => {
         Buffer.from(bytes.subarray(payloadOffset, payloadOffset + payloadLength)),
       );
       expect(answers?.map((answer) => [answer.type, "data" in answer && answer.data])).toEqual([
-        ["PTR", "db"],
-        ["PTR", "sql"],
+        ["PTR", "db.web"],
       ]);
     },
   );
+
+  test.each([
+    ["PTR", "7.2.0.10.in-addr.arpa", "NOERROR", 1],
+    ["A", "7.2.0.10.in-addr.arpa", "NOERROR", 0],
+    ["PTR", "8.2.0.10.in-addr.arpa", "NXDOMAIN", 0],
+    ["A", "nobody.web", "NXDOMAIN", 0],
+    ["TXT", "nobody.web", "NXDOMAIN", 0],
+    // There is no name server that could be asked.
+    ["A", "nobody.example", "SERVFAIL", 0],
+  ] as const)("is answered %s of %s by us: %s", (type, name, rcode, count) => {
+    const query = encode({ id: 9, type: "query", questions: [{ type, name }] });
+    const frame = replied(decide(datagram(PLAN4.dns, 53, query), member));
+    const { bytes, payloadOffset, payloadLength } = frame;
+    const answer = decode(
+      Buffer.from(bytes.subarray(payloadOffset, payloadOffset + payloadLength)),
+    );
+    expect(answer).toMatchObject({ rcode });
+    expect(answer.answers).toHaveLength(count);
+  });
 
   test("is not told to autoconfigure an address", () => {
     const asked = { source: address("fe80::64"), routers: address("ff02::2") };

@@ -1,18 +1,18 @@
 import type { Address } from "../../base/address.js";
-import { DEFAULT_MEMORY_BUDGET, HOST_NAMES } from "../../config/constants.js";
-import type { DnsConfig, NameTable, Upstream } from "../../config/dns-config.js";
+import { DEFAULT_MEMORY_BUDGET } from "../../config/constants.js";
+import type { DnsConfig, Upstream } from "../../config/dns-config.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { NetworkNames } from "../../network/names.js";
 import { type MemberSubnet, memberPlans, parseAddress, parseSubnet } from "../../network/plans.js";
+import { MemberNames, type NamedNetwork } from "./member-names.js";
 import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
 
 /** A network as this thread knows it. */
-export interface KnownNetwork {
+export interface KnownNetwork extends NamedNetwork {
   readonly subnets: readonly MemberSubnet[];
   readonly internal: boolean;
   readonly mtu: number;
-  readonly names: NetworkNames;
 }
 
 /** What this thread knows of all networks, also of those that other threads serve. */
@@ -73,6 +73,7 @@ export class Directory {
 
   #dnsOf(attachment: AttachmentConfig, network: KnownNetwork): DnsConfig {
     const upstream = this.#upstream;
+    const { member, hosts } = attachment;
     const own = attachment.dns.map(parseAddress);
     const none: readonly Address[] = [];
     return {
@@ -83,7 +84,12 @@ export class Directory {
         },
         search: [],
       },
-      records: new MemberNames(this, attachment, network),
+      records: new MemberNames({
+        networks: () => this.networksOf(member),
+        isInside: (address) => this.#contains(address),
+        hosts: new Map(hosts.map(([name, addresses]) => [name, addresses.map(parseAddress)])),
+        host: network.subnets.map(({ gateway }) => gateway),
+      }),
     };
   }
 
@@ -117,41 +123,7 @@ export class Directory {
   }
 }
 
-/** The names that a member can resolve: its own further names, those of its networks, and those of the host. */
-class MemberNames implements NameTable {
-  readonly #directory: Directory;
-  readonly #member: string;
-  readonly #network: KnownNetwork;
-  readonly #hosts: ReadonlyMap<string, readonly Address[]>;
-
-  constructor(directory: Directory, { member, hosts }: AttachmentConfig, network: KnownNetwork) {
-    this.#directory = directory;
-    this.#member = member;
-    this.#network = network;
-    this.#hosts = new Map(hosts.map(([name, addresses]) => [name, addresses.map(parseAddress)]));
-  }
-
-  get(name: string, type: string): readonly Address[] | undefined {
-    const given = this.#hosts.get(name);
-    if (given !== undefined) return given;
-    for (const { names } of this.#directory.networksOf(this.#member)) {
-      const found = names.addressesOf(name, type);
-      if (found !== undefined) return found;
-    }
-    if (!HOST_NAMES.includes(name)) return undefined;
-    return this.#network.subnets.map(({ gateway }) => gateway);
-  }
-
-  namesOf(address: Address): readonly string[] | undefined {
-    for (const { names } of this.#directory.networksOf(this.#member)) {
-      const found = names.namesOf(address);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-}
-
-function knownNetwork({ subnets, internal, mtu }: NetworkFact): KnownNetwork {
+function knownNetwork({ name, subnets, internal, mtu }: NetworkFact): KnownNetwork {
   const known = subnets.map(({ prefix, gateway }) => parseSubnet(prefix, gateway));
-  return { subnets: known, internal, mtu, names: new NetworkNames() };
+  return { name, subnets: known, internal, mtu, names: new NetworkNames() };
 }

@@ -17,6 +17,8 @@ export interface SubnetFact {
 export interface NetworkFact {
   readonly kind: "network";
   readonly id: string;
+  /** In lower case. */
+  readonly name: string;
   /** IPv4 first. */
   readonly subnets: readonly SubnetFact[];
   /** Whether its members reach each other and nothing else. */
