@@ -1,4 +1,5 @@
 import { monotonicMs } from "../base/clock.js";
+import { logText } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { Loop } from "../loop/loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
@@ -92,7 +93,7 @@ export class Client {
     try {
       this.#serve(events);
     } catch (error) {
-      log.error("API: a request failed: %s", error instanceof Error ? error.stack : error);
+      log.error("API: a request failed: %s", logText(error));
       this.close();
     }
   }

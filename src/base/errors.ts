@@ -23,3 +23,13 @@ export function errnoOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return "code" in error ? String(error.code) : error.message;
 }
+
+/**
+ * What the log says of an error: one line of what the user or the system can change, which has an errno; of a fault of
+ * ours where it happened, too.
+ */
+export function logText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof UserError || "errno" in error) return error.message;
+  return error.stack ?? error.message;
+}

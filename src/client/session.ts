@@ -26,9 +26,13 @@ export type SessionEnd = "lost" | "stopped";
 export class Session {
   readonly #socket: LineSocket;
   readonly #pending: Pending[] = [];
+  readonly #warnings = new Set<string>();
   #isStopping = false;
   /** Why the daemon does not serve us: an error that it sent before any request. */
   #refusal: string | null = null;
+
+  /** Called once with each sentence by which the daemon warns the user, before the answer. */
+  onWarning: (warning: string) => void = () => undefined;
 
   private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
@@ -99,6 +103,7 @@ export class Session {
       return;
     }
     const answer = parseAnswer(line);
+    for (const warning of answer?.warnings ?? []) this.#warn(warning);
     const pending = this.#pending.shift();
     if (pending === undefined) {
       if (answer !== null && "error" in answer) this.#refusal = answer.error.message;
@@ -112,6 +117,12 @@ export class Session {
       );
     else if ("error" in answer) pending.reject(new UserError(answer.error.message));
     else pending.resolve(answer.result as never);
+  }
+
+  #warn(warning: string): void {
+    if (this.#warnings.has(warning)) return;
+    this.#warnings.add(warning);
+    this.onWarning(warning);
   }
 
   #rejectAll(): void {

@@ -1,4 +1,5 @@
 import type { Address } from "../base/address.js";
+import { logText } from "../base/errors.js";
 import { log } from "../base/log.js";
 import { formatMac } from "../base/mac.js";
 import type { AttachmentIdentity } from "../network/guard.js";
@@ -190,7 +191,7 @@ export class Attachment {
       await this.#serve(tap);
       await this.#context.onServedAgain(this);
     } catch (error) {
-      log.error(`${this.member.name} is not served again: ${String(error)}`);
+      log.error(`${this.member.name} is not served again: ${logText(error)}`);
       if (this.#served === null) this.#context.onEnded(this, false);
     }
   }

@@ -55,6 +55,8 @@ export class Daemon implements Methods {
   /** The clients whose end is the end of a member, by the members' ids. */
   readonly #clients = new Map<string, Client>();
   readonly #warnings: string[] = [];
+  /** Why the networks of the daemon before are gone; null: they are not, or the user has made others since. */
+  #loss: string | null;
   /** The state is not written while it is restored. */
   #isRestoring = true;
   /** Resolves when networks and members of the daemon before are back; no request is answered earlier. */
@@ -66,6 +68,7 @@ export class Daemon implements Methods {
     const { loop, plane, store, paths } = context;
     takeLocks(paths);
     const { state, warning } = readState(paths.state);
+    this.#loss = warning;
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
     this.#members = new Members({
@@ -106,6 +109,12 @@ export class Daemon implements Methods {
     } finally {
       if (passed !== null) native.close(passed);
     }
+  }
+
+  /** Whoever asks for a network hears of the loss: an empty list would say that there never were any. */
+  warningsFor(method: string): readonly string[] {
+    const isAboutNetworks = method !== "status" && method !== "stop";
+    return this.#loss !== null && isAboutNetworks ? [this.#loss] : [];
   }
 
   onClientGone(client: Client): void {
@@ -159,6 +168,7 @@ export class Daemon implements Methods {
       this.#networks.remove(network);
       throw error;
     }
+    this.#loss = null;
     return this.#report(network);
   }
 

@@ -1,4 +1,4 @@
-import { UserError } from "../base/errors.js";
+import { logText, UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import {
   checkParams,
@@ -60,6 +60,8 @@ export interface Methods {
     client: Client,
     passed: number | null,
   ): Promise<Results[M]>;
+  /** Sentences by which the answer warns the user. */
+  warningsFor(method: string): readonly string[];
   onClientGone(client: Client): void;
 }
 
@@ -147,14 +149,13 @@ export class Server {
   }
 
   async #answer(line: string, client: Client, passed: number | null): Promise<string> {
+    const request = parseRequest(line);
+    const found = request === null ? [] : this.#methods.warningsFor(request.method);
+    const warnings = found.length === 0 ? undefined : found;
     try {
-      return JSON.stringify({ result: await this.#call(parseRequest(line), client, passed) });
+      return JSON.stringify({ result: await this.#call(request, client, passed), warnings });
     } catch (error) {
-      if (error instanceof UserError) return JSON.stringify({ error: { message: error.message } });
-      log.error("a request failed: %s", error instanceof Error ? error.stack : error);
-      return JSON.stringify({
-        error: { message: "the daemon failed at this request: see its log" },
-      });
+      return JSON.stringify({ error: { message: messageOf(error) }, warnings });
     }
   }
 
@@ -180,6 +181,13 @@ export class Server {
       if (!isPassed && passed !== null) native.close(passed);
     }
   }
+}
+
+/** What the client is told. What is no UserError is a fault of ours, and is logged. */
+function messageOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  log.error("a request failed: %s", logText(error));
+  return "the daemon failed at this request: see its log";
 }
 
 /** Runs a task after the client's requests so far, and outside of the wake-up, where promises are not served. */

@@ -273,15 +273,17 @@ export function checkParams<M extends Method>(method: M, params: unknown): Param
   return `${v.getDotPath(issue) ?? "params"}: ${issue.message}`;
 }
 
+const warnings = v.optional(texts, []);
 const answerSchema = v.union([
-  v.object({ error: v.object({ message: v.string() }) }),
-  v.object({ result: v.unknown() }),
+  v.object({ error: v.object({ message: v.string() }), warnings }),
+  v.object({ result: v.unknown(), warnings }),
 ]);
 
-/** The daemon's answer: the result, or an error with a sentence for the user. */
-export type Answer =
+/** The daemon's answer: the result, or an error with a sentence for the user; and sentences to warn the user with. */
+export type Answer = { readonly warnings: readonly string[] } & (
   | { readonly result: unknown }
-  | { readonly error: { readonly message: string } };
+  | { readonly error: { readonly message: string } }
+);
 
 /** @returns null when the line is not an answer */
 export function parseAnswer(line: string): Answer | null {

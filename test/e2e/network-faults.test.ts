@@ -269,20 +269,86 @@ describe("the daemon", () => {
     await lab.host.root.shell(`umount ${full}`);
   });
 
-  // The last test, as it loses the networks.
-  test("keeps a damaged state aside, warns of it, and starts empty", async ({ user, lab }) => {
-    await user.ok("daemon", "stop");
-    expect(await user.refusal("daemon", "status")).toBe(
-      "1 slipway: the daemon is not running: slipway daemon start",
-    );
-    await lab.host.user.shell(`printf '{"version":1,"networks":[{' > ${user.directory}/state.json`);
+  test.for([
+    ["cut off", `printf '{"version":2,"networks":[{'`],
+    ["of another version", `printf '{"version":1,"networks":[],"members":[]}'`],
+  ])(
+    "keeps a state file aside that is %s, and warns whoever asks for networks",
+    async ([, write], { lab }) => {
+      await using user = await DaemonUser.create(lab);
+      await user.ok("network", "create", "web");
+      await user.ok("daemon", "stop");
+      expect(await user.refusal("daemon", "status")).toBe(
+        "1 slipway: the daemon is not running: slipway daemon start",
+      );
+      await lab.host.user.shell(`${write} > ${user.directory}/state.json`);
+      const told = await user.command("network", "ls", "-q");
+      expect(told.stderr).toMatch(
+        /^slipway: warning: the state file was damaged, or is of another version: it was renamed to \S+state\.json\.damaged-\d+, and its networks are gone\n$/,
+      );
+      expect(await lab.host.user.output(["ls", user.directory])).toMatch(
+        /state\.json\.damaged-\d+/,
+      );
+      const warning = told.stderr;
+      // By way of the launcher, too, and beside the answer of each; but not of what has no networks in it.
+      for (const [code, ...args] of [
+        [0, "network", "ls"],
+        [0, "daemon", "start"],
+        [0, "network", "prune"],
+        [0, "ps", "--json"],
+        [1, "network", "inspect", "web"],
+        [1, "network", "rm", "web"],
+        [1, "run", "--network", "web", "--", "true"],
+      ] as const) {
+        const outcome = await user.command(...args);
+        expect(outcome.stderr.startsWith(warning), args.join(" ")).toBe(true);
+        expect(outcome.code).toBe(code);
+      }
+      expect(JSON.parse((await user.command("network", "ls", "--json")).stdout)).toEqual([]);
+      expect(await user.ok("daemon", "status")).toContain("the state file was damaged");
+      // Whoever makes networks anew has heard of it.
+      expect((await user.command("network", "create", "web")).stderr).toBe(warning);
+      expect(await user.command("network", "ls", "-q")).toMatchObject({ code: 0, stderr: "" });
+    },
+  );
+
+  test("says that it cannot keep a damaged state file aside, and logs one line", async ({
+    lab,
+  }) => {
+    const user = await DaemonUser.create(lab);
     await user.ok("daemon", "start");
-    expect(await user.ok("daemon", "status")).toContain(
-      "the state file was damaged, or is of another version: it was renamed to",
+    await user.ok("daemon", "stop");
+    await lab.host.user.shell(
+      `echo '{}' > ${user.directory}/state.json; chmod 0500 ${user.directory}`,
     );
-    expect(await user.ok("network", "ls", "-q")).toBe("");
-    const files = await lab.host.user.output(["ls", user.directory]);
-    expect(files).toMatch(/state\.json\.damaged-\d+/);
+    const sentence = await user.refusal("network", "ls");
+    expect(sentence).toMatch(
+      /^1 slipway: \S+state\.json is damaged, or of another version, and cannot be renamed to \S+ \(EACCES\): move it away$/,
+    );
+    const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+    expect(`1 ${log.trim()}`).toBe(sentence);
+  });
+
+  test("says at its stop which members wait", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    expect(await user.ok("daemon", "stop")).toBe("the daemon has stopped\n");
+    expect(await user.ok("daemon", "stop")).toBe("the daemon is not running\n");
+    await user.ok("daemon", "start");
+    await user.member("web", "one");
+    const suffix = "no network until slipway daemon start\n";
+    expect(await user.ok("daemon", "stop")).toBe(`the daemon has stopped: 1 member has ${suffix}`);
+    await user.ok("daemon", "start");
+    await user.member("web", "two");
+    expect(await user.ok("daemon", "stop")).toBe(
+      `the daemon has stopped: 2 members have ${suffix}`,
+    );
+  });
+
+  // The last test: what is in the log by now was told well to whom it concerns.
+  test("has no stack trace in its log", async ({ user, lab }) => {
+    const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+    expect(log).not.toMatch(/^\s+at |failed/m);
   });
 });
 

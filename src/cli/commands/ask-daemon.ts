@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
 import { Stdio } from "../../base/stdio.js";
 import { carryOut } from "../../client/carry-out.js";
 import { connect } from "../../client/connect.js";
@@ -33,12 +34,22 @@ async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): P
   const wantsContainers = request.action === "start" && request.servesContainers;
   const options = wantsContainers ? ["--serve-containers"] : [];
   const session = await openOrStart(paths, loop, () => undefined, options);
+  session.onWarning = warn;
   try {
+    if (request.action === "start") await warnOfAll(session);
     if (wantsContainers) await checkServesContainers(session);
     return await carryOut(request, session, (connection) => connect(session, connection));
   } finally {
     session.close();
   }
+}
+
+function warn(warning: string): void {
+  log.warn("%s", warning);
+}
+
+async function warnOfAll(session: Session): Promise<void> {
+  for (const warning of (await session.request("status", {})).warnings) warn(warning);
 }
 
 /** The daemon may have been running before, without the option. @throws UserError */
@@ -54,15 +65,23 @@ async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
   const session = Session.open(paths.socket, loop, () => {
     hasEnded = true;
   });
-  if (session === null) return "";
+  if (session === null) return "the daemon is not running\n";
+  const { members } = await session.request("status", {});
   await session.request("stop", {});
   for (let waited = 0; !hasEnded && waited < STOP_LIMIT; waited += STOP_INTERVAL)
     await delay(STOP_INTERVAL);
   session.close();
-  if (hasEnded) return "";
+  if (hasEnded) return `the daemon has stopped${waiting(members)}\n`;
   throw new UserError(
     `the daemon has not stopped within ${STOP_LIMIT / 1000} s: see its log, or kill it`,
   );
+}
+
+/** @param members how many wait for the next daemon */
+function waiting(members: number): string {
+  if (members === 0) return "";
+  const count = members === 1 ? "1 member has" : `${members} members have`;
+  return `: ${count} no network until slipway daemon start`;
 }
 
 async function status(loop: Loop, paths: DaemonPaths, output: OutputOptions): Promise<string> {

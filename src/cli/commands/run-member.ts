@@ -79,6 +79,7 @@ class Membership {
   /** Has the daemon assign names and addresses. */
   async join(): Promise<GivenMember> {
     const session = await openOrStart(this.#paths, this.#loop, (how) => this.#onEnd(how));
+    session.onWarning = (warning) => log.warn("%s", warning);
     this.#session = session;
     this.#given = await session.request("member.join", this.#run.join);
     return this.#given;

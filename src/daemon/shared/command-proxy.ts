@@ -1,4 +1,4 @@
-import { UserError } from "../../base/errors.js";
+import { logText, UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { carryOut } from "../../client/carry-out.js";
 import {
@@ -49,9 +49,10 @@ export function isProxied(request: DaemonRequest): boolean {
 }
 
 /** Requests to the daemon in this process. */
-export function requestsTo(methods: Methods): Requests {
+export function requestsTo(methods: Methods): Requests & { readonly hasWarning: () => boolean } {
   const client = { members: new Set<string>(), pending: new Map(), drop: () => undefined };
   return {
+    hasWarning: () => methods.warningsFor("network.list").length > 0,
     request: async (method, params, passed = null) => {
       const checked = checkParams(method, params);
       if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
@@ -93,7 +94,7 @@ export class CommandProxy {
       this.#send(answerMessage(text));
     } catch (error) {
       if (error instanceof UserError) return;
-      log.error("a command failed: %s", error instanceof Error ? error.stack : error);
+      log.error("a command failed: %s", logText(error));
     }
   }
 

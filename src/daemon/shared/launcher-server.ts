@@ -1,5 +1,5 @@
 import { serveApi } from "../../api/server.js";
-import { UserError } from "../../base/errors.js";
+import { logText, UserError } from "../../base/errors.js";
 import { childLog, log } from "../../base/log.js";
 import type { Requests } from "../../client/connect.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
@@ -55,7 +55,7 @@ const chunk = new Uint8Array(LONGEST_LAUNCHER_MESSAGE);
  */
 export class LauncherServer {
   readonly #loop: Loop;
-  readonly #requests: Requests;
+  readonly #requests: WarningRequests;
   readonly #listener: number;
   readonly #upstream = new ResolvConf(RESOLV_CONF);
   readonly #launchers = new Set<Launcher>();
@@ -66,7 +66,7 @@ export class LauncherServer {
    * @param audience who may connect
    * @throws UserError when it cannot listen at `path`
    */
-  constructor(path: string, loop: Loop, requests: Requests, audience: Audience) {
+  constructor(path: string, loop: Loop, requests: WarningRequests, audience: Audience) {
     this.#loop = loop;
     this.#gate = new Gate("the launchers' socket", audience);
     this.#requests = requests;
@@ -110,10 +110,13 @@ export class LauncherServer {
   }
 }
 
+/** Requests to the daemon, which warns of something with those of a command. */
+type WarningRequests = Requests & { readonly hasWarning: () => boolean };
+
 interface Context {
   readonly loop: Loop;
   readonly upstream: Upstream;
-  readonly requests: Requests;
+  readonly requests: WarningRequests;
 }
 
 /**
@@ -206,7 +209,7 @@ class Launcher {
       this.#refuse(error.message);
       return;
     }
-    log.error("a launcher failed: %s", error instanceof Error ? error.stack : error);
+    log.error("a launcher failed: %s", logText(error));
     this.#refuse("the daemon failed: see its log");
   }
 
@@ -233,12 +236,16 @@ class Launcher {
     }
     const invocation = parseCommandLine(request.name, request.args);
     if (invocation.kind === "attach") this.#plan(invocation.config, request.pid);
-    else if (invocation.kind === "ask daemon" && isProxied(invocation.request)) {
-      this.#answer(invocation.request);
-    } else this.close();
+    else if (invocation.kind === "ask daemon") this.#answer(invocation.request);
+    else this.close();
   }
 
+  /** An answer by way of the launcher is for stdout only: with a warning, a process asks again. */
   #answer(request: DaemonRequest): void {
+    if (!isProxied(request) || this.#context.requests.hasWarning()) {
+      this.close();
+      return;
+    }
     const proxy = new CommandProxy(this.#context.requests, (message) => this.#send(message));
     this.#proxy = proxy;
     // Promises do not run within a wake-up of the loop.

@@ -105,7 +105,7 @@ export type MemberState = v.InferOutput<typeof memberState>;
 /**
  * Reads the state. A file that is damaged, or of another version, is renamed and kept.
  * @returns the state, and a warning for the user, or null
- * @throws UserError when the file cannot be read
+ * @throws UserError when the file cannot be read, or not be renamed
  */
 export function readState(path: string): { state: State; warning: string | null } {
   const nothing: State = { networks: [], members: [] };
@@ -121,9 +121,19 @@ export function readState(path: string): { state: State; warning: string | null 
   const state = parseState(text);
   if (state !== null) return { state, warning: null };
   const aside = `${path}.damaged-${Date.now()}`;
-  renameSync(path, aside);
-  const warning = `the state file was damaged, or is of another version: it was renamed to ${aside}, and there are no networks`;
+  putAside(path, aside);
+  const warning = `the state file was damaged, or is of another version: it was renamed to ${aside}, and its networks are gone`;
   return { state: nothing, warning };
+}
+
+function putAside(path: string, aside: string): void {
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    throw new UserError(
+      `${path} is damaged, or of another version, and cannot be renamed to ${aside} (${errnoOf(error)}): move it away`,
+    );
+  }
 }
 
 /**

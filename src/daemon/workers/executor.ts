@@ -1,5 +1,5 @@
 import { formatEndpoint } from "../../base/address.js";
-import { UserError } from "../../base/errors.js";
+import { logText, UserError } from "../../base/errors.js";
 import { DRAIN_LIMIT } from "../../config/constants.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { Guest } from "../../guest/guest.js";
@@ -98,7 +98,7 @@ export class Executor {
     const succeed = (result: unknown): void => tell({ kind: "result", number, result });
     const fail = (error: unknown): void => {
       const isUsers = error instanceof UserError;
-      const message = isUsers ? error.message : textOf(error);
+      const message = logText(error);
       tell({ kind: "failure", number, message, isUsers });
     };
     try {
@@ -194,10 +194,6 @@ export class Executor {
 type Handlers = {
   readonly [C in CallName]: (params: CallParams<C>) => CallResult<C> | Promise<CallResult<C>>;
 };
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
 
 function statisticsOf([attachment, { guest, switchPort }]: [number, Served]): AttachmentStatistics {
   const drops: Record<string, number> = {};
