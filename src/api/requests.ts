@@ -46,6 +46,7 @@ function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknow
   log.debug("API: %s", JSON.stringify(command));
   switch (command) {
     case "add_hostfwd":
+      if (!subject.mayPublish) throw new BadRequest("add_hostfwd: not on this network");
       return addForward(guest, raw);
     case "list_hostfwd":
       return listForwards(guest);

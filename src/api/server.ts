@@ -1,19 +1,17 @@
-import { monotonicMs } from "../base/clock.js";
 import type { Loop } from "../loop/loop.js";
 import { Epoll, Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { Gate } from "../sys/peers/gate.js";
 import { acceptLocal } from "../sys/sockets/local-socket.js";
 import { listenPrivately } from "../sys/sockets/private-socket.js";
-import { Client } from "./client.js";
-import type { ApiFigures, Subject } from "./subject.js";
-import { TimeShare } from "./time-share.js";
+import { ApiClients } from "./clients.js";
+import type { Subject } from "./subject.js";
 
 /** Clients accepted per wake-up. Mostly their requests have arrived already, and are answered at once. */
 const ACCEPT_BATCH = 16;
 
-/** Interval for closing late clients, and for trying again after accept(2) failed for want of descriptors, in ms. */
-const LOOK = 500;
+/** When accept(2) is tried again that failed for want of descriptors, in ms. */
+const RETRY = 500;
 
 /** The answer to a client that is not served. */
 const REFUSAL = Buffer.from(
@@ -56,19 +54,13 @@ export function serveApi(
   return () => server.close();
 }
 
-/** The clients of one socket. */
+/** Accepts the clients of one socket. */
 class ApiServer {
   readonly #listener: number;
   readonly #loop: Loop;
-  readonly #subject: Subject;
-  readonly #mostClients: number;
   /** null: clients in all namespaces are served. */
   readonly #gate: Gate | null;
-  readonly #share: TimeShare;
-  readonly #figures: ApiFigures = { clients: 0, requests: 0, dropped: 0 };
-  /** Oldest first. */
-  readonly #clients = new Set<Client>();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #clients: ApiClients;
   #resumption: NodeJS.Timeout | null = null;
 
   constructor(
@@ -79,66 +71,39 @@ class ApiServer {
   ) {
     this.#listener = listener;
     this.#loop = loop;
-    this.#subject = subject;
-    this.#mostClients = mostClients;
     this.#gate = isOpenInside ? null : new Gate("API", "network", subject.log);
-    this.#share = new TimeShare(loop);
+    this.#clients = new ApiClients(loop, subject, mostClients);
     loop.watch(listener, Epoll.In, () => this.#accept());
   }
 
   close(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#resumption !== null) clearTimeout(this.#resumption);
-    for (const client of this.#clients) client.close();
+    this.#clients.close();
     this.#gate?.close();
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
   }
 
   #accept(): void {
-    if (!this.#share.begin()) return;
+    const { share } = this.#clients;
+    if (!share.begin()) return;
     this.#acceptBatch();
-    const rest = this.#share.end();
+    const rest = share.end();
     if (rest > 0) this.#pause(rest);
   }
 
   #acceptBatch(): void {
-    for (let count = 0; count < ACCEPT_BATCH && !this.#share.isOver; count += 1) {
+    const { share } = this.#clients;
+    for (let count = 0; count < ACCEPT_BATCH && !share.isOver; count += 1) {
       const fd = acceptLocal(this.#listener);
       if (fd < 0) {
-        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(LOOK);
+        if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) this.#pause(RETRY);
         return;
       }
       const reason = this.#gate?.refusalReason(fd) ?? null;
-      if (reason === null) this.#serve(fd);
+      if (reason === null) this.#clients.serve(fd);
       else this.#gate?.refuseSender(fd, reason, REFUSAL);
     }
-  }
-
-  #serve(fd: number): void {
-    if (this.#clients.size >= this.#mostClients) {
-      const [oldest] = this.#clients;
-      this.#drop(oldest);
-    }
-    const client = new Client(fd, {
-      loop: this.#loop,
-      subject: this.#subject,
-      figures: this.#figures,
-      share: this.#share,
-      onClosed: (closed) => {
-        this.#clients.delete(closed);
-        this.#figures.clients -= 1;
-      },
-    });
-    this.#clients.add(client);
-    this.#figures.clients += 1;
-    client.start();
-    if (this.#clients.size > 0) this.#lookSoon();
-  }
-
-  #drop(client: Client): void {
-    this.#figures.dropped += 1;
-    client.close();
   }
 
   /** Stops accepting; new clients wait in the backlog. @param ms for how long, at least 1 */
@@ -149,16 +114,5 @@ class ApiServer {
       this.#resumption = null;
       this.#loop.rewatch(this.#listener, Epoll.In);
     }, ms);
-  }
-
-  #lookSoon(): void {
-    this.#timer ??= setTimeout(() => this.#look(), LOOK);
-  }
-
-  #look(): void {
-    this.#timer = null;
-    const now = monotonicMs();
-    for (const client of this.#clients) if (client.isLate(now)) this.#drop(client);
-    if (this.#clients.size > 0) this.#lookSoon();
   }
 }

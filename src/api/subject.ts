@@ -8,6 +8,8 @@ export interface Subject {
   readonly tap: string;
   /** The process with which the network ends, or null. */
   readonly pid: number | null;
+  /** Whether ports may be published: not at the gateway of an internal network. */
+  readonly mayPublish: boolean;
   /** The log for requests; set_log_level changes its level. */
   readonly log: Log;
 }

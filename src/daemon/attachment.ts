@@ -62,6 +62,8 @@ export interface AttachmentContext {
   readonly onEnded: (attachment: Attachment, isLost: boolean) => void;
   /** Called when one is served again after its thread has died. */
   readonly onServedAgain: (attachment: Attachment) => Promise<void>;
+  /** Called when its published ports have changed. @param ports in the notation of --publish */
+  readonly onPorts: (attachment: Attachment, ports: readonly string[]) => void;
 }
 
 /** A TAP that outlives the thread that serves it, and this daemon. */
@@ -160,7 +162,10 @@ export class Attachment {
   /** @throws UserError */
   async #serve(tap: number): Promise<void> {
     const { plane } = this.#context;
-    const served = plane.attach(this.#config(tap), (why, isLost) => this.#onGone(why, isLost));
+    const served = plane.attach(this.#config(tap), {
+      onGone: (why, isLost) => this.#onGone(why, isLost),
+      onPorts: (ports) => this.#context.onPorts(this, ports),
+    });
     this.#served = served;
     const { names, addresses } = this.named;
     const network = this.network.definition.id;

@@ -79,7 +79,7 @@ export class Daemon implements Methods {
       onChange: () => this.#saveQuietly(),
       // The client connects and joins again, as after the end of a daemon.
       onLost: ({ id }) => this.#clients.get(id)?.drop(),
-      onServedAgain: (member) => this.#publishAgain(member, member.publishing.splice(0)),
+      onServedAgain: (member) => this.#publishAgain(member, member.publishing),
     });
     // After a crash the supervisor still runs, and has the TAPs.
     const vouched = context.isRestarted ? new Map() : takeVouched(paths.stayed, context.writable);
@@ -141,6 +141,11 @@ export class Daemon implements Methods {
     "member.join": (spec, client) => this.#join(spec, client),
     "member.attach": (params, client, passed) => this.#attach(params, client, passed),
     "member.publish": (params, _client, passed) => this.#publish(params, passed),
+    "member.api": async ({ member, network }, _client, passed) => {
+      if (passed === null) throw new UserError("member.api: no socket came along");
+      await this.#members.serveApi(this.#members.get(member), network, passed);
+      return {};
+    },
     "member.disconnect": ({ network, member }) => {
       this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
       return {};
@@ -228,10 +233,7 @@ export class Daemon implements Methods {
     const attachment = this.#members.outboundAttachment(member);
     // By then the host's ports of members that have gone are free.
     await this.#context.plane.settled();
-    const lines = await attachment.publish({ ports: params.ports, auto: params.auto, listening });
-    member.publishing.push(...params.ports);
-    if (member.stays) this.#saveQuietly();
-    return lines;
+    return attachment.publish({ ports: params.ports, auto: params.auto, listening });
   }
 
   #report(network: Network): Results["network.inspect"] {
@@ -250,12 +252,15 @@ export class Daemon implements Methods {
     this.#isRestoring = false;
   }
 
+  /** A port that cannot be published costs no other. */
   async #publishAgain({ id: member }: Member, ports: readonly string[]): Promise<void> {
-    try {
-      await this.#publish({ member, ports: [...ports], auto: null }, null);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      this.#warn(error.message);
+    for (const port of ports) {
+      try {
+        await this.#publish({ member, ports: [port], auto: null }, null);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        this.#warn(error.message);
+      }
     }
   }
 

@@ -15,8 +15,11 @@ export interface Member extends MemberSettings {
   /** In the order in which they were joined. */
   readonly attachments: Attachment[];
   labels: Readonly<Record<string, string>>;
-  /** In the notation of --publish. If the member stays, the next daemon publishes them again. */
-  readonly publishing: string[];
+  /**
+   * In the notation of --publish: published ports, which whoever serves the outbound attachment next publishes again.
+   * If the member stays, the next daemon does, too.
+   */
+  publishing: readonly string[];
 }
 
 type JoinParams = Params<"member.join">;

@@ -45,6 +45,7 @@ export class Members {
       store,
       onEnded: (attachment, isLost) => this.#onEnded(attachment, isLost),
       onServedAgain: (attachment) => this.#onServedAgain(attachment),
+      onPorts: (attachment, ports) => this.#onPorts(attachment, ports),
     };
   }
 
@@ -136,6 +137,24 @@ export class Members {
     if (member.stays) this.#context.onChange();
   }
 
+  /**
+   * Has a client's questions about a member's guest answered as at an API socket.
+   * @param network at which attachment; null: at the one that ports are published on, or else at the first
+   * @param socket stays the caller's
+   * @throws UserError
+   */
+  async serveApi(member: Member, network: string | null, socket: number): Promise<void> {
+    const outbound = outboundAttachmentOf(member);
+    const attachment =
+      network === null ? (outbound ?? member.attachments[0]) : attachmentTo(member, network);
+    const { served, ifname } = attachment;
+    if (served === null || ifname === null) {
+      throw new UserError(`${member.name} is not up on ${attachment.network.name} yet: try again`);
+    }
+    const pid = member.namespace?.pid ?? null;
+    await served.serveApi({ socket, ifname, pid, mayPublish: attachment === outbound });
+  }
+
   /** The attachment that ports are published on. @throws UserError when there is none */
   outboundAttachment(member: Member): ServedAttachment {
     const served = outboundAttachmentOf(member)?.served;
@@ -150,6 +169,13 @@ export class Members {
     if (member === undefined) return;
     this.#drop(member, attachment);
     if (isLost && !member.stays) this.#context.onLost(member);
+  }
+
+  #onPorts(attachment: Attachment, ports: readonly string[]): void {
+    const member = this.#members.get(attachment.member.id);
+    if (member === undefined || attachment !== outboundAttachmentOf(member)) return;
+    member.publishing = ports;
+    if (member.stays) this.#context.onChange();
   }
 
   async #onServedAgain(attachment: Attachment): Promise<void> {

@@ -55,7 +55,7 @@ export function serveGuest(loop: Loop, spec: GuestSpec): ServedGuest {
     close();
     throw error;
   }
-  const subject = { guest, tap: spec.tapName, pid: spec.pid, log: spec.log };
+  const subject = { guest, tap: spec.tapName, pid: spec.pid, mayPublish: true, log: spec.log };
   return {
     guest,
     serveApi: (serve) => {

@@ -14,6 +14,8 @@ export interface PublishedPort {
    * one family only, and a client that was accepted does not try the other as it would after a refusal.
    */
   readonly otherwise?: Address;
+  /** Whether it is published only for as long as the guest listens on it (--publish-auto). */
+  readonly isAuto?: true;
 }
 
 /** A published port in force; its host port is known. */

@@ -94,7 +94,7 @@ export class AutoPublish {
         // A listener that is not on the loopback comes first: it sees its clients' addresses.
         if (wanted.get(key)?.guest.isLoopback === false) continue;
         const host = UNSPECIFIED[guest.family];
-        wanted.set(key, { protocol, host, hostPort: port, guest, guestPort: port });
+        wanted.set(key, { protocol, host, hostPort: port, guest, guestPort: port, isAuto: true });
       }
     }
     return wanted;

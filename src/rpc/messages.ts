@@ -7,8 +7,8 @@ export const PROTOCOL_VERSION = 2;
 /** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;
 
-const text = v.pipe(v.string(), v.maxLength(4096));
-export const texts = v.pipe(v.array(text), v.maxLength(256));
+export const text = v.pipe(v.string(), v.maxLength(4096));
+const texts = v.pipe(v.array(text), v.maxLength(256));
 const flag = v.optional(v.boolean(), false);
 export const pairs = v.record(text, text);
 export const mtu = v.pipe(
@@ -109,6 +109,11 @@ export const methods = {
      */
     auto: v.nullish(v.object({ exclude: text }), null),
   }),
+  /**
+   * A stream socket is passed with the request. At its other end the member's guest answers one request as at an API
+   * socket (docs/api.md); `network`: at which attachment, null: at the one whose ports are published.
+   */
+  "member.api": v.object({ member: text, network: v.nullish(text, null) }),
   "member.disconnect": v.object({ network: text, member: text }),
 } as const;
 
@@ -235,6 +240,7 @@ export interface Results {
   readonly "member.join": GivenMember;
   readonly "member.attach": Record<string, never>;
   readonly "member.publish": readonly string[];
+  readonly "member.api": Record<string, never>;
   readonly "member.disconnect": Record<string, never>;
 }
 

@@ -4,14 +4,14 @@ import { UserError } from "../../src/base/errors.ts";
 import { Attachment } from "../../src/daemon/attachment.ts";
 import { type Member, newMember, reserve } from "../../src/daemon/member.ts";
 import { Network } from "../../src/daemon/network.ts";
-import type { OnAttachmentGone } from "../../src/daemon/workers/plane.ts";
+import type { AttachmentEvents } from "../../src/daemon/workers/plane.ts";
 import { checkParams } from "../../src/rpc/messages.ts";
 import { native } from "../../src/sys/native.ts";
 
 /** What a thread does is up to the test. */
 interface Serving {
   readonly up: PromiseWithResolvers<void>;
-  readonly onGone: OnAttachmentGone;
+  readonly onGone: AttachmentEvents["onGone"];
   readonly detached: PromiseWithResolvers<void>;
   isDrained: boolean | null;
 }
@@ -64,7 +64,7 @@ function attached(stays: boolean): Fixture {
   const [wanted] = spec.attachments;
   const context = {
     plane: {
-      attach: (_config: object, onGone: OnAttachmentGone) => {
+      attach: (_config: object, { onGone }: AttachmentEvents) => {
         const up = Promise.withResolvers<void>();
         const detached = Promise.withResolvers<void>();
         const serving: Serving = { up, onGone, detached, isDrained: null };
@@ -73,7 +73,13 @@ function attached(stays: boolean): Fixture {
           serving.isDrained = isDrained;
           return detached.promise;
         };
-        return { number, isUp: up.promise, publish: async () => [], detach };
+        return {
+          number,
+          isUp: up.promise,
+          publish: async () => [],
+          serveApi: async () => {},
+          detach,
+        };
       },
       learn: (key: string) => void named.add(key),
       forget: (key: string) => void named.delete(key),
@@ -84,6 +90,7 @@ function attached(stays: boolean): Fixture {
     },
     onEnded: (_ended: Attachment, isLost: boolean) => void events.push(`ended ${isLost}`),
     onServedAgain: async () => void events.push("served again"),
+    onPorts: () => undefined,
   };
   const attachment = new Attachment(context, member, reserve(network, member, wanted));
   return { network, member, attachment, servings, named, events };

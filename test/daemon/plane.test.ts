@@ -68,7 +68,7 @@ function attachment(network: string, member = "m"): AttachmentConfig {
   };
 }
 
-const nobody = () => undefined;
+const nobody = { onGone: () => undefined, onPorts: () => undefined };
 
 test("threads start when networks need them: one for each, up to the limit", async () => {
   const plane = new DataPlane(start, 2, descriptors());
@@ -137,9 +137,15 @@ test("a refusal goes to the caller, and nothing is attached", async () => {
 test("a thread that dies ends its own attachments and calls, and no others", async () => {
   const plane = new DataPlane(start, 2, descriptors());
   const gone: string[] = [];
-  const other = plane.attach(attachment("other"), () => gone.push("other"));
+  const other = plane.attach(attachment("other"), {
+    ...nobody,
+    onGone: () => gone.push("other"),
+  });
   await other.isUp;
-  const first = plane.attach(attachment("one"), (why, isLost) => gone.push(`${why} ${isLost}`));
+  const first = plane.attach(attachment("one"), {
+    ...nobody,
+    onGone: (why, isLost) => gone.push(`${why} ${isLost}`),
+  });
   await first.isUp;
   const unanswered = plane.attach(attachment("one", "never"), nobody);
   const dying = plane.attach(attachment("one", "die"), nobody);

@@ -21,7 +21,7 @@ beforeAll(async () => {
   const tap = openTap({ netns, userns: null }, "tap0", settings);
   loop = new Loop();
   const guest = loop.addGuest(tap, config(), () => {});
-  subject = { guest, tap: "tap0", pid: null, log };
+  subject = { guest, tap: "tap0", pid: null, mayPublish: true, log };
 });
 afterAll(() => {
   loop.stop();

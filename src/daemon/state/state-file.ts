@@ -12,9 +12,10 @@ import { Prefix } from "../../base/address.js";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { formatMac } from "../../base/mac.js";
 import { FULL_ID } from "../../config/constants.js";
+import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { isValidName, shortId } from "../../config/names.js";
 import { address } from "../../rpc/address.js";
-import { joinSpec, mtu, pairs, texts } from "../../rpc/messages.js";
+import { joinSpec, mtu, pairs, text } from "../../rpc/messages.js";
 import type { Member } from "../member.js";
 import type { Network, NetworkDefinition } from "../network.js";
 
@@ -65,7 +66,7 @@ const networkState = v.object({
 
 const memberState = v.object({
   ...joinSpec.entries,
-  published: v.optional(texts, []),
+  published: v.optional(v.pipe(v.array(text), v.maxLength(DEFAULT_LIMITS.listeners)), []),
 });
 
 /** Checked as hostile input: whoever took over the last daemon may have written it. */

@@ -1,8 +1,11 @@
+import { ApiClients } from "../../api/clients.js";
 import { formatEndpoint } from "../../base/address.js";
 import { logText, UserError } from "../../base/errors.js";
+import { childLog } from "../../base/log.js";
 import { DRAIN_LIMIT } from "../../config/constants.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { Guest } from "../../guest/guest.js";
+import { notationOf } from "../../host/ports/notation.js";
 import type { Loop } from "../../loop/loop.js";
 import type { PublishedPort } from "../../nat/published-port.js";
 import { networkMac, parseAddress } from "../../network/plans.js";
@@ -11,6 +14,7 @@ import { duplicateFd } from "../../sys/duplicate-fd.js";
 import { native } from "../../sys/native.js";
 import { Directory } from "./directory.js";
 import type {
+  ApiClientConfig,
   AttachmentConfig,
   AttachmentStatistics,
   Call,
@@ -47,7 +51,12 @@ interface Served {
   readonly switchPort: SwitchPort;
   /** Id of the network. */
   readonly network: string;
+  /** Who asks about it as at an API socket; null: nobody has. */
+  api: ApiClients | null;
 }
+
+/** Most clients that ask about one attachment at a time; one more ends the oldest. */
+const MOST_API_CLIENTS = 16;
 
 /** Carries out the messages to one thread: serves the attachments of its networks. */
 export class Executor {
@@ -56,6 +65,8 @@ export class Executor {
   readonly #attachments = new Map<number, Served>();
   /** Of the networks that have attachments here, by id. */
   readonly #switches = new Map<string, Switch>();
+  /** Attachments whose published ports the main thread has not been told yet. */
+  readonly #untold = new Set<number>();
 
   constructor(context: ExecutorContext) {
     this.#context = context;
@@ -84,8 +95,12 @@ export class Executor {
     attach: ({ attachment, config }) => this.#attach(attachment, config),
     detach: ({ attachment, isDrained }) => this.#detach(attachment, isDrained),
     publish: ({ attachment, publication }) => this.#publish(attachment, publication),
+    "serve api": ({ attachment, client }) => this.#serveApi(attachment, client),
     statistics: () => [...this.#attachments].map(statisticsOf),
-    settle: () => null,
+    settle: () => {
+      this.#tellPorts();
+      return null;
+    },
     stop: () => {
       this.#context.loop.stop();
       return null;
@@ -128,7 +143,8 @@ export class Executor {
         null,
         switchPort,
       );
-      this.#attachments.set(attachment, { guest, switchPort, network });
+      this.#attachments.set(attachment, { guest, switchPort, network, api: null });
+      guest.forwards.onChange = () => this.#onPorts(attachment);
       return null;
     } catch (error) {
       native.close(tap);
@@ -153,6 +169,7 @@ export class Executor {
     const served = this.#attachments.get(attachment);
     if (served === undefined) return null;
     this.#attachments.delete(attachment);
+    served.api?.close();
     this.#context.loop.removeGuest(served.guest);
     this.#leave(served.network, served.switchPort);
     return null;
@@ -163,9 +180,14 @@ export class Executor {
     this.#context.tell({ kind: "gone", attachment, why });
   }
 
-  #publish(attachment: number, publication: Publication): readonly string[] {
+  #served(attachment: number): Served {
     const served = this.#attachments.get(attachment);
     if (served === undefined) throw new UserError("the member has left the network");
+    return served;
+  }
+
+  #publish(attachment: number, publication: Publication): readonly string[] {
+    const served = this.#served(attachment);
     const { listening, auto } = publication;
     const own = listening === null || auto === null ? null : duplicateFd(listening);
     try {
@@ -174,6 +196,34 @@ export class Executor {
       if (own !== null) native.close(own);
       throw error;
     }
+  }
+
+  #serveApi(attachment: number, { socket, ifname, pid, mayPublish }: ApiClientConfig): null {
+    const served = this.#served(attachment);
+    const { guest } = served;
+    served.api ??= new ApiClients(
+      this.#context.loop,
+      { guest, tap: ifname, pid, mayPublish, log: childLog() },
+      MOST_API_CLIENTS,
+    );
+    served.api.serve(duplicateFd(socket));
+    return null;
+  }
+
+  /** Tells the main thread once of all changes of one request. */
+  #onPorts(attachment: number): void {
+    if (this.#untold.size === 0) setImmediate(() => this.#tellPorts());
+    this.#untold.add(attachment);
+  }
+
+  #tellPorts(): void {
+    for (const attachment of this.#untold) {
+      const guest = this.#attachments.get(attachment)?.guest;
+      if (guest === undefined) continue;
+      const ports = notationOf(guest.forwards.rules.filter((rule) => isKept(rule, guest)));
+      this.#context.tell({ kind: "ports", attachment, ports });
+    }
+    this.#untold.clear();
   }
 
   #switchOf(network: string): Switch {
@@ -194,6 +244,11 @@ export class Executor {
 type Handlers = {
   readonly [C in CallName]: (params: CallParams<C>) => CallResult<C> | Promise<CallResult<C>>;
 };
+
+/** Whether a port is published again when another guest serves the member. */
+function isKept({ isAuto, guest: target }: PublishedPort, { config }: Guest): boolean {
+  return isAuto !== true && config.plans.some(({ guest }) => guest.equals(target));
+}
 
 function statisticsOf([attachment, { guest, switchPort }]: [number, Served]): AttachmentStatistics {
   const drops: Record<string, number> = {};

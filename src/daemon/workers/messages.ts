@@ -83,6 +83,18 @@ export type Publication = Pick<Params<"member.publish">, "ports" | "auto"> & {
   readonly listening: number | null;
 };
 
+/** A client that asks about an attachment as at an API socket (src/api). */
+export interface ApiClientConfig {
+  /** Its socket, which stays the sender's. */
+  readonly socket: number;
+  /** Name of the interface. */
+  readonly ifname: string;
+  /** The member's process, or null. */
+  readonly pid: number | null;
+  /** Whether the attachment is the one whose ports are published. */
+  readonly mayPublish: boolean;
+}
+
 /** The calls of a thread, with their results. */
 export interface Calls {
   /** Serves an attachment from now on. */
@@ -97,6 +109,10 @@ export interface Calls {
     readonly attachment: number;
     readonly publication: Publication;
   }) => readonly string[];
+  readonly "serve api": (what: {
+    readonly attachment: number;
+    readonly client: ApiClientConfig;
+  }) => null;
   /** Of all attachments. */
   readonly statistics: (what: null) => readonly AttachmentStatistics[];
   /** Answers when all messages before it have taken effect. */
@@ -133,5 +149,7 @@ export type FromWorker =
     }
   /** "make room" is for the guests of all threads. */
   | { readonly kind: "crowded"; readonly isScarce: boolean }
+  /** The ports that are published, in the notation of `--publish`, but for those that are published automatically. */
+  | { readonly kind: "ports"; readonly attachment: number; readonly ports: readonly string[] }
   /** An attachment has ended by itself. */
   | { readonly kind: "gone"; readonly attachment: number; readonly why: string };

@@ -2,6 +2,7 @@ import type { DescriptorQuotas } from "../../admission/descriptors.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type {
+  ApiClientConfig,
   AttachmentConfig,
   AttachmentStatistics,
   Fact,
@@ -46,25 +47,29 @@ export interface ServedAttachment {
   readonly isUp: Promise<void>;
   /** @returns a line for each port of the host that was chosen at random @throws UserError */
   publish(publication: Publication): Promise<readonly string[]>;
+  /** Answers a client as an API socket does. @param client.socket stays the caller's @throws UserError */
+  serveApi(client: ApiClientConfig): Promise<void>;
   /** Ends it. @param isDrained what the member sent last is passed on before */
   detach(isDrained: boolean): Promise<void>;
 }
 
-/**
- * Called when an attachment has ended by itself.
- * @param isLost its thread has died: another thread may serve it
- */
-export type OnAttachmentGone = (why: string, isLost: boolean) => void;
+/** What an attachment's thread reports of it. */
+export interface AttachmentEvents {
+  /**
+   * It has ended by itself.
+   * @param isLost its thread has died: another thread may serve it
+   */
+  readonly onGone: (why: string, isLost: boolean) => void;
+  /** Ports were published, or are no longer. @param ports all, in the notation of `--publish` */
+  readonly onPorts: (ports: readonly string[]) => void;
+}
 
 /** A thread, and the attachments that it serves. */
 interface NetworkWorker {
   readonly calls: WorkerCalls;
   readonly link: WorkerLink;
   readonly slot: number;
-  readonly attachments: Map<
-    number,
-    { readonly network: string; readonly onGone: OnAttachmentGone }
-  >;
+  readonly attachments: Map<number, AttachmentEvents & { readonly network: string }>;
   /** Runs while it has no attachment. */
   idle: NodeJS.Timeout | null;
 }
@@ -116,12 +121,12 @@ export class DataPlane {
    * Serves an attachment from now on.
    * @param config.tap stays the caller's, who may close it when isUp settles
    */
-  attach(config: AttachmentConfig, onGone: OnAttachmentGone): ServedAttachment {
+  attach(config: AttachmentConfig, events: AttachmentEvents): ServedAttachment {
     const worker = this.#workerOf(config.network);
     const { calls, attachments } = worker;
     this.#lastAttachment += 1;
     const attachment = this.#lastAttachment;
-    attachments.set(attachment, { network: config.network, onGone });
+    attachments.set(attachment, { ...events, network: config.network });
     this.#keep(worker);
     const forget = (): void => this.#forget(worker, attachment);
     const isUp = calls.call({ name: "attach", params: { attachment, config } }).then(
@@ -136,6 +141,9 @@ export class DataPlane {
       isUp,
       publish: (publication) =>
         calls.call({ name: "publish", params: { attachment, publication } }),
+      serveApi: async (client) => {
+        await calls.call({ name: "serve api", params: { attachment, client } });
+      },
       detach: async (isDrained) => {
         const detached = calls.call({ name: "detach", params: { attachment, isDrained } });
         // A thread that has died has ended it.
@@ -218,6 +226,10 @@ export class DataPlane {
   #onMessage(worker: NetworkWorker, message: FromWorker): void {
     if (message.kind === "crowded") {
       this.#makeRoom(message.isScarce);
+      return;
+    }
+    if (message.kind === "ports") {
+      worker.attachments.get(message.attachment)?.onPorts(message.ports);
       return;
     }
     if (message.kind !== "gone") {

@@ -55,7 +55,7 @@ export class WorkerCalls {
     return this.#settled;
   }
 
-  onAnswer(answer: Exclude<FromWorker, { readonly kind: "gone" | "crowded" }>): void {
+  onAnswer(answer: Extract<FromWorker, { readonly kind: "result" | "failure" }>): void {
     const waiting = this.#waiting.get(answer.number);
     this.#waiting.delete(answer.number);
     if (answer.kind === "result") waiting?.resolve(answer.result);
