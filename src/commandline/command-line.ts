@@ -44,6 +44,8 @@ function parseGroup(group: CommandGroup, path: string, args: readonly string[]):
   if (word === "help") return helpAbout(group, path, rest);
   if (word.startsWith("-"))
     throw unknownOption(word, group.version === undefined ? {} : { versionOption }, path);
+  const isNamed = group.commands.some(({ name }) => name === word);
+  if (!isNamed && group.otherwise !== undefined) return parseCommand(group.otherwise, path, args);
   return parseNode(commandNamed(group, path, word), `${path} ${word}`, rest);
 }
 

@@ -5,6 +5,8 @@ import type { PublishedPlace, PublishOption } from "./publish-option.js";
 export interface ControlOptions {
   /** Path of its API socket, or the process that serves it; null: the one that is found. */
   readonly socket: string | null;
+  /** Name of the guest or member, id of its container, or process; null: none was given. */
+  readonly name: string | null;
   /** Whether the output is for programs. */
   readonly json: boolean;
 }

@@ -146,8 +146,8 @@ export class Daemon implements Methods {
       await this.#members.serveApi(this.#members.get(member), network, passed);
       return {};
     },
-    "member.disconnect": ({ network, member }) => {
-      this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
+    "member.disconnect": async ({ network, member }) => {
+      await this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
       return {};
     },
   };

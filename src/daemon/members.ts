@@ -111,11 +111,20 @@ export class Members {
     if (namespace !== null) member.namespace = namespace;
     await attachment.attach(ifname, tap);
     this.#context.onChange();
+    // Those of an attachment before, which is gone.
+    if (member.publishing.length > 0) await this.#onServedAgain(attachment);
   }
 
-  /** @throws UserError when it is not on that network */
-  disconnect(member: Member, network: Network): void {
-    this.#drop(member, attachmentTo(member, network.name));
+  /**
+   * Ends an attachment. Its published ports go over to the next that leads outside.
+   * @throws UserError when it is not on that network
+   */
+  async disconnect(member: Member, network: Network): Promise<void> {
+    const attachment = attachmentTo(member, network.name);
+    const isOutbound = attachment === outboundAttachmentOf(member);
+    this.#drop(member, attachment);
+    const next = outboundAttachmentOf(member);
+    if (isOutbound && next !== undefined && next.served !== null) await this.#onServedAgain(next);
   }
 
   /**

@@ -3,7 +3,8 @@ import { formatEndpoint } from "../../base/address.js";
 import { formatTable } from "../../base/table.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
-import { findSocket, request } from "./connection.js";
+import { withGuest } from "./find.js";
+import { request } from "./place.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "./units.js";
 
 /** ECMA-48: moves the cursor to the upper left and erases all below. */
@@ -16,15 +17,20 @@ const STYLE = { gap: 2, rightAligned: [5, 6, 7, 8] };
  * `slipway flows`.
  * @param watch seconds between two lists, until the process is killed; null: one list
  */
-export async function flows({ socket, json }: ControlOptions, watch: number | null): Promise<void> {
-  const path = await findSocket(socket);
-  for (;;) {
-    const { flows: list } = await request(path, "list_flows", {}, flowsAnswer);
-    const text = json ? `${JSON.stringify(list)}\n` : tableOf(list);
-    process.stdout.write(watch !== null && !json && process.stdout.isTTY ? CLEAR + text : text);
-    if (watch === null) return;
-    await delay(watch * 1000);
-  }
+export function flows(options: ControlOptions, watch: number | null): Promise<void> {
+  const { json } = options;
+  return withGuest(options, async ({ places }) => {
+    for (;;) {
+      const answers = await Promise.all(
+        places.map((place) => request(place, "list_flows", {}, flowsAnswer)),
+      );
+      const list = answers.flatMap((answer) => answer.flows);
+      const text = json ? `${JSON.stringify(list)}\n` : tableOf(list);
+      process.stdout.write(watch !== null && !json && process.stdout.isTTY ? CLEAR + text : text);
+      if (watch === null) return;
+      await delay(watch * 1000);
+    }
+  });
 }
 
 function tableOf(list: readonly Flow[]): string {

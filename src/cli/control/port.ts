@@ -8,7 +8,8 @@ import type { PublishedPlace, PublishOption } from "../../commandline/publish-op
 import type { ControlOptions } from "../../commandline/requests.js";
 import { publishFailure } from "../../host/ports/publish-failure.js";
 import { addition, forwards, status } from "./answers.js";
-import { ApiError, findSocket, request } from "./connection.js";
+import { withGuest } from "./find.js";
+import { ApiError, type Place, request } from "./place.js";
 
 /** A port that this command has opened. */
 interface Added extends PublishOption {
@@ -16,55 +17,55 @@ interface Added extends PublishOption {
 }
 
 /** `slipway port add`: opens all ports that are asked for, or none. */
-export async function addPorts(
-  { socket, json }: ControlOptions,
-  ports: readonly PublishOption[],
-): Promise<void> {
-  const path = await findSocket(socket);
-  const families = await familiesOf(path);
-  const added: Added[] = [];
-  try {
-    for (const port of ports) await addOne(path, port, families, added);
-  } catch (error) {
-    for (const each of added) await remove(path, { ...each, kill: true });
-    throw error;
-  }
-  process.stdout.write(
-    json ? `${JSON.stringify(added.map(jsonOf))}\n` : added.map(lineOf).join(""),
-  );
+export function addPorts(options: ControlOptions, ports: readonly PublishOption[]): Promise<void> {
+  return withGuest(options, async ({ places: [place] }) => {
+    const families = await familiesOf(place);
+    const added: Added[] = [];
+    try {
+      for (const port of ports) await addOne(place, port, families, added);
+    } catch (error) {
+      for (const each of added) await remove(place, { ...each, kill: true });
+      throw error;
+    }
+    process.stdout.write(
+      options.json ? `${JSON.stringify(added.map(jsonOf))}\n` : added.map(lineOf).join(""),
+    );
+  });
 }
 
 /** `slipway port ls` */
-export async function listPorts({ socket, json }: ControlOptions): Promise<void> {
-  const path = await findSocket(socket);
-  const { entries } = await request(path, "list_hostfwd", {}, forwards);
-  if (json) {
-    process.stdout.write(`${JSON.stringify(entries)}\n`);
-    return;
-  }
-  const rows = entries.map((each) => [
-    `${each.id}`,
-    each.proto,
-    formatEndpoint(each.host_addr, each.host_port),
-    formatEndpoint(each.guest_addr, each.guest_port),
-  ]);
-  const style = { gap: 2, rightAligned: [0] };
-  process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
+export function listPorts(options: ControlOptions): Promise<void> {
+  return withGuest(options, async ({ places: [place] }) => {
+    const { entries } = await request(place, "list_hostfwd", {}, forwards);
+    if (options.json) {
+      process.stdout.write(`${JSON.stringify(entries)}\n`);
+      return;
+    }
+    const rows = entries.map((each) => [
+      `${each.id}`,
+      each.proto,
+      formatEndpoint(each.host_addr, each.host_port),
+      formatEndpoint(each.guest_addr, each.guest_port),
+    ]);
+    const style = { gap: 2, rightAligned: [0] };
+    process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
+  });
 }
 
 /** `slipway port rm`: stops accepting clients; `kill` closes open connections, too. */
-export async function removePorts(
-  { socket }: ControlOptions,
-  places: readonly PublishedPlace[],
+export function removePorts(
+  options: ControlOptions,
+  removed: readonly PublishedPlace[],
   kill: boolean,
 ): Promise<void> {
-  const path = await findSocket(socket);
-  for (const place of places) await remove(path, { ...place, kill });
+  return withGuest(options, async ({ places: [place] }) => {
+    for (const each of removed) await remove(place, { ...each, kill });
+  });
 }
 
 /** Opens a port. On all addresses of the host it has a rule for each family, with the same port number. */
 async function addOne(
-  path: string,
+  place: Place,
   { protocol, host, hostPort, guestPort, count }: PublishOption,
   families: readonly (4 | 6)[],
   added: Added[],
@@ -76,21 +77,23 @@ async function addOne(
   let known = hostPort;
   for (const each of hosts) {
     const port = { protocol, host: each, hostPort: known, guestPort, count };
-    known = await addTo(path, port);
+    known = await addTo(place, port);
     added.push({ ...port, hostPort: known });
   }
 }
 
 /** @returns the port on the host, which the kernel chose if `hostPort` is 0 */
-async function addTo(path: string, port: Added): Promise<number> {
+async function addTo(place: Place, port: Added): Promise<number> {
   const { protocol: proto, host, hostPort, guestPort: guest_port, count } = port;
   const host_port = hostPort === 0 ? "any" : hostPort;
   const parameters = { proto, host_addr: `${host}`, host_port, guest_port, count };
   try {
-    const answer = await request(path, "add_hostfwd", parameters, addition);
+    const answer = await request(place, "add_hostfwd", parameters, addition);
     return answer.host_port ?? hostPort;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
+    if (error.reason === null && place.identity.member_of !== undefined)
+      throw notPublishable(place);
     const errnos: Readonly<Record<string, number>> = constants.errno;
     const errno = errnos[error.reason ?? ""];
     if (errno === undefined)
@@ -99,16 +102,22 @@ async function addTo(path: string, port: Added): Promise<number> {
   }
 }
 
+function notPublishable({ identity: { name } }: Place): UserError {
+  return new UserError(
+    `${name} is on internal networks only: ports are published on networks that lead outside`,
+  );
+}
+
 interface Removal extends PublishedPlace {
   readonly kill: boolean;
 }
 
-async function remove(path: string, removal: Removal): Promise<void> {
+async function remove(place: Place, removal: Removal): Promise<void> {
   const { protocol: proto, host, hostPort: host_port, count, kill } = removal;
-  const place = host === null ? {} : { host_addr: `${host}` };
-  const parameters = { proto, host_port, count, kill, ...place };
+  const at = host === null ? {} : { host_addr: `${host}` };
+  const parameters = { proto, host_port, count, kill, ...at };
   try {
-    await request(path, "remove_hostfwd", parameters, v.object({}));
+    await request(place, "remove_hostfwd", parameters, v.object({}));
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const where = host === null ? `${host_port}` : formatEndpoint(host, host_port);
@@ -116,8 +125,8 @@ async function remove(path: string, removal: Removal): Promise<void> {
   }
 }
 
-async function familiesOf(path: string): Promise<readonly (4 | 6)[]> {
-  const { networks } = await request(path, "query_status", {}, status);
+async function familiesOf(place: Place): Promise<readonly (4 | 6)[]> {
+  const { networks } = await request(place, "query_status", {}, status);
   return networks.map(({ guest }) => (guest.includes(":") ? 6 : 4));
 }
 

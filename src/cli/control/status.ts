@@ -1,27 +1,34 @@
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Status, status as statusAnswer } from "./answers.js";
-import { findSockets, request } from "./connection.js";
+import { withGuests } from "./find.js";
+import { type PlaceIdentity, request } from "./place.js";
 import { formatBytes, formatDuration } from "./units.js";
 
 /** `slipway status`: shows every running network of the user, or the one that is named. */
-export async function status({ socket, json }: ControlOptions): Promise<void> {
-  const sockets = await findSockets(socket);
-  const answers = await Promise.all(
-    sockets.map(async (each) => ({
-      socket: each,
-      ...(await request(each, "query_status", {}, statusAnswer)),
-    })),
-  );
-  const text = json ? `${JSON.stringify(answers)}\n` : answers.map(describe).join("\n");
-  process.stdout.write(text);
+export function status(options: ControlOptions): Promise<void> {
+  return withGuests(options, async (found) => {
+    const places = found.flatMap((each) => each.places);
+    const answers = await Promise.all(
+      places.map(async (place) => ({
+        ...place.identity,
+        ...(await request(place, "query_status", {}, statusAnswer)),
+      })),
+    );
+    const text = options.json
+      ? `${JSON.stringify(answers)}\n`
+      : answers.map((answer) => describe(answer)).join("\n");
+    process.stdout.write(text);
+  });
 }
 
-function describe({ socket, ...answer }: Status & { readonly socket: string }): string {
+function describe({ socket, name, member_of, ...answer }: Status & PlaceIdentity): string {
   const { version, pid, uptime, tap, target, mtu, networks } = answer;
   const end = target === null ? "" : `, for process ${target}`;
+  const on = member_of === undefined ? "" : `, on network ${member_of}`;
   const lines: [string, string][] = [
+    ...(name === undefined ? [] : [["name", name + on] satisfies [string, string]]),
     ["process", `${pid}${end}, up ${formatDuration(uptime)}, Slipway ${version}`],
-    ["socket", socket],
+    ...(socket === null ? [] : [["socket", socket] satisfies [string, string]]),
     ["interface", `${tap}, MTU ${mtu}`],
     ...networks.map((each): [string, string] => ["network", networkLine(each)]),
     ...trafficLines(answer),

@@ -21,6 +21,11 @@ const controlOptions = {
     "API socket of the network, or PID of the process that serves it",
     anyText,
   ),
+  name: optional(
+    "--name <name>",
+    "name of a run or of a member of networks; or its container's name or id, or its process",
+    anyText,
+  ),
   json: flag("--json", "print JSON"),
 };
 
@@ -72,6 +77,15 @@ const portListCommand = command({
   invoke: (values) => control(values, { kind: "port-ls" }),
 });
 
+/** As docker has it: `port NAME`. */
+const portOfCommand = command({
+  name: "port",
+  help: "list the published ports of a member or run",
+  options: { json: controlOptions.json },
+  arguments: [{ name: "name", help: null, count: "once" }],
+  invoke: ({ json }, [name]) => control({ apiSocket: null, name, json }, { kind: "port-ls" }),
+});
+
 const portRemoveCommand = command({
   name: "rm",
   help: "stop publishing ports; open connections stay",
@@ -89,13 +103,17 @@ export const portCommands: CommandGroup = {
   name: "port",
   help: "publish ports of a running network",
   commands: [portAddCommand, portListCommand, portRemoveCommand],
+  otherwise: portOfCommand,
 };
 
 function control(
-  { apiSocket, json }: Values<typeof controlOptions>,
+  { apiSocket, name, json }: Values<typeof controlOptions>,
   request: ControlRequest,
 ): Invocation {
-  return { kind: "control", options: { socket: apiSocket, json }, request };
+  if (apiSocket !== null && name !== null) {
+    throw wrong("--api-socket and --name both name the network: give one of them");
+  }
+  return { kind: "control", options: { socket: apiSocket, name, json }, request };
 }
 
 function parsed<T>(text: string, parse: (text: string) => T | null, example: string): T {

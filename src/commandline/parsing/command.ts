@@ -38,6 +38,8 @@ export interface CommandGroup {
   /** Absent: it has none. */
   readonly version?: string;
   readonly commands: readonly (Command | CommandGroup)[];
+  /** Takes a command line whose first word is none of `commands`; absent: there is no such command line. */
+  readonly otherwise?: Command;
 }
 
 /** Infers the types of a command's values from its options. */

@@ -1,0 +1,153 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { UserError } from "../../base/errors.js";
+import type { ControlOptions } from "../../commandline/requests.js";
+import { isSameName } from "../../config/names.js";
+import { socketPathOf } from "../../rpc/api-path.js";
+import { daemonSocket } from "../../rpc/daemon-paths.js";
+import { apiDirectory } from "../../rpc/xdg.js";
+import { status } from "./answers.js";
+import type { Daemon } from "./members.js";
+import type { OtherGuest } from "./others.js";
+import { type Place, request } from "./place.js";
+import { ownPlaceNamed, ownPlaces, socketPlace } from "./sockets.js";
+
+/** A guest, or a member of networks. */
+export interface Found {
+  /** How a message names it, after "of" or "--name". */
+  readonly label: string;
+  readonly kind: "process" | "name";
+  /** At least one: a member has one for each of its networks, that of its published ports first. */
+  readonly places: readonly [Place, ...Place[]];
+}
+
+/** A short id of a container has this many digits at least, as one of a member. */
+const LEAST_ID_DIGITS = 8;
+
+/**
+ * Finds running networks of this user, and has a command use them.
+ * @throws UserError when there is none
+ */
+export async function withGuests(
+  options: ControlOptions,
+  use: (found: readonly [Found, ...Found[]]) => Promise<void>,
+): Promise<void> {
+  const { socket, name } = options;
+  if (socket !== null) return use([fromPlace(await placeOf(socket))]);
+  const daemon = await openDaemon();
+  try {
+    const found = name === null ? await findAll(daemon) : await findNamed(name, daemon);
+    const [first, ...others] = found;
+    if (first === undefined) throw notFound(name);
+    await use([first, ...others]);
+  } finally {
+    await daemon?.close();
+  }
+}
+
+/** The same where exactly one is meant. @throws UserError when there are several, too */
+export function withGuest(
+  options: ControlOptions,
+  use: (found: Found) => Promise<void>,
+): Promise<void> {
+  return withGuests(options, async ([found, ...others]) => {
+    if (others.length > 0) throw severalFound([found, ...others]);
+    await use(found);
+  });
+}
+
+async function placeOf(named: string): Promise<Place> {
+  if (!/^\d+$/.test(named)) return socketPlace(named);
+  const directory = apiDirectory();
+  const socket = directory === null ? null : socketPathOf(directory, named);
+  if (socket !== null && existsSync(socket)) return socketPlace(socket);
+  const [found] = await findProcess(named);
+  if (found !== undefined) return found;
+  throw new UserError(
+    `process ${named} has no API socket: slipway status lists the processes that have one`,
+  );
+}
+
+async function findAll(daemon: Daemon | null): Promise<readonly Found[]> {
+  const own = await ownPlaces();
+  return [
+    ...own.map(fromPlace),
+    ...(daemon?.members ?? []).flatMap((each) => fromMember(daemon, each)),
+  ];
+}
+
+async function findNamed(name: string, daemon: Daemon | null): Promise<readonly Found[]> {
+  const own = await ownPlaceNamed(name);
+  const { memberNamed } = await import("./members.js");
+  const member = daemon === null ? undefined : memberNamed(daemon.members, name);
+  const { otherGuests } = await import("./others.js");
+  const others = otherGuests().filter((other) => isCalled(other, name));
+  const found = [
+    ...(own === null ? [] : [fromPlace(own)]),
+    ...(member === undefined ? [] : fromMember(daemon, member)),
+    ...others.map(({ place }) => fromPlace(place)),
+  ];
+  if (found.length > 0 || !/^\d+$/.test(name)) return found;
+  return (await findProcess(name)).map(fromPlace);
+}
+
+function isCalled({ id, name }: OtherGuest, text: string): boolean {
+  if (name !== null && isSameName(name, text)) return true;
+  return text.length >= LEAST_ID_DIGITS && id?.startsWith(text) === true;
+}
+
+/** The guests that a process serves, or that end with it. */
+async function findProcess(pid: string): Promise<readonly Place[]> {
+  const { otherGuests } = await import("./others.js");
+  const places = [...(await ownPlaces()), ...otherGuests().map(({ place }) => place)];
+  const are = await Promise.all(
+    places.map(async (place) => {
+      // Who does not answer is another program.
+      const answer = await request(place, "query_status", {}, status).catch(() => null);
+      return `${answer?.pid}` === pid || `${answer?.target}` === pid;
+    }),
+  );
+  return places.filter((_, index) => are[index]);
+}
+
+async function openDaemon(): Promise<Daemon | null> {
+  const socket = daemonSocket();
+  if (!existsSync(socket)) return null;
+  const { askMembers } = await import("./members.js");
+  return askMembers(socket);
+}
+
+function fromPlace(place: Place): Found {
+  const { name, socket } = place.identity;
+  if (name !== undefined) return { label: name, kind: "name", places: [place] };
+  return { label: path.basename(socket ?? "", ".sock"), kind: "process", places: [place] };
+}
+
+function fromMember(daemon: Daemon | null, member: Daemon["members"][number]): readonly Found[] {
+  const [first, ...others] = daemon?.placesOf(member) ?? [];
+  if (first === undefined) return [];
+  return [{ label: member.name, kind: "name", places: [first, ...others] }];
+}
+
+function notFound(name: string | null): UserError {
+  if (name === null) {
+    return new UserError(
+      "no running network found: start one with slipway run or slipway attach, or name its socket with --api-socket PATH",
+    );
+  }
+  return new UserError(
+    `nothing that runs is called ${JSON.stringify(name)}: slipway status shows the running networks, slipway ps the members`,
+  );
+}
+
+function severalFound(found: readonly Found[]): UserError {
+  const labelsOf = (kind: Found["kind"]): string[] =>
+    found.filter((each) => each.kind === kind).map(({ label }) => label);
+  const [processes, names] = [labelsOf("process"), labelsOf("name")];
+  const which = [
+    ...(processes.length > 0 ? [`of processes ${processes.join(", ")}`] : []),
+    ...(names.length > 0 ? [`named ${names.join(", ")}`] : []),
+  ].join(" and ");
+  const example = names.length > 0 ? `--name ${names[0]}` : `--api-socket ${processes[0]}`;
+  return new UserError(`several networks are running, ${which}: choose one, as in ${example}`);
+}

@@ -1,0 +1,94 @@
+import { existsSync, readdirSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+import { errnoOf, UserError } from "../../base/errors.js";
+import { isValidName } from "../../config/names.js";
+import { socketPathOf } from "../../rpc/api-path.js";
+import { apiDirectory } from "../../rpc/xdg.js";
+import type { Place } from "./place.js";
+
+/** How long an answer may take, in ms. */
+const TIME_LIMIT = 10_000;
+
+const SUFFIX = ".sock";
+
+/** The API socket at a path. @param name of the guest; null: the path may say it */
+export function socketPlace(socket: string, name: string | null = null): Place {
+  const known = name ?? nameOf(socket);
+  return {
+    label: socket,
+    identity: known === null ? { socket } : { socket, name: known },
+    ask: (request) => ask(socket, request),
+  };
+}
+
+/** Of this user's networks that run without the daemon. */
+export async function ownPlaces(): Promise<readonly Place[]> {
+  const directory = apiDirectory();
+  const sockets = directory === null ? [] : socketsIn(directory);
+  const live = await Promise.all(sockets.map(isLive));
+  return sockets.filter((_, index) => live[index]).map((socket) => socketPlace(socket));
+}
+
+/** The running guest of that name, or null. */
+export async function ownPlaceNamed(name: string): Promise<Place | null> {
+  const directory = apiDirectory();
+  if (directory === null || !isValidName("name", name)) return null;
+  const socket = socketPathOf(directory, name);
+  return existsSync(socket) && (await isLive(socket)) ? socketPlace(socket) : null;
+}
+
+/** The name of a guest whose socket is in the directory of API sockets; null: it has only a process. */
+function nameOf(socket: string): string | null {
+  const name = path.basename(socket, SUFFIX);
+  return path.dirname(socket) === apiDirectory() && !/^\d+$/.test(name) ? name : null;
+}
+
+function socketsIn(directory: string): readonly string[] {
+  try {
+    const names = readdirSync(directory).filter((name) => name.endsWith(SUFFIX));
+    return names.map((name) => path.join(directory, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Whether somebody listens at a socket. Removes one that a killed process has left. */
+function isLive(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(socket);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", (error) => {
+      if (errnoOf(error) === "ECONNREFUSED") unlinkSync(socket);
+      resolve(false);
+    });
+  });
+}
+
+async function ask(path: string, what: string): Promise<string> {
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.setTimeout(TIME_LIMIT, () => socket.destroy(new Error("no answer")));
+  socket.end(what);
+  try {
+    return await text(socket);
+  } catch (error) {
+    throw new UserError(`${path}: ${sentenceOf(errnoOf(error))}`);
+  }
+}
+
+function sentenceOf(code: string): string {
+  switch (code) {
+    case "ENOENT":
+      return "there is no such socket: give the path of the network's API socket";
+    case "ECONNREFUSED":
+      return "nobody listens there any more, as its network has ended: see slipway status";
+    case "EACCES":
+      return "not permitted: it belongs to another user";
+    default:
+      return `cannot query it (${code})`;
+  }
+}
