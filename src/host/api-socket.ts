@@ -1,7 +1,8 @@
+import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { ApiSocketOption } from "../commandline/invocation.js";
 import { ownSocketPath } from "../rpc/api-path.js";
-import { removeQuietly } from "../sys/sockets/private-socket.js";
+import { isListenedAt, removeQuietly } from "../sys/sockets/private-socket.js";
 import type { ServeApi } from "./serve-guest.js";
 
 /** A listening socket. Clients wait until it is served. */
@@ -36,6 +37,19 @@ export async function listenForApi(
     log.info("no API socket: %s", error instanceof Error ? error.message : error);
     return null;
   }
+}
+
+/**
+ * Where a guest with a name takes requests: the path is the name, so that it is found by it, and there is one at a time.
+ * @throws UserError when the name is taken
+ */
+export function socketOfName(name: string): ApiSocketOption {
+  const path = ownSocketPath(name);
+  if (path === null) {
+    throw new UserError("--name needs a directory of yours to be found in: set XDG_RUNTIME_DIR");
+  }
+  if (!isListenedAt(path)) return { path };
+  throw new UserError(`the name ${name} is taken by another run: choose another`);
 }
 
 function pathOf(option: ApiSocketOption): string | null {

@@ -5,13 +5,13 @@ import { apiDirectory } from "./xdg.js";
 
 const OWNER_ONLY = 0o700;
 
-/** The path of a network's API socket. @param pid the process that serves the network */
-export function socketPathOf(directory: string, pid: number | string): string {
-  return path.join(directory, `${pid}.sock`);
+/** The path of a network's API socket. @param called the process that serves it, or the name that it was given */
+export function socketPathOf(directory: string, called: number | string): string {
+  return path.join(directory, `${called}.sock`.toLowerCase());
 }
 
 /** The path of this process's API socket, whose directory it makes; null when there is no safe directory. */
-export function ownSocketPath(): string | null {
+export function ownSocketPath(called: number | string = process.pid): string | null {
   const directory = apiDirectory();
   if (directory === null) return null;
   try {
@@ -19,7 +19,7 @@ export function ownSocketPath(): string | null {
   } catch {
     // It exists; otherwise isOurs() returns false.
   }
-  return isOurs(directory) ? socketPathOf(directory, process.pid) : null;
+  return isOurs(directory) ? socketPathOf(directory, called) : null;
 }
 
 /** Whether no other user can replace the directory or a file in it. */

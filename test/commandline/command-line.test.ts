@@ -387,7 +387,16 @@ describe("slipway run --network refuses options without effect", () => {
       ["--hostname", "h"],
       `--hostname has no effect with --network container: ${elsewhere}`,
     ],
-    ["slirp", ["--name", "db"], `--name has no effect with --network slirp: ${elsewhere}`],
+    [
+      "slirp",
+      ["--name", "7"],
+      "--name 7: a number names a process: choose a name with a letter in it",
+    ],
+    [
+      "slirp",
+      ["--name", "db", "--no-api-socket"],
+      "--name is the name of the API socket: leave --api-socket and --no-api-socket out",
+    ],
   ] as const)("%s %j", ([mode, options, sentence]) => {
     const error = refusal("slipway", "run", "--network", mode, ...options, "--", "true");
     expect([error.exitStatus, error.message]).toEqual([2, sentence]);

@@ -41,6 +41,11 @@ class Login {
     return this.#place.output([this.#lab.host.slipwayPath, ...args]);
   }
 
+  /** Starts `slipway run` and goes on. */
+  run(...args: string[]): Process {
+    return this.#place.spawn([this.#lab.host.slipwayPath, "run", ...args], { stdin: "pipe" });
+  }
+
   /** A network as `slipway attach` makes it. */
   async attach(...args: string[]): Promise<{ namespace: HeldNamespace; helper: Process }> {
     const namespace = await this.#lab.host.namespace();
@@ -143,6 +148,40 @@ test("ports are added, listed and removed while slipway run is running", async (
   ]);
   run.child.stdin?.end("\n");
   expect((await run.ended(10_000)).code).toBe(0);
+});
+
+test("a run with a network of its own is found by its name, which one has at a time", async ({
+  lab,
+}) => {
+  const login = await Login.start(lab);
+  const command = ["--name", "Shop.web", "--", "sh", "-c", "echo up; read line"];
+  const first = login.run(...command);
+  await first.printed(/up\n/);
+  const [status] = JSON.parse(await login.output("status", "--json"));
+  expect(status).toMatchObject({ name: "shop.web", pid: first.pid });
+  await login.output("port", "add", "--name", "shop.web", "8095:80");
+  expect(await login.output("port", "shop.web")).toMatch(/0\.0\.0\.0:8095 +10\.0\.2\.100:80/);
+  expect(await login.output("flows", "-a", `${first.pid}`)).toMatch(/^PROTO/);
+  const other = login.run("--", "sh", "-c", "echo up; read line");
+  await other.printed(/up\n/);
+  expect((await login.slipway("flows")).stderr).toMatch(
+    /several networks are running, of processes \d+ and named shop\.web: choose one, as in --name/,
+  );
+  const again = await login.slipway("run", "--name", "shop.WEB", "--", "true");
+  expect([again.code, again.stderr]).toEqual([
+    1,
+    "slipway: the name shop.WEB is taken by another run: choose another\n",
+  ]);
+  // Its API socket is left behind, on which nobody listens.
+  first.kill("SIGKILL");
+  await first.exit;
+  const second = login.run(...command);
+  await second.printed(/up\n/);
+  for (const run of [second, other]) {
+    run.child.stdin?.end("\n");
+    expect((await run.ended(10_000)).code).toBe(0);
+  }
+  expect(await lab.host.user.shell(`ls ${login.directory}/slipway`)).toBe("");
 });
 
 test("if one port is not available, none of those requested with it stays open", async ({

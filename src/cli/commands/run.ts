@@ -9,7 +9,7 @@ import { formatPublish } from "../../commandline/publish-option.js";
 import { DRAIN_LIMIT } from "../../config/constants.js";
 import type { GuestConfig } from "../../config/guest-config.js";
 import type { ResolvConf } from "../../dns/resolv-conf.js";
-import { listenForApi } from "../../host/api-socket.js";
+import { listenForApi, socketOfName } from "../../host/api-socket.js";
 import { tapSettings } from "../../host/guest-config.js";
 import { guestResolvConf } from "../../host/guest-resolv-conf.js";
 import { startLogging } from "../../host/output/logging.js";
@@ -88,7 +88,8 @@ async function runAlone(options: RunConfig): Promise<void> {
   const search = network.dns?.search ?? [];
   const resolvConf = guestResolvConf(host.text, servers, search, resolverOptions);
   // Before COMMAND's mounts are made: they hide the socket.
-  const api = await listenForApi(options.apiSocket);
+  const { name, apiSocket } = options;
+  const api = await listenForApi(name === null ? apiSocket : socketOfName(name));
   const child = spawnHeld({
     command,
     keepId,

@@ -1,8 +1,10 @@
+import { requireValidName } from "../../config/names.js";
 import { parseNetworkMode } from "../network-mode.js";
 import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
 import { slipwayGuest } from "../options/guest.js";
 import { refuseIneffective } from "../options/ineffective.js";
 import { type Command, command } from "../parsing/command.js";
+import { wrong } from "../parsing/values.js";
 
 const options = { ...runOptions, ...slipwayOptions, ...commonOptions };
 
@@ -17,6 +19,7 @@ export const runCommand: Command = command({
   invoke(values, [file, ...args], given) {
     const mode = parseNetworkMode(values.network, values);
     refuseIneffective(mode.kind, options, given);
+    if (mode.kind === "slirp" && values.name !== null) checkOwnName(values.name, given);
     return {
       kind: "run",
       config: {
@@ -32,3 +35,14 @@ export const runCommand: Command = command({
     };
   },
 });
+
+/** The name of a run with a network of its own is that of its API socket. @throws UserError */
+function checkOwnName(name: string, given: ReadonlySet<string>): void {
+  requireValidName("name", "a name", name);
+  if (/^\d+$/.test(name)) {
+    throw wrong(`--name ${name}: a number names a process: choose a name with a letter in it`);
+  }
+  if (given.has("apiSocket") || given.has("noApiSocket")) {
+    throw wrong("--name is the name of the API socket: leave --api-socket and --no-api-socket out");
+  }
+}

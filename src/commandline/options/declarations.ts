@@ -215,7 +215,11 @@ export const runOptions = {
     "join the network NAME[:ip=,mac=,alias=,ifname=], repeatable; or one of slirp (the default), bridge, host, none, container:NAME|PID|PATH",
     anyText,
   ),
-  name: optional("--name <name>", "name by which other members of its networks find it", anyText),
+  name: optional(
+    "--name <name>",
+    "name by which port, status, flows and other members of its networks find it",
+    anyText,
+  ),
   hostname: optional(
     "--hostname <name>",
     "hostname inside; by default its name on networks, elsewhere that of the host",

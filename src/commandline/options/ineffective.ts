@@ -40,8 +40,8 @@ export function refuseIneffective(
   options: Options,
   given: ReadonlySet<string>,
 ): void {
-  const isEffective = (key: string): boolean =>
-    mode === "slirp" ? key !== "name" : EFFECTIVE[mode].includes(key);
+  if (mode === "slirp") return;
+  const isEffective = (key: string): boolean => EFFECTIVE[mode].includes(key);
   const found = [...given].find((key) => !isEffective(key));
   if (found === undefined) return;
   const where = mode === "networks" ? "on a network" : `with --network ${mode}`;

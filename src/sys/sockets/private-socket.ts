@@ -39,11 +39,10 @@ function listenMasked(path: string, type: number, backlog: number): number {
 
 /** A process that was killed leaves its socket, on which nobody listens. */
 function removeStale(what: string, path: string): void {
-  if (!isSocket(path)) return;
-  if (isLive(path)) {
+  if (isListenedAt(path)) {
     throw new UserError(`${what} ${path} is in use by another process: choose another path`);
   }
-  removeQuietly(path);
+  if (isSocket(path)) removeQuietly(path);
 }
 
 function isSocket(path: string): boolean {
@@ -55,8 +54,13 @@ function isSocket(path: string): boolean {
   }
 }
 
+/** Whether somebody listens at a path. */
+export function isListenedAt(path: string): boolean {
+  return isSocket(path) && accepts(path);
+}
+
 /** EAGAIN: its backlog is full, so somebody listens. EACCES: another user's, taken as live. */
-function isLive(path: string): boolean {
+function accepts(path: string): boolean {
   const probe = connectLocal(path);
   if (probe < 0) return probe !== -Errno.ECONNREFUSED;
   native.close(probe);
