@@ -13,8 +13,11 @@ export const IPV6_LEAST_MTU = 1280;
  */
 export const TXQUEUELEN = 10_000;
 
-/** Names of the host in podman and Docker; they resolve to the gateway's addresses. */
+/** Names of the host in podman and Docker. */
 export const HOST_NAMES: readonly string[] = ["host.containers.internal", "host.docker.internal"];
+
+/** Instead of an address in `--add-host`: where the guest reaches its host. */
+export const HOST_GATEWAY = "host-gateway";
 
 /** Name servers that the C library asks: MAXNS of resolv.h. */
 export const MOST_NAME_SERVERS = 3;

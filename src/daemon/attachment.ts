@@ -8,6 +8,7 @@ import type { GivenAttachment } from "../rpc/messages.js";
 import { duplicateFd } from "../sys/duplicate-fd.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
+import type { Hosts } from "./hosts.js";
 import type { Network } from "./network.js";
 import type { AttachmentConfig } from "./workers/messages.js";
 import type { DataPlane, ServedAttachment } from "./workers/plane.js";
@@ -47,7 +48,7 @@ export interface MemberSettings {
   readonly hostname: string;
   /** Whether it outlives its client: the daemon keeps its TAPs, and the next daemon joins it again. */
   readonly stays: boolean;
-  readonly hosts: ReadonlyMap<string, readonly Address[]>;
+  readonly hosts: Hosts;
   readonly dns: readonly Address[];
   readonly hostLoopback: boolean;
 }

@@ -1,10 +1,11 @@
-import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { hostnameOfMember, isSameName, requireValidName, shortId } from "../config/names.js";
+import type { Reach } from "../nat/host-gateway.js";
 import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
 import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
 import { parseAddressOption } from "./definition.js";
+import { parseHosts } from "./hosts.js";
 import { type Network, parseMemberMac } from "./network.js";
 
 /** A namespace that is attached to one network or several. */
@@ -27,9 +28,10 @@ type JoinParams = Params<"member.join">;
 /**
  * A member without attachments.
  * @param others that there are
- * @throws UserError when its name is invalid or taken
+ * @param reach where its gateway leads
+ * @throws UserError when its name is invalid or taken, or it has a host that is neither an address nor reached
  */
-export function newMember(spec: JoinParams, others: readonly Member[]): Member {
+export function newMember(spec: JoinParams, others: readonly Member[], reach: () => Reach): Member {
   const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
   const id = isFree && spec.id !== null ? spec.id : randomId();
   const name = spec.name ?? shortId(id);
@@ -49,7 +51,7 @@ export function newMember(spec: JoinParams, others: readonly Member[]): Member {
     namespace: spec.namespace,
     stays: spec.stays,
     attachments: [],
-    hosts: parseHosts(spec.hosts),
+    hosts: parseHosts(spec.hosts, reach),
     dns: spec.dns.map((text) => parseAddressOption("--dns", text)),
     hostLoopback: spec.hostLoopback,
     labels: {},
@@ -97,16 +99,4 @@ export function attachmentTo(member: Member, network: string): Attachment {
 
 function networksOf({ attachments }: Member): string {
   return attachments.map(({ network }) => network.name).join(", ");
-}
-
-/** @param texts NAME=ADDRESS; several of one name are its addresses */
-function parseHosts(texts: readonly string[]): ReadonlyMap<string, readonly Address[]> {
-  const records = texts.map((text) => {
-    const [name = "", address = ""] = text.split("=");
-    return { name, address: Address.parse(address) };
-  });
-  const groups = Map.groupBy(records, ({ name }) => name);
-  return new Map(
-    [...groups].map(([name, group]) => [name, group.flatMap(({ address }) => address ?? [])]),
-  );
 }

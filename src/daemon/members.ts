@@ -5,6 +5,7 @@ import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { Attachment, type AttachmentContext } from "./attachment.js";
+import { formatHosts } from "./hosts.js";
 import { attachmentTo, type Member, newMember, outboundAttachmentOf, reserve } from "./member.js";
 import type { Network } from "./network.js";
 import type { Networks } from "./networks.js";
@@ -71,7 +72,7 @@ export class Members {
    * @throws UserError, and nothing is reserved then
    */
   join(spec: Params<"member.join">): GivenMember {
-    const member = this.#inNamespace(spec.namespace) ?? newMember(spec, this.all);
+    const member = this.#inNamespace(spec.namespace) ?? this.#newMember(spec);
     const before = member.attachments.length;
     try {
       for (const wanted of spec.attachments) {
@@ -91,7 +92,14 @@ export class Members {
     member.labels = { ...member.labels, ...spec.labels };
     this.#watch(member);
     const attachments = member.attachments.slice(before).map(({ given }) => given);
-    return { id: member.id, name: member.name, attachments };
+    return { id: member.id, name: member.name, attachments, hosts: formatHosts(member.hosts) };
+  }
+
+  #newMember(spec: Params<"member.join">): Member {
+    const networks = spec.attachments.map(({ network }) => network);
+    return newMember(spec, this.all, () =>
+      this.#context.networks.reachOf(networks, spec.hostLoopback),
+    );
   }
 
   /**

@@ -1,6 +1,8 @@
 import { UserError } from "../base/errors.js";
 import { DEFAULT_MTU } from "../config/constants.js";
 import { findByName, isSameName, requireValidName } from "../config/names.js";
+import type { Reach } from "../nat/host-gateway.js";
+import { memberReach } from "../network/plans.js";
 import type { Params } from "../rpc/messages.js";
 import { defineNetwork } from "./definition.js";
 import { Network, type NetworkDefinition } from "./network.js";
@@ -73,6 +75,19 @@ export class Networks {
     }
     this.#byName.delete(network.name);
     this.#plane.forget(network.definition.id);
+  }
+
+  /**
+   * Where the gateway of a member leads.
+   * @param names of the networks that it is on, in order
+   * @throws UserError when one does not exist
+   */
+  reachOf(names: readonly string[], hostLoopback: boolean): Reach {
+    const networks = names.map((name) => this.getOrDefault(name).definition);
+    const subnets = networks.find(({ internal }) => !internal)?.subnets ?? [];
+    return memberReach(subnets, hostLoopback, (address) =>
+      this.all.some((each) => each.contains(address)),
+    );
   }
 
   #add(definition: NetworkDefinition): Network {

@@ -3,9 +3,10 @@ import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import type { DnsOptions, NetworkOptions } from "../commandline/invocation.js";
 import type { AddressPlan } from "../config/address-plan.js";
-import { HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../config/constants.js";
+import { HOST_GATEWAY, HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../config/constants.js";
 import type { DnsConfig, Upstream } from "../config/dns-config.js";
 import type { GuestConfig } from "../config/guest-config.js";
+import { hostGateway, type Reach, requireHostGateway } from "../nat/host-gateway.js";
 import type { TapSettings } from "../netns/tap.js";
 import { native } from "../sys/native.js";
 import { hostHasIpv6, outboundAddress } from "./host-addresses.js";
@@ -26,11 +27,12 @@ export function guestConfig(
   const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
   const { timeouts, limits } = network;
   const plans = plansOf(network);
+  const reach = { plans, hostLoopback };
   return {
     mtu,
     plans,
     hostLoopback,
-    dns: dns === null ? null : dnsConfig(dns, host, plans, name),
+    dns: dns === null ? null : dnsConfig(dns, host, reach, name),
     hostname: name,
     outbound: {
       4: outbound[4] === null ? null : outboundAddress("--outbound-addr", outbound[4], 4),
@@ -71,12 +73,11 @@ function plansOf({ mtu, ipv4, ipv6 }: NetworkOptions): readonly AddressPlan[] {
 function dnsConfig(
   { servers, search, records }: DnsOptions,
   host: Upstream,
-  plans: readonly AddressPlan[],
+  reach: Reach,
   name: string | null,
 ): DnsConfig {
+  const { plans } = reach;
   const known = new Map<string, readonly Address[]>();
-  const gateways = plans.map(({ gateway }) => gateway);
-  for (const each of HOST_NAMES) known.set(each, gateways);
   if (name !== null) {
     const guests = plans.map(({ guest }) => guest);
     known.set(name.toLowerCase(), guests);
@@ -86,10 +87,16 @@ function dnsConfig(
   for (const [each, group] of given) {
     known.set(
       each,
-      group.map(({ address }) => address),
+      group.flatMap(({ address }) =>
+        address === HOST_GATEWAY ? requireHostGateway(each, reach) : [address],
+      ),
     );
   }
-  return { upstream: upstreamOf(host, servers, search), records: known };
+  const ofHost = (asked: string) => (HOST_NAMES.includes(asked) ? hostGateway(reach) : undefined);
+  return {
+    upstream: upstreamOf(host, servers, search),
+    records: { get: (asked) => known.get(asked) ?? ofHost(asked) },
+  };
 }
 
 /** The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf. */

@@ -22,7 +22,7 @@ import { DNS_PORT } from "../wire/dns.js";
  * @returns the address to connect to on the host, or the reason why there is none
  */
 export function translateDestination(
-  config: GuestConfig,
+  config: Pick<GuestConfig, "plans" | "hostLoopback" | "membership">,
   destination: Address,
 ): Address | DropReason {
   for (const plan of config.plans) {

@@ -1,6 +1,7 @@
 import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
+import type { Reach } from "../nat/host-gateway.js";
 
 /** A subnet of a network: one of each family at most. */
 export interface MemberSubnet {
@@ -29,6 +30,23 @@ export function memberPlans(
     const guest = addresses.find((address) => subnet.prefix.contains(address));
     return guest === undefined ? [] : [memberPlan(subnet, guest)];
   });
+}
+
+/**
+ * Where a member's gateway leads.
+ * @param subnets of its first network that is not internal; empty: it has none
+ * @param isInside whether an address is on some network of the daemon
+ */
+export function memberReach(
+  subnets: readonly MemberSubnet[],
+  hostLoopback: boolean,
+  isInside: (address: Address) => boolean,
+): Reach {
+  return {
+    plans: subnets.map((subnet) => memberPlan(subnet, subnet.gateway)),
+    hostLoopback,
+    membership: { mayReach: (address) => !isInside(address) },
+  };
 }
 
 /** The gateway's MAC, the same for every member of a network. */

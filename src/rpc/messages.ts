@@ -69,7 +69,7 @@ export const joinSpec = v.object({
   /** Whether the member outlives this client's connection, and is restored by the next daemon. */
   stays: flag,
   attachments: v.pipe(v.array(attachmentSpec), v.minLength(1), v.maxLength(64)),
-  /** Additional names that DNS resolves for it, as NAME=ADDRESS. */
+  /** Additional names that DNS resolves for it, as NAME=ADDRESS, or NAME=host-gateway for this host's address. */
   hosts: v.optional(texts, []),
   /** DNS servers instead of the host's. */
   dns: v.optional(texts, []),
@@ -145,6 +145,8 @@ export interface GivenMember {
   readonly id: string;
   readonly name: string;
   readonly attachments: readonly GivenAttachment[];
+  /** As NAME=ADDRESS. */
+  readonly hosts: readonly string[];
 }
 
 /** Frames and bytes, without virtio headers; `in`: sent by the member. */

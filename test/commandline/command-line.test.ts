@@ -106,6 +106,22 @@ test("names and outbound addresses accumulate", () => {
   expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
+test.each([
+  ["Db.example.=192.0.2.7", ["db.example 192.0.2.7"]],
+  ["db:192.0.2.7", ["db 192.0.2.7"]],
+  ["a;b:192.0.2.7", ["a 192.0.2.7", "b 192.0.2.7"]],
+  ["my_db=::1", ["my_db ::1"]],
+  ["db:::1", ["db ::1"]],
+  ["db:[::1]", ["db ::1"]],
+  ["db=[2001:db8::7]", ["db 2001:db8::7"]],
+  ["db=::ffff:192.0.2.7", ["db 192.0.2.7"]],
+  ["host.docker.internal:host-gateway", ["host.docker.internal host-gateway"]],
+  ["a;b=host-gateway", ["a host-gateway", "b host-gateway"]],
+])("--add-host %s", (text, expected) => {
+  const { network } = parseRun("--add-host", text, "--", "true");
+  expect(network.dns?.records.map(({ name, address }) => `${name} ${address}`)).toEqual(expected);
+});
+
 test("the last time-out of each kind counts, and the others keep their defaults", () => {
   const given = ["--timeout=udp=300", "--timeout", "udp-dns=5", "--timeout=udp=60"];
   const timeouts = { udp: 60_000, udpUnanswered: 30_000, udpDns: 5_000, ping: 60_000 };
@@ -354,7 +370,13 @@ describe("what is refused, in one line with the fix", () => {
     ],
     ["slipway", "run --timeout tcp=9 true", /for udp, udp-unanswered, udp-dns, ping/],
     ["slipway", "attach --timeout ping=0 42", /--timeout ping=0: write it like/],
-    ["slipway", "run --add-host db=x true", /--add-host db=x: write it like/],
+    ...["db=x", "db:", ":::1", "a;;b:::1", "db:[192.0.2.1]", "db:[::1", "a..b=::1"].map(
+      (text): [string, string, RegExp] => [
+        "slipway",
+        `run --add-host ${text} true`,
+        /--add-host .*: write it like .*, or db.example=host-gateway for this host$/,
+      ],
+    ),
   ])("%s %s", (name, line, sentence) => {
     const args = line.split(" ").filter((arg) => arg !== "");
     const error = refusal(name, ...args);

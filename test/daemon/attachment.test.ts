@@ -57,7 +57,8 @@ function attached(stays: boolean): Fixture {
   const spec = checkParams("member.join", { name: "db", stays, attachments: [{ network: "web" }] });
   if (typeof spec === "string") throw new Error(spec);
   const network = makeNetwork();
-  const member = newMember(spec, []);
+  const reach = { plans: [], hostLoopback: false };
+  const member = newMember(spec, [], () => reach);
   const servings: Serving[] = [];
   const named = new Set<string>();
   const events: string[] = [];

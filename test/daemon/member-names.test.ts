@@ -28,7 +28,7 @@ const names = new MemberNames({
   networks: () => networks,
   isInside: (address) => `${address}`.startsWith("10.89."),
   hosts: new Map([["db.com", [at("192.0.2.1")]]]),
-  host: [at("10.89.0.1")],
+  host: () => [at("10.89.0.1")],
 });
 
 test.each([

@@ -1,4 +1,4 @@
-import { served } from "../lab/addresses.ts";
+import { link, served } from "../lab/addresses.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Process } from "../lab/process.ts";
 import { isSlipway, node } from "../lab/product.ts";
@@ -202,5 +202,74 @@ describe("NAME.NETWORK", () => {
     expect(await short(member, "hermit.inner_net", "A")).toBe(member.addresses.v4);
     expect(await status(member, "nobody.inner_net", "A")).toBe("NXDOMAIN");
     expect(await status(member, "nobody.example", "A")).toBe("SERVFAIL");
+  });
+});
+
+describe("--add-host", () => {
+  /** The addresses of a name, in both families. */
+  const addressesOf = (name: string) =>
+    `getent ahostsv4 ${name} | awk '/STREAM/ {print $1}'
+     getent ahostsv6 ${name} | awk '/STREAM/ && !/::ffff:/ {print $1}'`;
+  const places = [
+    ["alone", []],
+    ["on a network", ["--network", "bridge"]],
+  ] as const;
+  const loopbacks = [
+    ["the host's own address", [], link.host, link.host6],
+    ["the gateway with --host-loopback", ["--host-loopback"], "127.0.0.1", "::1"],
+  ] as const;
+
+  describe.for(places)("of a run %s", ([, network]) => {
+    test.for(loopbacks)("host-gateway is %s, and leads to the host", async (row, { user, lab }) => {
+      const [, options, v4, v6] = row;
+      const listeners = [await lab.host.agent.listen(v4), await lab.host.agent.listen(v6)];
+      const [port4, port6] = listeners.map(({ endpoint }) => endpoint.port);
+      const script = `
+        ${addressesOf("me.example")}; ${addressesOf("host.docker.internal")}
+        echo four | socat -u - TCP4:me.example:${port4}
+        echo six | socat -u - TCP6:host.containers.internal:${port6}`;
+      const said = await inside(
+        lab,
+        user,
+        ...[...network, ...options, "--add-host", "me.example:host-gateway", "--", "sh", "-c"],
+        script,
+      );
+      const lines = said.trim().split("\n");
+      expect(lines).toHaveLength(4);
+      expect(lines.slice(2)).toEqual(lines.slice(0, 2));
+      if (options.length === 0) expect(lines.slice(0, 2)).toEqual([v4, v6]);
+      const received = listeners.map(async (each) => (await each.accept()).read(4));
+      expect(await Promise.all(received)).toEqual(["four", "six\n"]);
+    });
+
+    test("is read as docker and podman write it", async ({ user, lab }) => {
+      const hosts = ["a;b:192.0.2.7", "c:[2001:db8::7]", "c=192.0.2.8", "D_d:2001:db8::9"];
+      const options = hosts.flatMap((each) => ["--add-host", each]);
+      const script = ["a", "b", "c", "d_d"].map(addressesOf).join("; ");
+      const said = await inside(lab, user, ...network, ...options, "--", "sh", "-c", script);
+      expect(said.trim().split("\n")).toEqual([
+        "192.0.2.7",
+        "192.0.2.7",
+        "192.0.2.8",
+        "2001:db8::7",
+        "2001:db8::9",
+      ]);
+    });
+  });
+
+  test("host-gateway is refused where no address of the host is reached", async ({ user, lab }) => {
+    await user.ok("network", "create", "host_less", "--internal");
+    const asked = ["--add-host", "me:host-gateway", "--", "true"];
+    const before = await user.inspect("host_less");
+    for (const options of [[], ["--host-loopback"]]) {
+      const run = ["run", "--network", "host_less", ...options, ...asked];
+      expect(await user.refusal(...run)).toMatch(/^1 slipway: --add-host me=host-gateway: no add/);
+    }
+    expect(await user.inspect("host_less")).toEqual(before);
+    // A host without routes has no address that it sends from.
+    const lonely = lab.host.user.behind(["unshare", "--user", "--map-root-user", "--net", "--"]);
+    const refused = await lonely.run([lab.host.slipwayPath, "run", ...asked]);
+    expect(refused.stderr).toMatch(/^slipway: --add-host me=host-gateway: no address of this host/);
+    expect(refused.code).toBe(1);
   });
 });

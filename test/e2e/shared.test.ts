@@ -181,7 +181,9 @@ describe("a guest of the daemon", () => {
     expect(code).toBe(1);
   });
 
-  test("may come from `slipway attach`, by path, with published ports", async ({ user }) => {
+  test("may come from `slipway attach`, by path, with published ports and names", async ({
+    user,
+  }) => {
     const { lab } = user;
     await using namespace = await lab.host.namespace();
     const agent = await Agent.start(namespace, lab.host.stage);
@@ -189,7 +191,8 @@ describe("a guest of the daemon", () => {
     const process = lab.host.slipway(
       [
         ...["attach", "--shared", "--ready-fd", "3", "--ipv6-cidr", "fd00::/64"],
-        ...["-p", `8203:${server.endpoint.port}`, `/proc/${namespace.pid}/ns/net`, "eth5"],
+        ...["--add-host", "me.example:host-gateway", "-p", `8203:${server.endpoint.port}`],
+        ...[`/proc/${namespace.pid}/ns/net`, "eth5"],
       ],
       { env: user.env, pipes: [3] },
     );
@@ -197,6 +200,10 @@ describe("a guest of the daemon", () => {
     expect(programOf(process.pid)).toBe("launcher");
     expect(process.stdout).toMatch(/^eth5 is up: 10\.0\.2\.100\/24, gateway 10\.0\.2\.2/);
     expect(await reachesWorld({ namespace })).toBe(true);
+    for (const name of ["me.example", "host.docker.internal"]) {
+      const hosts = await namespace.output(["dig", "+short", name, "A", name, "AAAA"]);
+      expect(hosts).toBe(`${link.host}\n${link.host6}\n`);
+    }
     const outside = await lab.world.agent.connect({ address: link.host, port: 8203 });
     await expectExchange(outside, await server.accept());
     process.kill("SIGTERM");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
 import type { AttachConfig, NetworkOptions } from "../../src/commandline/invocation.js";
 import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.js";
+import { HOST_GATEWAY } from "../../src/config/constants.js";
 import type { Upstream } from "../../src/config/dns-config.js";
 import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
@@ -93,6 +94,15 @@ describe("a guest's DNS", () => {
       ["box", "10.0.2.100 fd00::64"],
       ["db.example", "192.0.2.1 2001:db8::1"],
     ]);
+  });
+
+  test("has host-gateway and the host's names at the gateway with --host-loopback", () => {
+    const records = [{ name: "me", address: HOST_GATEWAY }] as const;
+    const dns = { servers: [], search: [], records };
+    const config = guestConfig({ ...network, dns }, noUpstream, null);
+    for (const name of ["me", "host.docker.internal"]) {
+      expect(config.dns?.records.get(name, "A")?.join()).toBe("10.0.2.2");
+    }
   });
 
   test("is absent if disabled", () => {

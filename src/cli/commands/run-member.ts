@@ -52,7 +52,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const resolvConf = resolvConfFor(run, given);
   // As with docker: the hostname is the name by which others find the member.
   const hostname = run.join.hostname ?? hostnameOfMember(given.name, given.id);
-  const hosts = hostsFor(run, given, hostname);
+  const hosts = hostsFor(given, hostname);
   const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   superviseChild(child, (status) => process.exit(status));
@@ -164,8 +164,9 @@ class Membership {
           ifname: this.#taps[index].ifname,
         }),
       );
-      const { id, name } = this.given;
-      const spec = { ...this.#run.join, id, name, namespace: this.#namespace, attachments };
+      const { id, name, hosts } = this.given;
+      const namespace = this.#namespace;
+      const spec = { ...this.#run.join, id, name, hosts: [...hosts], namespace, attachments };
       this.#given = await session.request("member.join", spec);
       this.#session = session;
       await this.#attach();
@@ -184,8 +185,8 @@ function resolvConfFor(run: MemberRun, { attachments }: GivenMember): string {
 }
 
 /** Entries of --add-host, then the member itself by hostname and name, as in docker's. */
-function hostsFor(run: MemberRun, { name, attachments }: GivenMember, hostname: string): string {
-  const given = (run.join.hosts ?? []).map((record) => {
+function hostsFor({ name, hosts, attachments }: GivenMember, hostname: string): string {
+  const given = hosts.map((record) => {
     const [host = "", address = ""] = record.split("=");
     return { address, names: [host] };
   });

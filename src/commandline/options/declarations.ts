@@ -10,7 +10,7 @@ import {
   domainName,
   hostMac,
   hostname,
-  hostRecord,
+  hostRecords,
   ipAddress,
   MEBIBYTE,
   memorySize,
@@ -181,8 +181,8 @@ export const slipwayOptions = {
   ),
   addHost: repeated(
     "--add-host <name=address>",
-    "resolve this name to this address; repeatable",
-    hostRecord,
+    "resolve this name to this address, or with host-gateway to that of the host; repeatable",
+    hostRecords,
   ),
 } satisfies Options;
 

@@ -13,7 +13,8 @@ type CommonValues = Values<typeof commonOptions>;
 export function slipwayNetwork(
   values: CommonValues & Values<typeof slipwayOptions>,
 ): NetworkOptions {
-  const { dns: servers, dnsSearch: search, addHost: records, ipv6Cidr } = values;
+  const { dns: servers, dnsSearch: search, addHost, ipv6Cidr } = values;
+  const records = addHost.flat();
   return {
     ...commonNetwork(values),
     ipv6: {

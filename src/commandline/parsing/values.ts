@@ -2,7 +2,7 @@ import { Address, type Family, parseCidr, requireNetworkAddress } from "../../ba
 import { UserError } from "../../base/errors.js";
 import { type Mac, parseInterfaceMac } from "../../base/mac.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
-import { HIGHEST_PID } from "../../config/constants.js";
+import { HIGHEST_PID, HOST_GATEWAY } from "../../config/constants.js";
 import { requireValidName } from "../../config/names.js";
 import type { Reader } from "./option.js";
 
@@ -101,16 +101,24 @@ export const domainName: Reader<string> = (text, name) => {
 export interface HostRecord {
   /** In lower case, without a dot at its end. */
   readonly name: string;
-  readonly address: Address;
+  readonly address: Address | typeof HOST_GATEWAY;
 }
 
-export const hostRecord: Reader<HostRecord> = (text, name) => {
-  const [, host = "", addressText = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  const address = Address.parse(addressText);
-  if (address !== null && DOMAIN.test(host)) {
-    return { name: host.toLowerCase().replace(/\.$/, ""), address };
+/**
+ * NAME=ADDRESS or, as docker and podman write it, NAME:ADDRESS and NAME;NAME:ADDRESS. An IPv6 address may be in
+ * brackets.
+ */
+export const hostRecords: Reader<readonly HostRecord[]> = (text, name) => {
+  const [, list = "", addressText = ""] = /^([^=:]+)[=:](.+)$/.exec(text) ?? [];
+  const [, bracketed = addressText] = /^\[(.*:.*)\]$/.exec(addressText) ?? [];
+  const address = addressText === HOST_GATEWAY ? HOST_GATEWAY : Address.parse(bracketed);
+  const hosts = list.split(";");
+  if (address !== null && hosts.every((host) => DOMAIN.test(host))) {
+    return hosts.map((host) => ({ name: host.toLowerCase().replace(/\.$/, ""), address }));
   }
-  throw wrong(`${name} ${text}: write it like db.example=192.0.2.1`);
+  throw wrong(
+    `${name} ${text}: write it like db.example=192.0.2.1, or db.example=${HOST_GATEWAY} for this host`,
+  );
 };
 
 export const hostname: Reader<string> = (text, name) => {

@@ -16,6 +16,7 @@ import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { isValidName, shortId } from "../../config/names.js";
 import { address } from "../../rpc/address.js";
 import { joinSpec, mtu, pairs, text } from "../../rpc/messages.js";
+import { formatHosts } from "../hosts.js";
 import type { Member } from "../member.js";
 import type { Network, NetworkDefinition } from "../network.js";
 
@@ -211,7 +212,7 @@ function memberText(member: Member): object {
     hostLoopback,
     labels,
     published: member.publishing,
-    hosts: [...hosts].flatMap(([host, addresses]) => addresses.map((each) => `${host}=${each}`)),
+    hosts: formatHosts(hosts),
     dns: dns.map(String),
     attachments: member.attachments.map(({ network, identity, named, ifname }) => ({
       network: network.name,

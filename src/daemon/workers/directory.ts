@@ -3,8 +3,15 @@ import { DEFAULT_MEMORY_BUDGET } from "../../config/constants.js";
 import type { DnsConfig, Upstream } from "../../config/dns-config.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
+import { hostGateway } from "../../nat/host-gateway.js";
 import { NetworkNames } from "../../network/names.js";
-import { type MemberSubnet, memberPlans, parseAddress, parseSubnet } from "../../network/plans.js";
+import {
+  type MemberSubnet,
+  memberPlans,
+  memberReach,
+  parseAddress,
+  parseSubnet,
+} from "../../network/plans.js";
 import { MemberNames, type NamedNetwork } from "./member-names.js";
 import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
 
@@ -71,6 +78,13 @@ export class Directory {
     };
   }
 
+  /** The addresses at which a member reaches the host. */
+  #hostOf({ member, hostLoopback }: AttachmentConfig): readonly Address[] {
+    const outbound = this.networksOf(member).find(({ internal }) => !internal);
+    const isInside = (address: Address): boolean => this.#contains(address);
+    return hostGateway(memberReach(outbound?.subnets ?? [], hostLoopback, isInside));
+  }
+
   #dnsOf(attachment: AttachmentConfig, network: KnownNetwork): DnsConfig {
     const upstream = this.#upstream;
     const { member, hosts } = attachment;
@@ -88,7 +102,7 @@ export class Directory {
         networks: () => this.networksOf(member),
         isInside: (address) => this.#contains(address),
         hosts: new Map(hosts.map(([name, addresses]) => [name, addresses.map(parseAddress)])),
-        host: network.subnets.map(({ gateway }) => gateway),
+        host: () => this.#hostOf(attachment),
       }),
     };
   }

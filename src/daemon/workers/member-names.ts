@@ -19,8 +19,8 @@ export interface MemberNamesContext {
   readonly isInside: (address: Address) => boolean;
   /** Further names, in lower case. */
   readonly hosts: ReadonlyMap<string, readonly Address[]>;
-  /** Addresses of the host's names. */
-  readonly host: readonly Address[];
+  /** The addresses at which the member reaches the host. */
+  readonly host: () => readonly Address[];
 }
 
 /**
@@ -39,7 +39,7 @@ export class MemberNames implements NameTable {
     return (
       hosts.get(name) ??
       this.#ofMember(name, type) ??
-      (HOST_NAMES.includes(name) ? host : undefined)
+      (HOST_NAMES.includes(name) ? host() : undefined)
     );
   }
 

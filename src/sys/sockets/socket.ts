@@ -119,12 +119,17 @@ function endpointOf(length: number): Endpoint | null {
  * Costs four system calls, but needs no netlink, which the sandbox denies.
  */
 export function isOwnAddress(address: Address): boolean {
+  return sourceTowards(address)?.equals(address) === true;
+}
+
+/** The address from which this host sends to another, by its routes; null when there is no route. Nothing is sent. */
+export function sourceTowards(address: Address): Address | null {
   const fd = openSocket(address.family, Socket.Datagram);
-  if (fd < 0) return false;
+  if (fd < 0) return null;
   const connected = connectSocket(fd, address, DISCARD_PORT);
-  const source = connected < 0 ? null : localAddress(fd)?.address;
+  const source = connected < 0 ? null : localAddress(fd);
   native.close(fd);
-  return source?.equals(address) === true;
+  return source?.address ?? null;
 }
 
 /** Ends a TCP connection by RST: connect(2) to AF_UNSPEC dissolves the association. */

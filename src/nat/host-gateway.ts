@@ -1,0 +1,41 @@
+import { Address, type Family } from "../base/address.js";
+import { UserError } from "../base/errors.js";
+import { HOST_GATEWAY } from "../config/constants.js";
+import type { GuestConfig } from "../config/guest-config.js";
+import { sourceTowards } from "../sys/sockets/socket.js";
+import { translateDestination } from "./translate.js";
+
+/** What decides where a guest's destinations lead. */
+export type Reach = Pick<GuestConfig, "plans" | "hostLoopback" | "membership">;
+
+/** Of a.root-servers.net: the host sends to the world from the address that its route to there has. */
+const WORLD: Readonly<Record<Family, Address>> = {
+  4: Address.ofIpv4Word(0xc629_0004),
+  6: Address.ofWords(0x2001_0503, 0xba3e_0000, 0, 0x0002_0030),
+};
+
+/**
+ * The addresses at which a guest reaches its host, at most one of each of the guest's families: the gateways, if these
+ * lead to the host's loopback; otherwise the addresses from which the host sends to the world, if the guest may reach
+ * them. They change with the host's routes.
+ */
+export function hostGateway(reach: Reach): readonly Address[] {
+  return reach.plans.flatMap(({ gateway }) => {
+    if (reach.hostLoopback) return [gateway];
+    const source = sourceTowards(WORLD[gateway.family]);
+    const isReached = source !== null && translateDestination(reach, source) instanceof Address;
+    return isReached ? [source] : [];
+  });
+}
+
+/**
+ * As hostGateway(), for a name that the user gives it.
+ * @throws UserError when there is no such address
+ */
+export function requireHostGateway(name: string, reach: Reach): readonly Address[] {
+  const found = hostGateway(reach);
+  if (found.length > 0) return found;
+  throw new UserError(
+    `--add-host ${name}=${HOST_GATEWAY}: no address of this host can be reached from there: add --host-loopback, or use a network that is not internal`,
+  );
+}
