@@ -201,11 +201,12 @@ export class Prefix {
 
   /**
    * Parses `ADDRESS/LENGTH`.
+   * @param example for the sentence
    * @throws RangeError with a sentence for the user when the text is malformed, the length is out
    * of range, or host bits are set
    */
-  static parse(text: string): Prefix {
-    const { address, prefix } = parseCidr(text);
+  static parse(text: string, example?: string): Prefix {
+    const { address, prefix } = parseCidr(text, example);
     requireNetworkAddress(address, prefix);
     return prefix;
   }
@@ -241,13 +242,17 @@ export class Prefix {
 
 /**
  * Parses `ADDRESS/LENGTH` to the address and its network.
+ * @param example for the sentence
  * @throws RangeError with a sentence for the user when the text is malformed or the length is out of range
  */
-export function parseCidr(text: string): { readonly address: Address; readonly prefix: Prefix } {
+export function parseCidr(
+  text: string,
+  example = "10.0.2.0/24",
+): { readonly address: Address; readonly prefix: Prefix } {
   const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const address = Address.parse(addressText);
   if (address === null) {
-    throw new RangeError(`"${text}": invalid CIDR; write one like 10.0.2.0/24`);
+    throw new RangeError(`"${text}": invalid CIDR; write one like ${example}`);
   }
   const length = Number(lengthText);
   if (length > address.bits) {

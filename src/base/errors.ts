@@ -1,3 +1,5 @@
+import { oneLine } from "./printable.js";
+
 /**
  * Exit status of the process: 2 for a wrong command line; as in shells, 126 for a COMMAND that cannot be executed and
  * 127 for one that is not found; 1 for everything else.
@@ -5,15 +7,15 @@
 export type ExitStatus = 1 | 2 | 126 | 127;
 
 /**
- * An error that the user can fix. The message is one line that says what is wrong and how to fix it. It is
- * shown without a stack trace.
+ * An error that the user can fix. The message says what is wrong and how to fix it. It is shown without a stack trace,
+ * as one line, whatever the user's texts in it are.
  */
 export class UserError extends Error {
   override readonly name = "UserError";
   readonly exitStatus: ExitStatus;
 
   constructor(message: string, exitStatus: ExitStatus = 1) {
-    super(message);
+    super(oneLine(message));
     this.exitStatus = exitStatus;
   }
 }

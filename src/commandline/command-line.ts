@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { UserError } from "../base/errors.js";
+import { quoted } from "../base/printable.js";
 import { slipway } from "./commands/slipway.js";
 import { slirp4netns } from "./commands/slirp4netns.js";
 import type { Invocation } from "./invocation.js";
@@ -27,56 +28,77 @@ export function parseCommandLine(name: string, args: readonly string[]): Invocat
   }
 }
 
-/** @param path the words that name the program or command, for messages */
+/**
+ * @param path the words that name the program or command, for messages
+ * @throws UserError that ends with whose help explains it
+ */
 function parseNode(
   node: Command | CommandGroup,
   path: string,
   args: readonly string[],
 ): Invocation {
-  return isGroup(node) ? parseGroup(node, path, args) : parseCommand(node, path, args);
+  if (isGroup(node)) {
+    const isHelp = args[0] === "help";
+    const [word, ...rest] = isHelp ? args.slice(1) : args;
+    const found = node.commands.find(({ name }) => name === word);
+    if (found !== undefined) {
+      return parseNode(found, `${path} ${word}`, isHelp ? helpArgs(found, rest) : rest);
+    }
+  }
+  try {
+    return isGroup(node) ? parseGroup(node, path, args) : parseCommand(node, path, args);
+  } catch (error) {
+    if (error instanceof UserError) throw wrong(`${error.message}; see ${path} --help`);
+    throw error;
+  }
 }
 
+/** `slipway help network create` is `slipway network create --help`. */
+function helpArgs(node: Command | CommandGroup, words: readonly string[]): readonly string[] {
+  return isGroup(node) ? ["help", ...words] : [helpOption.long];
+}
+
+/** The arguments of a group that begin with none of its commands. */
 function parseGroup(group: CommandGroup, path: string, args: readonly string[]): Invocation {
-  const [word, ...rest] = args;
-  if (word === undefined) throw wrong(`no command given; see ${path} --help`);
+  const [word = "help", about = helpOption.long] = args;
   if (is(helpOption, word)) return print(helpOf(group, path, width()));
   if (group.version !== undefined && is(versionOption, word)) return print(`${group.version}\n`);
-  if (word === "help") return helpAbout(group, path, rest);
-  if (word.startsWith("-"))
-    throw unknownOption(word, group.version === undefined ? {} : { versionOption }, path);
-  const isNamed = group.commands.some(({ name }) => name === word);
-  if (!isNamed && group.otherwise !== undefined) return parseCommand(group.otherwise, path, args);
-  return parseNode(commandNamed(group, path, word), `${path} ${word}`, rest);
+  if (word !== "help") return parseOther(group, path, word, args);
+  if (is(helpOption, about) || about === "help") return print(helpOf(group, path, width()));
+  throw unknownWord(group, about);
+}
+
+function parseOther(
+  group: CommandGroup,
+  path: string,
+  word: string,
+  args: readonly string[],
+): Invocation {
+  const { otherwise } = group;
+  if (otherwise === undefined || word.startsWith("-")) throw unknownWord(group, word);
+  return parseCommand(otherwise, path, args);
 }
 
 function is({ short, long }: Option<unknown>, word: string): boolean {
   return word === long || word === `-${short}`;
 }
 
-/** `help [command...]` */
-function helpAbout(group: CommandGroup, path: string, words: readonly string[]): Invocation {
-  const [word, ...rest] = words;
-  if (word === undefined) return print(helpOf(group, path, width()));
-  const node = commandNamed(group, path, word);
-  if (isGroup(node)) return helpAbout(node, `${path} ${word}`, rest);
-  return print(helpOf(node, `${path} ${word}`, width()));
-}
-
-function commandNamed(group: CommandGroup, path: string, word: string): Command | CommandGroup {
-  const found = group.commands.find(({ name }) => name === word);
-  if (found !== undefined) return found;
+function unknownWord(group: CommandGroup, word: string): UserError {
+  if (word.startsWith("-")) {
+    return unknownOption(word, group.version === undefined ? {} : { versionOption });
+  }
   const names = group.commands.map(({ name }) => name);
-  throw wrong(`unknown command '${word}'${suggestion(word, names)}; see ${path} --help`);
+  return wrong(`unknown command ${quoted(word)}${suggestion(word, names)}`);
 }
 
 function parseCommand(command: Command, path: string, args: readonly string[]): Invocation {
   const standard = command.version === undefined ? { helpOption } : { helpOption, versionOption };
   const options: Options = { ...command.options, ...standard };
-  const { given, operands, unknown } = split(command, options, path, args);
+  const { given, operands, unknown } = split(command, options, args);
   if (given.has("versionOption")) return print(`${command.version}\n`);
   if (given.has("helpOption")) return print(helpOf(command, path, width()));
-  if (unknown !== null) throw unknownOption(unknown, options, path);
-  requireArguments(command, path, operands);
+  if (unknown !== null) throw unknownOption(unknown, options);
+  requireArguments(command, operands);
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(command.options)) {
     values[key] = option.read(given.get(key) ?? NONE);
@@ -94,7 +116,7 @@ interface Split {
 }
 
 /** @throws UserError for a value that is missing or that an option does not take */
-function split(command: Command, options: Options, path: string, args: readonly string[]): Split {
+function split(command: Command, options: Options, args: readonly string[]): Split {
   const keys = new Map(Object.entries(options).map(([key, { long }]) => [long.slice(2), key]));
   const given = new Map<string, string[]>();
   const operands: string[] = [];
@@ -113,7 +135,7 @@ function split(command: Command, options: Options, path: string, args: readonly 
     const option = options[key];
     if (option.replaces !== null) given.delete(option.replaces);
     const texts = given.get(key) ?? [];
-    texts.push(textOf(token, option, path));
+    texts.push(textOf(token, option));
     given.set(key, texts);
   }
   return { given, operands, unknown };
@@ -130,13 +152,12 @@ function argsFrom(token: Token, args: readonly string[]): readonly string[] {
 function textOf(
   { value: text }: Extract<Token, { kind: "option" }>,
   { long, value }: Option<unknown>,
-  path: string,
 ): string {
   if (value !== null && text === undefined) {
-    throw wrong(`${long} needs a value, ${value}; see ${path} --help`);
+    throw wrong(`${long} needs a value, ${value}`);
   }
   if (value === null && text !== undefined) {
-    throw wrong(`${long} takes no value; see ${path} --help`);
+    throw wrong(`${long} takes no value`);
   }
   return text ?? "";
 }
@@ -168,22 +189,34 @@ function withEmptyValues(options: Options, args: readonly string[]): string[] {
   });
 }
 
-function requireArguments(command: Command, path: string, operands: readonly string[]): void {
+function requireArguments(command: Command, operands: readonly string[]): void {
   const { arguments: wanted, ignoresRest = false } = command;
   const missing = wanted[operands.length];
   if (missing !== undefined && missing.count !== "optional") {
-    throw wrong(`missing required argument '${missing.name}'; see ${path} --help`);
+    throw wrong(`missing required argument '${missing.name}'`);
   }
+  requireTexts(command, operands);
   if (ignoresRest || wanted.at(-1)?.count === "repeated") return;
   const superfluous = operands[wanted.length];
   if (superfluous !== undefined) {
-    throw wrong(`too many arguments: '${superfluous}'; see ${path} --help`);
+    throw wrong(`too many arguments: ${quoted(superfluous)}`);
   }
 }
 
-function unknownOption(name: string, options: Options, path: string) {
+/** @throws UserError for an empty argument, such as that of an unset variable; COMMAND may have some */
+function requireTexts({ arguments: wanted, passesThrough }: Command, operands: readonly string[]) {
+  const own = passesThrough ? operands.slice(0, 1) : operands;
+  for (const [index, operand] of own.entries()) {
+    const repeated = wanted.at(-1)?.count === "repeated" ? wanted.at(-1) : undefined;
+    const argument = wanted[index] ?? repeated;
+    if (operand === "" && argument !== undefined)
+      throw wrong(`argument '${argument.name}' is empty`);
+  }
+}
+
+function unknownOption(name: string, options: Options): UserError {
   const names = [...Object.values(options), helpOption].map(({ long }) => long);
-  return wrong(`unknown option '${name}'${suggestion(name, names)}; see ${path} --help`);
+  return wrong(`unknown option ${quoted(name)}${suggestion(name, names)}`);
 }
 
 function print(text: string): Invocation {

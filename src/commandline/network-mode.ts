@@ -1,5 +1,14 @@
+import { quoted } from "../base/printable.js";
+import { requireValidName } from "../config/names.js";
 import type { AttachmentSpec } from "../rpc/messages.js";
-import { wrong } from "./parsing/values.js";
+import {
+  interfaceMac,
+  memberAddress,
+  memberAddresses,
+  requireFamily,
+} from "./parsing/addresses.js";
+import type { Reader } from "./parsing/option.js";
+import { alias, interfaceName, wrong } from "./parsing/values.js";
 
 /** The network of the command of `run`. */
 export type NetworkMode =
@@ -23,6 +32,14 @@ const MODES = ["slirp", "host", "none"] as const;
 const KEYS = ["ip", "ip6", "mac", "alias", "ifname"] as const;
 type Key = (typeof KEYS)[number];
 
+const VALUES: Readonly<Record<Key, Reader<unknown>>> = {
+  ip: memberAddress,
+  ip6: (text, name) => requireFamily(memberAddress(text, name), 6, name),
+  mac: interfaceMac,
+  alias,
+  ifname: interfaceName,
+};
+
 /**
  * Reads the values of `--network`.
  * @throws UserError
@@ -42,6 +59,7 @@ export function parseNetworkMode(texts: readonly string[], first: FirstAttachmen
     aliases: [...aliases, ...first.alias],
     mac: first.macAddress ?? mac,
   };
+  memberAddresses(both.addresses, "--ip");
   return { kind: "networks", attachments: [both, ...others] };
 }
 
@@ -59,28 +77,38 @@ function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" 
  * @throws UserError
  */
 export function parseAttachment(option: string, text: string): AttachmentSpec {
-  const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/.exec(text) ?? [];
-  if (network === "" || modeOf(text) !== null) {
+  if (modeOf(text) !== null) {
     throw wrong(
-      `${option} ${text}: write it like web or web:ip=10.89.1.5,alias=db; ${MODES.join(", ")} and container: cannot be combined`,
+      `${option} ${text} cannot be joined as a network: give it alone, or name a network, such as web`,
     );
   }
-  const pairs =
-    list === "" ? [] : list.split(",").map((pair) => parsePair(`${option} ${text}`, pair));
+  const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/s.exec(text) ?? [];
+  if (network === "") {
+    throw wrong(`${option} ${quoted(text)}: write it like web or web:ip=10.89.1.5,alias=db`);
+  }
+  requireValidName("name", "a network's name", network);
+  const where = `${option} ${network}`;
+  const pairs = list === "" ? [] : list.split(",").map((pair) => parsePair(where, pair));
   const values = (key: Key): string[] =>
     pairs.filter(([name]) => name === key).map(([, value]) => value);
+  const addresses = [...values("ip"), ...values("ip6")];
+  memberAddresses(addresses, `${where}: ip`);
   return {
     network,
-    addresses: [...values("ip"), ...values("ip6")],
+    addresses,
     aliases: values("alias"),
     mac: values("mac").at(-1) ?? null,
     ifname: values("ifname").at(-1) ?? null,
   };
 }
 
+/** @param where for the error message */
 function parsePair(where: string, pair: string): readonly [Key, string] {
-  const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/.exec(pair) ?? [];
+  const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/s.exec(pair) ?? [];
   const key = KEYS.find((each) => each === name);
-  if (key !== undefined) return [key, value];
-  throw wrong(`${where}: "${pair}" is not one of ${KEYS.join("=, ")}=`);
+  if (key === undefined) {
+    throw wrong(`${where}: ${quoted(pair)} is not one of ${KEYS.join("=VALUE, ")}=VALUE`);
+  }
+  VALUES[key](value, `${where}: ${key}`);
+  return [key, value];
 }

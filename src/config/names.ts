@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.js";
+import { quoted } from "../base/printable.js";
 import { SHORT_ID_LENGTH } from "./constants.js";
 
 /** `name`: of a member or a network. `alias`: a further name of a member. */
@@ -41,9 +42,6 @@ const RULES: Readonly<Record<NameKind, Rule>> = {
 /** Fewer digits may be those of another id by chance. */
 const LEAST_ID_DIGITS = 8;
 
-/** How much of a text that is no name a message repeats, in characters. */
-const MOST_SHOWN = 80;
-
 export function isValidName(kind: NameKind, text: string): boolean {
   const { pattern, longest } = RULES[kind];
   return text.length <= longest && pattern.test(text);
@@ -55,9 +53,7 @@ export function isValidName(kind: NameKind, text: string): boolean {
  */
 export function requireValidName(kind: NameKind, what: string, text: string): void {
   if (isValidName(kind, text)) return;
-  const shown = text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text;
-  // As JSON it stays on one line, whatever is in it.
-  throw new UserError(`${JSON.stringify(shown)} cannot be ${what}: ${RULES[kind].text}`, 2);
+  throw new UserError(`${quoted(text)} cannot be ${what}: ${RULES[kind].text}`, 2);
 }
 
 /** The hostname of a member without one of its own: its name, or as in docker its short id where that is too long. */

@@ -1,12 +1,13 @@
 import { UserError } from "../base/errors.js";
+import { interfaceMac, ipAddress, memberAddresses } from "../commandline/parsing/addresses.js";
+import { interfaceName } from "../commandline/parsing/values.js";
 import { hostnameOfMember, isSameName, requireValidName, shortId } from "../config/names.js";
 import type { Reach } from "../nat/host-gateway.js";
 import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
 import type { Attachment, MemberSettings, Reservation } from "./attachment.js";
-import { parseAddressOption } from "./definition.js";
 import { parseHosts } from "./hosts.js";
-import { type Network, parseMemberMac } from "./network.js";
+import type { Network } from "./network.js";
 
 /** A namespace that is attached to one network or several. */
 export interface Member extends MemberSettings {
@@ -52,7 +53,7 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
     stays: spec.stays,
     attachments: [],
     hosts: parseHosts(spec.hosts, reach),
-    dns: spec.dns.map((text) => parseAddressOption("--dns", text)),
+    dns: spec.dns.map((text) => ipAddress(text, "--dns")),
     hostLoopback: spec.hostLoopback,
     labels: {},
     publishing: [],
@@ -74,8 +75,9 @@ export function reserve(
     );
   }
   for (const alias of spec.aliases) requireValidName("alias", "an alias", alias);
-  const wanted = spec.addresses.map((text) => parseAddressOption("--ip", text));
-  const mac = spec.mac === null ? null : parseMemberMac(spec.mac);
+  if (spec.ifname !== null) interfaceName(spec.ifname, "--ifname");
+  const wanted = memberAddresses(spec.addresses, "--ip");
+  const mac = spec.mac === null ? null : interfaceMac(spec.mac, "--mac-address");
   const identity = network.reserve(wanted, mac, name);
   // Docker's DNS answers for a container's short id, too.
   const names = [name, ...spec.aliases, shortId(id)].map((each) => each.toLowerCase());

@@ -1,6 +1,6 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
-import { formatMac, type Mac, parseInterfaceMac } from "../base/mac.js";
+import { formatMac, type Mac } from "../base/mac.js";
 import type { AddressPlan } from "../config/address-plan.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
@@ -160,15 +160,6 @@ export class Network {
     this.#owners.delete(`${address}`);
     for (const pool of this.#pools) pool.release(address);
   }
-}
-
-/** @throws UserError */
-export function parseMemberMac(text: string): Mac {
-  const mac = parseInterfaceMac(text);
-  if (mac !== null) return mac;
-  throw new UserError(
-    `MAC "${text}" is not the address of an interface: write one like 02:42:0a:59:00:05`,
-  );
 }
 
 /** The subnet of a family; null when the network has none. */

@@ -1,6 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { DEFAULT_MTU } from "../config/constants.js";
-import { findByName, isSameName, requireValidName } from "../config/names.js";
+import { findByName, isSameName } from "../config/names.js";
 import type { Reach } from "../nat/host-gateway.js";
 import { memberReach } from "../network/plans.js";
 import type { Params } from "../rpc/messages.js";
@@ -10,9 +10,6 @@ import type { DataPlane } from "./workers/plane.js";
 
 /** The network that `--network bridge` means; made when it is first asked for. */
 const DEFAULT_NETWORK = "bridge";
-
-/** Names that `--network` gives another meaning. */
-const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];
 
 type Spec = Params<"network.create">;
 
@@ -46,12 +43,6 @@ export class Networks {
 
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
-    requireValidName("name", "a network's name", spec.name);
-    if (RESERVED_NAMES.includes(spec.name)) {
-      throw new UserError(
-        `"${spec.name}" cannot be a network's name: choose one other than ${RESERVED_NAMES.join(", ")}`,
-      );
-    }
     const other = this.all.find(({ name }) => isSameName(name, spec.name));
     if (other !== undefined) {
       throw new UserError(

@@ -58,7 +58,6 @@ describe("commands that query a running network", () => {
   });
 
   test.each([
-    ["port", /^no command given/],
     ["port add", /missing required argument 'ports'/],
     ["port add 8080:80:80:80", /^port "8080:80:80:80": write it like/],
     ["port rm 0", /^port "0": write it like/],

@@ -287,10 +287,9 @@ describe("help and version", () => {
 
 describe("what is refused, in one line with the fix", () => {
   test.each([
-    ["slipway", "", /no command given; see slipway --help/],
-    ["slipway", "walk", /unknown command 'walk'; see slipway --help/],
+    ["slipway", "walk", /unknown command "walk"; see slipway --help/],
     ["slipway", "run", /missing required argument 'command'; see slipway run --help/],
-    ["slipway", "run --mut 1 true", /unknown option '--mut' \(Did you mean --mtu\?\)/],
+    ["slipway", "run --mut 1 true", /unknown option "--mut" \(Did you mean --mtu\?\)/],
     ["slipway", "run --mtu 67 true", /--mtu 67 is too small: give a number from 68 to 65521/],
     ["slipway", "run --mtu 65522 true", /--mtu 65522 is too large: give a number from 68/],
     ["slipway", "run --mtu 1e3 true", /--mtu is "1e3", not a number: give a number from 68/],
@@ -351,30 +350,30 @@ describe("what is refused, in one line with the fix", () => {
       "-c --macaddress=00:00:00:00:00:00 42 tap0",
       /is not the Ethernet address of an interface/,
     ],
-    ["slirp4netns", "--host-loopback 42 tap0", /unknown option '--host-loopback'/],
+    ["slirp4netns", "--host-loopback 42 tap0", /unknown option "--host-loopback"/],
     [
       "slipway",
       "run --ipv6-cidr 10.0.2.0/24 true",
       /--ipv6-cidr .*: invalid CIDR; write an IPv6 network like fd00::\/64/,
     ],
-    ["slipway", "run --dns ns.example true", /--dns ns.example is not an address/],
+    ["slipway", "run --dns ns.example true", /--dns "ns.example" is not an address/],
     ["slipway", "run --dns-search a..b true", /"a..b" is not a domain name/],
-    ["slipway", "run --add-host db true", /--add-host db: write it like db.example=192.0.2.1/],
+    ["slipway", "run --add-host db true", /--add-host "db": write it like db.example=192.0.2.1/],
     ["slipway", "run --memory 1G true", /--memory is "1G", not a size: give 4M to 240M/],
     ["slipway", "run --memory 3M true", /--memory 3M is too small: give 4M to 240M/],
     ["slipway", "attach --memory 241M 42", /--memory 241M is too large: give 4M to 240M/],
     [
       "slipway",
       "run --timeout udp true",
-      /--timeout udp: write it like udp=60, 1 to 86400 seconds/,
+      /--timeout "udp": write it like udp=60, 1 to 86400 seconds/,
     ],
     ["slipway", "run --timeout tcp=9 true", /for udp, udp-unanswered, udp-dns, ping/],
-    ["slipway", "attach --timeout ping=0 42", /--timeout ping=0: write it like/],
+    ["slipway", "attach --timeout ping=0 42", /--timeout "ping=0": write it like/],
     ...["db=x", "db:", ":::1", "a;;b:::1", "db:[192.0.2.1]", "db:[::1", "a..b=::1"].map(
       (text): [string, string, RegExp] => [
         "slipway",
         `run --add-host ${text} true`,
-        /--add-host .*: write it like .*, or db.example=host-gateway for this host$/,
+        /--add-host .*: write it like .*, or db.example=host-gateway for this host; see slipway run --help$/,
       ],
     ),
   ])("%s %s", (name, line, sentence) => {
@@ -388,7 +387,7 @@ describe("what is refused, in one line with the fix", () => {
 
 describe("slipway run --network refuses options without effect", () => {
   const elsewhere = "leave it out";
-  const network = "leave it out, or see slipway network create";
+  const network = "leave it out, or give it to slipway network create";
   test.for([
     ["web", ["--memory", "32M"], `--memory has no effect on a network: ${network}`],
     // As much as the default: it was asked for, and would not hold.
@@ -421,7 +420,7 @@ describe("slipway run --network refuses options without effect", () => {
     ],
   ] as const)("%s %j", ([mode, options, sentence]) => {
     const error = refusal("slipway", "run", "--network", mode, ...options, "--", "true");
-    expect([error.exitStatus, error.message]).toEqual([2, sentence]);
+    expect([error.exitStatus, error.message]).toEqual([2, `${sentence}; see slipway run --help`]);
   });
 
   test("and accepts the rest", () => {

@@ -37,11 +37,28 @@ describe("--network", () => {
   });
 
   test.each([
-    [["host", "web"], nothing, "cannot be combined"],
-    [["web", "container:db"], nothing, "cannot be combined"],
-    [["web:colour=red"], nothing, '"colour=red" is not one of ip=, ip6=, mac=, alias=, ifname='],
+    [["host", "web"], nothing, "--network host cannot be joined as a network: give it alone"],
+    [["web", "container:db"], nothing, "--network container:db cannot be joined"],
+    [["web:colour=red"], nothing, '--network web: "colour=red" is not one of ip=VALUE, ip6=VALUE'],
     [["web:ip"], nothing, '"ip" is not one of'],
     [[":ip=10.89.1.5"], nothing, "write it like web"],
+    [["we b"], nothing, '"we b" cannot be a network\'s name: begin with'],
+    [
+      ["web:ip=ten"],
+      nothing,
+      '--network web: ip "ten" is not an address: write one like 10.89.1.50',
+    ],
+    [["web:ip=10.89.1.5/24"], nothing, 'is not an address: leave out "/24"'],
+    [
+      ["web:ip6=10.89.1.5"],
+      nothing,
+      "--network web: ip6 10.89.1.5 is an IPv4 address: give an IPv6 one",
+    ],
+    [["web:ip=10.89.1.5,ip=10.89.1.6"], nothing, "--network web: ip is given twice for IPv4"],
+    [["web:mac=x"], nothing, '--network web: mac "x" is not the Ethernet address of an interface'],
+    [["web:alias=a..b"], nothing, '"a..b" cannot be an alias'],
+    [["web:ifname=a/b"], nothing, '--network web: ifname "a/b" is not an interface name'],
+    [["web:ip=10.89.1.5"], { ...nothing, ip: ["10.89.1.6"] }, "--ip is given twice for IPv4"],
     [[], { ...nothing, ip: ["10.89.1.5"] }, "add --network NAME"],
     [["none"], { ...nothing, alias: ["db"] }, "add --network NAME"],
   ])("%j is refused", (texts, first, sentence) => {

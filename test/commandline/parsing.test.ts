@@ -70,28 +70,70 @@ describe("options", () => {
 
 describe("an error names the command whose help explains it", () => {
   test.each([
-    ["attach --stats=3 42", "--stats takes no value; see slipway attach --help"],
-    ["attach 42 --mtu", "--mtu needs a value, <bytes>; see slipway attach --help"],
-    ["attach 42 tap0 more", "too many arguments: 'more'; see slipway attach --help"],
-    ["network", "no command given; see slipway network --help"],
+    ["attach --stats=3 42", "--stats takes no value", "attach"],
+    ["attach 42 --mtu", "--mtu needs a value, <bytes>", "attach"],
+    ["attach 42 tap0 more", 'too many arguments: "more"', "attach"],
+    ["network crate x", 'unknown command "crate" (Did you mean create?)', "network"],
+    ["network create", "missing required argument 'name'", "network create"],
+    ["port add --kill 80", 'unknown option "--kill"', "port add"],
+    ["--versoin", 'unknown option "--versoin" (Did you mean --version?)', ""],
+    ["network --versoin", 'unknown option "--versoin"', "network"],
+    ["help nothing", 'unknown command "nothing"', ""],
+    ["help netwrk create", 'unknown command "netwrk" (Did you mean network?)', ""],
+    ["help network crate", 'unknown command "crate" (Did you mean create?)', "network"],
+    ["network help crate", 'unknown command "crate" (Did you mean create?)', "network"],
     [
-      "network crate x",
-      "unknown command 'crate' (Did you mean create?); see slipway network --help",
+      "network create --mtu 67 x",
+      "--mtu 67 is too small: give a number from 68 to 65521",
+      "network create",
     ],
-    ["network create", "missing required argument 'name'; see slipway network create --help"],
-    ["port add --kill 80", "unknown option '--kill'; see slipway port add --help"],
-    ["--versoin", "unknown option '--versoin' (Did you mean --version?); see slipway --help"],
-    ["help nothing", "unknown command 'nothing'; see slipway --help"],
-    ["network create --mtu 67 x", "--mtu 67 is too small: give a number from 68 to 65521"],
-    ["network create --label =x y", "--label =x: write it like name=value"],
-    ["run --udp-filtering all true", '--udp-filtering is "all": it must be endpoint or address'],
-    ["run --publish-exclude 22 true", "--publish-exclude needs --publish-auto: add that, too"],
-  ])("%s", (line, message) => {
+    ["network create --label =x y", '--label "=x": write it like name=value', "network create"],
+    [
+      "run --udp-filtering all true",
+      '--udp-filtering is "all": it must be endpoint or address',
+      "run",
+    ],
+    [
+      "run --publish-exclude 22 true",
+      "--publish-exclude needs --publish-auto: add that, too",
+      "run",
+    ],
+  ])("%s", (line, sentence, about) => {
+    const message = `${sentence}; see ${["slipway", about].join(" ").trim()} --help`;
     expect(() => parse(line)).toThrow(expect.objectContaining({ message, exitStatus: 2 }));
+  });
+
+  test("an empty argument is one that a script's variable lacks", () => {
+    const lines = [
+      ["attach", ""],
+      ["network", "rm", "a", ""],
+      ["run", ""],
+      ["port", "add", ""],
+    ];
+    for (const line of lines) {
+      expect(() => parseCommandLine("slipway", line)).toThrow(/^argument '[a-z]+' is empty; see /);
+    }
+    expect(parseCommandLine("slipway", ["run", "printf", ""])).toMatchObject({ kind: "run" });
   });
 });
 
 describe("help", () => {
+  test.each([
+    ["", "slipway COMMAND"],
+    ["help", "slipway COMMAND"],
+    ["help --help", "slipway COMMAND"],
+    ["network", "slipway network COMMAND"],
+    ["network help", "slipway network COMMAND"],
+    ["help network", "slipway network COMMAND"],
+    ["help network create", "slipway network create "],
+    ["network help create", "slipway network create "],
+    ["help run --mtu", "slipway run "],
+    ["help help", "slipway COMMAND"],
+  ])("of `slipway %s`", (line, usage) => {
+    const text = expect.stringMatching(new RegExp(`^Usage: ${usage}`));
+    expect(parse(line)).toEqual({ kind: "print", text });
+  });
+
   test("takes precedence over errors", () => {
     for (const line of ["attach --bogus --help", "attach -h 1 2 3", "help attach"]) {
       expect(parse(line)).toMatchObject({

@@ -18,7 +18,7 @@ describe("a network is refused", () => {
   test.for([
     [[...create, "web"], "1 slipway: network web exists: choose another name, or"],
     [[...create, "_net"], '"_net" cannot be a network\'s name: begin with a letter or digit'],
-    [[...create, "host"], '1 slipway: "host" cannot be a network\'s name: choose one other than'],
+    [[...create, "host"], '2 slipway: "host" cannot be a network\'s name: choose one other than'],
     [[...create, "x", "--subnet", "10.90.1.128/25"], "overlaps network web (10.90.1.0/24)"],
     [[...create, "x", "--subnet", "198.51.0.0/16"], "overlaps the host's route to 198.51.100.0/24"],
     [
@@ -34,20 +34,23 @@ describe("a network is refused", () => {
       "a CIDR needs to be a network address like 10.90.2.0/24",
     ],
     [[...create, "x", "--subnet", "224.0.0.0/8"], "is not a network for hosts"],
-    [[...create, "x", "--subnet", "nonsense"], '--subnet "nonsense": invalid CIDR; write one like'],
+    [
+      [...create, "x", "--subnet", "nonsense"],
+      '2 slipway: --subnet "nonsense": invalid CIDR; write one like',
+    ],
     [
       [...create, "x", "--subnet", "10.90.2.0/24", "--gateway", "10.90.3.1"],
-      "--gateway 10.90.3.1 is not an address in 10.90.2.0/24",
+      "2 slipway: --gateway 10.90.3.1 is not an address in 10.90.2.0/24",
     ],
     [
       [...create, "x", "--subnet", "10.90.2.0/24", "--ip-range", "10.90.3.0/25"],
-      "--ip-range 10.90.3.0/25 is outside of 10.90.2.0/24",
+      "2 slipway: --ip-range 10.90.3.0/25 is outside of 10.90.2.0/24",
     ],
     [
       [...create, "x", "--ipv6", "--mtu", "1200"],
       "MTU 1200 is too small for IPv6: give 1280 or more",
     ],
-    [[...create, "x", "--opt", "icc=false"], "--opt icc=false is unknown"],
+    [[...create, "x", "--opt", "icc=false"], '2 slipway: --opt "icc=false" is unknown'],
     [["network", "rm", "nope"], "network nope does not exist: slipway network ls shows"],
     [["network", "inspect", "nope"], "network nope does not exist"],
     [
@@ -68,9 +71,9 @@ describe("a member is refused, and leaves nothing", () => {
     [["--ip", "10.90.1.1"], "is reserved for the gateway or the network: choose another"],
     [["--ip", "10.90.1.255"], "is reserved for the gateway or the network: choose another"],
     [["--ip", "10.90.1.50"], "is taken by resident: choose another"],
-    [["--ip", "ten"], "--ip ten is not an address: write one like 10.89.1.50"],
+    [["--ip", "ten"], '2 slipway: --ip "ten" is not an address: write one like 10.89.1.50'],
     [["--mac-address", "02:42:0a:5a:01:32"], "is taken by resident: choose another"],
-    [["--mac-address", "01:00:5e:00:00:01"], "is not the address of an interface"],
+    [["--mac-address", "01:00:5e:00:00:01"], "is not the Ethernet address of an interface"],
     [["--name", "resident"], "the name resident is taken by a member of web: choose another"],
     [["--name", "-x"], '"-x" cannot be a member\'s name: begin with a letter or digit'],
     [["--alias", "a..b"], '"a..b" cannot be an alias'],

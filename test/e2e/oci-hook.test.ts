@@ -185,11 +185,11 @@ describe("slipway oci-hook", () => {
     ],
     [
       { annotations: { "io.slipway.network": "web:colour=red" } },
-      'web:colour=red: "colour=red" is not one of',
+      '2 slipway: io.slipway.network web: "colour=red" is not one of',
     ],
     [
       { annotations: { "io.slipway.network": "host" } },
-      "2 slipway: io.slipway.network host: write it like",
+      "2 slipway: io.slipway.network host cannot be joined as a network",
     ],
     [
       { annotations: { "io.slipway.network": "web nope" } },

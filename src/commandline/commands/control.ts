@@ -1,7 +1,8 @@
+import { quoted } from "../../base/printable.js";
 import type { Invocation } from "../invocation.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
 import { flag, optional, type Reader, type Values } from "../parsing/option.js";
-import { anyText, wrong } from "../parsing/values.js";
+import { someText, wrong } from "../parsing/values.js";
 import { parsePublish, parsePublishedPlace } from "../publish-option.js";
 import type { ControlRequest } from "../requests.js";
 
@@ -12,19 +13,19 @@ const watchSeconds: Reader<number> = (text, name) => {
   const { least, usual, most } = WATCH_SECONDS;
   const seconds = text === "" ? usual : Number(text);
   if (seconds >= least && seconds <= most) return seconds;
-  throw wrong(`${name} is "${text}": give seconds, ${least} to ${most}`);
+  throw wrong(`${name} is ${quoted(text)}: give seconds, ${least} to ${most}`);
 };
 
 const controlOptions = {
   apiSocket: optional(
     "-a, --api-socket <path>",
     "API socket of the network, or PID of the process that serves it",
-    anyText,
+    someText,
   ),
   name: optional(
     "--name <name>",
     "name of a run or of a member of networks; or its container's name or id, or its process",
-    anyText,
+    someText,
   ),
   json: flag("--json", "print JSON"),
 };

@@ -1,10 +1,12 @@
 import { DEFAULT_MTU } from "../../config/constants.js";
-import type { NetworkSpec } from "../../rpc/messages.js";
+import type { Params } from "../../rpc/messages.js";
 import type { Invocation } from "../invocation.js";
+import { checkNetwork } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
+import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
 import { flag, optional, repeated, type Values } from "../parsing/option.js";
-import { anyText, pair } from "../parsing/values.js";
+import { alias, anyText, checked, interfaceName, memberName, pair } from "../parsing/values.js";
 import type { DaemonRequest } from "../requests.js";
 
 export const outputOptions = {
@@ -44,7 +46,11 @@ const createCommand = command({
   help: "create a network",
   options: createOptions,
   arguments: [{ name: "name", help: null, count: "once" }],
-  invoke: (values, [name]) => ask({ action: "create", spec: specOf(name, values) }),
+  invoke(values, [name]) {
+    const spec = specOf(name, values);
+    checkNetwork(spec);
+    return ask({ action: "create", spec });
+  },
 });
 
 const listCommand = command({
@@ -84,22 +90,22 @@ const connectCommand: Command = command({
   name: "connect",
   help: "attach an existing namespace to a network, until it ends or is disconnected",
   options: {
-    name: optional("--name <name>", "name by which other members find it", anyText),
+    name: optional("--name <name>", "name by which other members find it", memberName),
     ip: repeated(
       "--ip <address>",
       "its address, one per family; by default the next free one; repeatable",
-      anyText,
+      checked(memberAddress),
     ),
     alias: repeated(
       "--alias <name>",
       "further name; several members may share one; repeatable",
-      anyText,
+      alias,
     ),
-    macAddress: optional("--mac-address <mac>", "its Ethernet address", anyText),
+    macAddress: optional("--mac-address <mac>", "its Ethernet address", checked(interfaceMac)),
     ifname: optional(
       "--ifname <name>",
       "name of the interface (default: the first free of eth0, eth1 …)",
-      anyText,
+      interfaceName,
     ),
   },
   arguments: [
@@ -111,6 +117,7 @@ const connectCommand: Command = command({
     },
   ],
   invoke(values, [network, target]) {
+    memberAddresses(values.ip, "--ip");
     const attachment = {
       network,
       addresses: values.ip,
@@ -159,7 +166,7 @@ export function ask(request: DaemonRequest): Invocation {
   return { kind: "ask daemon", request };
 }
 
-function specOf(name: string, values: Values<typeof createOptions>): NetworkSpec {
+function specOf(name: string, values: Values<typeof createOptions>): Params<"network.create"> {
   return {
     name,
     subnets: values.subnet,
@@ -167,7 +174,7 @@ function specOf(name: string, values: Values<typeof createOptions>): NetworkSpec
     ranges: values.ipRange,
     ipv6: values.ipv6,
     internal: values.internal,
-    ...(values.mtu === null ? {} : { mtu: values.mtu }),
+    mtu: values.mtu ?? DEFAULT_MTU,
     labels: Object.fromEntries(values.label),
     options: Object.fromEntries(values.opt),
   };

@@ -1,4 +1,3 @@
-import { requireValidName } from "../../config/names.js";
 import { parseNetworkMode } from "../network-mode.js";
 import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
 import { slipwayGuest } from "../options/guest.js";
@@ -38,7 +37,6 @@ export const runCommand: Command = command({
 
 /** The name of a run with a network of its own is that of its API socket. @throws UserError */
 function checkOwnName(name: string, given: ReadonlySet<string>): void {
-  requireValidName("name", "a name", name);
   if (/^\d+$/.test(name)) {
     throw wrong(`--name ${name}: a number names a process: choose a name with a letter in it`);
   }

@@ -1,20 +1,30 @@
 import { DEFAULT_LINES_PER_SECOND, LOG_LEVELS } from "../../base/log.js";
+import { quoted } from "../../base/printable.js";
 import { DEFAULT_PREFIX } from "../../config/address-plan.js";
 import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../../config/constants.js";
 import type { Timeouts } from "../../config/guest-config.js";
-import { flag, type Options, optional, type Reader, repeated, value } from "../parsing/option.js";
 import {
   addressPlan,
+  interfaceMac,
+  ipAddress,
+  memberAddress,
+  outboundSource,
+} from "../parsing/addresses.js";
+import { flag, type Options, optional, type Reader, repeated, value } from "../parsing/option.js";
+import {
+  alias,
   anyText,
+  checked,
   descriptor,
   domainName,
-  hostMac,
   hostname,
   hostRecords,
-  ipAddress,
   MEBIBYTE,
+  memberName,
   memorySize,
   oneOf,
+  resolverOption,
+  someText,
   tapName,
   wholeNumber,
   wrong,
@@ -46,7 +56,9 @@ const timeout: Reader<Partial<Timeouts>> = (text, name) => {
   const key = TIMEOUTS[what];
   if (key !== undefined && seconds >= least && seconds <= most) return { [key]: seconds * 1000 };
   const names = Object.keys(TIMEOUTS).join(", ");
-  throw wrong(`${name} ${text}: write it like udp=60, ${least} to ${most} seconds, for ${names}`);
+  throw wrong(
+    `${name} ${quoted(text)}: write it like udp=60, ${least} to ${most} seconds, for ${names}`,
+  );
 };
 
 /** Of `run`, `attach` and `slirp4netns`. */
@@ -72,12 +84,12 @@ export const commonOptions = {
   outboundAddr: optional(
     "--outbound-addr <source>",
     "IPv4 address, or interface, to send from",
-    anyText,
+    outboundSource(4),
   ),
   outboundAddr6: optional(
     "--outbound-addr6 <source>",
     "IPv6 address, or interface, to send from",
-    anyText,
+    outboundSource(6),
   ),
   udpFiltering: value(
     "--udp-filtering <mode>",
@@ -100,9 +112,9 @@ export const commonOptions = {
   pcap: optional(
     "--pcap <file>",
     "write every frame, in both directions, to this file in pcapng format",
-    anyText,
+    someText,
   ),
-  logFile: optional("--log-file <file>", "append the log to this file, not to stderr", anyText),
+  logFile: optional("--log-file <file>", "append the log to this file, not to stderr", someText),
   logLevel: optional(
     "--log-level <level>",
     `lowest level to log: ${LOG_LEVELS.join(", ")} (default: warning, in a file info)`,
@@ -133,7 +145,7 @@ export const commonOptions = {
 const apiSocket = optional(
   "-a, --api-socket <path>",
   "accept API requests at this UNIX socket, such as to publish ports",
-  anyText,
+  someText,
 );
 
 /** Of `run` and `attach`, besides `commonOptions`. */
@@ -208,7 +220,7 @@ export const runOptions = {
   dnsOption: repeated(
     "--dns-option <option>",
     "option for resolv.conf, such as ndots:2; repeatable",
-    anyText,
+    resolverOption,
   ),
   network: repeated(
     "--network <network>",
@@ -218,7 +230,7 @@ export const runOptions = {
   name: optional(
     "--name <name>",
     "name by which port, status, flows and other members of its networks find it",
-    anyText,
+    memberName,
   ),
   hostname: optional(
     "--hostname <name>",
@@ -234,13 +246,17 @@ export const runOptions = {
   ip: repeated(
     "--ip <address>",
     "its address on the first network, one per family; repeatable",
-    anyText,
+    checked(memberAddress),
   ),
-  macAddress: optional("--mac-address <mac>", "its Ethernet address on the first network", anyText),
+  macAddress: optional(
+    "--mac-address <mac>",
+    "its Ethernet address on the first network",
+    checked(interfaceMac),
+  ),
   alias: repeated(
     "--alias <name>",
     "further name on the first network; several members may share one; repeatable",
-    anyText,
+    alias,
   ),
 } satisfies Options;
 
@@ -265,11 +281,11 @@ export const slirp4netnsOptions = {
     oneOf(["netns", "bess"]),
     "netns",
   ),
-  usernsPath: optional("--userns-path <path>", "user namespace to enter", anyText),
+  usernsPath: optional("--userns-path <path>", "user namespace to enter", someText),
   macaddress: optional(
     "--macaddress <mac>",
     "Ethernet address of the TAP; needs --configure",
-    hostMac,
+    interfaceMac,
   ),
   enableSandbox: flag("--enable-sandbox", "no effect: the sandbox is on by default"),
   enableSeccomp: flag("--enable-seccomp", "no effect: the sandbox is on by default"),

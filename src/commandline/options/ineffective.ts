@@ -45,6 +45,6 @@ export function refuseIneffective(
   const found = [...given].find((key) => !isEffective(key));
   if (found === undefined) return;
   const where = mode === "networks" ? "on a network" : `with --network ${mode}`;
-  const fix = mode === "networks" ? ", or see slipway network create" : "";
+  const fix = mode === "networks" ? ", or give it to slipway network create" : "";
   throw wrong(`${options[found].long} has no effect ${where}: leave it out${fix}`);
 }

@@ -19,6 +19,9 @@ function withoutDashes(word: string): string {
 }
 
 function likeness(a: string, b: string): { edits: number; isSimilar: boolean } {
+  // Neither the time nor the memory for a word of any length.
+  if (Math.abs(a.length - b.length) > MOST_EDITS)
+    return { edits: MOST_EDITS + 1, isSimilar: false };
   const edits = editsBetween(a, b);
   const length = Math.max(a.length, b.length);
   return { edits, isSimilar: edits <= MOST_EDITS && (length - edits) / length > LEAST_SIMILARITY };

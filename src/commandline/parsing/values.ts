@@ -1,25 +1,40 @@
-import { Address, type Family, parseCidr, requireNetworkAddress } from "../../base/address.js";
+import { Address } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
-import { type Mac, parseInterfaceMac } from "../../base/mac.js";
-import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
+import { quoted } from "../../base/printable.js";
 import { HIGHEST_PID, HOST_GATEWAY } from "../../config/constants.js";
-import { requireValidName } from "../../config/names.js";
+import { type NameKind, requireValidName } from "../../config/names.js";
 import type { Reader } from "./option.js";
 
 /** A descriptor is an int. */
 const FD_MOST = 2 ** 31 - 1;
 /** IFNAMSIZ without the terminating zero, in bytes. */
 const INTERFACE_NAME_BYTES = 15;
+/** Longer than any that there is. */
+const LONGEST_RESOLVER_OPTION = 64;
 export const MEBIBYTE = 1024 * 1024;
 const UNITS: Readonly<Record<string, number>> = { K: 1024, M: MEBIBYTE };
 
 export const anyText: Reader<string> = (text) => text;
 
+/** A path, for one. */
+export const someText: Reader<string> = (text, name) => {
+  if (text !== "") return text;
+  throw wrong(`${name} is empty: give it a value, or leave it out`);
+};
+
+/** Has a reader check a text, which stays as it is. */
+export function checked(read: Reader<unknown>): Reader<string> {
+  return (text, name) => {
+    read(text, name);
+    return text;
+  };
+}
+
 /** @param least and `most`, both inclusive */
 export function wholeNumber(least: number, most: number): Reader<number> {
   return (text, name) => {
     const fix = `give a number from ${least} to ${most}`;
-    if (!/^\d+$/.test(text)) throw wrong(`${name} is "${text}", not a number: ${fix}`);
+    if (!/^\d+$/.test(text)) throw wrong(`${name} is ${quoted(text)}, not a number: ${fix}`);
     const number = Number(text);
     if (number < least) throw wrong(`${name} ${text} is too small: ${fix}`);
     if (number > most) throw wrong(`${name} ${text} is too large: ${fix}`);
@@ -35,7 +50,7 @@ export function oneOf<const Choice extends string>(choices: readonly Choice[]): 
     const choice = choices.find((each) => each === text);
     if (choice !== undefined) return choice;
     const list = choices.join(", ").replace(/, (?!.*, )/, " or ");
-    throw wrong(`${name} is "${text}": it must be ${list}`);
+    throw wrong(`${name} is ${quoted(text)}: it must be ${list}`);
   };
 }
 
@@ -46,7 +61,7 @@ export function oneOf<const Choice extends string>(choices: readonly Choice[]): 
 export function memorySize(least: number, most: number): Reader<number> {
   return (text, name) => {
     const fix = `give ${least}M to ${most}M`;
-    if (!/^\d+[KM]?$/i.test(text)) throw wrong(`${name} is "${text}", not a size: ${fix}`);
+    if (!/^\d+[KM]?$/i.test(text)) throw wrong(`${name} is ${quoted(text)}, not a size: ${fix}`);
     const bytes = Number.parseInt(text, 10) * (UNITS[text.slice(-1).toUpperCase()] ?? 1);
     if (bytes < least * MEBIBYTE) throw wrong(`${name} ${text} is too small: ${fix}`);
     if (bytes > most * MEBIBYTE) throw wrong(`${name} ${text} is too large: ${fix}`);
@@ -54,47 +69,12 @@ export function memorySize(least: number, most: number): Reader<number> {
   };
 }
 
-export function addressPlan(family: Family): Reader<AddressPlan> {
-  return (text, name) => {
-    try {
-      const { address, prefix } = parseCidr(text);
-      if (address.family !== family) {
-        const example = DEFAULT_PREFIX[family];
-        throw wrong(
-          `${name} "${text}": invalid CIDR; write an IPv${family} network like ${example}`,
-        );
-      }
-      const plan = planFor(prefix);
-      requireNetworkAddress(address, prefix);
-      return plan;
-    } catch (error) {
-      if (error instanceof RangeError) throw wrong(`${name} ${error.message}`);
-      throw error;
-    }
-  };
-}
-
-export const ipAddress: Reader<Address> = (text, name) => {
-  const address = Address.parse(text);
-  if (address !== null) return address;
-  throw wrong(`${name} ${text} is not an address: write one like 192.0.2.53`);
-};
-
-/** An Ethernet address that an interface can have. */
-export const hostMac: Reader<Mac> = (text, name) => {
-  const mac = parseInterfaceMac(text);
-  if (mac !== null) return mac;
-  throw wrong(
-    `${name} ${text} is not the Ethernet address of an interface: write one like 02:00:5e:10:00:01`,
-  );
-};
-
 /** RFC 1035 §2.3.4: 63 bytes a label; underscores occur in names that are not of hosts. */
 const DOMAIN = /^(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*\.?$/i;
 
 export const domainName: Reader<string> = (text, name) => {
   if (DOMAIN.test(text)) return text;
-  throw wrong(`${name} "${text}" is not a domain name: write one like example.org`);
+  throw wrong(`${name} ${quoted(text)} is not a domain name: write one like example.org`);
 };
 
 /** A name that the guest's DNS answers itself. */
@@ -117,33 +97,55 @@ export const hostRecords: Reader<readonly HostRecord[]> = (text, name) => {
     return hosts.map((host) => ({ name: host.toLowerCase().replace(/\.$/, ""), address }));
   }
   throw wrong(
-    `${name} ${text}: write it like db.example=192.0.2.1, or db.example=${HOST_GATEWAY} for this host`,
+    `${name} ${quoted(text)}: write it like db.example=192.0.2.1, or db.example=${HOST_GATEWAY} for this host`,
   );
 };
 
-export const hostname: Reader<string> = (text, name) => {
-  requireValidName("hostname", `a value of ${name}`, text);
-  return text;
+export const memberName = nameReader("name", "a member's name");
+export const alias = nameReader("alias", "an alias");
+export const hostname = nameReader("hostname", "a hostname");
+
+/** @param what the text is to be */
+function nameReader(kind: NameKind, what: string): Reader<string> {
+  return (text) => {
+    requireValidName(kind, what, text);
+    return text;
+  };
+}
+
+/** One word, as a second one would be another option. */
+export const resolverOption: Reader<string> = (text, name) => {
+  if (/^[a-z0-9-]+(:[a-z0-9.-]+)?$/i.test(text) && text.length <= LONGEST_RESOLVER_OPTION)
+    return text;
+  throw wrong(`${name} ${quoted(text)} is not an option of resolv.conf: write one like ndots:2`);
 };
 
-export const tapName: Reader<string> = (text) => {
+export const tapName: Reader<string> = (text) => interfaceName(text, "TAP name");
+
+export const interfaceName: Reader<string> = (text, name) => {
   if (text === "lo") {
-    throw wrong("TAP name lo is taken by the loopback interface: choose another, such as tap0");
+    throw wrong(`${name} lo is taken by the loopback interface: choose another, such as tap0`);
   }
-  if (Buffer.byteLength(text) > INTERFACE_NAME_BYTES) {
-    throw wrong(
-      `TAP name ${text} is too long: an interface name has at most ${INTERFACE_NAME_BYTES} bytes`,
-    );
-  }
-  // dev_valid_name() of the kernel; % because TUNSETIFF would take it as a pattern.
-  if (/^(?!\.{1,2}$)[^\s/:%]+$/.test(text)) return text;
-  throw wrong(`TAP name "${text}" is not an interface name: use letters and digits, such as tap0`);
+  if (isInterfaceName(text)) return text;
+  const isLong = Buffer.byteLength(text) > INTERFACE_NAME_BYTES;
+  throw wrong(
+    isLong
+      ? `${name} ${quoted(text)} is too long: an interface name has at most ${INTERFACE_NAME_BYTES} bytes`
+      : `${name} ${quoted(text)} is not an interface name: use letters and digits, such as tap0`,
+  );
 };
+
+/** As dev_valid_name() of the kernel; without %, which TUNSETIFF would take as a pattern. */
+export function isInterfaceName(text: string): boolean {
+  return (
+    Buffer.byteLength(text) <= INTERFACE_NAME_BYTES && /^(?!\.{1,2}$)[^\s/:%\p{Cc}]+$/u.test(text)
+  );
+}
 
 /** Any `name=value`; the value is empty where the equals sign is missing. */
 export const pair: Reader<readonly [name: string, value: string]> = (text, name) => {
   const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];
-  if (key === undefined) throw wrong(`${name} ${text}: write it like name=value`);
+  if (key === undefined) throw wrong(`${name} ${quoted(text)}: write it like name=value`);
   return [key, value];
 };
 

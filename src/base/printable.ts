@@ -1,0 +1,28 @@
+/** Of a message, in characters. */
+const LONGEST_LINE = 1000;
+/** How much of the beginning is kept of a longer one; its end says how to fix it. */
+const HEAD = 600;
+/** How much of a text is repeated in quotation marks, in characters. */
+const MOST_QUOTED = 80;
+
+/** Control characters, line separators, and what changes the direction or the look of the text around it. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** The text as one line of limited length, whatever is in it: escaped, and cut in the middle. */
+export function oneLine(text: string): string {
+  const line = text.replace(UNPRINTABLE, escapeOf).toWellFormed();
+  if (line.length <= LONGEST_LINE) return line;
+  return `${line.slice(0, HEAD)} … ${line.slice(HEAD - LONGEST_LINE)}`.toWellFormed();
+}
+
+/** A user's text in quotation marks; a long one is cut. Its control characters are escaped. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED)}…` : text);
+}
+
+function escapeOf(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  return SHORT_ESCAPES[character] ?? `\\u{${code.toString(16)}}`;
+}

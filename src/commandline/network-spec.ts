@@ -1,0 +1,118 @@
+import type { Address, Family, Prefix } from "../base/address.js";
+import { quoted } from "../base/printable.js";
+import { IPV6_LEAST_MTU, MTU_RANGE } from "../config/constants.js";
+import { requireValidName } from "../config/names.js";
+import type { Params } from "../rpc/messages.js";
+import { memberAddress, network, requireOnePerFamily } from "./parsing/addresses.js";
+import type { Reader } from "./parsing/option.js";
+import { wholeNumber, wrong } from "./parsing/values.js";
+
+/** What a new network is asked to have, checked as far as that does not depend on the host and other networks. */
+export interface CheckedNetwork {
+  /** At most one of each family. */
+  readonly subnets: readonly Prefix[];
+  /** Each in one of the subnets. */
+  readonly gateways: readonly Address[];
+  readonly ranges: readonly Prefix[];
+  readonly hasIpv6: boolean;
+  readonly mtu: number;
+}
+
+/** Names that `--network` gives another meaning. */
+const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];
+
+/** A network needs addresses for itself, the gateway, a member, and in IPv4 for broadcast. */
+const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
+
+/** Names of the MTU in `--opt`: podman's and Docker's. */
+const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
+const ISOLATE_OPTION = "isolate";
+
+/**
+ * Checks the definition of a new network. The command line is checked by it, and the daemon checks every client's.
+ * @throws UserError for the first thing that is wrong
+ */
+export function checkNetwork(spec: Params<"network.create">): CheckedNetwork {
+  requireNetworkName(spec.name);
+  const subnets = spec.subnets.map((text) => subnet(text, "--subnet"));
+  const gateways = spec.gateways.map((text) => memberAddress(text, "--gateway"));
+  const ranges = spec.ranges.map((text) => network(text, "--ip-range"));
+  requireOnePerFamily(addressesOf(subnets), "--subnet");
+  requireOnePerFamily(gateways, "--gateway");
+  requireOnePerFamily(addressesOf(ranges), "--ip-range");
+  for (const gateway of gateways) requireWithin("--gateway", gateway, subnets);
+  for (const range of ranges) requireCovered("--ip-range", range, subnets);
+  const hasIpv6 = spec.ipv6 || subnets.some(({ address }) => address.family === 6);
+  const mtu = mtuOf(spec);
+  if (mtu < IPV6_LEAST_MTU && hasIpv6) {
+    throw wrong(`MTU ${mtu} is too small for IPv6: give ${IPV6_LEAST_MTU} or more`);
+  }
+  return { subnets, gateways, ranges, hasIpv6, mtu };
+}
+
+function addressesOf(prefixes: readonly Prefix[]): readonly Address[] {
+  return prefixes.map(({ address }) => address);
+}
+
+function requireNetworkName(name: string): void {
+  requireValidName("name", "a network's name", name);
+  if (!RESERVED_NAMES.includes(name)) return;
+  throw wrong(
+    `${quoted(name)} cannot be a network's name: choose one other than ${RESERVED_NAMES.join(", ")}`,
+  );
+}
+
+const subnet: Reader<Prefix> = (text, name) => {
+  const prefix = network(text, name);
+  const longest = LONGEST_PREFIX[prefix.address.family];
+  if (prefix.length > longest) {
+    throw wrong(`${name} ${prefix} is too small: the prefix length must be ${longest} or less`);
+  }
+  if (isForHosts(prefix)) return prefix;
+  const example = prefix.address.family === 4 ? "10.89.7.0/24" : "fd00:7::/64";
+  throw wrong(
+    `${name} ${prefix} is not a network for hosts: take a private one, such as ${example}`,
+  );
+};
+
+function isForHosts({ address, last }: Prefix): boolean {
+  const isSpecial = (each: Address): boolean =>
+    each.isLoopback || each.isMulticast || each.isUnspecified || each.isLinkLocal;
+  return !isSpecial(address) && !isSpecial(last);
+}
+
+function requireWithin(option: string, address: Address, subnets: readonly Prefix[]): void {
+  const subnet = subnetFor(option, address, subnets);
+  const { address: first, last } = subnet;
+  const isEdge = address.equals(first) || (address.family === 4 && address.equals(last));
+  if (subnet.contains(address) && !isEdge) return;
+  throw wrong(`${option} ${address} is not an address in ${subnet}: choose one inside`);
+}
+
+function requireCovered(option: string, range: Prefix, subnets: readonly Prefix[]): void {
+  const subnet = subnetFor(option, range.address, subnets);
+  if (subnet.covers(range)) return;
+  throw wrong(`${option} ${range} is outside of ${subnet}: choose one inside`);
+}
+
+/** The subnet of an address's family. As with docker: what is chosen in a subnet needs one that is chosen, too. */
+function subnetFor(option: string, { family }: Address, subnets: readonly Prefix[]): Prefix {
+  const found = subnets.find(({ address }) => address.family === family);
+  if (found !== undefined) return found;
+  throw wrong(`${option} needs an IPv${family} subnet: give that by --subnet, too`);
+}
+
+/** @throws UserError for an unknown option */
+function mtuOf({ mtu, options }: Params<"network.create">): number {
+  const readMtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
+  let chosen = mtu;
+  for (const [name, value] of Object.entries(options)) {
+    if (MTU_OPTIONS.includes(name)) chosen = readMtu(value, `--opt ${name}`);
+    else if (name !== ISOLATE_OPTION || value !== "true") {
+      throw wrong(
+        `--opt ${quoted(`${name}=${value}`)} is unknown: there are mtu=BYTES and isolate=true, which is always on`,
+      );
+    }
+  }
+  return chosen;
+}
