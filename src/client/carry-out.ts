@@ -1,11 +1,11 @@
 import { writeSync } from "node:fs";
 import { Stdio } from "../base/stdio.js";
-import { formatTable } from "../base/table.js";
-import type { DaemonRequest, OutputOptions } from "../commandline/requests.js";
+import type { DaemonRequest, OutputFormat } from "../commandline/requests.js";
 import { shortId } from "../config/names.js";
-import type { MemberReport, NetworkReport } from "../rpc/messages.js";
+import type { NetworkReport } from "../rpc/messages.js";
 import type { Attachment, Connection, Requests } from "./connect.js";
-import { formatAll } from "./format.js";
+import { memberList } from "./views/members.js";
+import { networkDetails, networkList } from "./views/networks.js";
 
 /**
  * Carries out a command that asks a running daemon.
@@ -22,7 +22,7 @@ export async function carryOut(
     case "create":
       return `${(await session.request("network.create", request.spec)).Id}\n`;
     case "list":
-      return listText(await session.request("network.list", {}), request);
+      return list(await session.request("network.list", {}), request);
     case "inspect":
       return inspect(session, request.names, request.output);
     case "remove":
@@ -38,7 +38,7 @@ export async function carryOut(
       await session.request("member.disconnect", request);
       return "";
     case "members":
-      return membersText(await session.request("member.list", {}), request.output);
+      return memberList(await session.request("member.list", {}), request.output);
     default:
       // start: the daemon runs by now. stop and status are answered by those who call.
       return "";
@@ -70,47 +70,19 @@ async function eachName(
 async function inspect(
   session: Requests,
   names: readonly string[],
-  output: OutputOptions,
+  output: OutputFormat,
 ): Promise<string> {
   const reports: NetworkReport[] = [];
   for (const name of names) reports.push(await session.request("network.inspect", { name }));
-  return formatAll(reports, output, () => `${JSON.stringify(reports, null, 4)}\n`);
+  return networkDetails(reports, output);
 }
 
-function listText(
+function list(
   networks: readonly NetworkReport[],
   { output, quiet }: Extract<DaemonRequest, { action: "list" }>,
 ): string {
   if (quiet) return networks.map(({ Id }) => `${shortId(Id)}\n`).join("");
-  return formatAll(networks, output, () =>
-    formatTable(
-      ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
-      networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
-        shortId(Id),
-        Name,
-        Driver,
-        Scope,
-        IPAM.Config.map(({ Subnet }) => Subnet).join(", "),
-        String(Object.keys(Containers).length),
-      ]),
-    ),
-  );
-}
-
-function membersText(members: readonly MemberReport[], output: OutputOptions): string {
-  return formatAll(members, output, () =>
-    formatTable(
-      ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
-      members.map(({ id, name, pid, networks, published }) => [
-        shortId(id),
-        name,
-        pid === null ? "" : String(pid),
-        networks.map(({ network }) => network).join(", "),
-        networks.flatMap(({ addresses }) => addresses.map(({ address }) => address)).join(", "),
-        published.join(", "),
-      ]),
-    ),
-  );
+  return networkList(networks, output);
 }
 
 function connectText({ member, network, ifname, addresses }: Attachment): string {

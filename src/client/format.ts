@@ -1,36 +1,46 @@
-import { UserError } from "../base/errors.js";
-import type { OutputOptions } from "../commandline/requests.js";
+import { formatTable } from "../base/table.js";
+import type { OutputFormat } from "../commandline/requests.js";
+import { evaluate } from "./template/evaluate.js";
+import { type Heads, headsOf } from "./template/heads.js";
+import { type Struct, structOf } from "./template/value.js";
 
-const FIELD = /\{\{\s*(json\s+)?\.([\w.-]*)\s*\}\}/g;
+/** How things of one kind are shown. */
+export interface Shape<T> {
+  /** Makes the table, which is the default. */
+  readonly table: () => string;
+  /** What a template has of one; absent: its JSON. */
+  readonly view?: (item: T) => Struct;
+  /** Heads of the columns that a template makes. */
+  readonly heads?: Heads;
+}
 
 /**
  * What a command prints of the things that it has found: JSON, one line each by a template, or a table.
- * @param table makes the table, which is the default
- * @throws UserError for a field that is not there
+ * @throws UserError for a template that does not fit them
  */
-export function formatAll(
-  items: readonly object[],
-  { json, format }: OutputOptions,
-  table: () => string,
+export function formatAll<T extends object>(
+  items: readonly T[],
+  output: OutputFormat,
+  { table, view, heads = {} }: Shape<T>,
 ): string {
-  if (json || format === "json") return `${JSON.stringify(items, null, 2)}\n`;
-  if (format === null || format === "table") return table();
-  return items.map((item) => `${formatOne(item, format)}\n`).join("");
-}
-
-function formatOne(item: object, format: string): string {
-  return format.replace(FIELD, (_, json: string | undefined, path: string) => {
-    const value = valueAt(item, path);
-    return json === undefined && typeof value !== "object" ? String(value) : JSON.stringify(value);
-  });
-}
-
-function valueAt(item: object, path: string): unknown {
-  let value: unknown = item;
-  for (const key of path.split(".").filter((part) => part !== "")) {
-    const isThere = typeof value === "object" && value !== null && Object.hasOwn(value, key);
-    if (!isThere) throw new UserError(`--format: there is no field ${key}: --json shows all`);
-    value = Reflect.get(Object(value), key);
+  switch (output.kind) {
+    case "json":
+      return `${JSON.stringify(items, null, 2)}\n`;
+    case "table":
+      return table();
+    case "template": {
+      const values = items.map((item) => (view ?? structOf)(item));
+      const lines = values.map((value) => evaluate(output.template, value));
+      if (!output.isTable) return lines.map((line) => `${line}\n`).join("");
+      return tabbed([headsOf(output.template, heads), ...lines]);
+    }
   }
-  return value;
+}
+
+/** Lines whose columns are between tabs. */
+function tabbed(texts: readonly string[]): string {
+  const [head, ...rows] = texts.flatMap((text) => text.split("\n")).map((line) => line.split("\t"));
+  const count = Math.max(head.length, ...rows.map((row) => row.length));
+  const full = (row: readonly string[]) => Array.from({ length: count }, (_, at) => row[at] ?? "");
+  return formatTable(full(head), rows.map(full));
 }

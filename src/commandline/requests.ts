@@ -1,5 +1,6 @@
 import type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
 import type { PublishedPlace, PublishOption } from "./publish-option.js";
+import type { Template } from "./template/syntax.js";
 
 /** Which running network a command asks, and how it answers. */
 export interface ControlOptions {
@@ -26,11 +27,11 @@ export type ControlRequest =
 /** What is asked of the daemon. */
 export type DaemonRequest =
   | { readonly action: "create"; readonly spec: NetworkSpec }
-  | { readonly action: "list"; readonly output: OutputOptions; readonly quiet: boolean }
+  | { readonly action: "list"; readonly output: OutputFormat; readonly quiet: boolean }
   | {
       readonly action: "inspect";
       readonly names: readonly string[];
-      readonly output: OutputOptions;
+      readonly output: OutputFormat;
     }
   | { readonly action: "remove"; readonly names: readonly string[] }
   | { readonly action: "prune" }
@@ -42,10 +43,10 @@ export type DaemonRequest =
       readonly target: string;
     }
   | { readonly action: "disconnect"; readonly network: string; readonly member: string }
-  | { readonly action: "members"; readonly output: OutputOptions }
+  | { readonly action: "members"; readonly output: OutputFormat }
   | { readonly action: "start"; readonly servesContainers: boolean }
   | { readonly action: "stop" }
-  | { readonly action: "status"; readonly output: OutputOptions };
+  | { readonly action: "status"; readonly output: OutputFormat };
 
 export interface DaemonRunConfig {
   readonly readyFd: number | null;
@@ -54,8 +55,8 @@ export interface DaemonRunConfig {
 }
 
 /** How a command shows what it has found. */
-export interface OutputOptions {
-  readonly json: boolean;
-  /** Docker's: {{.Name}} {{json .Labels}}, `json`, or `table`; null for the default. */
-  readonly format: string | null;
-}
+export type OutputFormat =
+  /** `table`: the default, whatever it is. */
+  | { readonly kind: "json" | "table" }
+  /** Of docker's `--format`. `isTable`: its lines are rows below heads, and tabs separate their columns. */
+  | { readonly kind: "template"; readonly template: Template; readonly isTable: boolean };

@@ -138,3 +138,11 @@ test("commands that may succeed in part, or need a member's namespace, are not a
   expect(isProxied({ ...request, target: "db" })).toBe(false);
   expect(isProxied({ action: "remove", names: ["one", "two"] })).toBe(false);
 });
+
+test("templates are not evaluated in the daemon", () => {
+  const template = { kind: "template", template: [], isTable: false } as const;
+  expect(isProxied({ action: "members", output: { kind: "table" } })).toBe(true);
+  expect(isProxied({ action: "members", output: template })).toBe(false);
+  expect(isProxied({ action: "inspect", names: ["web"], output: template })).toBe(false);
+  expect(isProxied({ action: "list", output: template, quiet: false })).toBe(false);
+});

@@ -173,6 +173,13 @@ describe("networks", () => {
     ]);
     const shown = await user.ok("network", "ls", "--format", "{{.Name}} {{.Driver}}");
     expect(shown).toContain("shown bridge\n");
+    const template = "{{range .Containers}}{{.IPv4Address}} {{end}}{{index .Labels `team`}}";
+    const inspected = await user.ok("network", "inspect", "shown", "-f", template);
+    expect(inspected).toMatch(/^10\.90\.7\.\d+\/24 10\.90\.7\.\d+\/24 blue\n$/);
+    const table = await user.ok("ps", "--format", "table {{.Names}}\\t{{.Networks}}\\t{{.State}}");
+    expect(table).toMatch(/^NAMES +NETWORKS +STATE\n/);
+    expect(table).toMatch(/^looked-at +shown +running$/m);
+    expect(await user.refusal("ps", "--format", "{{range .Names}}")).toMatch(/^2 .*has no {{end}}/);
   });
 
   test("are removed if they have no members", async ({ user }) => {
@@ -354,7 +361,9 @@ describe("commands that only ask the daemon", () => {
     expect(await ask("network", "connect", "slick", `/proc/${pid}/ns/net`)).toBe(
       "fast is on slick as eth1: 10.97.2.2\n",
     );
-    expect(await ask("ps", "--format", "{{.name}} {{.pid}}")).toContain(`fast ${pid}\n`);
+    expect(JSON.parse(await ask("ps", "--json"))).toContainEqual(
+      expect.objectContaining({ name: "fast", pid }),
+    );
     expect(await ask("network", "inspect", "slick")).toContain('"IPv4Address": "10.97.2.2/24"');
     expect(await ask("network", "disconnect", "quick", "fast")).toBe("");
     expect(await ask("network", "disconnect", "slick", "fast")).toBe("");
@@ -364,6 +373,9 @@ describe("commands that only ask the daemon", () => {
       env,
     });
     expect(refused).toMatchObject({ code: 1, stdout: "", stderr: "" });
+    // Nor does the daemon evaluate a template, which may print without measure.
+    const format = [lab.host.slipwayPath, "network", "ls", "--format", "{{.Name}}"];
+    expect(await lab.host.user.run(format, { env })).toMatchObject({ code: 1, stdout: "" });
     expect(await user.refusal("network", "inspect", "quick")).toBe(
       "1 slipway: network quick does not exist: slipway network ls shows all networks",
     );

@@ -8,7 +8,7 @@ import { connect } from "../../client/connect.js";
 import { formatAll } from "../../client/format.js";
 import { Session } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
-import type { DaemonRequest, OutputOptions } from "../../commandline/requests.js";
+import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js";
 import { Loop } from "../../loop/loop.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 
@@ -84,17 +84,18 @@ function waiting(members: number): string {
   return `: ${count} no network until slipway daemon start`;
 }
 
-async function status(loop: Loop, paths: DaemonPaths, output: OutputOptions): Promise<string> {
+async function status(loop: Loop, paths: DaemonPaths, output: OutputFormat): Promise<string> {
   const session = Session.open(paths.socket, loop, () => undefined);
   if (session === null) throw new UserError("the daemon is not running: slipway daemon start");
   const report = await session.request("status", {});
   session.close();
   const { pid, version, networks, members, warnings } = report;
-  return formatAll([report], output, () =>
-    [
-      `the daemon is running: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
-      ...warnings.map((warning) => `warning: ${warning}`),
-      "",
-    ].join("\n"),
-  );
+  return formatAll([report], output, {
+    table: () =>
+      [
+        `the daemon is running: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
+        ...warnings.map((warning) => `warning: ${warning}`),
+        "",
+      ].join("\n"),
+  });
 }

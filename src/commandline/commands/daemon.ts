@@ -1,7 +1,8 @@
 import { type CommandGroup, command } from "../parsing/command.js";
 import { flag, optional } from "../parsing/option.js";
 import { descriptor } from "../parsing/values.js";
-import { ask, outputOptions } from "./network.js";
+import { ask } from "./network.js";
+import { outputOf, outputOptions } from "./output.js";
 
 const serveContainers = flag(
   "--serve-containers",
@@ -29,7 +30,7 @@ const statusCommand = command({
   help: "show whether it runs, and what it serves",
   options: outputOptions,
   arguments: [],
-  invoke: (output) => ask({ action: "status", output }),
+  invoke: (values) => ask({ action: "status", output: outputOf(values) }),
 });
 
 const runCommand = command({

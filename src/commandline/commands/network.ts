@@ -8,15 +8,7 @@ import { type Command, type CommandGroup, command } from "../parsing/command.js"
 import { flag, optional, repeated, type Values } from "../parsing/option.js";
 import { alias, anyText, checked, interfaceName, memberName, pair } from "../parsing/values.js";
 import type { DaemonRequest } from "../requests.js";
-
-export const outputOptions = {
-  json: flag("--json", "print everything as JSON"),
-  format: optional(
-    "--format <template>",
-    "as docker does: a template such as {{.Name}}, json or table",
-    anyText,
-  ),
-};
+import { inspectOptions, outputOf, outputOptions } from "./output.js";
 
 const createOptions = {
   subnet: repeated(
@@ -58,15 +50,15 @@ const listCommand = command({
   help: "list networks",
   options: { ...outputOptions, quiet: flag("-q, --quiet", "print ids only") },
   arguments: [],
-  invoke: ({ json, format, quiet }) => ask({ action: "list", output: { json, format }, quiet }),
+  invoke: (values) => ask({ action: "list", output: outputOf(values), quiet: values.quiet }),
 });
 
 const inspectCommand = command({
   name: "inspect",
   help: "show networks and their members",
-  options: outputOptions,
+  options: inspectOptions,
   arguments: [{ name: "names", help: null, count: "repeated" }],
-  invoke: (output, names) => ask({ action: "inspect", names, output }),
+  invoke: (values, names) => ask({ action: "inspect", names, output: outputOf(values) }),
 });
 
 const removeCommand = command({
@@ -159,7 +151,7 @@ export const psCommand: Command = command({
   help: "list the members of networks",
   options: outputOptions,
   arguments: [],
-  invoke: (output) => ask({ action: "members", output }),
+  invoke: (values) => ask({ action: "members", output: outputOf(values) }),
 });
 
 export function ask(request: DaemonRequest): Invocation {

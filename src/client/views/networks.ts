@@ -1,0 +1,63 @@
+import { formatTable } from "../../base/table.js";
+import type { OutputFormat } from "../../commandline/requests.js";
+import { shortId } from "../../config/names.js";
+import type { NetworkReport } from "../../rpc/messages.js";
+import { formatAll } from "../format.js";
+import type { Heads } from "../template/heads.js";
+import { type Struct, structOf } from "../template/value.js";
+import { labelFields } from "./labels.js";
+import { momentText } from "./moments.js";
+
+const HEADS: Heads = { ID: "NETWORK ID", IPv4: "IPV4", IPv6: "IPV6" };
+
+/** What `network ls` prints. */
+export function networkList(networks: readonly NetworkReport[], output: OutputFormat): string {
+  return formatAll(networks, output, {
+    heads: HEADS,
+    view: listed,
+    table: () =>
+      formatTable(
+        ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
+        networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
+          shortId(Id),
+          Name,
+          Driver,
+          Scope,
+          IPAM.Config.map(({ Subnet }) => Subnet).join(", "),
+          String(Object.keys(Containers).length),
+        ]),
+      ),
+  });
+}
+
+/** What `network inspect` prints. */
+export function networkDetails(networks: readonly NetworkReport[], output: OutputFormat): string {
+  return formatAll(networks, output, {
+    heads: HEADS,
+    view: networkFields,
+    table: () => `${JSON.stringify(networks, null, 4)}\n`,
+  });
+}
+
+/** Docker's fields of `network ls`, and the report's. */
+function listed(network: NetworkReport): Struct {
+  const { Id, Name, Driver, Scope, EnableIPv4, EnableIPv6, Internal, Labels, Created } = network;
+  return {
+    ID: shortId(Id),
+    Name,
+    Driver,
+    Scope,
+    IPv4: EnableIPv4,
+    IPv6: EnableIPv6,
+    Internal,
+    CreatedAt: momentText(Date.parse(Created)),
+    ...networkFields(network),
+    ...labelFields(Labels),
+  };
+}
+
+/** The report, with the fields that JSON leaves out where they are empty. */
+function networkFields(network: NetworkReport): Struct {
+  const Config = network.IPAM.Config.map((each) => ({ IPRange: "", ...each }));
+  return structOf({ ...network, IPAM: { ...network.IPAM, Config } });
+}
