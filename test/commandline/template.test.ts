@@ -54,7 +54,7 @@ describe("a template that cannot be right is refused with the command line", () 
   ])("%s", (format, sentence) => {
     const said = refusal(format);
     expect(said).toContain(sentence);
-    expect(said).toMatch(/^2 --format: [^\n]+; --json shows all$/);
+    expect(said).toMatch(/^2 --format: [^\n]+; --json shows all; see slipway network ls --help$/);
   });
 });
 
