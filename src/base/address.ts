@@ -3,6 +3,8 @@ import ipaddr from "ipaddr.js";
 /** An IP version. */
 export type Family = 4 | 6;
 
+export const FAMILIES: readonly Family[] = [4, 6];
+
 const MAPPED_PREFIX = 0xffff;
 const WORD_RANGE = 0x1_0000_0000;
 

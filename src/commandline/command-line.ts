@@ -151,12 +151,12 @@ function argsFrom(token: Token, args: readonly string[]): readonly string[] {
 /** The text of an option's value; "" for an option that takes none. */
 function textOf(
   { value: text }: Extract<Token, { kind: "option" }>,
-  { long, value }: Option<unknown>,
+  { long, value, isSwitch }: Option<unknown>,
 ): string {
   if (value !== null && text === undefined) {
     throw wrong(`${long} needs a value, ${value}`);
   }
-  if (value === null && text !== undefined) {
+  if (value === null && text !== undefined && !isSwitch) {
     throw wrong(`${long} takes no value`);
   }
   return text ?? "";

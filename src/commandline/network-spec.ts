@@ -1,4 +1,4 @@
-import type { Address, Family, Prefix } from "../base/address.js";
+import { type Address, FAMILIES, type Family, type Prefix } from "../base/address.js";
 import { quoted } from "../base/printable.js";
 import { IPV6_LEAST_MTU, MTU_RANGE } from "../config/constants.js";
 import { requireValidName } from "../config/names.js";
@@ -14,7 +14,8 @@ export interface CheckedNetwork {
   /** Each in one of the subnets. */
   readonly gateways: readonly Address[];
   readonly ranges: readonly Prefix[];
-  readonly hasIpv6: boolean;
+  /** Which it has, IPv4 first. */
+  readonly families: readonly Family[];
   readonly mtu: number;
 }
 
@@ -42,12 +43,27 @@ export function checkNetwork(spec: Params<"network.create">): CheckedNetwork {
   requireOnePerFamily(addressesOf(ranges), "--ip-range");
   for (const gateway of gateways) requireWithin("--gateway", gateway, subnets);
   for (const range of ranges) requireCovered("--ip-range", range, subnets);
-  const hasIpv6 = spec.ipv6 || subnets.some(({ address }) => address.family === 6);
+  const families = FAMILIES.filter((family) => hasFamily(spec, family, subnets));
+  if (families.length === 0) throw wrong("--ipv4=false leaves no addresses: give --ipv6, too");
   const mtu = mtuOf(spec);
-  if (mtu < IPV6_LEAST_MTU && hasIpv6) {
+  if (mtu < IPV6_LEAST_MTU && families.includes(6)) {
     throw wrong(`MTU ${mtu} is too small for IPv6: give ${IPV6_LEAST_MTU} or more`);
   }
-  return { subnets, gateways, ranges, hasIpv6, mtu };
+  return { subnets, gateways, ranges, families, mtu };
+}
+
+/** As docker: only --ipv4=false leaves IPv4 out, not subnets that are all of IPv6. */
+function hasFamily(
+  spec: Params<"network.create">,
+  family: Family,
+  subnets: readonly Prefix[],
+): boolean {
+  const wanted = family === 4 ? spec.ipv4 : spec.ipv6;
+  const subnet = subnets.find(({ address }) => address.family === family);
+  if (wanted === false && subnet !== undefined) {
+    throw wrong(`--subnet ${subnet} and --ipv${family}=false: leave one of them out`);
+  }
+  return wanted ?? (family === 4 || subnet !== undefined);
 }
 
 function addressesOf(prefixes: readonly Prefix[]): readonly Address[] {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Family, Prefix } from "../base/address.js";
+import { FAMILIES, type Family, type Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { type CheckedNetwork, checkNetwork } from "../commandline/network-spec.js";
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
@@ -31,19 +31,20 @@ function subnetsOf(checked: CheckedNetwork, others: readonly Network[]): readonl
   const routes = hostRoutes();
   const taken = [...prefixesOf(others).map(({ prefix }) => prefix), ...routes];
   for (const subnet of checked.subnets) requireFree(subnet, others, routes);
-  const given = (family: Family) =>
-    checked.subnets.find(({ address }) => address.family === family);
-  const ipv4 = given(4) ?? freeSubnet(taken);
-  if (ipv4 === null) {
-    throw new UserError("no IPv4 subnet is free on this host: choose one with --subnet");
-  }
-  const ipv6 = checked.hasIpv6 ? [given(6) ?? randomSubnet()] : [];
-  return [ipv4, ...ipv6].map((prefix) => {
+  return checked.families.map((family) => {
+    const given = checked.subnets.find(({ address }) => address.family === family);
+    const prefix = given ?? chosen(family, taken);
     const gateway =
       checked.gateways.find((each) => prefix.contains(each)) ?? prefix.address.plus(1);
     const range = checked.ranges.find((each) => prefix.contains(each.address)) ?? prefix;
     return { prefix, gateway, range };
   });
+}
+
+function chosen(family: Family, taken: readonly Prefix[]): Prefix {
+  const subnet = family === 4 ? freeSubnet(taken) : randomSubnet();
+  if (subnet !== null) return subnet;
+  throw new UserError("no IPv4 subnet is free on this host: choose one with --subnet");
 }
 
 function prefixesOf(
@@ -73,8 +74,7 @@ function randomSubnet(): Prefix {
 }
 
 function hostRoutes(): readonly Prefix[] {
-  const families: readonly Family[] = [4, 6];
-  return families.flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     try {
       return parseRoutes(readFileSync(ROUTE_TABLES[family], "utf8"), family);
     } catch {

@@ -26,7 +26,7 @@ export interface NetworkDefinition {
   readonly options: Readonly<Record<string, string>>;
 }
 
-/** Docker's, 02:42: locally administered. The IPv4 address follows. */
+/** Docker's, 02:42: locally administered. The last four bytes of the first address follow. */
 const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 
 /** One network: which of its addresses and MACs are taken. src/daemon/workers connects its members. */
@@ -73,7 +73,7 @@ export class Network {
   /**
    * Reserves one address of each family, and a MAC.
    * @param wanted the addresses; a family without one gets the next that is free
-   * @param mac null: it is made of the IPv4 address
+   * @param mac null: it is made of the first address
    * @param owner named in the refusal of whoever wants the same
    * @throws UserError, and nothing is reserved then
    */
@@ -128,13 +128,21 @@ export class Network {
   }
 
   #takeMac(mac: Mac | null, addresses: readonly Address[]): Mac {
-    const chosen = mac ?? MEMBER_MAC_PREFIX + addresses[0].w3;
+    const chosen = mac ?? this.#freeMac(addresses[0]);
     const owner = this.#macs.get(chosen);
     const isOurs = chosen === networkMac(this.definition.subnets);
     if (owner === undefined && !isOurs) return chosen;
     throw new UserError(
       `MAC ${formatMac(chosen)} on network ${this.name} is taken by ${owner ?? "the gateway"}: choose another`,
     );
+  }
+
+  /** IPv6 addresses may have their last four bytes in common, and a member may have been given this MAC by name. */
+  #freeMac({ w3 }: Address): Mac {
+    for (let step = 0; ; step += 1) {
+      const mac = MEMBER_MAC_PREFIX + ((w3 + step) >>> 0);
+      if (!this.#macs.has(mac)) return mac;
+    }
   }
 
   #refused(address: Address, refusal: Refusal): UserError {

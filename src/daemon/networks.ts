@@ -94,6 +94,7 @@ const DEFAULT_SPEC: Spec = {
   subnets: [],
   gateways: [],
   ranges: [],
+  ipv4: true,
   ipv6: true,
   internal: false,
   mtu: DEFAULT_MTU,

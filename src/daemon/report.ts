@@ -14,7 +14,7 @@ export function networkReport(network: Network, members: readonly Member[]): Net
     Created: new Date(created).toISOString(),
     Scope: "local",
     Driver: "bridge",
-    EnableIPv4: true,
+    EnableIPv4: subnetOf(network, 4) !== null,
     EnableIPv6: subnetOf(network, 6) !== null,
     IPAM: {
       Driver: "default",
@@ -22,7 +22,7 @@ export function networkReport(network: Network, members: readonly Member[]): Net
       Config: subnets.map(({ prefix, gateway, range }) => ({
         Subnet: `${prefix}`,
         Gateway: `${gateway}`,
-        ...(range === prefix ? {} : { IPRange: `${range}` }),
+        ...(`${range}` === `${prefix}` ? {} : { IPRange: `${range}` }),
       })),
     },
     Internal: internal,

@@ -10,11 +10,19 @@ const { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, EPERM } = constants.errno;
  * A setting that netlink has refused, in the words of the user.
  * @param result the negative errno
  * @param purpose what was to be done, such as "bring up lo"
+ * @param isWithoutIpv6 whether the namespace has no IPv6, which the setting needs
  */
-export function settingFailure(result: number, purpose: string, { netns }: Namespace): UserError {
-  const where = ownerOf(netns);
+export function settingFailure(
+  result: number,
+  purpose: string,
+  { netns }: Namespace,
+  isWithoutIpv6 = false,
+): UserError {
+  const advice = isWithoutIpv6
+    ? "it has no IPv6: sysctl -w net.ipv6.conf.all.disable_ipv6=0 there"
+    : "check what is set there: ip addr; ip route";
   return new UserError(
-    `cannot ${purpose} in the namespace of ${where}: ${nameOf(result)}: check what is set there: ip addr; ip route`,
+    `cannot ${purpose} in the namespace of ${ownerOf(netns)}: ${nameOf(result)}: ${advice}`,
   );
 }
 

@@ -63,15 +63,16 @@ function configure(agent: number, namespace: Namespace, name: string, settings: 
   const tap = native.agentIfindex(agent, name);
   if (tap < 0) throw systemFailure(tap, namespace);
   let leftOut = 0;
-  for (const { purpose, message, optional } of tapRequests(tap, name, settings)) {
+  for (const { purpose, message, optional, isIpv6 } of tapRequests(tap, name, settings)) {
     if (leftOut > 0) {
       leftOut -= 1;
       continue;
     }
     const result = native.agentNetlink(agent, message);
     if (result >= 0) continue;
-    if (optional === 0 || !NO_IPV6.includes(-result)) {
-      throw settingFailure(result, purpose, namespace);
+    const isWithoutIpv6 = isIpv6 && NO_IPV6.includes(-result);
+    if (optional === 0 || !isWithoutIpv6) {
+      throw settingFailure(result, purpose, namespace, isWithoutIpv6);
     }
     leftOut = optional - 1;
   }
@@ -82,6 +83,7 @@ export interface TapRequest {
   /** For the message when it fails. */
   readonly purpose: string;
   readonly message: Uint8Array;
+  readonly isIpv6: boolean;
   /** How many requests, this one included, are skipped where the namespace has no IPv6; 0: it must succeed. */
   readonly optional: number;
 }
@@ -97,23 +99,26 @@ export function tapRequests(
 ): readonly TapRequest[] {
   const { plans, metric, ...link } = settings;
   const { mtu } = link;
-  const request = (purpose: string, message: Uint8Array, optional = 0): TapRequest => ({
-    purpose,
-    message,
-    optional,
-  });
+  const request = (
+    purpose: string,
+    message: Uint8Array,
+    isIpv6 = false,
+    optional = 0,
+  ): TapRequest => ({ purpose, message, isIpv6, optional });
   const routes = metric === null ? 0 : 1;
+  const isIpv6Only = plans.every(({ guest }) => guest.family === 6);
   return [
     request("bring up lo", linkUp(LOOPBACK_IFINDEX)),
     request(`set ${name} to MTU ${mtu}`, setLink(tap, link)),
     request(`bring up ${name}`, linkUp(tap)),
     ...plans.flatMap(({ guest, prefix, router }) => {
       const address = addAddress(tap, guest, prefix.length);
-      const optional = guest.family === 6 ? 1 + routes : 0;
-      const given = request(`give ${name} the address ${guest}`, address, optional);
+      const isIpv6 = guest.family === 6;
+      const optional = isIpv6 && !isIpv6Only ? 1 + routes : 0;
+      const given = request(`give ${name} the address ${guest}`, address, isIpv6, optional);
       if (metric === null) return [given];
       const route = addDefaultRoute(tap, router, metric);
-      return [given, request(`make ${router} the default gateway`, route)];
+      return [given, request(`make ${router} the default gateway`, route, isIpv6)];
     }),
   ];
 }

@@ -25,8 +25,9 @@ const networkSpec = v.object({
   subnets: v.optional(texts, []),
   gateways: v.optional(texts, []),
   ranges: v.optional(texts, []),
-  /** Whether the network has IPv6 when no IPv6 subnet is given. */
-  ipv6: flag,
+  /** Whether the network has the family; null: IPv4 yes, IPv6 if a subnet of it is given. */
+  ipv4: v.nullish(v.boolean(), null),
+  ipv6: v.nullish(v.boolean(), null),
   /** Whether members reach each other only. */
   internal: flag,
   mtu: v.optional(mtu, DEFAULT_MTU),

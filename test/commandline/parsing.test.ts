@@ -55,6 +55,28 @@ describe("options", () => {
     expect(parse(line)).toMatchObject({ kind: "control", request: { kind: "flows", watch } });
   });
 
+  test.each([
+    ["web", null],
+    ["--ipv4 web", true],
+    ["--ipv4=true web", true],
+    ["--ipv4=FALSE --ipv6 web", false],
+    ["web --ipv6 --ipv4=0", false],
+    ["--ipv4=false --ipv4 web", true],
+  ])("may be turned on and off: network create %s", (line, ipv4) => {
+    const request = {
+      action: "create",
+      spec: { name: "web", ipv4, ipv6: ipv4 === false ? true : null },
+    };
+    expect(parse(`network create ${line}`)).toMatchObject({ kind: "ask daemon", request });
+  });
+
+  test.each([
+    ["--ipv4=no", "--ipv4=no: write --ipv4 or --ipv4=false"],
+    ["--internal=false", "--internal takes no value"],
+  ])("have no other value: %s", (option, sentence) => {
+    expect(() => parse(`network create ${option} web`)).toThrow(sentence);
+  });
+
   test("after COMMAND belong to COMMAND", () => {
     const invocation = parse("run --stats curl --mtu 9 -- --help");
     expect(invocation).toMatchObject({

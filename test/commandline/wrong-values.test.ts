@@ -115,10 +115,13 @@ function nameOf(long: string): RegExp {
 
 test("every option that takes no value refuses one", () => {
   for (const [path, command] of commands) {
-    for (const { long, value } of Object.values(command.options)) {
+    for (const { long, value, isSwitch } of Object.values(command.options)) {
       if (value !== null) continue;
-      const error = errorOf(path, [`${long}=1`, ...operandsOf(command)]);
-      expect(error?.message).toBe(`${long} takes no value; see ${path} --help`);
+      const error = errorOf(path, [`${long}=no`, ...operandsOf(command)]);
+      const wrong = isSwitch
+        ? `${long}=no: write ${long} or ${long}=false`
+        : `${long} takes no value`;
+      expect(error?.message).toBe(`${wrong}; see ${path} --help`);
     }
   }
 });

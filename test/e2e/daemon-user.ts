@@ -78,8 +78,12 @@ export class DaemonUser {
     const member = (await this.members()).find((each) => each.name === name);
     const place = member?.networks.find((each) => each.network === network);
     if (place === undefined) throw new Error(`${name} is not on ${network}`);
-    const [v4 = "", v6 = ""] = place.addresses.map(({ address }) => address);
-    return { v4, v6 };
+    const addresses = place.addresses.map(({ address }) => address);
+    const isIpv6 = (address: string) => address.includes(":");
+    return {
+      v4: addresses.find((each) => !isIpv6(each)) ?? "",
+      v6: addresses.find(isIpv6) ?? "",
+    };
   }
 
   async kill(): Promise<void> {

@@ -15,6 +15,7 @@
   "--exit-with-netns", \
   "--host-loopback", \
   "--internal", \
+  "--ipv4", \
   "--ipv6", \
   "--json", \
   "--keep-id", \

@@ -5,8 +5,16 @@ import { checkNetwork } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
 import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
-import { flag, optional, repeated, type Values } from "../parsing/option.js";
-import { alias, anyText, checked, interfaceName, memberName, pair } from "../parsing/values.js";
+import { flag, onOff, optional, repeated, type Values } from "../parsing/option.js";
+import {
+  alias,
+  anyText,
+  checked,
+  interfaceName,
+  memberName,
+  pair,
+  truth,
+} from "../parsing/values.js";
 import type { DaemonRequest } from "../requests.js";
 import { inspectOptions, outputOf, outputOptions } from "./output.js";
 
@@ -26,7 +34,8 @@ const createOptions = {
     "part of the subnet from which addresses are assigned; repeatable",
     anyText,
   ),
-  ipv6: flag("--ipv6", "enable IPv6; without an IPv6 --subnet one is chosen"),
+  ipv4: onOff("--ipv4", "enable IPv4, which is the default; --ipv4=false: no IPv4", truth),
+  ipv6: onOff("--ipv6", "enable IPv6; without an IPv6 --subnet one is chosen", truth),
   internal: flag("--internal", "no access to anything outside the network"),
   mtu: optional("-m, --mtu <bytes>", `MTU of its interfaces (default: ${DEFAULT_MTU})`, mtu),
   opt: repeated("-o, --opt <name=value>", "mtu=BYTES or isolate=true; repeatable", pair),
@@ -164,6 +173,7 @@ function specOf(name: string, values: Values<typeof createOptions>): Params<"net
     subnets: values.subnet,
     gateways: values.gateway,
     ranges: values.ipRange,
+    ipv4: values.ipv4,
     ipv6: values.ipv6,
     internal: values.internal,
     mtu: values.mtu ?? DEFAULT_MTU,

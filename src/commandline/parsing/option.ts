@@ -12,6 +12,8 @@ export interface Option<T> {
   readonly help: string;
   /** As `--help` shows it; null: there is none. */
   readonly default: string | null;
+  /** Whether an option that takes no value may be given as `--name=false` or `--name=true`, too. */
+  readonly isSwitch: boolean;
   /** The heading in `--help` below which it stands, or null. */
   readonly group: string | null;
   /** The key of the option whose place it takes when it is given after that one, or null. */
@@ -41,6 +43,11 @@ export type Reader<T> = (text: string, name: string) => T;
 /** Whether it was given. */
 export function flag(flags: string, help: string): Option<boolean> {
   return { ...described(flags, help), read: (given) => given.length > 0 };
+}
+
+/** As optional(); its name alone is the value "", and another is written behind "=" only. */
+export function onOff(flags: string, help: string, read: Reader<boolean>): Option<boolean | null> {
+  return { ...optional(flags, help, read), isSwitch: true };
 }
 
 /** The last value, or the default, which is checked alike. */
@@ -82,5 +89,14 @@ const FLAGS = /^(?:-(\w), )?(--[\w-]+)(?: (.+))?$/;
 function described(flags: string, help: string): Omit<Option<unknown>, "read"> {
   const [, short = null, long, placeholder = null] = FLAGS.exec(flags) ?? [];
   if (long === undefined) throw new Error(`an option is written like -m, --mtu <bytes>: ${flags}`);
-  return { long, short, value: placeholder, help, default: null, group: null, replaces: null };
+  return {
+    long,
+    short,
+    value: placeholder,
+    help,
+    default: null,
+    isSwitch: false,
+    group: null,
+    replaces: null,
+  };
 }

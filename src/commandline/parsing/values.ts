@@ -142,6 +142,13 @@ export function isInterfaceName(text: string): boolean {
   );
 }
 
+/** Of onOff(): true for its name alone; what Go's flags take, which are docker's. */
+export const truth: Reader<boolean> = (text, name) => {
+  if (/^(|1|t|true)$/i.test(text)) return true;
+  if (/^(0|f|false)$/i.test(text)) return false;
+  throw wrong(`${name}=${text}: write ${name} or ${name}=false`);
+};
+
 /** Any `name=value`; the value is empty where the equals sign is missing. */
 export const pair: Reader<readonly [name: string, value: string]> = (text, name) => {
   const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];

@@ -1,4 +1,4 @@
-import type { Family } from "../../base/address.js";
+import { FAMILIES } from "../../base/address.js";
 import { formatMac } from "../../base/mac.js";
 import type { AttachConfig } from "../../commandline/invocation.js";
 import type { GuestConfig } from "../../config/guest-config.js";
@@ -40,7 +40,7 @@ function slirp4netnsList(
     `* Recommended IP:  ${plan.guest}`,
   ];
   if (typeof apiSocket === "object") lines.push(`* API Socket:      ${apiSocket.path}`);
-  for (const family of [4, 6] satisfies Family[]) {
+  for (const family of FAMILIES) {
     const address = outbound[family];
     if (address !== null) lines.push(`* Outbound IPv${family}:    ${address}`);
   }
