@@ -66,6 +66,14 @@ export function isSameName(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
+/** Whether a new name would mean one that exists. */
+export function isTaken(
+  name: string,
+  other: { readonly id: string; readonly name: string },
+): boolean {
+  return isSameName(name, other.name) || name === other.id;
+}
+
 /** The one that a text means: by id, by name, or by the first LEAST_ID_DIGITS digits or more of its id. */
 export function findByName<T extends { readonly id: string; readonly name: string }>(
   all: readonly T[],

@@ -1,7 +1,7 @@
 import { UserError } from "../base/errors.js";
 import { interfaceMac, ipAddress, memberAddresses } from "../commandline/parsing/addresses.js";
 import { interfaceName } from "../commandline/parsing/values.js";
-import { hostnameOfMember, isSameName, requireValidName, shortId } from "../config/names.js";
+import { hostnameOfMember, isTaken, requireValidName, shortId } from "../config/names.js";
 import type { Reach } from "../nat/host-gateway.js";
 import type { NamespaceRef, Params } from "../rpc/messages.js";
 import { randomId } from "../sys/random.js";
@@ -38,7 +38,7 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
   const name = spec.name ?? shortId(id);
   requireValidName("name", "a member's name", name);
   if (spec.hostname !== null) requireValidName("hostname", "a hostname", spec.hostname);
-  const other = others.find((member) => isSameName(member.name, name));
+  const other = others.find((member) => isTaken(name, member));
   if (other !== undefined) {
     throw new UserError(
       `the name ${name} is taken by a member of ${networksOf(other)}: choose another`,

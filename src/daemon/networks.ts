@@ -1,6 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { DEFAULT_MTU } from "../config/constants.js";
-import { findByName, isSameName } from "../config/names.js";
+import { findByName, isTaken } from "../config/names.js";
 import type { Reach } from "../nat/host-gateway.js";
 import { memberReach } from "../network/plans.js";
 import type { Params } from "../rpc/messages.js";
@@ -43,7 +43,7 @@ export class Networks {
 
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
-    const other = this.all.find(({ name }) => isSameName(name, spec.name));
+    const other = this.all.find((each) => isTaken(spec.name, each));
     if (other !== undefined) {
       throw new UserError(
         `network ${other.name} exists: choose another name, or slipway network rm ${other.name}`,

@@ -3,6 +3,7 @@ import { UserError } from "../../src/base/errors.ts";
 import {
   findByName,
   hostnameOfMember,
+  isTaken,
   isValidName,
   type NameKind,
   requireValidName,
@@ -62,6 +63,16 @@ describe("what can be a name", () => {
     expect(refusal("a\nb").exitStatus).toBe(2);
     expect(refusal("x".repeat(4000)).message.length).toBeLessThan(250);
   });
+});
+
+test("a name is taken by one of that name in any case, or of that id", () => {
+  const other = { name: "Db_1", id: "a".repeat(64) };
+  expect(["db_1", "DB_1", other.id].map((name) => isTaken(name, other))).toEqual([
+    true,
+    true,
+    true,
+  ]);
+  expect(["db_2", "a".repeat(63)].map((name) => isTaken(name, other))).toEqual([false, false]);
 });
 
 test("a member's hostname is its name, or its short id if no hostname is that long", () => {

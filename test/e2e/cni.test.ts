@@ -161,11 +161,11 @@ describe("slipway-cni", () => {
     const runtimeConfig = {
       ips: ["10.90.4.50/24"],
       mac: "02:11:22:33:44:55",
-      aliases: { podnet: ["store"], other: ["nobody"] },
+      aliases: { podnet: ["store_1.web"], other: ["nobody"] },
       portMappings: [{ hostPort: 8095, containerPort: 80, protocol: "tcp", hostIP: "" }],
       dns: { searches: ["corp.example"] },
     };
-    const args = { ...one.env, CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=db;K8S_POD_UID=7" };
+    const args = { ...one.env, CNI_ARGS: "IgnoreUnknown=1;K8S_POD_NAME=proj_db.1;K8S_POD_UID=7" };
     const added = await succeed(user, "ADD", { ...config, runtimeConfig }, args);
     expect(added).toMatchObject({
       interfaces: [{ mac: "02:11:22:33:44:55" }],
@@ -177,14 +177,14 @@ describe("slipway-cni", () => {
     const second = await succeed(user, "ADD", config, given);
     expect(second?.interfaces?.[0].mac).toBe("02:11:22:33:44:66");
     expect(second?.ips?.[0].address).toBe("10.90.4.60/24");
-    for (const name of ["db", "store"]) {
+    for (const name of ["proj_db.1", "store_1.web"]) {
       expect(await two.namespace.output(["dig", "+short", name])).toBe("10.90.4.50\n");
     }
     expect(await two.namespace.output(["dig", "+short", "nobody"])).toBe("");
     const three = await container(user);
-    // The name is taken: it is known by its id.
+    // The name is taken, whatever its case: it is known by its id.
     const third = { ...config, args: { cni: { ips: ["10.90.4.70"] } } };
-    await succeed(user, "ADD", third, { ...three.env, CNI_ARGS: "K8S_POD_NAME=db" });
+    await succeed(user, "ADD", third, { ...three.env, CNI_ARGS: "K8S_POD_NAME=Proj_DB.1" });
     expect(await two.namespace.output(["dig", "+short", three.id.slice(0, 12)])).toBe(
       "10.90.4.70\n",
     );

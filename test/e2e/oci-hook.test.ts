@@ -48,7 +48,7 @@ function notOwn(id: string, name: string, source: string): string {
   return `${status}slipway: warning: oci-hook: not changed: ${source}, which is /etc/${name} of container ${id}, may belong to others: mount a file ${name} from the bundle`;
 }
 
-const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "box" };
+const annotations = { "io.slipway.network": "web:ip=10.90.6.50", "io.slipway.name": "proj_box.1" };
 
 describe("slipway oci-hook", () => {
   test("attaches at createRuntime, and detaches at poststop", async ({ user, lab }) => {
@@ -57,7 +57,7 @@ describe("slipway oci-hook", () => {
     const state = { ociVersion: "1.0.2", id: "plain", pid, bundle, annotations };
     expect(await hook(user, { ...state, status: "creating" })).toBe("0");
     expect(await user.members()).toMatchObject([
-      { name: "box", pid, labels: { "io.slipway.oci": "plain" } },
+      { name: "proj_box.1", pid, labels: { "io.slipway.oci": "plain" } },
     ]);
     const file = `${bundle}/rootfs/etc/resolv.conf`;
     expect(await lab.host.user.output(["cat", file])).toBe(
@@ -162,7 +162,7 @@ describe("slipway oci-hook", () => {
     const state = { id, status: "created", pid, bundle, annotations };
     expect(await hook(user, state)).toBe("0");
     expect(await lab.host.user.output(["cat", `${run}/resolv.conf`, `${run}/hosts`])).toBe(
-      "nameserver 10.90.6.1\noptions ndots:0\n127.0.0.1 localhost\n10.90.6.50\tbox\n",
+      "nameserver 10.90.6.1\noptions ndots:0\n127.0.0.1 localhost\n10.90.6.50\tproj_box.1\n",
     );
     expect(await hook(user, { ...state, status: "stopped" })).toBe("0");
   });
