@@ -1,19 +1,17 @@
 import { getSystemErrorName } from "node:util";
 import * as v from "valibot";
 import { HIGHEST_PORT } from "../base/port-set.js";
+import { MOST_PORTS_AT_ONCE } from "../config/constants.js";
 import type { Guest } from "../guest/guest.js";
 import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { address } from "../rpc/address.js";
 import { type Answer, arrayInParts, BadRequest, refusal, wholeAnswer } from "./answers.js";
 import { checked, port, wholeNumber } from "./arguments.js";
 
-/** Most ports of one request: each takes a socket. */
-const MOST_PORTS = 4096;
-
 /** Ports opened or closed, or rules listed, in one part of an answer: less than a millisecond. */
 const PART = 64;
 
-const count = v.optional(wholeNumber(MOST_PORTS), 1);
+const count = v.optional(wholeNumber(MOST_PORTS_AT_ONCE), 1);
 
 /** In the order in which slirp4netns checks them, and then those that it does not know. */
 const addArguments = v.object({

@@ -36,3 +36,6 @@ export const FULL_ID = /^[0-9a-f]{64}$/;
 
 /** Digits of an id that are shown, as in docker. */
 export const SHORT_ID_LENGTH = 12;
+
+/** Most ports of one request of the API: each takes a socket. */
+export const MOST_PORTS_AT_ONCE = 4096;

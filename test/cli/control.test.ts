@@ -59,9 +59,9 @@ describe("commands that query a running network", () => {
 
   test.each([
     ["port add", /missing required argument 'ports'/],
-    ["port add 8080:80:80:80", /^port "8080:80:80:80": write it like/],
-    ["port rm 0", /^port "0": write it like/],
-    ["port rm 127.0.0.256:80", /^port "127.0.0.256:80": write it like/],
+    ["port add 8080:80:80:80", /^port "8080:80:80:80": there are too many colons: write it like/],
+    ["port rm 0", /^port "0": there is no port 0/],
+    ["port rm 127.0.0.256:80", /^port "127.0.0.256:80": "127.0.0.256" is not an address/],
     ["flows --watch 0", /^--watch is "0": give seconds/],
     ["status more", /too many arguments/],
   ])("%s is refused", (line, message) => {

@@ -79,7 +79,10 @@ describe("a member is refused, and leaves nothing", () => {
     [["--alias", "a..b"], '"a..b" cannot be an alias'],
     [["--network", "nope"], "network nope does not exist"],
     [["--publish-to-loopback"], "--publish-to-loopback has no effect on a network: leave it out"],
-    [["-p", "8091:80", "-p", "8091:81"], "cannot publish 0.0.0.0:8091: the port is in use"],
+    [
+      ["-p", "8091:80", "-p", "8091:81"],
+      "2 slipway: --publish 8091:80/tcp and 8091:81/tcp both take port 8091 of the host",
+    ],
   ] as const)("%j", async ([options, sentence], { user, lab }) => {
     await resident(user);
     const before = await user.inspect("web");

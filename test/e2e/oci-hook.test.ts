@@ -197,7 +197,7 @@ describe("slipway oci-hook", () => {
     ],
     [
       { annotations: { ...annotations, "io.slipway.publish": "8100:80 nonsense" } },
-      "1 slipway: --publish nonsense: write it like 8080:80",
+      '1 slipway: --publish "nonsense": "nonsense" is not a port: give a number',
     ],
     [{ annotations, bundle: "/nowhere" }, "1 slipway: oci-hook: cannot read /nowhere/config.json"],
     [

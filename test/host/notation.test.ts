@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { UNSPECIFIED } from "../../src/base/address.ts";
-import { parsePublish } from "../../src/commandline/publish-option.ts";
+import { readPublish } from "../../src/commandline/publish-option.ts";
 import { notationOf } from "../../src/host/ports/notation.ts";
 import type { PublishedPort } from "../../src/nat/published-port.ts";
 
@@ -8,8 +8,7 @@ const guest = UNSPECIFIED[4].plus(1);
 
 /** The rules of a --publish, as publishPorts() makes them. */
 function rulesOf(text: string): PublishedPort[] {
-  const option = parsePublish(text);
-  if (option === null) throw new Error(text);
+  const option = readPublish(text, "--publish");
   const { protocol, host, hostPort, guestPort, count } = option;
   const hosts = host === null ? [UNSPECIFIED[4], UNSPECIFIED[6]] : [host];
   return Array.from({ length: count }, (_, index) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parsePublish } from "../../src/commandline/publish-option.js";
+import { readPublish } from "../../src/commandline/publish-option.js";
 import {
   attachmentSpecOf,
   type Configured,
@@ -60,6 +60,6 @@ describe("a request of CNI", () => {
   ] as const)("publishes %s %i as %s", ([hostIP, hostPort, text]) => {
     const published = publishOf({ hostIP, hostPort, containerPort: 80, protocol: "tcp" });
     expect(published).toBe(text);
-    expect(parsePublish(published)).not.toBeNull();
+    expect(() => readPublish(published, "--publish")).not.toThrow();
   });
 });

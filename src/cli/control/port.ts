@@ -71,9 +71,6 @@ async function addOne(
   added: Added[],
 ): Promise<void> {
   const hosts = host === null ? families.map((family) => UNSPECIFIED[family]) : [host];
-  if (hostPort === 0 && count > 1) {
-    throw new UserError("a range of ports needs host ports: write it like 8000-8010:8000-8010");
-  }
   let known = hostPort;
   for (const each of hosts) {
     const port = { protocol, host: each, hostPort: known, guestPort, count };

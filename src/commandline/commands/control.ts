@@ -1,9 +1,15 @@
 import { quoted } from "../../base/printable.js";
+import { MOST_PORTS_AT_ONCE } from "../../config/constants.js";
 import type { Invocation } from "../invocation.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
 import { flag, optional, type Reader, type Values } from "../parsing/option.js";
 import { someText, wrong } from "../parsing/values.js";
-import { parsePublish, parsePublishedPlace } from "../publish-option.js";
+import {
+  distinctPorts,
+  type PublishOption,
+  readPublish,
+  readPublishedPlace,
+} from "../publish-option.js";
 import type { ControlRequest } from "../requests.js";
 
 const WATCH_SECONDS = { least: 0.1, usual: 1, most: 3600 } as const;
@@ -65,7 +71,10 @@ const portAddCommand = command({
     },
   ],
   invoke(values, texts) {
-    const ports = texts.map((text) => parsed(text, parsePublish, "8080:80 or [::1]:53:53/udp"));
+    const ports = distinctPorts(
+      texts.map((text) => readAdded(text, "port")),
+      "port",
+    );
     return control(values, { kind: "port-add", ports });
   },
 });
@@ -95,7 +104,7 @@ const portRemoveCommand = command({
     { name: "ports", help: "of the host: [ADDRESS:]PORT[-PORT][/udp]", count: "repeated" },
   ],
   invoke(values, texts) {
-    const places = texts.map((text) => parsed(text, parsePublishedPlace, "8080 or [::1]:53/udp"));
+    const places = texts.map((text) => readPublishedPlace(text, "port"));
     return control(values, { kind: "port-rm", places, kill: values.kill });
   },
 });
@@ -117,8 +126,17 @@ function control(
   return { kind: "control", options: { socket: apiSocket, name, json }, request };
 }
 
-function parsed<T>(text: string, parse: (text: string) => T | null, example: string): T {
-  const result = parse(text);
-  if (result !== null) return result;
-  throw wrong(`port "${text}": write it like ${example}`);
-}
+/** @throws UserError for a range without ports of the host, too, which the API does not have */
+const readAdded: Reader<PublishOption> = (text, name) => {
+  const port = readPublish(text, name);
+  const { hostPort, count } = port;
+  if (hostPort === 0 && count > 1) {
+    throw wrong(
+      `${name} ${quoted(text)}: a range needs ports of the host: write it like 8000-8010:8000-8010`,
+    );
+  }
+  if (count <= MOST_PORTS_AT_ONCE) return port;
+  throw wrong(
+    `${name} ${quoted(text)}: ${count} ports are too many: give at most ${MOST_PORTS_AT_ONCE} in a range`,
+  );
+};

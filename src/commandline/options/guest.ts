@@ -2,7 +2,7 @@ import { NO_PORTS } from "../../base/port-set.js";
 import type { ApiSocketOption, GuestOptions, LogOptions } from "../invocation.js";
 import type { Values } from "../parsing/option.js";
 import { wrong } from "../parsing/values.js";
-import type { PublishOptions } from "../publish-option.js";
+import { distinctPorts, type PublishOptions } from "../publish-option.js";
 import type { commonOptions, slipwayOptions } from "./declarations.js";
 import { slipwayNetwork } from "./network.js";
 
@@ -48,10 +48,11 @@ function apiSocketOption({ apiSocket, noApiSocket }: SlipwayValues): ApiSocketOp
 }
 
 function publishOptions(values: SlipwayValues): PublishOptions {
-  const { publish: ports, publishAuto, publishExclude, publishToLoopback: toLoopback } = values;
+  const { publish, publishAuto, publishExclude, publishToLoopback: toLoopback } = values;
   if (publishExclude !== null && !publishAuto) {
     throw wrong("--publish-exclude needs --publish-auto: add that, too");
   }
   const exclude = publishExclude ?? NO_PORTS;
+  const ports = distinctPorts(publish, "--publish");
   return { ports, auto: publishAuto ? { exclude } : null, toLoopback };
 }

@@ -3,7 +3,7 @@ import { DescriptorLedger } from "../../admission/descriptor-ledger.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { NO_PORTS, type PortSet } from "../../base/port-set.js";
-import { readPortSet, readPublish } from "../../commandline/publish-option.js";
+import { distinctPorts, readPortSet, readPublish } from "../../commandline/publish-option.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import type { Guest } from "../../guest/guest.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
@@ -35,7 +35,10 @@ function publish(
   { ports, auto }: Publication,
   listening: number | null,
 ): readonly string[] {
-  const options = ports.map((text) => readPublish(text, "--publish"));
+  const options = distinctPorts(
+    ports.map((text) => readPublish(text, "--publish")),
+    "--publish",
+  );
   const exclude = auto === null ? null : excludedPorts(auto.exclude);
   if (exclude !== null && listening === null) {
     throw new UserError("member.publish: no socket came along for auto");
