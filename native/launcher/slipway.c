@@ -108,13 +108,14 @@ static void list_ignored_signals(void) {
   setenv("SLIPWAY_IGNORED", list, 1);
 }
 
-/* Node does this, too; but we open descriptors before, which must not become standard streams. */
+/*
+ * Node does this, too; but we open descriptors before, which must not become standard streams. Writing to a stdout that
+ * the caller has closed must fail, and not vanish.
+ */
 static void open_standard_streams(void) {
-  int fd;
-  do {
-    fd = open("/dev/null", O_RDWR);
-  } while (fd >= 0 && fd <= STDERR_FILENO);
-  if (fd >= 0) close(fd);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+  }
 }
 
 /* If either fails Node reports it, as it knows whether a sandbox is wanted. */

@@ -220,7 +220,7 @@ function start(name: string, args: readonly string[], runtime = root): Started {
 
 let serial = 0;
 
-/** A launcher that wants a guest, and has sent its TAP. */
+/** A launcher that wants a guest. */
 async function startGuest(...options: readonly string[]) {
   serial += 1;
   const tap = `tap${serial}`;
@@ -250,8 +250,8 @@ async function receiveTap(peer: Peer, name: string): Promise<void> {
 describe("a guest", () => {
   test("is served until the daemon ends it", async () => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
     peer.send(message(Up, 2, setting(loopbackUp), setting(loopbackUp), "all is up\n"));
     peer.send(Buffer.concat([words(Keep), Buffer.from("kept")]));
     peer.send(message(End, 3, "that was it"));
@@ -277,8 +277,8 @@ describe("a guest", () => {
       const launcher = start("slirp4netns", [...options, `${held.pid}`, "tap0"]);
       const peer = await Peer.accept();
       await peer.receive();
-      await receiveTap(peer, "tap0");
       peer.send(plan(usual("tap0")));
+      await receiveTap(peer, "tap0");
       peer.send(message(Up, 1, setting(loopbackUp), "all is up\n"));
       peer.send(message(End, 3));
       await peer.end();
@@ -321,14 +321,19 @@ describe("a guest", () => {
     const launcher = start("slirp4netns", ["-c", `${held.pid}`, "tap0"], directory);
     const peer = await Peer.accept();
     await peer.receive();
+    // It is not answered.
     await peer.end();
-    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+    expect(JSON.parse((await launcher.ended).stdout)).toEqual({
+      isTaken: false,
+      kept: null,
+      unshared: `the daemon (process ${process.pid}) does not answer: if it stays so, kill -KILL ${process.pid}, and try again`,
+    });
   });
 
   test("is taken over by a new process when the daemon dies", async () => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
     peer.send(message(Up, 0));
     for (const text of ["much too old", "kept"]) {
       peer.send(Buffer.concat([words(Keep), Buffer.from(text)]));
@@ -344,8 +349,8 @@ describe("a guest", () => {
   test("has an API socket, whose file is removed also when the launcher is killed", async () => {
     const api = join(root, "api.sock");
     const { launcher, peer, tap } = await startGuest("-a", api);
-    await receiveTap(peer, tap);
     peer.send(plan({ ...usual(tap), api }));
+    await receiveTap(peer, tap);
     const socket = await peer.receive();
     expect(socket).toMatchObject({ kind: ToDaemon.Api });
     expect(socket.passed).toBeGreaterThan(2);
@@ -379,7 +384,6 @@ describe("a guest", () => {
   ];
   test.for(others)("is not served by a plan of %s", async ([, lie]) => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(lie(tap));
     peer.send(message(Up, 0)); // it would serve now
     await peer.end();
@@ -388,7 +392,6 @@ describe("a guest", () => {
 
   test("is not served with an API socket of its name elsewhere", async () => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     mkdirSync(join(root, "elsewhere/slipway"), { recursive: true });
     const api = join(root, `elsewhere/slipway/${launcher.pid}.sock`);
     peer.send(plan({ ...usual(tap), api }));
@@ -409,8 +412,8 @@ describe("a guest", () => {
       const { launcher, peer, tap } = await startGuest("--shared");
       const isEarly = how.startsWith("before");
       if (isEarly) peer.send(message(End, 1, refusal));
-      else await receiveTap(peer, tap);
       for (const answer of answers(tap)) peer.send(answer);
+      if (how === "after the plan") await receiveTap(peer, tap);
       if (isEarly) peer.close();
       else await peer.end();
       const unshared = how === "without a reason" ? "" : "no ?[2J";
@@ -421,8 +424,8 @@ describe("a guest", () => {
 
   test("has its text printed without control characters, and exits with a valid status", async () => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
     peer.send(message(Up, 0, "up \u001b[2J\u0007é\n"));
     const hostile = Buffer.from([0x9b, 0x32, 0x4a, 0xc2, 0x9d, 0xe2, 0x82, 0x7f]);
     peer.send(
@@ -438,8 +441,8 @@ describe("a guest", () => {
 
   test("ends also while the daemon keeps sending", async () => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
     peer.send(message(Up, 0, "up\n"));
     if (launcher.process.stdout !== null) await once(launcher.process.stdout, "data");
     const talk = setInterval(() => peer.send(Buffer.concat([words(Keep), Buffer.from("x")])), 1);
@@ -461,8 +464,8 @@ describe("a guest", () => {
   ];
   test.for(settings)("is not served with settings: %s", async ([, lie]) => {
     const { launcher, peer, tap } = await startGuest();
-    await receiveTap(peer, tap);
     peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
     peer.send(lie());
     await peer.end();
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');

@@ -1,8 +1,8 @@
-import { writeFileSync, writeSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { tellStderr } from "../base/log.js";
 import { setProgramName } from "../base/program.js";
-import { Stdio } from "../base/stdio.js";
+import { print } from "../base/stdio.js";
 import { parseCommandLine } from "../commandline/command-line.js";
 import type { Invocation } from "../commandline/invocation.js";
 import { WORKER_NAME } from "../daemon/workers/worker-name.js";
@@ -12,7 +12,7 @@ import { fail } from "./exit.js";
 async function execute(invocation: Invocation): Promise<void> {
   switch (invocation.kind) {
     case "print":
-      writeSync(Stdio.Output, invocation.text);
+      print(invocation.text);
       return;
     case "run":
       return (await import("./commands/run.js")).run(invocation.config);

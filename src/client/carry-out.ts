@@ -1,5 +1,4 @@
-import { writeSync } from "node:fs";
-import { Stdio } from "../base/stdio.js";
+import { print } from "../base/stdio.js";
 import type { DaemonRequest, OutputFormat } from "../commandline/requests.js";
 import { shortId } from "../config/names.js";
 import type { NetworkReport } from "../rpc/messages.js";
@@ -63,7 +62,7 @@ async function eachName(
     }
   }
   if (failure === null) return text;
-  writeSync(Stdio.Output, text);
+  print(text);
   throw failure;
 }
 

@@ -12,8 +12,9 @@ export async function withRunningDaemon<T>(
 ): Promise<T> {
   const loop = new Loop();
   loop.start();
-  const session = Session.open(daemonSocket(), loop, () => undefined);
+  let session: Session | null = null;
   try {
+    session = await Session.open(daemonSocket(), loop, () => undefined);
     return await use(session);
   } finally {
     session?.close();

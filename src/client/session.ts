@@ -1,5 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
+import { daemonPid } from "../rpc/daemon-paths.js";
 import {
   LONGEST_LINE,
   type Method,
@@ -13,10 +15,17 @@ import { Errno } from "../sys/constants.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
 import { LineSocket, type Watcher } from "../sys/sockets/line-socket.js";
 import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/sockets/local-socket.js";
+import { LOOK, Patience } from "./patience.js";
+
+/**
+ * Looks at a daemon without an answer: a minute. On a busy machine a request may take long, such as the first one, when
+ * many members are restored.
+ */
+const MOST_LOOKS = 120;
 
 interface Pending {
   readonly resolve: (result: never) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (reason: unknown) => void;
 }
 
 /** Why a session ended: the daemon was stopped on request, or the connection was lost. */
@@ -27,6 +36,11 @@ export class Session {
   readonly #socket: LineSocket;
   readonly #pending: Pending[] = [];
   readonly #warnings = new Set<string>();
+  /** Of the daemon's socket. */
+  readonly #path: string;
+  readonly #patience: Patience;
+  /** Runs while a request is not answered. */
+  #timer: NodeJS.Timeout | null = null;
   #isStopping = false;
   /** Why the daemon does not serve us: an error that it sent before any request. */
   #refusal: string | null = null;
@@ -34,14 +48,21 @@ export class Session {
   /** Called once with each sentence by which the daemon warns the user, before the answer. */
   onWarning: (warning: string) => void = () => undefined;
 
-  private constructor(fd: number, watcher: Watcher, onEnd: (how: SessionEnd) => void) {
+  private constructor(
+    path: string,
+    fd: number,
+    watcher: Watcher,
+    onEnd: (how: SessionEnd) => void,
+  ) {
+    this.#path = path;
+    this.#patience = patienceWith(path);
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
       // Node runs promise callbacks only outside of the loop's wake-up.
       onLine: (line) => setImmediate(() => this.#onLine(line)),
       onEnd: () => {
         this.#socket.close();
         setImmediate(() => {
-          this.#rejectAll();
+          this.#rejectAll(this.#gone());
           onEnd(this.#isStopping ? "stopped" : "lost");
         });
       },
@@ -51,10 +72,21 @@ export class Session {
   /**
    * @param onEnd called when the connection ends, but not after close()
    * @returns null when no daemon listens there
-   * @throws UserError when it cannot be connected to, or is another user's
+   * @throws UserError when it cannot be connected to, is another user's, or does not accept
    */
-  static open(path: string, watcher: Watcher, onEnd: (how: SessionEnd) => void): Session | null {
-    const fd = connectLocal(path);
+  static async open(
+    path: string,
+    watcher: Watcher,
+    onEnd: (how: SessionEnd) => void,
+  ): Promise<Session | null> {
+    const patience = patienceWith(path);
+    let fd = connectLocal(path);
+    // As many clients wait as may (unix(7)).
+    while (fd === -Errno.EAGAIN) {
+      await delay(LOOK);
+      patience.look();
+      fd = connectLocal(path);
+    }
     if (fd === -Errno.ENOENT || fd === -Errno.ECONNREFUSED) return null;
     if (fd === -Errno.ENAMETOOLONG) {
       throw new UserError(
@@ -66,7 +98,7 @@ export class Session {
         `cannot connect to the daemon at ${path} (${getSystemErrorName(fd)}): slipway daemon stop, and try again`,
       );
     }
-    const session = new Session(fd, watcher, onEnd);
+    const session = new Session(path, fd, watcher, onEnd);
     if (isUserOrRoot(session.#socket.peerUid)) return session;
     session.close();
     throw new UserError(
@@ -76,7 +108,8 @@ export class Session {
 
   /**
    * @param passed a handle to pass with the request; stays the caller's
-   * @throws UserError with the daemon's message
+   * @throws UserError with the daemon's message, or when it does not answer: then the session is closed, without a call
+   * of `onEnd`
    */
   request<M extends Method>(
     method: M,
@@ -89,12 +122,34 @@ export class Session {
         return;
       }
       this.#pending.push({ resolve, reject });
+      this.#timer ??= setInterval(() => this.#look(), LOOK);
       this.#socket.send(JSON.stringify({ v: PROTOCOL_VERSION, method, params }), passed);
     });
   }
 
+  /** For an answer that comes another way. */
+  patience(): Patience {
+    return patienceWith(this.#path);
+  }
+
   close(): void {
+    this.#stopLooking();
     this.#socket.close();
+  }
+
+  #look(): void {
+    try {
+      this.#patience.look();
+    } catch (error) {
+      this.close();
+      this.#rejectAll(error);
+    }
+  }
+
+  #stopLooking(): void {
+    this.#patience.reset();
+    clearInterval(this.#timer ?? undefined);
+    this.#timer = null;
   }
 
   #onLine(line: string): void {
@@ -105,6 +160,8 @@ export class Session {
     const answer = parseAnswer(line);
     for (const warning of answer?.warnings ?? []) this.#warn(warning);
     const pending = this.#pending.shift();
+    this.#patience.reset();
+    if (this.#pending.length === 0) this.#stopLooking();
     if (pending === undefined) {
       if (answer !== null && "error" in answer) this.#refusal = answer.error.message;
       return;
@@ -125,11 +182,21 @@ export class Session {
     this.onWarning(warning);
   }
 
-  #rejectAll(): void {
-    for (const { reject } of this.#pending.splice(0)) reject(this.#gone());
+  #rejectAll(reason: unknown): void {
+    this.#stopLooking();
+    for (const { reject } of this.#pending.splice(0)) reject(reason);
   }
 
   #gone(): UserError {
     return new UserError(this.#refusal ?? "the daemon has ended: try again");
   }
+}
+
+function patienceWith(path: string): Patience {
+  return new Patience({
+    name: "the daemon",
+    pid: () => daemonPid(path),
+    mostLooks: MOST_LOOKS,
+    advice: (pid) => `if it stays so, kill -KILL ${pid}, and try again`,
+  });
 }

@@ -3,6 +3,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf, UserError } from "../base/errors.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
+import { ALREADY_RUNNING } from "../rpc/messages.js";
 import { namespaceId } from "../rpc/namespaces.js";
 import type { Watcher } from "../sys/sockets/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
@@ -29,7 +30,8 @@ export async function openOrStart(
   options: readonly string[] = [],
 ): Promise<Session> {
   const session =
-    Session.open(paths.socket, watcher, onEnd) ?? (await started(paths, watcher, onEnd, options));
+    (await Session.open(paths.socket, watcher, onEnd)) ??
+    (await started(paths, watcher, onEnd, options));
   const { namespace } = await session.request("status", {});
   if (namespace === namespaceId("/proc/self/ns/net")) return session;
   session.close();
@@ -46,8 +48,9 @@ async function started(
   options: readonly string[],
 ): Promise<Session> {
   const failure = await startDaemon(paths, options);
+  if (failure !== null && failure !== ALREADY_RUNNING) throw new UserError(failure);
   for (let waited = 0; waited <= START_LIMIT; waited += START_LOOK) {
-    const session = Session.open(paths.socket, watcher, onEnd);
+    const session = await Session.open(paths.socket, watcher, onEnd);
     if (session !== null) return session;
     await delay(START_LOOK);
   }

@@ -136,7 +136,10 @@ export class Server {
     };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {
       onLine: (line, passed) => {
-        doInTurn(client, async () => socket.send(await this.#answer(line, client, passed)));
+        // Nobody waits any more, and a command that was told of a failure must not take effect.
+        if (!socket.isPeerGone) {
+          doInTurn(client, async () => socket.send(await this.#answer(line, client, passed)));
+        } else if (passed !== null) native.close(passed);
       },
       onEnd: () => doInTurn(client, end),
     });

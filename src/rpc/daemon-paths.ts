@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { errnoOf, UserError } from "../base/errors.js";
 import { unsafePart } from "./safe-directory.js";
@@ -13,13 +13,16 @@ const PRIVATE = 0o700;
  */
 const DAEMON_SOCKET = "daemon/api.sock";
 
+/** Beside the socket. */
+const LOCK = "daemon.lock";
+
 /** The paths of a user's daemon: sockets, locks and state. */
 export interface DaemonPaths {
   /** UNIX socket for clients. */
   readonly socket: string;
   /** UNIX socket for launchers in shared mode; native/launcher/shared/connection.c computes the same path. */
   readonly launchers: string;
-  /** Lock file that the daemon holds while it runs. */
+  /** Lock file that the daemon holds while it runs. Its text is the daemon's PID. */
   readonly lock: string;
   readonly state: string;
   /** Lock file of the state: daemons with different runtime directories may share a state directory. */
@@ -41,7 +44,7 @@ export function daemonPaths(environment: NodeJS.ProcessEnv = process.env): Daemo
   return {
     socket,
     launchers: path.join(runtime, "launchers.sock"),
-    lock: path.join(runtime, "daemon.lock"),
+    lock: path.join(runtime, LOCK),
     state: path.join(state, "state.json"),
     stateLock: path.join(state, "state.lock"),
     stayed: path.join(base, "slipway.stayed"),
@@ -57,6 +60,20 @@ export function daemonSocket(environment: NodeJS.ProcessEnv = process.env): stri
   const socket = path.join(runtimeDirectory(environment).own, DAEMON_SOCKET);
   checkDirectory(path.dirname(socket), null);
   return socket;
+}
+
+/**
+ * The daemon's PID, in its own PID namespace. Credentials of the socket would be those of a service manager that made it.
+ * @param socket its path
+ * @returns null when it is not known
+ */
+export function daemonPid(socket: string): number | null {
+  try {
+    const text = readFileSync(path.join(path.dirname(socket), LOCK), "latin1");
+    return /^[1-9]\d{0,9}\n$/.test(text) ? Number(text) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Creates the directory of this user's sockets; ignores errors. */

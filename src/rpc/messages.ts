@@ -247,6 +247,9 @@ export interface Results {
   readonly "member.disconnect": Record<string, never>;
 }
 
+/** With which a daemon ends where another runs, or starts. */
+export const ALREADY_RUNNING = "the daemon is already running: slipway daemon status";
+
 /** Line for clients before the daemon ends on request, so that they do not start another. */
 export const STOPPING = JSON.stringify({ event: "stopping" });
 

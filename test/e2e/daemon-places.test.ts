@@ -63,6 +63,77 @@ describe("the directory of the daemon's sockets", () => {
   });
 });
 
+describe("a place where no directory can be made", () => {
+  const places: readonly (readonly [string, string])[] = [
+    ["/proc/x", "ENOENT"],
+    ["/sys/x", "EACCES"],
+    ["/dev/null", "ENOTDIR"],
+    ["HOME/file", "ENOTDIR"],
+    ["HOME/closed", "EACCES"],
+    ["HOME/closed/beneath", "EACCES"],
+    ["HOME/astray", "ENOENT"],
+  ];
+  test.for(places)("is refused in one line: %s", async ([place, code], { lab }) => {
+    const { env } = await temporary(lab, `impossible${place.replaceAll(/\W/g, "-")}`);
+    const { HOME: home } = env;
+    await lab.host.user.shell(
+      `cd ${home}; touch file; mkdir -m 0500 closed; ln -s /proc/nowhere astray; mkdir -m 0700 run`,
+    );
+    const impossible = place.replace("HOME", home);
+    const ask = async (places: Readonly<Record<string, string>>, ...args: readonly string[]) => {
+      const outcome = await lab.host.user.run([lab.host.slipwayPath, ...args], {
+        env: { ...env, ...places },
+      });
+      return `${outcome.code} ${outcome.stdout}${outcome.stderr}`;
+    };
+    const said = (directory: string): string =>
+      `1 slipway: cannot make ${directory} (${code}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours\n`;
+    const sockets = `${impossible}/slipway/daemon`;
+    const state = `${impossible}/slipway`;
+    for (const args of [
+      ["network", "ls"],
+      ["daemon", "status"],
+      ["daemon", "run"],
+    ]) {
+      expect(await ask({ XDG_RUNTIME_DIR: impossible }, ...args)).toBe(said(sockets));
+      const places = { XDG_RUNTIME_DIR: `${home}/run`, XDG_STATE_HOME: impossible };
+      expect(await ask(places, ...args)).toBe(said(state));
+    }
+  });
+
+  test("is not tried where a path is relative or empty: the usual directories are used", async ({
+    lab,
+  }) => {
+    const { env, fallback } = await temporary(lab, "relative");
+    const ask = (...args: readonly string[]) =>
+      lab.host.user.run([lab.host.slipwayPath, ...args], {
+        env: { ...env, XDG_RUNTIME_DIR: "run", XDG_STATE_HOME: "state" },
+      });
+    expect(await ask("network", "ls", "--format", "{{.Name}}")).toMatchObject({
+      code: 0,
+      stdout: "",
+    });
+    expect(await lab.host.user.output(["ls", fallback])).toContain("daemon");
+    expect(await lab.host.user.output(["ls", `${env.HOME}/.local/state/slipway`])).toContain(
+      "daemon.log",
+    );
+    expect(await ask("daemon", "stop")).toMatchObject({ code: 0 });
+  });
+
+  test("is told of where only the daemon cannot use it", async ({ lab }) => {
+    const { env } = await temporary(lab, "elsewhere");
+    const outcome = await lab.host.user.run(
+      ["sh", "-c", `cd ${env.HOME}; exec ${lab.host.slipwayPath} network ls`],
+      { env: { ...env, XDG_STATE_HOME: "/proc/self/cwd" } },
+    );
+    // The daemon's working directory is /.
+    expect([outcome.code, outcome.stderr]).toEqual([
+      1,
+      "slipway: cannot make /proc/self/cwd/slipway (EACCES): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours\n",
+    ]);
+  });
+});
+
 describe("two environments with one state", () => {
   test("have one daemon: the second says which", async ({ lab }) => {
     await using user = await DaemonUser.create(lab);

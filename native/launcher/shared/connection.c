@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,12 +15,21 @@
 
 enum { REFUSAL_TRIES = 4 };
 
+/* Of the process that listens. False: not connected. */
+static bool read_peer(int socket, struct ucred *peer) {
+  socklen_t length = sizeof(*peer);
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, peer, &length) == 0;
+}
+
 /* Root must not be served by another user's daemon, whose host network is not ours. */
 static bool is_ours(int socket) {
   struct ucred peer;
-  socklen_t length = sizeof(peer);
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 &&
-         peer.uid == geteuid();
+  return read_peer(socket, &peer) && peer.uid == geteuid();
+}
+
+pid_t connection_peer(const struct connection *connection) {
+  struct ucred peer;
+  return read_peer(connection->socket, &peer) ? peer.pid : 0;
 }
 
 void connection_limit(const struct connection *connection, int seconds) {
@@ -34,9 +44,10 @@ bool connection_open(struct connection *connection, int seconds) {
   connection->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (connection->socket < 0) return false;
   connection_limit(connection, seconds);
-  if (connect(connection->socket, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
-      is_ours(connection->socket)) {
-    return true;
+  if (connect(connection->socket, (const struct sockaddr *)&address, sizeof(address)) == 0) {
+    if (is_ours(connection->socket)) return true;
+  } else {
+    connection->is_silent = errno == EAGAIN; /* its backlog was full all the time (unix(7)) */
   }
   close(connection->socket);
   connection->socket = -1;
@@ -87,8 +98,14 @@ bool connection_request(struct connection *connection, const char *name, char **
   return connection_send(connection, -1);
 }
 
+bool connection_wait(const struct connection *connection, int ms) {
+  struct pollfd waiting = {.fd = connection->socket, .events = POLLIN};
+  return poll(&waiting, 1, ms) != 0;
+}
+
 void connection_receive(struct connection *connection) {
   ssize_t length = process_recv(connection->socket, connection->message, SHARED_MESSAGE_MAX);
+  connection->is_silent = length < 0 && errno == EAGAIN;
   connection->length = length > 0 ? (size_t)length : 0;
   connection->message[connection->length] = '\0';
 }

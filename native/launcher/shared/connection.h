@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "protocol.h"
 
@@ -13,8 +14,9 @@ enum {
 };
 
 struct connection {
-  int socket;    /* -1: there is none */
-  size_t length; /* of what is in `message` */
+  int socket;     /* -1: there is none */
+  bool is_silent; /* the daemon did not answer in time */
+  size_t length;  /* of what is in `message` */
   char message[SHARED_MESSAGE_MAX + 1];
 };
 
@@ -22,6 +24,9 @@ struct connection {
 bool connection_open(struct connection *connection, int seconds);
 
 void connection_limit(const struct connection *connection, int seconds);
+
+/* The process that made the socket, or 0: it is not known, or not in our PID namespace. */
+pid_t connection_peer(const struct connection *connection);
 
 /*
  * Composes and sends a message: begin, texts, send, with the descriptor `fd` unless -1. `put_identity` adds a file
@@ -34,6 +39,9 @@ bool connection_send(struct connection *connection, int fd);
 
 /* Sends REQUEST. `name` is what we were called, `argv` the command line. */
 bool connection_request(struct connection *connection, const char *name, char **argv);
+
+/* Whether a message, or the end of the connection, comes within so many ms. */
+bool connection_wait(const struct connection *connection, int ms);
 
 /* Receives the next message, with a NUL behind it. Its length is 0 when there is none. */
 void connection_receive(struct connection *connection);

@@ -5,7 +5,7 @@
  *     launcher                                             daemon
  *     REQUEST: where we are, the command line     ──────>
  *                                                 <──────  PLAN: what the command line means
- *     TAP: its index, with the TAP itself         ──────>  (before the PLAN, if we could guess it)
+ *     TAP: its index, with the TAP itself         ──────>
  *     API: with the API's socket                  ──────>
  *                                                 <──────  UP: requests of netlink, text for stdout
  *                                                 <──────  KEEP: what the next process must know; repeated

@@ -2,9 +2,8 @@
  * The states of a launcher in shared mode, with the daemon on the other end of a connection (protocol.h):
  *
  *     State    event                                    then                                                    next
- *     start    a daemon of ours listens                 send REQUEST; open and send the TAP if we can guess it  asked
- *     asked    PLAN that the caller gave, as we guessed send API                                                planned
- *     asked    PLAN that the caller gave, not guessed   open and send the TAP, send API                         planned
+ *     start    a daemon of ours listens                 send REQUEST; open the TAP if we can guess it           asked
+ *     asked    PLAN that the caller gave                open the TAP if it is not; send it, send API            planned
  *     planned  UP, its settings are made, the process   hold signals; text to stdout, "1" to the ready-fd;      up
  *              of the namespace lives                   fork the keeper of the API's file
  *     up       KEEP                                     store_kept it in a memfd, instead of what was kept            up
@@ -18,8 +17,9 @@
  *                                                       close all
  *
  * `taken` and `undone` return: the caller becomes Node, which goes on with what was taken, or begins anew. That also
- * says what is wrong with a command line, and by SLIPWAY_UNSHARED why --shared has no effect. The daemon waits with its last close of the TAP until the kernel has taken the
- * interface away; whoever waits for our end finds ports and socket free.
+ * says what is wrong with a command line, and by SLIPWAY_UNSHARED why --shared has no effect. The daemon waits with its
+ * last close of the TAP until the kernel has taken the interface away; whoever waits for our end finds ports and socket
+ * free.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,7 @@
 #include "guess.h"
 #include "session.h"
 #include "shared.h"
+#include "silence.h"
 
 static struct session shared;
 
@@ -78,14 +79,19 @@ static bool request_network(void) {
          connection_request(&shared.daemon, shared.name, shared.argv);
 }
 
-static bool open_planned_tap(void) {
+/*
+ * The daemon gets the TAP only when it has answered: in the queue of a daemon that is stopped it would stay, and Node
+ * could not open another of its name.
+ */
+static bool pass_planned_tap(void) {
   struct target guessed;
   const struct target *target = &shared.plan.target;
   bool is_guessed = guess_target(&guessed, shared.name, shared.argv);
-  if (is_guessed && !session_open_tap(&shared, &guessed)) return false;
+  if (is_guessed && !tap_open(&shared.tap, &guessed)) return false;
   connection_receive(&shared.daemon);
   if (!session_take_plan(&shared)) return false;
-  return is_guessed ? guess_was_right(&guessed, target) : session_open_tap(&shared, target);
+  if (!is_guessed) return session_pass_tap(&shared, target);
+  return guess_was_right(&guessed, target) && tap_send(&shared.tap, target, &shared.daemon);
 }
 
 static bool send_api(void) {
@@ -97,8 +103,9 @@ static bool send_api(void) {
 
 /* Returns the text for stdout once the network is up, or NULL when it could not be brought up. */
 static char *begin(void) {
-  if (!request_network() || !open_planned_tap() || !send_api()) return NULL;
+  if (!request_network() || !pass_planned_tap() || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
+  connection_receive(&shared.daemon);
   return session_set_up(&shared);
 }
 
@@ -233,10 +240,14 @@ static bool run(char *text) {
 }
 
 /*
- * For Node, which serves instead: why the daemon does not. By --shared the user asked for it; the variable is a
- * preference.
+ * For Node, which serves instead: why the daemon does not. The variable is a preference; by --shared the user asked for
+ * it, and a daemon that does not answer has cost time.
  */
 static void pass_reason(char **argv) {
+  if (shared.daemon.is_silent) {
+    setenv("SLIPWAY_UNSHARED", silence_reason(&shared.daemon), 1);
+    return;
+  }
   if (!has_argument(argv, "--shared")) return;
   char *reason = connection_refusal(&shared.daemon);
   reason[strcspn(reason, "\n")] = '\0';

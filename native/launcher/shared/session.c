@@ -15,7 +15,7 @@ void session_begin(struct session *session, char **argv) {
   session->kept = -1;
 }
 
-bool session_open_tap(struct session *session, const struct target *target) {
+bool session_pass_tap(struct session *session, const struct target *target) {
   return tap_open(&session->tap, target) && tap_send(&session->tap, target, &session->daemon);
 }
 
@@ -24,7 +24,6 @@ bool session_take_plan(struct session *session) {
 }
 
 char *session_set_up(struct session *session) {
-  connection_receive(&session->daemon);
   if (!connection_has(&session->daemon, SHARED_UP)) return NULL;
   char *text = tap_configure(&session->tap, &session->daemon);
   return tap_process_lives(&session->tap) ? text : NULL;

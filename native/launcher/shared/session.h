@@ -29,9 +29,9 @@ void session_begin(struct session *session, char **argv);
 bool session_take_plan(struct session *session);
 
 /* Opens a TAP and sends it to the daemon. */
-bool session_open_tap(struct session *session, const struct target *target);
+bool session_pass_tap(struct session *session, const struct target *target);
 
-/* Waits for UP and applies its settings. Returns its text, or NULL: the network is not up. */
+/* Applies the settings of the UP received. Returns its text, or NULL: the network is not up. */
 char *session_set_up(struct session *session);
 
 /* Closes everything: Node will open a TAP of the same name. */

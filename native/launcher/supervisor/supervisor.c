@@ -48,7 +48,10 @@ static volatile sig_atomic_t told_to_end;
 static void pass_on(int signal) {
   int error = errno;
   told_to_end = 1;
-  if (daemon_pid > 0) kill(daemon_pid, signal);
+  if (daemon_pid > 0) {
+    kill(daemon_pid, signal);
+    kill(daemon_pid, SIGCONT); /* if it is stopped, it would not end */
+  }
   errno = error;
 }
 

@@ -1,8 +1,7 @@
-import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import { Stdio } from "../../base/stdio.js";
+import { print } from "../../base/stdio.js";
 import { carryOut } from "../../client/carry-out.js";
 import { connect } from "../../client/connect.js";
 import { formatAll } from "../../client/format.js";
@@ -21,8 +20,7 @@ export async function askDaemon(request: DaemonRequest): Promise<void> {
   const loop = new Loop();
   loop.start();
   try {
-    const text = await answer(request, loop, daemonPaths());
-    if (text !== "") writeSync(Stdio.Output, text);
+    print(await answer(request, loop, daemonPaths()));
   } finally {
     loop.stop();
   }
@@ -62,7 +60,7 @@ async function checkServesContainers(session: Session): Promise<void> {
 
 async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
   let hasEnded = false;
-  const session = Session.open(paths.socket, loop, () => {
+  const session = await Session.open(paths.socket, loop, () => {
     hasEnded = true;
   });
   if (session === null) return "the daemon is not running\n";
@@ -85,7 +83,7 @@ function waiting(members: number): string {
 }
 
 async function status(loop: Loop, paths: DaemonPaths, output: OutputFormat): Promise<string> {
-  const session = Session.open(paths.socket, loop, () => undefined);
+  const session = await Session.open(paths.socket, loop, () => undefined);
   if (session === null) throw new UserError("the daemon is not running: slipway daemon start");
   const report = await session.request("status", {});
   session.close();

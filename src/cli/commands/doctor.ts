@@ -1,6 +1,7 @@
 import { release } from "node:os";
 import path from "node:path";
 import { UserError } from "../../base/errors.js";
+import { print } from "../../base/stdio.js";
 import { DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { DEFAULT_MTU } from "../../config/constants.js";
 import {
@@ -22,7 +23,7 @@ const LIMITS = ["user.max_user_namespaces", "user.max_net_namespaces", "user.max
 /** `slipway doctor`: checks the machine and prints what it finds. @returns the exit status: 0 when Slipway can run */
 export async function doctor(): Promise<0 | 1> {
   const findings = [...checkMachine(), await tryNetwork()];
-  process.stdout.write(report(findings));
+  print(report(findings));
   return findings.some(({ state }) => state === "problem") ? 1 : 0;
 }
 

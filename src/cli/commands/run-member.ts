@@ -152,7 +152,7 @@ class Membership {
     const session =
       how === "lost"
         ? await openOrStart(this.#paths, this.#loop, onEnd)
-        : Session.open(this.#paths.socket, this.#loop, onEnd);
+        : await Session.open(this.#paths.socket, this.#loop, onEnd);
     if (session === null) return false;
     try {
       const attachments = this.given.attachments.map(

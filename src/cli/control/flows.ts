@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { isatty } from "node:tty";
 import { formatEndpoint } from "../../base/address.js";
+import { print, Stdio } from "../../base/stdio.js";
 import { formatTable } from "../../base/table.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
@@ -26,7 +28,7 @@ export function flows(options: ControlOptions, watch: number | null): Promise<vo
       );
       const list = answers.flatMap((answer) => answer.flows);
       const text = json ? `${JSON.stringify(list)}\n` : tableOf(list);
-      process.stdout.write(watch !== null && !json && process.stdout.isTTY ? CLEAR + text : text);
+      print(watch !== null && !json && isatty(Stdio.Output) ? CLEAR + text : text);
       if (watch === null) return;
       await delay(watch * 1000);
     }

@@ -2,8 +2,6 @@ import type { ControlOptions, ControlRequest } from "../../commandline/requests.
 
 /** Carries out a command that queries a running network. Loads that command only. */
 export async function control(options: ControlOptions, request: ControlRequest): Promise<void> {
-  // EPIPE, as from `slipway flows --watch | head`, ends the command.
-  process.stdout.on("error", () => process.exit(0));
   switch (request.kind) {
     case "status":
       return (await import("./status.js")).status(options);

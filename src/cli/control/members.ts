@@ -1,5 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
+import { LOOK, type Patience } from "../../client/patience.js";
 import { Session } from "../../client/session.js";
 import { findByName } from "../../config/names.js";
 import { Loop } from "../../loop/loop.js";
@@ -22,7 +23,7 @@ export interface Daemon {
 export async function askMembers(socket: string): Promise<Daemon | null> {
   const loop = new Loop();
   loop.start();
-  const session = open(socket, loop);
+  const session = await open(socket, loop);
   if (session === null) return null;
   const leave = (): void => {
     session.close();
@@ -53,9 +54,9 @@ export function memberNamed(
   return findByName(members, text) ?? members.find(({ pid }) => `${pid}` === text);
 }
 
-function open(socket: string, loop: Loop): Session | null {
+async function open(socket: string, loop: Loop): Promise<Session | null> {
   try {
-    const session = Session.open(socket, loop, () => undefined);
+    const session = await Session.open(socket, loop, () => undefined);
     if (session === null) loop.stop();
     return session;
   } catch (error) {
@@ -92,16 +93,29 @@ async function ask(
     }
     // A request has less than 4096 bytes, for which the socket has room.
     native.writeBytes(own, Buffer.from(request));
-    return await readToEnd(own, loop);
+    return await readToEnd(own, loop, session.patience());
   } finally {
     native.close(own);
   }
 }
 
-function readToEnd(fd: number, loop: Loop): Promise<string> {
+/** @throws UserError when the daemon does not answer */
+function readToEnd(fd: number, loop: Loop, patience: Patience): Promise<string> {
   const chunk = new Uint8Array(64 * 1024);
   const parts: Buffer[] = [];
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    const timer = setInterval(() => {
+      try {
+        patience.look();
+      } catch (error) {
+        end();
+        reject(error);
+      }
+    }, LOOK);
+    const end = (): void => {
+      clearInterval(timer);
+      loop.unwatch(fd);
+    };
     const receive = (): void => {
       const length = native.readBytes(fd, chunk);
       if (length === -Errno.EAGAIN) return;
@@ -109,7 +123,7 @@ function readToEnd(fd: number, loop: Loop): Promise<string> {
         parts.push(Buffer.from(chunk.subarray(0, length)));
         return;
       }
-      loop.unwatch(fd);
+      end();
       // Promises do not run within a wake-up of the loop.
       setImmediate(() => resolve(Buffer.concat(parts).toString()));
     };

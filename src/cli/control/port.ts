@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type Address, formatEndpoint, UNSPECIFIED } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { formatPortRange } from "../../base/port-set.js";
+import { print } from "../../base/stdio.js";
 import { formatTable } from "../../base/table.js";
 import type { PublishedPlace, PublishOption } from "../../commandline/publish-option.js";
 import type { ControlOptions } from "../../commandline/requests.js";
@@ -27,9 +28,7 @@ export function addPorts(options: ControlOptions, ports: readonly PublishOption[
       for (const each of added) await remove(place, { ...each, kill: true });
       throw error;
     }
-    process.stdout.write(
-      options.json ? `${JSON.stringify(added.map(jsonOf))}\n` : added.map(lineOf).join(""),
-    );
+    print(options.json ? `${JSON.stringify(added.map(jsonOf))}\n` : added.map(lineOf).join(""));
   });
 }
 
@@ -38,7 +37,7 @@ export function listPorts(options: ControlOptions): Promise<void> {
   return withGuest(options, async ({ places: [place] }) => {
     const { entries } = await request(place, "list_hostfwd", {}, forwards);
     if (options.json) {
-      process.stdout.write(`${JSON.stringify(entries)}\n`);
+      print(`${JSON.stringify(entries)}\n`);
       return;
     }
     const rows = entries.map((each) => [
@@ -48,7 +47,7 @@ export function listPorts(options: ControlOptions): Promise<void> {
       formatEndpoint(each.guest_addr, each.guest_port),
     ]);
     const style = { gap: 2, rightAligned: [0] };
-    process.stdout.write(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
+    print(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
   });
 }
 

@@ -3,13 +3,14 @@ import { connect } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { errnoOf, UserError } from "../../base/errors.js";
+import { LOOK, Patience } from "../../client/patience.js";
 import { isValidName } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 import type { Place } from "./place.js";
 
-/** How long an answer may take, in ms. */
-const TIME_LIMIT = 10_000;
+/** Looks at a network without an answer: 10 s. */
+const MOST_LOOKS = 20;
 
 const SUFFIX = ".sock";
 
@@ -54,7 +55,10 @@ function socketsIn(directory: string): readonly string[] {
   }
 }
 
-/** Whether somebody listens at a socket. Removes one that a killed process has left. */
+/**
+ * Whether somebody listens at a socket, also if so many clients wait that no other may (EAGAIN). Removes one that a killed
+ * process has left.
+ */
 function isLive(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(socket);
@@ -64,20 +68,41 @@ function isLive(socket: string): Promise<boolean> {
     });
     probe.once("error", (error) => {
       if (errnoOf(error) === "ECONNREFUSED") unlinkSync(socket);
-      resolve(false);
+      resolve(errnoOf(error) === "EAGAIN");
     });
   });
 }
 
-async function ask(path: string, what: string): Promise<string> {
-  const socket = connect({ path, allowHalfOpen: true });
-  socket.setTimeout(TIME_LIMIT, () => socket.destroy(new Error("no answer")));
+async function ask(at: string, what: string): Promise<string> {
+  const socket = connect({ path: at, allowHalfOpen: true });
+  const patience = new Patience({
+    name: `the network at ${at}`,
+    pid: () => pidOf(at),
+    mostLooks: MOST_LOOKS,
+    advice: () => "try again later",
+  });
+  const timer = setInterval(() => {
+    try {
+      patience.look();
+    } catch (error) {
+      socket.destroy(error as UserError);
+    }
+  }, LOOK);
   socket.end(what);
   try {
     return await text(socket);
   } catch (error) {
-    throw new UserError(`${path}: ${sentenceOf(errnoOf(error))}`);
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${at}: ${sentenceOf(errnoOf(error))}`);
+  } finally {
+    clearInterval(timer);
   }
+}
+
+/** The process that serves a socket, if Slipway has named the socket by it. */
+function pidOf(socket: string): number | null {
+  const name = path.basename(socket, SUFFIX);
+  return /^\d+$/.test(name) ? Number(name) : null;
 }
 
 function sentenceOf(code: string): string {
@@ -86,6 +111,8 @@ function sentenceOf(code: string): string {
       return "there is no such socket: give the path of the network's API socket";
     case "ECONNREFUSED":
       return "nobody listens there any more, as its network has ended: see slipway status";
+    case "EAGAIN":
+      return "too many clients wait for an answer there: try again";
     case "EACCES":
       return "not permitted: it belongs to another user";
     default:

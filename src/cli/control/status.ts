@@ -1,23 +1,29 @@
+import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Status, status as statusAnswer } from "./answers.js";
 import { withGuests } from "./find.js";
 import { type PlaceIdentity, request } from "./place.js";
 import { formatBytes, formatDuration } from "./units.js";
 
-/** `slipway status`: shows every running network of the user, or the one that is named. */
+/**
+ * `slipway status`: shows every running network of the user, or the one that is named.
+ * @throws UserError for the first that does not answer, after the others were shown
+ */
 export function status(options: ControlOptions): Promise<void> {
   return withGuests(options, async (found) => {
     const places = found.flatMap((each) => each.places);
-    const answers = await Promise.all(
+    const results = await Promise.allSettled(
       places.map(async (place) => ({
         ...place.identity,
         ...(await request(place, "query_status", {}, statusAnswer)),
       })),
     );
+    const answers = results.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
     const text = options.json
       ? `${JSON.stringify(answers)}\n`
       : answers.map((answer) => describe(answer)).join("\n");
-    process.stdout.write(text);
+    print(text);
+    for (const each of results) if (each.status === "rejected") throw each.reason;
   });
 }
 

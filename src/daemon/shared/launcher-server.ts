@@ -168,6 +168,11 @@ class Launcher {
   }
 
   #onEvents(events: number): void {
+    // It has given up: what it has sent must not take effect.
+    if ((events & Epoll.HangUp) !== 0) {
+      this.#end();
+      return;
+    }
     if ((events & Epoll.Out) !== 0) this.#tellPorts();
     const came = native.receivePassed(this.#fd, chunk);
     if (came === -Errno.EAGAIN) return;

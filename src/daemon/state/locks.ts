@@ -3,6 +3,7 @@ import path from "node:path";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
 import type { DaemonPaths } from "../../rpc/daemon-paths.js";
+import { ALREADY_RUNNING } from "../../rpc/messages.js";
 import { Errno } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
 
@@ -15,9 +16,10 @@ const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
  * @throws UserError when another daemon has either
  */
 export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void {
-  if (!isLocked(lock)) throw new UserError("the daemon is already running: slipway daemon status");
+  if (!isLocked(lock)) throw new UserError(ALREADY_RUNNING);
+  note(lock, `${process.pid}\n`);
   if (isLocked(stateLock)) {
-    writeFileSync(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
+    note(stateLock, `${process.pid} ${path.dirname(socket)}\n`);
     return;
   }
   // A daemon with another runtime directory.
@@ -27,6 +29,15 @@ export function takeLocks({ lock, stateLock, state, socket }: DaemonPaths): void
   throw new UserError(
     `the state in ${path.dirname(state)} belongs to ${owner}: set XDG_RUNTIME_DIR to the same directory, or XDG_STATE_HOME to another`,
   );
+}
+
+/** Writes who has a lock. On a full disk messages of others do without it. */
+function note(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch {
+    // The lock counts.
+  }
 }
 
 /** @throws UserError */

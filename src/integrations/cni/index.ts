@@ -1,6 +1,6 @@
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { errnoOf, UserError } from "../../base/errors.js";
-import { Stdio } from "../../base/stdio.js";
+import { print, Stdio } from "../../base/stdio.js";
 import { CniFailure, Code } from "./failure.js";
 import { carryOut } from "./plugin.js";
 import { parseRequest, versionForFailure } from "./request.js";
@@ -11,9 +11,9 @@ export async function cni(): Promise<void> {
   try {
     input = readInput();
     const result = await carryOut(parseRequest(process.env, input));
-    if (result !== null) print(result);
+    if (result !== null) printJson(result);
   } catch (error) {
-    print({ cniVersion: versionForFailure(input), ...failureOf(error) });
+    printJson({ cniVersion: versionForFailure(input), ...failureOf(error) });
     process.exitCode = 1;
   }
 }
@@ -39,6 +39,6 @@ function failureOf(error: unknown): object {
   throw error;
 }
 
-function print(result: object): void {
-  writeSync(Stdio.Output, `${JSON.stringify(result, null, 4)}\n`);
+function printJson(result: object): void {
+  print(`${JSON.stringify(result, null, 4)}\n`);
 }

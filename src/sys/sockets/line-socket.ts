@@ -36,6 +36,7 @@ export class LineSocket {
   /** Bytes that the peer's socket has had no room for. */
   #unsent: Buffer = Buffer.alloc(0);
   #hasEnded = false;
+  #isPeerGone = false;
   #isClosed = false;
 
   /**
@@ -53,6 +54,11 @@ export class LineSocket {
   /** The peer's user id, or a negative errno. */
   get peerUid(): number {
     return native.peerUid(this.#fd);
+  }
+
+  /** Whether the peer has closed the socket, and hears no answer. It may have sent lines before. */
+  get isPeerGone(): boolean {
+    return this.#isPeerGone;
   }
 
   get isClosed(): boolean {
@@ -89,6 +95,7 @@ export class LineSocket {
   }
 
   #onEvents(events: number): void {
+    this.#isPeerGone ||= (events & Epoll.HangUp) !== 0;
     if ((events & Epoll.Out) !== 0) this.#flush();
     if (!this.#isClosed && !this.#hasEnded) this.#receive();
   }
