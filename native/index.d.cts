@@ -81,6 +81,9 @@ declare namespace tuntap2 {
     | "setgroups"
     | "uid-map"
     | "gid-map"
+    /** By newuidmap(1): ENOENT, it is missing; EPERM, it refused the ids. */
+    | "newuidmap"
+    | "newgidmap"
     /** Making the mounts private. */
     | "mount"
     /** Covering /etc/resolv.conf: ENOENT, there is none. */
@@ -189,6 +192,17 @@ declare namespace tuntap2 {
      */
     readonly joined?: number;
     readonly joinedNamespaces?: number;
+    /** Or the file of a network namespace that it enters, after the user namespace that owns it. */
+    readonly joinedNetns?: string;
+    /**
+     * Command lines of newuidmap(1) and newgidmap(1), found in PATH, whose first argument is replaced by the PID: they map
+     * further ids, in a user namespace around the child's own. `uidMap` and `gidMap` are the lines of the child's own
+     * maps then (user_namespaces(7)), at most 1023 bytes.
+     */
+    readonly newuidmap?: readonly string[];
+    readonly newgidmap?: readonly string[];
+    readonly uidMap?: string;
+    readonly gidMap?: string;
     /**
      * Paths that it does not see: directories are empty and read-only, files refuse connections. Those that
      * are not there when it is started do not count.
@@ -233,6 +247,14 @@ declare namespace tuntap2 {
    *   then ends with 127 and is still to be reaped by {@link waitChild}.
    */
   function releaseSpawned(control: number): number;
+
+  /**
+   * Executes a command in place of this process, in the namespaces that it is in: of the options `file`, `argv`, `env`,
+   * `keep` and `ignore` count.
+   *
+   * @returns the `-errno` of `exec`, with all signals at their defaults.
+   */
+  function replaceProcess(options: SpawnOptions): number;
 
   /**
    * Reaps without waiting.

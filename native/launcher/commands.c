@@ -29,11 +29,21 @@ bool command_is_question(char **argv) {
   return command_asks_daemon(argv) && (strcmp(argv[1], "network") == 0 || strcmp(argv[1], "ps") == 0);
 }
 
+/* The value of --network, if that is the argument; otherwise NULL. */
+static const char *network_of(char **argument) {
+  static const char option[] = "--network";
+  size_t length = strlen(option);
+  if (strncmp(*argument, option, length) != 0) return NULL;
+  return (*argument)[length] == '=' ? *argument + length + 1
+         : (*argument)[length] == '\0' ? argument[1] : NULL;
+}
+
 bool command_runs_on_network(char **argv) {
   if (argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
   for (char **argument = argv + 2; *argument != NULL; argument++) {
     if (strcmp(*argument, "--") == 0) return false; /* COMMAND follows */
-    if (strncmp(*argument, "--network", strlen("--network")) == 0) return true;
+    const char *network = network_of(argument);
+    if (network != NULL && strcmp(network, "slirp") != 0) return true;
   }
   return false;
 }

@@ -13,7 +13,7 @@ bool command_asks_daemon(char **argv);
 /* Needs no process of Node if the daemon runs. */
 bool command_is_question(char **argv);
 
-/* `run` on networks. */
+/* `run` with another network than slirp. */
 bool command_runs_on_network(char **argv);
 
 /* `daemon run`. */

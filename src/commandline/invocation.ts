@@ -79,6 +79,8 @@ export interface RunConfig extends GuestOptions {
   readonly hostname: string | null;
   readonly inside: InsideOptions;
   readonly keepId: boolean;
+  /** Whether COMMAND has the user's subordinate ids, too. */
+  readonly mapAuto: boolean;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];

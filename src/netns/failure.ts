@@ -68,6 +68,9 @@ function sentence(failure: Failure): string {
     case "uid-map":
     case "gid-map":
       return usernsSentence(failure);
+    case "newuidmap":
+    case "newgidmap":
+      return subordinateSentence(failure);
     case "resolv-conf":
       return errno === ENOENT
         ? "/etc/resolv.conf does not exist, so the namespace cannot have its own: sudo touch /etc/resolv.conf"
@@ -136,6 +139,12 @@ function usernsSentence({ step, errno }: Failure): string {
     return "no more user namespaces are allowed: sudo sysctl -w user.max_user_namespaces=15000";
   }
   return `user namespaces are forbidden here (${step}, ${nameOf(-errno)}): slipway doctor shows how to allow them`;
+}
+
+function subordinateSentence({ step, path, errno }: Failure): string {
+  return errno === ENOENT
+    ? `--map-auto: ${step} is missing: sudo apt-get install uidmap`
+    : `--map-auto: ${step} does not map the ids of ${path} here (${nameOf(-errno)}): unshare --user --map-auto true shows why`;
 }
 
 function otherSentence({ step, path, where, errno }: Failure): string {

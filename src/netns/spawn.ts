@@ -10,6 +10,9 @@ import { runtimeDirectories } from "../rpc/xdg.js";
 import { ignoredSignals, inheritedDescriptors } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
 import { systemFailure } from "./failure.js";
+import type { Namespace } from "./namespace.js";
+import { noSuchProcess, processOf } from "./netns-file.js";
+import type { SubordinateIds } from "./subordinate-ids.js";
 
 const { EACCES, ENOENT } = constants.errno;
 
@@ -27,6 +30,8 @@ export interface SpawnRequest {
   readonly command: readonly [file: string, ...args: string[]];
   /** Whether it keeps uid and gid inside; otherwise it is root there. */
   readonly keepId: boolean;
+  /** What maps further ids; absent or null: it has none but its own. */
+  readonly moreIds?: SubordinateIds | null;
   /** Text of its /etc/resolv.conf. */
   readonly resolvConf: string;
   /** Text of its /etc/hosts; absent or null: the host's. */
@@ -53,6 +58,7 @@ export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
 export function spawnHeld({
   command,
   keepId,
+  moreIds = null,
   resolvConf,
   hosts = null,
   hostname = null,
@@ -64,6 +70,7 @@ export function spawnHeld({
     ...common,
     insideUid: keepId ? common.uid : 0,
     insideGid: keepId ? common.gid : 0,
+    ...moreIds,
     resolvConf,
     hosts,
     hostname,
@@ -86,32 +93,54 @@ const NAMESPACES: Readonly<Record<string, number>> = {
   net: 0x4000_0000,
 };
 
-/** Whether a process is in another PID namespace. A child that joins its mounts must join that, too, to be in /proc. */
-export function hasOtherPids(pid: number): boolean {
-  return isElsewhere(pid, "pid");
-}
-
 /**
- * Starts a child in all namespaces of a process and holds it before exec.
+ * Starts a child in the namespaces of a process, as far as they are others than ours, and holds it before exec.
  * @throws UserError
  */
 export function spawnBeside(pid: number, command: SpawnRequest["command"]): HeldChild {
   // setns(2) fails for the user namespace that the caller is in already.
   const entered = Object.entries(NAMESPACES).filter(([name]) => isElsewhere(pid, name));
-  const common = commonRequest(command);
-  const child = native.spawnHeld({
-    ...common,
-    insideUid: common.uid,
-    insideGid: common.gid,
-    resolvConf: null,
-    hidden: [],
-    joined: pid,
-    joinedNamespaces: entered.reduce((all, [, flag]) => all | flag, 0),
-  });
+  const joinedNamespaces = entered.reduce((all, [, flag]) => all | flag, 0);
+  return spawnJoined({ joined: pid, joinedNamespaces }, namespaceOf({ pid }), command);
+}
+
+/**
+ * Starts a child in a network namespace, and in the user namespace that owns it, and holds it before exec.
+ * @param netns its file
+ * @throws UserError
+ */
+export function spawnInNetwork(netns: string, command: SpawnRequest["command"]): HeldChild {
+  return spawnJoined({ joinedNetns: netns }, { netns, userns: null }, command);
+}
+
+function spawnJoined(
+  joined: Partial<Parameters<typeof native.spawnHeld>[0]>,
+  namespace: Namespace,
+  command: SpawnRequest["command"],
+): HeldChild {
+  const child = native.spawnHeld({ ...unchangedRequest(command), ...joined });
   if (typeof child === "number") {
-    throw systemFailure(child, namespaceOf({ pid }));
+    const pid = processOf(namespace.netns);
+    if (pid !== null && !existsSync(`/proc/${pid}/stat`)) throw noSuchProcess(pid);
+    throw systemFailure(child, namespace);
   }
   return { ...child, file: command[0], isMissing: isMissing(command[0]) };
+}
+
+/**
+ * Executes a command in place of this process.
+ * @throws UserError when it cannot, with the exit status that shells have for the reason
+ */
+export function replaceProcess(command: SpawnRequest["command"]): never {
+  const errno = -native.replaceProcess(unchangedRequest(command));
+  throw executionFailure(errno, { file: command[0], isMissing: isMissing(command[0]) });
+}
+
+/** A command with the caller's ids and files. */
+function unchangedRequest(command: SpawnRequest["command"]) {
+  const common = commonRequest(command);
+  const { uid, gid } = common;
+  return { ...common, insideUid: uid, insideGid: gid, resolvConf: null, hidden: [] };
 }
 
 /** What every child gets of this process: ids, environment, inherited descriptors and ignored signals. */
@@ -158,17 +187,21 @@ function warnOfPids(error: number): void {
  * Has a held child execute its command.
  * @throws UserError when it cannot, with the exit status that shells have for the reason
  */
-export function release({ control, file, isMissing }: HeldChild): void {
-  const errno = -native.releaseSpawned(control);
-  if (errno <= 0) return;
-  // execvp(3) also returns EACCES when it may not search a directory of PATH.
-  if (errno === ENOENT || (errno === EACCES && isMissing)) throw commandNotFound(file);
-  const name = getSystemErrorName(-errno);
-  throw new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
+export function release(child: HeldChild): void {
+  const errno = -native.releaseSpawned(child.control);
+  if (errno > 0) throw executionFailure(errno, child);
 }
 
-export function commandNotFound(file: string): UserError {
-  return new UserError(`command ${file} not found: check its name, or install it`, 127);
+function executionFailure(
+  errno: number,
+  { file, isMissing }: Pick<HeldChild, "file" | "isMissing">,
+): UserError {
+  // execvp(3) also returns EACCES when it may not search a directory of PATH.
+  if (errno === ENOENT || (errno === EACCES && isMissing)) {
+    return new UserError(`command ${file} not found: check its name, or install it`, 127);
+  }
+  const name = getSystemErrorName(-errno);
+  return new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
 }
 
 function isMissing(file: string): boolean {
@@ -178,7 +211,7 @@ function isMissing(file: string): boolean {
 }
 
 /** The network namespace of a process. */
-export function namespaceOf({ pid }: Pick<HeldChild, "pid">): { netns: string; userns: null } {
+export function namespaceOf({ pid }: Pick<HeldChild, "pid">): Namespace {
   return { netns: `/proc/${pid}/ns/net`, userns: null };
 }
 
@@ -196,7 +229,7 @@ function withoutPrefix(name: string): string {
   return name.startsWith(PARKED_PREFIX) ? name.slice(PARKED_PREFIX.length) : name;
 }
 
-function effectiveIds(): { uid: number; gid: number } {
+export function effectiveIds(): { uid: number; gid: number } {
   const { geteuid, getegid } = process;
   // Node has both on every system but Windows.
   if (geteuid === undefined || getegid === undefined) throw new Error("not a POSIX system");

@@ -20,6 +20,7 @@
   "--json", \
   "--keep-id", \
   "--kill", \
+  "--map-auto", \
   "--no-api-socket", \
   "--no-ipv6", \
   "--no-sandbox", \

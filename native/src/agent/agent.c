@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -214,16 +213,6 @@ static void answer(int socket, struct outcome outcome) {
   if (outcome.fd >= 0) close(outcome.fd);
 }
 
-/* Root of the target's user namespace could trace us and read our memory, a copy of our parent's. */
-static enum step enter(int userns, int netns) {
-  confine_memory();
-  if (userns >= 0 && setns(userns, CLONE_NEWUSER) < 0) return STEP_SETNS_USER;
-  /* New capabilities make it fs.suid_dumpable again (commit_creds of kernel/cred.c), which may be 1. */
-  confine_memory();
-  if (setns(netns, CLONE_NEWNET) < 0) return STEP_SETNS_NET;
-  return STEP_NONE;
-}
-
 /*
  * Keeps the socket and nothing else of the parent's. A TAP's device belongs to the network namespace in which it
  * is opened (tun_chr_open of drivers/net/tun.c). If it cannot be opened, agents without a TAP still work.
@@ -238,7 +227,7 @@ static int drop_inheritance(int socket) {
 }
 
 _Noreturn void agent_run(int socket, int userns, int netns) {
-  enum step step = enter(userns, netns);
+  enum step step = targets_enter(&(struct targets){userns, netns});
   if (step == STEP_NONE && drop_inheritance(socket) < 0) step = STEP_AGENT;
   /* set here, as entering a user namespace clears it; if the parent died before, recv returns EOF */
   prctl(PR_SET_PDEATHSIG, SIGKILL);

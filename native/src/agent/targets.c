@@ -10,6 +10,8 @@
 
 #include <linux/nsfs.h>
 
+#include "../confine/confine.h"
+
 void targets_close(const struct targets *targets) {
   if (targets->userns >= 0) close(targets->userns);
   if (targets->netns >= 0) close(targets->netns);
@@ -73,6 +75,16 @@ int targets_open(const char *userns, const char *netns, struct targets *targets,
     targets->userns = -1;
   }
   return 0;
+}
+
+/* Root of the target's user namespace could trace us and read our memory, a copy of our parent's. */
+enum step targets_enter(const struct targets *targets) {
+  confine_memory();
+  if (targets->userns >= 0 && setns(targets->userns, CLONE_NEWUSER) < 0) return STEP_SETNS_USER;
+  /* New capabilities make it fs.suid_dumpable again (commit_creds of kernel/cred.c), which may be 1. */
+  confine_memory();
+  if (setns(targets->netns, CLONE_NEWNET) < 0) return STEP_SETNS_NET;
+  return STEP_NONE;
 }
 
 const char *targets_subject(enum step step, const char *userns, const char *netns) {

@@ -17,6 +17,12 @@ int targets_open(const char *userns, const char *netns, struct targets *targets,
 
 void targets_close(const struct targets *targets);
 
+/*
+ * Enters both, in a process of one thread; nobody inside can read its memory. Returns the step that failed, with
+ * errno.
+ */
+enum step targets_enter(const struct targets *targets);
+
 /* Which of the two paths a step was about. */
 const char *targets_subject(enum step step, const char *userns, const char *netns);
 

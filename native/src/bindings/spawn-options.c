@@ -141,19 +141,34 @@ static void write_map(struct call *call, const char *inside, const char *outside
   snprintf(map, capacity, "%u %u 1", id_property(call, inside), id_property(call, outside));
 }
 
-static void read_hostname(struct call *call, struct held_plan *plan) {
+static bool is_absent(struct call *call, const char *name) {
+  napi_valuetype type = napi_undefined;
+  napi_value value = property(call, name);
+  return !call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok || type == napi_undefined;
+}
+
+/* Leaves the buffer as it is for null, and for what is not there. */
+static void text_property(struct call *call, const char *name, char *buffer, size_t capacity) {
   napi_valuetype type = napi_undefined;
   size_t length = 0;
-  napi_value value = property(call, "hostname");
+  napi_value value = property(call, name);
   if (!call_ok(call) || napi_typeof(call->env, value, &type) != napi_ok) return;
   if (type == napi_undefined || type == napi_null) return;
   if (napi_get_value_string_utf8(call->env, value, NULL, 0, &length) != napi_ok) {
     call_wrong_type(call, "a string");
-  } else if (length >= sizeof(plan->hostname)) {
+  } else if (length >= capacity) {
     call_fail(call, -ENAMETOOLONG);
   } else {
-    napi_get_value_string_utf8(call->env, value, plan->hostname, sizeof(plan->hostname), NULL);
+    napi_get_value_string_utf8(call->env, value, buffer, capacity, NULL);
   }
+}
+
+static void read_more_ids(struct call *call, struct held_plan *plan) {
+  if (is_absent(call, "newuidmap")) return;
+  plan->newuidmap = strings_property(call, "newuidmap");
+  plan->newgidmap = strings_property(call, "newgidmap");
+  text_property(call, "uidMap", plan->uid_map, sizeof(plan->uid_map));
+  text_property(call, "gidMap", plan->gid_map, sizeof(plan->gid_map));
 }
 
 static char *file_property(struct call *call, const char *name) {
@@ -174,10 +189,12 @@ void spawn_options_read(struct call *call, struct held_plan *plan) {
   plan->own_pids = flag_property(call, "ownPids");
   plan->joined = optional_number(call, "joined");
   plan->joined_namespaces = optional_number(call, "joinedNamespaces");
+  plan->joined_netns = nullable_property(call, "joinedNetns");
   plan->hidden = strings_property(call, "hidden");
   plan->keep = numbers_property(call, "keep");
   plan->ignore = numbers_property(call, "ignore");
-  read_hostname(call, plan);
+  read_more_ids(call, plan);
+  text_property(call, "hostname", plan->hostname, sizeof(plan->hostname));
   plan->files[HELD_RESOLV_CONF] = file_property(call, "resolvConf");
   plan->files[HELD_HOSTS] = file_property(call, "hosts");
   plan->files[HELD_HOSTNAME] = file_property(call, "hostnameFile");
@@ -189,6 +206,9 @@ void spawn_options_free(struct held_plan *plan) {
   free_strings(plan->argv);
   free_strings(plan->env);
   free_strings(plan->hidden);
+  free_strings(plan->newuidmap);
+  free_strings(plan->newgidmap);
+  free((char *)plan->joined_netns);
   free(plan->keep);
   free(plan->ignore);
 }

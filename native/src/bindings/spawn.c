@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../agent/targets.h"
 #include "../call/call.h"
 #include "../call/failure.h"
 #include "../call/instance.h"
@@ -23,7 +24,8 @@ struct held {
   int reaper_error; /* why there is none though one was wanted, or 0 */
 };
 
-static const char *subject_of(enum step step) {
+static const char *subject_of(enum step step, const struct held_plan *plan) {
+  if (plan->joined_netns != NULL) return targets_subject(step, "", plan->joined_netns);
   switch (step) {
     case STEP_SETGROUPS:
       return "/proc/self/setgroups";
@@ -31,6 +33,10 @@ static const char *subject_of(enum step step) {
       return "/proc/self/uid_map";
     case STEP_GID_MAP:
       return "/proc/self/gid_map";
+    case STEP_NEWUIDMAP:
+      return "/etc/subuid";
+    case STEP_NEWGIDMAP:
+      return "/etc/subgid";
     case STEP_RESOLV_CONF:
       return "/etc/resolv.conf";
     default:
@@ -49,7 +55,7 @@ static void adopt(struct held *held, const struct held_report *report) {
   else held->reaper = report->reaper;
 }
 
-static int wait_until_ready(struct failure *failure, struct held *held) {
+static int wait_until_ready(struct failure *failure, const struct held_plan *plan, struct held *held) {
   struct held_report report;
   if (process_recv(held->control, &report, sizeof(report)) != sizeof(report)) {
     return failure_set(failure, STEP_FORK, "", -ECHILD);
@@ -57,7 +63,7 @@ static int wait_until_ready(struct failure *failure, struct held *held) {
   adopt(held, &report);
   if (report.error == 0) return 0;
   enum step step = report.step < STEP_COUNT ? (enum step)report.step : STEP_FORK;
-  return failure_set(failure, step, subject_of(step), report.error);
+  return failure_set(failure, step, subject_of(step, plan), report.error);
 }
 
 static int open_pidfd(struct failure *failure, pid_t pid, int *pidfd) {
@@ -101,10 +107,11 @@ static int ask_broker(struct instance *instance, const struct held_plan *plan, s
 
 static int spawn(struct instance *instance, const struct held_plan *plan, struct held *held) {
   /* The broker does not enter another process's namespaces for a command. */
-  bool is_ours = instance->broker.socket < 0 || plan->joined > 0;
+  bool joins = plan->joined > 0 || plan->joined_netns != NULL;
+  bool is_ours = instance->broker.socket < 0 || joins;
   int error = is_ours ? fork_held(instance, plan, held) : ask_broker(instance, plan, held);
   if (error < 0) return error;
-  error = wait_until_ready(&instance->failure, held);
+  error = wait_until_ready(&instance->failure, plan, held);
   if (error == 0) error = open_pidfd(&instance->failure, held->pid, &held->pidfd);
   if (error == 0 && held->reaper > 0) {
     error = open_pidfd(&instance->failure, held->reaper, &held->reaper_pidfd);
@@ -136,6 +143,15 @@ static napi_value spawn_held(napi_env env, napi_callback_info info) {
   return call_ok(&call) ? held_object(&call, &held) : call_end(&call, 0);
 }
 
+static napi_value replace_process(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  struct held_plan plan = {0};
+  spawn_options_read(&call, &plan);
+  if (call_ok(&call)) call_fail(&call, held_replace(&plan));
+  spawn_options_free(&plan);
+  return call_end(&call, 0);
+}
+
 /* exec closes the socket: its end means success. */
 static int release(int control) {
   struct held_report report = {0};
@@ -157,5 +173,6 @@ static napi_value release_spawned(napi_env env, napi_callback_info info) {
 const struct method spawn_methods[] = {
     {"spawnHeld", spawn_held},
     {"releaseSpawned", release_spawned},
+    {"replaceProcess", replace_process},
     {NULL, NULL},
 };

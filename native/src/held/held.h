@@ -29,4 +29,10 @@ struct held_report {
 /* In a forked child, which has nothing open but `socket` and what `plan` names. */
 _Noreturn void held_run(const struct held_plan *plan, int socket);
 
+/*
+ * Executes the plan's command in place of this process, in the namespaces that it is in. Returns a negative errno; by
+ * then signals have their defaults.
+ */
+int held_replace(const struct held_plan *plan);
+
 #endif

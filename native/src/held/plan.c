@@ -10,13 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers first, then strings with their NULs: file, argv, env, hidden, files. */
+/* Numbers first, then strings with their NULs: file, argv, env, hidden, newuidmap, newgidmap, files. */
 struct header {
   uint32_t argument_count;
   uint32_t variable_count;
   uint32_t keep_count; /* these two with their -1 */
   uint32_t ignore_count;
   uint32_t hidden_count;
+  uint32_t newuidmap_count;
+  uint32_t newgidmap_count;
   uint32_t own_pids;
   uint32_t has_file[HELD_FILE_COUNT];
   char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
@@ -25,6 +27,10 @@ struct header {
   char outer_gid_map[sizeof(((struct held_plan *)0)->outer_gid_map)];
   char hostname[sizeof(((struct held_plan *)0)->hostname)];
 };
+
+bool plan_has_more_ids(const struct held_plan *plan) {
+  return plan->newuidmap != NULL && plan->newuidmap[0] != NULL;
+}
 
 static bool put(int fd, const void *bytes, size_t length) {
   const char *rest = bytes;
@@ -43,12 +49,13 @@ static bool put_string(int fd, const char *text) {
 
 static uint32_t count_strings(char **strings) {
   uint32_t count = 0;
+  if (strings == NULL) return 0;
   while (strings[count] != NULL) count++;
   return count;
 }
 
 static bool put_strings(int fd, char **strings) {
-  for (; *strings != NULL; strings++) {
+  for (; strings != NULL && *strings != NULL; strings++) {
     if (!put_string(fd, *strings)) return false;
   }
   return true;
@@ -74,6 +81,8 @@ static bool put_plan(int fd, const struct held_plan *plan) {
       .keep_count = count_numbers(plan->keep),
       .ignore_count = count_numbers(plan->ignore),
       .hidden_count = count_strings(plan->hidden),
+      .newuidmap_count = count_strings(plan->newuidmap),
+      .newgidmap_count = count_strings(plan->newgidmap),
       .own_pids = plan->own_pids,
   };
   for (int i = 0; i < HELD_FILE_COUNT; i++) header.has_file[i] = plan->files[i] != NULL;
@@ -86,7 +95,8 @@ static bool put_plan(int fd, const struct held_plan *plan) {
          put(fd, plan->keep, header.keep_count * sizeof(*plan->keep)) &&
          put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
          put_string(fd, plan->file) && put_strings(fd, plan->argv) && put_strings(fd, plan->env) &&
-         put_strings(fd, plan->hidden) && put_files(fd, plan);
+         put_strings(fd, plan->hidden) && put_strings(fd, plan->newuidmap) &&
+         put_strings(fd, plan->newgidmap) && put_files(fd, plan);
 }
 
 /* A plan must not change while it is read. */
@@ -178,6 +188,8 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
          take_strings(rest, header.argument_count, &plan->argv) &&
          take_strings(rest, header.variable_count, &plan->env) &&
          take_strings(rest, header.hidden_count, &plan->hidden) &&
+         take_strings(rest, header.newuidmap_count, &plan->newuidmap) &&
+         take_strings(rest, header.newgidmap_count, &plan->newgidmap) &&
          take_files(rest, header.has_file, plan) && rest->length == 0;
 }
 
@@ -208,6 +220,8 @@ void plan_free(struct plan_copy *copy) {
   free(copy->plan.argv);
   free(copy->plan.env);
   free(copy->plan.hidden);
+  free(copy->plan.newuidmap);
+  free(copy->plan.newgidmap);
   if (copy->bytes != NULL) munmap(copy->bytes, copy->size);
   *copy = (struct plan_copy){.bytes = NULL};
 }

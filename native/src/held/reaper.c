@@ -18,6 +18,7 @@
 #include "../os/idmap.h"
 #include "../os/mount.h"
 #include "../os/process.h"
+#include "mapper.h"
 
 /* What the reaper sends, in this order, each with an errno or a descriptor. */
 enum gift { GIFT_PROC, GIFT_USER_NAMESPACE, GIFT_PID_NAMESPACE, GIFT_COUNT };
@@ -33,8 +34,15 @@ static int make_gift(enum gift which) {
   }
 }
 
+/* With more ids than one, the process that forked us has mapped them when it says so. */
+static enum step wait_for_ids(int socket, const struct held_plan *plan) {
+  char mapped;
+  if (!plan_has_more_ids(plan)) return idmap_write(plan->uid_map, plan->gid_map);
+  return process_recv(socket, &mapped, 1) == 1 ? STEP_NONE : STEP_UID_MAP;
+}
+
 static void give(int socket, const struct held_plan *plan) {
-  int32_t error = idmap_write(plan->uid_map, plan->gid_map) == STEP_NONE ? 0 : -errno;
+  int32_t error = wait_for_ids(socket, plan) == STEP_NONE ? 0 : -errno;
   /* Our memory is a copy of our parent's, and the guest is root here: it must not read that. */
   confine_memory();
   for (int which = 0; which < GIFT_COUNT && error == 0; which++) {
@@ -67,6 +75,13 @@ static _Noreturn void run(int inherited, int mounts, const struct held_plan *pla
   syscall(SYS_close_range, 0, UINT_MAX, 0);
   /* From inside, signals with a default action do not arrive; from outside only SIGKILL and SIGSTOP do. */
   for (;;) pause();
+}
+
+/* Only from outside of the reaper's user namespace, as mapper.h explains. */
+static int map_ids(pid_t pid, int socket, const struct held_plan *plan) {
+  if (!plan_has_more_ids(plan)) return 0;
+  if (mapper_write_maps(plan, pid) != STEP_NONE) return -errno;
+  return process_send(socket, "", 1) < 0 ? -errno : 0;
 }
 
 static int receive(int socket, int gifts[GIFT_COUNT]) {
@@ -112,6 +127,7 @@ enum step reaper_start(const struct held_plan *plan, struct reaper *reaper) {
   pid_t pid = fork_reaper(pair, plan);
   int error = pid < 0 ? -errno : 0;
   close(pair[1]);
+  if (error == 0) error = map_ids(pid, pair[0], plan);
   if (error == 0) error = receive(pair[0], gifts);
   *reaper = (struct reaper){.pid = pid < 0 ? 0 : pid, .socket = error < 0 ? -1 : pair[0], .error = error};
   enum step step = error < 0 ? STEP_NONE : accept_gifts(gifts);

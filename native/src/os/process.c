@@ -135,6 +135,16 @@ int process_write_file(const char *path, const char *text) {
   return written < 0 ? -1 : 0;
 }
 
+char *process_digits(pid_t pid, char buffer[PROCESS_DIGITS_CAPACITY]) {
+  char *first = buffer + PROCESS_DIGITS_CAPACITY - 1;
+  *first = '\0';
+  do {
+    *--first = (char)('0' + pid % 10);
+    pid /= 10;
+  } while (pid > 0);
+  return first;
+}
+
 int process_reap(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {

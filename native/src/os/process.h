@@ -43,6 +43,11 @@ int64_t process_now_ms(void);
 /* Writes a text to an existing file by one write(2), as /proc requires. -1 with errno. */
 int process_write_file(const char *path, const char *text);
 
+enum { PROCESS_DIGITS_CAPACITY = 12 };
+
+/* A PID in decimal, ended by a NUL. Returns where it begins in the buffer. */
+char *process_digits(pid_t pid, char buffer[PROCESS_DIGITS_CAPACITY]);
+
 /* Waits for the end of a child; returns its raw wait status, or -errno. */
 int process_reap(pid_t pid);
 

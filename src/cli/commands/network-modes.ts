@@ -1,34 +1,29 @@
-import { accessSync, constants, existsSync, readdirSync } from "node:fs";
-import path from "node:path";
+import { existsSync, readdirSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
 import { openOrStart } from "../../client/start.js";
-import { findByName } from "../../config/names.js";
 import { Loop } from "../../loop/loop.js";
 import { setLoopbackUp } from "../../netns/agent.js";
+import { meantProcess } from "../../netns/command-of.js";
 import { superviseChild } from "../../netns/jobs.js";
-import { noSuchProcess } from "../../netns/netns-file.js";
+import { noSuchProcess, processOf } from "../../netns/netns-file.js";
 import {
-  commandNotFound,
-  guestEnvironment,
   type HeldChild,
-  hasOtherPids,
   namespaceOf,
   release,
+  replaceProcess,
   type SpawnRequest,
   spawnBeside,
   spawnHeld,
+  spawnInNetwork,
 } from "../../netns/spawn.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import { namespaceId } from "../../rpc/namespaces.js";
 
-type Command = readonly [file: string, ...args: string[]];
+type Command = SpawnRequest["command"];
 
-/** `run --network host`: replaces this process by COMMAND, in the host's network. */
+/** `run --network host`: replaces this process by COMMAND, in the host's network. @throws UserError */
 export function runOnHost(command: Command): never {
-  const [file] = command;
-  const found = findProgram(file);
-  if (found === null) throw commandNotFound(file);
-  return become(found, command);
+  return replaceProcess(command);
 }
 
 /** `run --network none`: COMMAND in namespaces of its own, with no interface but lo, which is up. */
@@ -47,103 +42,76 @@ function superviseToEnd(child: HeldChild): void {
 }
 
 /**
- * `run --network container:TARGET`: COMMAND in the namespaces of a member or a process, or in the network namespace
- * of a file. COMMAND replaces this process, unless it runs in another PID namespace, which takes a child.
+ * `run --network container:TARGET`: COMMAND in the namespaces of a member or a process, or of a process in the network
+ * namespace of a file; without such a process in that namespace alone.
+ * @throws UserError
  */
 export async function runBeside(target: string, command: Command): Promise<void> {
-  const nsenter = findProgram("nsenter");
-  if (nsenter === null) throw new UserError("nsenter is missing: sudo apt-get install util-linux");
   const found = await findTarget(target);
-  if (typeof found === "number" && hasOtherPids(found)) {
-    superviseToEnd(spawnBeside(found, command));
-    return;
-  }
-  const where =
-    typeof found === "string"
-      ? [`--net=${found}`]
-      : ["--target", `${found}`, "--user", "--mount", "--net", "--preserve-credentials"];
-  become(nsenter, ["nsenter", ...where, "--", ...command]);
+  refuseOwnNetwork(found);
+  superviseToEnd(spawnIn(found, command));
 }
 
-/** @returns the PID of a process in the target's namespaces, or the file of a network namespace without one */
+function spawnIn(found: number | string, command: Command): HeldChild {
+  if (typeof found === "number") return spawnBeside(found, command);
+  const pid = processIn(found);
+  return pid === null ? spawnInNetwork(found, command) : spawnBeside(pid, command);
+}
+
+/** Whoever names a process of the host most likely means another: COMMAND would not be where it was to be. */
+function refuseOwnNetwork(found: number | string): void {
+  const netns = typeof found === "number" ? netnsOf(found) : found;
+  const id = idOf(netns);
+  if (id === null || id !== idOf(netnsOf("self"))) return;
+  const what = typeof found === "number" ? `process ${found}` : netns;
+  throw new UserError(`${what} is in the same network as slipway: use --network host`);
+}
+
+/** @returns the PID of a process in the target's namespaces, or the file of a network namespace */
 async function findTarget(target: string): Promise<number | string> {
+  const pid = /^\d+$/.test(target) ? Number(target) : processOf(target);
+  if (pid !== null) return meantProcess(existingProcess(pid));
   if (target.includes("/")) return target;
-  if (/^\d+$/.test(target)) return existingProcess(Number(target));
   const loop = new Loop();
   loop.start();
   const session = await openOrStart(daemonPaths(), loop, () => undefined);
   const members = await session.request("member.list", {});
   session.close();
   loop.stop();
-  const member = findByName(members, target);
+  const member = members.find(({ name, id }) => name === target || id.startsWith(target));
   if (member === undefined) {
     throw new UserError(`there is no member ${target}: slipway ps shows all members`);
   }
-  const { pid, netns } = member;
-  if (pid !== null) return pid;
-  if (netns !== null) return processIn(netns) ?? netns;
+  const { netns } = member;
+  if (member.pid !== null) return existingProcess(member.pid);
+  if (netns !== null) return netns;
   throw new UserError(`member ${target} has no namespace yet: try again`);
 }
 
 /** @returns the PID of a process in a network namespace, by which its other namespaces are found; null: none */
 function processIn(netns: string): number | null {
   const wanted = idOf(netns);
-  const pid = readdirSync("/proc").find((name) => /^\d+$/.test(name) && isIn(name, wanted));
+  if (wanted === null) return null;
+  const pid = readdirSync("/proc").find(
+    (name) => /^\d+$/.test(name) && idOf(netnsOf(name)) === wanted,
+  );
   return pid === undefined ? null : Number(pid);
 }
 
-function idOf(netns: string): string {
+/** @returns null when there is no such file, or it belongs to another user's process */
+function idOf(netns: string): string | null {
   try {
     return namespaceId(netns);
   } catch {
-    throw new UserError(`cannot open ${netns} from here: name a process in that namespace instead`);
+    return null;
   }
 }
 
-function isIn(pid: string, wanted: string): boolean {
-  try {
-    return namespaceId(`/proc/${pid}/ns/net`) === wanted;
-  } catch {
-    // The process is another user's, or has ended.
-    return false;
-  }
+function netnsOf(pid: number | string): string {
+  return `/proc/${pid}/ns/net`;
 }
 
 function existingProcess(pid: number): number {
   if (!existsSync(`/proc/${pid}/stat`)) throw noSuchProcess(pid);
   return pid;
-}
-
-/** Replaces this process by a program. Descriptors 0 to 2 stay open; Node has made all others close-on-exec. */
-function become(file: string, argv: readonly string[]): never {
-  const environment = Object.fromEntries(
-    guestEnvironment(process.env).map((text) => {
-      const at = text.indexOf("=");
-      return [text.slice(0, at), text.slice(at + 1)];
-    }),
-  );
-  if (process.execve === undefined) {
-    throw new UserError(
-      `this --network needs Node.js 22.15 or newer, and this is ${process.version}`,
-    );
-  }
-  return process.execve(file, [...argv], environment);
-}
-
-/** Searches PATH as execvp(3) does. */
-function findProgram(name: string): string | null {
-  const { PATH = "/usr/local/bin:/usr/bin:/bin" } = process.env;
-  const candidates = name.includes("/")
-    ? [name]
-    : PATH.split(path.delimiter).map((directory) => path.join(directory, name));
-  return candidates.find(isExecutable) ?? null;
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -15,6 +15,7 @@ import { Loop } from "../../loop/loop.js";
 import { hostsFile } from "../../netns/hosts-file.js";
 import { superviseChild } from "../../netns/jobs.js";
 import { release, spawnHeld } from "../../netns/spawn.js";
+import type { SubordinateIds } from "../../netns/subordinate-ids.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 import type { GivenMember, JoinSpec, NamespaceRef } from "../../rpc/messages.js";
 import { namespaceRef } from "../../rpc/namespaces.js";
@@ -28,6 +29,7 @@ const STOPPED_RETRY = 500;
 export interface MemberRun {
   readonly command: readonly [file: string, ...args: string[]];
   readonly keepId: boolean;
+  readonly moreIds: SubordinateIds | null;
   readonly inside: InsideOptions;
   readonly join: JoinSpec;
   /** In the notation of --publish. */
@@ -44,7 +46,7 @@ export interface MemberRun {
  * @throws UserError when a network cannot be joined; the command is not started then
  */
 export async function runMember(run: MemberRun): Promise<void> {
-  const { command, keepId, inside } = run;
+  const { command, keepId, moreIds, inside } = run;
   const loop = new Loop();
   loop.start();
   const membership = new Membership(loop, daemonPaths(), run);
@@ -53,7 +55,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   // As with docker: the hostname is the name by which others find the member.
   const hostname = run.join.hostname ?? hostnameOfMember(given.name, given.id);
   const hosts = hostsFor(given, hostname);
-  const child = spawnHeld({ command, keepId, resolvConf, hosts, hostname, inside });
+  const child = spawnHeld({ command, keepId, moreIds, resolvConf, hosts, hostname, inside });
   await membership.enter(namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid));
   superviseChild(child, (status) => process.exit(status));
   release(child);

@@ -17,7 +17,13 @@ import { startPublishing } from "../../host/ports/publishing.js";
 import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Loop } from "../../loop/loop.js";
 import { superviseChild } from "../../netns/jobs.js";
-import { namespaceOf, release, spawnHeld } from "../../netns/spawn.js";
+import {
+  effectiveIds,
+  namespaceOf,
+  release,
+  type SpawnRequest,
+  spawnHeld,
+} from "../../netns/spawn.js";
 import { openTap } from "../../netns/tap.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { fail } from "../exit.js";
@@ -37,15 +43,16 @@ export async function run(options: RunConfig): Promise<void> {
 
 /** Runs COMMAND in a network that is not Slipway's. */
 async function runElsewhere(
-  { command, keepId, hostname, inside }: RunConfig,
+  options: RunConfig,
   mode: Extract<NetworkMode, { kind: "host" | "none" | "container" }>,
 ): Promise<void> {
+  const { command, hostname, inside } = options;
   const { runBeside, runIsolated, runOnHost } = await import("./network-modes.js");
   switch (mode.kind) {
     case "host":
       return runOnHost(command);
     case "none":
-      return runIsolated({ command, keepId, hostname, inside });
+      return runIsolated({ command, ...(await idsOf(options)), hostname, inside });
     case "container":
       await runBeside(mode.target, command);
   }
@@ -56,14 +63,14 @@ async function joinNetworks(
   options: RunConfig,
   attachments: readonly AttachmentSpec[],
 ): Promise<void> {
-  const { network, name, keepId, publish, resolverOptions, command, inside } = options;
+  const { network, name, publish, resolverOptions, command, inside } = options;
   const { servers = [], search = [], records = [] } = network.dns ?? {};
   const hosts = records.map((record) => `${record.name}=${record.address}`);
   const { hostLoopback } = network;
   const { runMember } = await import("./run-member.js");
   await runMember({
     command,
-    keepId,
+    ...(await idsOf(options)),
     inside,
     search,
     resolverOptions,
@@ -81,7 +88,8 @@ async function joinNetworks(
 }
 
 async function runAlone(options: RunConfig): Promise<void> {
-  const { network, tap, keepId, inside, publish, resolverOptions, command } = options;
+  const { network, tap, inside, publish, resolverOptions, command } = options;
+  const ids = await idsOf(options);
   const prepared = prepareGuest(options, () => options.hostname ?? hostname());
   const { config, host } = prepared;
   const servers = serversFor(config, host);
@@ -92,7 +100,7 @@ async function runAlone(options: RunConfig): Promise<void> {
   const api = await listenForApi(name === null ? apiSocket : socketOfName(name));
   const child = spawnHeld({
     command,
-    keepId,
+    ...ids,
     resolvConf,
     hostname: options.hostname,
     inside,
@@ -119,6 +127,16 @@ async function runAlone(options: RunConfig): Promise<void> {
   sole.start(api, { hasChild: true, inUse: [] });
   log.info("%s is up for %s", tap, command[0]);
   release(child);
+}
+
+/** @throws UserError when COMMAND is to have the user's subordinate ids, and there are none */
+async function idsOf({
+  keepId,
+  mapAuto,
+}: RunConfig): Promise<Required<Pick<SpawnRequest, "keepId" | "moreIds">>> {
+  if (!mapAuto) return { keepId, moreIds: null };
+  const { subordinateIds } = await import("../../netns/subordinate-ids.js");
+  return { keepId, moreIds: subordinateIds(effectiveIds(), keepId) };
 }
 
 /** Waits until what COMMAND sent last has been passed on. A signal ends the wait. */

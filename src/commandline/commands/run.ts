@@ -28,6 +28,7 @@ export const runCommand: Command = command({
         hostname: values.hostname,
         inside: { ownPids: values.pid === null, seesApi: values.apiInside },
         keepId: values.keepId,
+        mapAuto: values.mapAuto,
         resolverOptions: values.dnsOption,
         command: [file, ...args],
       },

@@ -217,6 +217,10 @@ export const attachmentOptions = {
 export const runOptions = {
   tap: value("--tap <name>", "name of the TAP in the namespace", tapName, "tap0"),
   keepId: flag("--keep-id", "keep your uid and gid instead of becoming root inside"),
+  mapAuto: flag(
+    "--map-auto",
+    "have your subordinate ids inside, too, by newuidmap: for programs that change to other users",
+  ),
   dnsOption: repeated(
     "--dns-option <option>",
     "option for resolv.conf, such as ndots:2; repeatable",

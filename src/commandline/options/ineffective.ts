@@ -14,6 +14,7 @@ const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly
     "macAddress",
     "alias",
     "keepId",
+    "mapAuto",
     "pid",
     "apiInside",
     "hostLoopback",
@@ -25,7 +26,7 @@ const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly
     "publishAuto",
     "publishExclude",
   ],
-  none: [...EVERYWHERE, "keepId", "hostname", "pid", "apiInside"],
+  none: [...EVERYWHERE, "keepId", "mapAuto", "hostname", "pid", "apiInside"],
   host: EVERYWHERE,
   container: EVERYWHERE,
 };
