@@ -20,6 +20,7 @@ const prints: Readonly<Record<string, RegExp>> = {
   "crun-network": /^Address: 10\.89\.9\.2$/m,
   // slipway run finds the container, a container does too, and DEL has left nothing.
   "podman-cni": /^10\.89\.7\.50 +STREAM db$.*^Address: 10\.89\.7\.50$.*^removed$/ms,
+  nginx: /^hello from www-data$/m,
 };
 
 const { possible, why } = accountsPossible();
