@@ -39,3 +39,7 @@ export const SHORT_ID_LENGTH = 12;
 
 /** Most ports of one request of the API: each takes a socket. */
 export const MOST_PORTS_AT_ONCE = 4096;
+
+/** Limits of a request to the daemon: characters of a text, and texts of a list. */
+export const LONGEST_TEXT = 4096;
+export const MOST_TEXTS = 256;

@@ -177,7 +177,7 @@ export class Server {
       }
       if (!isMethod(method)) throw new UserError(`the daemon knows no method ${method}`);
       const checked = checkParams(method, params);
-      if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
+      if (typeof checked === "string") throw new UserError(`${method}: ${checked}`);
       isPassed = true;
       return this.#methods.call(method, checked, client, passed);
     } finally {

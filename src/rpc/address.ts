@@ -7,7 +7,7 @@ export const address = v.pipe(
   v.rawTransform<string, Address>(({ dataset, addIssue, NEVER }) => {
     const parsed = Address.parse(dataset.value);
     if (parsed !== null) return parsed;
-    addIssue({ message: "not an address" });
+    addIssue({ message: "must be an IPv4 or IPv6 address" });
     return NEVER;
   }),
 );

@@ -1,5 +1,13 @@
 import * as v from "valibot";
-import { DEFAULT_MTU, FULL_ID, HIGHEST_PID, MTU_RANGE } from "../config/constants.js";
+import {
+  DEFAULT_MTU,
+  FULL_ID,
+  HIGHEST_PID,
+  LONGEST_TEXT,
+  MOST_TEXTS,
+  MTU_RANGE,
+} from "../config/constants.js";
+import { sentenceOf, wholeNumber } from "./issue.js";
 
 /** Incremented with each incompatible change. */
 export const PROTOCOL_VERSION = 2;
@@ -7,16 +15,11 @@ export const PROTOCOL_VERSION = 2;
 /** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;
 
-export const text = v.pipe(v.string(), v.maxLength(4096));
-const texts = v.pipe(v.array(text), v.maxLength(256));
+export const text = v.pipe(v.string(), v.maxLength(LONGEST_TEXT));
+const texts = v.pipe(v.array(text), v.maxLength(MOST_TEXTS));
 const flag = v.optional(v.boolean(), false);
 export const pairs = v.record(text, text);
-export const mtu = v.pipe(
-  v.number(),
-  v.integer(),
-  v.minValue(MTU_RANGE.least),
-  v.maxValue(MTU_RANGE.most),
-);
+export const mtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
 
 /** A network to create. Addresses and prefixes are text. */
 const networkSpec = v.object({
@@ -55,14 +58,14 @@ const namespaceRef = v.object({
   /** Device and inode of the network namespace. */
   id: text,
   /** The process that names it, and its start time (starttime of proc_pid_stat(5), in clock ticks). */
-  pid: v.nullish(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PID)), null),
+  pid: v.nullish(wholeNumber(1, HIGHEST_PID), null),
   started: v.nullish(text, null),
 });
 export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
 
 export const joinSpec = v.object({
   /** Id from an earlier daemon; null: a new one. */
-  id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID)), null),
+  id: v.nullish(v.pipe(v.string(), v.regex(FULL_ID, "must be 64 hexadecimal digits")), null),
   /** Name of the member; null: that of the member in this namespace, or the first digits of the id. */
   name: v.nullish(text, null),
   hostname: v.nullish(text, null),
@@ -281,8 +284,7 @@ export function isMethod(method: string): method is Method {
 export function checkParams<M extends Method>(method: M, params: unknown): Params<M> | string {
   const result = v.safeParse(methods[method], params, { abortEarly: true });
   if (result.success) return result.output as Params<M>;
-  const [issue] = result.issues;
-  return `${v.getDotPath(issue) ?? "params"}: ${issue.message}`;
+  return sentenceOf(result.issues[0], "params");
 }
 
 const warnings = v.optional(texts, []);

@@ -1,7 +1,7 @@
 import { Address } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { quoted } from "../../base/printable.js";
-import { HIGHEST_PID, HOST_GATEWAY } from "../../config/constants.js";
+import { HIGHEST_PID, HOST_GATEWAY, LONGEST_TEXT } from "../../config/constants.js";
 import { type NameKind, requireValidName } from "../../config/names.js";
 import type { Reader } from "./option.js";
 
@@ -153,6 +153,9 @@ export const truth: Reader<boolean> = (text, name) => {
 export const pair: Reader<readonly [name: string, value: string]> = (text, name) => {
   const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];
   if (key === undefined) throw wrong(`${name} ${quoted(text)}: write it like name=value`);
+  if (text.length > LONGEST_TEXT) {
+    throw wrong(`${name} ${quoted(text)} is too long: give at most ${LONGEST_TEXT} characters`);
+  }
   return [key, value];
 };
 

@@ -56,7 +56,7 @@ export function requestsTo(methods: Methods): Requests & { readonly hasWarning: 
     hasWarning: () => methods.warningsFor("network.list").length > 0,
     request: async (method, params, passed = null) => {
       const checked = checkParams(method, params);
-      if (typeof checked === "string") throw new UserError(`${method}: bad ${checked}`);
+      if (typeof checked === "string") throw new UserError(`${method}: ${checked}`);
       return methods.call(method, checked, client, passed === null ? null : duplicateFd(passed));
     },
   };

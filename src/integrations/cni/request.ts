@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { formatEndpoint } from "../../base/address.js";
 import { HIGHEST_PORT } from "../../base/port-set.js";
 import { isValidName, shortId } from "../../config/names.js";
+import { sentenceOf, wholeNumber } from "../../rpc/issue.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { CniFailure, Code } from "./failure.js";
 
@@ -19,9 +20,12 @@ const text = v.string();
 const texts = v.optional(v.array(text), []);
 
 const portMapping = v.object({
-  hostPort: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(HIGHEST_PORT)),
-  containerPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(HIGHEST_PORT)),
-  protocol: v.optional(v.pipe(text, v.toLowerCase(), v.picklist(["tcp", "udp"])), "tcp"),
+  hostPort: wholeNumber(0, HIGHEST_PORT),
+  containerPort: wholeNumber(1, HIGHEST_PORT),
+  protocol: v.optional(
+    v.pipe(text, v.toLowerCase(), v.picklist(["tcp", "udp"], "must be tcp or udp")),
+    "tcp",
+  ),
   hostIP: v.optional(text, ""),
 });
 export type PortMapping = v.InferOutput<typeof portMapping>;
@@ -162,8 +166,7 @@ function configured(raw: unknown, cniVersion: string, environment: NodeJS.Proces
   }
   const result = v.safeParse(netConf, raw, { abortEarly: true });
   if (!result.success) {
-    const [issue] = result.issues;
-    throw invalidConfig(`${v.getDotPath(issue) ?? "configuration"}: ${issue.message}`);
+    throw invalidConfig(sentenceOf(result.issues[0], "the configuration"));
   }
   const conf = result.output;
   const { name, network = name } = conf;

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { UserError } from "../../base/errors.js";
 import { parseAttachment } from "../../commandline/network-mode.js";
 import { isValidName, shortId } from "../../config/names.js";
+import { sentenceOf } from "../../rpc/issue.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 
 const text = v.string();
@@ -11,7 +12,7 @@ const stateSchema = v.object({
   id: v.pipe(text, v.nonEmpty()),
   status: text,
   pid: v.optional(v.number(), 0),
-  bundle: v.pipe(text, v.startsWith("/")),
+  bundle: v.pipe(text, v.startsWith("/", "must be a path from the root")),
   annotations: v.optional(v.nullable(v.record(text, text))),
 });
 
@@ -44,9 +45,9 @@ export interface ContainerState {
 export function parseState(input: string): ContainerState {
   const result = v.safeParse(stateSchema, parseJson(input), { abortEarly: true });
   if (!result.success) {
-    const [issue] = result.issues;
+    const flaw = sentenceOf(result.issues[0], "the JSON");
     throw new UserError(
-      `oci-hook: stdin is not the state of a container (${v.getDotPath(issue) ?? "JSON"}: ${issue.message}): have an OCI runtime run it as a hook`,
+      `oci-hook: stdin is not the state of a container (${flaw}): have an OCI runtime run it as a hook`,
       2,
     );
   }
