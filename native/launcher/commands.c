@@ -29,13 +29,16 @@ bool command_is_question(char **argv) {
   return command_asks_daemon(argv) && (strcmp(argv[1], "network") == 0 || strcmp(argv[1], "ps") == 0);
 }
 
-/* The value of --network, if that is the argument; otherwise NULL. */
+/* The value of --network or --net, if that is the argument; otherwise NULL. */
 static const char *network_of(char **argument) {
-  static const char option[] = "--network";
-  size_t length = strlen(option);
-  if (strncmp(*argument, option, length) != 0) return NULL;
-  return (*argument)[length] == '=' ? *argument + length + 1
-         : (*argument)[length] == '\0' ? argument[1] : NULL;
+  static const char *const options[] = {"--network", "--net"};
+  for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+    size_t length = strlen(options[i]);
+    if (strncmp(*argument, options[i], length) != 0) continue;
+    if ((*argument)[length] == '=') return *argument + length + 1;
+    if ((*argument)[length] == '\0') return argument[1];
+  }
+  return NULL;
 }
 
 bool command_runs_on_network(char **argv) {

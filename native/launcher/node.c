@@ -107,11 +107,13 @@ const char *node_bundle(const char *root) {
 }
 
 char **node_arguments(const char *node, const char *bundle, int argc, char **argv) {
-  const char **arguments = calloc((size_t)argc + FLAG_COUNT + 3, sizeof(*arguments));
+  const char **arguments = calloc((size_t)argc + FLAG_COUNT + 4, sizeof(*arguments));
   if (arguments == NULL) text_fail("out of memory");
   size_t count = 0;
   arguments[count++] = node;
   for (size_t i = 0; i < FLAG_COUNT; i++) arguments[count++] = node_flags[i];
+  /* Before it Node reads the files of --env-file, which it also finds behind the bundle (node_dotenv.cc). */
+  arguments[count++] = "--";
   arguments[count++] = bundle;
   arguments[count++] = text_name(argv[0]);
   for (int i = 1; i < argc; i++) arguments[count++] = argv[i];

@@ -5,7 +5,7 @@ import { slipway } from "./commands/slipway.js";
 import { slirp4netns } from "./commands/slirp4netns.js";
 import type { Invocation } from "./invocation.js";
 import { type Command, type CommandGroup, isGroup } from "./parsing/command.js";
-import { helpOf, helpOption, versionOption } from "./parsing/help.js";
+import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help.js";
 import type { Option, Options } from "./parsing/option.js";
 import { suggestion } from "./parsing/suggestion.js";
 import { wrong } from "./parsing/values.js";
@@ -92,12 +92,13 @@ function unknownWord(group: CommandGroup, word: string): UserError {
 }
 
 function parseCommand(command: Command, path: string, args: readonly string[]): Invocation {
-  const standard = command.version === undefined ? { helpOption } : { helpOption, versionOption };
+  const versions = command.version === undefined ? {} : { versionOption };
+  const standard = { helpOption: helpOptionFor(command.options), ...versions };
   const options: Options = { ...command.options, ...standard };
   const { given, operands, unknown } = split(command, options, args);
   if (given.has("versionOption")) return print(`${command.version}\n`);
   if (given.has("helpOption")) return print(helpOf(command, path, width()));
-  if (unknown !== null) throw unknownOption(unknown, options);
+  if (unknown !== null) throw notTaken(command, unknown, options, path);
   requireArguments(command, operands);
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(command.options)) {
@@ -117,7 +118,11 @@ interface Split {
 
 /** @throws UserError for a value that is missing or that an option does not take */
 function split(command: Command, options: Options, args: readonly string[]): Split {
-  const keys = new Map(Object.entries(options).map(([key, { long }]) => [long.slice(2), key]));
+  const keys = new Map(
+    Object.entries(options).flatMap(([key, option]) =>
+      longNames(option).map((name) => [name, key] as const),
+    ),
+  );
   const given = new Map<string, string[]>();
   const operands: string[] = [];
   let unknown: string | null = null;
@@ -148,6 +153,11 @@ function argsFrom(token: Token, args: readonly string[]): readonly string[] {
   return args.slice(token.kind === "option-terminator" ? token.index + 1 : token.index);
 }
 
+/** Without their dashes. */
+function longNames({ long, synonyms }: Option<unknown>): [string, ...string[]] {
+  return [long.slice(2), ...synonyms.map((name) => name.slice(2))];
+}
+
 /** The text of an option's value; "" for an option that takes none. */
 function textOf(
   { value: text }: Extract<Token, { kind: "option" }>,
@@ -165,9 +175,12 @@ function textOf(
 /** Reads as getopt_long(3) does, but for abbreviated options. */
 function tokensOf(options: Options, args: readonly string[]) {
   const config: Record<string, { type: "string" | "boolean"; short?: string }> = {};
-  for (const { long, short, value } of Object.values(options)) {
-    const type = value === null ? "boolean" : "string";
-    config[long.slice(2)] = short === null ? { type } : { type, short };
+  for (const option of Object.values(options)) {
+    const { short } = option;
+    const type = option.value === null ? "boolean" : "string";
+    const [name, ...synonyms] = longNames(option);
+    config[name] = short === null ? { type } : { type, short };
+    for (const synonym of synonyms) config[synonym] = { type };
   }
   const { tokens } = parseArgs({
     args: withEmptyValues(options, args),
@@ -214,8 +227,19 @@ function requireTexts({ arguments: wanted, passesThrough }: Command, operands: r
   }
 }
 
+function notTaken(
+  { meaningless = {} }: Command,
+  name: string,
+  options: Options,
+  path: string,
+): UserError {
+  if (!Object.hasOwn(meaningless, name)) return unknownOption(name, options);
+  return wrong(`${name} has no meaning for ${path}: ${meaningless[name]}`);
+}
+
 function unknownOption(name: string, options: Options): UserError {
-  const names = [...Object.values(options), helpOption].map(({ long }) => long);
+  const shown = [...Object.values(options), helpOption].filter(({ isHidden }) => !isHidden);
+  const names = shown.map(({ long }) => long);
   return wrong(`unknown option ${quoted(name)}${suggestion(name, names)}`);
 }
 

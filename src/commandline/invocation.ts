@@ -81,6 +81,7 @@ export interface RunConfig extends GuestOptions {
   readonly keepId: boolean;
   /** Whether COMMAND has the user's subordinate ids, too. */
   readonly mapAuto: boolean;
+  readonly environment: EnvironmentOptions;
   /** Further options of the guest's resolv.conf. */
   readonly resolverOptions: readonly string[];
   readonly command: readonly [file: string, ...args: string[]];
@@ -129,6 +130,14 @@ export interface LogOptions {
   readonly level: LogLevel | null;
   readonly format: "text" | "json";
   readonly linesPerSecond: number;
+}
+
+/** What changes in the environment of a command, which is the caller's otherwise. Later ones win. */
+export interface EnvironmentOptions {
+  /** Files with a variable a line. */
+  readonly files: readonly string[];
+  /** `NAME=VALUE`; or `NAME`, which changes nothing. */
+  readonly variables: readonly string[];
 }
 
 /** What a command in new namespaces sees of the host. */

@@ -216,17 +216,22 @@ export function namespaceOf({ pid }: Pick<HeldChild, "pid">): Namespace {
 }
 
 /**
- * The user's environment, as `NAME=value`: restores the variables that the launcher renamed because they would change
- * Node, and leaves out the launcher's own.
+ * The environment of commands, as `NAME=value`: the user's, with the variables that the launcher renamed because they
+ * would change Node, and those of setVariable(), and without the launcher's own.
  */
 export function guestEnvironment(own: NodeJS.ProcessEnv): string[] {
-  return Object.entries(own)
-    .filter(([name]) => !OWN_VARIABLES.includes(name))
-    .map(([name, value]) => `${withoutPrefix(name)}=${value}`);
+  const all = Object.entries(own).filter(([name]) => !OWN_VARIABLES.includes(name));
+  const isParked = ([name]: readonly [string, unknown]): boolean => name.startsWith(PARKED_PREFIX);
+  const parked = all
+    .filter(isParked)
+    .map(([name, value]) => [name.slice(PARKED_PREFIX.length), value] as const);
+  const variables = new Map([...all.filter((each) => !isParked(each)), ...parked]);
+  return [...variables].map(([name, value]) => `${name}=${value}`);
 }
 
-function withoutPrefix(name: string): string {
-  return name.startsWith(PARKED_PREFIX) ? name.slice(PARKED_PREFIX.length) : name;
+/** Sets a variable for commands, and not for this process. */
+export function setVariable(name: string, value: string): void {
+  process.env[PARKED_PREFIX + name] = value;
 }
 
 export function effectiveIds(): { uid: number; gid: number } {

@@ -432,3 +432,84 @@ describe("slipway run --network refuses options without effect", () => {
     expect(parseRun("--network", "none", "--hostname", "box", "--", "true").hostname).toBe("box");
   });
 });
+
+describe("docker's spellings", () => {
+  test.each([
+    [
+      ["--net", "web"],
+      ["--network", "web"],
+    ],
+    [
+      ["--network", "web", "--network-alias", "a"],
+      ["--network", "web", "--alias", "a"],
+    ],
+    [
+      ["--network", "web", "--net-alias=a"],
+      ["--network", "web", "--alias", "a"],
+    ],
+    [
+      ["--network", "web", "--ip6", "fd00::9"],
+      ["--network", "web", "--ip", "fd00::9"],
+    ],
+    [
+      ["-h", "box"],
+      ["--hostname", "box"],
+    ],
+    [["--publish-all"], ["-P"]],
+    [
+      ["--dns-opt", "ndots:2"],
+      ["--dns-option", "ndots:2"],
+    ],
+    [["-it", "--rm", "--init"], []],
+    [
+      ["--interactive", "--tty", "--net=host"],
+      ["--network", "host"],
+    ],
+  ])("run %j means %j", (spelling, usual) => {
+    expect(parseRun(...spelling, "--", "true")).toEqual(parseRun(...usual, "--", "true"));
+  });
+
+  test("variables accumulate", () => {
+    const { environment } = parseRun("-e", "A=1", "--env-file", "f", "--env=B", "-eC=", "true");
+    expect(environment).toEqual({ files: ["f"], variables: ["A=1", "B", "C="] });
+    expect(refusal("slipway", "run", "-e", "=1", "true").message).toBe(
+      '--env "=1": write it like NAME=value; see slipway run --help',
+    );
+  });
+
+  test("run has help by --help only, other commands by -h, too", () => {
+    expect(parseText("slipway", "run", "--help")).toMatch(/-h, --hostname <name>/);
+    expect(parseText("slipway", "run", "--help")).toMatch(/^ {2}--help /m);
+    expect(parseText("slipway", "attach", "-h")).toMatch(/-h, --help/);
+    expect(refusal("slipway", "run", "-h").message).toMatch(/^--hostname needs a value/);
+  });
+
+  test.each([
+    [
+      ["run", "-v", "/a:/b", "true"],
+      /^-v has no meaning for slipway run: COMMAND sees the files of/,
+    ],
+    [["run", "-dit", "true"], /^-d has no meaning for slipway run: .* write & behind it/],
+    [["run", "--user=1000", "true"], /^--user has no meaning for slipway run: .*--keep-id/],
+    [["run", "--entrypoint", "sh", "true"], /^--entrypoint has no meaning .*there is no image/],
+    [
+      ["run", "--memory", "512M", "true"],
+      /^--memory 512M is too large: .* for packets and connections/,
+    ],
+    [
+      ["network", "connect", "--link", "a", "web", "b"],
+      /^--link has no meaning for slipway network connect/,
+    ],
+    [["run", "--nett", "web", "true"], /^unknown option "--nett".*; see slipway run --help/],
+  ])("%j is refused", (args, message) => {
+    const error = refusal("slipway", ...args);
+    expect([error.exitStatus, error.message]).toEqual([2, expect.stringMatching(message)]);
+  });
+
+  test("disconnect takes --force, and connect --ip6", () => {
+    const disconnected = parseCommandLine("slipway", ["network", "disconnect", "-f", "web", "db"]);
+    expect(disconnected).toMatchObject({ request: { action: "disconnect", member: "db" } });
+    const connected = parseCommandLine("slipway", ["network", "connect", "--ip6=::9", "web", "1"]);
+    expect(connected).toMatchObject({ request: { attachment: { addresses: ["::9"] } } });
+  });
+});

@@ -1,13 +1,16 @@
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { slipway } from "../../src/commandline/commands/slipway.ts";
+import { attachCommand } from "../../src/commandline/commands/attach.ts";
+import { networkCommands } from "../../src/commandline/commands/network.ts";
 import { slirp4netns } from "../../src/commandline/commands/slirp4netns.ts";
 import { type Command, type CommandGroup, isGroup } from "../../src/commandline/parsing/command.ts";
 import type { Option } from "../../src/commandline/parsing/option.ts";
 
 const header = fileURLToPath(new URL("../../native/launcher/shared/flags.h", import.meta.url));
 
-const options = [...optionsOf(slirp4netns), ...optionsOf(slipway)];
+/** The commands for which the launcher enters a namespace: it compares what the daemon asks with its own arguments. */
+const connect = networkCommands.commands.filter(({ name }) => name === "connect");
+const options = [slirp4netns, attachCommand, ...connect].flatMap(optionsOf);
 const flags = options.filter(({ value }) => value === null);
 const valued = options.filter(({ value }) => value !== null);
 
@@ -35,7 +38,7 @@ test("the launcher's list of options without a value is that of the declarations
 #ifndef SLIPWAY_FLAGS_H
 #define SLIPWAY_FLAGS_H
 
-/* Options that take no value, of any command. */
+/* Options that take no value, of the commands for which the launcher enters a namespace. */
 #define SHORT_FLAGS "${shortOf(flags).join("")}"
 #define LONG_FLAGS \\
 ${longOf(flags)

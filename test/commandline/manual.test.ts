@@ -39,7 +39,9 @@ function optionsOf(program: string): Map<string, string | undefined> {
     for (const [, flags = "", description = ""] of entries) {
       const sentence = description.replace(/\s+/g, " ");
       const [, value] = /\bdefault: "?([^),"]+)/.exec(sentence) ?? [];
-      options.set(flags.replace(/[<>]/g, ""), value);
+      // For `run` -h is the hostname.
+      const heading = flags === "--help" ? "-h, --help" : flags.replace(/[<>]/g, "");
+      options.set(heading, value);
     }
   }
   return options;

@@ -29,6 +29,8 @@ const FREE = new Set([
   "--log-file",
   "--api-socket",
   "--userns-path",
+  "--env",
+  "--env-file",
   "--format",
   "--label",
 ]);

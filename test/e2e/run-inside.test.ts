@@ -2,6 +2,7 @@ import { markedProcesses } from "../lab/census.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Outcome, Process } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
+import { userDirectory } from "./api-client.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
@@ -83,6 +84,51 @@ describe("processes", () => {
       while pgrep sleep >/dev/null; do :; done
       cat /proc/[0-9]*/stat | grep -c ') Z '`;
     expect((await inside(lab, [], script)).stdout).toBe("0\n");
+  });
+});
+
+describe("the environment", () => {
+  const spellings = [
+    ["alone", ["-it", "--rm"]],
+    ["on a network", ["--net", "bridge", "--network-alias", "db"]],
+    ["without a network", ["--net=none"]],
+    ["on the host's network", ["--net", "host"]],
+  ] as const;
+
+  test.for(spellings)(
+    "COMMAND %s gets variables of -e and --env-file",
+    async ([, options], { lab }) => {
+      const file = `${await userDirectory(lab)}/env`;
+      await lab.host.user.shell(`printf '# names\\nA=file\\n\\n B=two words \\nHOME\\n' > ${file}`);
+      const variables = [
+        "--env-file",
+        file,
+        "-e",
+        "A=1",
+        "-e",
+        "C=",
+        "-e",
+        "XDG_RUNTIME_DIR=/nowhere",
+      ];
+      const script = 'echo "$A|$B|$C|$XDG_RUNTIME_DIR|$HOME"; exec env';
+      const { stdout, stderr } = await inside(lab, [...options, ...variables], script);
+      const [line, ...all] = stdout.split("\n");
+      expect(stderr).toBe("");
+      expect(line).toMatch(/^1\|two words \|\|\/nowhere\|\//);
+      expect(all.filter((each) => /^(A|SLIPWAY_PARKED_.*)=/.test(each))).toEqual(["A=1"]);
+    },
+  );
+
+  test("a file that is no list of variables is refused", async ({ lab }) => {
+    const file = `${await userDirectory(lab)}/wrong`;
+    await lab.host.user.shell(`echo 'a b=1' > ${file}`);
+    for (const [name, message] of [
+      [file, /--env-file .*: "a b=1": write it like NAME=value$/],
+      ["/nowhere", /--env-file \/nowhere: cannot be read \(ENOENT\): check the path$/],
+    ] as const) {
+      const { code, stderr } = await inside(lab, ["--env-file", name], "true");
+      expect([code, stderr.trim()]).toEqual([1, expect.stringMatching(message)]);
+    }
   });
 });
 

@@ -10,7 +10,12 @@ test("the command gets the variables that the launcher set aside, and none of th
   };
   expect(guestEnvironment(own)).toEqual([
     "PATH=/usr/bin",
-    "NODE_OPTIONS=--no-warnings",
     "SLIPWAY_NODE=/usr/bin/node",
+    "NODE_OPTIONS=--no-warnings",
   ]);
+});
+
+test("a variable that was set for the command replaces the user's", () => {
+  const own = { GREETING: "hello", SLIPWAY_PARKED_GREETING: "bye", SLIPWAY_PARKED_EMPTY: "" };
+  expect(guestEnvironment(own)).toEqual(["GREETING=bye", "EMPTY="]);
 });

@@ -2,10 +2,9 @@
 #ifndef SLIPWAY_FLAGS_H
 #define SLIPWAY_FLAGS_H
 
-/* Options that take no value, of any command. */
-#define SHORT_FLAGS "6Pcq"
+/* Options that take no value, of the commands for which the launcher enters a namespace. */
+#define SHORT_FLAGS "6Pc"
 #define LONG_FLAGS \
-  "--api-inside", \
   "--configure", \
   "--disable-dns", \
   "--disable-host-loopback", \
@@ -14,20 +13,11 @@
   "--enable-seccomp", \
   "--exit-with-netns", \
   "--host-loopback", \
-  "--internal", \
-  "--ipv4", \
-  "--ipv6", \
-  "--json", \
-  "--keep-id", \
-  "--kill", \
-  "--map-auto", \
   "--no-api-socket", \
   "--no-ipv6", \
   "--no-sandbox", \
   "--publish-auto", \
   "--publish-to-loopback", \
-  "--quiet", \
-  "--serve-containers", \
   "--shared", \
   "--stats"
 

@@ -27,6 +27,7 @@ import {
 import { openTap } from "../../netns/tap.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { fail } from "../exit.js";
+import { setEnvironment } from "./environment.js";
 
 /**
  * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been
@@ -35,6 +36,7 @@ import { fail } from "../exit.js";
  */
 export async function run(options: RunConfig): Promise<void> {
   startLogging(options.log);
+  setEnvironment(options.environment);
   const { mode } = options;
   if (mode.kind === "slirp") await runAlone(options);
   else if (mode.kind === "networks") await joinNetworks(options, mode.attachments);

@@ -3,9 +3,18 @@ import type { Params } from "../../rpc/messages.js";
 import type { Invocation } from "../invocation.js";
 import { checkNetwork } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
+import { meaninglessForConnect } from "../options/docker.js";
 import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
-import { flag, onOff, optional, repeated, type Values } from "../parsing/option.js";
+import {
+  alsoCalled,
+  flag,
+  hidden,
+  onOff,
+  optional,
+  repeated,
+  type Values,
+} from "../parsing/option.js";
 import {
   alias,
   anyText,
@@ -92,10 +101,13 @@ const connectCommand: Command = command({
   help: "attach an existing namespace to a network, until it ends or is disconnected",
   options: {
     name: optional("--name <name>", "name by which other members find it", memberName),
-    ip: repeated(
-      "--ip <address>",
-      "its address, one per family; by default the next free one; repeatable",
-      checked(memberAddress),
+    ip: alsoCalled(
+      repeated(
+        "--ip <address>",
+        "its address, one per family; by default the next free one; repeatable",
+        checked(memberAddress),
+      ),
+      "--ip6",
     ),
     alias: repeated(
       "--alias <name>",
@@ -117,6 +129,7 @@ const connectCommand: Command = command({
       count: "once",
     },
   ],
+  meaningless: meaninglessForConnect,
   invoke(values, [network, target]) {
     memberAddresses(values.ip, "--ip");
     const attachment = {
@@ -133,7 +146,7 @@ const connectCommand: Command = command({
 const disconnectCommand = command({
   name: "disconnect",
   help: "detach a member from a network",
-  options: {},
+  options: { force: hidden(flag("-f, --force", "there is no other way")) },
   arguments: [
     { name: "network", help: null, count: "once" },
     { name: "member", help: "its name or id", count: "once" },

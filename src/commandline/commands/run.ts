@@ -1,5 +1,6 @@
 import { parseNetworkMode } from "../network-mode.js";
 import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
+import { meaninglessForRun } from "../options/docker.js";
 import { slipwayGuest } from "../options/guest.js";
 import { refuseIneffective } from "../options/ineffective.js";
 import { type Command, command } from "../parsing/command.js";
@@ -15,6 +16,7 @@ export const runCommand: Command = command({
   options,
   arguments: [{ name: "command", help: "what to run", count: "repeated" }],
   passesThrough: true,
+  meaningless: meaninglessForRun,
   invoke(values, [file, ...args], given) {
     const mode = parseNetworkMode(values.network, values);
     refuseIneffective(mode.kind, options, given);
@@ -30,6 +32,7 @@ export const runCommand: Command = command({
         keepId: values.keepId,
         mapAuto: values.mapAuto,
         resolverOptions: values.dnsOption,
+        environment: { files: values.envFile, variables: values.env },
         command: [file, ...args],
       },
     };

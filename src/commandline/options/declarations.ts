@@ -10,7 +10,15 @@ import {
   memberAddress,
   outboundSource,
 } from "../parsing/addresses.js";
-import { flag, type Options, optional, type Reader, repeated, value } from "../parsing/option.js";
+import {
+  alsoCalled,
+  flag,
+  type Options,
+  optional,
+  type Reader,
+  repeated,
+  value,
+} from "../parsing/option.js";
 import {
   alias,
   anyText,
@@ -26,10 +34,12 @@ import {
   resolverOption,
   someText,
   tapName,
+  variable,
   wholeNumber,
   wrong,
 } from "../parsing/values.js";
 import { readPortSet, readPublish } from "../publish-option.js";
+import { runAnyway } from "./docker.js";
 import { limitOptions } from "./limits.js";
 
 /** In MiB: one connection needs some of it, and the address space of a guest's stack is 256 MiB. */
@@ -163,9 +173,12 @@ export const slipwayOptions = {
     "forward a port of the host to the namespace: [ADDRESS:][PORT]:PORT[/udp], or ranges; repeatable",
     readPublish,
   ),
-  publishAuto: flag(
-    "-P, --publish-auto",
-    "publish each port on which the namespace listens, for as long as it does",
+  publishAuto: alsoCalled(
+    flag(
+      "-P, --publish-auto",
+      "publish each port on which the namespace listens, for as long as it does",
+    ),
+    "--publish-all",
   ),
   publishExclude: optional(
     "--publish-exclude <ports>",
@@ -221,15 +234,21 @@ export const runOptions = {
     "--map-auto",
     "have your subordinate ids inside, too, by newuidmap: for programs that change to other users",
   ),
-  dnsOption: repeated(
-    "--dns-option <option>",
-    "option for resolv.conf, such as ndots:2; repeatable",
-    resolverOption,
+  dnsOption: alsoCalled(
+    repeated(
+      "--dns-option <option>",
+      "option for resolv.conf, such as ndots:2; repeatable",
+      resolverOption,
+    ),
+    "--dns-opt",
   ),
-  network: repeated(
-    "--network <network>",
-    "join the network NAME[:ip=,mac=,alias=,ifname=], repeatable; or one of slirp (the default), bridge, host, none, container:NAME|PID|PATH",
-    anyText,
+  network: alsoCalled(
+    repeated(
+      "--network <network>",
+      "join the network NAME[:ip=,mac=,alias=,ifname=], repeatable; or one of slirp (the default), bridge, host, none, container:NAME|PID|PATH",
+      anyText,
+    ),
+    "--net",
   ),
   name: optional(
     "--name <name>",
@@ -237,7 +256,7 @@ export const runOptions = {
     memberName,
   ),
   hostname: optional(
-    "--hostname <name>",
+    "-h, --hostname <name>",
     "hostname inside; by default its name on networks, elsewhere that of the host",
     hostname,
   ),
@@ -247,21 +266,39 @@ export const runOptions = {
     oneOf(["host"]),
   ),
   apiInside: flag("--api-inside", "let COMMAND use Slipway's sockets, such as to publish ports"),
-  ip: repeated(
-    "--ip <address>",
-    "its address on the first network, one per family; repeatable",
-    checked(memberAddress),
+  env: repeated(
+    "-e, --env <name=value>",
+    "variable of COMMAND's environment, besides yours; repeatable",
+    variable,
+  ),
+  envFile: repeated(
+    "--env-file <file>",
+    "file with such variables, one a line; repeatable",
+    anyText,
+  ),
+  ip: alsoCalled(
+    repeated(
+      "--ip <address>",
+      "its address on the first network, one per family; repeatable",
+      checked(memberAddress),
+    ),
+    "--ip6",
   ),
   macAddress: optional(
     "--mac-address <mac>",
     "its Ethernet address on the first network",
     checked(interfaceMac),
   ),
-  alias: repeated(
-    "--alias <name>",
-    "further name on the first network; several members may share one; repeatable",
-    alias,
+  alias: alsoCalled(
+    repeated(
+      "--alias <name>",
+      "further name on the first network; several members may share one; repeatable",
+      alias,
+    ),
+    "--network-alias",
+    "--net-alias",
   ),
+  ...runAnyway,
 } satisfies Options;
 
 /** Of `slirp4netns` alone. */

@@ -1,8 +1,18 @@
 import type { NetworkMode } from "../network-mode.js";
 import type { Options } from "../parsing/option.js";
 import { wrong } from "../parsing/values.js";
+import { runAnyway } from "./docker.js";
 
-const EVERYWHERE = ["network", "logFile", "logLevel", "logFormat", "maxLogLines"] as const;
+const EVERYWHERE = [
+  "network",
+  "env",
+  "envFile",
+  "logFile",
+  "logLevel",
+  "logFormat",
+  "maxLogLines",
+  ...Object.keys(runAnyway),
+];
 
 /** Keys of the options of `run` that have an effect with each mode but slirp. */
 const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly string[]>> = {

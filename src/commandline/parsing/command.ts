@@ -22,6 +22,8 @@ export interface Command<O extends Options = Options> {
   readonly arguments: readonly Argument[];
   /** Whether the first argument ends the options, as another program's command line begins with it. */
   readonly passesThrough?: boolean;
+  /** Options of other programs that mean nothing here, by name, and what to know or do instead. */
+  readonly meaningless?: Readonly<Record<string, string>>;
   /** Whether superfluous arguments are ignored. */
   readonly ignoresRest?: boolean;
   /**

@@ -4,6 +4,12 @@ import { flag, type Option, type Options } from "./option.js";
 export const helpOption = flag("-h, --help", "show this help");
 export const versionOption = flag("-v, --version", "show the version");
 
+/** For `run` -h is docker's: the hostname. */
+export function helpOptionFor(options: Options): Option<boolean> {
+  const isTaken = Object.values(options).some(({ short }) => short === helpOption.short);
+  return isTaken ? { ...helpOption, short: null } : helpOption;
+}
+
 /** Narrower than this descriptions are hard to read. */
 const LEAST_DESCRIPTION = 40;
 
@@ -58,7 +64,7 @@ function commandSections(command: Command): Map<string, Entry[]> {
   );
   return new Map([
     ["Arguments:", args],
-    ...optionSections({ ...versions, ...options, helpOption }),
+    ...optionSections({ ...versions, ...options, helpOption: helpOptionFor(options) }),
   ]);
 }
 
@@ -66,6 +72,7 @@ function commandSections(command: Command): Map<string, Entry[]> {
 function optionSections(options: Options): Map<string, Entry[]> {
   const sections = new Map<string, Entry[]>([["Options:", []]]);
   for (const option of Object.values(options)) {
+    if (option.isHidden) continue;
     const heading = option.group ?? "Options:";
     const entries = sections.get(heading) ?? [];
     sections.set(heading, [...entries, [flagsOf(option), descriptionOf(option)]]);

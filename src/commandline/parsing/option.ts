@@ -7,6 +7,10 @@ export interface Option<T> {
   readonly long: string;
   /** One letter, or null. */
   readonly short: string | null;
+  /** Further long names, which `--help` does not show: the spellings of other programs. */
+  readonly synonyms: readonly string[];
+  /** Whether `--help` leaves it out. */
+  readonly isHidden: boolean;
   /** As `--help` shows its value, such as `<bytes>`, or `[seconds]` where it may be missing; null: it takes none. */
   readonly value: string | null;
   readonly help: string;
@@ -83,6 +87,15 @@ export function repeated<T>(flags: string, help: string, read: Reader<T>): Optio
   return { ...common, read: (given) => given.map((text) => read(text, common.long)) };
 }
 
+/** @param synonyms with their dashes */
+export function alsoCalled<T>(option: Option<T>, ...synonyms: string[]): Option<T> {
+  return { ...option, synonyms };
+}
+
+export function hidden<T>(option: Option<T>): Option<T> {
+  return { ...option, isHidden: true };
+}
+
 const FLAGS = /^(?:-(\w), )?(--[\w-]+)(?: (.+))?$/;
 
 /** @param flags such as `-m, --mtu <bytes>` */
@@ -92,6 +105,8 @@ function described(flags: string, help: string): Omit<Option<unknown>, "read"> {
   return {
     long,
     short,
+    synonyms: [],
+    isHidden: false,
     value: placeholder,
     help,
     default: null,

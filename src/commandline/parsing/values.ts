@@ -60,7 +60,7 @@ export function oneOf<const Choice extends string>(choices: readonly Choice[]): 
  */
 export function memorySize(least: number, most: number): Reader<number> {
   return (text, name) => {
-    const fix = `give ${least}M to ${most}M`;
+    const fix = `give ${least}M to ${most}M, for packets and connections`;
     if (!/^\d+[KM]?$/i.test(text)) throw wrong(`${name} is ${quoted(text)}, not a size: ${fix}`);
     const bytes = Number.parseInt(text, 10) * (UNITS[text.slice(-1).toUpperCase()] ?? 1);
     if (bytes < least * MEBIBYTE) throw wrong(`${name} ${text} is too small: ${fix}`);
@@ -157,6 +157,12 @@ export const pair: Reader<readonly [name: string, value: string]> = (text, name)
     throw wrong(`${name} ${quoted(text)} is too long: give at most ${LONGEST_TEXT} characters`);
   }
   return [key, value];
+};
+
+/** `NAME=VALUE`; or `NAME`, the variable of the caller's environment. */
+export const variable: Reader<string> = (text, name) => {
+  if (/^[^=]+(=.*)?$/s.test(text)) return text;
+  throw wrong(`${name} ${quoted(text)}: write it like NAME=value`);
 };
 
 /** A mistake in a command line. */

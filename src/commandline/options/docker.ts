@@ -1,0 +1,76 @@
+import { flag, hidden, type Options } from "../parsing/option.js";
+
+/** Options of docker and podman that ask `run` for what it does anyway. */
+export const runAnyway = {
+  interactive: hidden(flag("-i, --interactive", "stdin is inherited")),
+  tty: hidden(flag("-t, --tty", "the terminal is inherited")),
+  rm: hidden(flag("--rm", "nothing stays when COMMAND has ended")),
+  init: hidden(flag("--init", "COMMAND's first process reaps its orphans")),
+} satisfies Options;
+
+const FILES = "COMMAND sees the files of this machine, so there is nothing to mount";
+const NO_IMAGE = "there is no image: write COMMAND and its arguments behind the options";
+const IDS = "COMMAND is root inside, or with --keep-id you";
+const RIGHTS = "COMMAND has all capabilities in its own namespaces, and none outside";
+const OWN = "COMMAND has namespaces of its own; --network and --pid can be chosen";
+const RESOURCES =
+  "limits of processors and memory are the system's: systemd-run --user --scope -p MemoryMax=512M slipway run …";
+const NAMES = "members of a network find each other by name: put both on one --network";
+const LINK_LOCAL = "the link-local address follows from the Ethernet address: give --mac-address";
+const UNIT = "run slipway as a unit of systemd, with Restart= in it";
+const OUTPUT = "COMMAND's output goes where slipway's goes";
+
+/** Options of `docker run` and `podman run` that mean nothing to `slipway run`, and why. */
+export const meaninglessForRun: Readonly<Record<string, string>> = {
+  "-d": "slipway run stays until COMMAND ends: write & behind it, or systemd-run --user before it",
+  "--detach":
+    "slipway run stays until COMMAND ends: write & behind it, or systemd-run --user before it",
+  "-v": FILES,
+  "--volume": FILES,
+  "--volumes-from": FILES,
+  "--mount": FILES,
+  "--tmpfs": FILES,
+  "--device": FILES,
+  "--read-only": FILES,
+  "--entrypoint": NO_IMAGE,
+  "--pull": NO_IMAGE,
+  "--platform": NO_IMAGE,
+  "-u": IDS,
+  "--user": IDS,
+  "--userns": IDS,
+  "--group-add": IDS,
+  "--privileged": RIGHTS,
+  "--cap-add": RIGHTS,
+  "--cap-drop": RIGHTS,
+  "--security-opt": RIGHTS,
+  "--ipc": OWN,
+  "--uts": OWN,
+  "--cgroupns": OWN,
+  "--pod": "to share another's network, give --network container:NAME",
+  "-c": RESOURCES,
+  "--cpus": RESOURCES,
+  "--cpu-shares": RESOURCES,
+  "--cpuset-cpus": RESOURCES,
+  "--memory-swap": RESOURCES,
+  "--memory-reservation": RESOURCES,
+  "--pids-limit": RESOURCES,
+  "--ulimit": RESOURCES,
+  "--shm-size": RESOURCES,
+  "--restart": UNIT,
+  "--log-driver": OUTPUT,
+  "--log-opt": OUTPUT,
+  "-l": "labels are for networks: slipway network create --label",
+  "--label": "labels are for networks: slipway network create --label",
+  "--link": NAMES,
+  "--link-local-ip": LINK_LOCAL,
+  "--expose": "members reach all ports of each other; -p and -P publish ports of the host",
+  "--domainname": "write the domain into the name: --hostname NAME.DOMAIN",
+};
+
+/** The same of `docker network connect`. */
+export const meaninglessForConnect: Readonly<Record<string, string>> = {
+  "--link": "members of a network find each other by name",
+  "--link-local-ip": LINK_LOCAL,
+  "--driver-opt": "an attachment has no options but those of slipway network connect --help",
+  "--gw-priority": "a member goes outside by the network that it was connected to first",
+};
