@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
 import { openOrStart } from "../../client/start.js";
+import { findByName } from "../../config/names.js";
 import { Loop } from "../../loop/loop.js";
 import { setLoopbackUp } from "../../netns/agent.js";
 import { meantProcess } from "../../netns/command-of.js";
@@ -78,7 +79,7 @@ async function findTarget(target: string): Promise<number | string> {
   const members = await session.request("member.list", {});
   session.close();
   loop.stop();
-  const member = members.find(({ name, id }) => name === target || id.startsWith(target));
+  const member = findByName(members, target);
   if (member === undefined) {
     throw new UserError(`there is no member ${target}: slipway ps shows all members`);
   }
