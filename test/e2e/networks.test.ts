@@ -314,7 +314,7 @@ describe("slipway run --network with another mode", () => {
     expect(stdout).toMatch(/^lo +UNKNOWN [^\n]*\n0\n$/);
   });
 
-  test("container: joins a member, a process, or the namespace of a file", async ({
+  test("container: joins a member or a process", async ({
     user,
     lab,
   }) => {
@@ -334,13 +334,6 @@ describe("slipway run --network with another mode", () => {
     expect(await user.ok("run", "--network", "container:by-file", "--", ...net)).toBe(
       await other.output(net),
     );
-    // A file names no user namespace: entering it needs root's rights over it.
-    const file = `/proc/${namespace.pid}/ns/net`;
-    const entered = await namespace.run(
-      [lab.host.slipwayPath, "run", "--network", `container:${file}`, "--", ...net],
-      { env: user.env },
-    );
-    expect(entered.stdout).toBe(wanted);
   });
 });
 
