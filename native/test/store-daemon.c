@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -184,6 +185,15 @@ static const struct {
     {"early", die_early},
 };
 
+/* Its list stays open, as it is locked. */
+static bool is_list(int directory, const char *name) {
+  char target[PATH_MAX];
+  ssize_t length = readlinkat(directory, name, target, sizeof(target) - 1);
+  if (length < 0) return false;
+  target[length] = '\0';
+  return strstr(target, "/slipway.stayed") != NULL;
+}
+
 /* Descriptors of the supervisor at this moment. */
 static int count_now(void) {
   char path[64];
@@ -191,7 +201,9 @@ static int count_now(void) {
   snprintf(path, sizeof(path), "/proc/%d/fd", getppid());
   DIR *directory = opendir(path);
   if (directory == NULL) return -1;
-  while (readdir(directory) != NULL) count++;
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    if (!is_list(dirfd(directory), entry->d_name)) count++;
+  }
   closedir(directory);
   return count;
 }

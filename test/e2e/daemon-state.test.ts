@@ -16,10 +16,16 @@ const endings: readonly (readonly [string, (user: DaemonUser) => Promise<unknown
 ];
 
 async function killBoth(user: DaemonUser): Promise<void> {
-  const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();
-  const [, parent = ""] = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  await user.lab.host.user.output(["kill", "-KILL", parent, pid]);
+  const { pid, supervisor } = await processesOf(user);
+  await user.lab.host.user.output(["kill", "-KILL", supervisor, pid]);
   await eventually(async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
+}
+
+async function processesOf(user: DaemonUser): Promise<{ pid: string; supervisor: string }> {
+  const pid = (await user.ok("daemon", "status", "--format", "{{.pid}}")).trim();
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, supervisor = ""] = /^PPid:\t(\d+)/m.exec(status) ?? [];
+  return { pid, supervisor };
 }
 
 /** The part of a member's state that is forged here. */
@@ -167,6 +173,27 @@ describe("members that stay", () => {
       expect(names).toEqual(["lo", "eth0", "eth1"]);
       if (end === endings[0][1]) expect(await interfaces(namespace)).toEqual(before);
     }
+  });
+
+  test("wait for their supervisor after a crash: a command that starts a daemon before it takes nothing from them", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web");
+    const { namespace, addresses } = await user.member("web", "patient");
+    const before = await interfaces(namespace);
+    const { pid, supervisor } = await processesOf(user);
+    await lab.host.user.output(["kill", "-STOP", supervisor]);
+    await lab.host.user.output(["kill", "-KILL", pid]);
+    expect(await user.refusal("network", "ls")).toBe(
+      "1 slipway: the daemon is already running: slipway daemon status",
+    );
+    await lab.host.user.output(["kill", "-CONT", supervisor]);
+    await eventually(async () =>
+      expect(await user.addressesOf("patient", "web")).toEqual(addresses),
+    );
+    expect(await interfaces(namespace)).toEqual(before);
+    expect(await refusals(user)).toEqual([]);
   });
 
   test("have no interface after they were disconnected, also after a crash", async ({ lab }) => {

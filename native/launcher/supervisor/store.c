@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,15 +39,16 @@ struct kept {
   bool is_known; /* whether `in` was determined, as far as possible */
 };
 
-/* Both ends of the pair; -1: none. `given` is the next slot to hand over. */
+/* Both ends of the pair, and the lock on the list; -1: none. `given` is the next slot to hand over. */
 static struct {
   int socket;
   int daemon_end;
+  int list;
   size_t given;
   bool is_given;
   bool is_unwritten; /* what is kept has changed since the list was written */
   struct kept kept[STORE_CAPACITY];
-} store = {.socket = -1, .daemon_end = -1};
+} store = {.socket = -1, .daemon_end = -1, .list = -1};
 
 static void close_end(int *end) {
   if (*end >= 0) close(*end);
@@ -225,10 +227,8 @@ static void write_line(FILE *file, const struct kept *kept) {
           kept->in.cookie);
 }
 
-static bool write_lines(const char *path) {
-  unlink(path);
-  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+static bool write_lines(int fd) {
+  FILE *file = fdopen(fd, "w");
   if (file == NULL) return false;
   for (size_t i = 0; i < STORE_CAPACITY; i++) {
     if (store.kept[i].is_used) write_line(file, &store.kept[i]);
@@ -236,15 +236,31 @@ static bool write_lines(const char *path) {
   return fclose(file) == 0;
 }
 
-/* Replaces the file atomically. */
+/* Returns the file's lock, which lasts as long as this process, or -1. */
+static int write_locked(const char *path) {
+  unlink(path);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  int lock = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 && write_lines(fd)) return lock;
+  close_end(&lock);
+  return -1;
+}
+
+/* Replaces the file atomically. Whoever finds it unlocked knows that this supervisor has ended. */
 static void write_list(void) {
   char path[PATH_MAX];
   char new[PATH_MAX + 4];
   store.is_unwritten = false;
   if (!daemon_paths_stayed(path, sizeof(path))) return;
   snprintf(new, sizeof(new), "%s.new", path);
-  if (write_lines(new)) rename(new, path);
-  else unlink(new);
+  int lock = write_locked(new);
+  if (lock >= 0 && rename(new, path) == 0) {
+    close_end(&store.list);
+    store.list = lock;
+  } else {
+    close_end(&lock);
+    unlink(new);
+  }
 }
 
 /* ---- as long as the daemon lives -------------------------------------------------------------- */

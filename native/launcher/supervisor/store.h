@@ -7,8 +7,8 @@
  * to its successor nothing but what it had.
  *
  * It vouches for the namespaces of these TAPs, too: their list, a line DEVICE:INODE COOKIE for each, stands where
- * no daemon can write after its lock-down. A daemon that is started when there is no supervisor any more may enter
- * these and no others.
+ * no daemon can write after its lock-down. It is locked (flock(2)) while its supervisor lives. A daemon that is started
+ * when there is no supervisor any more may enter these and no others.
  *
  * Over SOCK_SEQPACKET, a new pair for each daemon:
  *   supervisor -> daemon: STORE_KEEP with a TAP, for each that is kept; then STORE_END

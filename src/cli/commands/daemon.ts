@@ -10,6 +10,7 @@ import { resolverFiles } from "../../daemon/resolver-files.js";
 import { inheritedListener, ServiceManager } from "../../daemon/service-manager.js";
 import { requestsTo } from "../../daemon/shared/command-proxy.js";
 import { LauncherServer } from "../../daemon/shared/launcher-server.js";
+import { awaitSupervisor } from "../../daemon/state/locks.js";
 import { DataPlane } from "../../daemon/workers/plane.js";
 import { workerStarter } from "../../daemon/workers/start-worker.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
@@ -43,12 +44,13 @@ function isRestarted(): boolean {
 }
 
 async function serve(audience: Audience): Promise<void> {
+  const paths = daemonPaths();
+  if (!isRestarted()) await awaitSupervisor(paths);
   const workers = Math.min(availableParallelism(), MOST_WORKERS);
   const ledger = makeLedger(1 + workers);
   const loop = new Loop(ledger);
   const startWorker = workerStarter(ledger, () => loop.reclaimWhenQuiet());
   const plane = new DataPlane(startWorker, workers, loop.descriptors);
-  const paths = daemonPaths();
   const manager = new ServiceManager(process.env);
   const stop = async (): Promise<void> => {
     manager.tell("STOPPING=1");

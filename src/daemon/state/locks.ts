@@ -1,14 +1,46 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
 import type { DaemonPaths } from "../../rpc/daemon-paths.js";
 import { ALREADY_RUNNING } from "../../rpc/messages.js";
 import { Errno } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
+import { connectLocal } from "../../sys/sockets/local-socket.js";
 
 /** The state lock's text: PID, and the directory of the sockets. Another daemon wrote it, and a terminal may show it. */
 const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
+
+/** How long to wait for the end of another supervisor, and between two looks, in ms. */
+const SUPERVISOR_LIMIT = 1_000;
+const SUPERVISOR_LOOK = 20;
+
+/**
+ * Waits until the supervisor of the daemon before has ended, as it does after `daemon stop`. After a crash it has not: it
+ * starts a daemon and has the TAPs for it, which another daemon would not get.
+ * @throws UserError when it goes on
+ */
+export async function awaitSupervisor({ stayed, socket }: DaemonPaths): Promise<void> {
+  for (let waited = 0; hasSupervisor(stayed); waited += SUPERVISOR_LOOK) {
+    if (waited >= SUPERVISOR_LIMIT || isServed(socket)) throw new UserError(ALREADY_RUNNING);
+    await delay(SUPERVISOR_LOOK);
+  }
+}
+
+/** Whether the supervisor that wrote the list lives: native/launcher/supervisor/store.h. */
+function hasSupervisor(stayed: string): boolean {
+  if (!existsSync(stayed)) return false;
+  const lock = native.lockFile(stayed);
+  if (lock >= 0) native.close(lock);
+  return lock === -Errno.EAGAIN;
+}
+
+function isServed(socket: string): boolean {
+  const fd = connectLocal(socket);
+  if (fd >= 0) native.close(fd);
+  return fd >= 0;
+}
 
 /**
  * Makes this process the daemon of its runtime directory and the owner of its state, until it ends: the locks'
