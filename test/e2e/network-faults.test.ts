@@ -191,7 +191,9 @@ describe("the daemon", () => {
     );
     expect(await say("nonsense")).toContain("not a request");
     expect(await say('{"v":2,"method":"fly"}')).toContain("the daemon knows no method fly");
-    expect(await say('{"v":2,"method":"network.create","params":{}}')).toContain("bad name");
+    expect(await say('{"v":2,"method":"network.create","params":{}}')).toContain(
+      "network.create: name is missing",
+    );
     expect(
       await say(
         '{"v":2,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
