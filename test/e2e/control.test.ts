@@ -62,6 +62,15 @@ test("a network is found by its socket, which belongs to the user alone and is r
   const login = await Login.start(lab);
   const none = await login.slipway("status");
   expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/no running network found/)]);
+  for (const words of [["status"], ["flows"], ["port", "ls"]]) {
+    expect(await login.slipway(...words, "--json")).toMatchObject({
+      ...{ code: 0, stdout: "[]\n", stderr: "" },
+    });
+    // What is named and not there is a mistake.
+    expect(await login.slipway(...words, "--json", "--name", "nobody")).toMatchObject({
+      ...{ code: 1, stdout: "" },
+    });
+  }
   const { namespace, helper } = await login.attach();
   const modes = await lab.host.user.shell(
     `stat -c '%a' ${login.directory}/slipway/* ${login.directory}/slipway`,

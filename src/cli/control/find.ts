@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../../base/errors.js";
+import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { isSameName } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
@@ -26,11 +27,13 @@ const LEAST_ID_DIGITS = 8;
 
 /**
  * Finds running networks of this user, and has a command use them.
+ * @param ifNone what to do where none runs and none was named; absent: that is an error
  * @throws UserError when there is none
  */
 export async function withGuests(
   options: ControlOptions,
   use: (found: readonly [Found, ...Found[]]) => Promise<void>,
+  ifNone?: () => void,
 ): Promise<void> {
   const { socket, name } = options;
   if (socket !== null) return use([fromPlace(await placeOf(socket))]);
@@ -38,8 +41,9 @@ export async function withGuests(
   try {
     const found = name === null ? await findAll(daemon) : await findNamed(name, daemon);
     const [first, ...others] = found;
-    if (first === undefined) throw notFound(name);
-    await use([first, ...others]);
+    if (first !== undefined) await use([first, ...others]);
+    else if (name === null && ifNone !== undefined) ifNone();
+    else throw notFound(name);
   } finally {
     await daemon?.close();
   }
@@ -49,11 +53,18 @@ export async function withGuests(
 export function withGuest(
   options: ControlOptions,
   use: (found: Found) => Promise<void>,
+  ifNone?: () => void,
 ): Promise<void> {
-  return withGuests(options, async ([found, ...others]) => {
+  const useOne = async ([found, ...others]: readonly [Found, ...Found[]]): Promise<void> => {
     if (others.length > 0) throw severalFound([found, ...others]);
     await use(found);
-  });
+  };
+  return withGuests(options, useOne, ifNone);
+}
+
+/** To a program "nothing" is a list, too. */
+export function printEmptyList(): void {
+  print("[]\n");
 }
 
 async function placeOf(named: string): Promise<Place> {

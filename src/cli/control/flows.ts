@@ -5,7 +5,7 @@ import { print, Stdio } from "../../base/stdio.js";
 import { formatTable } from "../../base/table.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Ends, type Flow, flows as flowsAnswer } from "./answers.js";
-import { withGuest } from "./find.js";
+import { type Found, printEmptyList, withGuest } from "./find.js";
 import { request } from "./place.js";
 import { formatBytes, formatDuration, formatMilliseconds } from "./units.js";
 
@@ -21,7 +21,7 @@ const STYLE = { gap: 2, rightAligned: [5, 6, 7, 8] };
  */
 export function flows(options: ControlOptions, watch: number | null): Promise<void> {
   const { json } = options;
-  return withGuest(options, async ({ places }) => {
+  const show = async ({ places }: Found): Promise<void> => {
     for (;;) {
       const answers = await Promise.all(
         places.map((place) => request(place, "list_flows", {}, flowsAnswer)),
@@ -32,7 +32,8 @@ export function flows(options: ControlOptions, watch: number | null): Promise<vo
       if (watch === null) return;
       await delay(watch * 1000);
     }
-  });
+  };
+  return withGuest(options, show, json && watch === null ? printEmptyList : undefined);
 }
 
 function tableOf(list: readonly Flow[]): string {

@@ -9,7 +9,7 @@ import type { PublishedPlace, PublishOption } from "../../commandline/publish-op
 import type { ControlOptions } from "../../commandline/requests.js";
 import { publishFailure } from "../../host/ports/publish-failure.js";
 import { addition, forwards, status } from "./answers.js";
-import { withGuest } from "./find.js";
+import { type Found, printEmptyList, withGuest } from "./find.js";
 import { ApiError, type Place, request } from "./place.js";
 
 /** A port that this command has opened. */
@@ -34,7 +34,7 @@ export function addPorts(options: ControlOptions, ports: readonly PublishOption[
 
 /** `slipway port ls` */
 export function listPorts(options: ControlOptions): Promise<void> {
-  return withGuest(options, async ({ places: [place] }) => {
+  const show = async ({ places: [place] }: Found): Promise<void> => {
     const { entries } = await request(place, "list_hostfwd", {}, forwards);
     if (options.json) {
       print(`${JSON.stringify(entries)}\n`);
@@ -48,7 +48,8 @@ export function listPorts(options: ControlOptions): Promise<void> {
     ]);
     const style = { gap: 2, rightAligned: [0] };
     print(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
-  });
+  };
+  return withGuest(options, show, options.json ? printEmptyList : undefined);
 }
 
 /** `slipway port rm`: stops accepting clients; `kill` closes open connections, too. */

@@ -1,7 +1,7 @@
 import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { type Status, status as statusAnswer } from "./answers.js";
-import { withGuests } from "./find.js";
+import { type Found, printEmptyList, withGuests } from "./find.js";
 import { type PlaceIdentity, request } from "./place.js";
 import { formatBytes, formatDuration } from "./units.js";
 
@@ -10,7 +10,7 @@ import { formatBytes, formatDuration } from "./units.js";
  * @throws UserError for the first that does not answer, after the others were shown
  */
 export function status(options: ControlOptions): Promise<void> {
-  return withGuests(options, async (found) => {
+  const show = async (found: readonly Found[]): Promise<void> => {
     const places = found.flatMap((each) => each.places);
     const results = await Promise.allSettled(
       places.map(async (place) => ({
@@ -24,7 +24,8 @@ export function status(options: ControlOptions): Promise<void> {
       : answers.map((answer) => describe(answer)).join("\n");
     print(text);
     for (const each of results) if (each.status === "rejected") throw each.reason;
-  });
+  };
+  return withGuests(options, show, options.json ? printEmptyList : undefined);
 }
 
 function describe({ socket, name, member_of, ...answer }: Status & PlaceIdentity): string {

@@ -151,7 +151,7 @@ export const truth: Reader<boolean> = (text, name) => {
 
 /** Any `name=value`; the value is empty where the equals sign is missing. */
 export const pair: Reader<readonly [name: string, value: string]> = (text, name) => {
-  const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];
+  const [, key, value = ""] = /^([^=]+)(?:=(.*))?$/s.exec(text) ?? [];
   if (key === undefined) throw wrong(`${name} ${quoted(text)}: write it like name=value`);
   if (text.length > LONGEST_TEXT) {
     throw wrong(`${name} ${quoted(text)} is too long: give at most ${LONGEST_TEXT} characters`);
