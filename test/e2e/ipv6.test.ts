@@ -1,5 +1,6 @@
 import { failing, guest6, httpName, served } from "../lab/addresses.ts";
-import type { Guest } from "../lab/guest.ts";
+import { type Guest, ready } from "../lab/guest.ts";
+import { isSlipway } from "../lab/product.ts";
 import { startTshark } from "../lab/tshark.ts";
 import { describe, expect, test } from "./fixture.ts";
 
@@ -25,6 +26,24 @@ describe("with -c, when ready is reported", () => {
   test("the guest reaches the world", async ({ lab }) => {
     await using guest = await lab.guest(IPV6);
     expect(await reaches(guest, `http://[${served.http6}]/`)).toBe(true);
+  });
+
+  test("slipway attach and slipway run have IPv6 by default, as the host has it", async ({
+    lab,
+    skip,
+  }) => {
+    if (!isSlipway) skip("other helpers have no such commands");
+    const curl = ["curl", "-sS", "-m", "20", `http://[${served.http6}]/`];
+    await using namespace = await lab.host.namespace();
+    const attached = lab.host.slipway(["attach", "--ready-fd", "3", `${namespace.pid}`], {
+      pipes: [3],
+    });
+    await ready(attached, 3);
+    await namespace.output(curl);
+    attached.kill("SIGTERM");
+    expect((await attached.ended(10_000)).stderr).toBe("");
+    const run = await lab.host.slipway(["run", "--", ...curl]).ended(30_000);
+    expect(`${run.code} ${run.stderr}`).toBe("0 ");
   });
 
   test("a namespace with IPv6 disabled has none", async ({ lab }) => {

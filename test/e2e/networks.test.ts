@@ -314,10 +314,7 @@ describe("slipway run --network with another mode", () => {
     expect(stdout).toMatch(/^lo +UNKNOWN [^\n]*\n0\n$/);
   });
 
-  test("container: joins a member or a process", async ({
-    user,
-    lab,
-  }) => {
+  test("container: joins a member or a process", async ({ user, lab }) => {
     await user.ok("network", "create", "joint");
     const { namespace } = await user.member("joint", "joined");
     const wanted = await namespace.output(net);

@@ -227,6 +227,24 @@ describe("a guest of the daemon", () => {
     const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
     expect(log).not.toContain("failed");
   });
+
+  test("has IPv6 if the host has it, also when its launcher goes on without the daemon", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("daemon", "start");
+    await using namespace = await lab.host.namespace();
+    const args = ["attach", "--shared", "--ready-fd", "3", `${namespace.pid}`];
+    const process = lab.host.slipway(args, { env: user.env, pipes: [3] });
+    await ready(process, 3);
+    expect(programOf(process.pid)).toBe("launcher");
+    await user.ok("daemon", "stop");
+    await eventually(async () => expect(programOf(process.pid)).toBe("node"));
+    await namespace.output(["curl", "-sS", "-m", "20", `http://[${served.http6}]/`]);
+    process.kill("SIGTERM");
+    const { code, stderr } = await process.ended(10_000);
+    expect(`${code} ${stderr}`).toBe("0 ");
+  });
 });
 
 describe("--shared warns of its reason not to be shared", () => {

@@ -124,11 +124,11 @@ struct shared_message connection_head(const struct connection *connection) {
 
 char *connection_refusal(struct connection *connection) {
   static char no_daemon[] = "no daemon of yours runs: slipway daemon start";
-  static char no_reason[] = "nothing came of the daemon's answer: see its log";
+  static char no_reason[] = "the daemon did not answer as expected: slipway daemon status";
   if (connection->socket < 0) return no_daemon;
-  shutdown(connection->socket, SHUT_WR); /* the daemon closes its end */
   for (int i = 0; i < REFUSAL_TRIES; i++) {
     if (connection_has(connection, SHARED_END)) return connection->message + sizeof(struct shared_message);
+    if (!connection_wait(connection, 0)) break;
     connection_receive(connection);
   }
   return no_reason;

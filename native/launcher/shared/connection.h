@@ -54,7 +54,7 @@ struct shared_message connection_head(const struct connection *connection);
 
 /*
  * Why the daemon does not serve us, before UP: the text of its END, which may wait behind a PLAN and behind the error
- * of our last message.
+ * of our last message. The daemon sends it before it closes: it is not waited for.
  */
 char *connection_refusal(struct connection *connection);
 
