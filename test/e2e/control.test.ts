@@ -171,6 +171,8 @@ test("a run with a network of its own is found by its name, which one has at a t
   await login.output("port", "add", "--name", "shop.web", "8095:80");
   expect(await login.output("port", "shop.web")).toMatch(/0\.0\.0\.0:8095 +10\.0\.2\.100:80/);
   expect(await login.output("flows", "-a", `${first.pid}`)).toMatch(/^PROTO/);
+  const beside = ["run", "--network", "container:shop.web", "--", "cat", "/proc/net/dev"];
+  expect(await login.output(...beside)).toMatch(/^ *tap0:/m);
   const other = login.run("--", "sh", "-c", "echo up; read line");
   await other.printed(/up\n/);
   expect((await login.slipway("flows")).stderr).toMatch(

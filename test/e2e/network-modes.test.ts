@@ -141,7 +141,10 @@ describe("--network container: gives COMMAND", () => {
     await holder.printed(/here/);
     const gone = `process ${ended.pid} does not exist: give the PID of a running process`;
     const table = [
-      ["nobody", "there is no member nobody: slipway ps shows all members"],
+      [
+        "nobody",
+        "there is no member nobody: slipway ps shows all members, slipway status all runs",
+      ],
       ["1", "not permitted to read the namespaces of process 1: run slipway as its user"],
       [`${ended.pid}`, gone],
       [`/proc/${ended.pid}/ns/net`, gone],

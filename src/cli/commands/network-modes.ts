@@ -19,6 +19,7 @@ import {
 } from "../../netns/spawn.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import { namespaceId } from "../../rpc/namespaces.js";
+import { processOfRun } from "../control/run-named.js";
 
 type Command = SpawnRequest["command"];
 
@@ -73,6 +74,8 @@ async function findTarget(target: string): Promise<number | string> {
   const pid = /^\d+$/.test(target) ? Number(target) : processOf(target);
   if (pid !== null) return meantProcess(existingProcess(pid));
   if (target.includes("/")) return target;
+  const run = await processOfRun(target);
+  if (run !== null) return run;
   const loop = new Loop();
   loop.start();
   const session = await openOrStart(daemonPaths(), loop, () => undefined);
@@ -81,7 +84,9 @@ async function findTarget(target: string): Promise<number | string> {
   loop.stop();
   const member = findByName(members, target);
   if (member === undefined) {
-    throw new UserError(`there is no member ${target}: slipway ps shows all members`);
+    throw new UserError(
+      `there is no member ${target}: slipway ps shows all members, slipway status all runs`,
+    );
   }
   const { netns } = member;
   if (member.pid !== null) return existingProcess(member.pid);
