@@ -10,6 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Which files may read the wall clock, and why: they only report it, and nothing waits for it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
+  "src/client/views/members.ts": "how long ago a member came, as ps prints it",
   "src/daemon/definition.ts": "when a network was created",
   "src/daemon/member.ts": "since when a member is there",
   "src/daemon/state/state-file.ts": "the name of a file put aside",

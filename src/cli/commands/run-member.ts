@@ -6,7 +6,7 @@ import { Session, type SessionEnd } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
 import { type AttachmentTap, openAttachment } from "../../client/taps.js";
 import type { InsideOptions } from "../../commandline/invocation.js";
-import { hostnameOfMember } from "../../config/names.js";
+import { hostnameOfMember, shortId } from "../../config/names.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { memberResolvConf } from "../../host/guest-resolv-conf.js";
@@ -157,16 +157,17 @@ class Membership {
         : await Session.open(this.#paths.socket, this.#loop, onEnd);
     if (session === null) return false;
     try {
+      const { id, name, hosts } = this.given;
       const attachments = this.given.attachments.map(
         ({ network, addresses, mac, aliases }, index) => ({
           network,
           mac,
-          aliases: aliases.filter((each) => !this.given.id.startsWith(each)),
+          // The daemon adds it again.
+          aliases: aliases.filter((each) => each !== shortId(id)),
           addresses: addresses.map(({ address }) => address),
           ifname: this.#taps[index].ifname,
         }),
       );
-      const { id, name, hosts } = this.given;
       const namespace = this.#namespace;
       const spec = { ...this.#run.join, id, name, hosts: [...hosts], namespace, attachments };
       this.#given = await session.request("member.join", spec);
