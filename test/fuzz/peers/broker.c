@@ -46,6 +46,8 @@ static size_t put_plan(struct input *input, uint8_t *bytes, size_t most) {
   static char *argv[] = {"/nonexistent/a", "-b", NULL};
   static char *env[] = {"C=d", "E=", NULL};
   static char *hidden[] = {"/nonexistent/f", NULL};
+  static char *newuidmap[] = {"/nonexistent/g", "", "0", "0", "1", NULL};
+  static char *newgidmap[] = {"/nonexistent/h", "", NULL};
   struct held_plan plan = {.file = "/nonexistent/a", .argv = argv, .env = env, .uid_map = "0 0 1",
                            .gid_map = "0 0 1", .outer_uid_map = "0 0 1", .outer_gid_map = "0 0 1", .hidden = hidden,
                            .keep = (int[]){1, -1}, .ignore = (int[]){2, -1}};
@@ -54,6 +56,8 @@ static size_t put_plan(struct input *input, uint8_t *bytes, size_t most) {
   if ((shape & 2) != 0) plan.files[HELD_HOSTS] = "127.0.0.1 localhost\n";
   if ((shape & 4) != 0) strcpy(plan.hostname, "name");
   plan.own_pids = (shape & 8) != 0;
+  if ((shape & 16) != 0) plan.newuidmap = newuidmap;
+  if ((shape & 16) != 0) plan.newgidmap = newgidmap;
   int fd = plan_write(&plan);
   ssize_t size = pread(fd, bytes, most, 0);
   close(fd);

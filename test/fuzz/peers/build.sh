@@ -35,6 +35,6 @@ clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
   fuzzer keeper $agent $process $held $launcher/sandbox/broker.c $launcher/common/rename.c &
   keeper_pid=$!
   fuzzer launcher $agent $process $held $launcher/sandbox/keeper.c $(echo $launcher/common/*.c) \
-    $launcher/shared/guess.c $launcher/shared/plan.c $launcher/shared/plan-given.c
+    $launcher/shared/guess.c $launcher/shared/silence.c $launcher/shared/plan.c $launcher/shared/plan-given.c
   wait $keeper_pid
 }
