@@ -100,9 +100,16 @@ describe("--network container: gives COMMAND", () => {
       expect(await beside(user, target), `${target}`).toBe(seen);
     }
     await user.ok("network", "disconnect", "joint", "bare");
+    await user.ok("network", "connect", "joint", file, "--name", "by-file");
+    expect(await beside(user, "by-file")).toBe(seen);
     // Now there is only the file; the user namespace that owns it is entered first.
     await namespace.release();
     expect(await beside(user, file)).toBe(seen);
+    // And now not even that.
+    await lab.host.root.shell(`umount ${file}; rm ${file}`);
+    expect(await user.refusal("run", "--network", "container:by-file", "--", "true")).toBe(
+      `1 slipway: ${file}, the namespace of member by-file, cannot be opened from here: name a process in it instead`,
+    );
   });
 
   test("a container with mounts, hostname and processes of its own", async ({ lab, user }) => {

@@ -90,8 +90,11 @@ async function findTarget(target: string): Promise<number | string> {
   }
   const { netns } = member;
   if (member.pid !== null) return existingProcess(member.pid);
-  if (netns !== null) return netns;
-  throw new UserError(`member ${target} has no namespace yet: try again`);
+  if (netns === null) throw new UserError(`member ${target} has no namespace yet: try again`);
+  if (idOf(netns) !== null) return netns;
+  throw new UserError(
+    `${netns}, the namespace of member ${target}, cannot be opened from here: name a process in it instead`,
+  );
 }
 
 /** @returns the PID of a process in a network namespace, by which its other namespaces are found; null: none */
