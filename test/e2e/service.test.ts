@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Process } from "../lab/process.ts";
-import { isSlipway } from "../lab/product.ts";
+import { isSlipway, root } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
@@ -28,6 +30,14 @@ async function activation(user: DaemonUser, ...options: string[]): Promise<Proce
   return service;
 }
 
+/** The lines of networks.md that install the units, up to those that talk to systemd. */
+function installation(): string {
+  const document = readFileSync(join(root, "docs/networks.md"), "utf8");
+  const [lines = ""] =
+    /^ {4}mkdir -p ~\/\.config\/systemd\/user\n(?: {4}.*\n)+/m.exec(document) ?? [];
+  return lines.replaceAll(/^ +(?:systemctl|slipway) .*/gm, "");
+}
+
 const pidOf = (user: DaemonUser) => user.ok("daemon", "status", "--format", "{{.pid}}");
 
 describe("the daemon under a service manager", () => {
@@ -49,6 +59,36 @@ describe("the daemon under a service manager", () => {
     await user.ok("daemon", "stop");
     expect((await service.ended(10_000)).code).toBe(0);
     expect(await lab.host.user.output(["ls", `${user.directory}/daemon`])).toContain("api.sock");
+  });
+
+  test("has units that find it when they are installed as the documentation says", async ({
+    user,
+    lab,
+  }) => {
+    const home = `${user.directory}.home`;
+    const units = `${home}/.config/systemd/user`;
+    // In the lab there is no whole clone.
+    const written = ["slipway.socket", "slipway.service"].map((name) => {
+      const text = readFileSync(join(root, "docs/systemd", name), "utf8");
+      return `cat > docs/systemd/${name} <<'END'\n${text}END\n`;
+    });
+    await lab.host.user.shell(`
+      export HOME=${home} PATH=${dirname(lab.host.slipwayPath)}:$PATH
+      mkdir -p -m 0700 $HOME; cd $HOME; mkdir -p docs/systemd
+${written.join("")}${installation()}`);
+    const checked = await lab.host.user.run(
+      [
+        "systemd-analyze",
+        "--user",
+        "verify",
+        `${units}/slipway.socket`,
+        `${units}/slipway.service`,
+      ],
+      { env: { ...user.env, HOME: home } },
+    );
+    expect([checked.code, checked.stderr]).toEqual([0, ""]);
+    const service = await lab.host.user.output(["cat", `${units}/slipway.service`]);
+    expect(service).toContain(`ExecStart=${lab.host.slipwayPath} daemon run\n`);
   });
 
   test("serves many clients at once", async ({ user }) => {
