@@ -92,6 +92,20 @@ describe("slipway-cni", () => {
     expect(await succeed(user, "VERSION", "")).toEqual({ cniVersion: "1.1.0", ...versions });
   });
 
+  test("adds an attachment to a network without IPv4", async ({ user }) => {
+    await user.ok("network", "create", "six", "--ipv6", "--ipv4=false", "--subnet", "fd04::/64");
+    const { env } = await container(user);
+    const conf = { ...config, network: "six" };
+    const result = await succeed(user, "ADD", conf, env);
+    expect(result).toMatchObject({
+      ips: [{ address: "fd04::2/64", gateway: "fd04::1", interface: 0 }],
+      routes: [{ dst: "::/0", gw: "fd04::1" }],
+      dns: { nameservers: ["fd04::1"] },
+    });
+    await succeed(user, "CHECK", { ...conf, prevResult: result }, env);
+    await succeed(user, "DEL", conf, env);
+  });
+
   test("adds, checks and deletes an attachment", async ({ user }) => {
     const { namespace, env } = await container(user);
     const result = await succeed(user, "ADD", config, env);
@@ -292,7 +306,7 @@ describe("slipway-cni", () => {
       "ADD",
       { ...config, runtimeConfig: { portMappings: [{ hostPort: "x", containerPort: 80 }] } },
       good,
-      "7 network configuration: runtimeConfig.portMappings.0.hostPort",
+      "7 network configuration: runtimeConfig.portMappings[0].hostPort",
     ],
     [
       "ADD",

@@ -113,6 +113,15 @@ describe("a network without IPv4", () => {
     server.kill("SIGKILL");
   });
 
+  test("has what a member listens on published by -P", async ({ user, lab }) => {
+    const serve = "socat TCP6-LISTEN:8313,fork,reuseaddr SYSTEM:'echo open'";
+    const options = ["--network", "six", "--name", "open", "-P"];
+    const run = user.run(...options, "--", "sh", "-c", `${serve} & wait`);
+    const command = ["socat", "-T5", "-", `TCP:[${link.host6}]:8313,connect-timeout=5`];
+    expect(await eventually(() => lab.world.root.output(command))).toBe("open\n");
+    run.kill("SIGKILL");
+  });
+
   test.for(["is killed", "is stopped"])("outlives its daemon, which %s", async (how, { lab }) => {
     await using user = await DaemonUser.create(lab);
     await user.ok("network", "create", "six", "--ipv6", "--ipv4=false");
