@@ -20,13 +20,14 @@ bool command_is_about_itself(char **argv) {
 }
 
 bool command_asks_daemon(char **argv) {
-  static const char *const words[] = {"network", "ps", "daemon", "oci-hook", NULL};
+  static const char *const words[] = {"network", "ps", "inspect", "daemon", "oci-hook", NULL};
   if (argv[1] == NULL || strcmp(text_name(argv[0]), "slipway") != 0) return false;
   return is_among(argv[1], words);
 }
 
 bool command_is_question(char **argv) {
-  return command_asks_daemon(argv) && (strcmp(argv[1], "network") == 0 || strcmp(argv[1], "ps") == 0);
+  static const char *const words[] = {"network", "ps", "inspect", NULL};
+  return command_asks_daemon(argv) && is_among(argv[1], words);
 }
 
 /* The value of --network or --net, if that is the argument; otherwise NULL. */

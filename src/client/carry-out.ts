@@ -1,10 +1,12 @@
 import { print } from "../base/stdio.js";
-import type { DaemonRequest, OutputFormat } from "../commandline/requests.js";
-import { shortId } from "../config/names.js";
-import type { NetworkReport } from "../rpc/messages.js";
+import type { PruneFilter } from "../commandline/filters.js";
+import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
+import { findByName } from "../config/names.js";
 import type { Attachment, Connection, Requests } from "./connect.js";
+import { memberPasses, networkPasses } from "./filters.js";
+import { inspect } from "./inspect.js";
 import { memberList } from "./views/members.js";
-import { networkDetails, networkList } from "./views/networks.js";
+import { networkList } from "./views/networks.js";
 
 /**
  * Carries out a command that asks a running daemon.
@@ -21,23 +23,20 @@ export async function carryOut(
     case "create":
       return `${(await session.request("network.create", request.spec)).Id}\n`;
     case "list":
-      return list(await session.request("network.list", {}), request);
+      return networks(session, request);
     case "inspect":
-      return inspect(session, request.names, request.output);
+      return inspect(session, request);
     case "remove":
-      return eachName(request.names, async (name) => {
-        await session.request("network.remove", { name });
-        return name;
-      });
+      return remove(session, request);
     case "prune":
-      return (await session.request("network.prune", {})).map((name) => `${name}\n`).join("");
+      return prune(session, request.filters);
     case "connect":
       return connectText(await attach(request));
     case "disconnect":
       await session.request("member.disconnect", request);
       return "";
     case "members":
-      return memberList(await session.request("member.list", {}), request.output);
+      return members(session, request);
     default:
       // start: the daemon runs by now. stop and status are answered by those who call.
       return "";
@@ -66,22 +65,50 @@ async function eachName(
   throw failure;
 }
 
-async function inspect(
+async function remove(
   session: Requests,
-  names: readonly string[],
-  output: OutputFormat,
+  { names, force }: Extract<DaemonRequest, { action: "remove" }>,
 ): Promise<string> {
-  const reports: NetworkReport[] = [];
-  for (const name of names) reports.push(await session.request("network.inspect", { name }));
-  return networkDetails(reports, output);
+  const networks = force ? await session.request("network.list", {}) : [];
+  const known = networks.map(({ Id, Name }) => ({ id: Id, name: Name }));
+  const wanted = force ? names.filter((name) => findByName(known, name) !== undefined) : names;
+  return eachName(wanted, async (name) => {
+    await session.request("network.remove", { name });
+    return name;
+  });
 }
 
-function list(
-  networks: readonly NetworkReport[],
-  { output, quiet }: Extract<DaemonRequest, { action: "list" }>,
-): string {
-  if (quiet) return networks.map(({ Id }) => `${shortId(Id)}\n`).join("");
-  return networkList(networks, output);
+async function prune(session: Requests, filters: readonly PruneFilter[]): Promise<string> {
+  const removed = await session.request("network.prune", {
+    only: filters.length === 0 ? null : await idsOf(session, filters),
+  });
+  return removed.map((name) => `${name}\n`).join("");
+}
+
+async function idsOf(session: Requests, filters: readonly PruneFilter[]): Promise<string[]> {
+  const networks = await session.request("network.list", {});
+  const passing = networks.filter((network) => networkPasses(filters, network, Date.now()));
+  return passing.map(({ Id }) => Id);
+}
+
+async function networks(session: Requests, request: ListRequest): Promise<string> {
+  const all = await session.request("network.list", {});
+  const passing = all.filter((network) => networkPasses(request.filters, network, Date.now()));
+  return networkList(
+    passing.toSorted((a, b) => (a.Name < b.Name ? -1 : 1)),
+    request,
+  );
+}
+
+async function members(session: Requests, request: MembersRequest): Promise<string> {
+  const all = await session.request("member.list", {});
+  const passing = all.filter((member) => memberPasses(request.filters, member));
+  return memberList(request.last === null ? passing : lastOf(passing, request.last), request);
+}
+
+/** The newest first, as in docker. */
+function lastOf<T>(all: readonly T[], count: number): readonly T[] {
+  return all.toReversed().slice(0, count);
 }
 
 function connectText({ member, network, ifname, addresses }: Attachment): string {

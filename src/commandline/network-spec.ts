@@ -2,6 +2,7 @@ import { type Address, FAMILIES, type Family, type Prefix } from "../base/addres
 import { quoted } from "../base/printable.js";
 import { IPV6_LEAST_MTU, MTU_RANGE } from "../config/constants.js";
 import { requireValidName } from "../config/names.js";
+import { predefinedNamed } from "../config/predefined.js";
 import type { Params } from "../rpc/messages.js";
 import { memberAddress, network, requireOnePerFamily } from "./parsing/addresses.js";
 import type { Reader } from "./parsing/option.js";
@@ -20,7 +21,7 @@ export interface CheckedNetwork {
 }
 
 /** Names that `--network` gives another meaning. */
-const RESERVED_NAMES: readonly string[] = ["host", "none", "slirp", "container", "default"];
+const RESERVED_NAMES: readonly string[] = ["slirp", "container", "default"];
 
 /** A network needs addresses for itself, the gateway, a member, and in IPv4 for broadcast. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
@@ -30,11 +31,10 @@ const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
 const ISOLATE_OPTION = "isolate";
 
 /**
- * Checks the definition of a new network. The command line is checked by it, and the daemon checks every client's.
+ * Checks the definition of a new network, all but its name. The command line is checked by it, and the daemon checks every client's.
  * @throws UserError for the first thing that is wrong
  */
 export function checkNetwork(spec: Params<"network.create">): CheckedNetwork {
-  requireNetworkName(spec.name);
   const subnets = spec.subnets.map((text) => subnet(text, "--subnet"));
   const gateways = spec.gateways.map((text) => memberAddress(text, "--gateway"));
   const ranges = spec.ranges.map((text) => network(text, "--ip-range"));
@@ -70,8 +70,13 @@ function addressesOf(prefixes: readonly Prefix[]): readonly Address[] {
   return prefixes.map(({ address }) => address);
 }
 
-function requireNetworkName(name: string): void {
+/** What a new network may be called, other networks aside. @throws UserError */
+export function requireNetworkName(name: string): void {
   requireValidName("name", "a network's name", name);
+  const predefined = predefinedNamed(name);
+  if (predefined !== undefined) {
+    throw wrong(`network ${predefined.name} is always there: choose another name`);
+  }
   if (!RESERVED_NAMES.includes(name)) return;
   throw wrong(
     `${quoted(name)} cannot be a network's name: choose one other than ${RESERVED_NAMES.join(", ")}`,

@@ -1,4 +1,5 @@
 import type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
+import type { MemberFilter, NetworkFilter, PruneFilter } from "./filters.js";
 import type { PublishedPlace, PublishOption } from "./publish-option.js";
 import type { Template } from "./template/syntax.js";
 
@@ -27,14 +28,11 @@ export type ControlRequest =
 /** What is asked of the daemon. */
 export type DaemonRequest =
   | { readonly action: "create"; readonly spec: NetworkSpec }
-  | { readonly action: "list"; readonly output: OutputFormat; readonly quiet: boolean }
-  | {
-      readonly action: "inspect";
-      readonly names: readonly string[];
-      readonly output: OutputFormat;
-    }
-  | { readonly action: "remove"; readonly names: readonly string[] }
-  | { readonly action: "prune" }
+  | ListRequest
+  | InspectRequest
+  /** `force`: those that do not exist are no error. */
+  | { readonly action: "remove"; readonly names: readonly string[]; readonly force: boolean }
+  | { readonly action: "prune"; readonly filters: readonly PruneFilter[] }
   | {
       readonly action: "connect";
       readonly attachment: AttachmentSpec;
@@ -43,10 +41,39 @@ export type DaemonRequest =
       readonly target: string;
     }
   | { readonly action: "disconnect"; readonly network: string; readonly member: string }
-  | { readonly action: "members"; readonly output: OutputFormat }
+  | MembersRequest
   | { readonly action: "start"; readonly servesContainers: boolean }
   | { readonly action: "stop" }
   | { readonly action: "status"; readonly output: OutputFormat };
+
+export interface ListRequest extends ListOptions {
+  readonly action: "list";
+  readonly filters: readonly NetworkFilter[];
+}
+
+export interface MembersRequest extends ListOptions {
+  readonly action: "members";
+  readonly filters: readonly MemberFilter[];
+  /** How many of those that came last; null: all. */
+  readonly last: number | null;
+}
+
+/** How a list is shown. */
+export interface ListOptions {
+  readonly output: OutputFormat;
+  /** Whether ids are all that is shown. */
+  readonly quiet: boolean;
+  /** Whether ids are shown in full. */
+  readonly noTrunc: boolean;
+}
+
+export interface InspectRequest {
+  readonly action: "inspect";
+  readonly names: readonly string[];
+  /** What the names may be of. */
+  readonly type: "any" | "member" | "network";
+  readonly output: OutputFormat;
+}
 
 export interface DaemonRunConfig {
   readonly readyFd: number | null;

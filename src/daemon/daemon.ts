@@ -1,6 +1,7 @@
 import manifest from "../../package.json" with { type: "json" };
 import { UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
+import { findByName } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import {
@@ -19,7 +20,7 @@ import type { Member } from "./member.js";
 import { Members } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
-import { memberReport, networkReport } from "./report.js";
+import { emptyReport, memberReport, networkReport } from "./report.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { takeLocks } from "./state/locks.js";
 import { restore } from "./state/restore.js";
@@ -133,10 +134,13 @@ export class Daemon implements Methods {
     // call() stops the daemon after the answer.
     stop: () => ({}),
     "network.create": (spec) => this.#createNetwork(spec),
-    "network.list": () => this.#networks.all.map((network) => this.#report(network)),
-    "network.inspect": ({ name }) => this.#report(this.#networks.getOrDefault(name)),
-    "network.remove": ({ name }) => this.#removeNetwork(this.#networks.get(name)),
-    "network.prune": () => this.#prune(),
+    "network.list": () => [
+      ...this.#networks.virtual.map(emptyReport),
+      ...this.#networks.all.map((network) => this.#report(network)),
+    ],
+    "network.inspect": ({ name }) => this.#inspect(name),
+    "network.remove": ({ name }) => this.#removeNetwork(this.#networks.getRemovable(name)),
+    "network.prune": ({ only }) => this.#prune(only),
     "member.list": () => this.#listMembers(),
     "member.join": (spec, client) => this.#join(spec, client),
     "member.attach": (params, client, passed) => this.#attach(params, client, passed),
@@ -188,8 +192,15 @@ export class Daemon implements Methods {
     return {};
   }
 
-  #prune(): readonly string[] {
-    const unused = this.#networks.all.filter(({ population }) => population === 0);
+  #inspect(name: string): Results["network.inspect"] {
+    const virtual = findByName(this.#networks.virtual, name);
+    if (virtual !== undefined && virtual.name !== "bridge") return emptyReport(virtual);
+    return this.#report(this.#networks.getOrDefault(name));
+  }
+
+  /** @param only ids; null: all that are unused */
+  #prune(only: readonly string[] | null): readonly string[] {
+    const unused = this.#networks.unused.filter(({ id }) => only?.includes(id) ?? true);
     for (const network of unused) this.#removeNetwork(network);
     return unused.map(({ name }) => name);
   }

@@ -1,15 +1,14 @@
 import { UserError } from "../base/errors.js";
+import { requireNetworkName } from "../commandline/network-spec.js";
 import { DEFAULT_MTU } from "../config/constants.js";
 import { findByName, isTaken } from "../config/names.js";
+import { PREDEFINED, type PredefinedNetwork, predefinedNamed } from "../config/predefined.js";
 import type { Reach } from "../nat/host-gateway.js";
 import { memberReach } from "../network/plans.js";
 import type { Params } from "../rpc/messages.js";
 import { defineNetwork } from "./definition.js";
 import { Network, type NetworkDefinition } from "./network.js";
 import type { DataPlane } from "./workers/plane.js";
-
-/** The network that `--network bridge` means; made when it is first asked for. */
-const DEFAULT_NETWORK = "bridge";
 
 type Spec = Params<"network.create">;
 
@@ -31,18 +30,30 @@ export class Networks {
   get(name: string): Network {
     const found = this.#byName.get(name) ?? findByName(this.all, name);
     if (found !== undefined) return found;
-    throw new UserError(`network ${name} does not exist: slipway network ls shows all networks`);
+    const predefined = predefinedNamed(name);
+    if (predefined === undefined || predefined.name === "bridge") {
+      throw new UserError(`network ${name} does not exist: slipway network ls shows all networks`);
+    }
+    throw new UserError(
+      `network ${predefined.name} has no members: slipway run --network ${predefined.name} starts a command there`,
+    );
   }
 
-  /** As get(), but makes the default network when it is missing. */
+  /** As get(), but makes the network bridge when it is missing. */
   getOrDefault(name: string): Network {
-    const isMissing = name === DEFAULT_NETWORK && !this.#byName.has(name);
-    if (isMissing) return this.#add(defineNetwork(DEFAULT_SPEC, this.all));
-    return this.get(name);
+    const bridge = findByName(this.virtual, name);
+    if (bridge?.name !== "bridge") return this.get(name);
+    return this.#add({ ...defineNetwork(DEFAULT_SPEC, this.all), id: bridge.id });
+  }
+
+  /** The predefined networks that are shown without being there: `bridge` until it is first used. */
+  get virtual(): readonly PredefinedNetwork[] {
+    return PREDEFINED.filter(({ name }) => !this.#byName.has(name));
   }
 
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
+    requireNetworkName(spec.name);
     const other = this.all.find((each) => isTaken(spec.name, each));
     if (other !== undefined) {
       throw new UserError(
@@ -55,6 +66,20 @@ export class Networks {
   /** Adds a network of the daemon before, whatever it overlaps by now. */
   restore(definition: NetworkDefinition, last: readonly number[]): void {
     this.#add(definition).continueAfter(last);
+  }
+
+  /** As get(). @throws UserError also for a network that nobody may remove */
+  getRemovable(name: string): Network {
+    const predefined = findByName(PREDEFINED, name);
+    if (predefined === undefined) return this.get(name);
+    throw new UserError(`network ${predefined.name} cannot be removed: it is always there`);
+  }
+
+  /** Those without members that may be removed. */
+  get unused(): readonly Network[] {
+    return this.all.filter(
+      ({ name, population }) => population === 0 && predefinedNamed(name) === undefined,
+    );
   }
 
   /** @throws UserError while it has attachments */
@@ -90,7 +115,7 @@ export class Networks {
 }
 
 const DEFAULT_SPEC: Spec = {
-  name: DEFAULT_NETWORK,
+  name: "bridge",
   subnets: [],
   gateways: [],
   ranges: [],

@@ -5,15 +5,43 @@ import type { Member } from "./member.js";
 import { type Network, subnetOf } from "./network.js";
 import type { AttachmentStatistics } from "./workers/messages.js";
 
+interface Named {
+  readonly id: string;
+  readonly name: string;
+  readonly driver: NetworkReport["Driver"];
+}
+
+/** When the networks that are always there came to be, for this daemon. */
+const STARTED = new Date().toISOString();
+
+/** A network without addresses and members, as those are that are always there. */
+export function emptyReport({ id, name, driver }: Named): NetworkReport {
+  return {
+    Name: name,
+    Id: id,
+    Created: STARTED,
+    Scope: "local",
+    Driver: driver,
+    EnableIPv4: true,
+    EnableIPv6: true,
+    IPAM: { Driver: "default", Options: {}, Config: [] },
+    Internal: false,
+    Attachable: true,
+    Ingress: false,
+    ConfigFrom: { Network: "" },
+    ConfigOnly: false,
+    Containers: {},
+    Options: {},
+    Labels: {},
+  };
+}
+
 /** A network in the shape of `docker network inspect`. */
 export function networkReport(network: Network, members: readonly Member[]): NetworkReport {
   const { name, id, created, subnets, internal, mtu, labels, options } = network.definition;
   return {
-    Name: name,
-    Id: id,
+    ...emptyReport({ id, name, driver: "bridge" }),
     Created: new Date(created).toISOString(),
-    Scope: "local",
-    Driver: "bridge",
     EnableIPv4: subnetOf(network, 4) !== null,
     EnableIPv6: subnetOf(network, 6) !== null,
     IPAM: {
@@ -26,10 +54,6 @@ export function networkReport(network: Network, members: readonly Member[]): Net
       })),
     },
     Internal: internal,
-    Attachable: true,
-    Ingress: false,
-    ConfigFrom: { Network: "" },
-    ConfigOnly: false,
     Containers: Object.fromEntries(members.map((member) => [member.id, endpoint(member, network)])),
     Options: { ...options, "com.docker.network.driver.mtu": `${mtu}` },
     Labels: labels,
@@ -46,12 +70,16 @@ function endpoint(member: Member, network: Network): NetworkReport["Containers"]
   };
   return {
     Name: member.name,
-    // Unique for each attachment: halves of the network's id and the member's.
-    EndpointID: network.definition.id.slice(0, 32) + member.id.slice(0, 32),
+    EndpointID: endpointId(network, member),
     MacAddress: identity === undefined ? "" : formatMac(identity.mac),
     IPv4Address: withLength(4),
     IPv6Address: withLength(6),
   };
+}
+
+/** Unique for each attachment: halves of the network's id and the member's. */
+function endpointId({ definition }: Network, { id }: Member): string {
+  return definition.id.slice(0, 32) + id.slice(0, 32);
 }
 
 type Statistics = Omit<AttachmentStatistics, "attachment">;
@@ -68,19 +96,22 @@ export function memberReport(
   member: Member,
   statistics: ReadonlyMap<number, AttachmentStatistics>,
 ): MemberReport {
-  const own = member.attachments.map(({ given, served }) => ({
+  const own = member.attachments.map(({ network, given, served }) => ({
     given,
+    ids: { networkId: network.id, endpointId: endpointId(network, member) },
     statistics: (served === null ? undefined : statistics.get(served.number)) ?? NOTHING_YET,
   }));
   return {
     id: member.id,
     name: member.name,
+    hostname: member.hostname,
     pid: member.namespace?.pid ?? null,
     netns: member.namespace?.netns ?? null,
     labels: member.labels,
     since: Math.floor(member.since / 1000),
-    networks: own.map(({ given, statistics: { counters, drops } }) => ({
+    networks: own.map(({ given, ids, statistics: { counters, drops } }) => ({
       ...given,
+      ...ids,
       counters,
       drops,
     })),

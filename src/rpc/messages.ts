@@ -15,6 +15,9 @@ export const PROTOCOL_VERSION = 2;
 /** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;
 
+/** Networks that one request can remove. */
+const MOST_PRUNED = 4096;
+
 export const text = v.pipe(v.string(), v.maxLength(LONGEST_TEXT));
 const texts = v.pipe(v.array(text), v.maxLength(MOST_TEXTS));
 const flag = v.optional(v.boolean(), false);
@@ -93,7 +96,10 @@ export const methods = {
   "network.list": v.object({}),
   "network.inspect": byName,
   "network.remove": byName,
-  "network.prune": v.object({}),
+  /** Removes networks without members: all of them, or those of these ids. */
+  "network.prune": v.object({
+    only: v.nullish(v.pipe(v.array(text), v.maxLength(MOST_PRUNED)), null),
+  }),
   "member.list": v.object({}),
   /** Reserves names and addresses; service begins with member.attach. */
   "member.join": joinSpec,
@@ -162,6 +168,8 @@ export interface FrameCounters {
 }
 
 export interface AttachmentReport extends GivenAttachment {
+  readonly networkId: string;
+  readonly endpointId: string;
   readonly counters: FrameCounters;
   readonly drops: Readonly<Record<string, number>>;
 }
@@ -169,6 +177,7 @@ export interface AttachmentReport extends GivenAttachment {
 export interface MemberReport {
   readonly id: string;
   readonly name: string;
+  readonly hostname: string;
   readonly pid: number | null;
   /** File of its network namespace; null: none yet. */
   readonly netns: string | null;
@@ -200,7 +209,7 @@ export interface NetworkReport {
   readonly Id: string;
   readonly Created: string;
   readonly Scope: "local";
-  readonly Driver: "bridge";
+  readonly Driver: "bridge" | "host" | "null";
   readonly EnableIPv4: boolean;
   readonly EnableIPv6: boolean;
   readonly IPAM: {

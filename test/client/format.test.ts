@@ -1,23 +1,24 @@
 import { describe, expect, test } from "vitest";
-import { memberList } from "../../src/client/views/members.ts";
-import { networkDetails, networkList } from "../../src/client/views/networks.ts";
-import { member, network, outputOf } from "./reports.ts";
+import { network, say } from "./reports.ts";
 
-const quiet = { ...network, Name: "quiet", Containers: {}, Labels: {}, Internal: true };
+const zones = { ...network, Name: "zones", Containers: {}, Labels: {}, Internal: true };
 
-const inspected = (format: string) => networkDetails([network], outputOf(format));
-const listed = (format: string) => networkList([network, quiet], outputOf(format));
+const inspected = (format: string) => say(["network", "inspect", "web", "-f", format]);
+const listed = (format: string) =>
+  say(["network", "ls", "--format", format], { networks: [network, zones] });
 
 describe("without a template", () => {
-  test("a list is a table", () => {
+  test("a list is a table", async () => {
     for (const format of ["", "table"]) {
-      expect(listed(format)).toMatch(/^NETWORK ID +NAME +DRIVER +SCOPE +SUBNETS +MEMBERS\n1{12} /);
+      expect(await listed(format)).toMatch(
+        /^NETWORK ID +NAME +DRIVER +SCOPE +SUBNETS +MEMBERS\n1{12} /,
+      );
     }
   });
 
-  test("json is everything", () => {
-    expect(JSON.parse(listed("json"))).toEqual([network, quiet]);
-    expect(JSON.parse(inspected("table"))).toEqual([network]);
+  test("json is everything", async () => {
+    expect(JSON.parse(await listed("json"))).toEqual([network, zones]);
+    expect(JSON.parse(await inspected("table"))).toEqual([network]);
   });
 });
 
@@ -62,20 +63,20 @@ describe("docker network inspect --format", () => {
     ["{{range .IPAM.Options}}{{.}}{{else}}no options{{end}}", "no options"],
     ['{{print "a" 1 2 "b"}}', "a1 2b"],
     ["{{.Name}} {{$.Driver}} {{(.IPAM).Driver}}", "web bridge default"],
-  ])("%s", (format, text) => {
-    expect(inspected(format)).toBe(`${text}\n`);
+  ])("%s", async (format, text) => {
+    expect(await inspected(format)).toBe(`${text}\n`);
   });
 
-  test("printf writes as Go does", () => {
+  test("printf writes as Go does", async () => {
     expect(
-      inspected(
+      await inspected(
         '{{printf "%-6s|%8q|%03d|%5d|%t|%.2s|%x|%.1f%%" .Name .Name 7 8 true .Driver 255 0.25}}',
       ),
     ).toBe('web   |   "web"|007|    8|true|br|ff|0.3%\n');
   });
 
-  test("{{json .}} is all of it on one line", () => {
-    const text = inspected("{{json .}}");
+  test("{{json .}} is all of it on one line", async () => {
+    const text = await inspected("{{json .}}");
     expect(text).toMatch(/^[^\n]+\n$/);
     expect(JSON.parse(text)).toMatchObject({ Name: "web", Labels: network.Labels });
   });
@@ -90,33 +91,33 @@ describe("docker network ls --format", () => {
     ['{{.Label "team"}}{{.Label "none"}}', "blue"],
     ["{{.Id}}", "1".repeat(64)],
     ["{{len .Containers}}", "2"],
-  ])("%s", (format, text) => {
-    expect(listed(format).split("\n")[0]).toBe(text);
+  ])("%s", async (format, text) => {
+    expect((await listed(format)).split("\n")[0]).toBe(text);
   });
 
-  test("{{json .}} has docker's fields", () => {
-    const [first] = listed("{{json .}}").split("\n");
+  test("{{json .}} has docker's fields", async () => {
+    const [first] = (await listed("{{json .}}")).split("\n");
     expect(JSON.parse(first)).toMatchObject({ ID: "1".repeat(12), Name: "web", IPv6: false });
   });
 
   test.each([
-    ["table {{.Name}}\\t{{.Driver}}", "NAME    DRIVER\nweb     bridge\nquiet   bridge\n"],
+    ["table {{.Name}}\\t{{.Driver}}", "NAME    DRIVER\nweb     bridge\nzones   bridge\n"],
     [
       'table {{.ID}}\t{{.Name | upper}}\t{{.Label "team"}}',
-      "NETWORK ID     NAME    team\n111111111111   WEB     blue\n111111111111   QUIET\n",
+      "NETWORK ID     NAME    team\n111111111111   WEB     blue\n111111111111   ZONES\n",
     ],
     ["table{{.CreatedAt}}", `CREATED AT\n${"2026-11-30 12:00:00 +0000 UTC\n".repeat(2)}`],
     [
       "table {{if .Internal}}{{.Name}}{{end}}\t{{range .IPAM.Config}}{{.Subnet}}{{end}}",
-      "NAME    CONFIG\n        10.89.0.0/24\nquiet   10.89.0.0/24\n",
+      "NAME    CONFIG\n        10.89.0.0/24\nzones   10.89.0.0/24\n",
     ],
-  ])("%s", (format, text) => {
-    expect(listed(format)).toBe(text);
+  ])("%s", async (format, text) => {
+    expect(await listed(format)).toBe(text);
   });
 });
 
 describe("docker ps --format", () => {
-  const shown = (format: string) => memberList([member], outputOf(format));
+  const shown = (format: string) => say(["ps", "--format", format]);
 
   test.each([
     ["{{.ID}} {{.Names}} {{.Networks}}", `${"a".repeat(12)} app web`],
@@ -125,18 +126,18 @@ describe("docker ps --format", () => {
     ['{{.Labels}} {{.Label "team"}}', "team=blue blue"],
     ["{{.name}} {{.pid}} {{len .published}}", "app 4711 2"],
     ["{{range .networks}}{{range .addresses}}{{.address}} {{end}}{{end}}", "10.89.0.2 fd00::2 "],
-  ])("%s", (format, text) => {
-    expect(shown(format)).toBe(`${text}\n`);
+  ])("%s", async (format, text) => {
+    expect(await shown(format)).toBe(`${text}\n`);
   });
 
-  test("table {{.Names}}\\t{{.Status}}", () => {
-    expect(shown("table {{.ID}}\\t{{.Names}}\\t{{.RunningFor}}")).toBe(
+  test("table {{.Names}}\\t{{.Status}}", async () => {
+    expect(await shown("table {{.ID}}\\t{{.Names}}\\t{{.RunningFor}}")).toBe(
       "CONTAINER ID   NAMES   CREATED\naaaaaaaaaaaa   app     3 hours ago\n",
     );
   });
 
-  test("says which fields there are instead of those of images", () => {
-    expect(() => shown("{{.Image}}")).toThrow(
+  test("says which fields there are instead of those of images", async () => {
+    await expect(shown("{{.Image}}")).rejects.toThrow(
       "--format: there is no field Image, but ID Names CreatedAt RunningFor State Status Ports Networks",
     );
   });
@@ -166,8 +167,8 @@ describe("a template that does not fit is refused", () => {
     ['{{printf "%s" 1 2}}', 'printf: "%s" uses 1 of 2 values'],
     ['{{printf "%9999999d" 1}}', "printf: %9999999d is too wide: 1000 at most"],
     ["{{pad .Name 99999999 0}}", "pad 99999999 is too wide: 1000 at most"],
-  ])("%s", (format, sentence) => {
-    expect(() => inspected(format)).toThrow(sentence);
-    expect(() => inspected(format)).toThrow(/^--format: [^\n]+: --json shows all$/);
+  ])("%s", async (format, sentence) => {
+    await expect(inspected(format)).rejects.toThrow(sentence);
+    await expect(inspected(format)).rejects.toThrow(/^--format: [^\n]+: --json shows all$/);
   });
 });

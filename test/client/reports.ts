@@ -1,14 +1,7 @@
+import { carryOut } from "../../src/client/carry-out.ts";
+import type { Requests } from "../../src/client/connect.ts";
 import { parseCommandLine } from "../../src/commandline/command-line.ts";
-import type { OutputFormat } from "../../src/commandline/requests.ts";
 import type { MemberReport, NetworkReport } from "../../src/rpc/messages.ts";
-
-/** What a value of `--format` means. */
-export function outputOf(format: string): OutputFormat {
-  const invocation = parseCommandLine("slipway", ["ps", "--format", format]);
-  const isRequest = invocation.kind === "ask daemon" && invocation.request.action === "members";
-  if (!isRequest) throw new Error(`parsed as ${invocation.kind}`);
-  return invocation.request.output;
-}
 
 const ids = { web: "1".repeat(64), app: "a".repeat(64), db: "b".repeat(64) };
 
@@ -43,6 +36,7 @@ export const network: NetworkReport = {
 export const member: MemberReport = {
   id: ids.app,
   name: "app",
+  hostname: "box",
   pid: 4711,
   netns: "/proc/4711/ns/net",
   labels: { team: "blue" },
@@ -50,6 +44,8 @@ export const member: MemberReport = {
   networks: [
     {
       network: "web",
+      networkId: ids.web,
+      endpointId: "e",
       ifname: "eth0",
       mac: "02:42:0a:59:00:02",
       mtu: 1500,
@@ -65,3 +61,36 @@ export const member: MemberReport = {
   ],
   published: ["0.0.0.0:8080->80/tcp", "[::]:8080->80/tcp"],
 };
+
+/** What a daemon has that answers with these reports. */
+export interface Holdings {
+  readonly networks?: readonly NetworkReport[];
+  readonly members?: readonly MemberReport[];
+}
+
+/** What a command prints. `asked` gets the changes that it asks for. */
+export async function say(
+  args: readonly string[],
+  { networks = [network], members = [member] }: Holdings = {},
+  asked: unknown[] = [],
+): Promise<string> {
+  const answers: Record<string, (params: { readonly name: string }) => unknown> = {
+    "network.list": () => networks,
+    "network.inspect": ({ name }) => networks.find(({ Name }) => Name === name),
+    "member.list": () => members,
+    "network.prune": (params) => {
+      asked.push(params);
+      return [];
+    },
+    "network.remove": (params) => {
+      asked.push(params);
+      return {};
+    },
+  };
+  const request = async (method: string, params: { readonly name: string }) =>
+    answers[method](params);
+  const invocation = parseCommandLine("slipway", args);
+  if (invocation.kind !== "ask daemon") throw new Error(`parsed as ${invocation.kind}`);
+  const requests = { request } as unknown as Requests;
+  return carryOut(invocation.request, requests, () => Promise.reject(new Error("no")));
+}

@@ -26,7 +26,9 @@ describe("what is wrong in itself is a usage error, before the daemon is asked",
   test.each([
     ["_net", '"_net" cannot be a network\'s name: begin with a letter or digit'],
     [`${"n".repeat(64)}`, "63 at most between dots"],
-    ["host", '"host" cannot be a network\'s name: choose one other than host, none'],
+    ["host", "network host is always there: choose another name"],
+    ["Bridge", "network bridge is always there: choose another name"],
+    ["slirp", '"slirp" cannot be a network\'s name: choose one other than slirp, container'],
     [
       "--subnet 10.90.2 x",
       '--subnet "10.90.2": invalid CIDR; write one like 10.89.7.0/24 or fd00:7::/64',

@@ -136,13 +136,20 @@ describe("a launcher that has a namespace connected", () => {
 test("commands that may succeed in part, or need a member's namespace, are not answered", () => {
   expect(isProxied(request)).toBe(true);
   expect(isProxied({ ...request, target: "db" })).toBe(false);
-  expect(isProxied({ action: "remove", names: ["one", "two"] })).toBe(false);
+  expect(isProxied({ action: "remove", names: ["one", "two"], force: false })).toBe(false);
 });
 
-test("templates are not evaluated in the daemon", () => {
+test("templates and filters are not evaluated in the daemon", () => {
   const template = { kind: "template", template: [], isTable: false } as const;
-  expect(isProxied({ action: "members", output: { kind: "table" } })).toBe(true);
-  expect(isProxied({ action: "members", output: template })).toBe(false);
-  expect(isProxied({ action: "inspect", names: ["web"], output: template })).toBe(false);
-  expect(isProxied({ action: "list", output: template, quiet: false })).toBe(false);
+  const table = { kind: "table" } as const;
+  const list = { action: "list", filters: [], quiet: false, noTrunc: false } as const;
+  const members = { ...list, action: "members", filters: [], last: null } as const;
+  const inspect = { action: "inspect", names: ["web"], type: "any" } as const;
+  for (const each of [list, members, inspect]) {
+    expect(isProxied({ ...each, output: table })).toBe(true);
+    expect(isProxied({ ...each, output: template })).toBe(false);
+  }
+  const filters = [{ key: "name", isNegated: false, value: "(a+)+$" }] as const;
+  expect(isProxied({ ...list, output: table, filters })).toBe(false);
+  expect(isProxied({ ...members, output: table, filters })).toBe(false);
 });

@@ -109,7 +109,7 @@ describe("a place where no directory can be made", () => {
       lab.host.user.run([lab.host.slipwayPath, ...args], {
         env: { ...env, XDG_RUNTIME_DIR: "run", XDG_STATE_HOME: "state" },
       });
-    expect(await ask("network", "ls", "--format", "{{.Name}}")).toMatchObject({
+    expect(await ask("network", "ls", "-f", "type=custom", "--format", "{{.Name}}")).toMatchObject({
       code: 0,
       stdout: "",
     });
@@ -149,7 +149,9 @@ describe("two environments with one state", () => {
     const sentence = `slipway: the state in ${user.directory} belongs to process ${pid}, with its sockets in ${user.directory}/daemon: set XDG_RUNTIME_DIR to the same directory, or XDG_STATE_HOME to another\n`;
     expect(await ask("network", "create", "late")).toBe(`1 ${sentence}`);
     expect(await ask("daemon", "run")).toBe(`1 ${sentence}`);
-    expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");
+    expect(await user.ok("network", "ls", "-f", "type=custom", "--format", "{{.Name}}")).toBe(
+      "web\n",
+    );
     // The lock counts, not the text in its file.
     await lab.host.user.shell(`printf '1 \\033[2J\\n' > ${user.directory}/state.lock`);
     expect(await ask("daemon", "run")).toMatch(
@@ -159,6 +161,8 @@ describe("two environments with one state", () => {
     expect(await ask("network", "create", "late")).toBe("0 ");
     expect(await ask("daemon", "stop")).toBe("0 ");
     await user.ok("daemon", "start");
-    expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\nlate\n");
+    expect(await user.ok("network", "ls", "-f", "type=custom", "--format", "{{.Name}}")).toBe(
+      "late\nweb\n",
+    );
   });
 });

@@ -182,6 +182,58 @@ describe("networks", () => {
     expect(await user.refusal("ps", "--format", "{{range .Names}}")).toMatch(/^2 .*has no {{end}}/);
   });
 
+  test("bridge, host and none are always there", async ({ user, lab }) => {
+    await using own = await DaemonUser.create(lab);
+    const listed = ["network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}"] as const;
+    const builtin = "bridge bridge local\nhost host local\nnone null local\n";
+    expect(await own.ok(...listed)).toBe(builtin);
+    const before = await own.ok("network", "ls", "-q");
+    const [none, bridge] = await own.inspect("none", "bridge");
+    expect(none).toMatchObject({ Name: "none", Driver: "null", IPAM: { Config: [] } });
+    expect(bridge.IPAM.Config[0].Subnet).toMatch(/^10\.89\./);
+    // Nor does it change when bridge is made.
+    expect(await own.ok("network", "ls", "-q")).toBe(before);
+    for (const name of ["bridge", "host", "none"]) {
+      expect(await own.refusal("network", "rm", name)).toContain(
+        `1 slipway: network ${name} cannot be removed: it is always there`,
+      );
+      expect(await own.refusal("network", "create", name)).toContain(
+        `2 slipway: network ${name} is always there: choose another name`,
+      );
+    }
+    expect(await own.ok("network", "prune")).toBe("");
+    expect(await own.ok(...listed)).toBe(builtin);
+    const { pid } = await lab.host.namespace();
+    expect(await user.refusal("network", "connect", "host", `${pid}`)).toBe(
+      "1 slipway: network host has no members: slipway run --network host starts a command there",
+    );
+  });
+
+  test("are created, listed and removed with docker's spellings", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "-d", "bridge", "blue", "--label", "team=blue");
+    await user.ok("network", "create", "--driver=bridge", "red");
+    await user.member("red", "lodger");
+    const names = (...filters: string[]) =>
+      user.ok("network", "ls", ...filters.flatMap((each) => ["-f", each]), "--format", "{{.Name}}");
+    expect(await names("type=custom")).toBe("blue\nred\n");
+    expect(await names("type=builtin", "driver=host", "driver=null")).toBe("host\nnone\n");
+    expect(await names("dangling=true")).toBe("blue\n");
+    expect(await names("label=team=blue")).toBe("blue\n");
+    expect(await names("label!=team", "type=custom")).toBe("red\n");
+    expect(await names("name=^/?r")).toBe("red\n");
+    expect(await names("scope=global")).toBe("");
+    const [{ Id }] = await user.inspect("red");
+    expect(
+      await user.ok("network", "ls", "-q", "--no-trunc", "--filter", `id=${Id.slice(0, 12)}`),
+    ).toBe(`${Id}\n`);
+    expect(await user.ok("network", "prune", "-f", "--filter", "until=1h")).toBe("");
+    expect(await user.ok("network", "prune", "-f", "--filter", "label=team")).toBe("blue\n");
+    expect(await user.refusal("network", "rm", "-f", "blue", "red")).toContain("red is in use");
+    expect(await user.ok("network", "rm", "-f", "blue")).toBe("");
+    expect(await user.refusal("network", "create", "-d", "macvlan", "x")).toMatch(/^2 .*bridge/);
+  });
+
   test("are removed if they have no members", async ({ user }) => {
     await user.ok("network", "create", "brief");
     const { namespace } = await user.member("brief", "passer-by");
@@ -331,6 +383,71 @@ describe("slipway run --network with another mode", () => {
     expect(await user.ok("run", "--network", "container:by-file", "--", ...net)).toBe(
       await other.output(net),
     );
+  });
+});
+
+describe("slipway inspect", () => {
+  test("shows a member as docker shows a container", async ({ user, lab }) => {
+    await user.ok("network", "create", "seen", "--ipv6");
+    const server = user.run(
+      ...["--network", "seen:alias=api", "--name", "server", "--hostname", "box", "-p", "8097:80"],
+      ...["--", "sh", "-c", "echo up; exec sleep infinity"],
+    );
+    await server.printed(/up/);
+    const { v4, v6 } = await user.addressesOf("server", "seen");
+    const [network] = await user.inspect("seen");
+    const [shown] = JSON.parse(await user.ok("inspect", "server"));
+    const [{ pid, id }] = (await user.members()).filter(({ name }) => name === "server");
+    const [config4, config6] = network.IPAM.Config;
+    expect(shown).toMatchObject({
+      Id: id,
+      Name: "/server",
+      State: { Status: "running", Running: true, Pid: pid },
+      Config: { Hostname: "box" },
+      NetworkSettings: {
+        Ports: { "80/tcp": expect.arrayContaining([{ HostIp: "0.0.0.0", HostPort: "8097" }]) },
+        Networks: {
+          seen: {
+            IPAddress: v4,
+            IPPrefixLen: 24,
+            Gateway: config4.Gateway,
+            GlobalIPv6Address: v6,
+            GlobalIPv6PrefixLen: 64,
+            IPv6Gateway: config6.Gateway,
+            NetworkID: network.Id,
+            EndpointID: Object.values(network.Containers)[0].EndpointID,
+            DNSNames: ["server", "api", id.slice(0, 12)],
+          },
+        },
+      },
+    });
+    const show = (format: string, ...names: string[]) =>
+      user.ok("inspect", "-f", format, ...(names.length > 0 ? names : ["server"]));
+    const address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    expect(await show(address)).toBe(`${v4}\n`);
+    expect(await show("{{.NetworkSettings.Networks.seen.IPAddress}}", id.slice(0, 12))).toBe(
+      `${v4}\n`,
+    );
+    const port = '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}';
+    expect(await show(port)).toBe("8097\n");
+    expect(await show("{{.Id}}", "server", "seen")).toBe(`${id}\n${network.Id}\n`);
+    expect(await show("{{.Driver}}", "--type", "network", "seen")).toBe("bridge\n");
+    expect(await user.refusal("inspect", "--type=container", "seen")).toContain(
+      "1 slipway: there is no member seen: slipway ps shows all members",
+    );
+    expect(await user.refusal("inspect", "server", "nosuch")).toContain(
+      "1 slipway: there is no member or network nosuch: slipway ps and slipway network ls show them",
+    );
+    expect(await user.ok("ps", "-a", "-q", "--no-trunc", "-f", "name=^server$")).toBe(`${id}\n`);
+    expect(await user.ok("ps", "-q", "--filter", "network=seen")).toBe(`${id.slice(0, 12)}\n`);
+    await user.member("seen", "newest");
+    expect(await user.ok("ps", "-l", "--format", "{{.Names}}")).toBe("newest\n");
+    expect(await user.ok("ps", "-n", "2", "--format", "{{.Names}}")).toBe("newest\nserver\n");
+    // By the launcher and the daemon alone.
+    const env = { ...user.env, SLIPWAY_NODE: "/bin/false" };
+    const asked = await lab.host.user.output([lab.host.slipwayPath, "inspect", "server"], { env });
+    expect(JSON.parse(asked)).toMatchObject([{ Id: id }]);
+    server.kill("SIGKILL");
   });
 });
 

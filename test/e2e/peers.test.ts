@@ -313,7 +313,7 @@ test("if /proc hides processes, the daemon checks only the network namespace, an
   const slipway = (...args: string[]) =>
     hiding.output([lab.host.slipwayPath, ...args], { env: user.env });
   await slipway("daemon", "start");
-  expect(await slipway("network", "ls", "-q")).toBe("");
+  expect(await slipway("network", "ls", "-q", "-f", "type=custom")).toBe("");
   const seen = await alias(lab, `${user.directory}/daemon/api.sock`);
   const script = `printf '%s\\n' '${JOIN.trim()}' | ${asking(seen).join(" ")}`;
   expect(refusalOfDaemon(await slipway("run", "--", "sh", "-c", script))).toContain(OTHER_NETWORK);

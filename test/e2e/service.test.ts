@@ -54,7 +54,9 @@ describe("the daemon under a service manager", () => {
     );
     await user.kill();
     // Nobody is refused meanwhile: the socket still listens.
-    expect(await user.ok("network", "ls", "--format", "{{.Name}}")).toBe("web\n");
+    expect(await user.ok("network", "ls", "-f", "type=custom", "--format", "{{.Name}}")).toBe(
+      "web\n",
+    );
     expect(Number(await pidOf(user))).not.toBe(daemon);
     await user.ok("daemon", "stop");
     expect((await service.ended(10_000)).code).toBe(0);
@@ -95,7 +97,7 @@ ${written.join("")}${installation()}`);
     const service = await activation(user);
     const names = Array.from({ length: 8 }, (_, index) => `n${index}`);
     await Promise.all(names.map((name) => user.ok("network", "create", name)));
-    const listed = await user.ok("network", "ls", "--format", "{{.Name}}");
+    const listed = await user.ok("network", "ls", "-f", "type=custom", "--format", "{{.Name}}");
     expect(listed.trim().split("\n").sort()).toEqual(names);
     await user.ok("daemon", "stop");
     await service.ended(10_000);

@@ -1,5 +1,5 @@
 import { formatTable } from "../../base/table.js";
-import type { OutputFormat } from "../../commandline/requests.js";
+import type { ListOptions } from "../../commandline/requests.js";
 import { shortId } from "../../config/names.js";
 import type { MemberReport } from "../../rpc/messages.js";
 import { formatAll } from "../format.js";
@@ -11,15 +11,20 @@ import { momentText, spanText } from "./moments.js";
 const HEADS: Heads = { ID: "CONTAINER ID", RunningFor: "CREATED" };
 
 /** What `ps` prints. */
-export function memberList(members: readonly MemberReport[], output: OutputFormat): string {
+export function memberList(
+  members: readonly MemberReport[],
+  { output, quiet, noTrunc }: ListOptions,
+): string {
+  const shown = noTrunc ? (id: string) => id : shortId;
+  if (quiet) return members.map(({ id }) => `${shown(id)}\n`).join("");
   return formatAll(members, output, {
     heads: HEADS,
-    view: listed,
+    view: (member) => listed(member, shown),
     table: () =>
       formatTable(
         ["ID", "NAME", "PID", "NETWORKS", "ADDRESSES", "PORTS"],
         members.map(({ id, name, pid, networks, published }) => [
-          shortId(id),
+          shown(id),
           name,
           pid === null ? "" : String(pid),
           networks.map(({ network }) => network).join(", "),
@@ -31,11 +36,11 @@ export function memberList(members: readonly MemberReport[], output: OutputForma
 }
 
 /** Docker's fields of `ps` that mean something here, and the report's, which begin with small letters. */
-function listed(member: MemberReport): Struct {
+function listed(member: MemberReport, shown: (id: string) => string): Struct {
   const { id, name, since, networks, published, labels } = member;
   const age = spanText(Math.max(0, Date.now() / 1000 - since));
   return {
-    ID: shortId(id),
+    ID: shown(id),
     Names: name,
     CreatedAt: momentText(since * 1000),
     RunningFor: `${age} ago`,

@@ -1,5 +1,5 @@
 import { formatTable } from "../../base/table.js";
-import type { OutputFormat } from "../../commandline/requests.js";
+import type { ListOptions } from "../../commandline/requests.js";
 import { shortId } from "../../config/names.js";
 import type { NetworkReport } from "../../rpc/messages.js";
 import { formatAll } from "../format.js";
@@ -11,15 +11,20 @@ import { momentText } from "./moments.js";
 const HEADS: Heads = { ID: "NETWORK ID", IPv4: "IPV4", IPv6: "IPV6" };
 
 /** What `network ls` prints. */
-export function networkList(networks: readonly NetworkReport[], output: OutputFormat): string {
+export function networkList(
+  networks: readonly NetworkReport[],
+  { output, quiet, noTrunc }: ListOptions,
+): string {
+  const shown = noTrunc ? (id: string) => id : shortId;
+  if (quiet) return networks.map(({ Id }) => `${shown(Id)}\n`).join("");
   return formatAll(networks, output, {
     heads: HEADS,
-    view: listed,
+    view: (network) => listed(network, shown),
     table: () =>
       formatTable(
         ["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS", "MEMBERS"],
         networks.map(({ Id, Name, Driver, Scope, IPAM, Containers }) => [
-          shortId(Id),
+          shown(Id),
           Name,
           Driver,
           Scope,
@@ -30,20 +35,11 @@ export function networkList(networks: readonly NetworkReport[], output: OutputFo
   });
 }
 
-/** What `network inspect` prints. */
-export function networkDetails(networks: readonly NetworkReport[], output: OutputFormat): string {
-  return formatAll(networks, output, {
-    heads: HEADS,
-    view: networkFields,
-    table: () => `${JSON.stringify(networks, null, 4)}\n`,
-  });
-}
-
 /** Docker's fields of `network ls`, and the report's. */
-function listed(network: NetworkReport): Struct {
+function listed(network: NetworkReport, shown: (id: string) => string): Struct {
   const { Id, Name, Driver, Scope, EnableIPv4, EnableIPv6, Internal, Labels, Created } = network;
   return {
-    ID: shortId(Id),
+    ID: shown(Id),
     Name,
     Driver,
     Scope,
@@ -57,7 +53,7 @@ function listed(network: NetworkReport): Struct {
 }
 
 /** The report, with the fields that JSON leaves out where they are empty. */
-function networkFields(network: NetworkReport): Struct {
+export function networkFields(network: NetworkReport): Struct {
   const Config = network.IPAM.Config.map((each) => ({ IPRange: "", ...each }));
   return structOf({ ...network, IPAM: { ...network.IPAM, Config } });
 }

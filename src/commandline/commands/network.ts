@@ -1,9 +1,11 @@
+import { quoted } from "../../base/printable.js";
 import { DEFAULT_MTU } from "../../config/constants.js";
 import type { Params } from "../../rpc/messages.js";
+import { filter, NETWORK_KEYS, PRUNE_KEYS } from "../filters.js";
 import type { Invocation } from "../invocation.js";
-import { checkNetwork } from "../network-spec.js";
+import { checkNetwork, requireNetworkName } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
-import { meaninglessForConnect } from "../options/docker.js";
+import { meaninglessForConnect, meaninglessForCreate } from "../options/docker.js";
 import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
 import { type Command, type CommandGroup, command } from "../parsing/command.js";
 import {
@@ -12,6 +14,7 @@ import {
   hidden,
   onOff,
   optional,
+  type Reader,
   repeated,
   type Values,
 } from "../parsing/option.js";
@@ -23,9 +26,17 @@ import {
   memberName,
   pair,
   truth,
+  wrong,
 } from "../parsing/values.js";
 import type { DaemonRequest } from "../requests.js";
-import { inspectOptions, outputOf, outputOptions } from "./output.js";
+import { inspectOptions, listOptions, listOptionsOf, outputOf } from "./output.js";
+
+const driver: Reader<"bridge"> = (text, name) => {
+  if (text === "bridge") return text;
+  throw wrong(
+    `${name} ${quoted(text)}: write bridge, the only one: those of the kernel, such as macvlan, need root`,
+  );
+};
 
 const createOptions = {
   subnet: repeated(
@@ -46,6 +57,7 @@ const createOptions = {
   ipv4: onOff("--ipv4", "enable IPv4, which is the default; --ipv4=false: no IPv4", truth),
   ipv6: onOff("--ipv6", "enable IPv6; without an IPv6 --subnet one is chosen", truth),
   internal: flag("--internal", "no access to anything outside the network"),
+  driver: optional("-d, --driver <driver>", "bridge: there is no other", driver),
   mtu: optional("-m, --mtu <bytes>", `MTU of its interfaces (default: ${DEFAULT_MTU})`, mtu),
   opt: repeated("-o, --opt <name=value>", "mtu=BYTES or isolate=true; repeatable", pair),
   label: repeated("--label <name=value>", "label for your own use; repeatable", pair),
@@ -56,8 +68,10 @@ const createCommand = command({
   help: "create a network",
   options: createOptions,
   arguments: [{ name: "name", help: null, count: "once" }],
+  meaningless: meaninglessForCreate,
   invoke(values, [name]) {
     const spec = specOf(name, values);
+    requireNetworkName(name);
     checkNetwork(spec);
     return ask({ action: "create", spec });
   },
@@ -66,33 +80,51 @@ const createCommand = command({
 const listCommand = command({
   name: "ls",
   help: "list networks",
-  options: { ...outputOptions, quiet: flag("-q, --quiet", "print ids only") },
+  options: {
+    ...listOptions,
+    filter: repeated(
+      "-f, --filter <key=value>",
+      `only those of ${NETWORK_KEYS.join(", ")}, such as driver=bridge or label=team; repeatable`,
+      filter(NETWORK_KEYS),
+    ),
+  },
   arguments: [],
-  invoke: (values) => ask({ action: "list", output: outputOf(values), quiet: values.quiet }),
+  invoke: (values) => ask({ action: "list", ...listOptionsOf(values), filters: values.filter }),
 });
 
 const inspectCommand = command({
   name: "inspect",
   help: "show networks and their members",
-  options: inspectOptions,
+  options: {
+    ...inspectOptions,
+    verbose: hidden(flag("-v, --verbose", "everything is shown anyway")),
+  },
   arguments: [{ name: "names", help: null, count: "repeated" }],
-  invoke: (values, names) => ask({ action: "inspect", names, output: outputOf(values) }),
+  invoke: (values, names) =>
+    ask({ action: "inspect", names, type: "network", output: outputOf(values) }),
 });
 
 const removeCommand = command({
   name: "rm",
   help: "remove networks that have no members",
-  options: {},
+  options: { force: flag("-f, --force", "accept names that do not exist") },
   arguments: [{ name: "names", help: null, count: "repeated" }],
-  invoke: (_, names) => ask({ action: "remove", names }),
+  invoke: ({ force }, names) => ask({ action: "remove", names, force }),
 });
 
 const pruneCommand = command({
   name: "prune",
   help: "remove all networks that have no members",
-  options: {},
+  options: {
+    filter: repeated(
+      "--filter <key=value>",
+      "only those of label or until, such as label=team or until=24h; repeatable",
+      filter(PRUNE_KEYS),
+    ),
+    force: hidden(flag("-f, --force", "nothing is asked anyway")),
+  },
   arguments: [],
-  invoke: () => ask({ action: "prune" }),
+  invoke: (values) => ask({ action: "prune", filters: values.filter }),
 });
 
 /** `slipway network connect` */
@@ -167,14 +199,6 @@ export const networkCommands: CommandGroup = {
     disconnectCommand,
   ],
 };
-
-export const psCommand: Command = command({
-  name: "ps",
-  help: "list the members of networks",
-  options: outputOptions,
-  arguments: [],
-  invoke: (values) => ask({ action: "members", output: outputOf(values) }),
-});
 
 export function ask(request: DaemonRequest): Invocation {
   return { kind: "ask daemon", request };

@@ -1,5 +1,5 @@
 import { flag, optional, type Reader, type Values } from "../parsing/option.js";
-import type { OutputFormat } from "../requests.js";
+import type { ListOptions, OutputFormat } from "../requests.js";
 import { parseTemplate } from "../template/parse.js";
 import { refused } from "../template/tokens.js";
 
@@ -24,11 +24,22 @@ export const outputOptions = {
   ),
 };
 
+/** Of lists. */
+export const listOptions = {
+  ...outputOptions,
+  quiet: flag("-q, --quiet", "print ids only"),
+  noTrunc: flag("--no-trunc", "show ids in full"),
+};
+
 /** The same with the short form, where docker has it. */
 export const inspectOptions = {
   ...outputOptions,
   format: { ...outputOptions.format, short: "f" },
 };
+
+export function listOptionsOf(values: Values<typeof listOptions>): ListOptions {
+  return { output: outputOf(values), quiet: values.quiet, noTrunc: values.noTrunc };
+}
 
 export function outputOf({ json, format }: Values<typeof outputOptions>): OutputFormat {
   return json ? { kind: "json" } : (format ?? { kind: "table" });

@@ -3,7 +3,8 @@ import { type CommandGroup, command } from "../parsing/command.js";
 import { attachCommand } from "./attach.js";
 import { flowsCommand, portCommands, statusCommand } from "./control.js";
 import { daemonCommands } from "./daemon.js";
-import { networkCommands, psCommand } from "./network.js";
+import { inspectCommand, psCommand } from "./members.js";
+import { networkCommands } from "./network.js";
 import { runCommand } from "./run.js";
 
 const doctorCommand = command({
@@ -34,6 +35,7 @@ export const slipway: CommandGroup = {
     portCommands,
     networkCommands,
     psCommand,
+    inspectCommand,
     daemonCommands,
     ociHookCommand,
     doctorCommand,

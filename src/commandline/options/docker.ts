@@ -74,3 +74,40 @@ export const meaninglessForConnect: Readonly<Record<string, string>> = {
   "--driver-opt": "an attachment has no options but those of slipway network connect --help",
   "--gw-priority": "a member goes outside by the network that it was connected to first",
 };
+
+const ADDRESSES = "the daemon assigns the addresses: give --subnet, --gateway and --ip-range";
+const SWARM = "there is no swarm: networks are of this machine and user";
+const FROM = "there are no configurations of networks: give the options to each";
+
+/** The same of `docker network create` and `podman network create`. */
+export const meaninglessForCreate: Readonly<Record<string, string>> = {
+  "--attachable": "every network can be joined at any time: leave it out",
+  "--ingress": SWARM,
+  "--scope": SWARM,
+  "--config-only": FROM,
+  "--config-from": FROM,
+  "--ipam-driver": ADDRESSES,
+  "--ipam-opt": ADDRESSES,
+  "--aux-address": "leave addresses free by --ip-range: members get theirs from it",
+  "--disable-dns":
+    "the gateway answers names of members; a command asks others by slipway run --dns",
+  "--dns": "members ask the host's name servers; a command asks others by slipway run --dns",
+  "--interface-name":
+    "there is no bridge in the kernel; interfaces of members are named by ifname=",
+  "--route": "members have one route, to the gateway",
+};
+
+/** The same of `docker ps` and `podman ps`. */
+export const meaninglessForPs: Readonly<Record<string, string>> = {
+  "-s": "members have the files of this machine",
+  "--size": "members have the files of this machine",
+  "-p": "there are no pods",
+  "--pod": "there are no pods",
+  "--ns": "slipway ps --json shows the namespace of each member",
+};
+
+/** The same of `docker inspect`. */
+export const meaninglessForInspect: Readonly<Record<string, string>> = {
+  "-s": "members have the files of this machine",
+  "--size": "members have the files of this machine",
+};

@@ -27,16 +27,18 @@ import type { Methods } from "../server.js";
 /**
  * Whether the daemon runs a command for its launcher. If the command fails, the launcher starts a process that runs it
  * again and prints the reason. So commands that may succeed in part are left out, and those that need more than the
- * command line. A template may print without measure, so that it is left to a process of the user's.
+ * command line. A template may print without measure, and a filter may be a regular expression that takes
+ * without measure, so that they are left to a process of the user's.
  */
 export function isProxied(request: DaemonRequest): boolean {
   switch (request.action) {
     case "connect":
       return namedNamespace(request.target) !== null;
     case "inspect":
+      return request.output.kind !== "template";
     case "list":
     case "members":
-      return request.output.kind !== "template";
+      return request.output.kind !== "template" && request.filters.length === 0;
     case "create":
     case "disconnect":
     case "prune":
