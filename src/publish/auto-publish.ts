@@ -1,5 +1,5 @@
-import { type Address, UNSPECIFIED } from "../base/address.js";
-import type { PortSet } from "../base/port-set.js";
+import { type Address, type Family, UNSPECIFIED } from "../base/address.js";
+import { HIGHEST_PORT, type PortSet } from "../base/port-set.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { Errno } from "../sys/constants.js";
@@ -15,6 +15,9 @@ const LONGEST_WAIT = 2_000;
 /** When a port that could not be published is tried again, in ms. */
 const RETRY_AFTER = 2_000;
 
+/** How far above a port that only root may open on the host (ip(7), ip_unprivileged_port_start) it is published: 80 at 8080. */
+const PRIVILEGED_OFFSET = 8_000;
+
 /** Most ports published at once, so that a guest cannot take all descriptors. */
 const MOST_PUBLISHED = 1_024;
 
@@ -27,6 +30,9 @@ const MOST_REPORTED = 32;
  */
 const CLIENT_PORTS = { first: 32_768, last: 60_999 } as const;
 const DHCP_CLIENT_PORTS: readonly number[] = [68, 546];
+
+/** The kernel chooses a free one. */
+const ANY_PORT = 0;
 
 /** The part of PortForwards that is used here. */
 export interface Forwards {
@@ -50,14 +56,17 @@ export interface AutoPublishOptions {
   readonly onFailure: (port: PublishedPort, errno: number) => void;
 }
 
+/** Ports that the guest listens on, by keyOf(). */
+type Wanted = ReadonlyMap<string, PublishedPort>;
+
 interface Published {
   readonly port: PublishedPort;
   readonly id: number;
 }
 
 /**
- * Publishes the ports that the guest listens on, at the same ports of all addresses of the host, as long as it
- * listens. Ports that were published by name are left alone.
+ * Publishes the ports that the guest listens on, at all addresses of the host, as long as it listens: at the same ports
+ * where they are free and permitted, else at others. Ports that were published by name are left alone.
  */
 export class AutoPublish {
   readonly #options: AutoPublishOptions;
@@ -90,7 +99,7 @@ export class AutoPublish {
       if (!this.#isServer(listener)) continue;
       for (const guest of this.#targetsOf(listener)) {
         const { protocol, port } = listener;
-        const key = `${protocol} ${port} ${guest.family}`;
+        const key = keyOf(protocol, port, guest.family);
         // A listener that is not on the loopback comes first: it sees its clients' addresses.
         if (wanted.get(key)?.guest.isLoopback === false) continue;
         const host = UNSPECIFIED[guest.family];
@@ -120,7 +129,7 @@ export class AutoPublish {
       .filter(({ family }) => isBoth || family === address.family);
   }
 
-  #endOthers(wanted: ReadonlyMap<string, PublishedPort>): boolean {
+  #endOthers(wanted: Wanted): boolean {
     const { forwards, onEnded } = this.#options;
     let ended = false;
     for (const [key, { port, id }] of this.#published) {
@@ -134,30 +143,58 @@ export class AutoPublish {
     return ended;
   }
 
-  #begin(wanted: ReadonlyMap<string, PublishedPort>, now: number): boolean {
+  #begin(wanted: Wanted, now: number): boolean {
     const { onPublished } = this.#options;
     const others = this.#publishedOtherwise();
     let begun = false;
     for (const [key, port] of wanted) {
       if (this.#published.has(key) || (this.#retryAt.get(key) ?? 0) > now) continue;
       if (others.has(serverOf(port))) continue;
-      const id = this.#add(port);
-      if (id > 0) {
-        this.#published.set(key, { port, id });
+      const added = this.#add(port, wanted);
+      if (typeof added === "number") {
+        this.#retryAt.set(key, now + RETRY_AFTER);
+        this.#report(port, -added);
+      } else {
+        this.#published.set(key, added);
         this.#retryAt.delete(key);
         begun = true;
-        onPublished(port);
-      } else {
-        this.#retryAt.set(key, now + RETRY_AFTER);
-        this.#report(port, -id);
+        onPublished(added.port);
       }
     }
     return begun;
   }
 
-  #add(port: PublishedPort): number {
+  /** @param wanted all ports @returns what is published, or a negative errno */
+  #add(port: PublishedPort, wanted: Wanted): Published | number {
     if (this.#published.size >= MOST_PUBLISHED) return -Errno.ENFILE;
-    return this.#options.forwards.add(port);
+    const { forwards } = this.#options;
+    const id = forwards.add(port);
+    if (id > 0) return { port, id };
+    for (const hostPort of this.#substitutesFor(port, -id, wanted)) {
+      const other = forwards.add({ ...port, hostPort });
+      const rule = forwards.rules.find((each) => each.id === other);
+      if (rule !== undefined) return { port: { ...port, hostPort: rule.hostPort }, id: other };
+    }
+    return id;
+  }
+
+  /** Ports of the host for one that is not permitted or in use: that of the other family, one near, then any. */
+  #substitutesFor(
+    { protocol, guestPort, guest }: PublishedPort,
+    errno: number,
+    wanted: Wanted,
+  ): readonly number[] {
+    if (errno !== Errno.EACCES && errno !== Errno.EADDRINUSE) return [];
+    const sibling = [...this.#published.values()].find(
+      ({ port }) => port.protocol === protocol && port.guestPort === guestPort,
+    );
+    const near = guestPort + PRIVILEGED_OFFSET;
+    const isNearFree = near <= HIGHEST_PORT && !wanted.has(keyOf(protocol, near, guest.family));
+    return [
+      ...(sibling === undefined ? [] : [sibling.port.hostPort]),
+      ...(errno === Errno.EACCES && isNearFree ? [near] : []),
+      ANY_PORT,
+    ];
   }
 
   /** Servers published by name: the user has decided about these. */
@@ -176,6 +213,10 @@ export class AutoPublish {
     this.#reported.add(key);
     this.#options.onFailure(port, errno);
   }
+}
+
+function keyOf(protocol: "tcp" | "udp", port: number, family: Family): string {
+  return `${protocol} ${port} ${family}`;
 }
 
 function serverOf({ protocol, guestPort }: PublishedPort): string {

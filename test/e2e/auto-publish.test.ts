@@ -75,19 +75,28 @@ describe("--publish-auto", () => {
     });
   });
 
-  test("warns once of a port in use and takes it once it is free; warns of one that is not permitted", async ({
+  test("publishes a port that is in use or not permitted at another, and tells which", async ({
     lab,
   }) => {
-    const taken = await lab.host.agent.listen("0.0.0.0", 8119);
+    await using _taken = await lab.host.agent.listen("0.0.0.0", 8119);
     await withAttached(lab, ["-P"], async ({ process, agent }) => {
-      await agent.listen("0.0.0.0", 8119);
-      await agent.listen("0.0.0.0", 80);
-      const lines = /cannot publish 0\.0\.0\.0:(8119: the port is in use|80: not permitted)/g;
-      await expect.poll(() => process.stderr.match(lines)?.length).toBe(2);
-      await taken.close();
-      await process.printed(/^published 0\.0\.0\.0:8119 → 8119\/tcp\n/m);
-      await lab.world.agent.connect({ address: link.host, port: 8119 });
-      expect(process.stderr.match(lines)).toHaveLength(2);
+      const shared = await agent.listen("0.0.0.0", 8119);
+      const web = await agent.listen("::", 80);
+      await process.printed(/^published \[::\]:8080 → 80\/tcp\n/m);
+      await process.printed(/^published 0\.0\.0\.0:8080 → 80\/tcp\n/m);
+      await process.printed(/^published 0\.0\.0\.0:\d+ → 8119\/tcp\n/m);
+      const [, chosen] = /:(\d+) → 8119/.exec(process.stdout) ?? [];
+      for (const [port, server] of [
+        [8080, web],
+        [Number(chosen), shared],
+      ] as const) {
+        const outside = await lab.world.agent.connect({ address: link.host, port });
+        await (await server.accept()).write("hello");
+        expect(await outside.read(5)).toBe("hello");
+      }
+      await web.close();
+      await process.printed(/^no longer published 0\.0\.0\.0:8080 → 80\/tcp\n/m);
+      expect(process.stderr).not.toContain("cannot publish");
     });
   });
 

@@ -14,13 +14,16 @@ const plans = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
 class Table {
   rules: PublishedRule[] = [];
   refused = new Map<number, number>();
+  /** Given for port 0, and counted up. */
+  freePort = 32_768;
   #id = 0;
 
   add(port: PublishedPort): number {
     const errno = this.refused.get(port.hostPort);
     if (errno !== undefined) return -errno;
     this.#id += 1;
-    this.rules.push({ ...port, id: this.#id });
+    const hostPort = port.hostPort === 0 ? this.freePort++ : port.hostPort;
+    this.rules.push({ ...port, hostPort, id: this.#id });
     return this.#id;
   }
 
@@ -108,16 +111,56 @@ test("what is excluded, and clients of UDP", () => {
 
 test("a failure is reported once, retried after 2 s, and forgotten with its listener", () => {
   const { table, told, auto } = make();
-  table.refused.set(80, Errno.EACCES);
+  table.refused.set(80, Errno.ENOSPC);
   const both = [listener(":: 80")];
   auto.update(both, 0);
   auto.update(both, 1_000);
-  expect(told).toEqual([`!80 ${Errno.EACCES}`]);
+  expect(told).toEqual([`!80 ${Errno.ENOSPC}`]);
   table.refused.clear();
   auto.update(both, 1_999);
   expect(table.rules).toEqual([]);
   auto.update(both, 2_000);
-  expect(told).toEqual([`!80 ${Errno.EACCES}`, "+80", "+80"]);
+  expect(told).toEqual([`!80 ${Errno.ENOSPC}`, "+80", "+80"]);
+});
+
+test("a port that is not permitted is published 8000 above, in both families", () => {
+  const { table, told, auto } = make();
+  table.refused.set(80, Errno.EACCES);
+  auto.update([listener(":: 80")], 0);
+  expect(told).toEqual(["+8080", "+8080"]);
+  expect(table.words).toEqual([
+    `tcp 0.0.0.0 8080 > ${plans[0].guest} 80`,
+    `tcp :: 8080 > ${plans[1].guest} 80`,
+  ]);
+  auto.update([], 1_000);
+  expect([told.slice(2), table.rules]).toEqual([["-8080", "-8080"], []]);
+});
+
+test("a port that is in use is published at any free one, the same in both families", () => {
+  const { table, told, auto } = make();
+  table.refused.set(3000, Errno.EADDRINUSE);
+  table.freePort = 40_000;
+  auto.update([listener(":: 3000")], 0);
+  expect(told).toEqual(["+40000", "+40000"]);
+  auto.update([listener(":: 3000")], 10_000);
+  expect(told).toHaveLength(2);
+});
+
+test("the port 8000 above is left to the guest's own server there, and to others of the host", () => {
+  const { table, told, auto } = make();
+  table.refused.set(80, Errno.EACCES);
+  table.refused.set(443, Errno.EACCES);
+  table.refused.set(8443, Errno.EADDRINUSE);
+  table.freePort = 40_000;
+  auto.update([listener("0.0.0.0 80"), listener("0.0.0.0 8080"), listener("0.0.0.0 443")], 0);
+  expect(told).toEqual(["+40000", "+8080", "+40001"]);
+});
+
+test("if no port is permitted, the first failure is reported", () => {
+  const { table, told, auto } = make();
+  for (const port of [80, 8080, 0]) table.refused.set(port, Errno.EACCES);
+  auto.update([listener("0.0.0.0 80")], 0);
+  expect([told, table.rules]).toEqual([[`!80 ${Errno.EACCES}`], []]);
 });
 
 test("published by name: left alone, and a rule of ours that is removed does not come back", () => {
@@ -145,7 +188,7 @@ test("a guest gets at most 1,024 ports", () => {
 test("at most 32 unavailable ports are reported, whatever the guest listens on", () => {
   const { table, told, auto } = make();
   const ports = Array.from({ length: 1_000 }, (_, index) => index + 1);
-  for (const port of ports) table.refused.set(port, Errno.EACCES);
+  for (const port of ports) table.refused.set(port, Errno.ENOSPC);
   const many = ports.map((port) => listener(`0.0.0.0 ${port}`));
   for (let now = 0; now < 10_000; now += 2_000) auto.update(many, now);
   expect(told).toHaveLength(32);
