@@ -170,7 +170,8 @@ export class Server {
           "not a request: send one JSON object with v, method and params on a line",
         );
       const { version, method, params } = request;
-      if (version !== PROTOCOL_VERSION) {
+      // The way out of two versions is to stop the daemon: that is the same in all.
+      if (version !== PROTOCOL_VERSION && method !== "stop") {
         throw new UserError(
           `the daemon speaks version ${PROTOCOL_VERSION} of its protocol, this command ${version}: slipway daemon stop, and try again`,
         );

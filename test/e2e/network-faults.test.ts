@@ -201,6 +201,15 @@ describe("the daemon", () => {
     ).toContain("no TAP came along");
   });
 
+  test("is stopped by a client of another version, too", async ({ lab }) => {
+    const user = await DaemonUser.create(lab);
+    await user.ok("daemon", "start");
+    expect(await sayLine(lab.host.user, user, '{"v":99,"method":"stop"}')).toContain('"result":{}');
+    await eventually(async () =>
+      expect(await user.ok("daemon", "stop")).toBe("the daemon is not running\n"),
+    );
+  });
+
   test("belongs to its user only", async ({ user, lab }) => {
     const modes = await lab.host.user.output([
       ...["stat", "-c", "%a", user.directory, `${user.directory}/daemon`],
