@@ -14,7 +14,7 @@ static bool is_among(const char *word, const char *const words[]) {
 
 bool command_is_about_itself(char **argv) {
   static const char *const options[] = {"--help", "-h", "--version", "-v", NULL};
-  static const char *const commands[] = {"doctor", "port", "status", "flows", NULL};
+  static const char *const commands[] = {"doctor", "port", "status", "flows", "help", NULL};
   if (argv[1] == NULL || is_among(argv[1], options)) return true;
   return strcmp(text_name(argv[0]), "slirp4netns") != 0 && is_among(argv[1], commands);
 }

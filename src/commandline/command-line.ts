@@ -99,11 +99,12 @@ function parseCommand(command: Command, path: string, args: readonly string[]): 
   if (given.has("versionOption")) return print(`${command.version}\n`);
   if (given.has("helpOption")) return print(helpOf(command, path, width()));
   if (unknown !== null) throw notTaken(command, unknown, options, path);
-  requireArguments(command, operands);
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(command.options)) {
     values[key] = option.read(given.get(key) ?? NONE);
   }
+  // Afterwards: where an option took what was meant as an argument, its value is wrong.
+  requireArguments(command, operands);
   return command.invoke(values, operands, new Set(given.keys()));
 }
 

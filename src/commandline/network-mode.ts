@@ -84,9 +84,11 @@ export function parseAttachment(option: string, text: string): AttachmentSpec {
   }
   const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/s.exec(text) ?? [];
   if (network === "") {
-    throw wrong(`${option} ${quoted(text)}: write it like web or web:ip=10.89.1.5,alias=db`);
+    throw wrong(
+      `${option} ${quoted(text)}: write it like web, web:ip=10.89.1.5,alias=db or container:NAME`,
+    );
   }
-  requireValidName("name", "a network's name", network);
+  requireValidName("name", "a network's name", network, option);
   const where = `${option} ${network}`;
   const pairs = list === "" ? [] : list.split(",").map((pair) => parsePair(where, pair));
   const values = (key: Key): string[] =>

@@ -76,6 +76,7 @@ export const readPublish: Reader<PublishOption> = asReader("8080:80", (text) => 
 /** Reads `[HOST_IP:]PORT[-RANGE][/udp]`. */
 export const readPublishedPlace: Reader<PublishedPlace> = asReader("8080", (text) => {
   const { address, ports, protocol } = partsOf(text, 1);
+  if (/^[\d-]+$/.test(address)) fail(`give the port of the host alone, as in ${address}`);
   const { first, count } = rangeOf(ports[0] ?? "");
   return { protocol: protocolOf(protocol), host: addressOf(address), hostPort: first, count };
 });

@@ -49,11 +49,18 @@ export function isValidName(kind: NameKind, text: string): boolean {
 
 /**
  * @param what it is to be, such as "a network's name"
+ * @param option whose value it is; absent: the text stands alone
  * @throws UserError with the status of a wrong command line
  */
-export function requireValidName(kind: NameKind, what: string, text: string): void {
+export function requireValidName(
+  kind: NameKind,
+  what: string,
+  text: string,
+  option?: string,
+): void {
   if (isValidName(kind, text)) return;
-  throw new UserError(`${quoted(text)} cannot be ${what}: ${RULES[kind].text}`, 2);
+  const where = option === undefined ? "" : `${option} `;
+  throw new UserError(`${where}${quoted(text)} cannot be ${what}: ${RULES[kind].text}`, 2);
 }
 
 /** The hostname of a member without one of its own: its name, or as in docker its short id where that is too long. */

@@ -112,7 +112,8 @@ describe("a published port of the host", () => {
   });
 
   test.each([
-    ["8080:80", '"8080" is not an address'],
+    ["8080:80", "give the port of the host alone, as in 8080"],
+    ["x:80", '"x" is not an address'],
     ["::1:53", "an IPv6 address needs brackets: write it like [::1]:8080"],
     ["127.0.0.1:", '"" is not a port'],
     ["0", "there is no port 0"],

@@ -3,6 +3,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace, Namespace } from "../lab/namespace.ts";
 import type { Outcome } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
+import { DaemonUser } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 // Only Slipway promises one helpful line.
@@ -210,6 +211,71 @@ describe("wrong usage is refused in one line", () => {
     [["run", "--no-such-option", "--", "true"], /--no-such-option/],
   ] as const)("%j", async ([args, named], { lab }) => {
     expectOneLine(await command(lab, args), usage, named);
+  });
+});
+
+describe("usage errors of networks", () => {
+  const lines = [
+    ["network", "nosuch"],
+    ["network", "create", "--subnet", "nonsense", "web"],
+    ["network", "create", "--subnet", "10.90.0.0/16", "--gateway", "10.91.0.1", "web"],
+    ["network", "create", "a\nb\u001b[31m"],
+    ["network", "create", "n".repeat(64)],
+    ["network", "create", "x".repeat(100_000)],
+    ["network", "create", "--opt", "icc=false", "web"],
+    ["network", "connect", "web", "1", "--ip", "ten"],
+    ["network", "connect", "web", "1", "--mac-address", "01:00:5e:00:00:01"],
+    ["network", "connect", "web", "1", "--name", "a b"],
+    ["network", "connect", "web", "1", "--ifname", "a/b"],
+    ["run", "--network", "web:ip=ten", "true"],
+    ["run", "--network", "web", "-p", "8080:80", "-p", "8080:81", "true"],
+    ["help", "network", "nosuch"],
+    ["ps", "--bogus\u202e"],
+  ];
+
+  test("are the same with a daemon and without, and start none", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    const outcomes = async (): Promise<Outcome[]> => {
+      const all: Outcome[] = [];
+      for (const line of lines) all.push(await user.command(...line));
+      return all;
+    };
+    const alone = await outcomes();
+    for (const outcome of alone) {
+      expectOneLine(outcome, usage, / see slipway .*--help\n$/);
+      expect(outcome.stderr.trimEnd()).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(outcome.stderr.length).toBeLessThan(1_200);
+    }
+    expect((await user.command("daemon", "status")).code).toBe(1);
+    await user.ok("daemon", "start");
+    const beside = await outcomes();
+    expect(beside.map(({ stderr }) => stderr)).toEqual(alone.map(({ stderr }) => stderr));
+    for (const [index, outcome] of beside.entries()) {
+      expect([outcome.code, outcome.stdout], `${lines[index]}`).toEqual([usage, ""]);
+    }
+  });
+
+  test("what conflicts with the state is none", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "web", "--subnet", "10.90.0.0/16");
+    for (const [line, sentence] of [
+      [["create", "web"], "network web exists"],
+      [["create", "x", "--subnet", "10.90.1.0/24"], "overlaps network web"],
+      [["rm", "nope"], "network nope does not exist"],
+    ] as const) {
+      expectOneLine(await user.command("network", ...line), failure, sentence);
+    }
+  });
+
+  test("help is the same with a daemon and without", async ({ lab }) => {
+    await using user = await DaemonUser.create(lab);
+    const asked = [["help", "network", "create"], ["network", "help", "create"], ["network"]];
+    const alone = await Promise.all(asked.map((words) => user.ok(...words)));
+    expect(alone[0]).toMatch(/^Usage: slipway network create /);
+    expect(alone[1]).toBe(alone[0]);
+    expect(alone[2]).toMatch(/^Usage: slipway network COMMAND/);
+    await user.ok("daemon", "start");
+    expect(await Promise.all(asked.map((words) => user.ok(...words)))).toEqual(alone);
   });
 });
 

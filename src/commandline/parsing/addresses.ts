@@ -26,11 +26,16 @@ function addressLike(examples: string): Reader<Address> {
   return (text, name) => {
     const address = Address.parse(text);
     if (address !== null) return address;
-    const [, start = "", rest = ""] = /^([^/%]*)([/%].*)$/s.exec(text) ?? [];
-    const fix =
-      Address.parse(start) === null ? `write one like ${examples}` : `leave out ${quoted(rest)}`;
+    const fix = superfluousIn(text) ?? `write one like ${examples}`;
     throw wrong(`${name} ${quoted(text)} is not an address: ${fix}`);
   };
+}
+
+/** What to leave out, for a text that is an address with something around it. */
+function superfluousIn(text: string): string | null {
+  if (Address.parse(text.replace(/^\[(.*)\]$/s, "$1")) !== null) return "leave out the brackets";
+  const [, start = "", rest = ""] = /^([\d.]+|[^/%]*)([/%:].*)$/s.exec(text) ?? [];
+  return Address.parse(start) === null ? null : `leave out ${quoted(rest)}`;
 }
 
 /** @throws UserError for an address of the other family */

@@ -107,8 +107,8 @@ export const hostname = nameReader("hostname", "a hostname");
 
 /** @param what the text is to be */
 function nameReader(kind: NameKind, what: string): Reader<string> {
-  return (text) => {
-    requireValidName(kind, what, text);
+  return (text, name) => {
+    requireValidName(kind, what, text, name);
     return text;
   };
 }
