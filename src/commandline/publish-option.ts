@@ -127,9 +127,15 @@ function protocolOf(text: string): "tcp" | "udp" {
 /** @param text nothing, or an address */
 function addressOf(text: string): Address | null {
   if (text === "") return null;
-  return (
-    Address.parse(text) ??
-    fail(`${quoted(text)} is not an address: give one of this host, such as 127.0.0.1, or none`)
+  const address = Address.parse(text);
+  if (address === null) {
+    return fail(
+      `${quoted(text)} is not an address: give one of this host, such as 127.0.0.1, or none`,
+    );
+  }
+  if (address.family === 4 || !address.isLinkLocal) return address;
+  return fail(
+    `${text} is link-local, which is not one address of this host: give another, or none`,
   );
 }
 

@@ -380,6 +380,16 @@ describe("what is refused, in one line with the fix", () => {
       "run --outbound-addr a/b true",
       /neither an address nor an interface name: write it like 192.0.2.53 or eth0/,
     ],
+    [
+      "slipway",
+      "run --no-ipv6 --ipv6-cidr fd00::/64 true",
+      /--ipv6-cidr has no effect with --no-ipv6/,
+    ],
+    [
+      "slipway",
+      "run --disable-dns --dns 192.0.2.1 true",
+      /have no effect with --disable-dns: leave/,
+    ],
     ["slipway", "run -p true", /"true" is not a port/],
     ["slipway", "run --ipv6-cidr x true", /invalid CIDR; write one like fd00::\/64/],
     ["slipway", "run --dns-search a..b true", /"a..b" is not a domain name/],

@@ -63,6 +63,7 @@ describe("docker's syntax", () => {
       "localhost:8080:80",
       '"localhost" is not an address: give one of this host, such as 127.0.0.1',
     ],
+    ["[fe80::1]:8080:80", "fe80::1 is link-local, which is not one address of this host"],
     ["80-:80", '"80-" is not a port: give a number, or a range such as 8000-8010'],
     ["http:80", '"http" is not a port'],
     [" 80", '" 80" is not a port'],

@@ -2,6 +2,7 @@ import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-
 import { DEFAULT_TIMEOUTS } from "../../config/guest-config.js";
 import type { Ipv6Options, NetworkOptions } from "../invocation.js";
 import type { Values } from "../parsing/option.js";
+import { wrong } from "../parsing/values.js";
 import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./declarations.js";
 import { limitsOf } from "./limits.js";
 
@@ -9,11 +10,19 @@ const DEFAULT_IPV6_PLAN = planFor(DEFAULT_PREFIX[6]);
 
 type CommonValues = Values<typeof commonOptions>;
 
-/** Of `slipway run` and `slipway attach`. */
+/** Of `slipway run` and `slipway attach`. @throws UserError */
 export function slipwayNetwork(
   values: CommonValues & Values<typeof slipwayOptions>,
 ): NetworkOptions {
   const { dns: servers, dnsSearch: search, addHost, ipv6Cidr } = values;
+  if (values.noIpv6 && ipv6Cidr !== null) {
+    throw wrong("--ipv6-cidr has no effect with --no-ipv6: leave one of them out");
+  }
+  if (values.disableDns && servers.length + search.length + addHost.length > 0) {
+    throw wrong(
+      "--dns, --dns-search and --add-host have no effect with --disable-dns: leave one of them out",
+    );
+  }
   const records = addHost.flat();
   return {
     ...commonNetwork(values),
