@@ -2,22 +2,31 @@ import { print } from "../base/stdio.js";
 import type { PruneFilter } from "../commandline/filters.js";
 import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
 import { findByName } from "../config/names.js";
-import type { Attachment, Connection, Requests } from "./connect.js";
+import type { Disconnected } from "../rpc/messages.js";
+import type { Attachment, Connection } from "./connect.js";
 import { memberPasses, networkPasses } from "./filters.js";
 import { inspect } from "./inspect.js";
+import type { Requests } from "./target.js";
 import { memberList } from "./views/members.js";
 import { networkList } from "./views/networks.js";
 
+/** What depends on where a command is carried out. */
+export interface Surroundings {
+  /** Attaches a namespace to a network. */
+  connect(connection: Connection): Promise<Attachment>;
+  /** By what the daemon knows a member that the user has named. */
+  nameOfMember(text: string): Promise<string>;
+}
+
 /**
  * Carries out a command that asks a running daemon.
- * @param attach attaches a namespace to a network
  * @returns what is printed
  * @throws UserError
  */
 export async function carryOut(
   request: DaemonRequest,
   session: Requests,
-  attach: (connection: Connection) => Promise<Attachment>,
+  { connect, nameOfMember }: Surroundings,
 ): Promise<string> {
   switch (request.action) {
     case "create":
@@ -31,10 +40,15 @@ export async function carryOut(
     case "prune":
       return prune(session, request.filters);
     case "connect":
-      return connectText(await attach(request));
-    case "disconnect":
-      await session.request("member.disconnect", request);
-      return "";
+      return connectText(await connect(request));
+    case "disconnect": {
+      const { network } = request;
+      const member = await nameOfMember(request.member);
+      return disconnectText(
+        network,
+        await session.request("member.disconnect", { network, member }),
+      );
+    }
     case "members":
       return members(session, request);
     default:
@@ -113,4 +127,10 @@ function lastOf<T>(all: readonly T[], count: number): readonly T[] {
 
 function connectText({ member, network, ifname, addresses }: Attachment): string {
   return `${member} is on ${network} as ${ifname}: ${addresses.join(", ")}\n`;
+}
+
+function disconnectText(network: string, { kept }: Disconnected): string {
+  if (kept === null) return "";
+  const { member, ifname, pid } = kept;
+  return `${member} has left ${network}, but has ${ifname} until its slipway run continues, which is stopped: kill -CONT ${pid}\n`;
 }

@@ -1,13 +1,9 @@
 import { UserError } from "../base/errors.js";
-import { findByName } from "../config/names.js";
 import type { AttachmentSpec, GivenAttachment, JoinSpec, NamespaceRef } from "../rpc/messages.js";
-import { namespaceRef } from "../rpc/namespaces.js";
+import { namespaceId, namespaceRef } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
-import type { Session } from "./session.js";
 import { type AttachmentTap, openAttachment } from "./taps.js";
-
-/** Sends requests to the daemon. */
-export type Requests = Pick<Session, "request">;
+import { locate, type Requests } from "./target.js";
 
 /** An attachment to make, and for which namespace. */
 export interface Connection {
@@ -36,7 +32,8 @@ export async function connect(
   session: Requests,
   { attachment, name, target }: Connection,
 ): Promise<Attachment> {
-  const namespace = await namespaceOfTarget(session, target);
+  const { netns, pid } = await locate(session, target);
+  const namespace = refOf(target, netns, pid);
   return attachmentOf(await join(session, { name, namespace, attachments: [attachment] }));
 }
 
@@ -92,31 +89,24 @@ export async function join(
   }
 }
 
-/** The namespace of a target that is a path or a pid; null: the target is the name of a member. */
-export function namedNamespace(target: string): { netns: string; pid: number | null } | null {
-  if (target.includes("/")) return { netns: target, pid: null };
-  if (/^\d+$/.test(target)) return { netns: `/proc/${target}/ns/net`, pid: Number(target) };
-  return null;
+/** The network namespace of this process, which belongs to no member. */
+export function isOwnNetwork(netns: string): boolean {
+  return namespaceId(netns) === namespaceId("/proc/self/ns/net");
 }
 
-async function namespaceOfTarget(session: Requests, target: string): Promise<NamespaceRef> {
-  const named = namedNamespace(target);
-  if (named !== null) return refOf(target, named.netns, named.pid);
-  const members = await session.request("member.list", {});
-  const pid = findByName(members, target)?.pid ?? null;
-  if (pid !== null) return refOf(target, `/proc/${pid}/ns/net`, pid);
-  throw new UserError(
-    `there is no member ${target}: give a process, a member, or the file of a namespace`,
-  );
-}
-
+/** @throws UserError when it is gone, another user's, or our own, to which the daemon would lead back */
 function refOf(target: string, netns: string, pid: number | null): NamespaceRef {
+  const what = pid === null ? target : `process ${pid}`;
+  let ref: NamespaceRef;
   try {
-    return namespaceRef(netns, null, pid);
+    ref = namespaceRef(netns, null, pid);
   } catch {
-    const what = pid === null ? target : `process ${pid}`;
     throw new UserError(
       `${what} does not exist, or is another user's: give a running process of yours, or a file such as /proc/PID/ns/net`,
     );
   }
+  if (!isOwnNetwork(netns)) return ref;
+  throw new UserError(
+    `${what} is in the host's network: give a process in a network namespace of its own, or start it by slipway run`,
+  );
 }

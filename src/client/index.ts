@@ -10,6 +10,7 @@ import type {
 import { type Attachment, connect } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
+import { nameOfMember } from "./target.js";
 
 export { UserError as SlipwayError } from "../base/errors.js";
 export type {
@@ -90,8 +91,10 @@ export class Slipway {
     return connect(this.#session, { attachment, name, target: `${target}` });
   }
 
-  async disconnect(network: string, member: string): Promise<void> {
-    await this.#session.request("member.disconnect", { network, member });
+  /** @param member its name or id, or the pid that connect() was given */
+  async disconnect(network: string, member: number | string): Promise<void> {
+    const name = await nameOfMember(this.#session, `${member}`);
+    await this.#session.request("member.disconnect", { network, member: name });
   }
 
   /**

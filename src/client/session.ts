@@ -3,15 +3,18 @@ import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
 import { daemonPid } from "../rpc/daemon-paths.js";
 import {
+  type DaemonEvent,
   LONGEST_LINE,
   type Method,
   type ParamsInput,
   PROTOCOL_VERSION,
   parseAnswer,
+  parseEvent,
   type Results,
   STOPPING,
 } from "../rpc/messages.js";
 import { Errno } from "../sys/constants.js";
+import { native } from "../sys/native.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
 import { LineSocket, type Watcher } from "../sys/sockets/line-socket.js";
 import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/sockets/local-socket.js";
@@ -41,6 +44,11 @@ export class Session {
   readonly #patience: Patience;
   /** Runs while a request is not answered. */
   #timer: NodeJS.Timeout | null = null;
+  /**
+   * Called with the events of a member whose TAPs this client keeps.
+   * @param passed the descriptor that came along, which becomes the callee's; null: none did
+   */
+  onEvent: ((event: DaemonEvent, passed: number | null) => void) | null = null;
   #isStopping = false;
   /** Why the daemon does not serve us: an error that it sent before any request. */
   #refusal: string | null = null;
@@ -58,7 +66,7 @@ export class Session {
     this.#patience = patienceWith(path);
     this.#socket = new LineSocket(fd, watcher, LONGEST_LINE, {
       // Node runs promise callbacks only outside of the loop's wake-up.
-      onLine: (line) => setImmediate(() => this.#onLine(line)),
+      onLine: (line, passed) => setImmediate(() => this.#onLine(line, passed)),
       onEnd: () => {
         this.#socket.close();
         setImmediate(() => {
@@ -152,7 +160,13 @@ export class Session {
     this.#timer = null;
   }
 
-  #onLine(line: string): void {
+  #onLine(line: string, passed: number | null): void {
+    const event = parseEvent(line);
+    if (event !== null && this.onEvent !== null) {
+      this.onEvent(event, passed);
+      return;
+    }
+    if (passed !== null) native.close(passed);
     if (line === STOPPING) {
       this.#isStopping = true;
       return;

@@ -34,6 +34,11 @@ export interface GuestConfig {
 export interface Membership {
   /** Whether the guest may reach an address outside its network. */
   mayReach(address: Address): boolean;
+  /**
+   * Whether an address is the gateway of some network of the daemon, at which a member may still look for its name server
+   * after it has left that network.
+   */
+  isGateway(address: Address): boolean;
 }
 
 /** How long a UDP or ICMP mapping lasts without traffic, in ms. */

@@ -6,7 +6,9 @@ import type { Loop } from "../loop/loop.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import {
   type DaemonStatus,
+  type Disconnected,
   type GivenMember,
+  type LocatedMember,
   type Method,
   type Params,
   PROTOCOL_VERSION,
@@ -16,7 +18,8 @@ import { namespaceId } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Audience } from "../sys/peers/access.js";
 import type { TapStore } from "../sys/tap-store.js";
-import type { Member } from "./member.js";
+import type { Attachment } from "./attachment.js";
+import { type Member, outboundAttachmentOf } from "./member.js";
 import { Members } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
@@ -26,6 +29,7 @@ import { takeLocks } from "./state/locks.js";
 import { restore } from "./state/restore.js";
 import { readState, type State, writeState } from "./state/state-file.js";
 import { takeVouched, type VouchedNamespaces } from "./state/vouched.js";
+import { TapHolders } from "./tap-holders.js";
 import type { DataPlane } from "./workers/plane.js";
 
 /** What the daemon needs of its caller. */
@@ -55,6 +59,7 @@ export class Daemon implements Methods {
   readonly #server: Server;
   /** The clients whose end is the end of a member, by the members' ids. */
   readonly #clients = new Map<string, Client>();
+  readonly #holders = new TapHolders();
   readonly #warnings: string[] = [];
   /** Why the networks of the daemon before are gone; null: they are not, or the user has made others since. */
   #loss: string | null;
@@ -80,6 +85,7 @@ export class Daemon implements Methods {
       onChange: () => this.#saveQuietly(),
       // The client connects and joins again, as after the end of a daemon.
       onLost: ({ id }) => this.#clients.get(id)?.drop(),
+      onDetached: (member, attachment) => this.#onDetached(member, attachment),
       onServedAgain: (member) => this.#publishAgain(member, member.publishing),
     });
     // After a crash the supervisor still runs, and has the TAPs.
@@ -124,6 +130,7 @@ export class Daemon implements Methods {
     }
     for (const id of client.members) {
       this.#clients.delete(id);
+      this.#holders.remove(id);
       const member = this.#members.all.find((each) => each.id === id);
       if (member !== undefined) this.#members.remove(member, true);
     }
@@ -150,8 +157,15 @@ export class Daemon implements Methods {
       await this.#members.serveApi(this.#members.get(member), network, passed);
       return {};
     },
-    "member.disconnect": async ({ network, member }) => {
-      await this.#members.disconnect(this.#members.get(member), this.#networks.get(network));
+    "member.disconnect": (params) => this.#disconnect(params),
+    "member.locate": (params) => this.#locate(params),
+    "member.started": ({ member, namespace }) => {
+      this.#members.get(member).namespace = namespace;
+      this.#holders.start(member);
+      return {};
+    },
+    "member.confirm": ({ serial }, client) => {
+      this.#holders.confirm(client, serial);
       return {};
     },
   };
@@ -216,6 +230,10 @@ export class Daemon implements Methods {
     if (!before.has(given.id) && !spec.stays) {
       client.members.add(given.id);
       this.#clients.set(given.id, client);
+      if (spec.keepsTaps) {
+        this.#holders.add(member, client);
+        this.#members.get(member).client = client.process();
+      }
     }
     return given;
   }
@@ -231,9 +249,51 @@ export class Daemon implements Methods {
     passed: number | null,
   ): Promise<Record<string, never>> {
     if (passed === null) throw new UserError("member.attach: no TAP came along");
-    await this.#members.attach(params, passed);
+    const attachment = await this.#members.attach(params, passed);
     client.pending.delete(`${params.member} ${params.network}`);
+    const member = this.#members.get(params.member);
+    if (!this.#holders.isElsewhere(member.id, client)) return {};
+    const auto = needsAuto(member);
+    const event = { kind: "attached", attachment: attachment.given, auto } as const;
+    this.#holders.tell(member.id, event, passed);
+    if (auto) await this.#holders.whenConfirmed(member.id);
     return {};
+  }
+
+  async #disconnect({ network, member: name }: Params<"member.disconnect">): Promise<Disconnected> {
+    const member = this.#members.get(name);
+    const attachment = await this.#members.disconnect(member, this.#networks.get(network));
+    const isGone = await this.#holders.whenConfirmed(member.id);
+    const { client: pid } = member;
+    const { ifname } = attachment;
+    if (isGone || pid === null || ifname === null) return { kept: null };
+    return { kept: { member: member.name, ifname, pid } };
+  }
+
+  #onDetached(member: Member, attachment: Attachment): void {
+    if (member.autoBy === attachment) member.autoBy = null;
+    const network = attachment.network.name;
+    this.#holders.tell(member.id, { kind: "detached", network, auto: needsAuto(member) });
+  }
+
+  async #locate({
+    name,
+    process: pid,
+    waits,
+  }: Params<"member.locate">): Promise<LocatedMember | null> {
+    const named = name === null ? undefined : this.#members.byName(name);
+    const member = named ?? (pid === null ? undefined : this.#members.byProcess(pid));
+    if (member === undefined) return null;
+    if (waits && !(await this.#holders.whenStarted(member.id))) {
+      throw new UserError(`member ${member.name} is still being started: try again`);
+    }
+    const { id, namespace } = member;
+    return {
+      id,
+      name: member.name,
+      pid: namespace?.pid ?? null,
+      netns: namespace?.netns ?? null,
+    };
   }
 
   async #publish(
@@ -241,10 +301,14 @@ export class Daemon implements Methods {
     listening: number | null,
   ): Promise<readonly string[]> {
     const member = this.#members.get(params.member);
+    member.wantsAuto ||= params.auto !== null;
     const attachment = this.#members.outboundAttachment(member);
+    const by = outboundAttachmentOf(member) ?? null;
     // By then the host's ports of members that have gone are free.
     await this.#context.plane.settled();
-    return attachment.publish({ ports: params.ports, auto: params.auto, listening });
+    const lines = await attachment.publish({ ports: params.ports, auto: params.auto, listening });
+    if (params.auto !== null && by !== null && member.attachments.includes(by)) member.autoBy = by;
+    return lines;
   }
 
   #report(network: Network): Results["network.inspect"] {
@@ -294,6 +358,12 @@ export class Daemon implements Methods {
     log.warn(warning);
     if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
   }
+}
+
+/** Whether ports on which the member listens are published no longer, and may be by another attachment. */
+function needsAuto(member: Member): boolean {
+  const { wantsAuto, autoBy } = member;
+  return wantsAuto && autoBy === null && !!outboundAttachmentOf(member)?.served;
 }
 
 type Handlers = {

@@ -14,6 +14,8 @@ export interface Member extends MemberSettings {
   /** Milliseconds since 1970. */
   readonly since: number;
   namespace: NamespaceRef | null;
+  /** The process that keeps its TAPs: a `slipway run`. null: there is none. */
+  client: number | null;
   /** In the order in which they were joined. */
   readonly attachments: Attachment[];
   labels: Readonly<Record<string, string>>;
@@ -22,6 +24,10 @@ export interface Member extends MemberSettings {
    * If the member stays, the next daemon does, too.
    */
   publishing: readonly string[];
+  /** Whether the ports on which it listens are published, too: its client does it again when `autoBy` has gone. */
+  wantsAuto: boolean;
+  /** By which attachment these are published; null: by none. */
+  autoBy: Attachment | null;
 }
 
 type JoinParams = Params<"member.join">;
@@ -40,9 +46,7 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
   if (spec.hostname !== null) requireValidName("hostname", "a hostname", spec.hostname);
   const other = others.find((member) => isTaken(name, member));
   if (other !== undefined) {
-    throw new UserError(
-      `the name ${name} is taken by a member of ${networksOf(other)}: choose another`,
-    );
+    throw new UserError(`the name ${name} is taken by a member ${placeOf(other)}: choose another`);
   }
   return {
     id,
@@ -57,6 +61,9 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
     hostLoopback: spec.hostLoopback,
     labels: {},
     publishing: [],
+    client: null,
+    wantsAuto: false,
+    autoBy: null,
   };
 }
 
@@ -94,11 +101,10 @@ export function outboundAttachmentOf({ attachments }: Member): Attachment | unde
 export function attachmentTo(member: Member, network: string): Attachment {
   const found = member.attachments.find((each) => each.network.name === network);
   if (found !== undefined) return found;
-  throw new UserError(
-    `${member.name} is not on network ${network}: it is on ${networksOf(member)}`,
-  );
+  throw new UserError(`${member.name} is not on network ${network}: it is ${placeOf(member)}`);
 }
 
-function networksOf({ attachments }: Member): string {
-  return attachments.map(({ network }) => network.name).join(", ");
+function placeOf({ attachments }: Member): string {
+  const names = attachments.map(({ network }) => network.name);
+  return names.length === 0 ? "on no network" : `on ${names.join(", ")}`;
 }

@@ -23,13 +23,15 @@ export interface MembersContext {
   readonly onChange: () => void;
   /** Called when a member whose client has its TAPs has lost an attachment with the thread that served it. */
   readonly onLost: (member: Member) => void;
+  /** Called when an attachment has ended by itself, and its thread lives. */
+  readonly onDetached: (member: Member, attachment: Attachment) => void;
   /** Called when an attachment whose gateway leads outside is served again: publishes the member's ports. */
   readonly onServedAgain: (member: Member) => Promise<void>;
 }
 
 /**
- * The members of all networks. A member lives from its first attachment to the end of its last, or until its client or
- * its process ends. The states between are those of its attachments (attachment.ts).
+ * The members of all networks. A member that stays lives from its first attachment to the end of its last, or until its
+ * process ends; any other lives until its client ends. The states between are those of its attachments (attachment.ts).
  */
 export class Members {
   readonly #context: MembersContext;
@@ -60,11 +62,23 @@ export class Members {
     );
   }
 
-  /** By id, name, or the first 8 digits or more of its id. @throws UserError */
+  /**
+   * By id, name, the first 8 digits or more of its id, or the PID of its process or of its client.
+   * @throws UserError
+   */
   get(name: string): Member {
-    const found = findByName(this.all, name);
+    const found = this.byName(name) ?? this.byProcess(Number(name));
     if (found !== undefined) return found;
     throw new UserError(`there is no member ${name}: slipway ps shows all members`);
+  }
+
+  byName(name: string): Member | undefined {
+    return findByName(this.all, name);
+  }
+
+  /** By the PID of its process or of its client. */
+  byProcess(pid: number): Member | undefined {
+    return this.all.find(({ client, namespace }) => client === pid || namespace?.pid === pid);
   }
 
   /**
@@ -72,6 +86,9 @@ export class Members {
    * @throws UserError, and nothing is reserved then
    */
   join(spec: Params<"member.join">): GivenMember {
+    if (spec.stays && spec.attachments.length === 0) {
+      throw new UserError("a member that stays needs a network: give one");
+    }
     const member = this.#inNamespace(spec.namespace) ?? this.#newMember(spec);
     const before = member.attachments.length;
     try {
@@ -105,12 +122,13 @@ export class Members {
   /**
    * Has an attachment served.
    * @param tap stays the caller's, who may close it when the promise settles
+   * @returns it
    * @throws UserError
    */
   async attach(
     { member: id, network, ifname, namespace }: Params<"member.attach">,
     tap: number,
-  ): Promise<void> {
+  ): Promise<Attachment> {
     const member = this.get(id);
     const attachment = attachmentTo(member, network);
     if (attachment.served !== null) {
@@ -121,18 +139,22 @@ export class Members {
     this.#context.onChange();
     // Those of an attachment before, which is gone.
     if (member.publishing.length > 0) await this.#onServedAgain(attachment);
+    return attachment;
   }
 
   /**
    * Ends an attachment. Its published ports go over to the next that leads outside.
-   * @throws UserError when it is not on that network
+   * @returns it
+   * @throws UserError when the member is not on that network
    */
-  async disconnect(member: Member, network: Network): Promise<void> {
+  async disconnect(member: Member, network: Network): Promise<Attachment> {
     const attachment = attachmentTo(member, network.name);
     const isOutbound = attachment === outboundAttachmentOf(member);
     this.#drop(member, attachment);
+    this.#context.onDetached(member, attachment);
     const next = outboundAttachmentOf(member);
     if (isOutbound && next !== undefined && next.served !== null) await this.#onServedAgain(next);
+    return attachment;
   }
 
   /**
@@ -163,7 +185,8 @@ export class Members {
   async serveApi(member: Member, network: string | null, socket: number): Promise<void> {
     const outbound = outboundAttachmentOf(member);
     const attachment =
-      network === null ? (outbound ?? member.attachments[0]) : attachmentTo(member, network);
+      network === null ? (outbound ?? member.attachments.at(0)) : attachmentTo(member, network);
+    if (attachment === undefined) throw new UserError(`${member.name} is on no network`);
     const { served, ifname } = attachment;
     if (served === null || ifname === null) {
       throw new UserError(`${member.name} is not up on ${attachment.network.name} yet: try again`);
@@ -185,7 +208,8 @@ export class Members {
     const member = this.#members.get(attachment.member.id);
     if (member === undefined) return;
     this.#drop(member, attachment);
-    if (isLost && !member.stays) this.#context.onLost(member);
+    if (!isLost) this.#context.onDetached(member, attachment);
+    else if (!member.stays) this.#context.onLost(member);
   }
 
   #onPorts(attachment: Attachment, ports: readonly string[]): void {
@@ -206,7 +230,7 @@ export class Members {
     if (index < 0) return;
     member.attachments.splice(index, 1);
     attachment.end(false);
-    if (member.attachments.length === 0) {
+    if (member.attachments.length === 0 && member.stays) {
       this.remove(member);
       return;
     }

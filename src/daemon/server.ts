@@ -2,6 +2,7 @@ import { logText, UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import {
   checkParams,
+  type DaemonEvent,
   isMethod,
   LONGEST_LINE,
   type Method,
@@ -31,6 +32,10 @@ export interface Client {
   readonly members: Set<string>;
   /** Its attachments whose TAPs have not arrived, which end with it, too; by member and network. */
   readonly pending: Map<string, PendingAttachment>;
+  /** The process that connected; null: it has ended, or is not known. */
+  readonly process: () => number | null;
+  /** @param tap goes along; stays the caller's */
+  readonly tell: (event: DaemonEvent, tap: number | null) => void;
   /** Ends the connection. A client that still needs the daemon connects again. */
   readonly drop: () => void;
 }
@@ -132,6 +137,8 @@ export class Server {
       members: new Set(),
       pending: new Map(),
       done: Promise.resolve(),
+      process: () => socket.peerPid,
+      tell: (event, tap) => socket.send(JSON.stringify(event), tap),
       drop: () => doInTurn(client, end),
     };
     const socket = new LineSocket(fd, this.#watcher, LONGEST_LINE, {

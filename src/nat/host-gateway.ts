@@ -1,12 +1,10 @@
 import { Address, type Family } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { HOST_GATEWAY } from "../config/constants.js";
-import type { GuestConfig } from "../config/guest-config.js";
 import { sourceTowards } from "../sys/sockets/socket.js";
-import { translateDestination } from "./translate.js";
+import { type Reach, translateDestination } from "./translate.js";
 
-/** What decides where a guest's destinations lead. */
-export type Reach = Pick<GuestConfig, "plans" | "hostLoopback" | "membership">;
+export type { Reach } from "./translate.js";
 
 /** Of a.root-servers.net: the host sends to the world from the address that its route to there has. */
 const WORLD: Readonly<Record<Family, Address>> = {

@@ -1,8 +1,13 @@
 import { type Address, type Family, LOOPBACK } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { planOfFamily } from "../config/address-plan.js";
-import type { GuestConfig } from "../config/guest-config.js";
+import type { GuestConfig, Membership } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
+
+/** What decides where a guest's destinations lead. */
+export type Reach = Pick<GuestConfig, "plans" | "hostLoopback"> & {
+  readonly membership?: Pick<Membership, "mayReach">;
+};
 
 /**
  * Where a destination of the guest's leads on the host (docs/behaviour.md says why):
@@ -21,10 +26,7 @@ import { DNS_PORT } from "../wire/dns.js";
  *
  * @returns the address to connect to on the host, or the reason why there is none
  */
-export function translateDestination(
-  config: Pick<GuestConfig, "plans" | "hostLoopback" | "membership">,
-  destination: Address,
-): Address | DropReason {
+export function translateDestination(config: Reach, destination: Address): Address | DropReason {
   for (const plan of config.plans) {
     if (plan.gateway.equals(destination) || plan.router.equals(destination)) {
       return config.hostLoopback ? LOOPBACK[destination.family] : DropReason.PolicyHostLoopback;
@@ -41,8 +43,15 @@ export function translateDestination(
 }
 
 /** Whether a destination is Slipway's DNS address and port, even when DNS is disabled. */
-export function isOurDns(config: GuestConfig, destination: Address, port: number): boolean {
-  return port === DNS_PORT && config.plans.some(({ dns }) => dns.equals(destination));
+export function isOurDns(
+  { plans, membership }: Pick<GuestConfig, "plans" | "membership">,
+  destination: Address,
+  port: number,
+): boolean {
+  if (port !== DNS_PORT) return false;
+  return (
+    plans.some(({ dns }) => dns.equals(destination)) || membership?.isGateway(destination) === true
+  );
 }
 
 /** Linux takes 0.0.0.0 for its loopback; the rest of 0.0.0.0/8 is no destination (RFC 1122 §3.2.1.3). */

@@ -1,7 +1,7 @@
 import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
-import type { Reach } from "../nat/host-gateway.js";
+import type { Reach } from "../nat/translate.js";
 
 /** A subnet of a network: one of each family at most. */
 export interface MemberSubnet {

@@ -24,6 +24,9 @@ const flag = v.optional(v.boolean(), false);
 export const pairs = v.record(text, text);
 export const mtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
 
+const pid = wholeNumber(1, HIGHEST_PID);
+const serial = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+
 /** A network to create. Addresses and prefixes are text. */
 const networkSpec = v.object({
   name: text,
@@ -61,7 +64,7 @@ const namespaceRef = v.object({
   /** Device and inode of the network namespace. */
   id: text,
   /** The process that names it, and its start time (starttime of proc_pid_stat(5), in clock ticks). */
-  pid: v.nullish(wholeNumber(1, HIGHEST_PID), null),
+  pid: v.nullish(pid, null),
   started: v.nullish(text, null),
 });
 export type NamespaceRef = v.InferOutput<typeof namespaceRef>;
@@ -75,7 +78,13 @@ export const joinSpec = v.object({
   namespace: v.nullish(namespaceRef, null),
   /** Whether the member outlives this client's connection, and is restored by the next daemon. */
   stays: flag,
-  attachments: v.pipe(v.array(attachmentSpec), v.minLength(1), v.maxLength(64)),
+  /** None: a member that has lost all its networks, and joins the next daemon. */
+  attachments: v.pipe(v.array(attachmentSpec), v.maxLength(64)),
+  /**
+   * Whether the client keeps the member's TAPs. It then gets a DaemonEvent for each attachment that comes or goes, confirms
+   * it by member.confirm, and says by member.started when the interfaces that it makes are there.
+   */
+  keepsTaps: flag,
   /** Additional names that DNS resolves for it, as NAME=ADDRESS, or NAME=host-gateway for this host's address. */
   hosts: v.optional(texts, []),
   /** DNS servers instead of the host's. */
@@ -124,32 +133,44 @@ export const methods = {
    * socket (docs/api.md); `network`: at which attachment, null: at the one whose ports are published.
    */
   "member.api": v.object({ member: text, network: v.nullish(text, null) }),
+  /** The member is named by its name, its id, or the PID of its process or of its client. */
   "member.disconnect": v.object({ network: text, member: text }),
+  /**
+   * Finds a member by its name or id, or by the PID of its process or of its client.
+   * `waits`: until the interfaces are there that its client makes.
+   */
+  "member.locate": v.object({
+    name: v.nullish(text, null),
+    process: v.nullish(pid, null),
+    waits: flag,
+  }),
+  "member.started": v.object({ member: text, namespace: namespaceRef }),
+  "member.confirm": v.object({ serial }),
 } as const;
 
 export type Method = keyof typeof methods;
 export type Params<M extends Method> = v.InferOutput<(typeof methods)[M]>;
 export type ParamsInput<M extends Method> = v.InferInput<(typeof methods)[M]>;
 
-/** Addresses of one family of an attachment. */
-export interface AttachmentAddress {
-  readonly address: string;
-  /** ADDRESS/LENGTH */
-  readonly subnet: string;
-  readonly gateway: string;
-}
-
 /** An attachment with the values that the daemon chose. */
-export interface GivenAttachment {
-  readonly network: string;
+const givenAttachment = v.object({
+  network: text,
   /** null: the client chooses. */
-  readonly ifname: string | null;
-  readonly mac: string;
-  readonly mtu: number;
-  readonly internal: boolean;
-  readonly aliases: readonly string[];
-  readonly addresses: readonly AttachmentAddress[];
-}
+  ifname: v.nullable(text),
+  mac: text,
+  mtu,
+  internal: v.boolean(),
+  aliases: texts,
+  /** One of each family. `subnet`: ADDRESS/LENGTH */
+  addresses: v.pipe(
+    v.array(v.object({ address: text, subnet: text, gateway: text })),
+    v.maxLength(2),
+  ),
+});
+export type GivenAttachment = Immutable<v.InferOutput<typeof givenAttachment>>;
+
+/** All of it read-only. */
+type Immutable<T> = T extends object ? { readonly [K in keyof T]: Immutable<T[K]> } : T;
 
 export interface GivenMember {
   readonly id: string;
@@ -256,7 +277,48 @@ export interface Results {
   readonly "member.attach": Record<string, never>;
   readonly "member.publish": readonly string[];
   readonly "member.api": Record<string, never>;
-  readonly "member.disconnect": Record<string, never>;
+  readonly "member.disconnect": Disconnected;
+  /** null: there is no such member. */
+  readonly "member.locate": LocatedMember | null;
+  readonly "member.started": Record<string, never>;
+  readonly "member.confirm": Record<string, never>;
+}
+
+export interface Disconnected {
+  /** The client that still has the TAP, as it is stopped; the interface goes when it continues. null: it is gone. */
+  readonly kept: { readonly member: string; readonly ifname: string; readonly pid: number } | null;
+}
+
+/** A member, and where it is. */
+export interface LocatedMember {
+  readonly id: string;
+  readonly name: string;
+  readonly pid: number | null;
+  /** File of its network namespace; null: none yet. */
+  readonly netns: string | null;
+}
+
+/** `auto`: the client is to publish again the ports on which the member listens. */
+const attachmentEvent = v.variant("kind", [
+  /** An attachment was ended: its TAP is to be closed. */
+  v.object({ kind: v.literal("detached"), network: text, auto: v.boolean() }),
+  /** Another client has made an attachment. Its TAP comes along, unless the connection was full. */
+  v.object({ kind: v.literal("attached"), attachment: givenAttachment, auto: v.boolean() }),
+]);
+export type AttachmentEvent = Immutable<v.InferOutput<typeof attachmentEvent>>;
+
+/** What a client that keeps TAPs is told, in the order of the changes. It confirms each by its serial number. */
+const eventSchema = v.object({ event: attachmentEvent, serial });
+export type DaemonEvent = Immutable<v.InferOutput<typeof eventSchema>>;
+
+/** How the line of an event begins; no answer begins like this. */
+const EVENT_START = '{"event":';
+
+/** @returns null when the line is none */
+export function parseEvent(line: string): DaemonEvent | null {
+  if (!line.startsWith(EVENT_START)) return null;
+  const parsed = v.safeParse(eventSchema, parseJson(line));
+  return parsed.success ? parsed.output : null;
 }
 
 /** With which a daemon ends where another runs, or starts. */

@@ -1,7 +1,8 @@
-import type { Address } from "../base/address.js";
+import type { Family } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import type { AddressPlan } from "../config/address-plan.js";
 import type { DnsConfig } from "../config/dns-config.js";
+import type { GuestConfig } from "../config/guest-config.js";
+import { isOurDns } from "../nat/translate.js";
 import { composeDatagram } from "../wire/datagram.js";
 import {
   answerFrom,
@@ -18,31 +19,28 @@ import { drop, type Service, type Verdict } from "./service.js";
 
 export const DNS_SERVICE = "dns";
 
-/** The DNS server of one address plan: answers the names it knows and has others resolved. */
+/** The DNS server for one family: answers the names it knows and has others resolved. */
 export class DnsService implements Service {
   readonly name = DNS_SERVICE;
   readonly isLimited = true;
-  readonly #address: Address;
+  readonly #family: Family;
   readonly #config: DnsConfig;
   readonly #mac: Mac;
-  readonly #mtu: number;
+  readonly #guest: GuestConfig;
 
-  /**
-   * @param mac the gateway's Ethernet address
-   * @param mtu of the TAP, in bytes of IP
-   */
-  constructor(plan: AddressPlan, config: DnsConfig, mac: Mac, mtu: number) {
-    this.#mtu = mtu;
-    this.#address = plan.dns;
+  /** @param mac the gateway's Ethernet address */
+  constructor(family: Family, config: DnsConfig, mac: Mac, guest: GuestConfig) {
+    this.#family = family;
     this.#config = config;
     this.#mac = mac;
+    this.#guest = guest;
   }
 
   claims(frame: Frame): boolean {
     return (
       frame.protocol === IpProtocol.Udp &&
-      frame.destinationPort === DNS_PORT &&
-      frame.destination.equals(this.#address)
+      frame.family === this.#family &&
+      isOurDns(this.#guest, frame.destination, frame.destinationPort)
     );
   }
 
@@ -50,7 +48,7 @@ export class DnsService implements Service {
     const { bytes, payloadOffset, payloadLength } = frame;
     const message = bytes.subarray(payloadOffset, payloadOffset + payloadLength);
     const client = { mac: frame.sourceMac, address: frame.source, port: frame.sourcePort };
-    const server = { mac: this.#mac, address: this.#address, port: DNS_PORT };
+    const server = { mac: this.#mac, address: frame.destination, port: DNS_PORT };
     const query = parseDnsQuery(message);
     if (query === null) {
       const { answer, reason } = refuseDnsMessage(message);
@@ -59,7 +57,11 @@ export class DnsService implements Service {
     }
     const reply = (answer: Uint8Array): Verdict => ({
       kind: "reply",
-      frame: composeDatagram(server, client, fitDnsAnswer(query, answer, frame.family, this.#mtu)),
+      frame: composeDatagram(
+        server,
+        client,
+        fitDnsAnswer(query, answer, frame.family, this.#guest.mtu),
+      ),
     });
     const { records, upstream } = this.#config;
     const own = answerFrom(records, query);

@@ -19,7 +19,7 @@ export interface Services {
 }
 
 export function servicesFor(config: GuestConfig): Services {
-  const { plans, dns, mtu } = config;
+  const { plans, dns } = config;
   const mac = gatewayMac(plans);
   const ipv4 = plans.filter(({ prefix }) => prefix.address.family === 4);
   const ipv6 = plans.filter(({ prefix }) => prefix.address.family === 6);
@@ -30,7 +30,9 @@ export function servicesFor(config: GuestConfig): Services {
       ...ndp,
       ...ipv4.map((plan) => new DhcpService(plan, config)),
       ...ipv6.map((plan) => new Dhcpv6Service(plan, config)),
-      ...(dns === null ? [] : plans.map((plan) => new DnsService(plan, dns, mac, mtu))),
+      ...(dns === null
+        ? []
+        : plans.map(({ guest }) => new DnsService(guest.family, dns, mac, config))),
       new EchoService(plans),
     ],
     announcers: ndp,

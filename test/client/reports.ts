@@ -1,5 +1,5 @@
 import { carryOut } from "../../src/client/carry-out.ts";
-import type { Requests } from "../../src/client/connect.ts";
+import type { Requests } from "../../src/client/target.ts";
 import { parseCommandLine } from "../../src/commandline/command-line.ts";
 import type { MemberReport, NetworkReport } from "../../src/rpc/messages.ts";
 
@@ -92,5 +92,8 @@ export async function say(
   const invocation = parseCommandLine("slipway", args);
   if (invocation.kind !== "ask daemon") throw new Error(`parsed as ${invocation.kind}`);
   const requests = { request } as unknown as Requests;
-  return carryOut(invocation.request, requests, () => Promise.reject(new Error("no")));
+  return carryOut(invocation.request, requests, {
+    connect: () => Promise.reject(new Error("no")),
+    nameOfMember: async (text) => text,
+  });
 }

@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { devNull } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
-import type { Requests } from "../../src/client/connect.js";
+import type { Requests } from "../../src/client/target.js";
 import type { DaemonRequest } from "../../src/commandline/requests.js";
 import { CommandProxy, isProxied } from "../../src/daemon/shared/command-proxy.js";
 import type { LauncherMessage } from "../../src/rpc/launcher.js";

@@ -74,7 +74,7 @@ describe("a member is refused, and leaves nothing", () => {
     [["--ip", "ten"], '2 slipway: --ip "ten" is not an address: write one like 10.89.1.50'],
     [["--mac-address", "02:42:0a:5a:01:32"], "is taken by resident: choose another"],
     [["--mac-address", "01:00:5e:00:00:01"], "is not the Ethernet address of an interface"],
-    [["--name", "resident"], "the name resident is taken by a member of web: choose another"],
+    [["--name", "resident"], "the name resident is taken by a member on web: choose another"],
     [["--name", "-x"], '"-x" cannot be a member\'s name: begin with a letter or digit'],
     [["--alias", "a..b"], '"a..b" cannot be an alias'],
     [["--network", "nope"], "network nope does not exist"],

@@ -16,7 +16,11 @@ test("otherwise at addresses that are not the gateways, at most one of each fami
 });
 
 test("an address that the guest may not reach is none", () => {
-  const reach = { plans, hostLoopback: false, membership: { mayReach: () => false } };
+  const reach = {
+    plans,
+    hostLoopback: false,
+    membership: { mayReach: () => false },
+  };
   expect(hostGateway(reach)).toEqual([]);
   expect(() => requireHostGateway("me", reach)).toThrow(/^--add-host me=host-gateway: no address/);
 });

@@ -27,12 +27,15 @@ const RIGHT: Readonly<Record<Method, object>> = {
         ifname: "eth0",
       },
     ],
-    ...{ hosts: [], dns: [], hostLoopback: false, labels: {} },
+    ...{ hosts: [], dns: [], hostLoopback: false, labels: {}, keepsTaps: true },
   },
   "member.attach": { member: "db", network: "web", ifname: "eth0", namespace },
   "member.publish": { member: "db", ports: ["8080:80"], auto: { exclude: "22" } },
   "member.api": { member: "db", network: "web" },
   "member.disconnect": { network: "web", member: "db" },
+  "member.locate": { name: "db", process: 7, waits: true },
+  "member.started": { member: "db", namespace },
+  "member.confirm": { serial: 1 },
 };
 
 /** Wrong for one field or another. */
@@ -79,7 +82,7 @@ test.each<[Method, object, string]>([
   ["network.create", { name: "x", ipv6: "yes" }, "ipv6 must be true or false"],
   ["network.create", { name: "x", subnets: "10.89.7.0/24" }, "subnets must be a list"],
   ["network.create", { name: "x", labels: { a: 1 } }, "labels.a must be text"],
-  ["member.join", { attachments: [] }, "attachments must have at least one entry"],
+  ["member.locate", { process: 0 }, "process must be a whole number from 1 to 4194304"],
   ["member.join", { attachments: [{}] }, "attachments[0].network is missing"],
   ["member.join", { id: "x", attachments: [{ network: "x" }] }, "id must be 64 hexadecimal digits"],
 ])("%s %j: %s", (method, params, sentence) => {

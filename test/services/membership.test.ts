@@ -28,7 +28,10 @@ const records: NameTable = {
 };
 const member = config({
   dns: { ...dnsConfig(), records },
-  membership: { mayReach: (destination) => !destination.equals(address("10.89.1.2")) },
+  membership: {
+    mayReach: (destination) => !destination.equals(address("10.89.1.2")),
+    isGateway: (destination) => destination.equals(address("10.89.1.1")),
+  },
 });
 
 describe("a member of a network", () => {
@@ -76,6 +79,13 @@ describe("a member of a network", () => {
     );
     expect(answer).toMatchObject({ rcode });
     expect(answer.answers).toHaveLength(count);
+  });
+
+  test.each(["10.89.1.1", "10.89.1.3"])("asks the gateway %s of another network", (server) => {
+    const query = encode({ id: 9, type: "query", questions: [{ type: "A", name: "db" }] });
+    const verdict = decide(datagram(address(server), 53, query), member);
+    if (server !== "10.89.1.1") expect(verdict).toBeNull();
+    else expect(replied(verdict).source.toString()).toBe(server);
   });
 
   test("is not told to autoconfigure an address", () => {

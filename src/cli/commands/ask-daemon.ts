@@ -7,6 +7,7 @@ import { connect } from "../../client/connect.js";
 import { formatAll } from "../../client/format.js";
 import { Session } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
+import { nameOfMember } from "../../client/target.js";
 import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js";
 import { Loop } from "../../loop/loop.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
@@ -36,7 +37,10 @@ async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): P
   try {
     if (request.action === "start") await warnOfAll(session);
     if (wantsContainers) await checkServesContainers(session);
-    return await carryOut(request, session, (connection) => connect(session, connection));
+    return await carryOut(request, session, {
+      connect: (connection) => connect(session, connection),
+      nameOfMember: (text) => nameOfMember(session, text),
+    });
   } finally {
     session.close();
   }

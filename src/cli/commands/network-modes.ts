@@ -1,12 +1,12 @@
 import { existsSync, readdirSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
 import { openOrStart } from "../../client/start.js";
-import { findByName } from "../../config/names.js";
+import { locate } from "../../client/target.js";
 import { Loop } from "../../loop/loop.js";
 import { setLoopbackUp } from "../../netns/agent.js";
-import { meantProcess } from "../../netns/command-of.js";
 import { superviseChild } from "../../netns/jobs.js";
 import { noSuchProcess, processOf } from "../../netns/netns-file.js";
+import { meantProcess } from "../../netns/run-process.js";
 import {
   type HeldChild,
   namespaceOf,
@@ -79,18 +79,10 @@ async function findTarget(target: string): Promise<number | string> {
   const loop = new Loop();
   loop.start();
   const session = await openOrStart(daemonPaths(), loop, () => undefined);
-  const members = await session.request("member.list", {});
+  const { netns, pid: member } = await locate(session, target);
   session.close();
   loop.stop();
-  const member = findByName(members, target);
-  if (member === undefined) {
-    throw new UserError(
-      `there is no member ${target}: slipway ps shows all members, slipway status all runs`,
-    );
-  }
-  const { netns } = member;
-  if (member.pid !== null) return existingProcess(member.pid);
-  if (netns === null) throw new UserError(`member ${target} has no namespace yet: try again`);
+  if (member !== null) return existingProcess(member);
   if (idOf(netns) !== null) return netns;
   throw new UserError(
     `${netns}, the namespace of member ${target}, cannot be opened from here: name a process in it instead`,

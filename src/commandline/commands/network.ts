@@ -181,7 +181,7 @@ const disconnectCommand = command({
   options: { force: hidden(flag("-f, --force", "there is no other way")) },
   arguments: [
     { name: "network", help: null, count: "once" },
-    { name: "member", help: "its name or id", count: "once" },
+    { name: "member", help: "its name or id, or the PID that connect took", count: "once" },
   ],
   invoke: (_, [network, member]) => ask({ action: "disconnect", network, member }),
 });

@@ -5,11 +5,11 @@ import {
   type Attachment,
   attachmentOf,
   type Connection,
+  isOwnNetwork,
   join,
-  namedNamespace,
-  type Requests,
 } from "../../client/connect.js";
 import { type AttachmentTap, tapSettings } from "../../client/taps.js";
+import { namedNamespace, type Requests } from "../../client/target.js";
 import type { DaemonRequest } from "../../commandline/requests.js";
 import { tapRequests } from "../../netns/tap.js";
 import {
@@ -53,7 +53,13 @@ export function isProxied(request: DaemonRequest): boolean {
 
 /** Requests to the daemon in this process. */
 export function requestsTo(methods: Methods): Requests & { readonly hasWarning: () => boolean } {
-  const client = { members: new Set<string>(), pending: new Map(), drop: () => undefined };
+  const client = {
+    members: new Set<string>(),
+    pending: new Map(),
+    process: () => null,
+    tell: () => undefined,
+    drop: () => undefined,
+  };
   return {
     hasWarning: () => methods.warningsFor("network.list").length > 0,
     request: async (method, params, passed = null) => {
@@ -93,7 +99,11 @@ export class CommandProxy {
   /** Sends the answer, or nothing when the command fails. When it settles, the command is done or undone. */
   async answer(request: DaemonRequest): Promise<void> {
     try {
-      const text = await carryOut(request, this.#requests, (what) => this.#connect(what));
+      const text = await carryOut(request, this.#requests, {
+        connect: (what) => this.#connect(what),
+        // What only /proc tells is left to the process that asks again.
+        nameOfMember: async (text) => text,
+      });
       this.#send(answerMessage(text));
     } catch (error) {
       if (error instanceof UserError) return;
@@ -130,6 +140,7 @@ export class CommandProxy {
   async #connect({ attachment, name, target }: Connection): Promise<Attachment> {
     const { netns, pid } = namedNamespace(target) ?? { netns: target, pid: null };
     const tap = attachment.ifname ?? null;
+    if (isKnownAsOurs(netns)) throw new UserError("the host's network is no member's");
     this.#send(
       planMessage({ readyFd: null, exitFd: null, pid, netns, userns: null, tap, apiSocket: null }),
     );
@@ -158,6 +169,15 @@ export class CommandProxy {
     this.#send(upMessage(tapRequests(ifindex, name, tapSettings(given, name)), ""));
     await this.#next("done");
     return { ifname: name, tap: duplicateFd(tap) };
+  }
+}
+
+/** Whether a file is our own network namespace's, as far as the daemon may look. */
+function isKnownAsOurs(netns: string): boolean {
+  try {
+    return isOwnNetwork(netns);
+  } catch {
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 import { serveApi } from "../../api/server.js";
 import { logText, UserError } from "../../base/errors.js";
 import { childLog, log } from "../../base/log.js";
-import type { Requests } from "../../client/connect.js";
+import type { Requests } from "../../client/target.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
 import type { AttachConfig } from "../../commandline/invocation.js";
 import type { DaemonRequest } from "../../commandline/requests.js";

@@ -67,6 +67,7 @@ const networkState = v.object({
 
 const memberState = v.object({
   ...joinSpec.entries,
+  attachments: v.pipe(joinSpec.entries.attachments, v.minLength(1)),
   published: v.optional(v.pipe(v.array(text), v.maxLength(DEFAULT_LIMITS.listeners)), []),
 });
 

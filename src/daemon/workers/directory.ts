@@ -74,7 +74,10 @@ export class Directory {
       memoryBudget: DEFAULT_MEMORY_BUDGET,
       limits: DEFAULT_LIMITS,
       timeouts: DEFAULT_TIMEOUTS,
-      membership: { mayReach: (address) => !internal && !this.#contains(address) },
+      membership: {
+        mayReach: (address) => !internal && !this.#contains(address),
+        isGateway: (address) => this.#isGateway(address),
+      },
     };
   }
 
@@ -111,6 +114,13 @@ export class Directory {
   #contains(address: Address): boolean {
     for (const { subnets } of this.#networks.values()) {
       if (subnets.some(({ prefix }) => prefix.contains(address))) return true;
+    }
+    return false;
+  }
+
+  #isGateway(address: Address): boolean {
+    for (const { subnets } of this.#networks.values()) {
+      if (subnets.some(({ gateway }) => gateway.equals(address))) return true;
     }
     return false;
   }

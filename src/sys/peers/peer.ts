@@ -54,6 +54,20 @@ export function peerOf(socket: number): Peer {
   }
 }
 
+/** The process that connected; null: it has ended, or is not known. @param socket that accept(2) gave */
+export function pidOfPeer(socket: number): number | null {
+  const pidfd = native.peerPidfd(socket);
+  if (pidfd < 0) return null;
+  try {
+    const { pid } = numbersOf(pidfd);
+    return pid > 0 ? pid : null;
+  } catch {
+    return null;
+  } finally {
+    native.close(pidfd);
+  }
+}
+
 /** Errors of open(2) for files of a process that hidepid hides. */
 const HIDDEN: readonly string[] = ["ENOENT", "EACCES", "EPERM"];
 

@@ -1,5 +1,6 @@
 import { Epoll, Errno } from "../constants.js";
 import { native } from "../native.js";
+import { pidOfPeer } from "../peers/peer.js";
 
 const NEWLINE = 0x0a;
 
@@ -61,6 +62,11 @@ export class LineSocket {
     return this.#isPeerGone;
   }
 
+  /** The peer's process; null: it is not known, or has ended. */
+  get peerPid(): number | null {
+    return this.#isClosed ? null : pidOfPeer(this.#fd);
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -117,27 +123,37 @@ export class LineSocket {
       this.#end();
       return;
     }
-    if (came.passed >= 0) this.#take(came.passed);
     this.#received = Buffer.concat([this.#received, chunk.subarray(0, came.length)]);
-    this.#deliver();
+    this.#deliver(came.passed < 0 ? null : came.passed);
     if (this.#received.length > this.#longest) this.#end();
   }
 
-  #deliver(): void {
+  /**
+   * @param last a descriptor that came along. A read ends with the message that brings one (unix(7)), so it belongs to the
+   * line that is last, complete or not.
+   */
+  #deliver(last: number | null): void {
+    let taken = last;
     for (;;) {
       const end = this.#received.indexOf(NEWLINE);
-      if (end < 0 || this.#isClosed || this.#hasEnded) return;
+      if (end < 0 || this.#isClosed || this.#hasEnded) break;
       const line = this.#received.toString("utf8", 0, end);
       this.#received = this.#received.subarray(end + 1);
+      if (this.#received.length === 0 && taken !== null) {
+        this.#take(taken);
+        taken = null;
+      }
       const passed = this.#passed;
       this.#passed = null;
       this.#handlers.onLine(line, passed);
     }
+    if (taken !== null) this.#take(taken);
   }
 
   #take(passed: number): void {
-    if (this.#passed !== null) native.close(this.#passed);
-    this.#passed = passed;
+    const dropped = this.#isClosed ? passed : this.#passed;
+    if (dropped !== null) native.close(dropped);
+    if (!this.#isClosed) this.#passed = passed;
   }
 
   #end(): void {

@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { UserError } from "../base/errors.js";
+import { isSameName } from "../config/names.js";
+import { namespaceId, statFields } from "../rpc/namespaces.js";
+
+/** How long a COMMAND that is being started is waited for, and between two looks, in ms. */
+export const START_LIMIT = 10_000;
+export const START_LOOK = 20;
+
+/** As the launcher calls it, behind Node and its flags: native/launcher/node.c. */
+const BUNDLE = "/dist/slipway.cjs";
+/** What Slipway's own children are called: native/launcher/sandbox/broker.c, native/src/held/reaper.c. */
+const OWN_CHILDREN = ["slipway-keeper", "slipway-init"];
+
+/** What a process is, to somebody who looks for the COMMAND of a `slipway run`. */
+export type RunProcess =
+  /** It is no `slipway run`. */
+  | { readonly kind: "other" }
+  /** Its COMMAND has not been executed. */
+  | { readonly kind: "starting" }
+  /** COMMAND's PID. */
+  | { readonly kind: "running"; readonly command: number };
+
+/**
+ * Looks whether a process is a `slipway run`, as `$!` of a shell is. Most of its files in /proc belong to root, but not its
+ * command line, nor the files of its COMMAND.
+ */
+export function runProcess(pid: number): RunProcess {
+  const options = optionsOfRun(argumentsOf(pid));
+  return options === null ? { kind: "other" } : stateOf(pid, options);
+}
+
+/**
+ * The process that a user means by a PID: COMMAND, if it is the PID of `slipway run`, such as `$!`, whose own process
+ * stays in the host's namespaces. Waits until COMMAND has been executed.
+ * @throws UserError when it does not start
+ */
+export async function meantProcess(pid: number): Promise<number> {
+  for (let waited = 0; ; waited += START_LOOK) {
+    const run = runProcess(pid);
+    if (run.kind === "other") return pid;
+    if (run.kind === "running") return run.command;
+    if (waited >= START_LIMIT) throw notStarted(pid);
+    await delay(START_LOOK);
+  }
+}
+
+export function notStarted(pid: number): UserError {
+  return new UserError(
+    `process ${pid} is slipway run, which has not started its command: try again, or name it by --name`,
+  );
+}
+
+/** Whether some `slipway run --name NAME` has not executed its COMMAND yet. Whoever waits for that trusts nobody. */
+export function isBeingStarted(name: string): boolean {
+  return processes().some((pid) => {
+    const options = optionsOfRun(argumentsOf(pid));
+    return options !== null && isNamed(options, name) && stateOf(pid, options).kind === "starting";
+  });
+}
+
+function isNamed(options: readonly string[], name: string): boolean {
+  return options.some((option, index) => {
+    const value = option === "--name" ? options[index + 1] : /^--name=(.*)$/s.exec(option)?.[1];
+    return value !== undefined && isSameName(value, name);
+  });
+}
+
+function stateOf(run: number, options: readonly string[]): RunProcess {
+  const command = processes().find((pid) => parentOf(pid) === run && isCommand(pid, options));
+  return command === undefined ? { kind: "starting" } : { kind: "running", command };
+}
+
+/** @returns none when the process is gone, or has not started yet */
+function argumentsOf(pid: number): readonly string[] {
+  return read(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
+}
+
+/** @returns what follows `slipway run`, be it the launcher or Node; null: it is another program */
+function optionsOfRun(args: readonly string[]): readonly string[] | null {
+  const name = args.findIndex((arg) => path.basename(arg) === "slipway");
+  if (args[name + 1] !== "run") return null;
+  if (name > 0 && !args[name - 1].endsWith(BUNDLE)) return null;
+  return args.slice(name + 2);
+}
+
+/** Until they execute something, what was forked off has the arguments of its parent, or of the broker. */
+function isCommand(child: number, options: readonly string[]): boolean {
+  const args = argumentsOf(child);
+  if (args.length === 0 || OWN_CHILDREN.includes(args[0])) return false;
+  return optionsOfRun(args)?.join("\0") !== options.join("\0") && isElsewhere(child);
+}
+
+/** Programs that only help to start COMMAND are in our network. */
+function isElsewhere(pid: number): boolean {
+  try {
+    return namespaceId(`/proc/${pid}/ns/net`) !== namespaceId("/proc/self/ns/net");
+  } catch {
+    // It is another user's, or has ended.
+    return false;
+  }
+}
+
+function parentOf(pid: number): number {
+  return Number(statFields(read(`/proc/${pid}/stat`))[1]);
+}
+
+function processes(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** @returns nothing when the process is gone */
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
