@@ -117,8 +117,9 @@ test.each(ENVIRONMENTS)("both look for the daemon at the same path: %o", (given)
   expect(launchers).toBe(directory === "-" ? "-" : join(directory, "launchers.sock"));
 });
 
-test("a directory that is not absolute is ignored by both", () => {
-  vi.stubEnv("XDG_RUNTIME_DIR", "run");
+test.each(["XDG_RUNTIME_DIR", "TMPDIR"])("%s that is not absolute is ignored by both", (name) => {
+  vi.stubEnv("XDG_RUNTIME_DIR", "");
+  vi.stubEnv(name, "run");
   const [launchers] = execFileSync(program).toString().split("\n");
   expect(launchers).toBe(join(dirname(daemonSocket(process.env)), "launchers.sock"));
 });

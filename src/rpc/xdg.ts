@@ -2,8 +2,9 @@
  * Directories for a user's sockets and state, by the XDG base directory specification. Nothing is created here.
  */
 import { lstatSync, readFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir, tmpdir, userInfo } from "node:os";
 import path from "node:path";
+import { UserError } from "../base/errors.js";
 
 /** Directories for the sockets of the daemon. */
 export interface RuntimeDirectory {
@@ -25,7 +26,7 @@ export function runtimeDirectory(
 ): RuntimeDirectory {
   const parent = runtimeParent(environment, uid);
   if (parent !== null) return { base: parent, own: ownIn(parent) };
-  const fallback = fallbackIn(tmpdir(), uid);
+  const fallback = fallbackIn(temporaryDirectory(), uid);
   return { base: fallback, own: fallback };
 }
 
@@ -51,13 +52,16 @@ export function runtimeDirectories(
 ): string[] {
   const parents = [given(environment), loginDirectory(uid), uid === 0 ? ROOT_PARENT : null];
   const named = parents.filter((parent) => parent !== null).map(ownIn);
-  const fallbacks = [tmpdir(), "/tmp"].map((parent) => fallbackIn(parent, uid));
+  const fallbacks = [temporaryDirectory(), "/tmp"].map((parent) => fallbackIn(parent, uid));
   return [...new Set([...named, ...fallbacks])];
 }
 
-/** Slipway's directory in $XDG_STATE_HOME, by default in ~/.local/state. */
+/**
+ * Slipway's directory in $XDG_STATE_HOME, by default in ~/.local/state.
+ * @throws UserError when no home directory is known
+ */
 export function stateDirectory({ XDG_STATE_HOME }: NodeJS.ProcessEnv = process.env): string {
-  return ownIn(absolute(XDG_STATE_HOME) ?? path.join(homedir(), ".local/state"));
+  return ownIn(absolute(XDG_STATE_HOME) ?? path.join(homeDirectory(), ".local/state"));
 }
 
 /** For root, which has no login directory; only root can write there. */
@@ -85,6 +89,21 @@ function ownIn(parent: string): string {
 
 function fallbackIn(parent: string, uid: number): string {
   return path.join(parent, `slipway-${uid}`);
+}
+
+/** From $HOME, otherwise that of the user's account. */
+function homeDirectory(): string {
+  try {
+    return absolute(homedir()) ?? userInfo().homedir;
+  } catch {
+    throw new UserError(
+      "there is no home directory for the daemon's state: set HOME or XDG_STATE_HOME to a directory of yours",
+    );
+  }
+}
+
+function temporaryDirectory(): string {
+  return absolute(tmpdir()) ?? "/tmp";
 }
 
 /** The specification ignores paths that are not absolute. */

@@ -120,6 +120,20 @@ describe("a place where no directory can be made", () => {
     expect(await ask("daemon", "stop")).toMatchObject({ code: 0 });
   });
 
+  test("is not sought where no home directory is known", async ({ lab, skip }) => {
+    const { env } = await temporary(lab, "homeless");
+    const { code } = await lab.host.user.run(["sh", "-c", 'getent passwd "$(id -u)"']);
+    skip(code === 0, "the user has an account");
+    const outcome = await lab.host.user.run(
+      ["env", "-u", "HOME", "-u", "XDG_STATE_HOME", lab.host.slipwayPath, "network", "ls"],
+      { env },
+    );
+    expect([outcome.code, outcome.stderr]).toEqual([
+      1,
+      "slipway: there is no home directory for the daemon's state: set HOME or XDG_STATE_HOME to a directory of yours\n",
+    ]);
+  });
+
   test("is told of where only the daemon cannot use it", async ({ lab }) => {
     const { env } = await temporary(lab, "elsewhere");
     const outcome = await lab.host.user.run(

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { describe, expect, it } from "vitest";
+import { homedir, tmpdir, userInfo } from "node:os";
+import { describe, expect, it, vi } from "vitest";
 import {
   apiDirectory,
   runtimeDirectories,
@@ -27,6 +27,13 @@ describe("runtimeDirectory", () => {
   it.each([undefined, "", "relative"])("is the user's own without, as with %j", (text) => {
     const own = `${tmpdir()}/slipway-${UID}`;
     expect(runtimeDirectory({ XDG_RUNTIME_DIR: text }, UID)).toEqual({ base: own, own });
+  });
+
+  it("ignores a directory for temporary files that is relative", () => {
+    vi.stubEnv("TMPDIR", "relative");
+    const own = `/tmp/slipway-${UID}`;
+    expect(runtimeDirectory({}, UID)).toEqual({ base: own, own });
+    vi.unstubAllEnvs();
   });
 
   it.runIf(isOutside)("is that of the process's user if none is named", () => {
@@ -74,5 +81,11 @@ describe("stateDirectory", () => {
 
   it.each([undefined, "", "relative"])("is below ~/.local/state without, as with %j", (text) => {
     expect(stateDirectory({ XDG_STATE_HOME: text })).toBe(`${homedir()}/.local/state/slipway`);
+  });
+
+  it.each(["", "relative"])("is in the account's home if HOME is %j", (text) => {
+    vi.stubEnv("HOME", text);
+    expect(stateDirectory({})).toBe(`${userInfo().homedir}/.local/state/slipway`);
+    vi.unstubAllEnvs();
   });
 });

@@ -29,12 +29,12 @@ static struct outside look_outside(void) {
   return result;
 }
 
-/* As Node's os.tmpdir() has it. */
+/* As Node's os.tmpdir() has it; /tmp instead of a path that is not absolute. */
 static const char *temporary_directory(void) {
   static const char *const variables[] = {"TMPDIR", "TMP", "TEMP"};
   for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
     const char *value = getenv(variables[i]);
-    if (value != NULL && value[0] != '\0') return value;
+    if (value != NULL && value[0] != '\0') return value[0] == '/' ? value : "/tmp";
   }
   return "/tmp";
 }
