@@ -178,7 +178,7 @@ describe("slipway oci-hook", () => {
 
   test.for([
     ["nonsense", "2 slipway: oci-hook: stdin is not the state of a container"],
-    ["{}", "2 slipway: oci-hook: stdin is not the state of a container (id: "],
+    ["{}", "2 slipway: oci-hook: stdin is not the state of a container (id is missing)"],
     [
       { annotations: {} },
       "1 slipway: oci-hook: container bad has no annotation io.slipway.network",
