@@ -10,9 +10,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 /** Which files may read the wall clock, and why: they only report it, and nothing waits for it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
+  "src/client/carry-out.ts": "how long ago a network was created, for --filter until=",
   "src/client/views/members.ts": "how long ago a member came, as ps prints it",
   "src/daemon/definition.ts": "when a network was created",
   "src/daemon/member.ts": "since when a member is there",
+  "src/daemon/report.ts": "when host and none were created, as the reports show it",
   "src/daemon/state/state-file.ts": "the name of a file put aside",
   "src/frames/capture.ts": "the time of a packet, from the start on by the other clock",
 };
