@@ -177,8 +177,7 @@ export class Server {
           "not a request: send one JSON object with v, method and params on a line",
         );
       const { version, method, params } = request;
-      // The way out of two versions is to stop the daemon: that is the same in all.
-      if (version !== PROTOCOL_VERSION && method !== "stop") {
+      if (version !== PROTOCOL_VERSION && !OF_ALL_VERSIONS.includes(method)) {
         throw new UserError(
           `the daemon speaks version ${PROTOCOL_VERSION} of its protocol, this command ${version}: slipway daemon stop, and try again`,
         );
@@ -193,6 +192,9 @@ export class Server {
     }
   }
 }
+
+/** A client of another version must be able to see the daemon and to stop it, as it is told to. */
+const OF_ALL_VERSIONS: readonly string[] = ["status", "stop"];
 
 /** What the client is told. What is no UserError is a fault of ours, and is logged. */
 function messageOf(error: unknown): string {

@@ -34,9 +34,9 @@ describe("a network without IPv4", () => {
     expect(IPAM.Config).toEqual([
       { Subnet: expect.stringMatching(/^fd.*\/64$/), Gateway: expect.stringMatching(/^fd.*::1$/) },
     ]);
-    expect(await user.ok("network", "ls", "--format", "{{.Name}}: {{json .EnableIPv4}}")).toBe(
-      "six: false\nchosen: false\n",
-    );
+    const list = await user.ok("network", "ls", "--format", "{{.Name}}: {{json .EnableIPv4}}");
+    expect(list).toContain("six: false\n");
+    expect(list).toContain("chosen: false\n");
   });
 
   test("connects members by name, forward and reverse, and has no IPv4 address", async ({

@@ -186,7 +186,7 @@ describe("the daemon", () => {
 
   test("tells a client of another version what to do", async ({ user, lab }) => {
     const say = (line: string) => sayLine(lab.host.user, user, line);
-    expect(await say('{"v":99,"method":"status"}')).toContain(
+    expect(await say('{"v":99,"method":"network.list"}')).toContain(
       "the daemon speaks version 2 of its protocol, this command 99: slipway daemon stop",
     );
     expect(await say("nonsense")).toContain("not a request");
@@ -204,7 +204,9 @@ describe("the daemon", () => {
   test("is stopped by a client of another version, too", async ({ lab }) => {
     const user = await DaemonUser.create(lab);
     await user.ok("daemon", "start");
-    expect(await sayLine(lab.host.user, user, '{"v":99,"method":"stop"}')).toContain('"result":{}');
+    const say = (line: string) => sayLine(lab.host.user, user, line);
+    expect(await say('{"v":99,"method":"status"}')).toContain('"members":0');
+    expect(await say('{"v":99,"method":"stop"}')).toContain('"result":{}');
     await eventually(async () =>
       expect(await user.ok("daemon", "stop")).toBe("the daemon is not running\n"),
     );
@@ -345,8 +347,11 @@ describe("the daemon", () => {
     expect(sentence).toMatch(
       /^1 slipway: \S+state\.json is damaged, or of another version, and cannot be renamed to \S+ \(EACCES\): move it away$/,
     );
-    const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
-    expect(`1 ${log.trim()}`).toBe(sentence);
+    // The daemon tells the command before it writes to its log.
+    await eventually(async () => {
+      const log = await lab.host.user.output(["cat", `${user.directory}/daemon.log`]);
+      expect(`1 ${log.trim()}`).toBe(sentence);
+    });
   });
 
   test("says at its stop which members wait", async ({ lab }) => {

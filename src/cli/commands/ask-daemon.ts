@@ -68,7 +68,7 @@ async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
     hasEnded = true;
   });
   if (session === null) return "the daemon is not running\n";
-  const members = await membersOf(session);
+  const { members } = await session.request("status", {});
   await session.request("stop", {});
   for (let waited = 0; !hasEnded && waited < STOP_LIMIT; waited += STOP_INTERVAL)
     await delay(STOP_INTERVAL);
@@ -77,16 +77,6 @@ async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
   throw new UserError(
     `the daemon has not stopped within ${STOP_LIMIT / 1000} s: see its log, or kill it`,
   );
-}
-
-/** How many members there are; 0 where the daemon does not say, as it speaks another version of the protocol. */
-async function membersOf(session: Session): Promise<number> {
-  try {
-    return (await session.request("status", {})).members;
-  } catch (error) {
-    if (error instanceof UserError) return 0;
-    throw error;
-  }
 }
 
 /** @param members how many wait for the next daemon */
