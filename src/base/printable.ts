@@ -17,9 +17,21 @@ export function oneLine(text: string): string {
   return `${line.slice(0, HEAD)} … ${line.slice(HEAD - LONGEST_LINE)}`.toWellFormed();
 }
 
+/** The text without what a terminal would obey, but with its lines and tabs. JSON stays JSON of the same value. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) =>
+    character === "\n" || character === "\t" ? character : jsonEscapeOf(character),
+  );
+}
+
 /** A user's text in quotation marks; a long one is cut. Its control characters are escaped. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED)}…` : text);
+}
+
+function jsonEscapeOf(character: string): string {
+  const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
 }
 
 function escapeOf(character: string): string {

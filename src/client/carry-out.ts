@@ -1,9 +1,9 @@
-import { print } from "../base/stdio.js";
 import type { PruneFilter } from "../commandline/filters.js";
 import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
 import { findByName } from "../config/names.js";
 import type { Disconnected } from "../rpc/messages.js";
 import type { Attachment, Connection } from "./connect.js";
+import { forEachName } from "./each-name.js";
 import { memberPasses, networkPasses } from "./filters.js";
 import { inspect } from "./inspect.js";
 import type { Requests } from "./target.js";
@@ -57,28 +57,6 @@ export async function carryOut(
   }
 }
 
-/**
- * Does the same for each name.
- * @throws the first failure, after the other names had their turn
- */
-async function eachName(
-  names: readonly string[],
-  act: (name: string) => Promise<string>,
-): Promise<string> {
-  let failure: unknown = null;
-  let text = "";
-  for (const name of names) {
-    try {
-      text += `${await act(name)}\n`;
-    } catch (error) {
-      failure ??= error;
-    }
-  }
-  if (failure === null) return text;
-  print(text);
-  throw failure;
-}
-
 async function remove(
   session: Requests,
   { names, force }: Extract<DaemonRequest, { action: "remove" }>,
@@ -86,10 +64,14 @@ async function remove(
   const networks = force ? await session.request("network.list", {}) : [];
   const known = networks.map(({ Id, Name }) => ({ id: Id, name: Name }));
   const wanted = force ? names.filter((name) => findByName(known, name) !== undefined) : names;
-  return eachName(wanted, async (name) => {
-    await session.request("network.remove", { name });
-    return name;
-  });
+  return forEachName(
+    wanted,
+    async (name) => {
+      await session.request("network.remove", { name });
+      return name;
+    },
+    (removed) => removed.map((name) => `${name}\n`).join(""),
+  );
 }
 
 async function prune(session: Requests, filters: readonly PruneFilter[]): Promise<string> {

@@ -2,6 +2,7 @@ import { UserError } from "../base/errors.js";
 import type { InspectRequest } from "../commandline/requests.js";
 import { findByName } from "../config/names.js";
 import type { NetworkReport } from "../rpc/messages.js";
+import { forEachName } from "./each-name.js";
 import { formatAll } from "./format.js";
 import type { Requests } from "./target.js";
 import { type Struct, structOf } from "./template/value.js";
@@ -11,23 +12,25 @@ import { networkFields } from "./views/networks.js";
 /** What `inspect` shows. */
 type Report = NetworkReport | ContainerReport;
 
-/** What `inspect` and `network inspect` print: members come before networks of the same name. @throws UserError */
+/**
+ * What `inspect` and `network inspect` print: members come before networks of the same name.
+ * @throws UserError for the first name that is of nothing, after the others were shown
+ */
 export async function inspect(
   session: Requests,
   { names, type, output }: InspectRequest,
 ): Promise<string> {
   const members = type === "network" ? [] : await session.request("member.list", {});
-  const reports: Report[] = [];
-  for (const name of names) {
+  const find = async (name: string): Promise<Report> => {
     const member = findByName(members, name);
-    reports.push(
-      member === undefined ? await another(session, type, name) : containerReport(member),
-    );
-  }
-  return formatAll(reports, output, {
-    view: fieldsOf,
-    table: () => `${JSON.stringify(reports, null, 4)}\n`,
-  });
+    return member === undefined ? another(session, type, name) : containerReport(member);
+  };
+  return forEachName(names, find, (reports) =>
+    formatAll(reports, output, {
+      view: fieldsOf,
+      table: () => `${JSON.stringify(reports, null, 4)}\n`,
+    }),
+  );
 }
 
 /** What is no member. */

@@ -143,6 +143,17 @@ describe("docker ps --format", () => {
   });
 });
 
+test("labels that are meant for the terminal do not reach it", async () => {
+  const label = "\u001b]0;x\u0007\u202ea\u{e0001}\tb";
+  const networks = [{ ...network, Labels: { evil: label, "\u009b31m": "" } }];
+  const show = (format: string) => say(["network", "inspect", "web", "-f", format], { networks });
+  expect(await show("{{.Labels.evil}}")).toBe("\\u001b]0;x\\u0007\\u202ea\\udb40\\udc01\tb\n");
+  expect(await show("{{range $k, $v := .Labels}}{{$k}} {{end}}")).toBe("evil \\u009b31m \n");
+  expect(JSON.parse(await show("{{json .Labels}}"))).toEqual(networks[0].Labels);
+  // What the user's own template has is the user's.
+  expect(await show("\u001b[1m{{.Name}}")).toBe("\u001b[1mweb\n");
+});
+
 describe("a template that does not fit is refused", () => {
   test.each([
     ["{{.Colour}}", "there is no field Colour, but Name Id Created"],

@@ -136,7 +136,10 @@ describe("a launcher that has a namespace connected", () => {
 test("commands that may succeed in part, or need a member's namespace, are not answered", () => {
   expect(isProxied(request)).toBe(true);
   expect(isProxied({ ...request, target: "db" })).toBe(false);
-  expect(isProxied({ action: "remove", names: ["one", "two"], force: false })).toBe(false);
+  const names = ["one", "two"];
+  expect(isProxied({ action: "remove", names, force: false })).toBe(false);
+  const output = { kind: "table" } as const;
+  expect(isProxied({ action: "inspect", names, type: "any", output })).toBe(false);
 });
 
 test("templates and filters are not evaluated in the daemon", () => {

@@ -435,9 +435,13 @@ describe("slipway inspect", () => {
     expect(await user.refusal("inspect", "--type=container", "seen")).toContain(
       "1 slipway: there is no member seen: slipway ps shows all members",
     );
-    expect(await user.refusal("inspect", "server", "nosuch")).toContain(
-      "1 slipway: there is no member or network nosuch: slipway ps and slipway network ls show them",
-    );
+    // As docker: what was found is shown.
+    expect(await user.command("inspect", "-f", "{{.Id}}", "nosuch", "server")).toMatchObject({
+      code: 1,
+      stdout: `${id}\n`,
+      stderr:
+        "slipway: there is no member or network nosuch: slipway ps and slipway network ls show them\n",
+    });
     expect(await user.ok("ps", "-a", "-q", "--no-trunc", "-f", "name=^server$")).toBe(`${id}\n`);
     expect(await user.ok("ps", "-q", "--filter", "network=seen")).toBe(`${id.slice(0, 12)}\n`);
     await user.member("seen", "newest");

@@ -1,3 +1,4 @@
+import { printable } from "../../base/printable.js";
 import type {
   Base,
   Block,
@@ -47,7 +48,8 @@ class Evaluation {
           break;
         case "print": {
           const value = this.#pipeline(node.pipeline, dot);
-          if (node.pipeline.variables.length === 0) this.#parts.push(printed(value));
+          // Labels are other people's text, and may be meant for the terminal.
+          if (node.pipeline.variables.length === 0) this.#parts.push(printable(printed(value)));
           break;
         }
         case "if":

@@ -35,7 +35,7 @@ export function isProxied(request: DaemonRequest): boolean {
     case "connect":
       return namedNamespace(request.target) !== null;
     case "inspect":
-      return request.output.kind !== "template";
+      return request.output.kind !== "template" && request.names.length === 1;
     case "list":
     case "members":
       return request.output.kind !== "template" && request.filters.length === 0;
