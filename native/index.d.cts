@@ -90,6 +90,8 @@ declare namespace tuntap2 {
     | "resolv-conf"
     /** Covering what is `hidden`. */
     | "hide"
+    /** Entering the `directory` of a child. */
+    | "directory"
     | "pidfd-open"
     /** The broker is gone (killed from outside), or did not understand. */
     | "broker"
@@ -208,6 +210,8 @@ declare namespace tuntap2 {
      * are not there when it is started do not count.
      */
     readonly hidden: readonly string[];
+    /** The directory in which the child begins; or nothing: that of the process that forks it. */
+    readonly directory?: string | null;
     /** Descriptors above 2 that the child keeps over `exec`; those that are not open do not count. */
     readonly keep: readonly number[];
     /** Signals that the child ignores, as `nohup` has it. */

@@ -138,6 +138,8 @@ export interface EnvironmentOptions {
   readonly files: readonly string[];
   /** `NAME=VALUE`; or `NAME`, which changes nothing. */
   readonly variables: readonly string[];
+  /** In which it begins; null: that of the caller. */
+  readonly directory: string | null;
 }
 
 /** What a command in new namespaces sees of the host. */

@@ -75,6 +75,8 @@ function sentence(failure: Failure): string {
       return errno === ENOENT
         ? "/etc/resolv.conf does not exist, so the namespace cannot have its own: sudo touch /etc/resolv.conf"
         : otherSentence(failure);
+    case "directory":
+      return `the command cannot begin in the directory of --workdir (${nameOf(-errno)}): check the path`;
     case "none":
     case "socketpair":
     case "fork":

@@ -2,7 +2,7 @@ import { existsSync, readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import path from "node:path";
 import { getSystemErrorName } from "node:util";
-import { UserError } from "../base/errors.js";
+import { errnoOf, UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { InsideOptions } from "../commandline/invocation.js";
 import { makeRuntimeDirectory } from "../rpc/daemon-paths.js";
@@ -132,8 +132,19 @@ function spawnJoined(
  * @throws UserError when it cannot, with the exit status that shells have for the reason
  */
 export function replaceProcess(command: SpawnRequest["command"]): never {
+  if (directory !== null) enter(directory);
   const errno = -native.replaceProcess(unchangedRequest(command));
   throw executionFailure(errno, { file: command[0], isMissing: isMissing(command[0]) });
+}
+
+function enter(path: string): void {
+  try {
+    process.chdir(path);
+  } catch (error) {
+    throw new UserError(
+      `--workdir ${path}: cannot begin there (${errnoOf(error)}): check the path`,
+    );
+  }
 }
 
 /** A command with the caller's ids and files. */
@@ -150,6 +161,7 @@ function commonRequest(command: SpawnRequest["command"]) {
     file: command[0],
     argv: command,
     env: guestEnvironment(process.env),
+    directory,
     keep: inheritedDescriptors(),
     ignore: ignoredSignals(),
   };
@@ -227,6 +239,14 @@ export function guestEnvironment(own: NodeJS.ProcessEnv): string[] {
     .map(([name, value]) => [name.slice(PARKED_PREFIX.length), value] as const);
   const variables = new Map([...all.filter((each) => !isParked(each)), ...parked]);
   return [...variables].map(([name, value]) => `${name}=${value}`);
+}
+
+/** Where commands begin; null: in the directory of this process. */
+let directory: string | null = null;
+
+/** Has commands begin in a directory, of the files that they see. */
+export function setDirectory(path: string | null): void {
+  directory = path;
 }
 
 /** Sets a variable for commands, and not for this process. */

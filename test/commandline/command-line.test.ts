@@ -506,7 +506,9 @@ describe("docker's spellings", () => {
 
   test("variables accumulate", () => {
     const { environment } = parseRun("-e", "A=1", "--env-file", "f", "--env=B", "-eC=", "true");
-    expect(environment).toEqual({ files: ["f"], variables: ["A=1", "B", "C="] });
+    const variables = ["A=1", "B", "C="];
+    expect(environment).toEqual({ files: ["f"], variables, directory: null });
+    expect(parseRun("-w", "/srv", "true").environment.directory).toBe("/srv");
     expect(refusal("slipway", "run", "-e", "=1", "true").message).toBe(
       '--env "=1": write it like NAME=value; see slipway run --help',
     );

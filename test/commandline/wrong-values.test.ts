@@ -31,6 +31,7 @@ const FREE = new Set([
   "--userns-path",
   "--env",
   "--env-file",
+  "--workdir",
   "--format",
   "--label",
 ]);

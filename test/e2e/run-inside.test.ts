@@ -119,6 +119,15 @@ describe("the environment", () => {
     },
   );
 
+  test.for(spellings)("COMMAND %s begins in --workdir", async ([, options], { lab }) => {
+    const directory = await userDirectory(lab);
+    const { stdout, stderr } = await inside(lab, [...options, "-w", directory], "pwd; ls -d .");
+    expect([stdout, stderr]).toEqual([`${directory}\n.\n`, ""]);
+    const missing = await inside(lab, [...options, "--workdir", "/nowhere"], "echo began");
+    expect([missing.code, missing.stdout]).toEqual([1, ""]);
+    expect(missing.stderr).toMatch(/^slipway: .*--workdir.*\(ENOENT\): check the path\n$/);
+  });
+
   test("a file that is no list of variables is refused", async ({ lab }) => {
     const file = `${await userDirectory(lab)}/wrong`;
     await lab.host.user.shell(`echo 'a b=1' > ${file}`);

@@ -31,6 +31,7 @@ static const char *const step_names[] = {
     [STEP_MOUNT] = "mount",
     [STEP_RESOLV_CONF] = "resolv-conf",
     [STEP_HIDE] = "hide",
+    [STEP_DIRECTORY] = "directory",
     [STEP_PIDFD_OPEN] = "pidfd-open",
     [STEP_BROKER] = "broker",
     [STEP_KEEPER] = "keeper",

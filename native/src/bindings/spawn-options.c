@@ -191,6 +191,7 @@ void spawn_options_read(struct call *call, struct held_plan *plan) {
   plan->joined_namespaces = optional_number(call, "joinedNamespaces");
   plan->joined_netns = nullable_property(call, "joinedNetns");
   plan->hidden = strings_property(call, "hidden");
+  plan->directory = nullable_property(call, "directory");
   plan->keep = numbers_property(call, "keep");
   plan->ignore = numbers_property(call, "ignore");
   read_more_ids(call, plan);
@@ -209,6 +210,7 @@ void spawn_options_free(struct held_plan *plan) {
   free_strings(plan->newuidmap);
   free_strings(plan->newgidmap);
   free((char *)plan->joined_netns);
+  free((char *)plan->directory);
   free(plan->keep);
   free(plan->ignore);
 }

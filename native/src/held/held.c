@@ -163,6 +163,7 @@ _Noreturn void held_run(const struct held_plan *plan, int socket) {
   struct reaper reaper = {.socket = -1};
   reset_signals(plan);
   enum step step = set_up(plan, &reaper);
+  if (step == STEP_NONE && plan->directory != NULL && chdir(plan->directory) < 0) step = STEP_DIRECTORY;
   pid_t inside = 0;
   if (step == STEP_NONE && (reaper.socket >= 0 || is_joining(plan))) {
     /* A process cannot enter a PID namespace itself; only what it forks afterwards is in it. */

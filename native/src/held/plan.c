@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Numbers first, then strings with their NULs: file, argv, env, hidden, newuidmap, newgidmap, files. */
+/* Numbers first, then strings with their NULs: file, argv, env, hidden, newuidmap, newgidmap, files, directory. */
 struct header {
   uint32_t argument_count;
   uint32_t variable_count;
@@ -21,6 +21,7 @@ struct header {
   uint32_t newgidmap_count;
   uint32_t own_pids;
   uint32_t has_file[HELD_FILE_COUNT];
+  uint32_t has_directory;
   char uid_map[sizeof(((struct held_plan *)0)->uid_map)];
   char gid_map[sizeof(((struct held_plan *)0)->gid_map)];
   char outer_uid_map[sizeof(((struct held_plan *)0)->outer_uid_map)];
@@ -84,6 +85,7 @@ static bool put_plan(int fd, const struct held_plan *plan) {
       .newuidmap_count = count_strings(plan->newuidmap),
       .newgidmap_count = count_strings(plan->newgidmap),
       .own_pids = plan->own_pids,
+      .has_directory = plan->directory != NULL,
   };
   for (int i = 0; i < HELD_FILE_COUNT; i++) header.has_file[i] = plan->files[i] != NULL;
   memcpy(header.uid_map, plan->uid_map, sizeof(header.uid_map));
@@ -96,7 +98,8 @@ static bool put_plan(int fd, const struct held_plan *plan) {
          put(fd, plan->ignore, header.ignore_count * sizeof(*plan->ignore)) &&
          put_string(fd, plan->file) && put_strings(fd, plan->argv) && put_strings(fd, plan->env) &&
          put_strings(fd, plan->hidden) && put_strings(fd, plan->newuidmap) &&
-         put_strings(fd, plan->newgidmap) && put_files(fd, plan);
+         put_strings(fd, plan->newgidmap) && put_files(fd, plan) &&
+         (plan->directory == NULL || put_string(fd, plan->directory));
 }
 
 /* A plan must not change while it is read. */
@@ -190,7 +193,8 @@ static bool read_plan(struct rest *rest, struct held_plan *plan) {
          take_strings(rest, header.hidden_count, &plan->hidden) &&
          take_strings(rest, header.newuidmap_count, &plan->newuidmap) &&
          take_strings(rest, header.newgidmap_count, &plan->newgidmap) &&
-         take_files(rest, header.has_file, plan) && rest->length == 0;
+         take_files(rest, header.has_file, plan) &&
+         (header.has_directory == 0 || (plan->directory = take_string(rest)) != NULL) && rest->length == 0;
 }
 
 /* The size of a sealed memfd, or a negative errno. */

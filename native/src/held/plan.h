@@ -36,6 +36,7 @@ struct held_plan {
   int *keep;
   int *ignore;
   char **hidden; /* paths that are hidden from it; ends with NULL */
+  const char *directory; /* in which it begins; NULL: that of its caller */
 };
 
 /* In bytes; execve(2) takes 6 MiB of arguments and variables (_STK_LIM of the kernel). */

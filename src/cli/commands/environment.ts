@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, UserError } from "../../base/errors.js";
 import type { EnvironmentOptions } from "../../commandline/invocation.js";
-import { setVariable } from "../../netns/spawn.js";
+import { setDirectory, setVariable } from "../../netns/spawn.js";
 
 /** Changes the environment that COMMAND gets. @throws UserError for a file that cannot be read, or is malformed */
-export function setEnvironment({ files, variables }: EnvironmentOptions): void {
+export function setEnvironment({ files, variables, directory }: EnvironmentOptions): void {
+  setDirectory(directory);
   for (const text of [...files.flatMap(readVariables), ...variables]) {
     const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
     // Without a value it is the caller's own, which COMMAND has anyway.

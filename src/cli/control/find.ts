@@ -151,6 +151,17 @@ function notFound(name: string | null): UserError {
   );
 }
 
+/** One that has its name for itself, or a way to another's socket. */
+function exampleOf(found: readonly Found[]): string {
+  const isUnique = ({ label }: Found): boolean =>
+    found.filter((each) => each.label === label).length === 1;
+  const named = found.find((each) => each.kind === "name" && isUnique(each));
+  if (named !== undefined) return `as in --name ${named.label}`;
+  const process = found.find((each) => each.kind === "process");
+  if (process !== undefined) return `as in --api-socket ${process.label}`;
+  return "as in --name PID, by the processes that slipway status shows";
+}
+
 function severalFound(found: readonly Found[]): UserError {
   const labelsOf = (kind: Found["kind"]): string[] =>
     found.filter((each) => each.kind === kind).map(({ label }) => label);
@@ -159,6 +170,5 @@ function severalFound(found: readonly Found[]): UserError {
     ...(processes.length > 0 ? [`of processes ${processes.join(", ")}`] : []),
     ...(names.length > 0 ? [`named ${names.join(", ")}`] : []),
   ].join(" and ");
-  const example = names.length > 0 ? `--name ${names[0]}` : `--api-socket ${processes[0]}`;
-  return new UserError(`several networks are running, ${which}: choose one, as in ${example}`);
+  return new UserError(`several networks are running, ${which}: choose one, ${exampleOf(found)}`);
 }

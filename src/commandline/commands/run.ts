@@ -32,7 +32,7 @@ export const runCommand: Command = command({
         keepId: values.keepId,
         mapAuto: values.mapAuto,
         resolverOptions: values.dnsOption,
-        environment: { files: values.envFile, variables: values.env },
+        environment: { files: values.envFile, variables: values.env, directory: values.workdir },
         command: [file, ...args],
       },
     };

@@ -276,6 +276,11 @@ export const runOptions = {
     "file with such variables, one a line; repeatable",
     anyText,
   ),
+  workdir: optional(
+    "-w, --workdir <directory>",
+    "directory in which COMMAND begins; by default yours",
+    someText,
+  ),
   ip: alsoCalled(
     repeated(
       "--ip <address>",

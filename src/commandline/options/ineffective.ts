@@ -7,6 +7,7 @@ const EVERYWHERE = [
   "network",
   "env",
   "envFile",
+  "workdir",
   "logFile",
   "logLevel",
   "logFormat",
