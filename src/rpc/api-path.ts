@@ -24,8 +24,13 @@ export function ownSocketPath(called: number | string = process.pid): string | n
 
 /** Whether no other user can replace the directory or a file in it. */
 function isOurs(directory: string): boolean {
-  const status = lstatSync(directory, { throwIfNoEntry: false });
-  if (status === undefined || !status.isDirectory()) return false;
-  const isClosed = status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
-  return isClosed && unsafePart(directory, null) === null;
+  try {
+    const status = lstatSync(directory);
+    if (!status.isDirectory()) return false;
+    const isClosed = status.uid === process.geteuid?.() && (status.mode & 0o022) === 0;
+    return isClosed && unsafePart(directory, null) === null;
+  } catch {
+    // There is none, or it is in another user's: su(1) keeps XDG_RUNTIME_DIR.
+    return false;
+  }
 }

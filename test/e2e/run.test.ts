@@ -60,6 +60,21 @@ describe("the command", () => {
     expect(stdout).toMatch(/:\s0\n$/);
   });
 
+  test("runs in another user's environment, as after su", async ({ lab }) => {
+    const other = `${lab.directory}/other`;
+    await lab.host.root.shell(`mkdir -m 0700 ${other}`);
+    const env = { XDG_RUNTIME_DIR: other };
+    const command = [lab.host.slipwayPath, "run"];
+    expect(await lab.host.user.run([...command, "true"], { env })).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    expect(await lab.host.user.run([...command, "--name", "a", "true"], { env })).toMatchObject({
+      code: 1,
+      stderr: "slipway: --name needs a directory of yours to be found in: set XDG_RUNTIME_DIR\n",
+    });
+  });
+
   test("keeps its environment", async ({ lab }) => {
     const process = lab.host.slipway(["run", "--", "sh", "-c", 'echo "$NODE_OPTIONS $KEPT"'], {
       env: { KEPT: "yes", NODE_OPTIONS: "--no-such-option" },
