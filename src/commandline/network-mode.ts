@@ -52,6 +52,7 @@ export function parseNetworkMode(texts: readonly string[], first: FirstAttachmen
     throw wrong("--ip, --mac-address and --alias need a network: add --network NAME");
   }
   const attachments = texts.map((text) => parseAttachment("--network", text));
+  requireDistinct(attachments);
   const [{ addresses = [], aliases = [], mac = null, ...rest }, ...others] = attachments;
   const both = {
     ...rest,
@@ -61,6 +62,12 @@ export function parseNetworkMode(texts: readonly string[], first: FirstAttachmen
   };
   memberAddresses(both.addresses, "--ip");
   return { kind: "networks", attachments: [both, ...others] };
+}
+
+function requireDistinct(attachments: readonly AttachmentSpec[]): void {
+  const names = attachments.map(({ network }) => network);
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  if (twice !== undefined) throw wrong(`--network ${twice} is given twice: give each network once`);
 }
 
 /** A mode that stands alone; null: the text is an attachment to a network. */

@@ -41,6 +41,7 @@ describe("--network", () => {
     [["web", "container:db"], nothing, "--network container:db cannot be joined"],
     [["web:colour=red"], nothing, '--network web: "colour=red" is not one of ip=VALUE, ip6=VALUE'],
     [["container:"], nothing, "or container:NAME"],
+    [["web", "web:alias=x"], nothing, "--network web is given twice: give each network once"],
     [["web:ip"], nothing, '"ip" is not one of'],
     [[":ip=10.89.1.5"], nothing, "write it like web"],
     [["we b"], nothing, '--network "we b" cannot be a network\'s name: begin with'],

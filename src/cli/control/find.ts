@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../../base/errors.js";
+import { quoted } from "../../base/printable.js";
 import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { isSameName } from "../../config/names.js";
@@ -147,7 +148,7 @@ function notFound(name: string | null): UserError {
     );
   }
   return new UserError(
-    `nothing that runs is called ${JSON.stringify(name)}: slipway status shows the running networks, slipway ps the members`,
+    `nothing that runs is called ${quoted(name)}: slipway status shows the running networks, slipway ps the members`,
   );
 }
 
