@@ -175,7 +175,7 @@ describe("members that stay", () => {
     }
   });
 
-  test("wait for their supervisor after a crash: a command that starts a daemon before it takes nothing from them", async ({
+  test("wait for their supervisor after a crash: a daemon that is started before takes nothing from them", async ({
     lab,
   }) => {
     await using user = await DaemonUser.create(lab);
@@ -185,10 +185,16 @@ describe("members that stay", () => {
     const { pid, supervisor } = await processesOf(user);
     await lab.host.user.output(["kill", "-STOP", supervisor]);
     await lab.host.user.output(["kill", "-KILL", pid]);
-    expect(await user.refusal("network", "ls")).toBe(
-      "1 slipway: the daemon is already running: slipway daemon status",
-    );
+    const early = lab.host.slipway(["daemon", "run"], { env: user.env });
+    await eventually(async () => {
+      const children = readFileSync(`/proc/${early.pid}/task/${early.pid}/children`, "utf8");
+      expect(children).not.toBe("");
+    });
     await lab.host.user.output(["kill", "-CONT", supervisor]);
+    const { code, stderr } = await early.ended(20_000);
+    expect(`${code} ${stderr}`).toBe(
+      "1 slipway: the daemon is already running: slipway daemon status\n",
+    );
     await eventually(async () =>
       expect(await user.addressesOf("patient", "web")).toEqual(addresses),
     );

@@ -12,8 +12,8 @@ import { connectLocal } from "../../sys/sockets/local-socket.js";
 /** The state lock's text: PID, and the directory of the sockets. Another daemon wrote it, and a terminal may show it. */
 const OWNER = /^(\d{1,10}) (\/[\x20-\x7e]{0,200})\n$/;
 
-/** How long to wait for the end of another supervisor, and between two looks, in ms. */
-const SUPERVISOR_LIMIT = 1_000;
+/** How long to wait for the end of another supervisor, whose TAPs the kernel removes, and between two looks, in ms. */
+const SUPERVISOR_LIMIT = 10_000;
 const SUPERVISOR_LOOK = 20;
 
 /**
