@@ -26,6 +26,12 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
   const daemon = (account: Account, action: "start" | "stop") =>
     account.user.output([lab.host.stage.inside(slipway), "daemon", action]);
 
+  /** `slipway port ls`, by --name. */
+  const portsOf = async (account: Account, name: string): Promise<readonly object[]> => {
+    const command = [lab.host.stage.inside(slipway), "port", "ls", "--json", "--name", name];
+    return JSON.parse(await account.user.output(command));
+  };
+
   test("podman gets a network, with a port through the API", async () => {
     await using podman = await Podman.create(lab, helperAt(8_400));
     // The line of docs/use-with.md.
@@ -36,7 +42,11 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
     const port = podman.port();
     const network = "--network=slirp4netns:port_handler=slirp4netns";
     {
-      await using box = await podman.start([network, "-p", `${port}:80`], ...serving);
+      const options = ["--name", "shop.web", network, "-p", `${port}:80`];
+      await using box = await podman.start(options, ...serving);
+      for (const name of ["shop.web", box.id, box.id.slice(0, 12)]) {
+        expect(await portsOf(podman.account, name)).toMatchObject([{ host_port: port }]);
+      }
       expect(await podman.helpers()).toEqual([expect.stringMatching(/^\S*\/slirp4netns --/)]);
       expect(await seenFromWorld(lab, port)).toBe(link.world);
       await seenFromHost(lab, port);
@@ -44,7 +54,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
     }
     expect(await podman.helpers()).toEqual([]);
     {
-      await using _box = await podman.start([network, "-p", `${port}:80`], ...serving);
+      await using box = await podman.start([network, "-p", `${port}:80`], ...serving);
       await seenFromWorld(lab, port);
       await daemon(podman.account, "stop");
       // A process of its own takes over, including the port.
@@ -52,6 +62,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
         .poll(() => podman.helpers(), { timeout: 10_000 })
         .toEqual([expect.stringContaining("/node ")]);
       await expect.poll(() => seenFromWorld(lab, port), { timeout: 10_000 }).toBe(link.world);
+      expect(await portsOf(podman.account, box.id)).toMatchObject([{ host_port: port }]);
     }
   });
 
@@ -63,7 +74,10 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
       await using session = await kit.start(
         ...["--port-driver=slirp4netns", "--disable-host-loopback", `-p=0.0.0.0:${port}:80/tcp`],
       );
-      expect(await kit.helpers()).toEqual([expect.stringMatching(/^\S*\/slirp4netns --/)]);
+      const [line = ""] = await kit.helpers();
+      expect(line).toMatch(/^\S*\/slirp4netns --/);
+      const [, child = ""] = / (\d+) tap0/.exec(line) ?? [];
+      expect(await portsOf(kit.account, child)).toMatchObject([{ host_port: port }]);
       expect(await seenFromWorld(lab, port)).toBe(link.world);
       const asked = ["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}"];
       expect(await session.inside.output([...asked, `http://${served.http}/`])).toBe("403");
