@@ -57,7 +57,7 @@ END
       nginx -p $directory -c nginx.conf -e stderr
       curl --silent --show-error --fail http://127.0.0.1/page
       stat -c %u body
-      kill $(cat pid); cd; rm -r $directory`;
+      kill $(cat pid); while test -e pid; do sleep 0.05; done; cd; rm -r $directory`;
     const { stdout, stderr, code } = await run(account, "--", "sh", "-euc", script);
     expect({ stdout, stderr, code }).toEqual({
       stdout: "hello from www-data\n33\n",
