@@ -3,6 +3,7 @@ import { devNull } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { UserError } from "../../src/base/errors.js";
 import type { Requests } from "../../src/client/target.js";
+import { parseCommandLine } from "../../src/commandline/command-line.js";
 import type { DaemonRequest } from "../../src/commandline/requests.js";
 import { CommandProxy, isProxied } from "../../src/daemon/shared/command-proxy.js";
 import type { LauncherMessage } from "../../src/rpc/launcher.js";
@@ -142,17 +143,42 @@ test("commands that may succeed in part, or need a member's namespace, are not a
   expect(isProxied({ action: "inspect", names, type: "any", output })).toBe(false);
 });
 
-test("templates and filters are not evaluated in the daemon", () => {
-  const template = { kind: "template", template: [], isTable: false } as const;
-  const table = { kind: "table" } as const;
-  const list = { action: "list", filters: [], quiet: false, noTrunc: false } as const;
-  const members = { ...list, action: "members", filters: [], last: null } as const;
-  const inspect = { action: "inspect", names: ["web"], type: "any" } as const;
-  for (const each of [list, members, inspect]) {
-    expect(isProxied({ ...each, output: table })).toBe(true);
-    expect(isProxied({ ...each, output: template })).toBe(false);
-  }
-  const filters = [{ key: "name", isNegated: false, value: "(a+)+$" }] as const;
-  expect(isProxied({ ...list, output: table, filters })).toBe(false);
-  expect(isProxied({ ...members, output: table, filters })).toBe(false);
+describe("a template is evaluated in the daemon", () => {
+  const isAnswered = (...args: string[]) => {
+    const invocation = parseCommandLine("slipway", args);
+    return invocation.kind === "ask daemon" && isProxied(invocation.request);
+  };
+
+  test.each(["{{.Name}}", "table {{.ID}}\\t{{.Name}}", "{{.IPAM.Config}} x", "json", "table"])(
+    "if it has nothing but a few fields: %s",
+    (format) => {
+      expect(isAnswered("network", "ls", "--format", format)).toBe(true);
+      expect(isAnswered("network", "inspect", "web", "-f", format)).toBe(true);
+      expect(isAnswered("ps", "--format", format)).toBe(true);
+    },
+  );
+
+  test.each([
+    "{{range .Containers}}{{.Name}}{{end}}",
+    "{{if .Internal}}x{{end}}",
+    '{{printf "%999s" .Name}}',
+    "{{.Name | json}}",
+    "{{json .}}",
+    "{{$.Name}}",
+    "{{(.Name)}}",
+    "{{$x := .Name}}",
+    '{{.Label "team"}}',
+    "{{.Containers}}".repeat(17),
+    `{{.Name}}${"x".repeat(257)}`,
+  ])("but not otherwise: %s", (format) => {
+    expect(isAnswered("network", "ls", "--format", format)).toBe(false);
+    expect(isAnswered("network", "inspect", "web", "-f", format)).toBe(false);
+    expect(isAnswered("inspect", "web", "-f", format)).toBe(false);
+    expect(isAnswered("ps", "--format", format)).toBe(false);
+  });
+
+  test("a filter is not: it may be a regular expression", () => {
+    expect(isAnswered("network", "ls", "-f", "name=(a+)+$")).toBe(false);
+    expect(isAnswered("ps", "-f", "name=(a+)+$")).toBe(false);
+  });
 });

@@ -472,9 +472,7 @@ describe("commands that only ask the daemon", () => {
     expect(await ask("network", "connect", "slick", `/proc/${pid}/ns/net`)).toBe(
       "fast is on slick as eth1: 10.97.2.2\n",
     );
-    expect(JSON.parse(await ask("ps", "--json"))).toContainEqual(
-      expect.objectContaining({ name: "fast", pid }),
-    );
+    expect(await ask("ps", "--format", "{{.name}} {{.pid}}")).toContain(`fast ${pid}\n`);
     expect(await ask("network", "inspect", "slick")).toContain('"IPv4Address": "10.97.2.2/24"');
     expect(await ask("network", "disconnect", "quick", "fast")).toBe("");
     expect(await ask("network", "disconnect", "slick", "fast")).toBe("");
@@ -484,8 +482,8 @@ describe("commands that only ask the daemon", () => {
       env,
     });
     expect(refused).toMatchObject({ code: 1, stdout: "", stderr: "" });
-    // Nor does the daemon evaluate a template, which may print without measure.
-    const format = [lab.host.slipwayPath, "network", "ls", "--format", "{{.Name}}"];
+    // Nor does the daemon evaluate a template that may print without measure.
+    const format = [lab.host.slipwayPath, "network", "ls", "--format", "{{json .}}"];
     expect(await lab.host.user.run(format, { env })).toMatchObject({ code: 1, stdout: "" });
     expect(await user.refusal("network", "inspect", "quick")).toBe(
       "1 slipway: network quick does not exist: slipway network ls shows all networks",

@@ -10,7 +10,8 @@ import {
 } from "../../client/connect.js";
 import { type AttachmentTap, tapSettings } from "../../client/taps.js";
 import { namedNamespace, type Requests } from "../../client/target.js";
-import type { DaemonRequest } from "../../commandline/requests.js";
+import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js";
+import type { Node } from "../../commandline/template/syntax.js";
 import { tapRequests } from "../../netns/tap.js";
 import {
   answerMessage,
@@ -24,21 +25,25 @@ import { duplicateFd } from "../../sys/duplicate-fd.js";
 import { native } from "../../sys/native.js";
 import type { Methods } from "../server.js";
 
+/** Of a template that the daemon evaluates: fields and texts, and characters of a text. */
+const MOST_NODES = 16;
+const LONGEST_TEXT = 256;
+
 /**
  * Whether the daemon runs a command for its launcher. If the command fails, the launcher starts a process that runs it
  * again and prints the reason. So commands that may succeed in part are left out, and those that need more than the
- * command line. A template may print without measure, and a filter may be a regular expression that takes
- * without measure, so that they are left to a process of the user's.
+ * command line. A template may print, and a filter that is a regular expression take, without measure: all
+ * but the plainest templates are left to a process of the user's.
  */
 export function isProxied(request: DaemonRequest): boolean {
   switch (request.action) {
     case "connect":
       return namedNamespace(request.target) !== null;
     case "inspect":
-      return request.output.kind !== "template" && request.names.length === 1;
+      return isBounded(request.output) && request.names.length === 1;
     case "list":
     case "members":
-      return request.output.kind !== "template" && request.filters.length === 0;
+      return isBounded(request.output) && request.filters.length === 0;
     case "create":
     case "disconnect":
     case "prune":
@@ -49,6 +54,21 @@ export function isProxied(request: DaemonRequest): boolean {
     case "status":
       return false;
   }
+}
+
+/** Whether what is printed is at most a few times what --json prints: a short template of nothing but fields. */
+function isBounded(output: OutputFormat): boolean {
+  if (output.kind !== "template") return true;
+  return output.template.length <= MOST_NODES && output.template.every(isPlain);
+}
+
+function isPlain(node: Node): boolean {
+  if (node.kind === "text") return node.text.length <= LONGEST_TEXT;
+  if (node.kind !== "print") return false;
+  const { variables, calls } = node.pipeline;
+  const [{ head, args }] = calls;
+  const isField = head.kind === "field" && head.of.kind === "dot" && args.length === 0;
+  return isField && variables.length === 0 && calls.length === 1;
 }
 
 /** Requests to the daemon in this process. */
