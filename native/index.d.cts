@@ -225,10 +225,13 @@ declare namespace tuntap2 {
     /** `fd` for {@link releaseSpawned}; closing it instead ends the child. */
     readonly control: number;
     /**
-     * `fd` of a pidfd: the first process of the child's PID namespace, our child as well; whoever ends it
-     * ends all that is in there. Absent: the child has none.
+     * `fd` of a pidfd: our child as well, which ends all processes that the child leaves behind, and then itself, when it
+     * gets `reaperSignal`, or when we have ended. It is the first process of the child's PID namespace or, without one, a
+     * process beside it. Absent: the child joined other namespaces.
      */
     readonly reaper?: number;
+    /** SIGKILL or SIGTERM. */
+    readonly reaperSignal: number;
     /** Why it has no PID namespace though it was to have one, an errno: `-EPERM` where /proc is masked; or 0. */
     readonly reaperError: number;
   }

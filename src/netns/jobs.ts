@@ -3,7 +3,6 @@ import { native } from "../sys/native.js";
 import { type JobState, jobStateOf } from "./terminal.js";
 
 const { EAGAIN } = constants.errno;
-const { SIGKILL } = constants.signals;
 
 /** Signals that a terminal sends to its whole foreground group, COMMAND included. */
 const TERMINAL_SIGNALS = ["SIGINT", "SIGQUIT", "SIGTSTP"] as const;
@@ -18,18 +17,19 @@ const STOPPED = 512;
 interface Child {
   readonly pid: number;
   readonly pidfd: number;
-  /** The first process of its PID namespace, if it has one. */
+  /** Ends what COMMAND leaves behind, and itself, by the signal. */
   readonly reaper?: number;
+  readonly reaperSignal: number;
 }
 
 /**
  * Makes this process a transparent parent of COMMAND. Signals sent to this process alone are forwarded; those of the
  * terminal reach COMMAND directly, and are not sent twice. When job control stops COMMAND this process stops, too, so
- * that the shell sees one job. When COMMAND ends, all other processes of its PID namespace are killed.
+ * that the shell sees one job. When COMMAND ends, all processes that it leaves behind are killed.
  * @param onEnd gets the exit status, 128 + n for signal n
  */
 export function superviseChild(
-  { pid, pidfd, reaper }: Child,
+  { pid, pidfd, reaper, reaperSignal }: Child,
   onEnd: (status: number) => void,
 ): void {
   const own = jobStateOf("self");
@@ -59,7 +59,7 @@ export function superviseChild(
   const look = (): void => {
     if (ended === null) {
       ended = lookAtCommand();
-      if (ended !== null && reaper !== undefined) native.pidfdSignal(reaper, SIGKILL);
+      if (ended !== null && reaper !== undefined) native.pidfdSignal(reaper, reaperSignal);
     }
     if (ended === null || (reaper !== undefined && native.waitChild(reaper) === -EAGAIN)) return;
     process.off("SIGCHLD", look);

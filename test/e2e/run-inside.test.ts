@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { kill } from "node:process";
 import { markedProcesses } from "../lab/census.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Outcome, Process } from "../lab/process.ts";
@@ -56,6 +58,47 @@ describe("processes", () => {
     const { pid } = await bystander(lab);
     const { stdout, stderr } = await inside(lab, [...options, "--pid", "host"], look, `${pid}`);
     expect({ stdout, stderr }).toEqual({ stdout: "seen\nreached\n", stderr: "" });
+  });
+
+  /** How a run ends; the third leaves it to COMMAND, which goes on without what it has started. */
+  const endings = [
+    ["is killed", (run: Process) => run.kill("SIGKILL")],
+    ["is told to", (run: Process) => run.kill("SIGTERM")],
+    ["loses its keeper, and is killed", loseKeeper],
+  ] as const;
+
+  function loseKeeper(run: Process): void {
+    const { pid } = run;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    const keeper = children.find(
+      (each) => readFileSync(`/proc/${each}/comm`, "utf8") === "slipway-keeper\n",
+    );
+    if (keeper !== undefined) kill(Number(keeper), "SIGKILL");
+    run.kill("SIGKILL");
+  }
+
+  const ofConnections = connections.flatMap(([how, options]) =>
+    [[], ["--pid", "host"]].map(
+      (pids) => [`${how} ${pids.join(" ")}`, [...options, ...pids]] as const,
+    ),
+  );
+
+  test.for(ofConnections)("end with the run of COMMAND %s", async ([, options], { lab }) => {
+    await using user = await DaemonUser.create(lab);
+    const sleepers = () =>
+      markedProcesses(lab.id).filter(({ command }) => /^sleep 433\d $/.test(command));
+    for (const [how, end] of endings) {
+      const start = "setsid sleep 4330 & (setsid sh -c 'sleep 4331 & exec sleep 4332' &)";
+      const run = user.run(...options, "--", "sh", "-c", `${start}; echo up; exec sleep 4333`);
+      await run.printed(/up/);
+      await expect.poll(sleepers, { message: how }).toHaveLength(4);
+      end(run);
+      await run.exit;
+      await expect.poll(sleepers, { message: how }).toEqual([]);
+    }
+    const left = user.run(...options, "--", "sh", "-c", "setsid sleep 4330 & exit 7");
+    expect(await left.ended(10_000)).toMatchObject({ code: 7 });
+    expect(sleepers()).toEqual([]);
   });
 
   test("the first one is closed to COMMAND, and does not end", async ({ lab }) => {

@@ -1,5 +1,6 @@
 /* Held children as JavaScript sees them: the parent's side of held/held.h. */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,7 +18,8 @@
 /* Descriptors that are no handles yet. */
 struct held {
   pid_t pid;
-  pid_t reaper; /* 0: there is none */
+  pid_t reaper; /* or the sweeper; 0: there is neither */
+  int reaper_signal; /* by which it ends what is left of COMMAND's, and itself */
   int pidfd;
   int reaper_pidfd;
   int control;
@@ -52,7 +54,9 @@ static void adopt(struct held *held, const struct held_report *report) {
   }
   held->reaper_error = report->reaper_error;
   if (report->reaper > 0 && report->reaper_error < 0) process_reap(report->reaper);
-  else held->reaper = report->reaper;
+  bool has_sweeper = report->sweeper > 0;
+  held->reaper = has_sweeper ? report->sweeper : report->reaper_error < 0 ? 0 : report->reaper;
+  held->reaper_signal = has_sweeper ? SIGTERM : SIGKILL;
 }
 
 static int wait_until_ready(struct failure *failure, const struct held_plan *plan, struct held *held) {
@@ -129,6 +133,7 @@ static napi_value held_object(struct call *call, const struct held *held) {
   call_set_number(call, object, "control", handles_issue(handles, held->control, HANDLE_CONTROL));
   int reaper = held->reaper_pidfd;
   if (reaper >= 0) call_set_number(call, object, "reaper", handles_issue(handles, reaper, HANDLE_PIDFD));
+  call_set_number(call, object, "reaperSignal", held->reaper_signal);
   call_set_number(call, object, "reaperError", held->reaper_error);
   return object;
 }

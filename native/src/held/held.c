@@ -23,6 +23,13 @@
 #include "covers.h"
 #include "mapper.h"
 #include "reaper.h"
+#include "sweeper.h"
+
+/* Who ends what COMMAND leaves behind: one of them. */
+struct enders {
+  struct reaper reaper;
+  struct sweeper sweeper;
+};
 
 /*
  * A user namespace around the child's own, and mounts that belong to it: the child's are a copy with another
@@ -105,11 +112,14 @@ static bool is_joining(const struct held_plan *plan) {
   return plan->joined > 0 || plan->joined_netns != NULL;
 }
 
-static enum step set_up(const struct held_plan *plan, struct reaper *reaper) {
+static enum step set_up(const struct held_plan *plan, struct enders *enders) {
+  struct reaper *reaper = &enders->reaper;
   if (is_joining(plan)) return plan->joined > 0 ? join_process(plan) : join_file(plan);
   enum step step = enter_outer(plan);
   if (step == STEP_NONE && plan->own_pids) step = reaper_start(plan, reaper);
-  return step == STEP_NONE ? enter_inner(plan, reaper) : step;
+  if (step != STEP_NONE) return step;
+  if (reaper->socket < 0 && sweeper_start(&enders->sweeper) < 0) return STEP_FORK;
+  return enter_inner(plan, reaper);
 }
 
 /* Node ignores SIGPIPE, and ignored signals stay ignored over exec. */
@@ -150,34 +160,37 @@ int held_replace(const struct held_plan *plan) {
 }
 
 static _Noreturn void wait_and_execute(const struct held_plan *plan, int socket,
-                                       const struct reaper *reaper) {
+                                       const struct enders *enders) {
   char release;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (process_recv(socket, &release, 1) != 1) _exit(HELD_EXIT_STATUS);
-  if (reaper->socket >= 0) reaper_confirm(reaper);
+  if (enders->reaper.socket >= 0) reaper_confirm(&enders->reaper);
+  if (enders->sweeper.socket >= 0) sweeper_confirm(&enders->sweeper);
   report(socket, (struct held_report){.error = execute(plan)});
   _exit(HELD_EXIT_STATUS);
 }
 
 _Noreturn void held_run(const struct held_plan *plan, int socket) {
-  struct reaper reaper = {.socket = -1};
+  struct enders enders = {.reaper.socket = -1, .sweeper.socket = -1};
+  const struct reaper *reaper = &enders.reaper;
   reset_signals(plan);
-  enum step step = set_up(plan, &reaper);
+  enum step step = set_up(plan, &enders);
   if (step == STEP_NONE && plan->directory != NULL && chdir(plan->directory) < 0) step = STEP_DIRECTORY;
   pid_t inside = 0;
-  if (step == STEP_NONE && (reaper.socket >= 0 || is_joining(plan))) {
+  if (step == STEP_NONE && (reaper->socket >= 0 || is_joining(plan))) {
     /* A process cannot enter a PID namespace itself; only what it forks afterwards is in it. */
     inside = process_fork_sibling();
-    if (inside == 0) wait_and_execute(plan, socket, &reaper);
+    if (inside == 0) wait_and_execute(plan, socket, &enders);
     if (inside < 0) step = STEP_FORK;
   }
   report(socket, (struct held_report){
                      .error = step == STEP_NONE ? 0 : -errno,
                      .step = step,
                      .command = inside > 0 ? inside : 0,
-                     .reaper = reaper.pid,
-                     .reaper_error = reaper.error,
+                     .reaper = reaper->pid,
+                     .reaper_error = reaper->error,
+                     .sweeper = enders.sweeper.pid,
                  });
   if (step != STEP_NONE || inside > 0) _exit(HELD_EXIT_STATUS);
-  wait_and_execute(plan, socket, &reaper);
+  wait_and_execute(plan, socket, &enders);
 }

@@ -24,6 +24,7 @@ struct held_report {
   int32_t command;      /* continues instead of this one, which ends */
   int32_t reaper;       /* of the PID namespace; has ended if there was an error */
   int32_t reaper_error; /* why there is no PID namespace (negative errno), or 0 */
+  int32_t sweeper;      /* instead of a reaper */
 };
 
 /* In a forked child, which has nothing open but `socket` and what `plan` names. */
