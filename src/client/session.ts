@@ -50,7 +50,7 @@ export class Session {
    */
   onEvent: ((event: DaemonEvent, passed: number | null) => void) | null = null;
   #isStopping = false;
-  /** Why the daemon does not serve us: an error that it sent before any request. */
+  /** Why the daemon does not serve us: an error that it sent before any request, or its silence. */
   #refusal: string | null = null;
 
   /** Called once with each sentence by which the daemon warns the user, before the answer. */
@@ -149,6 +149,7 @@ export class Session {
     try {
       this.#patience.look();
     } catch (error) {
+      this.#refusal = error instanceof UserError ? error.message : null;
       this.close();
       this.#rejectAll(error);
     }
