@@ -34,9 +34,10 @@ export async function askMembers(socket: string): Promise<Daemon | null> {
     return {
       members,
       placesOf: (member) => placesOf(session, loop, member),
+      // The threads answer this one, too, and tell of their ports before.
       close: () =>
         session
-          .request("status", {})
+          .request("member.list", {})
           .then(() => undefined)
           .finally(leave),
     };
