@@ -75,7 +75,7 @@ function parseOther(
   args: readonly string[],
 ): Invocation {
   const { otherwise } = group;
-  if (otherwise === undefined || word.startsWith("-")) throw unknownWord(group, word);
+  if (otherwise === undefined) throw unknownWord(group, word);
   return parseCommand(otherwise, path, args);
 }
 

@@ -514,6 +514,13 @@ describe("docker's spellings", () => {
     );
   });
 
+  test("port NAME is short for port ls --name NAME, also in --help", () => {
+    const short = parseCommandLine("slipway", ["port", "--json", "db"]);
+    expect(parseCommandLine("slipway", ["port", "db", "--json"])).toEqual(short);
+    expect(short).toEqual(parseCommandLine("slipway", ["port", "ls", "--name", "db", "--json"]));
+    expect(parseText("slipway", "port", "--help")).toMatch(/^ {2}\[options\] <name> +list the/m);
+  });
+
   test("run has help by --help only, other commands by -h, too", () => {
     expect(parseText("slipway", "run", "--help")).toMatch(/-h, --hostname <name>/);
     expect(parseText("slipway", "run", "--help")).toMatch(/^ {2}--help /m);

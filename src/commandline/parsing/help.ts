@@ -50,10 +50,10 @@ function argumentUsage({ name, count }: Argument): string {
 function groupSections(group: CommandGroup): Map<string, Entry[]> {
   const options = group.version === undefined ? { helpOption } : { versionOption, helpOption };
   const commands = group.commands.map(({ name, help }): Entry => [name, help]);
-  return new Map([
-    ...optionSections(options),
-    ["Commands:", [...commands, ["help [command]", "show the help of a command"]]],
-  ]);
+  const { otherwise } = group;
+  const other: Entry[] = otherwise === undefined ? [] : [[usageOf(otherwise), otherwise.help]];
+  const help: Entry = ["help [command]", "show the help of a command"];
+  return new Map([...optionSections(options), ["Commands:", [...commands, ...other, help]]]);
 }
 
 function commandSections(command: Command): Map<string, Entry[]> {
