@@ -4,10 +4,10 @@ import { quoted } from "../base/printable.js";
 import { slipway } from "./commands/slipway.js";
 import { slirp4netns } from "./commands/slirp4netns.js";
 import type { Invocation } from "./invocation.js";
-import { type Command, type CommandGroup, isGroup } from "./parsing/command.js";
+import { type Command, type CommandGroup, commandNamed, isGroup } from "./parsing/command.js";
 import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help.js";
 import type { Option, Options } from "./parsing/option.js";
-import { suggestion } from "./parsing/suggestion.js";
+import { questionOf, suggestion } from "./parsing/suggestion.js";
 import { wrong } from "./parsing/values.js";
 
 const USUAL_WIDTH = 80;
@@ -40,9 +40,9 @@ function parseNode(
   if (isGroup(node)) {
     const isHelp = args[0] === "help";
     const [word, ...rest] = isHelp ? args.slice(1) : args;
-    const found = node.commands.find(({ name }) => name === word);
+    const found = word === undefined ? undefined : commandNamed(node, word);
     if (found !== undefined) {
-      return parseNode(found, `${path} ${word}`, isHelp ? helpArgs(found, rest) : rest);
+      return parseNode(found, `${path} ${found.name}`, isHelp ? helpArgs(found, rest) : rest);
     }
   }
   try {
@@ -84,11 +84,21 @@ function is({ short, long }: Option<unknown>, word: string): boolean {
 }
 
 function unknownWord(group: CommandGroup, word: string): UserError {
-  if (word.startsWith("-")) {
-    return unknownOption(word, group.version === undefined ? {} : { versionOption });
-  }
-  const names = group.commands.map(({ name }) => name);
-  return wrong(`unknown command ${quoted(word)}${suggestion(word, names)}`);
+  const versions = group.version === undefined ? {} : { versionOption };
+  if (word.startsWith("-")) return unknownOption(word, versions);
+  const longs = Object.values(versions).map(({ long }) => long);
+  const names = [...group.commands.map(({ name }) => name), ...longs];
+  const within = pathsWithin(group, word);
+  const question = within.length > 0 ? questionOf(within) : suggestion(word, names);
+  return wrong(`unknown command ${quoted(word)}${question}`);
+}
+
+/** The commands of that name in the groups of a group, such as `network connect`. */
+function pathsWithin(group: CommandGroup, word: string): readonly string[] {
+  return group.commands.flatMap((each) => {
+    const found = isGroup(each) ? commandNamed(each, word) : undefined;
+    return found === undefined ? [] : [`${each.name} ${found.name}`];
+  });
 }
 
 function parseCommand(command: Command, path: string, args: readonly string[]): Invocation {

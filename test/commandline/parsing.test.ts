@@ -101,6 +101,11 @@ describe("an error names the command whose help explains it", () => {
     ["--versoin", 'unknown option "--versoin" (Did you mean --version?)', ""],
     ["network --versoin", 'unknown option "--versoin"', "network"],
     ["help nothing", 'unknown command "nothing"', ""],
+    ["version", 'unknown command "version" (Did you mean --version?)', ""],
+    ["connect web 1", 'unknown command "connect" (Did you mean network connect?)', ""],
+    ["ls", 'unknown command "ls" (Did you mean one of network ls, port ls?)', ""],
+    ["remove x", 'unknown command "remove" (Did you mean one of network rm, port rm?)', ""],
+    ["daemon stat", 'unknown command "stat" (Did you mean status?)', "daemon"],
     ["help netwrk create", 'unknown command "netwrk" (Did you mean network?)', ""],
     ["help network crate", 'unknown command "crate" (Did you mean create?)', "network"],
     ["network help crate", 'unknown command "crate" (Did you mean create?)', "network"],
@@ -151,6 +156,9 @@ describe("help", () => {
     ["network help create", "slipway network create "],
     ["help run --mtu", "slipway run "],
     ["help help", "slipway COMMAND"],
+    ["network list --help", "slipway network ls "],
+    ["help network remove", "slipway network rm "],
+    ["port remove --help", "slipway port rm "],
   ])("of `slipway %s`", (line, usage) => {
     const text = expect.stringMatching(new RegExp(`^Usage: ${usage}`));
     expect(parse(line)).toEqual({ kind: "print", text });
@@ -204,6 +212,13 @@ Options:
 describe("suggestions", () => {
   test.each([
     ["--mut", ["--mtu", "--max-flows"], " (Did you mean --mtu?)"],
+    [
+      "--publ",
+      ["--publish", "--publish-auto", "--pull"],
+      " (Did you mean one of --publish, --publish-auto?)",
+    ],
+    ["-a", ["--alias", "--api-socket"], ""],
+    ["stat", ["start", "status"], " (Did you mean status?)"],
     ["lss", ["ls", "less"], " (Did you mean one of less, ls?)"],
     ["attach", ["detach", "run"], " (Did you mean detach?)"],
     ["xyz", ["ls", "run"], ""],

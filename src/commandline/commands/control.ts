@@ -81,6 +81,7 @@ const portAddCommand = command({
 
 const portListCommand = command({
   name: "ls",
+  alias: "list",
   help: "list published ports",
   options: controlOptions,
   arguments: [],
@@ -98,6 +99,7 @@ const portOfCommand = command({
 
 const portRemoveCommand = command({
   name: "rm",
+  alias: "remove",
   help: "stop publishing ports; open connections stay",
   options: { ...controlOptions, kill: flag("--kill", "close open connections, too") },
   arguments: [

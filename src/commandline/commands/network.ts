@@ -79,6 +79,7 @@ const createCommand = command({
 
 const listCommand = command({
   name: "ls",
+  alias: "list",
   help: "list networks",
   options: {
     ...listOptions,
@@ -106,6 +107,7 @@ const inspectCommand = command({
 
 const removeCommand = command({
   name: "rm",
+  alias: "remove",
   help: "remove networks that have no members",
   options: { force: flag("-f, --force", "accept names that do not exist") },
   arguments: [{ name: "names", help: null, count: "repeated" }],

@@ -13,6 +13,8 @@ export interface Argument {
 /** A program, or a command of one, that does something. */
 export interface Command<O extends Options = Options> {
   readonly name: string;
+  /** Another name, as docker has it; absent: there is none. */
+  readonly alias?: string;
   readonly help: string;
   /** What follows the name in its usage; absent: options and arguments in the usual notation. */
   readonly usage?: string;
@@ -47,6 +49,14 @@ export interface CommandGroup {
 /** Infers the types of a command's values from its options. */
 export function command<O extends Options>(definition: Command<O>): Command {
   return definition;
+}
+
+/** The command of a group that a word names. */
+export function commandNamed(
+  { commands }: CommandGroup,
+  word: string,
+): Command | CommandGroup | undefined {
+  return commands.find((each) => each.name === word || (!isGroup(each) && each.alias === word));
 }
 
 export function isGroup(node: Command | CommandGroup): node is CommandGroup {

@@ -1,16 +1,35 @@
 /** Most edits between a word and a suggestion, and the least part of the letters that must be right. */
 const MOST_EDITS = 3;
 const LEAST_SIMILARITY = 0.4;
+/** Letters of a word that may be the beginning of another. */
+const LEAST_BEGINNING = 3;
 
-/** ` (Did you mean X?)` for the candidates that are most similar to a word, or "". */
+/**
+ * ` (Did you mean X?)` for the candidates that a word begins, or else those that are most similar to it; "" where there is
+ * none.
+ */
 export function suggestion(word: string, candidates: readonly string[]): string {
+  const begun = candidates.filter((candidate) => isBegun(withoutDashes(word), candidate));
+  return questionOf(begun.length > 0 ? begun : mostSimilar(word, candidates));
+}
+
+/** ` (Did you mean X?)`, or "" for no candidate. */
+export function questionOf(candidates: readonly string[]): string {
+  if (candidates.length === 0) return "";
+  const which = candidates.length === 1 ? "" : "one of ";
+  return ` (Did you mean ${which}${candidates.toSorted().join(", ")}?)`;
+}
+
+function isBegun(word: string, candidate: string): boolean {
+  return word.length >= LEAST_BEGINNING && withoutDashes(candidate).startsWith(word);
+}
+
+function mostSimilar(word: string, candidates: readonly string[]): readonly string[] {
   const ranked = candidates
     .map((candidate) => ({ candidate, ...likeness(withoutDashes(word), withoutDashes(candidate)) }))
     .filter(({ isSimilar }) => isSimilar);
   const fewest = Math.min(...ranked.map(({ edits }) => edits));
-  const best = ranked.filter(({ edits }) => edits === fewest).map(({ candidate }) => candidate);
-  if (best.length === 0) return "";
-  return ` (Did you mean ${best.length === 1 ? "" : "one of "}${best.sort().join(", ")}?)`;
+  return ranked.filter(({ edits }) => edits === fewest).map(({ candidate }) => candidate);
 }
 
 /** Dashes at the beginning do not make words similar. */
