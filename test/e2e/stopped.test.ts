@@ -211,3 +211,20 @@ test("a guest whose process is stopped is told of, and others are shown", async 
     await namespace.release();
   }
 });
+
+test("so is one that is named, whose socket does not say its process", async ({ user, lab }) => {
+  const run = lab.host.slipway(["run", "--name", "lone", "--", "sh", "-c", "echo up; read line"], {
+    env: user.env,
+    stdin: "pipe",
+  });
+  await run.printed(/up/);
+  {
+    await using _ = await Stopped.stop(user, run.pid);
+    expect(await user.refusal("port", "ls", "--name", "lone")).toBe(
+      `1 slipway: the network at ${user.directory}/lone.sock (process ${run.pid}) does not answer, as it is stopped: kill -CONT ${run.pid}, and try again`,
+    );
+  }
+  expect(await user.ok("port", "ls", "--name", "lone")).toMatch(/^ID/);
+  run.child.stdin?.end("\n");
+  await run.ended(10_000);
+});

@@ -75,19 +75,18 @@ function isLive(socket: string): Promise<boolean> {
 
 async function ask(at: string, what: string): Promise<string> {
   const socket = connect({ path: at, allowHalfOpen: true });
+  let pid = pidOf(at);
   const patience = new Patience({
     name: `the network at ${at}`,
-    pid: () => pidOf(at),
+    pid: () => pid,
     mostLooks: MOST_LOOKS,
     advice: () => "try again later",
   });
-  const timer = setInterval(() => {
-    try {
-      patience.look();
-    } catch (error) {
-      socket.destroy(error as UserError);
-    }
-  }, LOOK);
+  const look = async (): Promise<void> => {
+    pid ??= await listenerOf(at);
+    patience.look();
+  };
+  const timer = setInterval(() => void look().catch((error) => socket.destroy(error)), LOOK);
   socket.end(what);
   try {
     return await text(socket);
@@ -103,6 +102,22 @@ async function ask(at: string, what: string): Promise<string> {
 function pidOf(socket: string): number | null {
   const name = path.basename(socket, SUFFIX);
   return /^\d+$/.test(name) ? Number(name) : null;
+}
+
+/** The process that listens at a socket; null: it is not known. It takes the addon, which others do not need. */
+async function listenerOf(socket: string): Promise<number | null> {
+  const [{ connectLocal }, { pidOfPeer }, { native }] = await Promise.all([
+    import("../../sys/sockets/local-socket.js"),
+    import("../../sys/peers/peer.js"),
+    import("../../sys/native.js"),
+  ]);
+  const fd = connectLocal(socket);
+  if (fd < 0) return null;
+  try {
+    return pidOfPeer(fd);
+  } finally {
+    native.close(fd);
+  }
 }
 
 function sentenceOf(code: string): string {

@@ -54,7 +54,10 @@ export function peerOf(socket: number): Peer {
   }
 }
 
-/** The process that connected; null: it has ended, or is not known. @param socket that accept(2) gave */
+/**
+ * The process at the other end; null: it has ended, or is not known.
+ * @param socket that accept(2) gave, or that is connected to a listener
+ */
 export function pidOfPeer(socket: number): number | null {
   const pidfd = native.peerPidfd(socket);
   if (pidfd < 0) return null;
