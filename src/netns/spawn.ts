@@ -171,7 +171,8 @@ function commonRequest(command: SpawnRequest["command"]) {
 function isElsewhere(pid: number, name: string): boolean {
   try {
     return readlinkSync(`/proc/${pid}/ns/${name}`) !== readlinkSync(`/proc/self/ns/${name}`);
-  } catch {
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") throw noSuchProcess(pid);
     throw new UserError(
       `not permitted to read the namespaces of process ${pid}: run slipway as its user`,
     );

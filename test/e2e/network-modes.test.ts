@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markedProcesses } from "../lab/census.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -46,6 +47,11 @@ async function beside(user: DaemonUser, target: string | number): Promise<string
   const outcome = await user.command("run", "--network", `container:${target}`, "--", ...look);
   expect(outcome).toMatchObject({ code: 3, stderr: "" });
   return outcome.stdout;
+}
+
+/** R, S, Z or another of proc_pid_stat(5). */
+function stateOf(pid: number): string | undefined {
+  return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.slice(0, 1);
 }
 
 /** A namespace as `unshare -Urn` makes it, with no mounts of its own. */
@@ -144,8 +150,11 @@ describe("--network container: gives COMMAND", () => {
     const { pid } = await bare(lab);
     const ended = await bare(lab);
     await ended.release();
-    const holder = lab.host.user.spawn(["sh", "-c", "echo here; exec sleep 4390"]);
-    await holder.printed(/here/);
+    const holder = lab.host.user.spawn(["sh", "-c", "true & echo $!; exec sleep 4390"]);
+    await holder.printed(/\n/);
+    // Whoever became sleep does not wait for its child.
+    const zombie = Number(holder.stdout);
+    await expect.poll(() => stateOf(zombie)).toBe("Z");
     const gone = `process ${ended.pid} does not exist: give the PID of a running process`;
     const table = [
       [
@@ -154,6 +163,7 @@ describe("--network container: gives COMMAND", () => {
       ],
       ["1", "not permitted to read the namespaces of process 1: run slipway as its user"],
       [`${ended.pid}`, gone],
+      [`${zombie}`, `process ${zombie} does not exist: give the PID of a running process`],
       [`/proc/${ended.pid}/ns/net`, gone],
       [
         `${holder.pid}`,
