@@ -68,6 +68,8 @@ describe("what docker has and is so anyway is taken", () => {
     ["network inspect -v web", { action: "inspect", type: "network" }],
     ["inspect --type container app", { action: "inspect", type: "member" }],
     ["inspect app web", { action: "inspect", type: "any", names: ["app", "web"] }],
+    ["network list -q", { action: "list", quiet: true }],
+    ["network remove web", { action: "remove", names: ["web"] }],
     ["network prune -f", { action: "prune", filters: [] }],
     ["network rm -f web", { action: "remove", force: true }],
     ["network create -d bridge web", { action: "create" }],

@@ -16,7 +16,7 @@ import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 const STOP_INTERVAL = 20;
 const STOP_LIMIT = 5_000;
 
-/** `slipway network`, `ps` and `daemon start|stop|status`: asks the daemon and prints the answer. @throws UserError */
+/** `slipway network`, `ps`, `inspect` and `daemon start|stop|status`: asks the daemon and prints the answer. @throws UserError */
 export async function askDaemon(request: DaemonRequest): Promise<void> {
   const loop = new Loop();
   loop.start();
