@@ -140,6 +140,11 @@ export class Session {
     return patienceWith(this.#path);
   }
 
+  /** Whether the daemon does not serve this process, and has said why. */
+  get isRefused(): boolean {
+    return this.#refusal !== null;
+  }
+
   close(): void {
     this.#stopLooking();
     this.#socket.close();

@@ -18,8 +18,12 @@ const START_LOOK = 20;
 /** Written to the ready-fd when the daemon listens. */
 const READY = "1";
 
+/** How many daemons may end, one after the other, before they have answered anything. */
+export const MOST_LOSSES = 3;
+
 /**
- * Opens a session with the daemon, and starts one if none runs.
+ * Opens a session with the daemon, and starts one if none runs. A daemon that ends meanwhile is replaced.
+ * @param onEnd called when the connection of the session ends that was returned
  * @param options for `slipway daemon run` if it is started
  * @throws UserError
  */
@@ -29,11 +33,30 @@ export async function openOrStart(
   onEnd: (how: SessionEnd) => void,
   options: readonly string[] = [],
 ): Promise<Session> {
-  const session =
-    (await Session.open(paths.socket, watcher, onEnd)) ??
-    (await started(paths, watcher, onEnd, options));
+  for (let losses = 1; ; losses += 1) {
+    let end: SessionEnd | null = null;
+    let isOpen = false;
+    const onSessionEnd = (how: SessionEnd): void => {
+      end = how;
+      if (isOpen) onEnd(how);
+    };
+    const session =
+      (await Session.open(paths.socket, watcher, onSessionEnd)) ??
+      (await started(paths, watcher, onSessionEnd, options));
+    try {
+      await requireOwnNetwork(session);
+      isOpen = true;
+      return session;
+    } catch (error) {
+      if (end !== "lost" || session.isRefused || losses >= MOST_LOSSES) throw error;
+    }
+  }
+}
+
+/** @throws UserError when the daemon is in another network namespace, or has ended */
+async function requireOwnNetwork(session: Session): Promise<void> {
   const { namespace } = await session.request("status", {});
-  if (namespace === namespaceId("/proc/self/ns/net")) return session;
+  if (namespace === namespaceId("/proc/self/ns/net")) return;
   session.close();
   throw new UserError(
     "the daemon runs in another network namespace: set XDG_RUNTIME_DIR to another directory for one of its own",

@@ -235,6 +235,25 @@ describe("a run that is being started", () => {
   });
 });
 
+test("a run starts another daemon if the first one ends before it answers", async ({ lab }) => {
+  await using user = await DaemonUser.create(lab);
+  const socket = `${user.directory}/daemon/api.sock`;
+  await lab.host.user.shell(`mkdir -m 0700 ${user.directory} ${user.directory}/daemon`);
+  // Takes one client, and ends.
+  lab.host.user.spawn(["socat", `UNIX-LISTEN:${socket},mode=0600`, "SYSTEM:exit"]);
+  await eventually(() => lab.host.user.output(["test", "-S", socket]));
+  const { code, stdout, stderr } = await user.command(
+    "run",
+    "--network",
+    "bridge",
+    "--",
+    "hostname",
+    "-i",
+  );
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toContain("10.89.0.2");
+});
+
 test("the host's own network is no member", async ({ user, lab }) => {
   const { pid } = lab.host.user.spawn(["sleep", "4327"]);
   expect(await user.refusal("network", "connect", "one", `${pid}`)).toMatch(

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { Session, type SessionEnd } from "../../client/session.js";
-import { openOrStart } from "../../client/start.js";
+import { MOST_LOSSES, openOrStart } from "../../client/start.js";
 import { type AttachmentTap, openAttachment } from "../../client/taps.js";
 import { shortId } from "../../config/names.js";
 import { openListenerSocket } from "../../host/ports/publishing.js";
@@ -53,6 +53,7 @@ export class Membership {
   #hasLost = false;
   /** Whether the command may run: from then on the end of the daemon is survived. */
   #isUp = false;
+  #isRejoining = false;
 
   constructor(loop: Loop, paths: DaemonPaths, spec: MembershipSpec) {
     this.#loop = loop;
@@ -62,9 +63,19 @@ export class Membership {
 
   /** Has the daemon assign names and addresses. */
   async join(): Promise<GivenMember> {
-    const session = await openOrStart(this.#paths, this.#loop, (how) => this.#onEnd(how));
-    session.onWarning = (warning) => log.warn("%s", warning);
-    return this.#joinBy(session, { ...this.#spec.join, keepsTaps: true });
+    for (let losses = 1; ; losses += 1) {
+      let end: SessionEnd | null = null;
+      const session = await openOrStart(this.#paths, this.#loop, (how) => {
+        end = how;
+        this.#onEnd(how);
+      });
+      session.onWarning = (warning) => log.warn("%s", warning);
+      try {
+        return await this.#joinBy(session, { ...this.#spec.join, keepsTaps: true });
+      } catch (error) {
+        if (end !== "lost" || losses >= MOST_LOSSES) throw error;
+      }
+    }
   }
 
   /**
@@ -193,17 +204,19 @@ export class Membership {
 
   #onEnd(how: SessionEnd): void {
     this.#session = null;
-    // Before, the pending request fails instead.
-    if (this.#isUp && this.#namespace !== null) void this.#rejoin(how, this.#namespace);
+    // Before, the pending request fails instead, as it does while it joins again.
+    if (!this.#isUp || this.#isRejoining || this.#namespace === null) return;
+    void this.#rejoin(how, this.#namespace);
   }
 
   /** Gets names, addresses and attachments back from the next daemon while the command runs on. */
   async #rejoin(how: SessionEnd, namespace: NamespaceRef): Promise<void> {
+    this.#isRejoining = true;
     let isTold = false;
     for (let state = how; ; ) {
       await delay(state === "lost" ? LOST_RETRY : STOPPED_RETRY);
       try {
-        if (await this.#tryAgain(state, namespace)) return;
+        if (await this.#tryAgain(state, namespace)) break;
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         if (!isTold) log.warn(`not back on the network yet: ${error.message}`);
@@ -212,6 +225,7 @@ export class Membership {
         state = how;
       }
     }
+    this.#isRejoining = false;
   }
 
   /** Starts a lost daemon again, but not one that was stopped. @returns whether there was a daemon to join */
