@@ -12,6 +12,7 @@ import { native } from "../sys/native.js";
 import { systemFailure } from "./failure.js";
 import type { Namespace } from "./namespace.js";
 import { noSuchProcess, processOf } from "./netns-file.js";
+import { isMissing } from "./program.js";
 import type { SubordinateIds } from "./subordinate-ids.js";
 
 const { EACCES, ENOENT } = constants.errno;
@@ -215,12 +216,6 @@ function executionFailure(
   }
   const name = getSystemErrorName(-errno);
   return new UserError(`command ${file} is not executable (${name}): check its mode: ls -l`, 126);
-}
-
-function isMissing(file: string): boolean {
-  const { PATH } = process.env;
-  const directories = PATH?.split(path.delimiter) ?? [];
-  return !file.includes("/") && !directories.some((each) => existsSync(path.join(each, file)));
 }
 
 /** The network namespace of a process. */

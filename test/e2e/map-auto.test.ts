@@ -108,6 +108,19 @@ END
 });
 
 describe("--map-auto says what it lacks:", () => {
+  test("as slipway doctor does", async ({ account }) => {
+    const { host } = account.lab;
+    const doctor = [host.slipwayPath, "doctor"];
+    expect(await account.user.output(doctor)).toMatch(/^ok +subordinate ids +for --map-auto$/m);
+    const path = ["env", "PATH=/nonexistent"];
+    expect(await account.user.output([...path, ...doctor])).toMatch(
+      /^warning +subordinate ids +newuidmap is missing[^\n]*\n +fix: sudo apt-get install uidmap$/m,
+    );
+    expect(await host.user.output(doctor)).toMatch(
+      /^warning +subordinate ids +no ids for [^\n]*\n +fix: sudo usermod --add-subuids /m,
+    );
+  });
+
   test("subordinate ids", async ({ account }) => {
     // Only in the account there are some.
     const { host } = account.lab;

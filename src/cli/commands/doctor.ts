@@ -4,6 +4,8 @@ import { UserError } from "../../base/errors.js";
 import { print } from "../../base/stdio.js";
 import { DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { DEFAULT_MTU } from "../../config/constants.js";
+import { isMissing } from "../../netns/program.js";
+import { subordinateIds } from "../../netns/subordinate-ids.js";
 import {
   checkAppArmor,
   checkConfinement,
@@ -48,9 +50,26 @@ function checkMachine(): Finding[] {
     checkUnprivilegedClone(readSysctl("kernel.unprivileged_userns_clone")),
     checkAppArmor(readSysctl("kernel.apparmor_restrict_unprivileged_userns"), launcherPath()),
     checkPingGroups(readSysctl("net.ipv4.ping_group_range"), ownGroups()),
+    checkSubordinateIds(),
     // The parent's: the launcher may have confined this process.
     checkConfinement(readText(`/proc/${process.ppid}/status`)),
   ];
+}
+
+/** Whether --map-auto can be used. Trying it takes newuidmap(1), which has no power where no_new_privs is set, as here. */
+function checkSubordinateIds(): Finding {
+  const subject = "subordinate ids";
+  const own = { uid: process.geteuid?.() ?? -1, gid: process.getegid?.() ?? -1 };
+  try {
+    subordinateIds(own, false);
+  } catch (error) {
+    const [, found = String(error), fix = ""] =
+      /^--map-auto: ([^:]+): (.+)$/.exec(error instanceof Error ? error.message : "") ?? [];
+    return { subject, state: "warning", found: `${found}: --map-auto needs them`, fix };
+  }
+  if (!isMissing("newuidmap")) return { subject, state: "ok", found: "for --map-auto", fix: null };
+  const fix = "sudo apt-get install uidmap";
+  return { subject, state: "warning", found: "newuidmap is missing: --map-auto needs it", fix };
 }
 
 /** Makes a network as `slipway run` does, but runs no command in it. */
