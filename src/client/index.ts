@@ -11,6 +11,7 @@ import { type Attachment, connect } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
 import { nameOfMember } from "./target.js";
+import { unpublish } from "./unpublish.js";
 
 export { UserError as SlipwayError } from "../base/errors.js";
 export type {
@@ -104,6 +105,14 @@ export class Slipway {
    */
   publish(member: string, ports: readonly string[]): Promise<readonly string[]> {
     return this.#session.request("member.publish", { member, ports: [...ports] });
+  }
+
+  /**
+   * Stops publishing ports of a member; connections stay.
+   * @param ports of the host, as in `slipway port rm`: `[ADDRESS:]PORT[-PORT][/udp]`
+   */
+  async unpublish(member: string, ports: readonly string[]): Promise<void> {
+    for (const port of ports) await unpublish(this.#session, shared.loop, member, port);
   }
 
   status(): Promise<DaemonStatus> {

@@ -502,10 +502,15 @@ describe("the library", () => {
         const attachment = await slipway.connect({ network: "library", aliases: ["lib"] }, ${pid}, "reader");
         const [{ Name }] = Object.values((await slipway.inspectNetwork("library")).Containers);
         const refused = await slipway.removeNetwork("library").catch((error) => error);
+        const published = async () => (await slipway.members()).flatMap((each) => each.published);
+        await slipway.publish("reader", ["127.0.0.1:8078-8079:78-79"]);
+        await slipway.unpublish("reader", ["8078"]);
+        const ports = await published();
+        const notThere = await slipway.unpublish("reader", ["8078"]).catch((error) => error.message);
         await slipway.disconnect("library", "reader");
         await slipway.removeNetwork("library");
         const names = (await slipway.networks()).map((network) => network.Name);
-        console.log(JSON.stringify({ attachment, Name, refused: refused instanceof SlipwayError, names }));
+        console.log(JSON.stringify({ ports, notThere, attachment, Name, refused: refused instanceof SlipwayError, names }));
         slipway.close();
       })();
     `;
@@ -513,6 +518,9 @@ describe("the library", () => {
     const argv = [lab.host.stage.inside(node), "-e", script, library];
     const said = JSON.parse(await lab.host.user.output(argv, { env: user.env }));
     expect(said).toMatchObject({ Name: "reader", refused: true });
+    expect(said.ports).toContain("127.0.0.1:8079->79/tcp");
+    expect(said.ports).not.toContain("127.0.0.1:8078->78/tcp");
+    expect(said.notThere).toBe("8078 is not published: slipway port ls --name reader");
     expect(said.attachment).toMatchObject({ member: "reader", network: "library", ifname: "eth0" });
     expect(said.names).not.toContain("library");
   });

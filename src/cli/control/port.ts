@@ -12,6 +12,9 @@ import { addition, forwards, status } from "./answers.js";
 import { type Found, printEmptyList, withGuest } from "./find.js";
 import { ApiError, type Place, request } from "./place.js";
 
+/** How the API refuses a port of a member that goes outside by another network, or by none (src/api/requests.ts). */
+const NOT_HERE = "not on this network";
+
 /** A port that this command has opened. */
 interface Added extends PublishOption {
   readonly host: Address;
@@ -89,8 +92,7 @@ async function addTo(place: Place, port: Added): Promise<number> {
     return answer.host_port ?? hostPort;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    if (error.reason === null && place.identity.member_of !== undefined)
-      throw notPublishable(place);
+    if (error.message.endsWith(NOT_HERE)) throw notPublishable(place);
     const errnos: Readonly<Record<string, number>> = constants.errno;
     const errno = errnos[error.reason ?? ""];
     if (errno === undefined)
