@@ -1,4 +1,5 @@
 import { UserError } from "../base/errors.js";
+import { interfaceName } from "../commandline/parsing/values.js";
 import { findByName } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
@@ -129,6 +130,7 @@ export class Members {
     { member: id, network, ifname, namespace }: Params<"member.attach">,
     tap: number,
   ): Promise<Attachment> {
+    interfaceName(ifname, "ifname");
     const member = this.get(id);
     const attachment = attachmentTo(member, network);
     if (attachment.served !== null) {

@@ -201,6 +201,32 @@ describe("the daemon", () => {
     ).toContain("no TAP came along");
   });
 
+  test("checks a program's requests as the command line does, and tells them in one line", async ({
+    user,
+  }) => {
+    const join = (attachment: object) => ({
+      name: "x",
+      attachments: [{ network: "web", ...attachment }],
+    });
+    const before = await user.inspect("web");
+    for (const [method, params, sentence] of [
+      ["network.create", { name: "x", mtu: 0 }, "mtu must be a whole number from 68 to 65521"],
+      ["network.create", { name: "a\nb" }, '"a\\nb" cannot be a network\'s name'],
+      ["network.create", { name: "x", subnets: ["x"] }, '--subnet "x": invalid CIDR'],
+      ["network.create", { name: "slirp" }, "choose one other than host"],
+      ["member.join", join({ addresses: ["ten"] }), '--ip "ten" is not an address'],
+      ["member.join", join({ mac: "x" }), '--mac-address "x" is not the Ethernet address'],
+      ["member.join", join({ ifname: "a\nb" }), '--ifname "a\\nb" is not an interface name'],
+      ["member.join", join({ aliases: ["a..b"] }), '"a..b" cannot be an alias'],
+      ["fly\n\u001b[31m", {}, "the daemon knows no method fly\\n\\u{1b}[31m"],
+    ] as const) {
+      const { error } = JSON.parse(await say(user, method, params));
+      expect(error.message).toContain(sentence);
+      expect(error.message).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    }
+    expect(await user.inspect("web")).toEqual(before);
+  });
+
   test("is stopped by a client of another version, too", async ({ lab }) => {
     const user = await DaemonUser.create(lab);
     await user.ok("daemon", "start");
