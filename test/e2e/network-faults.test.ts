@@ -213,7 +213,7 @@ describe("the daemon", () => {
       ["network.create", { name: "x", mtu: 0 }, "mtu must be a whole number from 68 to 65521"],
       ["network.create", { name: "a\nb" }, '"a\\nb" cannot be a network\'s name'],
       ["network.create", { name: "x", subnets: ["x"] }, '--subnet "x": invalid CIDR'],
-      ["network.create", { name: "slirp" }, "choose one other than host"],
+      ["network.create", { name: "slirp" }, "cannot be a network's name: choose one"],
       ["member.join", join({ addresses: ["ten"] }), '--ip "ten" is not an address'],
       ["member.join", join({ mac: "x" }), '--mac-address "x" is not the Ethernet address'],
       ["member.join", join({ ifname: "a\nb" }), '--ifname "a\\nb" is not an interface name'],
