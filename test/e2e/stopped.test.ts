@@ -168,6 +168,29 @@ describe("a daemon that is stopped", () => {
   });
 });
 
+test("what a client asked that has gone does not happen when the daemon goes on", async ({
+  user,
+  lab,
+}) => {
+  const { pid } = await daemonOf(user);
+  const socket = `${user.directory}/daemon/api.sock`;
+  const client = lab.host.user.spawn(["socat", "-", `UNIX:${socket}`], { stdin: "pipe" });
+  const ask = (method: string, params: object): void => {
+    client.child.stdin?.write(`${JSON.stringify({ v: 2, method, params })}\n`);
+  };
+  ask("status", {});
+  // It is accepted.
+  await client.printed(/"result"/);
+  {
+    await using _ = await Stopped.stop(user, pid);
+    ask("network.create", { name: "late" });
+    // socat has sent it when it has seen the end of its input.
+    client.child.stdin?.end();
+    await client.ended(10_000);
+  }
+  expect(await user.ok("network", "ls", "--format", "{{.Name}}")).not.toContain("late");
+});
+
 test("a client that is stopped holds nobody up", async ({ user, lab }) => {
   await using namespace = await lab.host.namespace();
   const connect = lab.host.slipway(["network", "connect", "web", `${namespace.pid}`], {

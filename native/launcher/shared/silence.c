@@ -68,8 +68,10 @@ char *silence_reason(const struct connection *connection) {
   pid_t pid = connection_peer(connection);
   if (pid <= 0) return text_format("the daemon does not answer");
   char *stopped = stopped_processes(pid);
-  if (stopped == NULL) {
-    return text_format("the daemon (process %d) does not answer: if it stays so, kill -KILL %d, and try again", pid, pid);
-  }
-  return text_format("the daemon (process %d) does not answer, as it is stopped: kill -CONT %s, and try again", pid, stopped);
+  char *silent = text_format("the daemon (process %d) does not answer", pid);
+  char *reason = stopped == NULL ? text_format("%s: if it stays so, kill -KILL %d, and try again", silent, pid)
+                                 : text_format("%s, as it is stopped: kill -CONT %s, and try again", silent, stopped);
+  free(silent);
+  free(stopped);
+  return reason;
 }
