@@ -93,7 +93,7 @@ describe("names as compose makes them", () => {
     expect(await user.ok("ps", "--format", "{{.name}}")).toContain("Data_Base.1\n");
     const other = await lab.host.namespace();
     const again = ["network", "connect", "Mixed_Case.net", `${other.pid}`, "--name"];
-    expect(await user.refusal(...again, "data_base.1")).toContain("is taken by a member of");
+    expect(await user.refusal(...again, "data_base.1")).toContain("is taken by a member");
     expect(await user.refusal("network", "create", "mixed_case.net")).toContain(
       "network Mixed_Case.net exists",
     );
