@@ -53,6 +53,13 @@ export function notStarted(pid: number): UserError {
   );
 }
 
+/** Waits while a `slipway run --name NAME` is being started, if there is one. */
+export async function whenNamedRunIsUp(name: string): Promise<void> {
+  for (let waited = 0; waited < START_LIMIT && isBeingStarted(name); waited += START_LOOK) {
+    await delay(START_LOOK);
+  }
+}
+
 /** Whether some `slipway run --name NAME` has not executed its COMMAND yet. Whoever waits for that trusts nobody. */
 export function isBeingStarted(name: string): boolean {
   return processes().some((pid) => {

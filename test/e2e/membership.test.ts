@@ -205,11 +205,14 @@ describe("a run that is being started", () => {
        kill $run; wait $run 2>/dev/null
        "$0" run -- sleep 4326 & run=$!
        "$0" network connect two $run --name alone && "$0" network disconnect two $run
+       kill $run; wait $run 2>/dev/null
+       "$0" run --name solo -- sleep 4326 & run=$!
+       "$0" network connect two solo && "$0" network disconnect two solo
        kill $run; wait $run 2>/dev/null`,
     );
     expect(stderr).toBe("");
     expect(stdout).toMatch(
-      /^early is on two as eth1: 10\.90\.1\.\d+\neth0 +UNKNOWN +10\.90\.0\.\d+\/24[^\n]*\nalone is on two as eth0: 10\.90\.1\.\d+\n$/,
+      /^early is on two as eth1: 10\.90\.1\.\d+\neth0 +UNKNOWN +10\.90\.0\.\d+\/24[^\n]*\nalone is on two as eth0: 10\.90\.1\.\d+\nsolo is on two as eth0: 10\.90\.1\.\d+\n$/,
     );
   });
 

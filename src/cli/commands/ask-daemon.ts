@@ -7,9 +7,10 @@ import { connect } from "../../client/connect.js";
 import { formatAll } from "../../client/format.js";
 import { Session } from "../../client/session.js";
 import { openOrStart } from "../../client/start.js";
-import { nameOfMember } from "../../client/target.js";
+import { namedNamespace, nameOfMember } from "../../client/target.js";
 import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js";
 import { Loop } from "../../loop/loop.js";
+import { whenNamedRunIsUp } from "../../netns/run-process.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 
 /** How often to check whether the daemon has stopped, and for how long, in ms. */
@@ -38,12 +39,28 @@ async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): P
     if (request.action === "start") await warnOfAll(session);
     if (wantsContainers) await checkServesContainers(session);
     return await carryOut(request, session, {
-      connect: (connection) => connect(session, connection),
-      nameOfMember: (text) => nameOfMember(session, text),
+      connect: async (connection) => {
+        const target = await withoutName(session, connection.target);
+        const isRun = target !== connection.target;
+        // A run without a member has its own name there, too.
+        const name = connection.name ?? (isRun ? connection.target : null);
+        return connect(session, { ...connection, target, name });
+      },
+      nameOfMember: async (text) => nameOfMember(session, await withoutName(session, text)),
     });
   } finally {
     session.close();
   }
+}
+
+/** The PID of COMMAND of a run with a network of its own, if no member has that name; otherwise the same text. */
+async function withoutName(session: Session, text: string): Promise<string> {
+  if (namedNamespace(text) !== null) return text;
+  if ((await session.request("member.locate", { name: text })) !== null) return text;
+  await whenNamedRunIsUp(text);
+  const { processOfRun } = await import("../control/run-named.js");
+  const pid = await processOfRun(text);
+  return pid === null ? text : `${pid}`;
 }
 
 function warn(warning: string): void {
