@@ -122,6 +122,27 @@ test("status and flows show members of networks", async ({ lab }) => {
   await namespace.release();
 });
 
+test("a daemon that does not answer hides no network that runs without it", async ({ lab }) => {
+  await using user = await DaemonUser.create(lab);
+  await user.ok("network", "create", "web");
+  // A daemon refuses clients in another PID namespace; the API socket does not.
+  const elsewhere = ["unshare", "--user", "--map-current-user", "--pid", "--fork"];
+  const ask = (...args: string[]) =>
+    lab.host.user.run([...elsewhere, lab.host.slipwayPath, ...args], { env: user.env });
+  const none = await ask("status");
+  expect([none.code, none.stderr]).toEqual([1, expect.stringMatching(/the daemon does not serve/)]);
+  const run = user.run("--name", "alone", "--", "sh", "-c", "echo up; exec sleep 1000");
+  await run.printed(/up/);
+  const shown = await ask("status", "--json");
+  expect([shown.code, JSON.parse(shown.stdout)]).toMatchObject([0, [{ name: "alone" }]]);
+  expect(shown.stderr).toMatch(
+    /^slipway: warning: members are left out: the daemon does not serve/,
+  );
+  expect((await ask("port", "alone")).code).toBe(0);
+  run.kill("SIGTERM");
+  await run.exit;
+});
+
 test("a guest of a container engine is found by its container's id and by its processes", async ({
   lab,
 }) => {
@@ -145,6 +166,20 @@ test("a guest of a container engine is found by its container's id and by its pr
   }
   await user.ok("port", "add", "--name", id.slice(0, 12), "8087:80");
   expect(await published(user, id)).toEqual(["0.0.0.0 8087:80"]);
+  // A process of a container may call itself what it likes.
+  const other = "f".repeat(64);
+  await lab.host.user.shell(`ln ${socket} ${directory}/${other}.net`);
+  const decoy = `exec -a slirp4netns sh -c 'echo up; read line' --api-socket ${directory}/${other}.net`;
+  for (const [place, isFound] of [
+    [["unshare", "--user", "--map-current-user", "--pid", "--fork"], false],
+    [[], true],
+  ] as const) {
+    const process = lab.host.user.spawn([...place, "bash", "-c", decoy], { stdin: "pipe" });
+    await process.printed(/up/);
+    expect((await user.command("status", "--name", other)).code).toBe(isFound ? 0 : 1);
+    process.child.stdin?.end("\n");
+    await process.exit;
+  }
   monitor.child.stdin?.end("\n");
   await monitor.exit;
   helper.kill("SIGTERM");

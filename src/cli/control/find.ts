@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../../base/errors.js";
 import { quoted } from "../../base/printable.js";
+import { programName } from "../../base/program.js";
 import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
 import { isSameName } from "../../config/names.js";
@@ -38,10 +39,14 @@ export async function withGuests(
 ): Promise<void> {
   const { socket, name } = options;
   if (socket !== null) return use([fromPlace(await placeOf(socket))]);
-  const daemon = await openDaemon();
+  const opened = await openDaemon();
+  const daemon = opened instanceof UserError ? null : opened;
   try {
     const found = name === null ? await findAll(daemon) : await findNamed(name, daemon);
     const [first, ...others] = found;
+    // What runs without the daemon can be asked all the same.
+    if (opened instanceof UserError && first === undefined) throw opened;
+    if (opened instanceof UserError && name === null) warnOfMembers(opened);
     if (first !== undefined) await use([first, ...others]);
     else if (name === null && ifNone !== undefined) ifNone();
     else throw notFound(name);
@@ -122,11 +127,21 @@ async function findProcess(pid: string): Promise<readonly Place[]> {
   return places.filter((_, index) => are[index]);
 }
 
-async function openDaemon(): Promise<Daemon | null> {
-  const socket = daemonSocket();
-  if (!existsSync(socket)) return null;
-  const { askMembers } = await import("./members.js");
-  return askMembers(socket);
+/** @returns null when there is none; an error when it does not answer us */
+async function openDaemon(): Promise<Daemon | UserError | null> {
+  try {
+    const socket = daemonSocket();
+    if (!existsSync(socket)) return null;
+    const { askMembers } = await import("./members.js");
+    return await askMembers(socket);
+  } catch (error) {
+    if (error instanceof UserError) return error;
+    throw error;
+  }
+}
+
+function warnOfMembers({ message }: UserError): void {
+  process.stderr.write(`${programName()}: warning: members are left out: ${message}\n`);
 }
 
 function fromPlace(place: Place): Found {
