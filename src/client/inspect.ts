@@ -43,7 +43,7 @@ async function another(
     throw new UserError(`there is no member ${name}: slipway ps shows all members`);
   if (type === "any" && !(await isNetwork(session, name))) {
     throw new UserError(
-      `there is no member or network ${name}: slipway ps and slipway network ls show them`,
+      `there is no member or network ${name}: slipway ps, slipway network ls and slipway status show what there is`,
     );
   }
   return session.request("network.inspect", { name });

@@ -154,6 +154,16 @@ test("labels that are meant for the terminal do not reach it", async () => {
   expect(await show("\u001b[1m{{.Name}}")).toBe("\u001b[1mweb\n");
 });
 
+test("a template that prints without end is refused", async () => {
+  const Options = Object.fromEntries(Array.from({ length: 99 }, (_, at) => [`${at}`, "x"]));
+  const range = "{{range $.Options}}";
+  const format = `${range.repeat(6)}${"x".repeat(4096)}${"{{end}}".repeat(6)}`;
+  const networks = [{ ...network, Options }];
+  await expect(say(["network", "inspect", "web", "-f", format], { networks })).rejects.toThrow(
+    "--format: it prints more than 67108864 characters: --json shows all",
+  );
+});
+
 describe("a template that does not fit is refused", () => {
   test.each([
     ["{{.Colour}}", "there is no field Colour, but Name Id Created"],

@@ -440,7 +440,7 @@ describe("slipway inspect", () => {
       code: 1,
       stdout: `${id}\n`,
       stderr:
-        "slipway: there is no member or network nosuch: slipway ps and slipway network ls show them\n",
+        "slipway: there is no member or network nosuch: slipway ps, slipway network ls and slipway status show what there is\n",
     });
     expect(await user.ok("ps", "-a", "-q", "--no-trunc", "-f", "name=^server$")).toBe(`${id}\n`);
     expect(await user.ok("ps", "-q", "--filter", "network=seen")).toBe(`${id.slice(0, 12)}\n`);

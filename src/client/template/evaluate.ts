@@ -16,6 +16,9 @@ import { isList, isMap, isStruct, isTrue, kindOf, type Value } from "./value.js"
 /** Fields that a message names, at most. */
 const MOST_NAMED = 12;
 
+/** Of what is printed for one item, in characters: ranges in ranges are soon more than a string can be. */
+const MOST_PRINTED = 64 * 1024 * 1024;
+
 /**
  * What a template prints for an item. It ends: nothing but {{range}} repeats, over what is there.
  * @throws UserError for a field that is not there, and what cannot be done with a value
@@ -27,7 +30,8 @@ export function evaluate(template: Template, item: Value): string {
 }
 
 class Evaluation {
-  #parts: string[] = [];
+  readonly #parts: string[] = [];
+  #length = 0;
   /** The innermost is the last. */
   readonly #variables: { readonly name: string; value: Value }[];
 
@@ -44,12 +48,12 @@ class Evaluation {
     for (const node of template) {
       switch (node.kind) {
         case "text":
-          this.#parts.push(node.text);
+          this.#print(node.text);
           break;
         case "print": {
           const value = this.#pipeline(node.pipeline, dot);
           // Labels are other people's text, and may be meant for the terminal.
-          if (node.pipeline.variables.length === 0) this.#parts.push(printable(printed(value)));
+          if (node.pipeline.variables.length === 0) this.#print(printable(printed(value)));
           break;
         }
         case "if":
@@ -59,6 +63,13 @@ class Evaluation {
       }
     }
     this.#variables.length = before;
+  }
+
+  #print(text: string): void {
+    this.#length += text.length;
+    if (this.#length > MOST_PRINTED)
+      throw refused(`it prints more than ${MOST_PRINTED} characters`);
+    this.#parts.push(text);
   }
 
   #block(block: Block, dot: Value): void {

@@ -1,21 +1,26 @@
-/** Seconds of each unit, and from how many on docker counts in it. */
-const UNITS = [
-  { name: "year", seconds: 365 * 86_400, least: 2 },
-  { name: "month", seconds: 30 * 86_400, least: 2 },
-  { name: "week", seconds: 7 * 86_400, least: 2 },
-  { name: "day", seconds: 86_400, least: 2 },
-  { name: "hour", seconds: 3600, least: 2 },
-  { name: "minute", seconds: 60, least: 2 },
-] as const;
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+
+/** From how many seconds on docker says what; in text, or in units of so many seconds. */
+const SPANS: readonly (readonly [from: number, text: string, unit: number | null])[] = [
+  [2 * 365 * DAY, "years", 365 * DAY],
+  [2 * 30 * DAY, "months", 30 * DAY],
+  [2 * 7 * DAY, "weeks", 7 * DAY],
+  [2 * DAY, "days", DAY],
+  [2 * HOUR, "hours", HOUR],
+  [HOUR, "About an hour", null],
+  [2 * 60, "minutes", 60],
+  [60, "About a minute", null],
+  [2, "seconds", 1],
+  [1, "1 second", null],
+];
 
 /** A span of time as docker says it, rounded down. @param seconds 0 or more */
 export function spanText(seconds: number): string {
-  const unit = UNITS.find((each) => seconds >= each.seconds * each.least);
-  if (unit !== undefined) return `${Math.floor(seconds / unit.seconds)} ${unit.name}s`;
-  if (seconds >= 3600) return "About an hour";
-  if (seconds >= 60) return "About a minute";
-  if (seconds >= 2) return `${Math.floor(seconds)} seconds`;
-  return seconds >= 1 ? "1 second" : "Less than a second";
+  const span = SPANS.find(([from]) => seconds >= from);
+  if (span === undefined) return "Less than a second";
+  const [, text, unit] = span;
+  return unit === null ? text : `${Math.floor(seconds / unit)} ${text}`;
 }
 
 /** As docker writes a time. @param since milliseconds since 1970 */
