@@ -52,8 +52,12 @@ function listed(network: NetworkReport, shown: (id: string) => string): Struct {
   };
 }
 
-/** The report, with the fields that JSON leaves out where they are empty. */
+/** The report, with the fields that JSON leaves out where they are empty; in docker's order. */
 export function networkFields(network: NetworkReport): Struct {
-  const Config = network.IPAM.Config.map((each) => ({ IPRange: "", ...each }));
+  const Config = network.IPAM.Config.map(({ Subnet, IPRange = "", Gateway }) => ({
+    Subnet,
+    IPRange,
+    Gateway,
+  }));
   return structOf({ ...network, IPAM: { ...network.IPAM, Config } });
 }
