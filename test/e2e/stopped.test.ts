@@ -228,6 +228,14 @@ test("a guest whose process is stopped is told of, and others are shown", async 
     }
   }
   expect(JSON.parse(await user.ok("status", "--json"))).toHaveLength(2);
+  // What runs without the daemon is shown where that is stopped.
+  const { pid } = await daemonOf(user);
+  {
+    await using _ = await Stopped.stop(user, pid);
+    const { code, stdout, stderr } = await user.command("status", "--json");
+    expect([code, stderr]).toEqual([0, expect.stringContaining(sentence(pid, pid))]);
+    expect(JSON.parse(stdout)).toHaveLength(2);
+  }
   for (const { attached, namespace } of [one, other]) {
     attached.kill("SIGTERM");
     await attached.ended(10_000);
