@@ -5,21 +5,18 @@ const HEAD = 600;
 /** How much of a text is repeated in quotation marks, in characters. */
 const MOST_QUOTED = 80;
 
-/** Control characters, line separators, and what changes the direction or the look of the text around it. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
 const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /** The text as one line of limited length, whatever is in it: escaped, and cut in the middle. */
 export function oneLine(text: string): string {
-  const line = text.replace(UNPRINTABLE, escapeOf).toWellFormed();
+  const line = text.replace(unprintable(), escapeOf).toWellFormed();
   if (line.length <= LONGEST_LINE) return line;
   return `${line.slice(0, HEAD)} … ${line.slice(HEAD - LONGEST_LINE)}`.toWellFormed();
 }
 
 /** The text without what a terminal would obey, but with its lines and tabs. JSON stays JSON of the same value. */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, (character) =>
+  return text.replace(unprintable(), (character) =>
     character === "\n" || character === "\t" ? character : jsonEscapeOf(character),
   );
 }
@@ -27,6 +24,14 @@ export function printable(text: string): string {
 /** A user's text in quotation marks; a long one is cut. Its control characters are escaped. */
 export function quoted(text: string): string {
   return JSON.stringify(text.length > MOST_QUOTED ? `${text.slice(0, MOST_QUOTED)}…` : text);
+}
+
+/**
+ * Control characters, line separators, and what changes the direction or the look of the text around it. A function, as
+ * V8 takes 0.1 ms for the expression, which a start that goes well does not need.
+ */
+function unprintable(): RegExp {
+  return /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 }
 
 function jsonEscapeOf(character: string): string {

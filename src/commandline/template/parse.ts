@@ -130,7 +130,7 @@ class Parser {
   }
 
   #assigned(reader: Tokens, most: number): Pick<Pipeline, "variables" | "declares"> {
-    const names = /^((?:\$[\p{L}\p{N}_]+,)?\$[\p{L}\p{N}_]+)(:?=)/u.exec(reader.ahead(4));
+    const names = /^((?:\$[\w\u0080-\uffff]+,)?\$[\w\u0080-\uffff]+)(:?=)/.exec(reader.ahead(4));
     if (names === null) return { variables: [], declares: false };
     const [, list = "", sign] = names;
     const variables = list.split(",");
