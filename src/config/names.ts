@@ -105,3 +105,8 @@ function findByIdPrefix<T extends { readonly id: string }>(
 export function shortId(id: string): string {
   return id.slice(0, SHORT_ID_LENGTH);
 }
+
+/** Whether a text means a process, by its PID, and nothing with a name. */
+export function isPid(text: string): boolean {
+  return /^\d+$/.test(text);
+}

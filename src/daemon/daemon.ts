@@ -17,6 +17,7 @@ import {
 import { namespaceId } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Audience } from "../sys/peers/access.js";
+import { isUserOrRoot } from "../sys/peers/peer.js";
 import type { TapStore } from "../sys/tap-store.js";
 import type { Attachment } from "./attachment.js";
 import { type Member, outboundAttachmentOf } from "./member.js";
@@ -153,15 +154,19 @@ export class Daemon implements Methods {
     "member.attach": (params, client, passed) => this.#attach(params, client, passed),
     "member.publish": (params, _client, passed) => this.#publish(params, passed),
     "member.api": async ({ member, network }, _client, passed) => {
-      if (passed === null) throw new UserError("member.api: no socket came along");
+      // #syscalls daemon: getsockopt(1=SOL_SOCKET;2=SO_PEERCRED)
+      if (passed === null || !isUserOrRoot(native.peerUid(passed))) {
+        throw new UserError("member.api: no UNIX socket came along");
+      }
       await this.#members.serveApi(this.#members.get(member), network, passed);
       return {};
     },
     "member.disconnect": (params) => this.#disconnect(params),
     "member.locate": (params) => this.#locate(params),
-    "member.started": ({ member, namespace }) => {
-      this.#members.get(member).namespace = namespace;
-      this.#holders.start(member);
+    "member.started": ({ member: name, namespace }, client) => {
+      const member = this.#members.get(name);
+      // Of another client's member nobody else knows: a run that joins again may be on one that was made meanwhile.
+      if (this.#holders.start(member.id, client)) member.namespace = namespace;
       return {};
     },
     "member.confirm": ({ serial }, client) => {

@@ -1,6 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { interfaceName } from "../commandline/parsing/values.js";
-import { findByName } from "../config/names.js";
+import { findByName, isPid } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
 import { native } from "../sys/native.js";
@@ -68,7 +68,7 @@ export class Members {
    * @throws UserError
    */
   get(name: string): Member {
-    const found = this.byName(name) ?? this.byProcess(Number(name));
+    const found = this.byName(name) ?? (isPid(name) ? this.byProcess(Number(name)) : undefined);
     if (found !== undefined) return found;
     throw new UserError(`there is no member ${name}: slipway ps shows all members`);
   }

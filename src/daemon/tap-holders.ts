@@ -59,9 +59,12 @@ export class TapHolders {
     }
   }
 
-  start(member: string): void {
+  /** @returns false when this client does not keep the member's TAPs, and nothing has changed */
+  start(member: string, client: Client): boolean {
     const holder = this.#holders.get(member);
-    if (holder !== undefined) change(holder, { isStarted: true });
+    if (holder?.client !== client) return false;
+    change(holder, { isStarted: true });
+    return true;
   }
 
   /** Waits until all that was told is confirmed, or the client has gone. @returns false when CONFIRM_LIMIT is over */

@@ -1,0 +1,199 @@
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { devNull, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { DescriptorLedger } from "../../src/admission/descriptor-ledger.ts";
+import { DescriptorQuotas } from "../../src/admission/descriptors.ts";
+import { Session } from "../../src/client/session.ts";
+import { Daemon } from "../../src/daemon/daemon.ts";
+import { DataPlane, type StartWorker } from "../../src/daemon/workers/plane.ts";
+import { Loop } from "../../src/loop/loop.ts";
+import { type DaemonEvent, isMethod, methods } from "../../src/rpc/messages.ts";
+import { native } from "../../src/sys/native.ts";
+import { LineSocket } from "../../src/sys/sockets/line-socket.ts";
+import { connectLocal } from "../../src/sys/sockets/local-socket.ts";
+import { socketPair } from "../../src/sys/sockets/socket.ts";
+import { TapStore } from "../../src/sys/tap-store.ts";
+
+// What several clients of one daemon may do. The threads serve nothing here: e2e tests have the rest.
+
+/** Succeeds in everything. */
+const start: StartWorker = (_slot, { onMessage, onEnd }) => ({
+  post: (message) => {
+    if (message.kind !== "call") return;
+    const { number, call } = message;
+    const result = call.name === "statistics" || call.name === "publish" ? [] : null;
+    setImmediate(() => {
+      onMessage({ kind: "result", number, result });
+      if (call.name === "stop") onEnd(null);
+    });
+  },
+  end: () => undefined,
+});
+
+let directory: string;
+let loop: Loop;
+let plane: DataPlane;
+let daemon: Daemon;
+let sessions: Session[];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "daemon-"));
+  loop = new Loop();
+  loop.start();
+  plane = new DataPlane(start, 1, new DescriptorQuotas(DescriptorLedger.create(1_000), () => 0));
+  sessions = [];
+  const file = (name: string) => join(directory, name);
+  daemon = new Daemon({
+    loop,
+    plane,
+    paths: {
+      socket: file("api.sock"),
+      launchers: file("launchers.sock"),
+      lock: file("daemon.lock"),
+      state: file("state.json"),
+      stateLock: file("state.lock"),
+      stayed: file("stayed"),
+      log: file("daemon.log"),
+    },
+    listener: null,
+    audience: "user",
+    store: new TapStore(null, loop, () => undefined),
+    isRestarted: true,
+    writable: [],
+    onStop: () => undefined,
+  });
+});
+
+afterEach(async () => {
+  for (const session of sessions) session.close();
+  daemon.close();
+  await plane.close();
+  loop.stop();
+  rmSync(directory, { recursive: true });
+});
+
+async function client(): Promise<Session> {
+  const session = await Session.open(join(directory, "api.sock"), loop, () => undefined);
+  if (session === null) throw new Error("nobody listens");
+  sessions.push(session);
+  return session;
+}
+
+/** A client that keeps the TAPs of its member, as `slipway run` does, and what it is told. */
+async function holder(name: string): Promise<{ session: Session; events: DaemonEvent[] }> {
+  const session = await client();
+  const events: DaemonEvent[] = [];
+  session.onEvent = (event) => events.push(event);
+  await session.request("member.join", {
+    name,
+    keepsTaps: true,
+    attachments: [{ network: "web" }],
+  });
+  return { session, events };
+}
+
+function namespace(netns: string) {
+  return { netns, id: netns };
+}
+
+/** A handle of something that is no socket. */
+function aFile(): number {
+  const file = openSync(devNull, "r");
+  const handle = native.copyFd(file);
+  closeSync(file);
+  return handle;
+}
+
+function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+test("a member is started by the client that keeps its TAPs, and by nobody else", async () => {
+  const [other, waiting] = [await client(), await client()];
+  await other.request("network.create", { name: "web" });
+  const { session: own } = await holder("app");
+  const located = waiting.request("member.locate", { name: "app", waits: true });
+  await other.request("member.started", { member: "app", namespace: namespace("/theirs") });
+  const now = await other.request("member.locate", { name: "app" });
+  expect(now?.netns).toBeNull();
+  await own.request("member.started", { member: "app", namespace: namespace("/own") });
+  expect((await located)?.netns).toBe("/own");
+});
+
+test("a disconnect is confirmed by the client that keeps the TAP, and only what it was told", async () => {
+  const [other, disconnecting] = [await client(), await client()];
+  await other.request("network.create", { name: "web" });
+  const { session: own, events } = await holder("app");
+  const { session: another } = await holder("db");
+  let isDone = false;
+  const disconnected = disconnecting
+    .request("member.disconnect", { network: "web", member: "app" })
+    .finally(() => {
+      isDone = true;
+    });
+  await expect.poll(() => events).toMatchObject([{ event: { kind: "detached" }, serial: 1 }]);
+  await other.request("member.confirm", { serial: 1 });
+  await another.request("member.confirm", { serial: 1 });
+  await own.request("member.confirm", { serial: 2 });
+  // By then an answer would have come: all are answered in turn.
+  for (let round = 0; round < 5; round += 1) await other.request("status", {});
+  expect(isDone).toBe(false);
+  await own.request("member.confirm", { serial: 1 });
+  expect(await disconnected).toEqual({ kept: null });
+});
+
+test("a member is named by a PID in decimal only", async () => {
+  const session = await client();
+  await session.request("network.create", { name: "web" });
+  await session.request("member.join", {
+    name: "app",
+    namespace: { ...namespace("/own"), pid: 16 },
+    attachments: [{ network: "web" }],
+  });
+  for (const member of ["0x10", "1.6e1", " 16", "+16", "16.0", ""]) {
+    const refused = session.request("member.disconnect", { network: "web", member });
+    await expect(refused).rejects.toThrow(`there is no member ${member}`);
+  }
+  expect(await session.request("member.disconnect", { network: "web", member: "16" })).toEqual({
+    kept: null,
+  });
+});
+
+test("member.api serves sockets, and nothing else that comes along", async () => {
+  const session = await client();
+  await session.request("network.create", { name: "web" });
+  await session.request("member.join", { name: "app", attachments: [{ network: "web" }] });
+  const tap = aFile();
+  await session.request("member.attach", { member: "app", network: "web", ifname: "eth0" }, tap);
+  const pair = socketPair();
+  if (typeof pair === "number") throw new Error("no sockets");
+  const internet = native.socket(2, 1, 0);
+  const api = (passed: number | null) => session.request("member.api", { member: "app" }, passed);
+  expect(await api(pair[0])).toEqual({});
+  for (const wrong of [tap, internet, null]) {
+    await expect(api(wrong)).rejects.toThrow("member.api: no UNIX socket came along");
+  }
+  for (const handle of [tap, internet, ...pair]) native.close(handle);
+});
+
+test("a descriptor that comes with any request, or with none, is closed", async () => {
+  const session = await client();
+  const file = aFile();
+  const lines = new LineSocket(connectLocal(join(directory, "api.sock")), loop, 1 << 20, {
+    onLine: () => undefined,
+    onEnd: () => undefined,
+  });
+  await session.request("network.create", { name: "web" });
+  const before = openDescriptors();
+  for (const method of Object.keys(methods).filter(isMethod)) {
+    const params = { member: "nobody", network: "web", name: "web", serial: 1, ports: [] };
+    await session.request(method, params as never, file).catch(() => undefined);
+  }
+  lines.send("nonsense", file);
+  lines.send('{"v":2,"method":"fly"}', file);
+  lines.send('{"v":1,"method":"network.list"}', file);
+  await expect.poll(openDescriptors).toBe(before);
+  lines.close();
+  native.close(file);
+});
