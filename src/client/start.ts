@@ -48,7 +48,8 @@ export async function openOrStart(
       isOpen = true;
       return session;
     } catch (error) {
-      if (end !== "lost" || session.isRefused || losses >= MOST_LOSSES) throw error;
+      // Also one that somebody stops meanwhile: it is needed again.
+      if (end === null || session.isRefused || losses >= MOST_LOSSES) throw error;
     }
   }
 }

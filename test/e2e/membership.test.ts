@@ -228,6 +228,21 @@ describe("a run that is being started", () => {
     expect({ stdout, stderr }).toEqual({ stdout: " lo\nended\n", stderr: "" });
   });
 
+  test("publishes its ports once it has a network", async ({ user, lab }) => {
+    const serve = "socat TCP-LISTEN:80,fork,reuseaddr SYSTEM:'echo served'";
+    const { stdout } = await shell(
+      user,
+      `"$0" run --network one --name late -p 8078:80 -- ${serve} & run=$!
+       "$0" network disconnect one late && "$0" network connect two late
+       until socat -T5 - TCP:${link.host}:8078,connect-timeout=5; do sleep 0.05; done
+       kill $run; wait $run 2>/dev/null`,
+    );
+    expect(stdout).toMatch(/^late is on two as eth0: [^\n]*\nserved\n$/);
+    await eventually(async () => {
+      expect(await lab.host.user.output(["ss", "-Hlnt"])).not.toContain(":8078");
+    });
+  });
+
   test("is not taken for a name that nobody has", async ({ user }) => {
     expect(await user.refusal("network", "connect", "one", "nobody")).toBe(
       "1 slipway: there is no member nobody: slipway ps shows all members, slipway status all runs",

@@ -54,6 +54,8 @@ export class Membership {
   /** Whether the command may run: from then on the end of the daemon is survived. */
   #isUp = false;
   #isRejoining = false;
+  /** Whether the ports of --publish and --publish-auto were published once, by the present daemon. */
+  #hasPublished = false;
 
   constructor(loop: Loop, paths: DaemonPaths, spec: MembershipSpec) {
     this.#loop = loop;
@@ -116,7 +118,8 @@ export class Membership {
     if (session === null) throw new UserError("the daemon has ended: try again");
     const { id: member } = this.#member;
     for (const place of [...this.#places]) {
-      if (place.interface === null) continue;
+      // Another client may have ended it while the last request was carried out.
+      if (place.interface === null || !this.#places.includes(place)) continue;
       const { ifname, tap } = place.interface;
       const params = { member, network: place.given.network, ifname, namespace };
       try {
@@ -125,6 +128,7 @@ export class Membership {
         if (this.#places.includes(place)) throw error;
       }
     }
+    this.#hasPublished = false;
     const lines = await this.#publishAtStart(session, namespace);
     await session.request("member.started", { member, namespace });
     return lines;
@@ -133,7 +137,9 @@ export class Membership {
   /** Ports of a command that has lost networks by now may have to wait for the next. */
   async #publishAtStart(session: Session, namespace: NamespaceRef): Promise<readonly string[]> {
     try {
-      return await this.#publish(session, namespace, this.#spec.publish);
+      const lines = await this.#publish(session, namespace, this.#spec.publish);
+      this.#hasPublished = true;
+      return lines;
     } catch (error) {
       if (!this.#hasLost || !(error instanceof UserError)) throw error;
       log.warn(error.message);
@@ -150,12 +156,11 @@ export class Membership {
     const auto = autoExclude === null ? null : { exclude: autoExclude };
     if (ports.length === 0 && auto === null) return [];
     const params = { member: this.#member.id, ports: [...ports], auto };
-    if (auto === null) return session.request("member.publish", params);
-    const listening = openListenerSocket(namespace);
+    const listening = auto === null ? null : openListenerSocket(namespace);
     try {
       return await session.request("member.publish", params, listening);
     } finally {
-      native.close(listening);
+      if (listening !== null) native.close(listening);
     }
   }
 
@@ -171,7 +176,7 @@ export class Membership {
       this.#leave(event.network);
     }
     try {
-      if (event.auto) await this.#publishAgain(session, event);
+      if (event.auto || event.kind === "attached") await this.#publishAgain(session, event);
       await session.request("member.confirm", { serial });
     } catch (error) {
       // The daemon has ended; the next one is told of all attachments.
@@ -192,10 +197,15 @@ export class Membership {
     if (place?.interface) native.close(place.interface.tap);
   }
 
-  async #publishAgain(session: Session, { kind }: AttachmentEvent): Promise<void> {
-    if (this.#namespace === null) return;
+  /** Ports that were published before are the daemon's to move, except those on which COMMAND listens. */
+  async #publishAgain(session: Session, { kind, auto }: AttachmentEvent): Promise<void> {
+    // Otherwise all are published soon (#attach).
+    const isSettled = this.#isUp && !this.#isRejoining;
+    if (this.#namespace === null || !isSettled || (this.#hasPublished && !auto)) return;
+    const ports = this.#hasPublished ? [] : this.#spec.publish;
     try {
-      await this.#publish(session, this.#namespace, []);
+      await this.#publish(session, this.#namespace, ports);
+      this.#hasPublished = true;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       log.warn(`ports are not published after a network was ${kind}: ${error.message}`);
