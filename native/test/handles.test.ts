@@ -178,13 +178,16 @@ test("every descriptor is close-on-exec, and nothing is left open", async () => 
         listener,
         client,
       ];
-      const kept = [...fds, child.control, child.pidfd].filter((fd) => !closeOnExec(fd));
+      const { control, pidfd, reaper = -1, reaperSignal } = child;
+      const kept = [...fds, control, pidfd, reaper].filter((fd) => !closeOnExec(fd));
 
       const results = fds.map((fd) => native.close(fd));
       native.closeAgent(agent);
-      native.releaseSpawned(child.control);
-      await reap(child.pidfd);
-      native.close(child.pidfd);
+      native.releaseSpawned(control);
+      await reap(pidfd);
+      native.pidfdSignal(reaper, reaperSignal);
+      await reap(reaper);
+      for (const fd of [pidfd, reaper]) native.close(fd);
       // Failures must not leave anything either.
       native.openAgent(null, "/proc/self/ns/mnt");
       native.openAgent("/proc/self/ns/net", "/proc/self/ns/net");
