@@ -87,6 +87,7 @@ export class Daemon implements Methods {
       // The client connects and joins again, as after the end of a daemon.
       onLost: ({ id }) => this.#clients.get(id)?.drop(),
       onDetached: (member, attachment) => this.#onDetached(member, attachment),
+      onPorts: ({ id, publishing: ports }) => this.#holders.tell(id, { kind: "published", ports }),
       onServedAgain: (member) => this.#publishAgain(member, member.publishing),
     });
     // After a crash the supervisor still runs, and has the TAPs.

@@ -26,6 +26,8 @@ export interface MembersContext {
   readonly onLost: (member: Member) => void;
   /** Called when an attachment has ended by itself, and its thread lives. */
   readonly onDetached: (member: Member, attachment: Attachment) => void;
+  /** Called when the published ports of a member have changed that does not stay: its client publishes them again. */
+  readonly onPorts: (member: Member) => void;
   /** Called when an attachment whose gateway leads outside is served again: publishes the member's ports. */
   readonly onServedAgain: (member: Member) => Promise<void>;
 }
@@ -219,6 +221,7 @@ export class Members {
     if (member === undefined || attachment !== outboundAttachmentOf(member)) return;
     member.publishing = ports;
     if (member.stays) this.#context.onChange();
+    else this.#context.onPorts(member);
   }
 
   async #onServedAgain(attachment: Attachment): Promise<void> {

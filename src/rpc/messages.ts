@@ -304,6 +304,8 @@ const attachmentEvent = v.variant("kind", [
   v.object({ kind: v.literal("detached"), network: text, auto: v.boolean() }),
   /** Another client has made an attachment. Its TAP comes along, unless the connection was full. */
   v.object({ kind: v.literal("attached"), attachment: givenAttachment, auto: v.boolean() }),
+  /** Ports of the member that are published by now, in the notation of `--publish`, but for automatic ones. */
+  v.object({ kind: v.literal("published"), ports: v.array(text) }),
 ]);
 export type AttachmentEvent = Immutable<v.InferOutput<typeof attachmentEvent>>;
 

@@ -55,6 +55,29 @@ test("ports of a member are added, listed and removed, and the next daemon has t
   await member.namespace.release();
 });
 
+test("what was published and removed while a run is on networks holds with the next daemon, too", async ({
+  lab,
+}) => {
+  await using user = await DaemonUser.create(lab);
+  await user.ok("network", "create", "web");
+  const script =
+    "socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:'echo hello' & echo up; read line; kill $!";
+  const options = ["--network", "web", "--name", "app", "-p", "8076:80"];
+  const run = lab.host.slipway(["run", ...options, "--", "sh", "-c", script], {
+    env: user.env,
+    stdin: "pipe",
+  });
+  await run.printed(/up/);
+  await user.ok("port", "add", "--name", "app", "8077:80");
+  await user.ok("port", "rm", "--name", "app", "8076");
+  await user.kill();
+  expect(await eventually(() => published(user, "app"))).toEqual(["0.0.0.0 8077:80"]);
+  await lab.world.agent.refusal({ address: link.host, port: 8076 });
+  expect(await answerAt(lab, 8077)).toBe("hello\n");
+  run.child.stdin?.end("\n");
+  expect((await run.ended(10_000)).code).toBe(0);
+});
+
 test("a port of a member that is in use leaves the others as they were", async ({ lab }) => {
   await using user = await DaemonUser.create(lab);
   await user.ok("network", "create", "web");

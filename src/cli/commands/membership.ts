@@ -32,6 +32,8 @@ export interface MembershipSpec {
   readonly autoExclude: string | null;
 }
 
+type MadeOrEnded = Exclude<AttachmentEvent, { readonly kind: "published" }>;
+
 /** An attachment, and its interface, which stays open so that it outlives the daemon. */
 interface Place {
   given: GivenAttachment;
@@ -49,6 +51,8 @@ export class Membership {
   #namespace: NamespaceRef | null = null;
   /** In the order in which they were made. Others make and end some, too (#onEvent). */
   #places: Place[] = [];
+  /** What is published by now, in the notation of --publish, as others change that, too; null: not known. */
+  #published: readonly string[] | null = null;
   /** Whether another client has ended an attachment. */
   #hasLost = false;
   /** Whether the command may run: from then on the end of the daemon is survived. */
@@ -137,7 +141,7 @@ export class Membership {
   /** Ports of a command that has lost networks by now may have to wait for the next. */
   async #publishAtStart(session: Session, namespace: NamespaceRef): Promise<readonly string[]> {
     try {
-      const lines = await this.#publish(session, namespace, this.#spec.publish);
+      const lines = await this.#publishAll(session, namespace);
       this.#hasPublished = true;
       return lines;
     } catch (error) {
@@ -145,6 +149,18 @@ export class Membership {
       log.warn(error.message);
       return [];
     }
+  }
+
+  /** What the daemon before has published; if that cannot be had again, what was asked for at the start. */
+  async #publishAll(session: Session, namespace: NamespaceRef): Promise<readonly string[]> {
+    if (this.#published !== null) {
+      try {
+        return await this.#publish(session, namespace, this.#published);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+      }
+    }
+    return this.#publish(session, namespace, this.#spec.publish);
   }
 
   async #publish(
@@ -171,12 +187,12 @@ export class Membership {
     tap: number | null,
   ): Promise<void> {
     if (event.kind === "attached") this.#keep(event.attachment, tap);
-    else {
-      if (tap !== null) native.close(tap);
-      this.#leave(event.network);
-    }
+    else if (tap !== null) native.close(tap);
+    if (event.kind === "detached") this.#leave(event.network);
+    if (event.kind === "published") this.#published = event.ports;
     try {
-      if (event.auto || event.kind === "attached") await this.#publishAgain(session, event);
+      if (event.kind === "attached" || (event.kind === "detached" && event.auto))
+        await this.#publishAgain(session, event);
       await session.request("member.confirm", { serial });
     } catch (error) {
       // The daemon has ended; the next one is told of all attachments.
@@ -198,13 +214,13 @@ export class Membership {
   }
 
   /** Ports that were published before are the daemon's to move, except those on which COMMAND listens. */
-  async #publishAgain(session: Session, { kind, auto }: AttachmentEvent): Promise<void> {
+  async #publishAgain(session: Session, { kind, auto }: MadeOrEnded): Promise<void> {
     // Otherwise all are published soon (#attach).
     const isSettled = this.#isUp && !this.#isRejoining;
     if (this.#namespace === null || !isSettled || (this.#hasPublished && !auto)) return;
-    const ports = this.#hasPublished ? [] : this.#spec.publish;
     try {
-      await this.#publish(session, this.#namespace, ports);
+      if (this.#hasPublished) await this.#publish(session, this.#namespace, []);
+      else await this.#publishAll(session, this.#namespace);
       this.#hasPublished = true;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
