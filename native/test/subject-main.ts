@@ -19,7 +19,7 @@ export interface Tools {
   /** Zeroed, registered memory. */
   memory(size: number): { mem: number; bytes: Uint8Array; view: DataView };
   /** A held child in namespaces of its own that runs a shell script. */
-  hold(script: string): { pid: number; pidfd: number; control: number };
+  hold(script: string): Exclude<ReturnType<Native["spawnHeld"]>, number>;
   /** Opens an agent, or throws. */
   enter(pid: number): number;
   /** How the child ended, once it has. */

@@ -10,7 +10,7 @@ import {
 import { sentenceOf, wholeNumber } from "./issue.js";
 
 /** Incremented with each incompatible change. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;

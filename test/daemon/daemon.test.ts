@@ -191,7 +191,7 @@ test("a descriptor that comes with any request, or with none, is closed", async 
     await session.request(method, params as never, file).catch(() => undefined);
   }
   lines.send("nonsense", file);
-  lines.send('{"v":2,"method":"fly"}', file);
+  lines.send('{"v":3,"method":"fly"}', file);
   lines.send('{"v":1,"method":"network.list"}', file);
   await expect.poll(openDescriptors).toBe(before);
   lines.close();
