@@ -30,10 +30,9 @@ export function namedNamespace(target: string): Target | null {
 /**
  * The namespace that is meant by a path, by the name of a member, or by a PID: also that of a `slipway run`, which means
  * its COMMAND. Waits for a command that is being started.
- * @param session with the daemon; null: none runs, so that there are no members
  * @throws UserError when there is no such member, or its start takes too long
  */
-export async function locate(session: Requests | null, target: string): Promise<Target> {
+export async function locate(session: Requests, target: string): Promise<Target> {
   const named = namedNamespace(target);
   if (named?.pid === null) return named;
   const { run, member } = await find(session, target, true);
@@ -60,14 +59,14 @@ interface Found {
   readonly member: LocatedMember | null;
 }
 
-async function find(session: Requests | null, text: string, waits: boolean): Promise<Found> {
+async function find(session: Requests, text: string, waits: boolean): Promise<Found> {
   const params = { ...(isPid(text) ? { process: Number(text) } : { name: text }), waits };
   for (let waited = 0; ; waited += START_LOOK) {
     // Before the daemon is asked: COMMAND on a network starts after its run has joined.
     const run = lookAt(text);
     // The process itself is meant.
     if (isPid(text) && run.kind === "other") return { run, member: null };
-    const member = (await session?.request("member.locate", params)) ?? null;
+    const member = await session.request("member.locate", params);
     if (member !== null || run.kind !== "starting" || waited >= START_LIMIT) return { run, member };
     await delay(START_LOOK);
   }
