@@ -150,9 +150,11 @@ describe("--network container: gives COMMAND", () => {
     const { pid } = await bare(lab);
     const ended = await bare(lab);
     await ended.release();
-    const holder = lab.host.user.spawn(["sh", "-c", "true & echo $!; exec sleep 4390"]);
+    // Whoever became sleep does not wait for its child, which ends after that.
+    const child = "until grep -q sleep /proc/$PPID/comm; do sleep 0.02; done";
+    const script = `sh -c '${child}' & echo $!; exec sleep 4390`;
+    const holder = lab.host.user.spawn(["sh", "-c", script]);
     await holder.printed(/\n/);
-    // Whoever became sleep does not wait for its child.
     const zombie = Number(holder.stdout);
     await expect.poll(() => stateOf(zombie)).toBe("Z");
     const gone = `process ${ended.pid} does not exist: give the PID of a running process`;
