@@ -87,6 +87,9 @@ describe("processes", () => {
     await using user = await DaemonUser.create(lab);
     const sleepers = () =>
       markedProcesses(lab.id).filter(({ command }) => /^sleep 433\d $/.test(command));
+    const outside = await bystander(lab);
+    const beside = user.run(...options, "--", "sh", "-c", "echo up; exec sleep 4340");
+    await beside.printed(/up/);
     for (const [how, end] of endings) {
       const start = "setsid sleep 4330 & (setsid sh -c 'sleep 4331 & exec sleep 4332' &)";
       const run = user.run(...options, "--", "sh", "-c", `${start}; echo up; exec sleep 4333`);
@@ -99,6 +102,10 @@ describe("processes", () => {
     const left = user.run(...options, "--", "sh", "-c", "setsid sleep 4330 & exit 7");
     expect(await left.ended(10_000)).toMatchObject({ code: 7 });
     expect(sleepers()).toEqual([]);
+    // The user's other processes go on, also those of other runs.
+    expect([outside.running, beside.running]).toEqual([true, true]);
+    beside.kill("SIGKILL");
+    await beside.exit;
   });
 
   test("the first one is closed to COMMAND, and does not end", async ({ lab }) => {
