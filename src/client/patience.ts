@@ -1,5 +1,5 @@
 import { UserError } from "../base/errors.js";
-import { stoppedOf } from "../rpc/stopped.js";
+import { stoppedOf } from "../rpc/processes.js";
 
 /** How often to look at a process that does not answer, in ms. */
 export const LOOK = 500;

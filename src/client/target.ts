@@ -1,12 +1,11 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
+import { isPid } from "../config/names.js";
 import {
   isBeingStarted,
   notStarted,
   type RunProcess,
   runProcess,
-  START_LIMIT,
-  START_LOOK,
+  whileStarting,
 } from "../netns/run-process.js";
 import type { LocatedMember } from "../rpc/messages.js";
 import type { Session } from "./session.js";
@@ -61,15 +60,14 @@ interface Found {
 
 async function find(session: Requests, text: string, waits: boolean): Promise<Found> {
   const params = { ...(isPid(text) ? { process: Number(text) } : { name: text }), waits };
-  for (let waited = 0; ; waited += START_LOOK) {
+  const look = async (): Promise<Found> => {
     // Before the daemon is asked: COMMAND on a network starts after its run has joined.
     const run = lookAt(text);
     // The process itself is meant.
     if (isPid(text) && run.kind === "other") return { run, member: null };
-    const member = await session.request("member.locate", params);
-    if (member !== null || run.kind !== "starting" || waited >= START_LIMIT) return { run, member };
-    await delay(START_LOOK);
-  }
+    return { run, member: await session.request("member.locate", params) };
+  };
+  return whileStarting(look, ({ run, member }) => member === null && run.kind === "starting");
 }
 
 function lookAt(text: string): RunProcess {
@@ -79,8 +77,4 @@ function lookAt(text: string): RunProcess {
 
 function targetOf(pid: number): Target {
   return { netns: `/proc/${pid}/ns/net`, pid };
-}
-
-function isPid(text: string): boolean {
-  return /^\d+$/.test(text);
 }

@@ -1,9 +1,9 @@
+import { START_LIMIT } from "../netns/run-process.js";
 import type { AttachmentEvent } from "../rpc/messages.js";
 import type { Client } from "./server.js";
 
-/** How long an event may stay unconfirmed, and a start may take, in ms, before nobody waits for them any more. */
+/** How long an event may stay unconfirmed, in ms, before nobody waits for it any more. */
 const CONFIRM_LIMIT = 3_000;
-const START_LIMIT = 10_000;
 
 /** A client that keeps the TAPs of a member. */
 interface Holder {

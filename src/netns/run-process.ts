@@ -1,13 +1,13 @@
-import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
 import { isSameName } from "../config/names.js";
-import { namespaceId, statFields } from "../rpc/namespaces.js";
+import { namespaceId } from "../rpc/namespaces.js";
+import { allProcesses, argumentsOf, parentOf } from "../rpc/processes.js";
 
 /** How long a COMMAND that is being started is waited for, and between two looks, in ms. */
 export const START_LIMIT = 10_000;
-export const START_LOOK = 20;
+const START_LOOK = 20;
 
 /** As the launcher calls it, behind Node and its flags: native/launcher/node.c. */
 const BUNDLE = "/dist/slipway.cjs";
@@ -38,12 +38,17 @@ export function runProcess(pid: number): RunProcess {
  * @throws UserError when it does not start
  */
 export async function meantProcess(pid: number): Promise<number> {
-  for (let waited = 0; ; waited += START_LOOK) {
-    const run = runProcess(pid);
-    if (run.kind === "other") return pid;
-    if (run.kind === "running") return run.command;
-    if (waited >= START_LIMIT) throw notStarted(pid);
-    await delay(START_LOOK);
+  const run = await whileStarting(
+    () => runProcess(pid),
+    ({ kind }) => kind === "starting",
+  );
+  switch (run.kind) {
+    case "other":
+      return pid;
+    case "running":
+      return run.command;
+    case "starting":
+      throw notStarted(pid);
   }
 }
 
@@ -55,14 +60,27 @@ export function notStarted(pid: number): UserError {
 
 /** Waits while a `slipway run --name NAME` is being started, if there is one. */
 export async function whenNamedRunIsUp(name: string): Promise<void> {
-  for (let waited = 0; waited < START_LIMIT && isBeingStarted(name); waited += START_LOOK) {
+  await whileStarting(
+    () => isBeingStarted(name),
+    (isStarting) => isStarting,
+  );
+}
+
+/** Looks again and again while something is being started, for START_LIMIT at most. @returns what the last look found */
+export async function whileStarting<T>(
+  look: () => T | Promise<T>,
+  isStarting: (found: T) => boolean,
+): Promise<T> {
+  for (let waited = 0; ; waited += START_LOOK) {
+    const found = await look();
+    if (!isStarting(found) || waited >= START_LIMIT) return found;
     await delay(START_LOOK);
   }
 }
 
 /** Whether some `slipway run --name NAME` has not executed its COMMAND yet. Whoever waits for that trusts nobody. */
 export function isBeingStarted(name: string): boolean {
-  return processes().some((pid) => {
+  return allProcesses().some((pid) => {
     const options = optionsOfRun(argumentsOf(pid));
     return options !== null && isNamed(options, name) && stateOf(pid, options).kind === "starting";
   });
@@ -76,13 +94,8 @@ function isNamed(options: readonly string[], name: string): boolean {
 }
 
 function stateOf(run: number, options: readonly string[]): RunProcess {
-  const command = processes().find((pid) => parentOf(pid) === run && isCommand(pid, options));
+  const command = allProcesses().find((pid) => parentOf(pid) === run && isCommand(pid, options));
   return command === undefined ? { kind: "starting" } : { kind: "running", command };
-}
-
-/** @returns none when the process is gone, or has not started yet */
-function argumentsOf(pid: number): readonly string[] {
-  return read(`/proc/${pid}/cmdline`).split("\0").slice(0, -1);
 }
 
 /** @returns what follows `slipway run`, be it the launcher or Node; null: it is another program */
@@ -107,24 +120,5 @@ function isElsewhere(pid: number): boolean {
   } catch {
     // It is another user's, or has ended.
     return false;
-  }
-}
-
-function parentOf(pid: number): number {
-  return Number(statFields(read(`/proc/${pid}/stat`))[1]);
-}
-
-function processes(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number);
-}
-
-/** @returns nothing when the process is gone */
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
   }
 }

@@ -1,7 +1,8 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
 import { openOrStart } from "../../client/start.js";
 import { locate } from "../../client/target.js";
+import { isPid } from "../../config/names.js";
 import { Loop } from "../../loop/loop.js";
 import { setLoopbackUp } from "../../netns/agent.js";
 import { superviseChild } from "../../netns/jobs.js";
@@ -19,6 +20,7 @@ import {
 } from "../../netns/spawn.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import { namespaceId } from "../../rpc/namespaces.js";
+import { allProcesses } from "../../rpc/processes.js";
 import { processOfRun } from "../control/run-named.js";
 
 type Command = SpawnRequest["command"];
@@ -71,7 +73,7 @@ function refuseOwnNetwork(found: number | string): void {
 
 /** @returns the PID of a process in the target's namespaces, or the file of a network namespace */
 async function findTarget(target: string): Promise<number | string> {
-  const pid = /^\d+$/.test(target) ? Number(target) : processOf(target);
+  const pid = isPid(target) ? Number(target) : processOf(target);
   if (pid !== null) return meantProcess(existingProcess(pid));
   if (target.includes("/")) return target;
   const run = await processOfRun(target);
@@ -93,10 +95,7 @@ async function findTarget(target: string): Promise<number | string> {
 function processIn(netns: string): number | null {
   const wanted = idOf(netns);
   if (wanted === null) return null;
-  const pid = readdirSync("/proc").find(
-    (name) => /^\d+$/.test(name) && idOf(netnsOf(name)) === wanted,
-  );
-  return pid === undefined ? null : Number(pid);
+  return allProcesses().find((pid) => idOf(netnsOf(pid)) === wanted) ?? null;
 }
 
 /** @returns null when there is no such file, or it belongs to another user's process */

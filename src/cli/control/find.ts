@@ -5,7 +5,7 @@ import { quoted } from "../../base/printable.js";
 import { programName } from "../../base/program.js";
 import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
-import { isSameName } from "../../config/names.js";
+import { isPid, isSameName } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { daemonSocket } from "../../rpc/daemon-paths.js";
 import { apiDirectory } from "../../rpc/xdg.js";
@@ -74,7 +74,7 @@ export function printEmptyList(): void {
 }
 
 async function placeOf(named: string): Promise<Place> {
-  if (!/^\d+$/.test(named)) return socketPlace(named);
+  if (!isPid(named)) return socketPlace(named);
   const directory = apiDirectory();
   const socket = directory === null ? null : socketPathOf(directory, named);
   if (socket !== null && existsSync(socket)) return socketPlace(socket);
@@ -104,7 +104,7 @@ async function findNamed(name: string, daemon: Daemon | null): Promise<readonly 
     ...(member === undefined ? [] : fromMember(daemon, member)),
     ...others.map(({ place }) => fromPlace(place)),
   ];
-  if (found.length > 0 || !/^\d+$/.test(name)) return found;
+  if (found.length > 0 || !isPid(name)) return found;
   return (await findProcess(name)).map(fromPlace);
 }
 

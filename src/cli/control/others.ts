@@ -1,5 +1,6 @@
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { allProcesses, argumentsOf } from "../../rpc/processes.js";
 import type { Place } from "./place.js";
 import { socketPlace } from "./sockets.js";
 
@@ -40,25 +41,26 @@ type CommandLine = readonly string[];
  */
 function ownCommandLines(): readonly CommandLine[] {
   const depth = pidDepthOf("self");
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      try {
-        if (pidDepthOf(pid) !== depth) return [];
-        return [readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")];
-      } catch {
-        // It has ended.
-        return [];
-      }
-    });
+  return allProcesses()
+    .filter((pid) => pidDepthOf(pid) === depth)
+    .map(argumentsOf);
 }
 
 /** The number of PID namespaces that a process of ours is in; null: it is another user's. */
-function pidDepthOf(pid: string): number | null {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+function pidDepthOf(pid: number | "self"): number | null {
+  const status = statusOf(pid);
   const [, uid = ""] = /^Uid:\t(\d+)/m.exec(status) ?? [];
   const [, pids = ""] = /^NSpid:\t(.*)$/m.exec(status) ?? [];
   return Number(uid) === process.getuid?.() ? pids.split("\t").length : null;
+}
+
+function statusOf(pid: number | "self"): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    // It has ended.
+    return "";
+  }
 }
 
 /** The value of --api-socket of a process that serves a network. */

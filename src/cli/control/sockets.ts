@@ -4,7 +4,7 @@ import path from "node:path";
 import { text } from "node:stream/consumers";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { LOOK, Patience } from "../../client/patience.js";
-import { isValidName } from "../../config/names.js";
+import { isPid, isValidName } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 import type { Place } from "./place.js";
@@ -43,7 +43,7 @@ export async function ownPlaceNamed(name: string): Promise<Place | null> {
 /** The name of a guest whose socket is in the directory of API sockets; null: it has only a process. */
 function nameOf(socket: string): string | null {
   const name = path.basename(socket, SUFFIX);
-  return path.dirname(socket) === apiDirectory() && !/^\d+$/.test(name) ? name : null;
+  return path.dirname(socket) === apiDirectory() && !isPid(name) ? name : null;
 }
 
 function socketsIn(directory: string): readonly string[] {
@@ -101,7 +101,7 @@ async function ask(at: string, what: string): Promise<string> {
 /** The process that serves a socket, if Slipway has named the socket by it. */
 function pidOf(socket: string): number | null {
   const name = path.basename(socket, SUFFIX);
-  return /^\d+$/.test(name) ? Number(name) : null;
+  return isPid(name) ? Number(name) : null;
 }
 
 /** The process that listens at a socket; null: it is not known. It takes the addon, which others do not need. */

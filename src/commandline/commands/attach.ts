@@ -1,3 +1,4 @@
+import { isPid } from "../../config/names.js";
 import type { NamespaceTarget } from "../invocation.js";
 import { attachmentOptions, commonOptions, slipwayOptions } from "../options/declarations.js";
 import { slipwayGuest } from "../options/guest.js";
@@ -23,7 +24,7 @@ export const attachCommand: Command = command({
       kind: "attach",
       config: {
         ...slipwayGuest(values, tapName(tap, "TAPNAME")),
-        target: namespaceTarget(target, /^\d+$/.test(target) ? "pid" : "path", null),
+        target: namespaceTarget(target, isPid(target) ? "pid" : "path", null),
         configure: true,
         mac: null,
         readyFd: values.readyFd,

@@ -1,3 +1,4 @@
+import { isPid } from "../../config/names.js";
 import { parseNetworkMode } from "../network-mode.js";
 import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
 import { meaninglessForRun } from "../options/docker.js";
@@ -41,7 +42,7 @@ export const runCommand: Command = command({
 
 /** The name of a run with a network of its own is that of its API socket. @throws UserError */
 function checkOwnName(name: string, given: ReadonlySet<string>): void {
-  if (/^\d+$/.test(name)) {
+  if (isPid(name)) {
     throw wrong(`--name ${name}: a number names a process: choose a name with a letter in it`);
   }
   if (given.has("apiSocket") || given.has("noApiSocket")) {

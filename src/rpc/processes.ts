@@ -1,5 +1,25 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { isPid } from "../config/names.js";
 import { statFields } from "./namespaces.js";
+
+/** The PIDs of all processes that /proc shows. */
+export function allProcesses(): number[] {
+  return readdirSync("/proc").filter(isPid).map(Number);
+}
+
+/** @returns none when the process has ended, or has no arguments yet */
+export function argumentsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
+/** The PID of a process's parent; null when the process has ended. */
+export function parentOf(pid: number): number | null {
+  return look(pid)?.parent ?? null;
+}
 
 /** Whether a process is stopped, by SIGSTOP or Ctrl-Z. False when it has ended, or /proc does not show it. */
 export function isStopped(pid: number): boolean {
@@ -11,7 +31,7 @@ export function isStopped(pid: number): boolean {
  * supervisor.
  */
 export function stoppedOf(pid: number): readonly number[] {
-  const parent = look(pid)?.parent ?? 0;
+  const parent = parentOf(pid) ?? 0;
   const isOurs = look(parent)?.name === "slipway";
   return [...(isOurs ? [parent] : []), pid].filter(isStopped);
 }
