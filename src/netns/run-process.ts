@@ -82,7 +82,8 @@ export async function whileStarting<T>(
 export function isBeingStarted(name: string): boolean {
   return allProcesses().some((pid) => {
     const options = optionsOfRun(argumentsOf(pid));
-    return options !== null && isNamed(options, name) && stateOf(pid, options).kind === "starting";
+    if (options === null || !isNamed(options, name) || isForked(pid, options)) return false;
+    return stateOf(pid, options).kind === "starting";
   });
 }
 
@@ -106,11 +107,21 @@ function optionsOfRun(args: readonly string[]): readonly string[] | null {
   return args.slice(name + 2);
 }
 
+/** Whether a process is one that a run has forked off, such as the broker, and not the run. */
+function isForked(pid: number, options: readonly string[]): boolean {
+  const parent = parentOf(pid);
+  return parent !== null && isRunWith(argumentsOf(parent), options);
+}
+
 /** Until they execute something, what was forked off has the arguments of its parent, or of the broker. */
 function isCommand(child: number, options: readonly string[]): boolean {
   const args = argumentsOf(child);
   if (args.length === 0 || OWN_CHILDREN.includes(args[0])) return false;
-  return optionsOfRun(args)?.join("\0") !== options.join("\0") && isElsewhere(child);
+  return !isRunWith(args, options) && isElsewhere(child);
+}
+
+function isRunWith(args: readonly string[], options: readonly string[]): boolean {
+  return optionsOfRun(args)?.join("\0") === options.join("\0");
 }
 
 /** Programs that only help to start COMMAND are in our network. */

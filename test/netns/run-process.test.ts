@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { isBeingStarted, runProcess } from "../../src/netns/run-process.ts";
+
+let directory: string;
+const runs: ChildProcess[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "run-"));
+});
+
+afterEach(async () => {
+  for (const run of runs.splice(0)) {
+    // With all that it has started.
+    process.kill(-(run.pid ?? 0), "SIGKILL");
+    await once(run, "exit");
+  }
+  rmSync(directory, { recursive: true });
+});
+
+/** A shell with the arguments of `slipway run --name NAME`, which it reads as the script `run`. */
+async function slipwayRun(name: string, script: string): Promise<number> {
+  // Forked off, as the broker is: it has the same arguments. The second line says that it is there.
+  writeFileSync(join(directory, "run"), `(echo there; read line) &\n${script}\nwait\n`);
+  const run = spawn("/bin/sh", ["run", "--name", name], {
+    argv0: "slipway",
+    cwd: directory,
+    detached: true,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  runs.push(run);
+  await once(run.stdout ?? run, "data");
+  return run.pid ?? 0;
+}
+
+test("a run is being started until its command is executed in a network of its own", async () => {
+  const pid = await slipwayRun("app", "sleep 4330 &");
+  expect(runProcess(pid)).toEqual({ kind: "starting" });
+  expect(isBeingStarted("app")).toBe(true);
+  expect(isBeingStarted("APP")).toBe(true);
+  expect(isBeingStarted("other")).toBe(false);
+});
+
+test("a run whose command is executed is not being started, whatever it has forked off besides", async () => {
+  const pid = await slipwayRun("app", "unshare --map-root-user --net sleep 4331 &");
+  await expect.poll(() => runProcess(pid)).toMatchObject({ kind: "running" });
+  expect(isBeingStarted("app")).toBe(false);
+});
+
+test("another program is no run", () => {
+  expect(runProcess(process.pid)).toEqual({ kind: "other" });
+});
