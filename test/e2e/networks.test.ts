@@ -581,7 +581,7 @@ describe("when the daemon is killed", () => {
     await eventually(async () => expect(await dig(a, "second", "A")).toBe("10.89.0.77"));
     await eventually(async () => expect(await dig(b, "one", "A")).toBe(a.addresses.v4));
     await b.namespace.output(["ping", "-c", "1", "-W", "2", a.addresses.v6]);
-    expect(await user.ok("daemon", "status")).toContain("1 networks, 2 members");
+    expect(await user.ok("daemon", "status")).toContain("; 1 network, 2 members");
   });
 });
 

@@ -12,6 +12,7 @@ import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js"
 import { Loop } from "../../loop/loop.js";
 import { whenNamedRunIsUp } from "../../netns/run-process.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
+import { formatCount } from "../control/units.js";
 
 /** How often to check whether the daemon has stopped, and for how long, in ms. */
 const STOP_INTERVAL = 20;
@@ -99,8 +100,8 @@ async function stop(loop: Loop, paths: DaemonPaths): Promise<string> {
 /** @param members how many wait for the next daemon */
 function waiting(members: number): string {
   if (members === 0) return "";
-  const count = members === 1 ? "1 member has" : `${members} members have`;
-  return `: ${count} no network until slipway daemon start`;
+  const have = members === 1 ? "has" : "have";
+  return `: ${formatCount(members, "member")} ${have} no network until slipway daemon start`;
 }
 
 async function status(loop: Loop, paths: DaemonPaths, output: OutputFormat): Promise<string> {
@@ -112,7 +113,7 @@ async function status(loop: Loop, paths: DaemonPaths, output: OutputFormat): Pro
   return formatAll([report], output, {
     table: () =>
       [
-        `the daemon is running: process ${pid}, version ${version}; ${networks} networks, ${members} members`,
+        `the daemon is running: process ${pid}, version ${version}; ${formatCount(networks, "network")}, ${formatCount(members, "member")}`,
         ...warnings.map((warning) => `warning: ${warning}`),
         "",
       ].join("\n"),

@@ -3,7 +3,7 @@ import type { ControlOptions } from "../../commandline/requests.js";
 import { type Status, status as statusAnswer } from "./answers.js";
 import { type Found, printEmptyList, withGuests } from "./find.js";
 import { type PlaceIdentity, request } from "./place.js";
-import { formatBytes, formatDuration } from "./units.js";
+import { formatBytes, formatCount, formatDuration } from "./units.js";
 
 /**
  * `slipway status`: shows every running network of the user, or the one that is named.
@@ -55,10 +55,10 @@ function trafficLines({ statistics: s }: Status): [string, string][] {
   const datagrams = [s.datagramBytesFromGuest, s.datagramBytesToGuest].map(formatBytes);
   const memory = [s.memoryInUse, s.memoryPeak].map(formatBytes);
   return [
-    ["TCP", `${s.tcpFlows} connections; ${tcp[0]} from the guest, ${tcp[1]} to it`],
+    ["TCP", `${formatCount(s.tcpFlows, "connection")}; ${tcp[0]} from the guest, ${tcp[1]} to it`],
     [
       "UDP, ping",
-      `${s.mappings} flows; ${s.datagramsFromGuest} datagrams (${datagrams[0]}) from the guest, ` +
+      `${formatCount(s.mappings, "flow")}; ${formatCount(s.datagramsFromGuest, "datagram")} (${datagrams[0]}) from the guest, ` +
         `${s.datagramsToGuest} (${datagrams[1]}) to it`,
     ],
     ["memory", `${memory[0]} in use, ${memory[1]} at most`],

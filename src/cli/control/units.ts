@@ -1,3 +1,8 @@
+/** A number of things: 1 member, 2 members. @param what one of them is called */
+export function formatCount(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** A number of bytes with a decimal unit: 1.2 MB. */
