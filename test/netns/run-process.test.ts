@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +11,8 @@ const runs: ChildProcess[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "run-"));
+  // Whoever opens it waits.
+  execFileSync("mkfifo", [join(directory, "never")]);
 });
 
 afterEach(async () => {
@@ -24,8 +26,8 @@ afterEach(async () => {
 
 /** A shell with the arguments of `slipway run --name NAME`, which it reads as the script `run`. */
 async function slipwayRun(name: string, script: string): Promise<number> {
-  // Forked off, as the broker is: it has the same arguments. The second line says that it is there.
-  writeFileSync(join(directory, "run"), `(echo there; read line) &\n${script}\nwait\n`);
+  // What it forks off has the same arguments, as the broker has.
+  writeFileSync(join(directory, "run"), `(echo there; read line < never) &\n${script}\nwait\n`);
   const run = spawn("/bin/sh", ["run", "--name", name], {
     argv0: "slipway",
     cwd: directory,
