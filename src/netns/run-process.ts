@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
 import { isSameName } from "../config/names.js";
 import { namespaceId } from "../rpc/namespaces.js";
-import { allProcesses, argumentsOf, parentOf } from "../rpc/processes.js";
+import { allProcesses, argumentsOf, isOwnProcess, parentOf } from "../rpc/processes.js";
 
 /** How long a COMMAND that is being started is waited for, and between two looks, in ms. */
 export const START_LIMIT = 10_000;
@@ -78,11 +78,12 @@ export async function whileStarting<T>(
   }
 }
 
-/** Whether some `slipway run --name NAME` has not executed its COMMAND yet. Whoever waits for that trusts nobody. */
+/** Whether some `slipway run --name NAME` of this user has not executed its COMMAND yet. Who waits for that trusts nobody. */
 export function isBeingStarted(name: string): boolean {
   return allProcesses().some((pid) => {
     const options = optionsOfRun(argumentsOf(pid));
-    if (options === null || !isNamed(options, name) || isForked(pid, options)) return false;
+    if (options === null || !isNamed(options, name)) return false;
+    if (!isOwnProcess(pid) || isForked(pid, options)) return false;
     return stateOf(pid, options).kind === "starting";
   });
 }

@@ -7,6 +7,34 @@ export function allProcesses(): number[] {
   return readdirSync("/proc").filter(isPid).map(Number);
 }
 
+/** How deep this process is in PID namespaces; undefined until it is read. */
+let ownDepth: number | null | undefined;
+
+/**
+ * Whether a process is this user's, and not in a PID namespace below ours: programs in containers may give themselves
+ * any arguments.
+ */
+export function isOwnProcess(pid: number): boolean {
+  ownDepth ??= depthOf("self");
+  return ownDepth !== null && depthOf(pid) === ownDepth;
+}
+
+/** The number of PID namespaces that a process of ours is in; null: it is another user's, or has ended. */
+function depthOf(pid: number | "self"): number | null {
+  const status = statusOf(pid);
+  const [, uid = ""] = /^Uid:\t(\d+)/m.exec(status) ?? [];
+  const [, pids = ""] = /^NSpid:\t(.*)$/m.exec(status) ?? [];
+  return uid === `${process.getuid?.()}` ? pids.split("\t").length : null;
+}
+
+function statusOf(pid: number | "self"): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** @returns none when the process has ended, or has no arguments yet */
 export function argumentsOf(pid: number): readonly string[] {
   try {

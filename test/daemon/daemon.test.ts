@@ -8,7 +8,7 @@ import { Session } from "../../src/client/session.ts";
 import { Daemon } from "../../src/daemon/daemon.ts";
 import { DataPlane, type StartWorker } from "../../src/daemon/workers/plane.ts";
 import { Loop } from "../../src/loop/loop.ts";
-import { type DaemonEvent, isMethod, methods } from "../../src/rpc/messages.ts";
+import { type DaemonEvent, isMethod, methods, PROTOCOL_VERSION } from "../../src/rpc/messages.ts";
 import { native } from "../../src/sys/native.ts";
 import { LineSocket } from "../../src/sys/sockets/line-socket.ts";
 import { connectLocal } from "../../src/sys/sockets/local-socket.ts";
@@ -191,8 +191,8 @@ test("a descriptor that comes with any request, or with none, is closed", async 
     await session.request(method, params as never, file).catch(() => undefined);
   }
   lines.send("nonsense", file);
-  lines.send('{"v":3,"method":"fly"}', file);
-  lines.send('{"v":1,"method":"network.list"}', file);
+  lines.send(JSON.stringify({ v: PROTOCOL_VERSION, method: "fly" }), file);
+  lines.send(JSON.stringify({ v: PROTOCOL_VERSION + 1, method: "network.list" }), file);
   await expect.poll(openDescriptors).toBe(before);
   lines.close();
   native.close(file);

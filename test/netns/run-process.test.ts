@@ -24,12 +24,20 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** A shell with the arguments of `slipway run --name NAME`, which it reads as the script `run`. */
-async function slipwayRun(name: string, script: string): Promise<number> {
+/**
+ * A shell with the arguments of `slipway run --name NAME`, which it reads as the script `run`.
+ * @param within a command that starts it
+ * @returns its PID, or that of the command
+ */
+async function slipwayRun(
+  name: string,
+  script: string,
+  within: readonly string[] = [],
+): Promise<number> {
   // What it forks off has the same arguments, as the broker has.
   writeFileSync(join(directory, "run"), `(echo there; read line < never) &\n${script}\nwait\n`);
-  const run = spawn("/bin/sh", ["run", "--name", name], {
-    argv0: "slipway",
+  const [file, ...args] = [...within, "bash", "-c", 'exec -a slipway sh run --name "$0"', name];
+  const run = spawn(file, args, {
     cwd: directory,
     detached: true,
     stdio: ["pipe", "pipe", "inherit"],
@@ -50,6 +58,17 @@ test("a run is being started until its command is executed in a network of its o
 test("a run whose command is executed is not being started, whatever it has forked off besides", async () => {
   const pid = await slipwayRun("app", "unshare --map-root-user --net sleep 4331 &");
   await expect.poll(() => runProcess(pid)).toMatchObject({ kind: "running" });
+  expect(isBeingStarted("app")).toBe(false);
+});
+
+test("a run of that name in a container is not waited for", async () => {
+  const pid = await slipwayRun("app", "sleep 4332 &", [
+    "unshare",
+    "--map-root-user",
+    "--pid",
+    "--fork",
+  ]);
+  expect(runProcess(pid).kind).toBe("other");
   expect(isBeingStarted("app")).toBe(false);
 });
 

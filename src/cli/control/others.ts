@@ -1,6 +1,6 @@
-import { lstatSync, readFileSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import path from "node:path";
-import { allProcesses, argumentsOf } from "../../rpc/processes.js";
+import { allProcesses, argumentsOf, isOwnProcess } from "../../rpc/processes.js";
 import type { Place } from "./place.js";
 import { socketPlace } from "./sockets.js";
 
@@ -23,7 +23,7 @@ const CONTAINER_SOCKET = /^([0-9a-f]{64})\.net$/;
  * start them. Whether Slipway serves them is up to who asks: slirp4netns has no query_status.
  */
 export function otherGuests(): readonly OtherGuest[] {
-  const lines = ownCommandLines();
+  const lines = allProcesses().filter(isOwnProcess).map(argumentsOf);
   const names = new Map(lines.flatMap((line) => monitoredBy(line) ?? []));
   const sockets = new Set(lines.flatMap((line) => apiSocketOf(line) ?? []));
   return [...sockets].filter(isOwnSocket).map((socket) => {
@@ -34,34 +34,6 @@ export function otherGuests(): readonly OtherGuest[] {
 }
 
 type CommandLine = readonly string[];
-
-/**
- * The command lines of this user's processes outside of containers, whose processes may call themselves what they like:
- * those in PID namespaces of their own are left out.
- */
-function ownCommandLines(): readonly CommandLine[] {
-  const depth = pidDepthOf("self");
-  return allProcesses()
-    .filter((pid) => pidDepthOf(pid) === depth)
-    .map(argumentsOf);
-}
-
-/** The number of PID namespaces that a process of ours is in; null: it is another user's. */
-function pidDepthOf(pid: number | "self"): number | null {
-  const status = statusOf(pid);
-  const [, uid = ""] = /^Uid:\t(\d+)/m.exec(status) ?? [];
-  const [, pids = ""] = /^NSpid:\t(.*)$/m.exec(status) ?? [];
-  return Number(uid) === process.getuid?.() ? pids.split("\t").length : null;
-}
-
-function statusOf(pid: number | "self"): string {
-  try {
-    return readFileSync(`/proc/${pid}/status`, "utf8");
-  } catch {
-    // It has ended.
-    return "";
-  }
-}
 
 /** The value of --api-socket of a process that serves a network. */
 function apiSocketOf(line: CommandLine): string | null {
