@@ -32,6 +32,8 @@ export function linkLocalOf(mac: Mac): Address {
 /**
  * Decides which frames a port may send: from its own MAC and its own addresses, and in ARP and neighbour discovery
  * nothing but its own MAC and addresses. Only the gateway may send router advertisements and redirects (RFC 6105).
+ * A network without IPv6 does not carry it: Linux sends group reports and router solicitations there all the same,
+ * which are no lies. Neither does one without IPv4.
  */
 export class Guard {
   readonly #mac: Mac;
@@ -63,24 +65,19 @@ export class Guard {
       readU16(bytes, at + 6) === this.#macHigh && signedWord(bytes, at + 8) === this.#macLow;
     if (!isOwn) return DropReason.PolicySpoofed;
     const start = at + ETHERNET_HEADER_LENGTH;
+    const ipv4 = this.#ipv4;
     switch (readU16(bytes, at + 12)) {
       case EtherType.Ipv4:
-        return this.#checkIpv4(bytes, start, at + length);
+        if (ipv4 === null) break;
+        return checkIpv4(bytes, start, at + length, ipv4);
       case EtherType.Ipv6:
+        if (this.#ipv6.length === 0) break;
         return this.#checkIpv6(bytes, at, length);
       case EtherType.Arp:
-        return this.#checkArp(bytes, start, at + length);
-      default:
-        return DropReason.EthernetUnknownType;
+        if (ipv4 === null) break;
+        return this.#checkArp(bytes, start, at + length, ipv4);
     }
-  }
-
-  /** A DHCP client without an address sends from 0.0.0.0; the switch forwards that to the gateway only. */
-  #checkIpv4(bytes: Uint8Array, start: number, end: number): DropReasonOrOk {
-    if (end - start < IPV4_HEADER_LENGTH) return DropReason.IpTruncated;
-    const source = signedWord(bytes, start + IPV4_SOURCE);
-    if (this.#ipv4 === null) return DropReason.PolicySpoofed;
-    return source === (this.#ipv4 | 0) || source === 0 ? 0 : DropReason.PolicySpoofed;
+    return DropReason.EthernetUnknownType;
   }
 
   #checkIpv6(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
@@ -132,13 +129,13 @@ export class Guard {
     return isOwn ? 0 : DropReason.PolicySpoofed;
   }
 
-  #checkArp(bytes: Uint8Array, start: number, end: number): DropReasonOrOk {
+  #checkArp(bytes: Uint8Array, start: number, end: number, own: number): DropReasonOrOk {
     const message = parseArp(bytes, start, end - start);
     if (message === null) return DropReason.ArpMalformed;
     const { operation, senderMac, senderAddress } = message;
     // RFC 5227 §2.1.1: the sender's address of a probe is zero.
     const isProbe = operation === ArpOperation.Request && senderAddress.isUnspecified;
-    const isOwn = isProbe || (this.#ipv4 !== null && senderAddress.w3 === this.#ipv4);
+    const isOwn = isProbe || senderAddress.w3 === own;
     return isOwn && senderMac === this.#mac ? 0 : DropReason.PolicySpoofed;
   }
 
@@ -155,6 +152,13 @@ export class Guard {
     }
     return false;
   }
+}
+
+/** A DHCP client without an address sends from 0.0.0.0; the switch forwards that to the gateway only. */
+function checkIpv4(bytes: Uint8Array, start: number, end: number, own: number): DropReasonOrOk {
+  if (end - start < IPV4_HEADER_LENGTH) return DropReason.IpTruncated;
+  const source = signedWord(bytes, start + IPV4_SOURCE);
+  return source === (own | 0) || source === 0 ? 0 : DropReason.PolicySpoofed;
 }
 
 /** 32 bits as a signed integer, which V8 passes between functions without allocating. */

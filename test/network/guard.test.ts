@@ -97,10 +97,18 @@ describe("what a port may not send", () => {
     }
   });
 
-  test("IPv4, if the port has no IPv4 address", () => {
+  test("a family that its network does not have: no lie, but of no known type", () => {
+    const only4 = new Guard({ mac: OWN_MAC, addresses: [OWN] });
     const only6 = new Guard({ mac: OWN_MAC, addresses: [OWN6] });
-    const frame = udp({});
-    expect(only6.check(frame, 0, frame.length)).toBe(DropReason.PolicySpoofed);
+    const report = neighbor({ target: LINK_LOCAL }, { source: LINK_LOCAL });
+    for (const [port, frame] of [
+      [only4, report],
+      [only4, udp({ source: OWN6 })],
+      [only6, udp({})],
+      [only6, arp({})],
+    ] as const) {
+      expect(port.check(frame, 0, frame.length)).toBe(DropReason.EthernetUnknownType);
+    }
   });
 });
 
