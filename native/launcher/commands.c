@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "common/text.h"
+#include "common/program.h"
 
 static bool is_among(const char *word, const char *const words[]) {
   for (size_t i = 0; words[i] != NULL; i++) {
@@ -16,12 +16,12 @@ bool command_is_about_itself(char **argv) {
   static const char *const options[] = {"--help", "-h", "--version", "-v", NULL};
   static const char *const commands[] = {"doctor", "port", "status", "flows", "help", NULL};
   if (argv[1] == NULL || is_among(argv[1], options)) return true;
-  return strcmp(text_name(argv[0]), "slirp4netns") != 0 && is_among(argv[1], commands);
+  return !program_is(argv, "slirp4netns") && is_among(argv[1], commands);
 }
 
 bool command_asks_daemon(char **argv) {
   static const char *const words[] = {"network", "ps", "inspect", "daemon", "oci-hook", NULL};
-  if (argv[1] == NULL || strcmp(text_name(argv[0]), "slipway") != 0) return false;
+  if (argv[1] == NULL || !program_is(argv, "slipway")) return false;
   return is_among(argv[1], words);
 }
 

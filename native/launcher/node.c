@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/program.h"
 #include "common/text.h"
 
 enum { OLDEST_NODE = 22 };
@@ -115,7 +116,7 @@ char **node_arguments(const char *node, const char *bundle, int argc, char **arg
   /* Before it Node reads the files of --env-file, which it also finds behind the bundle (node_dotenv.cc). */
   arguments[count++] = "--";
   arguments[count++] = bundle;
-  arguments[count++] = text_name(argv[0]);
+  arguments[count++] = program_name(argv);
   for (int i = 1; i < argc; i++) arguments[count++] = argv[i];
   return (char **)arguments;
 }

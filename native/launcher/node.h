@@ -16,7 +16,7 @@ const char *node_find(const char *root);
 
 const char *node_bundle(const char *root);
 
-/* node FLAGS BUNDLE NAME ARGUMENTS. NAME is what the user called us. */
+/* node FLAGS BUNDLE NAME ARGUMENTS. NAME is that of the program (common/program.h). */
 char **node_arguments(const char *node, const char *bundle, int argc, char **argv);
 
 #endif

@@ -87,7 +87,7 @@ function fakeNode(folder: string, version: string): string {
   return path;
 }
 
-test("it becomes Node: the same process, with its own bundle and the name it was called by", () => {
+test("it becomes Node: the same process, with its own bundle and the name of its program", () => {
   const { told, pid } = start(launcher, ["attach", "--mtu", "1500", "--", "x y"]);
   expect(told).toMatchObject({
     args: ["slipway", "attach", "--mtu", "1500", "--", "x y"],
@@ -97,7 +97,7 @@ test("it becomes Node: the same process, with its own bundle and the name it was
   });
   expect(start(join(root, "bin/slirp4netns"), ["-c"]).told?.args).toEqual(["slirp4netns", "-c"]);
   expect(start(join(root, "other/link"), []).told).toMatchObject({
-    args: ["link"],
+    args: ["slipway"],
     file: join(root, "dist/slipway.cjs"),
   });
 });

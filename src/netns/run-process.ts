@@ -122,7 +122,9 @@ function isCommand(child: number, options: readonly string[]): boolean {
 }
 
 function isRunWith(args: readonly string[], options: readonly string[]): boolean {
-  return optionsOfRun(args)?.join("\0") === options.join("\0");
+  // By a link, the launcher has any name.
+  const line = ["run", ...options];
+  return args.slice(-line.length).join("\0") === line.join("\0");
 }
 
 /** Programs that only help to start COMMAND are in our network. */

@@ -489,6 +489,17 @@ describe("commands that only ask the daemon", () => {
       "1 slipway: network quick does not exist: slipway network ls shows all networks",
     );
   });
+
+  test("do the same by a link of another name", async ({ user, lab }) => {
+    const linked = join(user.directory, "myslip");
+    await lab.host.user.output(["ln", "-s", lab.host.slipwayPath, linked]);
+    const by = (env: Record<string, string>, ...args: string[]): Promise<string> =>
+      lab.host.user.output([linked, ...args], { env: { ...user.env, ...env } });
+    expect(await by({}, "daemon", "status")).toContain("the daemon is running: process ");
+    const withoutNode = { SLIPWAY_NODE: "/bin/false" };
+    expect(await by(withoutNode, "network", "ls", "--format", "{{.Name}}")).toContain("bridge\n");
+    expect(await by(withoutNode, "ps", "--quiet")).toBe(await user.ok("ps", "--quiet"));
+  });
 });
 
 describe("the library", () => {

@@ -33,7 +33,7 @@
 #include <unistd.h>
 
 #include "../common/printable.h"
-#include "../common/text.h"
+#include "../common/program.h"
 #include "guess.h"
 #include "session.h"
 #include "shared.h"
@@ -52,7 +52,7 @@ static bool has_argument(char **argv, const char *word) {
 
 bool shared_is_wanted(char **argv) {
   if (argv[1] == NULL) return false;
-  if (strcmp(text_name(argv[0]), "slirp4netns") != 0 && strcmp(argv[1], "attach") != 0) return false;
+  if (!program_is(argv, "slirp4netns") && strcmp(argv[1], "attach") != 0) return false;
   const char *variable = getenv("SLIPWAY_SHARED");
   return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
 }

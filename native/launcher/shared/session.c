@@ -2,13 +2,13 @@
 
 #include <unistd.h>
 
-#include "../common/text.h"
+#include "../common/program.h"
 
 enum { STATUS_MAX = 255 };
 
 void session_begin(struct session *session, char **argv) {
   session->argv = argv;
-  session->name = text_name(argv[0]);
+  session->name = program_name(argv);
   session->daemon.socket = -1;
   session->tap = (struct tap){.fd = -1, .process = -1, .agent.socket = -1};
   session->api = (struct api_socket){.fd = -1};

@@ -14,7 +14,7 @@
 
 struct session {
   char **argv;
-  const char *name; /* what we were called */
+  const char *name; /* of the program (common/program.h) */
   struct connection daemon;
   struct plan plan;
   struct tap tap;
