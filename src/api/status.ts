@@ -1,4 +1,5 @@
 import manifest from "../../package.json" with { type: "json" };
+import { monotonicMs } from "../base/clock.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
 /** query_status: addresses, statistics and drops of the network. */
@@ -7,7 +8,7 @@ export function statusOf({ guest, tap, pid }: Subject, api: Readonly<ApiFigures>
   return {
     version: manifest.version,
     pid: process.pid,
-    uptime: Math.floor(process.uptime()),
+    uptime: Math.floor((monotonicMs() - guest.since) / 1000),
     tap,
     target: pid,
     mtu,

@@ -3,6 +3,7 @@ import { BulkMeter } from "../admission/bulk-meter.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";
+import { monotonicMs } from "../base/clock.js";
 import { DropCounters, DropReason } from "../base/drop.js";
 import { planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
@@ -31,6 +32,8 @@ export type GuestStatistics = Readonly<StackStatistics & EngineFigures>;
 export class Guest {
   readonly config: GuestConfig;
   readonly drops = new DropCounters();
+  /** When it began, in ms of monotonicMs(). */
+  readonly since = monotonicMs();
   /** The published ports. */
   readonly forwards: PortForwards;
   readonly #index: number;

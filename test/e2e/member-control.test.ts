@@ -145,6 +145,23 @@ test("status and flows show members of networks", async ({ lab }) => {
   await namespace.release();
 });
 
+test("status shows how long a member has been up, and not its daemon", async ({ lab }) => {
+  await using user = await DaemonUser.create(lab);
+  await user.ok("network", "create", "web");
+  const uptimeOf = async (name: string): Promise<number> => {
+    const [{ uptime }] = JSON.parse(await user.ok("status", "--name", name, "--json"));
+    return uptime;
+  };
+  const first = await user.member("web", "first");
+  await eventually(async () => expect(await uptimeOf("first")).toBeGreaterThanOrEqual(2));
+  const began = performance.now();
+  const second = await user.member("web", "second");
+  const uptime = await uptimeOf("second");
+  expect(uptime).toBeLessThanOrEqual((performance.now() - began) / 1000);
+  await first.namespace.release();
+  await second.namespace.release();
+});
+
 test("a daemon that does not answer hides no network that runs without it", async ({ lab }) => {
   await using user = await DaemonUser.create(lab);
   await user.ok("network", "create", "web");
