@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { quoted } from "./printable.js";
 
 /** An IP version. */
 export type Family = 4 | 6;
@@ -254,11 +255,11 @@ export function parseCidr(
   const [, addressText = "", lengthText = ""] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const address = Address.parse(addressText);
   if (address === null) {
-    throw new RangeError(`"${text}": invalid CIDR; write one like ${example}`);
+    throw new RangeError(`${quoted(text)}: invalid CIDR; write one like ${example}`);
   }
   const length = Number(lengthText);
   if (length > address.bits) {
-    throw new RangeError(`"${text}": the prefix length needs to be 0-${address.bits}`);
+    throw new RangeError(`${quoted(text)}: the prefix length needs to be 0-${address.bits}`);
   }
   return { address, prefix: Prefix.of(address, length) };
 }
@@ -274,7 +275,7 @@ export function requireNetworkAddress(address: Address, prefix: Prefix): void {
   if (prefix.address.equals(address)) return;
   const given = `${address}/${prefix.length}`;
   throw new RangeError(
-    `"${given}": a CIDR needs to be a network address like ${prefix}, not like ${given}`,
+    `${quoted(given)}: a CIDR needs to be a network address like ${prefix}, not like ${given}`,
   );
 }
 

@@ -1,5 +1,6 @@
 import { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
+import { quoted } from "../base/printable.js";
 import { HOST_GATEWAY } from "../config/constants.js";
 import { requireValidName } from "../config/names.js";
 import { type Reach, requireHostGateway } from "../nat/host-gateway.js";
@@ -31,5 +32,5 @@ function addressesOf(name: string, value: string, reach: () => Reach): readonly 
   if (value === HOST_GATEWAY) return requireHostGateway(name, reach());
   const address = Address.parse(value);
   if (address !== null) return [address];
-  throw new UserError(`--add-host ${name}=${value}: "${value}" is not an address`);
+  throw new UserError(`--add-host ${name}: ${quoted(value)} is not an address`);
 }

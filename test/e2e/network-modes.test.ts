@@ -1,9 +1,8 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markedProcesses } from "../lab/census.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
-import type { Process } from "../lab/process.ts";
+import { type Process, stateOf } from "../lab/process.ts";
 import { isSlipway } from "../lab/product.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
@@ -50,10 +49,6 @@ async function beside(user: DaemonUser, target: string | number): Promise<string
 }
 
 /** R, S, Z or another of proc_pid_stat(5). */
-function stateOf(pid: number): string | undefined {
-  return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.slice(0, 1);
-}
-
 /** A namespace as `unshare -Urn` makes it, with no mounts of its own. */
 function bare(lab: Lab): Promise<HeldNamespace> {
   return lab.host.user.unshare(["user", "net"], ["--map-root-user"]);

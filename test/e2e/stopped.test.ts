@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { type Guest, ready } from "../lab/guest.ts";
+import { stateOf } from "../lab/process.ts";
 import { helper, isSlipway } from "../lab/product.ts";
 import { DaemonUser, eventually } from "./daemon-user.ts";
 import { test as base, describe, expect } from "./fixture.ts";
@@ -37,10 +37,6 @@ class Stopped implements AsyncDisposable {
 }
 
 /** proc_pid_stat(5). */
-function stateOf(pid: number): string | undefined {
-  return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
-}
-
 async function daemonOf(user: DaemonUser): Promise<{ pid: number; supervisor: number }> {
   const pid = Number(await user.ok("daemon", "status", "--format", "{{.pid}}"));
   const parent = await user.lab.host.user.output(["ps", "-o", "ppid=", "-p", `${pid}`]);

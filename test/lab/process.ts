@@ -10,6 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
  */
 export const isOpenToTests = getuid?.() === 0;
 
+/** The state of a process in proc_pid_stat(5), such as Z or T. */
+export function stateOf(pid: number): string | undefined {
+  return /\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+}
+
 /** How a process ended: exactly one of the two is not null. */
 export interface Exit {
   readonly code: number | null;

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { errnoOf, UserError } from "../../base/errors.js";
+import { quoted } from "../../base/printable.js";
 import type { EnvironmentOptions } from "../../commandline/invocation.js";
 import { setDirectory, setVariable } from "../../netns/spawn.js";
 
@@ -19,7 +20,7 @@ function readVariables(file: string): readonly string[] {
   const variables = lines.filter((line) => line !== "" && !line.startsWith("#"));
   const wrong = variables.find((line) => !/^[^=\s\0]+(=[^\0]*)?$/.test(line));
   if (wrong === undefined) return variables;
-  throw new UserError(`--env-file ${file}: ${JSON.stringify(wrong)}: write it like NAME=value`);
+  throw new UserError(`--env-file ${file}: ${quoted(wrong)}: write it like NAME=value`);
 }
 
 function readLines(file: string): readonly string[] {

@@ -1,3 +1,4 @@
+import { quoted } from "../../base/printable.js";
 import { jsonOf, printed } from "./printing.js";
 import { refused } from "./refused.js";
 import { kindOf, type Value } from "./value.js";
@@ -22,7 +23,7 @@ export function printf(format: string, args: readonly Value[]): string {
     return padded(written(directive, verb, value, precision, flags), flags, Number(width), value);
   });
   if (used === args.length) return text;
-  throw refused(`printf: ${JSON.stringify(format)} uses ${used} of ${args.length} values`);
+  throw refused(`printf: ${quoted(format)} uses ${used} of ${args.length} values`);
 }
 
 function written(

@@ -1,3 +1,4 @@
+import { quoted } from "../../base/printable.js";
 import { flag, optional, type Reader, type Values } from "../parsing/option.js";
 import type { ListOptions, OutputFormat } from "../requests.js";
 import { parseTemplate } from "../template/parse.js";
@@ -12,7 +13,7 @@ const outputFormat: Reader<OutputFormat> = (text) => {
   if (template.some(({ kind }) => kind !== "text")) {
     return { kind: "template", template, isTable: columns !== null };
   }
-  throw refused(`"${text}" shows nothing: write a template such as {{.Name}}, json or table`);
+  throw refused(`${quoted(text)} shows nothing: write a template such as {{.Name}}, json or table`);
 };
 
 export const outputOptions = {

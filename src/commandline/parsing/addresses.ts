@@ -82,7 +82,7 @@ export function addressPlan(family: Family): Reader<AddressPlan> {
     const { address, prefix } = parseCidr(text, example);
     if (address.family !== family) {
       throw new RangeError(
-        `"${text}": invalid CIDR; write an IPv${family} network like ${example}`,
+        `${quoted(text)}: invalid CIDR; write an IPv${family} network like ${example}`,
       );
     }
     const plan = planFor(prefix);
