@@ -24,9 +24,11 @@ function pair() {
     came.push({ line, hasDescriptor: passed !== null });
     if (passed !== null) native.close(passed);
   };
-  const ends = made.map(
-    (fd) => new LineSocket(fd, watcher, 1 << 20, { onLine, onEnd: () => undefined }),
-  );
+  let ended = 0;
+  const onEnd = (): void => {
+    ended += 1;
+  };
+  const ends = made.map((fd) => new LineSocket(fd, watcher, 1 << 20, { onLine, onEnd }));
   const [sender, receiver] = ends;
   if (sender === undefined || receiver === undefined) throw new Error("no pair");
   const receive = (): readonly Came[] => {
@@ -37,7 +39,7 @@ function pair() {
     return came.splice(0);
   };
   const close = (): void => ends.forEach((end) => void end.close());
-  return { sender, receiver, receive, close };
+  return { sender, receiver, receive, close, ended: () => ended };
 }
 
 /** A handle to pass. */
@@ -70,4 +72,14 @@ describe("a descriptor comes with the line with which it was sent", () => {
     ]);
     close();
   });
+});
+
+it("a peer that does not read is given up before its lines fill the memory", () => {
+  const { sender, close, ended } = pair();
+  const long = "x".repeat(1 << 20);
+  for (let count = 0; count < 7; count += 1) sender.send(long);
+  expect(ended()).toBe(0);
+  for (let count = 0; count < 100; count += 1) sender.send(long);
+  expect(ended()).toBe(1);
+  close();
 });

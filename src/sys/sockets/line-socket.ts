@@ -7,6 +7,9 @@ const NEWLINE = 0x0a;
 /** Most that one read receives, in bytes. */
 const CHUNK = 64 * 1024;
 
+/** How much may wait for a peer that does not read, as one that is stopped, in lines of the greatest length. */
+const MOST_UNSENT = 8;
+
 const chunk = new Uint8Array(CHUNK);
 
 /** Calls back on events of descriptors: what LineSocket needs of the loop. */
@@ -20,8 +23,8 @@ export interface LineHandlers {
   /** @param passed the descriptor that came with the line; the callee owns it. Null: none. */
   onLine(line: string, passed: number | null): void;
   /**
-   * The peer has closed its side, or sent a line that was too long. It may still read, so the callee decides when to
-   * close(). Called once, never after close().
+   * The peer has closed its side, sent a line that was too long, or does not read what is sent. It may still read, so the
+   * callee decides when to close(). Called once, never after close().
    */
   onEnd(): void;
 }
@@ -76,7 +79,7 @@ export class LineSocket {
     if (this.#isClosed) return;
     const bytes = Buffer.from(`${line}\n`);
     if (this.#unsent.length > 0) {
-      this.#unsent = Buffer.concat([this.#unsent, bytes]);
+      this.#append(bytes);
       return;
     }
     const sent = native.sendPassing(this.#fd, bytes, passed);
@@ -90,6 +93,12 @@ export class LineSocket {
     if (!this.#hasEnded) this.#watcher.unwatch(this.#fd);
     native.close(this.#fd);
     if (this.#passed !== null) native.close(this.#passed);
+  }
+
+  #append(bytes: Buffer): void {
+    if (this.#hasEnded) return;
+    if (this.#unsent.length + bytes.length > MOST_UNSENT * this.#longest) this.#end();
+    else this.#unsent = Buffer.concat([this.#unsent, bytes]);
   }
 
   #keep(rest: Buffer): void {
