@@ -182,7 +182,7 @@ export class Daemon implements Methods {
       protocol: PROTOCOL_VERSION,
       pid: process.pid,
       namespace: namespaceId("/proc/self/ns/net"),
-      networks: this.#networks.all.length,
+      networks: this.#networks.custom.length,
       members: this.#members.all.length,
       servesContainers: this.#context.audience === "containers",
       warnings: this.#warnings,
@@ -214,8 +214,7 @@ export class Daemon implements Methods {
 
   #inspect(name: string): Results["network.inspect"] {
     const virtual = findByName(this.#networks.virtual, name);
-    if (virtual !== undefined && virtual.name !== "bridge") return emptyReport(virtual);
-    return this.#report(this.#networks.getOrDefault(name));
+    return virtual === undefined ? this.#report(this.#networks.get(name)) : emptyReport(virtual);
   }
 
   /** @param only ids; null: all that are unused */

@@ -75,11 +75,14 @@ export class Networks {
     throw new UserError(`network ${predefined.name} cannot be removed: it is always there`);
   }
 
+  /** Those that somebody has created. */
+  get custom(): readonly Network[] {
+    return this.all.filter(({ name }) => predefinedNamed(name) === undefined);
+  }
+
   /** Those without members that may be removed. */
   get unused(): readonly Network[] {
-    return this.all.filter(
-      ({ name, population }) => population === 0 && predefinedNamed(name) === undefined,
-    );
+    return this.custom.filter(({ population }) => population === 0);
   }
 
   /** @throws UserError while it has attachments */

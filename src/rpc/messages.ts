@@ -216,6 +216,7 @@ export interface DaemonStatus {
   readonly pid: number;
   /** Device and inode of its network namespace. */
   readonly namespace: string;
+  /** How many somebody has created: without those that are always there. */
   readonly networks: number;
   readonly members: number;
   /** Whether it serves clients in containers (--serve-containers). */

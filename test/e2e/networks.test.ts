@@ -71,6 +71,8 @@ describe("members of one network", () => {
   });
 
   test("reach the outside, its names, and the gateway", async ({ user }) => {
+    // It is made when it is first used.
+    await user.ok("run", "--network", "bridge", "--", "true");
     const member = await user.member("bridge", "outward");
     const code = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
     expect(await member.namespace.output([...code, "http://world.example/"])).toMatch(
@@ -190,9 +192,14 @@ describe("networks", () => {
     const before = await own.ok("network", "ls", "-q");
     const [none, bridge] = await own.inspect("none", "bridge");
     expect(none).toMatchObject({ Name: "none", Driver: "null", IPAM: { Config: [] } });
-    expect(bridge.IPAM.Config[0].Subnet).toMatch(/^10\.89\./);
-    // Nor does it change when bridge is made.
+    // To look at it does not make it: its subnet stays free for others.
+    expect(bridge).toMatchObject({ Name: "bridge", Driver: "bridge", IPAM: { Config: [] } });
+    await own.ok("run", "--network", "bridge", "--", "true");
+    const [made] = await own.inspect("bridge");
+    expect(made.IPAM.Config[0].Subnet).toMatch(/^10\.89\./);
+    // Nor does its id change when it is made.
     expect(await own.ok("network", "ls", "-q")).toBe(before);
+    expect(await own.ok("daemon", "status")).toMatch(/; 0 networks, 0 members\n$/);
     for (const name of ["bridge", "host", "none"]) {
       expect(await own.refusal("network", "rm", name)).toContain(
         `1 slipway: network ${name} cannot be removed: it is always there`,
