@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
+import { quoted } from "../base/printable.js";
 import { native } from "../sys/native.js";
 import type { Namespace } from "./namespace.js";
 
@@ -76,7 +77,7 @@ function sentence(failure: Failure): string {
         ? "/etc/resolv.conf does not exist, so the namespace cannot have its own: sudo touch /etc/resolv.conf"
         : otherSentence(failure);
     case "directory":
-      return `the command cannot begin in the directory of --workdir (${nameOf(-errno)}): check the path`;
+      return workdirSentence(path, nameOf(-errno));
     case "none":
     case "socketpair":
     case "fork":
@@ -96,6 +97,11 @@ function sentence(failure: Failure): string {
     case "seccomp":
       return otherSentence(failure);
   }
+}
+
+/** COMMAND cannot begin in a directory. @param error its name, such as ENOENT */
+export function workdirSentence(path: string, error: string): string {
+  return `--workdir ${quoted(path)}: COMMAND cannot begin there (${error}): check the path`;
 }
 
 function openSentence({ step, path, errno }: Failure): string {

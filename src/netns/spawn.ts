@@ -9,7 +9,7 @@ import { makeRuntimeDirectory } from "../rpc/daemon-paths.js";
 import { runtimeDirectories } from "../rpc/xdg.js";
 import { ignoredSignals, inheritedDescriptors } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
-import { systemFailure } from "./failure.js";
+import { systemFailure, workdirSentence } from "./failure.js";
 import type { Namespace } from "./namespace.js";
 import { noSuchProcess, processOf } from "./netns-file.js";
 import { isMissing } from "./program.js";
@@ -142,9 +142,7 @@ function enter(path: string): void {
   try {
     process.chdir(path);
   } catch (error) {
-    throw new UserError(
-      `--workdir ${path}: cannot begin there (${errnoOf(error)}): check the path`,
-    );
+    throw new UserError(workdirSentence(path, errnoOf(error)));
   }
 }
 

@@ -41,6 +41,8 @@ static const char *subject_of(enum step step, const struct held_plan *plan) {
       return "/etc/subgid";
     case STEP_RESOLV_CONF:
       return "/etc/resolv.conf";
+    case STEP_DIRECTORY:
+      return plan->directory;
     default:
       return "";
   }
