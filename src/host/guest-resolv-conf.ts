@@ -31,7 +31,7 @@ export function guestResolvConf(
  * The resolv.conf of a network's member. Its gateways are the name servers. With ndots:0 names of one label, as members
  * have them, are looked up as they are.
  * @param before the text that it is made from
- * @param options further options
+ * @param options further options; an ndots among them takes the place of ours
  */
 export function memberResolvConf(
   before: string,
@@ -41,8 +41,9 @@ export function memberResolvConf(
 ): string {
   const gateways = attachments.flatMap(({ addresses }) => addresses.map(({ gateway }) => gateway));
   const servers = gateways.flatMap((gateway) => Address.parse(gateway) ?? []);
+  const ndots = options.some((option) => option.startsWith("ndots:")) ? [] : ["ndots:0"];
   return guestResolvConf(before, servers.slice(0, MOST_NAME_SERVERS), search, [
-    "ndots:0",
+    ...ndots,
     ...options,
   ]);
 }

@@ -7,7 +7,7 @@ import type { Upstream } from "../../src/config/dns-config.js";
 import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { guestConfig } from "../../src/host/guest-config.js";
-import { guestResolvConf } from "../../src/host/guest-resolv-conf.js";
+import { guestResolvConf, memberResolvConf } from "../../src/host/guest-resolv-conf.js";
 import { announcement } from "../../src/host/output/announcement.js";
 
 const plan = planFor(DEFAULT_PREFIX[4]);
@@ -52,6 +52,14 @@ describe("the guest's resolv.conf", () => {
     expect(guestResolvConf(host, [plan.dns], ["a.example", "b.example"], ["ndots:2"])).toBe(
       "nameserver 10.0.2.3\nsearch a.example b.example\noptions edns0 trust-ad\noptions ndots:2\n",
     );
+  });
+
+  test.each([
+    [[], "options ndots:0\n"],
+    [["rotate"], "options ndots:0 rotate\n"],
+    [["ndots:2"], "options ndots:2\n"],
+  ])("of a member has options %j besides ours, or in their place", (options, line) => {
+    expect(memberResolvConf("", [], [], options)).toBe(line);
   });
 
   test("is made if the host has none", () => {
