@@ -8,7 +8,7 @@ import { type Command, type CommandGroup, commandNamed, isGroup } from "./parsin
 import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help.js";
 import type { Option, Options } from "./parsing/option.js";
 import { questionOf, suggestion } from "./parsing/suggestion.js";
-import { wrong } from "./parsing/values.js";
+import { truth, wrong } from "./parsing/values.js";
 
 const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];
@@ -149,6 +149,10 @@ function split(command: Command, options: Options, args: readonly string[]): Spl
       continue;
     }
     const option = options[key];
+    if (isTurnedOff(command, token, option)) {
+      given.delete(key);
+      continue;
+    }
     if (option.replaces !== null) given.delete(option.replaces);
     const texts = given.get(key) ?? [];
     texts.push(textOf(token, option));
@@ -169,16 +173,23 @@ function longNames({ long, synonyms }: Option<unknown>): [string, ...string[]] {
   return [long.slice(2), ...synonyms.map((name) => name.slice(2))];
 }
 
-/** The text of an option's value; "" for an option that takes none. */
-function textOf(
-  { value: text }: Extract<Token, { kind: "option" }>,
+type OptionToken = Extract<Token, { kind: "option" }>;
+
+/** Whether a flag is given as --name=false, as docker has it: that is as if it were not given. */
+function isTurnedOff(
+  { hasBareFlags = false }: Command,
+  { value: text }: OptionToken,
   { long, value, isSwitch }: Option<unknown>,
-): string {
+): boolean {
+  if (value !== null || isSwitch || text === undefined) return false;
+  if (hasBareFlags) throw wrong(`${long} takes no value`);
+  return !truth(text, long);
+}
+
+/** The text of an option's value; "" where it has none. */
+function textOf({ value: text }: OptionToken, { long, value }: Option<unknown>): string {
   if (value !== null && text === undefined) {
     throw wrong(`${long} needs a value, ${value}`);
-  }
-  if (value === null && text !== undefined && !isSwitch) {
-    throw wrong(`${long} takes no value`);
   }
   return text ?? "";
 }
@@ -194,7 +205,7 @@ function tokensOf(options: Options, args: readonly string[]) {
     for (const synonym of synonyms) config[synonym] = { type };
   }
   const { tokens } = parseArgs({
-    args: withEmptyValues(options, args),
+    args: args.map((arg, index) => spelledOut(options, arg, args[index - 1], args[index + 1])),
     options: config,
     allowPositionals: true,
     strict: false,
@@ -203,14 +214,19 @@ function tokensOf(options: Options, args: readonly string[]) {
   return tokens;
 }
 
-/** An option whose value may be missing is given an empty one before what cannot be its value. */
-function withEmptyValues(options: Options, args: readonly string[]): string[] {
-  const optional = Object.values(options).filter(({ value }) => value?.startsWith("["));
-  return args.map((arg, index) => {
-    const found = optional.find((option) => is(option, arg));
-    const isFollowed = !(args[index + 1] ?? "-").startsWith("-");
-    return found === undefined || isFollowed ? arg : `${found.long}=`;
-  });
+/**
+ * An argument as parseArgs() reads it: an option whose value may be missing is given an empty one before what cannot be its
+ * value, and docker's -t=false becomes --tty=false.
+ */
+function spelledOut(options: Options, arg: string, before = "", after = "-"): string {
+  if (!arg.startsWith("-")) return arg;
+  const all = Object.values(options);
+  const mayLackValue = all.find((each) => each.value?.startsWith("[") && is(each, arg));
+  if (mayLackValue !== undefined) return after.startsWith("-") ? `${mayLackValue.long}=` : arg;
+  const [, letter, text] = /^-(\w)=(.*)$/s.exec(arg) ?? [];
+  const flag = all.find(({ short, value }) => short === letter && value === null);
+  const isValue = all.some((each) => each.value !== null && is(each, before));
+  return letter === undefined || flag === undefined || isValue ? arg : `${flag.long}=${text}`;
 }
 
 function requireArguments(command: Command, operands: readonly string[]): void {
@@ -249,9 +265,11 @@ function notTaken(
 }
 
 function unknownOption(name: string, options: Options): UserError {
+  if (name === "-=")
+    return wrong("= follows several letters: give each of them alone, as -t=false");
   const shown = [...Object.values(options), helpOption].filter(({ isHidden }) => !isHidden);
-  const names = shown.map(({ long }) => long);
-  return wrong(`unknown option ${quoted(name)}${suggestion(name, names)}`);
+  const names = new Set(shown.map(({ long }) => long));
+  return wrong(`unknown option ${quoted(name)}${suggestion(name, [...names])}`);
 }
 
 function print(text: string): Invocation {

@@ -32,6 +32,16 @@ const MODES = ["slirp", "host", "none"] as const;
 const KEYS = ["ip", "ip6", "mac", "alias", "ifname"] as const;
 type Key = (typeof KEYS)[number];
 
+/** Docker's `--network name=web,alias=db`. */
+const LONG_FORM = /^[a-z0-9-]+=/;
+/** Docker's names of keys, and what it has for a driver that is not there. */
+const SYNONYMS: Readonly<Record<string, Key>> = { "mac-address": "mac" };
+const MEANINGLESS: Readonly<Record<string, string>> = {
+  "driver-opt": "an attachment has no options of a driver: leave it out",
+  "gw-priority": "a member goes outside by the network that is given first: leave it out",
+  "link-local-ip": "the link-local address follows from the Ethernet address: give mac=",
+};
+
 const VALUES: Readonly<Record<Key, Reader<unknown>>> = {
   ip: memberAddress,
   ip6: (text, name) => requireFamily(memberAddress(text, name), 6, name),
@@ -89,7 +99,7 @@ export function parseAttachment(option: string, text: string): AttachmentSpec {
       `${option} ${text} cannot be joined as a network: give it alone, or name a network, such as web`,
     );
   }
-  const [, network = "", list = ""] = /^([^:]+)(?::(.+))?$/s.exec(text) ?? [];
+  const [network, list] = partsOf(text);
   if (network === "") {
     throw wrong(
       `${option} ${quoted(text)}: write it like web, web:ip=10.89.1.5,alias=db or container:NAME`,
@@ -97,7 +107,7 @@ export function parseAttachment(option: string, text: string): AttachmentSpec {
   }
   requireValidName("name", "a network's name", network, option);
   const where = `${option} ${network}`;
-  const pairs = list === "" ? [] : list.split(",").map((pair) => parsePair(where, pair));
+  const pairs = list.map((pair) => parsePair(where, pair));
   const values = (key: Key): string[] =>
     pairs.filter(([name]) => name === key).map(([, value]) => value);
   const addresses = [...values("ip"), ...values("ip6")];
@@ -111,10 +121,27 @@ export function parseAttachment(option: string, text: string): AttachmentSpec {
   };
 }
 
+/** The network and its settings, unchecked; docker's form is name=web,ip=10.89.1.5. */
+function partsOf(text: string): readonly [network: string, settings: readonly string[]] {
+  if (LONG_FORM.test(text)) {
+    const fields = text.split(",");
+    const name = fields.findLast((field) => field.startsWith("name="))?.slice("name=".length) ?? "";
+    return [usualName(name), fields.filter((field) => !field.startsWith("name="))];
+  }
+  const [, name = "", list = ""] = /^([^:]+)(?::(.+))?$/s.exec(text) ?? [];
+  return [usualName(name), list === "" ? [] : list.split(",")];
+}
+
+/** The default network of docker's containers is its bridge. */
+function usualName(name: string): string {
+  return name === "default" ? "bridge" : name;
+}
+
 /** @param where for the error message */
 function parsePair(where: string, pair: string): readonly [Key, string] {
-  const [, name = "", value = ""] = /^([a-z0-9]+)=(.+)$/s.exec(pair) ?? [];
-  const key = KEYS.find((each) => each === name);
+  const [, name = "", value = ""] = /^([a-z0-9-]+)=(.+)$/s.exec(pair) ?? [];
+  if (Object.hasOwn(MEANINGLESS, name)) throw wrong(`${where}: ${name}: ${MEANINGLESS[name]}`);
+  const key = Object.hasOwn(SYNONYMS, name) ? SYNONYMS[name] : KEYS.find((each) => each === name);
   if (key === undefined) {
     throw wrong(`${where}: ${quoted(pair)} is not one of ${KEYS.join("=VALUE, ")}=VALUE`);
   }

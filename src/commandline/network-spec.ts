@@ -123,6 +123,29 @@ function subnetFor(option: string, { family }: Address, subnets: readonly Prefix
   throw wrong(`${option} needs an IPv${family} subnet: give that by --subnet, too`);
 }
 
+/**
+ * The MTU as the command line gives it.
+ * @param mtu of `--mtu`, or null
+ * @param pairs of `--opt`
+ * @throws UserError when they ask for several
+ */
+export function requireOneMtu(
+  mtu: number | null,
+  pairs: readonly (readonly [name: string, value: string])[],
+): void {
+  const given = [
+    ...(mtu === null ? [] : [["--mtu", `${mtu}`] as const]),
+    ...pairs
+      .filter(([name]) => MTU_OPTIONS.includes(name))
+      .map(([name, value]) => [`--opt ${name}`, value] as const),
+  ];
+  const other = given.find(([, value]) => Number(value) !== Number(given[0]?.[1]));
+  if (other === undefined) return;
+  throw wrong(
+    `${given[0]?.join("=")} and ${other[0]}=${quoted(other[1])} are two MTUs: give one of them`,
+  );
+}
+
 /** @throws UserError for an unknown option */
 function mtuOf({ mtu, options }: Params<"network.create">): number {
   const readMtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);

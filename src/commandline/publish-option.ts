@@ -58,9 +58,15 @@ export const readPublish: Reader<PublishOption> = asReader("8080:80", (text) => 
   const { address, ports, protocol } = partsOf(text, 2);
   const [guestText = "", hostText = ""] = ports.toReversed();
   if (guestText === "") fail("the port of the guest is missing: write it like 8080:80");
-  if (hostText === "0") fail("0 is not a port: leave it out, as in :80, to have a free one chosen");
   const guest = rangeOf(guestText);
-  const host = hostText === "" ? { first: 0, count: guest.count } : rangeOf(hostText);
+  // Docker's 0 is for a free port, too.
+  const isAnyPort = hostText === "" || hostText === "0";
+  const host = isAnyPort ? { first: 0, count: guest.count } : rangeOf(hostText);
+  if (guest.count === 1 && host.count > 1) {
+    fail(
+      `a free port of ${hostText} is not chosen: give one, or none, as in :${guestText}, for any`,
+    );
+  }
   if (host.count !== guest.count) {
     fail(`${hostText} and ${guestText} differ in length: give as many ports of both`);
   }

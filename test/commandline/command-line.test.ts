@@ -422,26 +422,30 @@ describe("what is refused, in one line with the fix", () => {
 
 describe("slipway run --network refuses options without effect", () => {
   const elsewhere = "leave it out";
-  const network = "leave it out, or give it to slipway network create";
+  const host =
+    "with --network host, where COMMAND has the network, ports and names of this machine";
+  const give = (option: string) => `leave it out, or give ${option} to slipway network create`;
   test.for([
-    ["web", ["--memory", "32M"], `--memory has no effect on a network: ${network}`],
+    ["web", ["--memory", "32M"], `--memory has no effect on a network: ${elsewhere}`],
     // As much as the default: it was asked for, and would not hold.
-    ["web", ["--mtu", "1500"], `--mtu has no effect on a network: ${network}`],
-    ["web", ["--max-flows", "5"], `--max-flows has no effect on a network: ${network}`],
-    ["web", ["--no-ipv6"], `--no-ipv6 has no effect on a network: ${network}`],
-    ["web", ["--no-api-socket"], `--no-api-socket has no effect on a network: ${network}`],
-    ["web", ["--api-socket", "x"], `--api-socket has no effect on a network: ${network}`],
-    ["web", ["--tap", "tap7"], `--tap has no effect on a network: ${network}`],
-    ["host", ["--publish", "8080:80"], `--publish has no effect with --network host: ${elsewhere}`],
+    ["web", ["--mtu", "1500"], `--mtu has no effect on a network: ${give("--mtu")}`],
+    ["web", ["--max-flows", "5"], `--max-flows has no effect on a network: ${elsewhere}`],
+    ["web", ["--no-ipv6"], `--no-ipv6 has no effect on a network: ${elsewhere}`],
+    ["web", ["--no-api-socket"], `--no-api-socket has no effect on a network: ${elsewhere}`],
+    ["web", ["--api-socket", "x"], `--api-socket has no effect on a network: ${elsewhere}`],
+    ["web", ["--tap", "tap7"], `--tap has no effect on a network: ${elsewhere}`],
+    ["web", ["--cidr", "10.1.0.0/24"], `--cidr has no effect on a network: ${give("--subnet")}`],
+    ["host", ["--publish", "8080:80"], `--publish has no effect ${host}: ${elsewhere}`],
+    ["host", ["--name", "x"], `--name has no effect ${host}: ${elsewhere}`],
     [
       "none",
       ["--add-host", "a=192.0.2.1"],
-      `--add-host has no effect with --network none: ${elsewhere}`,
+      `--add-host has no effect with --network none, where there is only lo: ${elsewhere}`,
     ],
     [
       "container:x",
       ["--hostname", "h"],
-      `--hostname has no effect with --network container: ${elsewhere}`,
+      `--hostname has no effect with --network container, where COMMAND has all that the target has: ${elsewhere}`,
     ],
     [
       "slirp",
@@ -465,6 +469,21 @@ describe("slipway run --network refuses options without effect", () => {
     );
     expect([mode.kind, hostname]).toEqual(["networks", "box"]);
     expect(parseRun("--network", "none", "--hostname", "box", "--", "true").hostname).toBe("box");
+  });
+
+  test("and without a network the name is the hostname", () => {
+    const isolated = ["--network", "none", "--name", "box"] as const;
+    expect(parseRun(...isolated, "--", "true").hostname).toBe("box");
+    expect(parseRun(...isolated, "-h", "other", "--", "true").hostname).toBe("other");
+    const long = refusal(
+      "slipway",
+      "run",
+      "--net=none",
+      "--name",
+      "b".repeat(63).concat(".box"),
+      "true",
+    );
+    expect(long.message).toMatch(/^--name .* cannot be a hostname: .* 64 at most/);
   });
 });
 
@@ -538,8 +557,16 @@ describe("docker's spellings", () => {
     [["run", "--entrypoint", "sh", "true"], /^--entrypoint has no meaning .*there is no image/],
     [
       ["run", "--memory", "512M", "true"],
-      /^--memory 512M is too large: .* for packets and connections/,
+      /^--memory 512M is too large: .* for Slipway's packets and connections/,
     ],
+    [["run", "-m", "512m", "true"], /^-m 512m: -m is the MTU here, and limits of .*systemd-run/],
+    [["run", "-a", "stdout", "true"], /^-a stdout: -a is the API socket here; .*: leave it out;/],
+    ...["sysctl", "gpus", "annotation", "replace", "no-hosts", "cidfile"].map(
+      (name): [string[], RegExp] => [
+        ["run", `--${name}=x`, "true"],
+        new RegExp(`^--${name} has no meaning for slipway run: .+`),
+      ],
+    ),
     [
       ["network", "connect", "--link", "a", "web", "b"],
       /^--link has no meaning for slipway network connect/,

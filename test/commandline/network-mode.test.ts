@@ -37,6 +37,26 @@ describe("--network", () => {
   });
 
   test.each([
+    ["default", "bridge"],
+    ["default:alias=x", "bridge:alias=x"],
+    ["name=web", "web"],
+    ["name=default", "bridge"],
+    ["name=web,alias=zz,alias=y,ip=10.89.1.5", "web:alias=zz,alias=y,ip=10.89.1.5"],
+    ["ip6=fd00::5,name=web,mac-address=02:00:00:00:00:05", "web:ip6=fd00::5,mac=02:00:00:00:00:05"],
+  ])("%s is docker's for %s", (spelling, usual) => {
+    expect(parseNetworkMode([spelling], nothing)).toEqual(parseNetworkMode([usual], nothing));
+  });
+
+  test.each([
+    [
+      ["name=web,driver-opt=a=b"],
+      nothing,
+      "--network web: driver-opt: an attachment has no options",
+    ],
+    [["name=web,colour=red"], nothing, '--network web: "colour=red" is not one of ip=VALUE'],
+    [["alias=x"], nothing, '--network "alias=x": write it like web, web:ip='],
+    [["name="], nothing, '--network "name=": write it like web'],
+    [["default", "bridge"], nothing, "--network bridge is given twice"],
     [["host", "web"], nothing, "--network host cannot be joined as a network: give it alone"],
     [["web", "container:db"], nothing, "--network container:db cannot be joined"],
     [["web:colour=red"], nothing, '--network web: "colour=red" is not one of ip=VALUE, ip6=VALUE'],

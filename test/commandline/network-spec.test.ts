@@ -22,6 +22,10 @@ test("the definition of a network that is right in itself", () => {
   });
 });
 
+test("one MTU may be given in two ways", () => {
+  expect(create("-o mtu=1400 --mtu 1400 x")).toMatchObject({ request: { spec: { mtu: 1400 } } });
+});
+
 describe("what is wrong in itself is a usage error, before the daemon is asked", () => {
   test.each([
     ["_net", '"_net" cannot be a network\'s name: begin with a letter or digit'],
@@ -57,6 +61,8 @@ describe("what is wrong in itself is a usage error, before the daemon is asked",
     ["--ip-range 10.1.0.0 x", '--ip-range "10.1.0.0": invalid CIDR'],
     ["--ipv6 --mtu 1200 x", "MTU 1200 is too small for IPv6: give 1280 or more"],
     ["--opt mtu=67 x", "--opt mtu 67 is too small: give a number from 68 to 65521"],
+    ["-o mtu=1400 --mtu 1300 x", '--mtu=1300 and --opt mtu="1400" are two MTUs: give one'],
+    ["-o mtu=1400 -o com.docker.network.driver.mtu=1500 x", "are two MTUs: give one of them"],
     ["--opt icc=false x", '--opt "icc=false" is unknown: there are mtu=BYTES'],
   ])("%s", (line, sentence) => {
     expect(() => create(line)).toThrow(

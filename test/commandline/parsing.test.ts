@@ -72,9 +72,27 @@ describe("options", () => {
 
   test.each([
     ["--ipv4=no", "--ipv4=no: write --ipv4 or --ipv4=false"],
-    ["--internal=false", "--internal takes no value"],
+    ["--internal=no", "--internal=no: write --internal or --internal=false"],
   ])("have no other value: %s", (option, sentence) => {
     expect(() => parse(`network create ${option} web`)).toThrow(sentence);
+  });
+
+  test.each([
+    ["run --stats=true --keep-id=1 true", true],
+    ["run --stats --keep-id --stats=false --keep-id=F true", false],
+    ["run -i=true -t=false --rm=true --stats=false --stats --keep-id=TRUE true -i=x", true],
+  ])("that take no value may be turned on and off, as docker's: %s", (line, isOn) => {
+    expect(parse(line)).toMatchObject({ kind: "run", config: { stats: isOn, keepId: isOn } });
+  });
+
+  test("that are turned off are as not given", () => {
+    const usual = parse("run --network host true");
+    expect(parse("run --network host --stats=false -P=false true")).toEqual(usual);
+    expect(parse("run -e -t=1 true")).toMatchObject({
+      config: { environment: { variables: ["-t=1"] } },
+    });
+    const kept = parse("run -a /x --no-api-socket=false true");
+    expect(kept).toMatchObject({ config: { apiSocket: { path: "/x" } } });
   });
 
   test("after COMMAND belong to COMMAND", () => {
@@ -93,9 +111,11 @@ describe("options", () => {
 describe("an error names the command whose help explains it", () => {
   test.each([
     ["attach --stats=3 42", "--stats takes no value", "attach"],
+    ["run -it=true true", "= follows several letters: give each of them alone, as -t=false", "run"],
     ["attach 42 --mtu", "--mtu needs a value, <bytes>", "attach"],
     ["attach 42 tap0 more", 'too many arguments: "more"', "attach"],
     ["network crate x", 'unknown command "crate" (Did you mean create?)', "network"],
+    ["network create --hlep x", 'unknown option "--hlep" (Did you mean --help?)', "network create"],
     ["network create", "missing required argument 'name'", "network create"],
     ["port add --kill 80", 'unknown option "--kill"', "port add"],
     ["--versoin", 'unknown option "--versoin" (Did you mean --version?)', ""],

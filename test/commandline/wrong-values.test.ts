@@ -104,14 +104,14 @@ describe("every wrong value of every option is told in one line that names the o
 const fix =
   /: (give|write|use|begin with|it must be|choose|leave)|write (one|it) like|needs to be|at most|there are|is not one of|write an? /;
 
-test("every option that takes no value refuses one", () => {
+test("every option that takes no value refuses one, or takes true and false", () => {
   for (const [path, command] of commands) {
-    for (const { long, value, isSwitch } of Object.values(command.options)) {
+    for (const { long, value } of Object.values(command.options)) {
       if (value !== null) continue;
       const error = errorOf(path, [`${long}=no`, ...operandsOf(command)]);
-      const wrong = isSwitch
-        ? `${long}=no: write ${long} or ${long}=false`
-        : `${long} takes no value`;
+      const wrong = command.hasBareFlags
+        ? `${long} takes no value`
+        : `${long}=no: write ${long} or ${long}=false`;
       expect(error?.message).toBe(`${wrong}; see ${path} --help`);
     }
   }

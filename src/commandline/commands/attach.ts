@@ -10,6 +10,7 @@ export const attachCommand: Command = command({
   name: "attach",
   help: "connect an existing namespace, until its process ends or a signal arrives",
   usage: "[options] PID|PATH [TAPNAME]",
+  hasBareFlags: true,
   options: { ...attachmentOptions, ...slipwayOptions, ...commonOptions },
   arguments: [
     { name: "target", help: "a process, or the file of a network namespace", count: "once" },

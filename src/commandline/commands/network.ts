@@ -3,7 +3,7 @@ import { DEFAULT_MTU } from "../../config/constants.js";
 import type { Params } from "../../rpc/messages.js";
 import { filter, NETWORK_KEYS, PRUNE_KEYS } from "../filters.js";
 import type { Invocation } from "../invocation.js";
-import { checkNetwork, requireNetworkName } from "../network-spec.js";
+import { checkNetwork, requireNetworkName, requireOneMtu } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
 import { meaninglessForConnect, meaninglessForCreate } from "../options/docker.js";
 import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
@@ -73,6 +73,7 @@ const createCommand = command({
     const spec = specOf(name, values);
     requireNetworkName(name);
     checkNetwork(spec);
+    requireOneMtu(values.mtu, values.opt);
     return ask({ action: "create", spec });
   },
 });
@@ -116,14 +117,14 @@ const removeCommand = command({
 
 const pruneCommand = command({
   name: "prune",
-  help: "remove all networks that have no members",
+  help: "remove all networks that have no members, without asking",
   options: {
     filter: repeated(
       "--filter <key=value>",
       "only those of label or until, such as label=team or until=24h; repeatable",
       filter(PRUNE_KEYS),
     ),
-    force: hidden(flag("-f, --force", "nothing is asked anyway")),
+    force: flag("-f, --force", "no effect: prune never asks"),
   },
   arguments: [],
   invoke: (values) => ask({ action: "prune", filters: values.filter }),

@@ -1,13 +1,24 @@
 import { isPid } from "../../config/names.js";
 import { parseNetworkMode } from "../network-mode.js";
 import { commonOptions, runOptions, slipwayOptions } from "../options/declarations.js";
-import { meaninglessForRun } from "../options/docker.js";
+import {
+  MEMORY_SENTENCE,
+  meaninglessForRun,
+  STREAM_SENTENCE,
+  unlikeDocker,
+} from "../options/docker.js";
 import { slipwayGuest } from "../options/guest.js";
 import { refuseIneffective } from "../options/ineffective.js";
 import { type Command, command } from "../parsing/command.js";
-import { wrong } from "../parsing/values.js";
+import { hostname, wrong } from "../parsing/values.js";
 
-const options = { ...runOptions, ...slipwayOptions, ...commonOptions };
+const options = {
+  ...runOptions,
+  ...slipwayOptions,
+  ...commonOptions,
+  mtu: unlikeDocker(commonOptions.mtu, /^\d+[bkmg]$/i, MEMORY_SENTENCE),
+  apiSocket: unlikeDocker(slipwayOptions.apiSocket, /^std(in|out|err)$/i, STREAM_SENTENCE),
+};
 
 /** `slipway run` */
 export const runCommand: Command = command({
@@ -28,7 +39,7 @@ export const runCommand: Command = command({
         ...slipwayGuest(values, values.tap),
         mode,
         name: values.name,
-        hostname: values.hostname,
+        hostname: values.hostname ?? (mode.kind === "none" ? hostnameBy(values.name) : null),
         inside: { ownPids: values.pid === null, seesApi: values.apiInside },
         keepId: values.keepId,
         mapAuto: values.mapAuto,
@@ -39,6 +50,11 @@ export const runCommand: Command = command({
     };
   },
 });
+
+/** Nobody finds a run without a network by its name. @throws UserError */
+function hostnameBy(name: string | null): string | null {
+  return name === null ? null : hostname(name, "--name");
+}
 
 /** The name of a run with a network of its own is that of its API socket. @throws UserError */
 function checkOwnName(name: string, given: ReadonlySet<string>): void {

@@ -24,6 +24,7 @@ export const slirp4netns: Command = command({
   help: "User-mode networking for unprivileged network namespaces, by Slipway.",
   usage: "[OPTION]... PID|PATH|FD [TAPNAME]",
   version: VERSION,
+  hasBareFlags: true,
   options: { ...attachmentOptions, ...slirp4netnsOptions, ...commonOptions },
   arguments: [
     {

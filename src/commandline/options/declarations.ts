@@ -114,7 +114,7 @@ export const commonOptions = {
   ),
   memory: value(
     "--memory <size>",
-    `memory for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
+    `most memory of Slipway itself, for packets and connections, ${MEMORY_RANGE.least}M to ${MEMORY_RANGE.most}M`,
     memorySize(MEMORY_RANGE.least, MEMORY_RANGE.most),
     `${DEFAULT_MEMORY_BUDGET / MEBIBYTE}M`,
   ),

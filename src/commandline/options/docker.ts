@@ -1,4 +1,5 @@
-import { flag, hidden, type Options } from "../parsing/option.js";
+import { flag, hidden, type Option, type Options } from "../parsing/option.js";
+import { wrong } from "../parsing/values.js";
 
 /** Options of docker and podman that ask `run` for what it does anyway. */
 export const runAnyway = {
@@ -8,6 +9,18 @@ export const runAnyway = {
   init: hidden(flag("--init", "COMMAND's first process reaps its orphans")),
 } satisfies Options;
 
+/** Refuses values that only docker's option of that letter has. */
+export function unlikeDocker<T>(option: Option<T>, meaning: RegExp, sentence: string): Option<T> {
+  return {
+    ...option,
+    read(given) {
+      const found = given.find((text) => meaning.test(text));
+      if (found !== undefined) throw wrong(`-${option.short} ${found}: ${sentence}`);
+      return option.read(given);
+    },
+  };
+}
+
 const FILES = "COMMAND sees the files of this machine, so there is nothing to mount";
 const NO_IMAGE = "there is no image: write COMMAND and its arguments behind the options";
 const IDS = "COMMAND is root inside, or with --keep-id you";
@@ -15,6 +28,9 @@ const RIGHTS = "COMMAND has all capabilities in its own namespaces, and none out
 const OWN = "COMMAND has namespaces of its own; --network and --pid can be chosen";
 const RESOURCES =
   "limits of processors and memory are the system's: systemd-run --user --scope -p MemoryMax=512M slipway run …";
+export const MEMORY_SENTENCE = `-m is the MTU here, and ${RESOURCES}`;
+export const STREAM_SENTENCE =
+  "-a is the API socket here; COMMAND has stdin, stdout and stderr anyway: leave it out";
 const NAMES = "members of a network find each other by name: put both on one --network";
 const LINK_LOCAL = "the link-local address follows from the Ethernet address: give --mac-address";
 const UNIT = "run slipway as a unit of systemd, with Restart= in it";
@@ -31,6 +47,7 @@ export const meaninglessForRun: Readonly<Record<string, string>> = {
   "--mount": FILES,
   "--tmpfs": FILES,
   "--device": FILES,
+  "--gpus": FILES,
   "--read-only": FILES,
   "--entrypoint": NO_IMAGE,
   "--pull": NO_IMAGE,
@@ -61,6 +78,13 @@ export const meaninglessForRun: Readonly<Record<string, string>> = {
   "--log-opt": OUTPUT,
   "-l": "labels are for networks: slipway network create --label",
   "--label": "labels are for networks: slipway network create --label",
+  "--annotation": "annotations are for containers that slipway oci-hook serves: give the options",
+  "--cidfile":
+    "slipway run is the process to signal: write its PID, $! of a shell, to a file of your own",
+  "--replace": "end the other run first: its name is free then",
+  "--sysctl":
+    "COMMAND is root in its network namespace, and may set it: sh -c 'sysctl -w NAME=VALUE; exec COMMAND'",
+  "--no-hosts": "COMMAND's /etc/hosts is its own, and this machine's stays as it is",
   "--link": NAMES,
   "--link-local-ip": LINK_LOCAL,
   "--expose": "members reach all ports of each other; -p and -P publish ports of the host",

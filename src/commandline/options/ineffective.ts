@@ -15,6 +15,13 @@ const EVERYWHERE = [
   ...Object.keys(runAnyway),
 ];
 
+/** Options of `network create` that do for a network what these of `run` do for a run of its own, by key. */
+const OF_NETWORKS: Readonly<Record<string, string>> = {
+  mtu: "--mtu",
+  cidr: "--subnet",
+  ipv6Cidr: "--subnet",
+};
+
 /** Keys of the options of `run` that have an effect with each mode but slirp. */
 const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly string[]>> = {
   networks: [
@@ -37,9 +44,17 @@ const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly
     "publishAuto",
     "publishExclude",
   ],
-  none: [...EVERYWHERE, "keepId", "mapAuto", "hostname", "pid", "apiInside"],
+  none: [...EVERYWHERE, "keepId", "mapAuto", "name", "hostname", "pid", "apiInside"],
   host: EVERYWHERE,
   container: EVERYWHERE,
+};
+
+/** Where an option has no effect, and why. */
+const WHERE: Readonly<Record<keyof typeof EFFECTIVE, string>> = {
+  networks: "on a network",
+  none: "with --network none, where there is only lo",
+  host: "with --network host, where COMMAND has the network, ports and names of this machine",
+  container: "with --network container, where COMMAND has all that the target has",
 };
 
 /**
@@ -56,7 +71,7 @@ export function refuseIneffective(
   const isEffective = (key: string): boolean => EFFECTIVE[mode].includes(key);
   const found = [...given].find((key) => !isEffective(key));
   if (found === undefined) return;
-  const where = mode === "networks" ? "on a network" : `with --network ${mode}`;
-  const fix = mode === "networks" ? ", or give it to slipway network create" : "";
-  throw wrong(`${options[found].long} has no effect ${where}: leave it out${fix}`);
+  const instead = mode === "networks" ? OF_NETWORKS[found] : undefined;
+  const fix = instead === undefined ? "" : `, or give ${instead} to slipway network create`;
+  throw wrong(`${options[found].long} has no effect ${WHERE[mode]}: leave it out${fix}`);
 }

@@ -26,6 +26,8 @@ export interface Command<O extends Options = Options> {
   readonly passesThrough?: boolean;
   /** Options of other programs that mean nothing here, by name, and what to know or do instead. */
   readonly meaningless?: Readonly<Record<string, string>>;
+  /** Whether flags are given by name only, not as --name=true: the launcher looks for their names. */
+  readonly hasBareFlags?: boolean;
   /** Whether superfluous arguments are ignored. */
   readonly ignoresRest?: boolean;
   /**

@@ -16,7 +16,7 @@ export interface Option<T> {
   readonly help: string;
   /** As `--help` shows it; null: there is none. */
   readonly default: string | null;
-  /** Whether an option that takes no value may be given as `--name=false` or `--name=true`, too. */
+  /** Whether `--name=false` means something else than to leave the option out. */
   readonly isSwitch: boolean;
   /** The heading in `--help` below which it stands, or null. */
   readonly group: string | null;

@@ -60,7 +60,7 @@ export function oneOf<const Choice extends string>(choices: readonly Choice[]): 
  */
 export function memorySize(least: number, most: number): Reader<number> {
   return (text, name) => {
-    const fix = `give ${least}M to ${most}M, for packets and connections`;
+    const fix = `give ${least}M to ${most}M, for Slipway's packets and connections`;
     if (!/^\d+[KM]?$/i.test(text)) throw wrong(`${name} is ${quoted(text)}, not a size: ${fix}`);
     const bytes = Number.parseInt(text, 10) * (UNITS[text.slice(-1).toUpperCase()] ?? 1);
     if (bytes < least * MEBIBYTE) throw wrong(`${name} ${text} is too small: ${fix}`);
