@@ -84,7 +84,7 @@ function requireDistinct(attachments: readonly AttachmentSpec[]): void {
 function modeOf(text: string): Exclude<NetworkMode, { readonly kind: "networks" }> | null {
   const [, target] = /^container:(.+)$/.exec(text) ?? [];
   if (target !== undefined) return { kind: "container", target };
-  const kind = MODES.find((each) => each === text);
+  const kind = MODES.find((each) => each === text || `name=${each}` === text);
   return kind === undefined ? null : { kind };
 }
 

@@ -9,6 +9,7 @@ describe("--network", () => {
     [["slirp"], { kind: "slirp" }],
     [["host"], { kind: "host" }],
     [["none"], { kind: "none" }],
+    [["name=host"], { kind: "host" }],
     [["container:db"], { kind: "container", target: "db" }],
     [["container:/run/netns/x"], { kind: "container", target: "/run/netns/x" }],
   ])("%j is a mode of its own", (texts, mode) => {
@@ -58,6 +59,11 @@ describe("--network", () => {
     [["name="], nothing, '--network "name=": write it like web'],
     [["default", "bridge"], nothing, "--network bridge is given twice"],
     [["host", "web"], nothing, "--network host cannot be joined as a network: give it alone"],
+    [
+      ["web", "name=none"],
+      nothing,
+      "--network name=none cannot be joined as a network: give it alone",
+    ],
     [["web", "container:db"], nothing, "--network container:db cannot be joined"],
     [["web:colour=red"], nothing, '--network web: "colour=red" is not one of ip=VALUE, ip6=VALUE'],
     [["container:"], nothing, "or container:NAME"],

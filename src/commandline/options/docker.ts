@@ -84,7 +84,7 @@ export const meaninglessForRun: Readonly<Record<string, string>> = {
   "--replace": "end the other run first: its name is free then",
   "--sysctl":
     "COMMAND is root in its network namespace, and may set it: sh -c 'sysctl -w NAME=VALUE; exec COMMAND'",
-  "--no-hosts": "COMMAND's /etc/hosts is its own, and this machine's stays as it is",
+  "--no-hosts": "COMMAND has this machine's /etc/hosts, and on a network one of its own",
   "--link": NAMES,
   "--link-local-ip": LINK_LOCAL,
   "--expose": "members reach all ports of each other; -p and -P publish ports of the host",
