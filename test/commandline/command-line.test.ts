@@ -540,6 +540,12 @@ describe("docker's spellings", () => {
     expect(parseText("slipway", "port", "--help")).toMatch(/^ {2}\[options\] <name> +list the/m);
   });
 
+  test("--help says what is unlike docker's", () => {
+    const text = (...args: string[]) => parseText("slipway", ...args).replaceAll(/\s+/g, " ");
+    expect(text("network", "prune", "--help")).toMatch(/without asking.*--force no effect/);
+    expect(text("run", "--help")).toMatch(/--memory <size> most memory of Slipway itself, for/);
+  });
+
   test("run has help by --help only, other commands by -h, too", () => {
     expect(parseText("slipway", "run", "--help")).toMatch(/-h, --hostname <name>/);
     expect(parseText("slipway", "run", "--help")).toMatch(/^ {2}--help /m);
