@@ -100,6 +100,11 @@ function checkDirectory(directory: string, mode: number | null): void {
   try {
     unsafe = unsafePart(directory, mode);
   } catch (error) {
+    if (errnoOf(error) === "EROFS" && isCover(path.dirname(directory))) {
+      throw new UserError(
+        `commands inside slipway run cannot use the daemon, as ${path.dirname(directory)} is covered there: run them outside of it`,
+      );
+    }
     throw new UserError(
       `cannot make ${directory} (${errnoOf(error)}): set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
     );
@@ -109,4 +114,10 @@ function checkDirectory(directory: string, mode: number | null): void {
   throw new UserError(
     `${directory} may be changed by other users, by way of ${unsafe}: make that yours or root's, chmod go-w ${unsafe}, or set XDG_RUNTIME_DIR and XDG_STATE_HOME to directories of yours`,
   );
+}
+
+/** Whether `slipway run` hides a directory from its COMMAND: with the mode of native/src/held/covers.c. */
+function isCover(directory: string): boolean {
+  const status = lstatSync(directory, { throwIfNoEntry: false });
+  return status !== undefined && (status.mode & 0o777) === 0o555;
 }

@@ -82,6 +82,7 @@ function isPrivateGroup(gid: number): boolean {
   return gid === 0 || (gid === process.getegid?.() && gid === process.geteuid?.());
 }
 
-function isInitialNamespace(): boolean {
+/** Whether this process is in the user namespace of the machine. */
+export function isInitialNamespace(): boolean {
   return /^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
 }

@@ -18,6 +18,10 @@ const connections = [
   ["without a network", ["--network", "none"]],
 ] as const;
 
+/** How a command inside is refused that needs the daemon. */
+const WITHOUT_DAEMON =
+  /^1 slipway: commands inside slipway run cannot use the daemon, as \S+\/slipway is covered there: run them outside of it\n$/;
+
 const NO_SUCH_PROCESS = "no such process";
 
 /** Runs a shell script as COMMAND, by a user with a daemon of his own. */
@@ -298,6 +302,16 @@ describe("Slipway's own sockets", () => {
     expect(await inside(lab, [], ask, program)).toMatchObject({ code: 1, stdout: "" });
   });
 
+  test("COMMAND is not told of members that it cannot see when it publishes a port", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    await user.ok("daemon", "start");
+    const command = [lab.host.slipwayPath, "port", "add", "127.0.0.1:8098:80"];
+    const { code, stderr } = await user.run("--api-inside", "--", ...command).ended(30_000);
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+
   test("a run inside a run has no API socket", async ({ lab }) => {
     const path = lab.host.slipwayPath;
     const { code, stdout, stderr } = await inside(
@@ -312,7 +326,16 @@ describe("Slipway's own sockets", () => {
   test("a run on a network inside a run reports what it lacks", async ({ lab }) => {
     const path = lab.host.slipwayPath;
     const { code, stderr } = await inside(lab, [], `exec ${path} run --network bridge -- true`);
-    expect(`${code} ${stderr}`).toMatch(/^1 slipway: cannot make .*: set XDG_RUNTIME_DIR .*\n$/);
+    expect(`${code} ${stderr}`).toMatch(WITHOUT_DAEMON);
+  });
+
+  test("a command that asks the daemon says that it cannot, and starts none", async ({ lab }) => {
+    const path = lab.host.slipwayPath;
+    const { code, stderr } = await inside(lab, [], `${path} network ls; ${path} daemon start`);
+    const [first, second] = stderr.split("\n");
+    expect([`1 ${first}\n`, `${code} ${second}\n`]).toEqual(
+      Array(2).fill(expect.stringMatching(WITHOUT_DAEMON)),
+    );
   });
 });
 

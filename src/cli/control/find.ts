@@ -8,6 +8,7 @@ import type { ControlOptions } from "../../commandline/requests.js";
 import { isPid, isSameName } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { daemonSocket } from "../../rpc/daemon-paths.js";
+import { isInitialNamespace } from "../../rpc/safe-directory.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 import { status } from "./answers.js";
 import type { Daemon } from "./members.js";
@@ -32,12 +33,21 @@ const LEAST_ID_DIGITS = 8;
  * @param ifNone what to do where none runs and none was named; absent: that is an error
  * @throws UserError when there is none
  */
-export async function withGuests(
+export function withGuests(
   options: ControlOptions,
   use: (found: readonly [Found, ...Found[]]) => Promise<void>,
   ifNone?: () => void,
 ): Promise<void> {
-  const { socket, name } = options;
+  return withFound(options, use, ifNone, options.name === null);
+}
+
+/** @param isOfAll whether the user wants to know of networks that cannot be asked for */
+async function withFound(
+  { socket, name }: ControlOptions,
+  use: (found: readonly [Found, ...Found[]]) => Promise<void>,
+  ifNone: (() => void) | undefined,
+  isOfAll: boolean,
+): Promise<void> {
   if (socket !== null) return use([fromPlace(await placeOf(socket))]);
   const opened = await openDaemon();
   const daemon = opened instanceof UserError ? null : opened;
@@ -46,7 +56,7 @@ export async function withGuests(
     const [first, ...others] = found;
     // What runs without the daemon can be asked all the same.
     if (opened instanceof UserError && first === undefined) throw opened;
-    if (opened instanceof UserError && name === null) warnOfMembers(opened);
+    if (opened instanceof UserError && isOfAll) warnOfMembers(opened);
     if (first !== undefined) await use([first, ...others]);
     else if (name === null && ifNone !== undefined) ifNone();
     else throw notFound(name);
@@ -65,7 +75,8 @@ export function withGuest(
     if (others.length > 0) throw severalFound([found, ...others]);
     await use(found);
   };
-  return withGuests(options, useOne, ifNone);
+  // The daemon serves nobody in a container, where the network that is found is the one that is meant.
+  return withFound(options, useOne, ifNone, options.name === null && isInitialNamespace());
 }
 
 /** To a program "nothing" is a list, too. */
