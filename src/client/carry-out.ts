@@ -6,7 +6,7 @@ import type { Attachment, Connection } from "./connect.js";
 import { forEachName } from "./each-name.js";
 import { memberPasses, networkPasses } from "./filters.js";
 import { inspect } from "./inspect.js";
-import type { Requests } from "./target.js";
+import type { NameOfMember, Requests } from "./target.js";
 import { memberList } from "./views/members.js";
 import { networkList } from "./views/networks.js";
 
@@ -14,8 +14,7 @@ import { networkList } from "./views/networks.js";
 export interface Surroundings {
   /** Attaches a namespace to a network. */
   connect(connection: Connection): Promise<Attachment>;
-  /** By what the daemon knows a member that the user has named. */
-  nameOfMember(text: string): Promise<string>;
+  readonly nameOfMember: NameOfMember;
 }
 
 /**
@@ -34,7 +33,7 @@ export async function carryOut(
     case "list":
       return networks(session, request);
     case "inspect":
-      return inspect(session, request);
+      return inspect(session, request, nameOfMember);
     case "remove":
       return remove(session, request);
     case "prune":

@@ -1,10 +1,10 @@
 import { UserError } from "../base/errors.js";
 import type { InspectRequest } from "../commandline/requests.js";
-import { findByName } from "../config/names.js";
+import { findByName, isPid } from "../config/names.js";
 import type { NetworkReport } from "../rpc/messages.js";
 import { forEachName } from "./each-name.js";
 import { formatAll } from "./format.js";
-import type { Requests } from "./target.js";
+import type { NameOfMember, Requests } from "./target.js";
 import { type Struct, structOf } from "./template/value.js";
 import { type ContainerReport, containerReport } from "./views/container.js";
 import { networkFields } from "./views/networks.js";
@@ -19,11 +19,17 @@ type Report = NetworkReport | ContainerReport;
 export async function inspect(
   session: Requests,
   { names, type, output }: InspectRequest,
+  nameOfMember: NameOfMember,
 ): Promise<string> {
   const members = type === "network" ? [] : await session.request("member.list", {});
   const find = async (name: string): Promise<Report> => {
-    const member = findByName(members, name);
-    return member === undefined ? another(session, type, name) : containerReport(member);
+    const member = findByName(members, withoutSlash(name));
+    if (member !== undefined) return containerReport(member);
+    if (type === "network" || !isPid(name)) return another(session, type, name);
+    const id = await nameOfMember(name);
+    // It may have joined meanwhile.
+    const joined = findByName(await session.request("member.list", {}), id);
+    return joined === undefined ? another(session, type, name) : containerReport(joined);
   };
   return forEachName(names, find, (reports) =>
     formatAll(reports, output, {
@@ -31,6 +37,11 @@ export async function inspect(
       table: () => `${JSON.stringify(reports, null, 4)}\n`,
     }),
   );
+}
+
+/** Docker's names of containers begin with a slash, as `inspect` prints them. */
+function withoutSlash(name: string): string {
+  return name.replace(/^\//, "");
 }
 
 /** What is no member. */

@@ -13,6 +13,9 @@ import type { Session } from "./session.js";
 /** Sends requests to the daemon. */
 export type Requests = Pick<Session, "request">;
 
+/** By what the daemon knows a member that the user has named, also by a PID. */
+export type NameOfMember = (text: string) => Promise<string>;
+
 /** A network namespace that a user has named. */
 export interface Target {
   readonly netns: string;

@@ -56,6 +56,10 @@ describe("docker inspect --format", () => {
     else expect(said).toBe(`${text}\n`);
   });
 
+  test("of the name that it prints", async () => {
+    expect(await shown("{{.Id}}", "/app")).toBe(`${"a".repeat(64)}\n`);
+  });
+
   test("of several, and of networks", async () => {
     const template =
       "{{.Name}}{{range $k, $v := .NetworkSettings.Networks}} {{$k}}={{$v.IPAddress}}{{end}}";

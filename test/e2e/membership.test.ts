@@ -216,6 +216,24 @@ describe("a run that is being started", () => {
     );
   });
 
+  test("is asked about by its PID", async ({ user }) => {
+    const { stdout, stderr } = await shell(
+      user,
+      `"$0" run --network one --name asked -- sleep 4327 & run=$!
+       "$0" status --name $run | head -n 1
+       "$0" port add --name $run 127.0.0.1:8075:80
+       "$0" inspect --format '{{.Name}}' $run
+       kill $run; wait $run 2>/dev/null
+       "$0" run --network one --name inspected -- sleep 4327 & run=$!
+       "$0" inspect --format '{{.Name}}' $run
+       kill $run; wait $run 2>/dev/null`,
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toBe(
+      "name       asked, on network one\npublished 127.0.0.1:8075 → 80/tcp\n/asked\n/inspected\n",
+    );
+  });
+
   test("survives that it is disconnected", async ({ user }) => {
     // It ends when it has lo alone.
     const alone = "while ip -o link | grep -q eth0; do sleep 0.02; done; ip -o link | cut -d: -f2";

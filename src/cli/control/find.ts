@@ -49,10 +49,12 @@ async function withFound(
   isOfAll: boolean,
 ): Promise<void> {
   if (socket !== null) return use([fromPlace(await placeOf(socket))]);
+  // Before the daemon is asked: a run that is being started becomes a member.
+  const command = await commandOf(name);
   const opened = await openDaemon();
   const daemon = opened instanceof UserError ? null : opened;
   try {
-    const found = name === null ? await findAll(daemon) : await findNamed(name, daemon);
+    const found = name === null ? await findAll(daemon) : await findNamed(name, command, daemon);
     const [first, ...others] = found;
     // What runs without the daemon can be asked all the same.
     if (opened instanceof UserError && first === undefined) throw opened;
@@ -104,10 +106,23 @@ async function findAll(daemon: Daemon | null): Promise<readonly Found[]> {
   ];
 }
 
-async function findNamed(name: string, daemon: Daemon | null): Promise<readonly Found[]> {
+/** COMMAND's PID where a name is the PID of `slipway run`; otherwise the same text. Waits while it is being started. */
+async function commandOf(name: string | null): Promise<string> {
+  if (name === null || !isPid(name)) return name ?? "";
+  const { meantProcess } = await import("../../netns/run-process.js");
+  return `${await meantProcess(Number(name))}`;
+}
+
+/** @param command a further name of the member */
+async function findNamed(
+  name: string,
+  command: string,
+  daemon: Daemon | null,
+): Promise<readonly Found[]> {
   const own = await ownPlaceNamed(name);
   const { memberNamed } = await import("./members.js");
-  const member = daemon === null ? undefined : memberNamed(daemon.members, name);
+  const members = daemon?.members ?? [];
+  const member = memberNamed(members, name) ?? memberNamed(members, command);
   const { otherGuests } = await import("./others.js");
   const others = otherGuests().filter((other) => isCalled(other, name));
   const found = [
