@@ -25,6 +25,7 @@ import { Members } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
 import { emptyReport, memberReport, networkReport } from "./report.js";
+import { notBack, Returning } from "./returning.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { takeLocks } from "./state/locks.js";
 import { restore } from "./state/restore.js";
@@ -68,6 +69,7 @@ export class Daemon implements Methods {
   #isRestoring = true;
   /** Resolves when networks and members of the daemon before are back; no request is answered earlier. */
   readonly restored: Promise<void>;
+  readonly #returning: Returning;
 
   /** @throws UserError when another daemon runs, or the socket cannot be made */
   constructor(context: DaemonContext) {
@@ -93,6 +95,7 @@ export class Daemon implements Methods {
     // After a crash the supervisor still runs, and has the TAPs.
     const vouched = context.isRestarted ? new Map() : takeVouched(paths.stayed, context.writable);
     this.restored = this.#restore(state, vouched);
+    this.#returning = new Returning(this.#members.all);
     this.#server = new Server(paths.socket, context.listener, loop, this, context.audience);
   }
 
@@ -108,6 +111,7 @@ export class Daemon implements Methods {
   ): Promise<Results[M]> {
     try {
       await this.restored;
+      if (!this.#isPrompt(method, params, client)) await this.#returning.over;
       const carryOut: Handlers[M] = this.#handlers[method];
       const result = await carryOut(params, client, passed);
       // The change holds in all threads, for every frame from now on, before the client hears of it.
@@ -118,6 +122,12 @@ export class Daemon implements Methods {
     } finally {
       if (passed !== null) native.close(passed);
     }
+  }
+
+  /** Whether a request is answered before all members are back: those by which they come back are. */
+  #isPrompt<M extends Method>(method: M, params: Params<M>, { members }: Client): boolean {
+    if (method === "status" || method === "stop" || members.size > 0) return true;
+    return "id" in params && this.#returning.has(params.id);
   }
 
   /** Whoever asks for a network hears of the loss: an empty list would say that there never were any. */
@@ -132,6 +142,7 @@ export class Daemon implements Methods {
     }
     for (const id of client.members) {
       this.#clients.delete(id);
+      this.#returning.remove(id);
       this.#holders.remove(id);
       const member = this.#members.all.find((each) => each.id === id);
       if (member !== undefined) this.#members.remove(member, true);
@@ -167,7 +178,10 @@ export class Daemon implements Methods {
     "member.started": ({ member: name, namespace }, client) => {
       const member = this.#members.get(name);
       // Of another client's member nobody else knows: a run that joins again may be on one that was made meanwhile.
-      if (this.#holders.start(member.id, client)) member.namespace = namespace;
+      if (!this.#holders.start(member.id, client)) return {};
+      member.namespace = namespace;
+      this.#saveQuietly();
+      this.#returning.remove(member.id);
       return {};
     },
     "member.confirm": ({ serial }, client) => {
@@ -225,14 +239,14 @@ export class Daemon implements Methods {
   }
 
   #join(spec: Params<"member.join">, client: Client): GivenMember {
-    const before = new Set(this.#members.all.map(({ id }) => id));
+    const before = this.#members.all.filter(({ awaitedIn }) => awaitedIn === null);
     const given = this.#members.join(spec);
     const member = given.id;
     for (const { network } of given.attachments) {
       client.pending.set(`${member} ${network}`, { member, network });
     }
     // Attachments that are added to a member end with that member, whoever added them.
-    if (!before.has(given.id) && !spec.stays) {
+    if (!spec.stays && before.every(({ id }) => id !== member)) {
       client.members.add(given.id);
       this.#clients.set(given.id, client);
       if (spec.keepsTaps) {
@@ -292,6 +306,7 @@ export class Daemon implements Methods {
     if (waits && !(await this.#holders.whenStarted(member.id))) {
       throw new UserError(`member ${member.name} is still being started: try again`);
     }
+    if (waits && member.awaitedIn !== null) throw new UserError(notBack(member));
     const { id, namespace } = member;
     return {
       id,

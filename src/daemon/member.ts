@@ -14,6 +14,13 @@ export interface Member extends MemberSettings {
   /** Milliseconds since 1970. */
   readonly since: number;
   namespace: NamespaceRef | null;
+  /**
+   * Where it was with the daemon before, until its client joins again: what it had is reserved for it as long as the process
+   * lives. The state says so, so nobody is told of this namespace, as they might enter it. null: it is not awaited.
+   */
+  awaitedIn: NamespaceRef | null;
+  /** Whether its client keeps its TAPs: that joins the next daemon again. */
+  readonly keepsTaps: boolean;
   /** The process that keeps its TAPs: a `slipway run`. null: there is none. */
   client: number | null;
   /** In the order in which they were joined. */
@@ -54,6 +61,8 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
     hostname: spec.hostname ?? hostnameOfMember(name, id),
     since: Date.now(),
     namespace: spec.namespace,
+    awaitedIn: null,
+    keepsTaps: spec.keepsTaps,
     stays: spec.stays,
     attachments: [],
     hosts: parseHosts(spec.hosts, reach),

@@ -3,6 +3,7 @@ import { interfaceName } from "../commandline/parsing/values.js";
 import { findByName, isPid } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
+import { hasEnded } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { Attachment, type AttachmentContext } from "./attachment.js";
@@ -20,7 +21,7 @@ export interface MembersContext {
   readonly plane: DataPlane;
   /** Where TAPs outlive this daemon. */
   readonly store: TapStore;
-  /** Called when members that stay, or networks, have come or gone. */
+  /** Called when what outlives the daemon may have changed: members, their networks and their published ports. */
   readonly onChange: () => void;
   /** Called when a member whose client has its TAPs has lost an attachment with the thread that served it. */
   readonly onLost: (member: Member) => void;
@@ -92,10 +93,11 @@ export class Members {
     if (spec.stays && spec.attachments.length === 0) {
       throw new UserError("a member that stays needs a network: give one");
     }
+    const attachments = this.#takeBack(spec);
     const member = this.#inNamespace(spec.namespace) ?? this.#newMember(spec);
     const before = member.attachments.length;
     try {
-      for (const wanted of spec.attachments) {
+      for (const wanted of attachments) {
         const network = this.#context.networks.getOrDefault(wanted.network);
         const reservation = reserve(network, member, wanted);
         member.attachments.push(new Attachment(this.#attachmentContext, member, reservation));
@@ -111,8 +113,40 @@ export class Members {
     }
     member.labels = { ...member.labels, ...spec.labels };
     this.#watch(member);
-    const attachments = member.attachments.slice(before).map(({ given }) => given);
-    return { id: member.id, name: member.name, attachments, hosts: formatHosts(member.hosts) };
+    const given = member.attachments.slice(before).map((each) => each.given);
+    const { id, name, hosts } = member;
+    return { id, name, attachments: given, hosts: formatHosts(hosts) };
+  }
+
+  /**
+   * Reserves what a member had with the daemon before, until its client joins again by its id, or its process ends.
+   * @param namespace has the process
+   * @param ports are to be published again by its client
+   * @throws UserError, and nothing is reserved then
+   */
+  awaitReturn(
+    spec: Params<"member.join">,
+    namespace: NamespaceRef,
+    ports: readonly string[],
+  ): void {
+    const member = this.get(this.join({ ...spec, namespace: null }).id);
+    member.awaitedIn = namespace;
+    member.publishing = ports;
+    this.#watch(member);
+    // Another process may have got the PID before it was watched.
+    if (hasEnded(namespace)) this.remove(member);
+  }
+
+  /**
+   * Frees what is reserved for a member that joins again.
+   * @returns the attachments that it joins by: others may have ended some meanwhile
+   */
+  #takeBack({ id, attachments }: Params<"member.join">): Params<"member.join">["attachments"] {
+    const reserved = id === null ? undefined : this.#members.get(id);
+    if (reserved === undefined || reserved.awaitedIn === null) return attachments;
+    const networks = reserved.attachments.map(({ network }) => network.name);
+    this.remove(reserved);
+    return attachments.filter(({ network }) => networks.includes(network));
   }
 
   #newMember(spec: Params<"member.join">): Member {
@@ -177,7 +211,7 @@ export class Members {
     for (const attachment of member.attachments.splice(0)) attachment.end(isFinished);
     this.#context.plane.forget(member.id);
     this.#unwatch(member);
-    if (member.stays) this.#context.onChange();
+    this.#context.onChange();
   }
 
   /**
@@ -220,8 +254,8 @@ export class Members {
     const member = this.#members.get(attachment.member.id);
     if (member === undefined || attachment !== outboundAttachmentOf(member)) return;
     member.publishing = ports;
-    if (member.stays) this.#context.onChange();
-    else this.#context.onPorts(member);
+    this.#context.onChange();
+    if (!member.stays) this.#context.onPorts(member);
   }
 
   async #onServedAgain(attachment: Attachment): Promise<void> {
@@ -240,7 +274,7 @@ export class Members {
       return;
     }
     this.#tellNetworks(member);
-    if (member.stays) this.#context.onChange();
+    this.#context.onChange();
   }
 
   /** Tells the threads whose names a member may resolve. */
@@ -255,10 +289,11 @@ export class Members {
     return this.all.find((member) => member.namespace?.id === namespace.id);
   }
 
-  /** A member that was named by a process ends with it. */
+  /** A member that was named by a process ends with it, unless it ends with its client. */
   #watch(member: Member): void {
-    const pid = member.namespace?.pid ?? null;
-    if (pid === null || !member.stays || this.#pidfds.has(member)) return;
+    const { namespace, awaitedIn, stays } = member;
+    const pid = (stays ? namespace : awaitedIn)?.pid ?? null;
+    if (pid === null || this.#pidfds.has(member)) return;
     // #syscalls daemon: pidfd_open statx newfstatat readlink
     const pidfd = native.pidfdOpen(pid);
     if (pidfd < 0) {

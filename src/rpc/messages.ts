@@ -58,7 +58,7 @@ const attachmentSpec = v.object({
 export type AttachmentSpec = v.InferInput<typeof attachmentSpec>;
 
 /** A network namespace: its files, and how to recognise it. */
-const namespaceRef = v.object({
+export const namespaceRef = v.object({
   netns: text,
   userns: v.nullish(text, null),
   /** Device and inode of the network namespace. */

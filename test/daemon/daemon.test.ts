@@ -1,7 +1,7 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { DescriptorLedger } from "../../src/admission/descriptor-ledger.ts";
 import { DescriptorQuotas } from "../../src/admission/descriptors.ts";
 import { Session } from "../../src/client/session.ts";
@@ -9,6 +9,7 @@ import { Daemon } from "../../src/daemon/daemon.ts";
 import { DataPlane, type StartWorker } from "../../src/daemon/workers/plane.ts";
 import { Loop } from "../../src/loop/loop.ts";
 import { type DaemonEvent, isMethod, methods, PROTOCOL_VERSION } from "../../src/rpc/messages.ts";
+import { namespaceRef } from "../../src/rpc/namespaces.ts";
 import { native } from "../../src/sys/native.ts";
 import { LineSocket } from "../../src/sys/sockets/line-socket.ts";
 import { connectLocal } from "../../src/sys/sockets/local-socket.ts";
@@ -37,8 +38,10 @@ let plane: DataPlane;
 let daemon: Daemon;
 let sessions: Session[];
 
-beforeEach(() => {
+/** @param state of the daemon before; null: there was none */
+function begin(state: object | null): void {
   directory = mkdtempSync(join(tmpdir(), "daemon-"));
+  if (state !== null) writeFileSync(join(directory, "state.json"), JSON.stringify(state));
   loop = new Loop();
   loop.start();
   plane = new DataPlane(start, 1, new DescriptorQuotas(DescriptorLedger.create(1_000), () => 0));
@@ -63,15 +66,19 @@ beforeEach(() => {
     writable: [],
     onStop: () => undefined,
   });
-});
+}
 
-afterEach(async () => {
+async function end(): Promise<void> {
+  vi.useRealTimers();
   for (const session of sessions) session.close();
   daemon.close();
   await plane.close();
   loop.stop();
   rmSync(directory, { recursive: true });
-});
+}
+
+beforeEach(() => begin(null));
+afterEach(end);
 
 async function client(): Promise<Session> {
   const session = await Session.open(join(directory, "api.sock"), loop, () => undefined);
@@ -141,6 +148,26 @@ test("a disconnect is confirmed by the client that keeps the TAP, and only what 
   expect(isDone).toBe(false);
   await own.request("member.confirm", { serial: 1 });
   expect(await disconnected).toEqual({ kept: null });
+});
+
+test("requests wait until a run is back that was there before, and no request of its own does", async () => {
+  await end();
+  // However slow the machine is, nobody waits too long.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const namespace = namespaceRef("/proc/self/ns/net", null, process.pid);
+  const run = { id: "a".repeat(64), name: "back", keepsTaps: true, attachments: [], namespace };
+  begin({ version: 2, networks: [], members: [], awaited: [run] });
+  const [asking, running, looking] = [await client(), await client(), await client()];
+  const answers: string[] = [];
+  const listed = asking.request("member.list", {}).then((members) => {
+    answers.push(`listed ${members.map(({ pid }) => pid)}`);
+  });
+  expect(await looking.request("status", {})).toMatchObject({ members: 1 });
+  await running.request("member.join", run);
+  answers.push("joined");
+  await running.request("member.started", { member: run.id, namespace });
+  await listed;
+  expect(answers).toEqual(["joined", `listed ${process.pid}`]);
 });
 
 test("a member is named by a PID in decimal only", async () => {

@@ -75,6 +75,24 @@ describe("the state of networks and members", () => {
     expectDamaged({ ...state, version: 1 });
   });
 
+  test("loses what it has of a run that is to come back, and nothing else, where that is wrong", () => {
+    const namespace = { netns: "/n", id: "1:2", pid: 7, started: "9" };
+    const run = { ...member, attachments: [], namespace };
+    const wrong = [
+      { ...run, namespace: null },
+      { ...run, namespace: { ...namespace, pid: null } },
+      { ...run, namespace: { ...namespace, started: null } },
+      { ...run, id: "x" },
+      "run",
+    ];
+    writeFileSync(file, JSON.stringify({ ...state, awaited: [...wrong, run] }));
+    const { state: read, warning } = readState(file);
+    expect(warning).toBeNull();
+    expect(read.members).toHaveLength(1);
+    expect(read.awaited).toMatchObject([run]);
+    expectDamaged({ ...state, awaited: Array.from({ length: 5000 }, () => run) });
+  });
+
   test("is not read into memory if too large", () => {
     writeFileSync(file, JSON.stringify(state));
     truncateSync(file, 1 << 30);
@@ -85,7 +103,7 @@ describe("the state of networks and members", () => {
 function expectDamaged(content: object): void {
   writeFileSync(file, JSON.stringify(content));
   const { state: read, warning } = readState(file);
-  expect(read).toEqual({ networks: [], members: [] });
+  expect(read).toEqual({ networks: [], members: [], awaited: [] });
   expect(warning).toContain(
     "the state file was damaged, or is of another version: it was renamed to",
   );

@@ -38,6 +38,7 @@ interface StateMember {
 
 interface State {
   readonly members: readonly StateMember[];
+  readonly awaited: readonly StateMember[];
 }
 
 /** Rewrites the state file, as the daemon can. */
@@ -144,6 +145,98 @@ describe("a namespace that a compromised daemon has written into its state", () 
     ]);
     // The list is good for one start.
     expect((await lab.host.user.run(["test", "-e", stayed])).code).toBe(1);
+  });
+});
+
+test("a run that a compromised daemon has written into its state has names and addresses, and no namespace", async ({
+  lab,
+}) => {
+  await using user = await DaemonUser.create(lab);
+  for (const name of ["web", "inner"]) await user.ok("network", "create", name);
+  const victim = await lab.host.namespace();
+  const namespace = await refOf(user, victim);
+  await user.ok("daemon", "stop");
+  const forged = {
+    id: "f".repeat(64),
+    name: "forged",
+    namespace,
+    attachments: [{ network: "web" }],
+  };
+  await forge(user, (state) => ({ ...state, awaited: [forged] }));
+  await daemonRuns(user);
+  expect(await user.members()).toMatchObject([{ name: "forged", pid: null, netns: null }]);
+  for (const command of [
+    ["network", "connect", "inner", "forged"],
+    ["status", "--name", "forged"],
+  ]) {
+    expect(await user.refusal(...command)).toMatch(/^1 slipway: [^\n]*forged is not /);
+  }
+  expect(await interfaces(victim)).toEqual(["1: lo"]);
+});
+
+describe("a run that is not back yet when the next daemon runs", () => {
+  const run = ["run", "--network", "web", "--name", "kept"];
+  const place = ["--subnet", "10.94.0.0/24"];
+
+  test.for(endings)(
+    "has its network, name and address when the daemon %s",
+    async ([, end], { lab }) => {
+      await using user = await DaemonUser.create(lab);
+      await user.ok("network", "create", "web", ...place);
+      const kept = lab.host.slipway([...run, "--", "sh", "-c", "echo up; exec sleep 4328"], {
+        env: user.env,
+      });
+      await kept.printed(/up/);
+      const { v4 } = await user.addressesOf("kept", "web");
+      // It cannot join again before it continues.
+      kept.kill("SIGSTOP");
+      for (const _ of ["the daemon that served it", "the daemon that has reserved"]) {
+        await end(user);
+        await daemonRuns(user);
+        expect(await user.refusal("network", "rm", "web")).toContain("network web is in use");
+      }
+      expect(await user.ok("network", "prune")).toBe("");
+      const other = ["run", "--network", "web"];
+      expect(await user.refusal(...other, "--name", "kept", "--", "true")).toContain(
+        "the name kept is taken by a member on web",
+      );
+      expect(await user.refusal(...other, "--ip", v4, "--", "true")).toMatch(/is taken by kept/);
+      expect(await user.addressesOf("kept", "web")).toMatchObject({ v4 });
+      kept.kill("SIGCONT");
+      await eventually(async () =>
+        expect(await user.ok(...other, "--", "dig", "+short", "+tries=1", "kept", "A")).toBe(
+          `${v4}\n`,
+        ),
+      );
+      expect(await user.addressesOf("kept", "web")).toMatchObject({ v4 });
+      kept.kill("SIGKILL");
+      await kept.exit;
+      await eventually(() => user.ok("network", "rm", "web"));
+    },
+  );
+
+  test("has nothing any more when it has ended, before or after the daemon's start", async ({
+    lab,
+  }) => {
+    await using user = await DaemonUser.create(lab);
+    for (const isBefore of [true, false]) {
+      await user.ok("network", "create", "web", ...place);
+      const ending = lab.host.slipway([...run, "--", "sh", "-c", "echo up; exec sleep 4329"], {
+        env: user.env,
+      });
+      await ending.printed(/up/);
+      const [{ pid } = { pid: null }] = await user.members();
+      ending.kill("SIGSTOP");
+      await user.ok("daemon", "stop");
+      if (!isBefore) await daemonRuns(user);
+      ending.kill("SIGKILL");
+      await ending.exit;
+      // Its command ends with it.
+      await eventually(async () => expect(existsSync(`/proc/${pid}`)).toBe(false));
+      if (isBefore) await daemonRuns(user);
+      await eventually(async () => expect(await user.members()).toEqual([]));
+      await user.ok("network", "rm", "web");
+    }
   });
 });
 

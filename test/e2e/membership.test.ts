@@ -90,6 +90,13 @@ async function placeOf({ inside }: Running): Promise<string> {
   ].join(", ");
 }
 
+/** The run must not be back, so it is stopped. */
+async function restartWithout(user: DaemonUser, member: RunningRun): Promise<void> {
+  member.kill("SIGSTOP");
+  await user.ok("daemon", "stop");
+  await user.ok("daemon", "start");
+}
+
 describe("a member made by", () => {
   test.for(kinds)(
     "%s leaves networks and comes back, by name and by PID",
@@ -145,6 +152,18 @@ describe("a member made by", () => {
     const [own] = (await user.members()).filter(({ name }) => name === member.name);
     expect(own?.networks.map(({ network }) => network)).toEqual(["two", "later"]);
     expect(await placeOf(member)).toBe(before);
+  });
+
+  test("run stays away from a network that it was disconnected from before it was back", async ({
+    user,
+  }) => {
+    await using member = await byRun(user);
+    await restartWithout(user, member);
+    await user.ok("network", "disconnect", "one", member.name);
+    member.kill("SIGCONT");
+    await eventually(async () => expect(await placeOf(member)).toBe("eth1 1, 10.90.1.1"));
+    const [own] = (await user.members()).filter(({ name }) => name === member.name);
+    expect(own?.networks.map(({ network }) => network)).toEqual(["two"]);
   });
 
   test("run keeps its ports published as long as a network leads outside", async ({

@@ -109,10 +109,14 @@ export class Membership {
     session.onEvent = (event, tap) => void this.#onEvent(session, event, tap);
     this.#given = await session.request("member.join", spec);
     const { attachments } = this.#given;
-    this.#places = attachments.map((given, index) => ({
-      given,
-      interface: this.#places[index]?.interface ?? null,
-    }));
+    // Others have ended these while there was no session.
+    for (const { given } of [...this.#places]) {
+      if (!attachments.some(({ network }) => network === given.network)) this.#leave(given.network);
+    }
+    this.#places = attachments.map((given) => {
+      const before = this.#places.find((place) => place.given.network === given.network);
+      return { given, interface: before?.interface ?? null };
+    });
     this.#session = session;
     return this.#given;
   }

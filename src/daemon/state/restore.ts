@@ -9,7 +9,7 @@ import type { Member } from "../member.js";
 import type { Members } from "../members.js";
 import type { Networks } from "../networks.js";
 import { type ReopenedTap, reopen } from "./reopen.js";
-import type { MemberState, State } from "./state-file.js";
+import type { AwaitedState, MemberState, State } from "./state-file.js";
 import type { VouchedNamespaces } from "./vouched.js";
 
 /** Whose state is restored. */
@@ -37,10 +37,11 @@ interface Rejoined {
  * Namespaces are entered before the promise is returned, as the lock-down follows.
  */
 export async function restore(
-  { networks, members }: State,
+  { networks, members, awaited }: State,
   context: RestoreContext,
 ): Promise<void> {
   for (const { definition, last } of networks) context.networks.restore(definition, last);
+  for (const state of awaited) reserve(state, context);
   const living = members.filter(isAlive);
   const entered = living.map((state) => ({ state, rejoined: enter(state, context) }));
   const kept = new Map(await context.store.inherited);
@@ -52,6 +53,17 @@ export async function restore(
   for (const [name, tap] of kept) {
     context.store.drop(name);
     native.close(tap);
+  }
+}
+
+/** Reserves what a member has whose client is to join again; nothing is entered. */
+function reserve({ published, ...spec }: AwaitedState, { members }: RestoreContext): void {
+  if (hasEnded(spec.namespace)) return;
+  try {
+    members.awaitReturn({ ...spec, stays: false, keepsTaps: true }, spec.namespace, published);
+  } catch (error) {
+    // Its client says so when it joins again, if it lives.
+    if (!(error instanceof UserError)) throw error;
   }
 }
 

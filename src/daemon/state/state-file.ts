@@ -15,7 +15,7 @@ import { FULL_ID } from "../../config/constants.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { isValidName, shortId } from "../../config/names.js";
 import { address } from "../../rpc/address.js";
-import { joinSpec, mtu, pairs, text } from "../../rpc/messages.js";
+import { joinSpec, mtu, namespaceRef, pairs, text } from "../../rpc/messages.js";
 import { formatHosts } from "../hosts.js";
 import type { Member } from "../member.js";
 import type { Network, NetworkDefinition } from "../network.js";
@@ -71,6 +71,25 @@ const memberState = v.object({
   published: v.optional(v.pipe(v.array(text), v.maxLength(DEFAULT_LIMITS.listeners)), []),
 });
 
+/** Of a member whose client joins the next daemon again: it may be on no network, and its namespace is a process's. */
+const awaitedState = v.object({
+  ...memberState.entries,
+  attachments: joinSpec.entries.attachments,
+  namespace: v.object({
+    ...namespaceRef.entries,
+    pid: v.nonNullish(namespaceRef.entries.pid),
+    started: v.nonNullish(namespaceRef.entries.started),
+  }),
+});
+
+/** One that is wrong costs no network and no other. */
+const awaitedStates = v.pipe(
+  v.array(v.unknown()),
+  v.maxLength(MOST_MEMBERS),
+  v.transform((states) => states.filter((state) => v.is(awaitedState, state))),
+  v.array(awaitedState),
+);
+
 /** Checked as hostile input: whoever took over the last daemon may have written it. */
 const stateSchema = v.object({
   version: v.literal(STATE_VERSION),
@@ -80,6 +99,8 @@ const stateSchema = v.object({
     v.check((networks) => haveOwnNames(networks)),
   ),
   members: v.pipe(v.array(memberState), v.maxLength(MOST_MEMBERS)),
+  /** Missing in files of earlier versions. */
+  awaited: v.optional(awaitedStates, []),
 });
 
 function areOfTwoFamilies(subnets: readonly { readonly prefix: Prefix }[]): boolean {
@@ -93,17 +114,19 @@ function haveOwnNames(
   return names.size === 2 * networks.length;
 }
 
-/** What outlives the process: networks, and members that stay. */
+/** What outlives the process: networks, members that stay, and what is reserved for members that are to join again. */
 export interface State {
   readonly networks: readonly {
     readonly definition: NetworkDefinition;
     readonly last: readonly number[];
   }[];
   readonly members: readonly MemberState[];
+  readonly awaited: readonly AwaitedState[];
 }
 
 /** The request of member.join that gives a member what it has, and its published ports. */
 export type MemberState = v.InferOutput<typeof memberState>;
+export type AwaitedState = v.InferOutput<typeof awaitedState>;
 
 /**
  * Reads the state. A file that is damaged, or of another version, is renamed and kept.
@@ -111,7 +134,7 @@ export type MemberState = v.InferOutput<typeof memberState>;
  * @throws UserError when the file cannot be read, or not be renamed
  */
 export function readState(path: string): { state: State; warning: string | null } {
-  const nothing: State = { networks: [], members: [] };
+  const nothing: State = { networks: [], members: [], awaited: [] };
   let text: string;
   try {
     text = statSync(path).size > MOST_BYTES ? "" : readFileSync(path, "utf8");
@@ -154,6 +177,7 @@ export function writeState(
     version: STATE_VERSION,
     networks: networks.map(networkText),
     members: members.filter(({ stays }) => stays).map(memberText),
+    awaited: members.filter(isToJoinAgain).map(memberText),
   });
   try {
     writeFile(`${path}.new`, `${text}\n`, isDurable);
@@ -181,10 +205,11 @@ function writeFile(path: string, text: string, isDurable: boolean): void {
 
 function parseState(text: string): State | null {
   try {
-    const { networks, members } = v.parse(stateSchema, JSON.parse(text));
+    const { networks, members, awaited } = v.parse(stateSchema, JSON.parse(text));
     return {
       networks: networks.map(({ last, ...definition }) => ({ definition, last })),
       members,
+      awaited,
     };
   } catch {
     // Not JSON, not of this schema, or with malformed addresses.
@@ -201,15 +226,22 @@ function networkText({ definition, last }: Network): object {
   return { ...definition, subnets, last };
 }
 
-/** A member as a MemberState. */
+/** Whether its client is to join the next daemon: one that is not up yet ends with this one. */
+function isToJoinAgain({ keepsTaps, stays, namespace, awaitedIn }: Member): boolean {
+  return keepsTaps && !stays && (namespace ?? awaitedIn)?.pid != null;
+}
+
+/** A member as a MemberState or AwaitedState. */
 function memberText(member: Member): object {
-  const { id, name, hostname, namespace, hosts, dns, hostLoopback, labels } = member;
+  const { id, name, hostname, namespace, awaitedIn, hosts, dns, hostLoopback, labels } = member;
+  const { stays, keepsTaps } = member;
   return {
     id,
     name,
     hostname,
-    namespace,
-    stays: true,
+    namespace: namespace ?? awaitedIn,
+    stays,
+    keepsTaps,
     hostLoopback,
     labels,
     published: member.publishing,
