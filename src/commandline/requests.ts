@@ -13,12 +13,19 @@ export interface ControlOptions {
   readonly json: boolean;
 }
 
+/** A port of a namespace. */
+export interface GuestPort {
+  readonly protocol: PublishedPlace["protocol"];
+  readonly port: number;
+}
+
 export type ControlRequest =
   | { readonly kind: "status" }
   /** `watch`: seconds between two lists; null for one list. */
   | { readonly kind: "flows"; readonly watch: number | null }
   | { readonly kind: "port-add"; readonly ports: readonly PublishOption[] }
-  | { readonly kind: "port-ls" }
+  /** `of`: a port of the namespace; null for all. */
+  | { readonly kind: "port-ls"; readonly of: GuestPort | null }
   | {
       readonly kind: "port-rm";
       readonly places: readonly PublishedPlace[];

@@ -537,7 +537,9 @@ describe("docker's spellings", () => {
     const short = parseCommandLine("slipway", ["port", "--json", "db"]);
     expect(parseCommandLine("slipway", ["port", "db", "--json"])).toEqual(short);
     expect(short).toEqual(parseCommandLine("slipway", ["port", "ls", "--name", "db", "--json"]));
-    expect(parseText("slipway", "port", "--help")).toMatch(/^ {2}\[options\] <name> +list the/m);
+    const help = parseText("slipway", "port", "--help");
+    expect(help).toMatch(/^Usage: slipway port COMMAND\n {7}slipway port NAME \[PORT\[\/udp\]\]$/m);
+    expect(help).toMatch(/^ {2}NAME \[PORT\[\/udp\]\] +list the/m);
   });
 
   test("--help says what is unlike docker's", () => {

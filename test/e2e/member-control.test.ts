@@ -43,6 +43,14 @@ test("ports of a member are added, listed and removed, and the next daemon has t
   await lab.world.agent.refusal({ address: link.host, port: 8081 });
   const left = ["0.0.0.0 8082:80", "0.0.0.0 8084:82"];
   expect(await published(user, "app")).toEqual(left);
+  for (const port of ["81", "81/tcp"]) {
+    expect(await user.refusal("port", "app", port)).toBe(
+      "1 slipway: port 81/tcp of app is not published: slipway port app lists those that are",
+    );
+  }
+  expect(await user.ok("port", "app", "82")).toBe("0.0.0.0:8084\n");
+  expect(await user.ok("port", "app", "82/tcp")).toBe("0.0.0.0:8084\n");
+  expect(await user.refusal("port", "app", "82/udp")).toMatch(/^1 slipway: port 82\/udp of app is/);
   expect(await user.ok("port", "app")).toMatch(/^ID +PROTO +HOST +GUEST\n.*0\.0\.0\.0:8082/);
   await user.kill();
   // Its supervisor starts another.

@@ -72,5 +72,6 @@ export const status = v.looseObject({
 });
 
 export type Ends = v.InferOutput<typeof ends>;
+export type Forward = v.InferOutput<typeof forwards>["entries"][number];
 export type Flow = v.InferOutput<typeof flows>["flows"][number];
 export type Status = v.InferOutput<typeof status>;

@@ -10,7 +10,7 @@ export async function control(options: ControlOptions, request: ControlRequest):
     case "port-add":
       return (await import("./port.js")).addPorts(options, request.ports);
     case "port-ls":
-      return (await import("./port.js")).listPorts(options);
+      return (await import("./port.js")).listPorts(options, request.of);
     case "port-rm":
       return (await import("./port.js")).removePorts(options, request.places, request.kill);
   }

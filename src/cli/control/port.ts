@@ -6,9 +6,9 @@ import { formatPortRange } from "../../base/port-set.js";
 import { print } from "../../base/stdio.js";
 import { formatTable } from "../../base/table.js";
 import type { PublishedPlace, PublishOption } from "../../commandline/publish-option.js";
-import type { ControlOptions } from "../../commandline/requests.js";
+import type { ControlOptions, GuestPort } from "../../commandline/requests.js";
 import { publishFailure } from "../../host/ports/publish-failure.js";
-import { addition, forwards, status } from "./answers.js";
+import { addition, type Forward, forwards, status } from "./answers.js";
 import { type Found, printEmptyList, withGuest } from "./find.js";
 import { ApiError, type Place, request } from "./place.js";
 
@@ -35,12 +35,17 @@ export function addPorts(options: ControlOptions, ports: readonly PublishOption[
   });
 }
 
-/** `slipway port ls` */
-export function listPorts(options: ControlOptions): Promise<void> {
-  const show = async ({ places: [place] }: Found): Promise<void> => {
-    const { entries } = await request(place, "list_hostfwd", {}, forwards);
+/** `slipway port ls`, and `slipway port NAME [PORT]`. @param of null: all ports; otherwise it must be published */
+export function listPorts(options: ControlOptions, of: GuestPort | null): Promise<void> {
+  const show = async ({ label, places: [place] }: Found): Promise<void> => {
+    const entries = publishedOf((await request(place, "list_hostfwd", {}, forwards)).entries, of);
+    if (of !== null && entries.length === 0) throw notPublished(label, of);
     if (options.json) {
       print(`${JSON.stringify(entries)}\n`);
+      return;
+    }
+    if (of !== null) {
+      print(entries.map((each) => `${formatEndpoint(each.host_addr, each.host_port)}\n`).join(""));
       return;
     }
     const rows = entries.map((each) => [
@@ -53,6 +58,17 @@ export function listPorts(options: ControlOptions): Promise<void> {
     print(formatTable(["ID", "PROTO", "HOST", "GUEST"], rows, style));
   };
   return withGuest(options, show, options.json ? printEmptyList : undefined);
+}
+
+function publishedOf(entries: readonly Forward[], of: GuestPort | null): readonly Forward[] {
+  if (of === null) return entries;
+  return entries.filter(({ proto, guest_port }) => proto === of.protocol && guest_port === of.port);
+}
+
+function notPublished(name: string, { protocol, port }: GuestPort): UserError {
+  return new UserError(
+    `port ${port}/${protocol} of ${name} is not published: slipway port ${name} lists those that are`,
+  );
 }
 
 /** `slipway port rm`: stops accepting clients; `kill` closes open connections, too. */

@@ -10,7 +10,7 @@ import {
   readPublish,
   readPublishedPlace,
 } from "../publish-option.js";
-import type { ControlRequest } from "../requests.js";
+import type { ControlRequest, GuestPort } from "../requests.js";
 
 const WATCH_SECONDS = { least: 0.1, usual: 1, most: 3600 } as const;
 
@@ -85,16 +85,30 @@ const portListCommand = command({
   help: "list published ports",
   options: controlOptions,
   arguments: [],
-  invoke: (values) => control(values, { kind: "port-ls" }),
+  invoke: (values) => control(values, { kind: "port-ls", of: null }),
 });
 
-/** As docker has it: `port NAME`. */
+/** One port of the namespace, and no more. */
+const readGuestPort: Reader<GuestPort> = (text, name) => {
+  const { protocol, host, hostPort: port, count } = readPublishedPlace(text, name);
+  if (host === null && count === 1) return { protocol, port };
+  throw wrong(`${name} ${quoted(text)}: give one port of the namespace, such as 80/tcp`);
+};
+
+/** As docker has it: `port NAME [PORT]`. */
 const portOfCommand = command({
   name: "port",
-  help: "list the published ports of a member or run",
+  help: "list the published ports of a member or run, or where one of its ports is published",
+  usage: "NAME [PORT[/udp]]",
   options: { json: controlOptions.json },
-  arguments: [{ name: "name", help: null, count: "once" }],
-  invoke: ({ json }, [name]) => control({ apiSocket: null, name, json }, { kind: "port-ls" }),
+  arguments: [
+    { name: "name", help: null, count: "once" },
+    { name: "port", help: "of the namespace: PORT[/udp]", count: "optional" },
+  ],
+  invoke({ json }, [name, port]) {
+    const of = port === undefined ? null : readGuestPort(port, "port");
+    return control({ apiSocket: null, name, json }, { kind: "port-ls", of });
+  },
 });
 
 const portRemoveCommand = command({

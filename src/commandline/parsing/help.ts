@@ -27,10 +27,18 @@ export function helpOf(node: Command | CommandGroup, path: string, width: number
   const terms = shown.flatMap(([, entries]) => entries.map(([term]) => term.length));
   const column = Math.max(...terms);
   return [
-    `Usage: ${path} ${usageOf(node)}\n`,
+    `Usage: ${usagesOf(node)
+      .map((usage) => `${path} ${usage}\n`)
+      .join("       ")}`,
     `${wrapped(node.help, width).join("\n")}\n`,
     ...shown.map(([heading, entries]) => `${heading}\n${listOf(entries, column, width)}`),
   ].join("\n");
+}
+
+/** All forms of a command line. */
+function usagesOf(node: Command | CommandGroup): readonly string[] {
+  if (!isGroup(node) || node.otherwise === undefined) return [usageOf(node)];
+  return [usageOf(node), usageOf(node.otherwise)];
 }
 
 function usageOf(node: Command | CommandGroup): string {
