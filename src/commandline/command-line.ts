@@ -86,6 +86,8 @@ function is({ short, long }: Option<unknown>, word: string): boolean {
 function unknownWord(group: CommandGroup, word: string): UserError {
   const versions = group.version === undefined ? {} : { versionOption };
   if (word.startsWith("-")) return unknownOption(word, versions);
+  const { foreign = {} } = group;
+  if (Object.hasOwn(foreign, word)) return wrong(`there is no command ${word}: ${foreign[word]}`);
   const longs = Object.values(versions).map(({ long }) => long);
   const names = [...group.commands.map(({ name }) => name), ...longs];
   const within = pathsWithin(group, word);

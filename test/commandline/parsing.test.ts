@@ -120,6 +120,23 @@ describe("an error names the command whose help explains it", () => {
     ["port add --kill 80", 'unknown option "--kill"', "port add"],
     ["--versoin", 'unknown option "--versoin" (Did you mean --version?)', ""],
     ["network --versoin", 'unknown option "--versoin"', "network"],
+    [
+      "exec db sh",
+      "there is no command exec: a command joins the network of another by slipway run --network container:NAME -- COMMAND",
+      "",
+    ],
+    [
+      "kill db",
+      "there is no command kill: end the COMMAND of a run by kill PID, with the PID that slipway ps shows",
+      "",
+    ],
+    [
+      "help pull",
+      "there is no command pull: Slipway has no images: slipway run has the files of this machine; docs/use-with.md has container engines",
+      "",
+    ],
+    ["network pull", 'unknown command "pull"', "network"],
+    ["constructor", 'unknown command "constructor"', ""],
     ["help nothing", 'unknown command "nothing"', ""],
     ["version", 'unknown command "version" (Did you mean --version?)', ""],
     ["connect web 1", 'unknown command "connect" (Did you mean network connect?)', ""],

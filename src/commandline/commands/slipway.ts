@@ -3,6 +3,7 @@ import { type CommandGroup, command } from "../parsing/command.js";
 import { attachCommand } from "./attach.js";
 import { flowsCommand, portCommands, statusCommand } from "./control.js";
 import { daemonCommands } from "./daemon.js";
+import { dockerCommands } from "./docker.js";
 import { inspectCommand, psCommand } from "./members.js";
 import { networkCommands } from "./network.js";
 import { runCommand } from "./run.js";
@@ -26,6 +27,7 @@ const ociHookCommand = command({
 export const slipway: CommandGroup = {
   name: "slipway",
   help: "Rootless networking for containers and namespaces.",
+  foreign: dockerCommands,
   version: `slipway ${manifest.version}`,
   commands: [
     runCommand,

@@ -44,6 +44,8 @@ export interface CommandGroup {
   /** Absent: it has none. */
   readonly version?: string;
   readonly commands: readonly (Command | CommandGroup)[];
+  /** Commands of other programs that it does not have, by name, and what to know or do instead. */
+  readonly foreign?: Readonly<Record<string, string>>;
   /** Takes a command line whose first word is none of `commands`; absent: there is no such command line. */
   readonly otherwise?: Command;
 }
