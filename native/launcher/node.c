@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,9 @@
 #include "common/text.h"
 
 enum { OLDEST_NODE = 22 };
+
+/* With 20 Node 26 starts, with 30 `slipway run` does (m). */
+enum { LEAST_DESCRIPTORS = 32 };
 
 /*
  * V8's four worker threads compile and collect garbage for larger programs than this one. A young generation of 2
@@ -105,6 +109,14 @@ const char *node_bundle(const char *root) {
     text_fail("can't read %s: %s; build it by scripts/build", bundle, strerror(errno));
   }
   return bundle;
+}
+
+/* Node raises the soft limit to the hard one. */
+void node_check_descriptors(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= LEAST_DESCRIPTORS) return;
+  text_fail("the limit of open files is %llu, and Node.js needs %d: raise it where it is set, as by ulimit -n 1024",
+            (unsigned long long)limit.rlim_max, LEAST_DESCRIPTORS);
 }
 
 char **node_arguments(const char *node, const char *bundle, int argc, char **argv) {

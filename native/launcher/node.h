@@ -16,6 +16,9 @@ const char *node_find(const char *root);
 
 const char *node_bundle(const char *root);
 
+/* Ends the process where it may have so few descriptors that Node aborts at its start. */
+void node_check_descriptors(void);
+
 /* node FLAGS BUNDLE NAME ARGUMENTS. NAME is that of the program (common/program.h). */
 char **node_arguments(const char *node, const char *bundle, int argc, char **argv);
 

@@ -143,6 +143,7 @@ int main(int argc, char **argv) {
   unsetenv("SLIPWAY_STORE");
   if (shared_is_wanted(argv)) shared_serve(argv);
   if (command_is_question(argv)) shared_ask(argv);
+  node_check_descriptors();
   const char *bundle = node_bundle(root);
   const char *node = node_find(root);
   if (command_is_daemon(argv)) supervise_daemon();

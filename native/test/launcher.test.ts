@@ -102,6 +102,18 @@ test("it becomes Node: the same process, with its own bundle and the name of its
   });
 });
 
+test("it says that there are too few descriptors for Node", () => {
+  const script = `ulimit -n "$1"; exec ${launcher} run -- true`;
+  const result = start("/bin/sh", ["-c", script, "sh", "31"]);
+  expect([result.status, result.stderr]).toEqual([
+    1,
+    "slipway: the limit of open files is 31, and Node.js needs 32: raise it where it is set, as by ulimit -n 1024\n",
+  ]);
+  expect(start("/bin/sh", ["-c", script, "sh", "32"]).status).toBe(0);
+  const soft = `ulimit -S -n 12; exec ${launcher} run -- true`;
+  expect(start("/bin/sh", ["-c", soft]).status).toBe(0);
+});
+
 test("it lists the descriptors that were open and the signals that were ignored", () => {
   const script = `trap '' HUP USR1; exec ${launcher} 7</dev/null`;
   const environment = start("/bin/sh", ["-c", script]).told?.environment;
