@@ -26,6 +26,7 @@ afterEach(async () => {
 
 /**
  * A shell with the arguments of `slipway run --name NAME`, which it reads as the script `run`.
+ * @param name of no other test: what a run has forked off may outlive it by a moment
  * @param within a command that starts it
  * @returns its PID, or that of the command
  */
@@ -48,28 +49,28 @@ async function slipwayRun(
 }
 
 test("a run is being started until its command is executed in a network of its own", async () => {
-  const pid = await slipwayRun("app", "sleep 4330 &");
+  const pid = await slipwayRun("starting", "sleep 4330 &");
   expect(runProcess(pid)).toEqual({ kind: "starting" });
-  expect(isBeingStarted("app")).toBe(true);
-  expect(isBeingStarted("APP")).toBe(true);
+  expect(isBeingStarted("starting")).toBe(true);
+  expect(isBeingStarted("STARTING")).toBe(true);
   expect(isBeingStarted("other")).toBe(false);
 });
 
 test("a run whose command is executed is not being started, whatever it has forked off besides", async () => {
-  const pid = await slipwayRun("app", "unshare --map-root-user --net sleep 4331 &");
+  const pid = await slipwayRun("running", "unshare --map-root-user --net sleep 4331 &");
   await expect.poll(() => runProcess(pid)).toMatchObject({ kind: "running" });
-  expect(isBeingStarted("app")).toBe(false);
+  expect(isBeingStarted("running")).toBe(false);
 });
 
 test("a run of that name in a container is not waited for", async () => {
-  const pid = await slipwayRun("app", "sleep 4332 &", [
+  const pid = await slipwayRun("contained", "sleep 4332 &", [
     "unshare",
     "--map-root-user",
     "--pid",
     "--fork",
   ]);
   expect(runProcess(pid).kind).toBe("other");
-  expect(isBeingStarted("app")).toBe(false);
+  expect(isBeingStarted("contained")).toBe(false);
 });
 
 test("another program is no run", () => {
