@@ -9,7 +9,7 @@ import type { ApiListener } from "./api-socket.js";
 import { guestConfig, RESOLV_CONF } from "./guest-config.js";
 import { openCapture } from "./output/capture-file.js";
 import { printStatistics } from "./output/statistics.js";
-import { enterSandbox, joinBroker, leaveBroker, type SandboxNeeds } from "./sandbox.js";
+import { enterSandbox, leaveBroker, type SandboxNeeds } from "./sandbox.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
 
 /** What is set up before there is a TAP. */
@@ -21,7 +21,7 @@ export interface PreparedGuest {
 }
 
 /**
- * Begins to set up the guest of this process: joins the launcher's broker and opens the capture file.
+ * Begins to set up the guest of this process, which has joined the broker: opens the capture file.
  * @param hostname the guest's; null: unknown
  * @throws UserError
  */
@@ -29,7 +29,6 @@ export function prepareGuest(
   options: GuestOptions,
   hostnameOfGuest: () => string | null,
 ): PreparedGuest {
-  joinBroker();
   const { tap, network, pcap } = options;
   const capture = pcap === null ? null : openCapture(pcap, tap);
   const host = new ResolvConf(RESOLV_CONF);

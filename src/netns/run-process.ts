@@ -14,6 +14,9 @@ const BUNDLE = "/dist/slipway.cjs";
 /** What Slipway's own children are called: native/launcher/sandbox/broker.c, native/src/held/reaper.c. */
 const OWN_CHILDREN = ["slipway-keeper", "slipway-init"];
 
+/** Whether a process is in another network than ours; false where we may not look. */
+export type IsElsewhere = (pid: number) => boolean;
+
 /** What a process is, to somebody who looks for the COMMAND of a `slipway run`. */
 export type RunProcess =
   /** It is no `slipway run`. */
@@ -27,9 +30,9 @@ export type RunProcess =
  * Looks whether a process is a `slipway run`, as `$!` of a shell is. Most of its files in /proc belong to root, but not its
  * command line, nor the files of its COMMAND.
  */
-export function runProcess(pid: number): RunProcess {
+export function runProcess(pid: number, isElsewhere: IsElsewhere = looksElsewhere): RunProcess {
   const options = optionsOfRun(argumentsOf(pid));
-  return options === null ? { kind: "other" } : stateOf(pid, options);
+  return options === null ? { kind: "other" } : stateOf(pid, options, isElsewhere);
 }
 
 /**
@@ -37,9 +40,9 @@ export function runProcess(pid: number): RunProcess {
  * stays in the host's namespaces. Waits until COMMAND has been executed.
  * @throws UserError when it does not start
  */
-export async function meantProcess(pid: number): Promise<number> {
+export async function meantProcess(pid: number, isElsewhere?: IsElsewhere): Promise<number> {
   const run = await whileStarting(
-    () => runProcess(pid),
+    () => runProcess(pid, isElsewhere),
     ({ kind }) => kind === "starting",
   );
   switch (run.kind) {
@@ -84,7 +87,7 @@ export function isBeingStarted(name: string): boolean {
     const options = optionsOfRun(argumentsOf(pid));
     if (options === null || !isNamed(options, name)) return false;
     if (!isOwnProcess(pid) || isForked(pid, options)) return false;
-    return stateOf(pid, options).kind === "starting";
+    return stateOf(pid, options, looksElsewhere).kind === "starting";
   });
 }
 
@@ -95,8 +98,11 @@ function isNamed(options: readonly string[], name: string): boolean {
   });
 }
 
-function stateOf(run: number, options: readonly string[]): RunProcess {
-  const command = allProcesses().find((pid) => parentOf(pid) === run && isCommand(pid, options));
+function stateOf(run: number, options: readonly string[], isElsewhere: IsElsewhere): RunProcess {
+  const command = allProcesses().find(
+    // Programs that only help to start COMMAND are in our network.
+    (pid) => parentOf(pid) === run && isExecuted(pid, options) && isElsewhere(pid),
+  );
   return command === undefined ? { kind: "starting" } : { kind: "running", command };
 }
 
@@ -115,10 +121,10 @@ function isForked(pid: number, options: readonly string[]): boolean {
 }
 
 /** Until they execute something, what was forked off has the arguments of its parent, or of the broker. */
-function isCommand(child: number, options: readonly string[]): boolean {
+function isExecuted(child: number, options: readonly string[]): boolean {
   const args = argumentsOf(child);
   if (args.length === 0 || OWN_CHILDREN.includes(args[0])) return false;
-  return !isRunWith(args, options) && isElsewhere(child);
+  return !isRunWith(args, options);
 }
 
 function isRunWith(args: readonly string[], options: readonly string[]): boolean {
@@ -127,8 +133,7 @@ function isRunWith(args: readonly string[], options: readonly string[]): boolean
   return args.slice(-line.length).join("\0") === line.join("\0");
 }
 
-/** Programs that only help to start COMMAND are in our network. */
-function isElsewhere(pid: number): boolean {
+function looksElsewhere(pid: number): boolean {
   try {
     return namespaceId(`/proc/${pid}/ns/net`) !== namespaceId("/proc/self/ns/net");
   } catch {

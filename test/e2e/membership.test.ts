@@ -253,6 +253,20 @@ describe("a run that is being started", () => {
     );
   });
 
+  test("is attached to by its PID", async ({ user }) => {
+    const { stdout, stderr } = await shell(
+      user,
+      `"$0" run --network none -- sleep 4327 & run=$!
+       mkfifo "$XDG_RUNTIME_DIR/ready"
+       "$0" attach --ready-fd 3 $run 3>"$XDG_RUNTIME_DIR/ready" >/dev/null & attached=$!
+       head -c 1 "$XDG_RUNTIME_DIR/ready"; echo
+       "$0" run --network container:$run -- ip -brief -4 address show tap0
+       kill $run; wait $run 2>/dev/null; wait $attached`,
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^1\ntap0 +UNKNOWN +10\.0\.2\.100\/24[^\n]*\n$/);
+  });
+
   test("survives that it is disconnected", async ({ user }) => {
     // It ends when it has lo alone.
     const alone = "while ip -o link | grep -q eth0; do sleep 0.02; done; ip -o link | cut -d: -f2";

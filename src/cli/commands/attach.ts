@@ -3,13 +3,14 @@ import { constants } from "node:os";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { Stdio } from "../../base/stdio.js";
-import type { AttachConfig } from "../../commandline/invocation.js";
+import type { AttachConfig, Target } from "../../commandline/invocation.js";
 import { listenForApi } from "../../host/api-socket.js";
 import { hostnameOf } from "../../host/guest-config.js";
 import { nameOf, openLink } from "../../host/links/link.js";
 import { announcement } from "../../host/output/announcement.js";
 import { startLogging } from "../../host/output/logging.js";
 import { startPublishing } from "../../host/ports/publishing.js";
+import { joinBroker } from "../../host/sandbox.js";
 import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Takeover } from "../../host/takeover.js";
 import type { Loop } from "../../loop/loop.js";
@@ -26,10 +27,12 @@ const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
  * arrives, then ends this process with 0.
  * @throws UserError before the network is ready; the ready-fd is not written then
  */
-export async function attach(options: AttachConfig): Promise<void> {
-  startLogging(options.log);
+export async function attach(given: AttachConfig): Promise<void> {
+  startLogging(given.log);
+  joinBroker();
   const takeover = await openTakeover();
-  const { target } = options;
+  const target = await meantTarget(given.target);
+  const options = { ...given, target };
   // After a takeover it has been written to already, by the daemon.
   const waiting = new ReadyFd(takeover === null ? options.readyFd : null);
   const endings = openEndings(options);
@@ -57,6 +60,23 @@ export async function attach(options: AttachConfig): Promise<void> {
   log.info("%s is up: %s", options.tap, nameOf(target));
   warnOfUnshared();
   waiting.write("1");
+}
+
+/** The namespace of COMMAND where a target is the PID of a `slipway run`, which itself stays in ours. @throws UserError */
+async function meantTarget(target: Target): Promise<Target> {
+  const { pid } = target;
+  if (pid === null || isElsewhere(pid)) return target;
+  const command = await (await import("../../netns/run-process.js")).meantProcess(pid, isElsewhere);
+  return command === pid ? target : { ...target, netns: netnsOf(command), pid: command };
+}
+
+/** The broker looks: the launcher has put us into a user namespace that may not. */
+function isElsewhere(pid: number): boolean {
+  return native.sameNamespace(netnsOf(pid), "/proc/self/ns/net") === 0;
+}
+
+function netnsOf(pid: number): string {
+  return `/proc/${pid}/ns/net`;
 }
 
 /** The guest of a daemon that has died, if this process is to take one over; otherwise null. */

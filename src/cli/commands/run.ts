@@ -14,6 +14,7 @@ import { tapSettings } from "../../host/guest-config.js";
 import { guestResolvConf } from "../../host/guest-resolv-conf.js";
 import { startLogging } from "../../host/output/logging.js";
 import { startPublishing } from "../../host/ports/publishing.js";
+import { joinBroker } from "../../host/sandbox.js";
 import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Loop } from "../../loop/loop.js";
 import { superviseChild } from "../../netns/jobs.js";
@@ -92,6 +93,7 @@ async function joinNetworks(
 async function runAlone(options: RunConfig): Promise<void> {
   const { network, tap, inside, publish, resolverOptions, command } = options;
   const ids = await idsOf(options);
+  joinBroker();
   const prepared = prepareGuest(options, () => options.hostname ?? hostname());
   const { config, host } = prepared;
   const servers = serversFor(config, host);
