@@ -65,8 +65,8 @@ export class Daemon implements Methods {
   readonly #warnings: string[] = [];
   /** Why the networks of the daemon before are gone; null: they are not, or the user has made others since. */
   #loss: string | null;
-  /** The state is not written while it is restored. */
-  #isRestoring = true;
+  /** Whether changes are written: not while the state is restored, nor at the end, when threads and clients go. */
+  #isSaving = false;
   /** Resolves when networks and members of the daemon before are back; no request is answered earlier. */
   readonly restored: Promise<void>;
   readonly #returning: Returning;
@@ -100,6 +100,7 @@ export class Daemon implements Methods {
   }
 
   close(): void {
+    this.#isSaving = false;
     this.#server.close();
   }
 
@@ -344,7 +345,7 @@ export class Daemon implements Methods {
       vouched,
       publish: (member, ports) => this.#publishAgain(member, ports),
     });
-    this.#isRestoring = false;
+    this.#isSaving = true;
   }
 
   /** A port that cannot be published costs no other. */
@@ -361,7 +362,7 @@ export class Daemon implements Methods {
 
   /** @throws UserError when it cannot be written */
   #save(isDurable = true): void {
-    if (this.#isRestoring) return;
+    if (!this.#isSaving) return;
     writeState(this.#context.paths.state, this.#networks.all, this.#members.all, isDurable);
   }
 

@@ -237,8 +237,9 @@ export class Members {
   outboundAttachment(member: Member): ServedAttachment {
     const served = outboundAttachmentOf(member)?.served;
     if (served !== null && served !== undefined) return served;
+    const where = member.attachments.length === 0 ? "no network" : "internal networks only";
     throw new UserError(
-      `${member.name} is on internal networks only: ports are published on networks that lead outside`,
+      `${member.name} is on ${where}: ports are published on networks that lead outside`,
     );
   }
 

@@ -1,4 +1,13 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -68,17 +77,23 @@ function begin(state: object | null): void {
   });
 }
 
-async function end(): Promise<void> {
+/** @returns the state file */
+async function end(): Promise<string> {
   vi.useRealTimers();
   for (const session of sessions) session.close();
   daemon.close();
   await plane.close();
   loop.stop();
+  const file = join(directory, "state.json");
+  const state = existsSync(file) ? readFileSync(file, "utf8") : "";
   rmSync(directory, { recursive: true });
+  return state;
 }
 
 beforeEach(() => begin(null));
-afterEach(end);
+afterEach(async () => {
+  await end();
+});
 
 async function client(): Promise<Session> {
   const session = await Session.open(join(directory, "api.sock"), loop, () => undefined);
@@ -88,14 +103,17 @@ async function client(): Promise<Session> {
 }
 
 /** A client that keeps the TAPs of its member, as `slipway run` does, and what it is told. */
-async function holder(name: string): Promise<{ session: Session; events: DaemonEvent[] }> {
+async function holder(
+  name: string,
+  network = "web",
+): Promise<{ session: Session; events: DaemonEvent[] }> {
   const session = await client();
   const events: DaemonEvent[] = [];
   session.onEvent = (event) => events.push(event);
   await session.request("member.join", {
     name,
     keepsTaps: true,
-    attachments: [{ network: "web" }],
+    attachments: [{ network }],
   });
   return { session, events };
 }
@@ -148,6 +166,28 @@ test("a disconnect is confirmed by the client that keeps the TAP, and only what 
   expect(isDone).toBe(false);
   await own.request("member.confirm", { serial: 1 });
   expect(await disconnected).toEqual({ kept: null });
+});
+
+test("what a run has is in the state after the daemon's end, though client and thread end, too", async () => {
+  const { session } = await holder("app", "bridge");
+  const own = namespaceRef("/proc/self/ns/net", null, process.pid);
+  const place = { member: "app", network: "bridge", ifname: "eth0", namespace: own };
+  const tap = aFile();
+  await session.request("member.attach", place, tap);
+  native.close(tap);
+  const state = JSON.parse(await end());
+  begin(null);
+  expect(state.awaited).toMatchObject([
+    { name: "app", namespace: own, attachments: [{ network: "bridge" }] },
+  ]);
+});
+
+test("ports of a member on no network are not refused as if it had internal ones", async () => {
+  const own = await client();
+  const { id: member } = await own.request("member.join", { name: "app", attachments: [] });
+  await expect(own.request("member.publish", { member, ports: ["8080:80"] })).rejects.toThrow(
+    "app is on no network: ports are published on networks that lead outside",
+  );
 });
 
 test("requests wait until a run is back that was there before, and no request of its own does", async () => {
