@@ -324,11 +324,13 @@ export class Daemon implements Methods {
     const member = this.#members.get(params.member);
     member.wantsAuto ||= params.auto !== null;
     const attachment = this.#members.outboundAttachment(member);
-    const by = outboundAttachmentOf(member) ?? null;
+    const by = outboundAttachmentOf(member);
     // By then the host's ports of members that have gone are free.
     await this.#context.plane.settled();
     const lines = await attachment.publish({ ports: params.ports, auto: params.auto, listening });
-    if (params.auto !== null && by !== null && member.attachments.includes(by)) member.autoBy = by;
+    // An attachment that was ended meanwhile has taken the ports along: the next one gets them, if there is one.
+    if (by === undefined || !member.attachments.includes(by)) return this.#publish(params, listening);
+    if (params.auto !== null) member.autoBy = by;
     return lines;
   }
 

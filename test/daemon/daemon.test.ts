@@ -27,16 +27,20 @@ import { TapStore } from "../../src/sys/tap-store.ts";
 
 // What several clients of one daemon may do. The threads serve nothing here: e2e tests have the rest.
 
+/** Called when a thread is to publish ports: what it calls in turn has the thread answer. */
+let onPublish: (answer: () => void) => void;
+
 /** Succeeds in everything. */
 const start: StartWorker = (_slot, { onMessage, onEnd }) => ({
   post: (message) => {
     if (message.kind !== "call") return;
     const { number, call } = message;
     const result = call.name === "statistics" || call.name === "publish" ? [] : null;
-    setImmediate(() => {
+    const answer = (): void => {
       onMessage({ kind: "result", number, result });
       if (call.name === "stop") onEnd(null);
-    });
+    };
+    setImmediate(() => (call.name === "publish" ? onPublish(answer) : answer()));
   },
   end: () => undefined,
 });
@@ -90,7 +94,10 @@ async function end(): Promise<string> {
   return state;
 }
 
-beforeEach(() => begin(null));
+beforeEach(() => {
+  onPublish = (answer) => answer();
+  begin(null);
+});
 afterEach(async () => {
   await end();
 });
@@ -188,6 +195,26 @@ test("ports of a member on no network are not refused as if it had internal ones
   await expect(own.request("member.publish", { member, ports: ["8080:80"] })).rejects.toThrow(
     "app is on no network: ports are published on networks that lead outside",
   );
+});
+
+test("ports are not published if their network is left meanwhile, and the client is told", async () => {
+  const other = await client();
+  await other.request("network.create", { name: "web" });
+  const { session: own, events } = await holder("app");
+  const place = { member: "app", network: "web", ifname: "eth0", namespace: namespace("/own") };
+  const tap = aFile();
+  await own.request("member.attach", place, tap);
+  native.close(tap);
+  const answers: (() => void)[] = [];
+  onPublish = (answer) => answers.push(answer);
+  const published = own.request("member.publish", { member: "app", ports: ["8080:80"] });
+  await expect.poll(() => answers).toHaveLength(1);
+  const disconnected = other.request("member.disconnect", { network: "web", member: "app" });
+  await expect.poll(() => events).toMatchObject([{ event: { kind: "detached" }, serial: 1 }]);
+  answers[0]?.();
+  await expect(published).rejects.toThrow("app is on no network: ports are published on networks");
+  await own.request("member.confirm", { serial: 1 });
+  await disconnected;
 });
 
 test("requests wait until a run is back that was there before, and no request of its own does", async () => {
