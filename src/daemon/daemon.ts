@@ -329,7 +329,8 @@ export class Daemon implements Methods {
     await this.#context.plane.settled();
     const lines = await attachment.publish({ ports: params.ports, auto: params.auto, listening });
     // An attachment that was ended meanwhile has taken the ports along: the next one gets them, if there is one.
-    if (by === undefined || !member.attachments.includes(by)) return this.#publish(params, listening);
+    if (by === undefined || !member.attachments.includes(by))
+      return this.#publish(params, listening);
     if (params.auto !== null) member.autoBy = by;
     return lines;
   }
