@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { isBeingStarted, runProcess } from "../../src/netns/run-process.ts";
+import { allProcesses, argumentsOf, parentOf } from "../../src/rpc/processes.ts";
 
 let directory: string;
 const runs: ChildProcess[] = [];
@@ -71,6 +72,16 @@ test("a run of that name in a container is not waited for", async () => {
   ]);
   expect(runProcess(pid).kind).toBe("other");
   expect(isBeingStarted("contained")).toBe(false);
+});
+
+test("what a launcher has forked off by a link of another name is no command yet", async () => {
+  // The same arguments behind the name, in a network of its own: as the launcher's child is before exec.
+  const child = `if [ -n "$CHILD" ]; then echo there; read line < never; fi
+    CHILD=yes exec unshare --map-root-user --net bash -c 'exec -a link sh run --name "$0"' linked`;
+  const pid = await slipwayRun("linked", `(${child}) &`);
+  const isForked = (each: number) => argumentsOf(each)[0] === "link" && parentOf(each) === pid;
+  await expect.poll(() => allProcesses().some(isForked)).toBe(true);
+  expect(runProcess(pid)).toEqual({ kind: "starting" });
 });
 
 test("another program is no run", () => {
