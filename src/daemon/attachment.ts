@@ -146,18 +146,17 @@ export class Attachment {
   /**
    * Ends it. Its names are free at once, and its addresses, too, unless it is drained.
    * @param isDrained what the member sent last is passed on before
+   * @returns resolves when its addresses are free
    */
-  end(isDrained: boolean): void {
+  async end(isDrained: boolean): Promise<void> {
     const served = this.#served;
-    if (served === null) {
-      this.#release();
-      return;
+    if (served !== null) {
+      this.#context.plane.forget(nameKey(served));
+      const detached = served.detach(isDrained);
+      // A thread carries out its messages in order: who gets the addresses next comes after this.
+      if (isDrained) await detached;
     }
-    this.#context.plane.forget(nameKey(served));
-    const detached = served.detach(isDrained);
-    // A thread carries out its messages in order: who gets the addresses next comes after this.
-    if (isDrained) void detached.then(() => this.#release());
-    else this.#release();
+    this.#release();
   }
 
   /** @throws UserError */

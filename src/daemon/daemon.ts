@@ -20,7 +20,7 @@ import type { Audience } from "../sys/peers/access.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
 import type { TapStore } from "../sys/tap-store.js";
 import type { Attachment } from "./attachment.js";
-import { type Member, outboundAttachmentOf } from "./member.js";
+import { type Member, needsAuto, outboundAttachmentOf } from "./member.js";
 import { Members } from "./members.js";
 import type { Network } from "./network.js";
 import { Networks } from "./networks.js";
@@ -160,8 +160,14 @@ export class Daemon implements Methods {
       ...this.#networks.all.map((network) => this.#report(network)),
     ],
     "network.inspect": ({ name }) => this.#inspect(name),
-    "network.remove": ({ name }) => this.#removeNetwork(this.#networks.getRemovable(name)),
-    "network.prune": ({ only }) => this.#prune(only),
+    "network.remove": async ({ name }) => {
+      await this.#members.ended(this.#networks.getRemovable(name));
+      return this.#removeNetwork(this.#networks.getRemovable(name));
+    },
+    "network.prune": async ({ only }) => {
+      await this.#members.ended(null);
+      return this.#prune(only);
+    },
     "member.list": () => this.#listMembers(),
     "member.join": (spec, client) => this.#join(spec, client),
     "member.attach": (params, client, passed) => this.#attach(params, client, passed),
@@ -382,12 +388,6 @@ export class Daemon implements Methods {
     log.warn(warning);
     if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
   }
-}
-
-/** Whether ports on which the member listens are published no longer, and may be by another attachment. */
-function needsAuto(member: Member): boolean {
-  const { wantsAuto, autoBy } = member;
-  return wantsAuto && autoBy === null && !!outboundAttachmentOf(member)?.served;
 }
 
 type Handlers = {

@@ -113,6 +113,12 @@ export function attachmentTo(member: Member, network: string): Attachment {
   throw new UserError(`${member.name} is not on network ${network}: it is ${placeOf(member)}`);
 }
 
+/** Whether ports on which the member listens are published no longer, and may be by another attachment. */
+export function needsAuto(member: Member): boolean {
+  const { wantsAuto, autoBy } = member;
+  return wantsAuto && autoBy === null && !!outboundAttachmentOf(member)?.served;
+}
+
 function placeOf({ attachments }: Member): string {
   const names = attachments.map(({ network }) => network.name);
   return names.length === 0 ? "on no network" : `on ${names.join(", ")}`;

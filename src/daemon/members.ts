@@ -43,6 +43,8 @@ export class Members {
   readonly #members = new Map<string, Member>();
   /** Pidfds of the processes that members were named by. */
   readonly #pidfds = new Map<Member, number>();
+  /** Of attachments of members that have been removed, until their addresses are free. */
+  readonly #ends = new Map<Promise<void>, Network>();
 
   constructor(context: MembersContext) {
     const { plane, store } = context;
@@ -103,7 +105,7 @@ export class Members {
         member.attachments.push(new Attachment(this.#attachmentContext, member, reservation));
       }
     } catch (error) {
-      for (const attachment of member.attachments.splice(before)) attachment.end(false);
+      for (const attachment of member.attachments.splice(before)) void attachment.end(false);
       throw error;
     }
     this.#members.set(member.id, member);
@@ -205,10 +207,19 @@ export class Members {
     if (member !== undefined && attachment?.served === null) this.#drop(member, attachment);
   }
 
+  /**
+   * Resolves when the addresses of members that have been removed are free: after DRAIN_LIMIT at most.
+   * @param on the network that they were on; null: any
+   */
+  async ended(on: Network | null): Promise<void> {
+    const ends = [...this.#ends].filter(([, network]) => on === null || network === on);
+    await Promise.all(ends.map(([end]) => end));
+  }
+
   /** @param isFinished its command has ended: the frames that it sent last are still passed on */
   remove(member: Member, isFinished = false): void {
     if (!this.#members.delete(member.id)) return;
-    for (const attachment of member.attachments.splice(0)) attachment.end(isFinished);
+    for (const attachment of member.attachments.splice(0)) this.#end(attachment, isFinished);
     this.#context.plane.forget(member.id);
     this.#unwatch(member);
     this.#context.onChange();
@@ -269,13 +280,19 @@ export class Members {
     const index = member.attachments.indexOf(attachment);
     if (index < 0) return;
     member.attachments.splice(index, 1);
-    attachment.end(false);
+    void attachment.end(false);
     if (member.attachments.length === 0 && member.stays) {
       this.remove(member);
       return;
     }
     this.#tellNetworks(member);
     this.#context.onChange();
+  }
+
+  #end(attachment: Attachment, isFinished: boolean): void {
+    const end = attachment.end(isFinished);
+    this.#ends.set(end, attachment.network);
+    void end.then(() => this.#ends.delete(end));
   }
 
   /** Tells the threads whose names a member may resolve. */

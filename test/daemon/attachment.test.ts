@@ -142,7 +142,7 @@ describe("an attachment", () => {
   test("that is reserved releases its address when it ends", () => {
     const { attachment, network } = attached(false);
     expect(network.population).toBe(1);
-    attachment.end(true);
+    void attachment.end(true);
     expect(network.population).toBe(0);
   });
 
@@ -150,7 +150,7 @@ describe("an attachment", () => {
     const fixture = attached(false);
     const { isDrained } = await serve(fixture);
     expect(isDrained).toBeNull();
-    fixture.attachment.end(false);
+    void fixture.attachment.end(false);
     expect(fixture.servings[0].isDrained).toBe(false);
     expect(fixture.network.population).toBe(0);
     expect(fixture.named.size).toBe(0);
@@ -159,7 +159,7 @@ describe("an attachment", () => {
   test("that is drained keeps its address until the last data is passed on", async () => {
     const fixture = attached(false);
     const serving = await serve(fixture);
-    fixture.attachment.end(true);
+    void fixture.attachment.end(true);
     expect(serving.isDrained).toBe(true);
     expect(fixture.named.size).toBe(0);
     await settled();
@@ -217,7 +217,7 @@ describe("an attachment", () => {
     servings[0].up.reject(new UserError("not today"));
     await expect(refused).rejects.toThrow("not today");
     await expect(attachment.attach("eth0", -1)).rejects.toThrow("no file descriptor is left");
-    attachment.end(false);
+    void attachment.end(false);
     expect(events).toEqual(["TAP kept", "TAP dropped"]);
   });
 });

@@ -27,8 +27,9 @@ import { TapStore } from "../../src/sys/tap-store.ts";
 
 // What several clients of one daemon may do. The threads serve nothing here: e2e tests have the rest.
 
-/** Called when a thread is to publish ports: what it calls in turn has the thread answer. */
+/** Called when a thread is to publish ports, or to end an attachment: what it calls in turn has the thread answer. */
 let onPublish: (answer: () => void) => void;
+let onDetach: (answer: () => void) => void;
 
 /** Succeeds in everything. */
 const start: StartWorker = (_slot, { onMessage, onEnd }) => ({
@@ -40,7 +41,11 @@ const start: StartWorker = (_slot, { onMessage, onEnd }) => ({
       onMessage({ kind: "result", number, result });
       if (call.name === "stop") onEnd(null);
     };
-    setImmediate(() => (call.name === "publish" ? onPublish(answer) : answer()));
+    setImmediate(() => {
+      if (call.name === "publish") onPublish(answer);
+      else if (call.name === "detach") onDetach(answer);
+      else answer();
+    });
   },
   end: () => undefined,
 });
@@ -96,6 +101,7 @@ async function end(): Promise<string> {
 
 beforeEach(() => {
   onPublish = (answer) => answer();
+  onDetach = (answer) => answer();
   begin(null);
 });
 afterEach(async () => {
@@ -187,6 +193,26 @@ test("what a run has is in the state after the daemon's end, though client and t
   expect(state.awaited).toMatchObject([
     { name: "app", namespace: own, attachments: [{ network: "bridge" }] },
   ]);
+});
+
+test("a network is removed when what its last member sent last has been passed on", async () => {
+  const other = await client();
+  for (const name of ["web", "idle"]) await other.request("network.create", { name });
+  const { session: own } = await holder("app");
+  const tap = aFile();
+  await own.request("member.attach", { member: "app", network: "web", ifname: "eth0" }, tap);
+  native.close(tap);
+  const answers: (() => void)[] = [];
+  onDetach = (answer) => answers.push(answer);
+  own.close();
+  await expect.poll(() => answers).toHaveLength(1);
+  expect(await other.request("member.list", {})).toEqual([]);
+  await other.request("network.remove", { name: "idle" });
+  const removed = other.request("network.remove", { name: "web" });
+  // The daemon has read it when another client, which connects later, has its answer.
+  await (await client()).request("status", {});
+  answers[0]?.();
+  expect(await removed).toEqual({});
 });
 
 test("ports of a member on no network are not refused as if it had internal ones", async () => {
