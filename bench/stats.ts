@@ -7,14 +7,14 @@ export interface Spread {
   readonly count: number;
 }
 
-/** @throws RangeError for no values. */
+/** Never -0, which equals 0 in any order of the values. @throws RangeError for no values. */
 export function median(values: readonly number[]): number {
   if (values.length === 0) throw new RangeError("the median of nothing");
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] as number; // not empty, and the middle is within
-  if (sorted.length % 2 === 1) return upper;
-  return ((sorted[middle - 1] as number) + upper) / 2;
+  const lower = sorted.length % 2 === 1 ? upper : (sorted[middle - 1] as number);
+  return (lower + upper) / 2 + 0;
 }
 
 /** @throws RangeError for no values. */

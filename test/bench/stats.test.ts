@@ -10,6 +10,7 @@ describe("median", () => {
     [[9, 1, 5], 5],
     [[4, 1, 3, 2], 2.5],
     [[1, 1000, 2, 3, 1000], 3],
+    [[-0, 0, -1], 0],
   ])("of %j is %d", (numbers, expected) => {
     expect(median(numbers)).toBe(expected);
   });
