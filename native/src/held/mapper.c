@@ -74,19 +74,12 @@ static _Noreturn void run(const struct held_plan *plan, mapper_job *job, int soc
 }
 
 int mapper_start(const struct held_plan *plan, mapper_job *job, struct mapper *mapper) {
-  int pair[2];
-  if (process_socketpair(pair) < 0) return -1;
-  pid_t pid = fork_child();
-  if (pid == 0) {
-    close(pair[0]);
-    run(plan, job, pair[1]);
-  }
-  int error = errno;
-  close(pair[1]);
-  if (pid < 0) close(pair[0]);
-  else *mapper = (struct mapper){.pid = pid, .socket = pair[0]};
-  errno = error;
-  return pid < 0 ? -1 : 0;
+  int socket;
+  pid_t pid = process_fork_connected(fork_child, &socket);
+  if (pid == 0) run(plan, job, socket);
+  if (pid < 0) return -1;
+  *mapper = (struct mapper){.pid = pid, .socket = socket};
+  return 0;
 }
 
 enum step mapper_finish(const struct mapper *mapper) {

@@ -112,19 +112,12 @@ static _Noreturn void run(int inherited) {
 }
 
 int sweeper_start(struct sweeper *sweeper) {
-  int pair[2];
-  if (process_socketpair(pair) < 0) return -1;
-  pid_t pid = process_fork_sibling();
-  if (pid == 0) {
-    close(pair[0]);
-    run(pair[1]);
-  }
-  int error = errno;
-  close(pair[1]);
-  if (pid < 0) close(pair[0]);
-  else *sweeper = (struct sweeper){.pid = pid, .socket = pair[0]};
-  errno = error;
-  return pid < 0 ? -1 : 0;
+  int socket;
+  pid_t pid = process_fork_connected(process_fork_sibling, &socket);
+  if (pid == 0) run(socket);
+  if (pid < 0) return -1;
+  *sweeper = (struct sweeper){.pid = pid, .socket = socket};
+  return 0;
 }
 
 void sweeper_confirm(const struct sweeper *sweeper) {

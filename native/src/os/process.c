@@ -33,6 +33,18 @@ int process_socketpair(int pair[2]) {
   return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
+pid_t process_fork_connected(process_forker *forker, int *end) {
+  int pair[2];
+  if (process_socketpair(pair) < 0) return -1;
+  pid_t pid = forker();
+  int error = errno;
+  *end = pid == 0 ? pair[1] : pair[0];
+  close(pid == 0 ? pair[0] : pair[1]);
+  if (pid < 0) close(pair[0]);
+  errno = error;
+  return pid;
+}
+
 /* The kernel truncates a message that is too long; here it is an error. */
 static ssize_t receive(int socket, struct msghdr *header, int flags) {
   ssize_t received;

@@ -26,6 +26,12 @@ typedef pid_t process_forker(void);
 /* A pair that keeps message boundaries, so that there are no partial reads. -1 with errno. */
 int process_socketpair(int pair[2]);
 
+/*
+ * Forks a child with a socket to it, as above. Returns its PID, or 0 in the child, and *end is the end of who it returns
+ * in; or -1 with errno.
+ */
+pid_t process_fork_connected(process_forker *forker, int *end);
+
 /* recv and send that continue after a signal. A message longer than `length` is an error, EMSGSIZE. */
 ssize_t process_recv(int socket, void *message, size_t length);
 ssize_t process_send(int socket, const void *message, size_t length);
