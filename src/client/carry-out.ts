@@ -1,11 +1,10 @@
 import type { PruneFilter } from "../commandline/filters.js";
 import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
-import { findByName } from "../config/names.js";
 import type { Disconnected } from "../rpc/messages.js";
 import type { Attachment, Connection } from "./connect.js";
 import { forEachName } from "./each-name.js";
 import { memberPasses, networkPasses } from "./filters.js";
-import { inspect } from "./inspect.js";
+import { inspect, isNetwork } from "./inspect.js";
 import type { NameOfMember, Requests } from "./target.js";
 import { memberList } from "./views/members.js";
 import { networkList } from "./views/networks.js";
@@ -61,8 +60,7 @@ async function remove(
   { names, force }: Extract<DaemonRequest, { action: "remove" }>,
 ): Promise<string> {
   const networks = force ? await session.request("network.list", {}) : [];
-  const known = networks.map(({ Id, Name }) => ({ id: Id, name: Name }));
-  const wanted = force ? names.filter((name) => findByName(known, name) !== undefined) : names;
+  const wanted = force ? names.filter((name) => isNetwork(networks, name)) : names;
   return forEachName(
     wanted,
     async (name) => {

@@ -52,7 +52,7 @@ async function another(
 ): Promise<NetworkReport> {
   if (type === "member")
     throw new UserError(`there is no member ${name}: slipway ps shows all members`);
-  if (type === "any" && !(await isNetwork(session, name))) {
+  if (type === "any" && !isNetwork(await session.request("network.list", {}), name)) {
     throw new UserError(
       `there is no member or network ${name}: slipway ps, slipway network ls and slipway status show what there is`,
     );
@@ -60,8 +60,8 @@ async function another(
   return session.request("network.inspect", { name });
 }
 
-async function isNetwork(session: Requests, name: string): Promise<boolean> {
-  const networks = await session.request("network.list", {});
+/** Whether a text means one of the networks. */
+export function isNetwork(networks: readonly NetworkReport[], name: string): boolean {
   const named = networks.map(({ Id, Name }) => ({ id: Id, name: Name }));
   return findByName(named, name) !== undefined;
 }

@@ -40,7 +40,7 @@ const RULES: Readonly<Record<NameKind, Rule>> = {
 };
 
 /** Fewer digits may be those of another id by chance. */
-const LEAST_ID_DIGITS = 8;
+export const LEAST_ID_DIGITS = 8;
 
 export function isValidName(kind: NameKind, text: string): boolean {
   const { pattern, longest } = RULES[kind];

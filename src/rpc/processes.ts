@@ -50,7 +50,7 @@ export function parentOf(pid: number): number | null {
 }
 
 /** Whether a process is stopped, by SIGSTOP or Ctrl-Z. False when it has ended, or /proc does not show it. */
-export function isStopped(pid: number): boolean {
+function isStopped(pid: number): boolean {
   return look(pid)?.state === "T";
 }
 

@@ -5,7 +5,7 @@ import { quoted } from "../../base/printable.js";
 import { programName } from "../../base/program.js";
 import { print } from "../../base/stdio.js";
 import type { ControlOptions } from "../../commandline/requests.js";
-import { isPid, isSameName } from "../../config/names.js";
+import { isPid, isSameName, LEAST_ID_DIGITS } from "../../config/names.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import { daemonSocket } from "../../rpc/daemon-paths.js";
 import { isInitialNamespace } from "../../rpc/safe-directory.js";
@@ -24,9 +24,6 @@ export interface Found {
   /** At least one: a member has one for each of its networks, that of its published ports first. */
   readonly places: readonly [Place, ...Place[]];
 }
-
-/** A short id of a container has this many digits at least, as one of a member. */
-const LEAST_ID_DIGITS = 8;
 
 /**
  * Finds running networks of this user, and has a command use them.
