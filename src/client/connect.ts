@@ -1,6 +1,6 @@
 import { UserError } from "../base/errors.js";
 import type { AttachmentSpec, GivenAttachment, JoinSpec, NamespaceRef } from "../rpc/messages.js";
-import { namespaceId, namespaceRef } from "../rpc/namespaces.js";
+import { isOwnNetwork, namespaceRef } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import { type AttachmentTap, openAttachment } from "./taps.js";
 import { locate, type Requests } from "./target.js";
@@ -87,11 +87,6 @@ export async function join(
     await session.request("member.disconnect", { network, member: id }).catch(() => undefined);
     throw error;
   }
-}
-
-/** The network namespace of this process, which belongs to no member. */
-export function isOwnNetwork(netns: string): boolean {
-  return namespaceId(netns) === namespaceId("/proc/self/ns/net");
 }
 
 /** @throws UserError when it is gone, another user's, or our own, to which the daemon would lead back */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { errnoOf, UserError } from "../base/errors.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
 import { ALREADY_RUNNING } from "../rpc/messages.js";
-import { namespaceId } from "../rpc/namespaces.js";
+import { namespaceId, netnsOf } from "../rpc/namespaces.js";
 import type { Watcher } from "../sys/sockets/line-socket.js";
 import { Session, type SessionEnd } from "./session.js";
 
@@ -57,7 +57,7 @@ export async function openOrStart(
 /** @throws UserError when the daemon is in another network namespace, or has ended */
 async function requireOwnNetwork(session: Session): Promise<void> {
   const { namespace } = await session.request("status", {});
-  if (namespace === namespaceId("/proc/self/ns/net")) return;
+  if (namespace === namespaceId(netnsOf("self"))) return;
   session.close();
   throw new UserError(
     "the daemon runs in another network namespace: set XDG_RUNTIME_DIR to another directory for one of its own",

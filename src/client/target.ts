@@ -8,6 +8,7 @@ import {
   whileStarting,
 } from "../netns/run-process.js";
 import type { LocatedMember } from "../rpc/messages.js";
+import { netnsOf } from "../rpc/namespaces.js";
 import type { Session } from "./session.js";
 
 /** Sends requests to the daemon. */
@@ -79,5 +80,5 @@ function lookAt(text: string): RunProcess {
 }
 
 function targetOf(pid: number): Target {
-  return { netns: `/proc/${pid}/ns/net`, pid };
+  return { netns: netnsOf(pid), pid };
 }

@@ -14,7 +14,7 @@ import {
   PROTOCOL_VERSION,
   type Results,
 } from "../rpc/messages.js";
-import { namespaceId } from "../rpc/namespaces.js";
+import { namespaceId, netnsOf } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
 import type { Audience } from "../sys/peers/access.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
@@ -202,7 +202,7 @@ export class Daemon implements Methods {
       version: manifest.version,
       protocol: PROTOCOL_VERSION,
       pid: process.pid,
-      namespace: namespaceId("/proc/self/ns/net"),
+      namespace: namespaceId(netnsOf("self")),
       networks: this.#networks.custom.length,
       members: this.#members.all.length,
       servesContainers: this.#context.audience === "containers",

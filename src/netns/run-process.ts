@@ -2,7 +2,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../base/errors.js";
 import { isSameName } from "../config/names.js";
-import { namespaceId } from "../rpc/namespaces.js";
+import { isOwnNetwork, netnsOf } from "../rpc/namespaces.js";
 import { allProcesses, argumentsOf, isOwnProcess, parentOf } from "../rpc/processes.js";
 
 /** How long a COMMAND that is being started is waited for, and between two looks, in ms. */
@@ -135,7 +135,7 @@ function isRunWith(args: readonly string[], options: readonly string[]): boolean
 
 function looksElsewhere(pid: number): boolean {
   try {
-    return namespaceId(`/proc/${pid}/ns/net`) !== namespaceId("/proc/self/ns/net");
+    return !isOwnNetwork(netnsOf(pid));
   } catch {
     // It is another user's, or has ended.
     return false;

@@ -6,6 +6,7 @@ import { errnoOf, UserError } from "../base/errors.js";
 import { log } from "../base/log.js";
 import type { InsideOptions } from "../commandline/invocation.js";
 import { makeRuntimeDirectory } from "../rpc/daemon-paths.js";
+import { netnsOf } from "../rpc/namespaces.js";
 import { runtimeDirectories } from "../rpc/xdg.js";
 import { ignoredSignals, inheritedDescriptors } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
@@ -218,7 +219,7 @@ function executionFailure(
 
 /** The network namespace of a process. */
 export function namespaceOf({ pid }: Pick<HeldChild, "pid">): Namespace {
-  return { netns: `/proc/${pid}/ns/net`, userns: null };
+  return { netns: netnsOf(pid), userns: null };
 }
 
 /**

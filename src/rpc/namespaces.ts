@@ -1,6 +1,16 @@
 import { readFileSync, statSync } from "node:fs";
 import type { NamespaceRef } from "./messages.js";
 
+/** The file of a process's network namespace. */
+export function netnsOf(pid: number | "self"): string {
+  return `/proc/${pid}/ns/net`;
+}
+
+/** Whether a file is of the network namespace that this process is in. @throws Error when there is none, or we may not look */
+export function isOwnNetwork(netns: string): boolean {
+  return namespaceId(netns) === namespaceId(netnsOf("self"));
+}
+
 /** DEVICE:INODE of a namespace's file. It is unique while the namespace exists. */
 export function namespaceId(path: string): string {
   const { dev, ino } = statSync(path);

@@ -19,7 +19,7 @@ import {
   spawnInNetwork,
 } from "../../netns/spawn.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
-import { namespaceId } from "../../rpc/namespaces.js";
+import { namespaceId, netnsOf } from "../../rpc/namespaces.js";
 import { allProcesses } from "../../rpc/processes.js";
 import { processOfRun } from "../control/run-named.js";
 
@@ -105,10 +105,6 @@ function idOf(netns: string): string | null {
   } catch {
     return null;
   }
-}
-
-function netnsOf(pid: number | string): string {
-  return `/proc/${pid}/ns/net`;
 }
 
 function existingProcess(pid: number): number {

@@ -11,7 +11,7 @@ import { release, spawnHeld } from "../../netns/spawn.js";
 import type { SubordinateIds } from "../../netns/subordinate-ids.js";
 import { daemonPaths } from "../../rpc/daemon-paths.js";
 import type { GivenMember } from "../../rpc/messages.js";
-import { namespaceRef } from "../../rpc/namespaces.js";
+import { namespaceRef, netnsOf } from "../../rpc/namespaces.js";
 import { Membership, type MembershipSpec } from "./membership.js";
 
 /** A run whose command is attached to networks. */
@@ -40,7 +40,7 @@ export async function runMember(run: MemberRun): Promise<void> {
   const hostname = run.join.hostname ?? hostnameOfMember(given.name, given.id);
   const hosts = hostsFor(given, hostname);
   const child = spawnHeld({ command, keepId, moreIds, resolvConf, hosts, hostname, inside });
-  const namespace = namespaceRef(`/proc/${child.pid}/ns/net`, null, child.pid);
+  const namespace = namespaceRef(netnsOf(child.pid), null, child.pid);
   const lines = await membership.enter(namespace);
   for (const line of lines) process.stderr.write(`${programName()}: ${line}`);
   superviseChild(child, (status) => process.exit(status));

@@ -1,4 +1,5 @@
 import { isPid } from "../../config/names.js";
+import { netnsOf } from "../../rpc/namespaces.js";
 import type { NamespaceTarget } from "../invocation.js";
 import { attachmentOptions, commonOptions, slipwayOptions } from "../options/declarations.js";
 import { slipwayGuest } from "../options/guest.js";
@@ -45,5 +46,5 @@ export function namespaceTarget(
 ): NamespaceTarget {
   if (type === "path") return { kind: "namespace", netns: text, userns, pid: null };
   const id = pid(text, "PID");
-  return { kind: "namespace", netns: `/proc/${id}/ns/net`, userns, pid: id };
+  return { kind: "namespace", netns: netnsOf(id), userns, pid: id };
 }

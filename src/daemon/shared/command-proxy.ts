@@ -1,13 +1,7 @@
 import { logText, UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { carryOut } from "../../client/carry-out.js";
-import {
-  type Attachment,
-  attachmentOf,
-  type Connection,
-  isOwnNetwork,
-  join,
-} from "../../client/connect.js";
+import { type Attachment, attachmentOf, type Connection, join } from "../../client/connect.js";
 import { type AttachmentTap, tapSettings } from "../../client/taps.js";
 import { namedNamespace, type Requests } from "../../client/target.js";
 import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js";
@@ -21,6 +15,7 @@ import {
   upMessage,
 } from "../../rpc/launcher.js";
 import { checkParams, type GivenAttachment } from "../../rpc/messages.js";
+import { isOwnNetwork } from "../../rpc/namespaces.js";
 import { duplicateFd } from "../../sys/duplicate-fd.js";
 import { native } from "../../sys/native.js";
 import type { Methods } from "../server.js";

@@ -12,7 +12,7 @@ import {
   planMessage,
   upMessage,
 } from "../../rpc/launcher.js";
-import { namespaceId } from "../../rpc/namespaces.js";
+import { namespaceId, netnsOf } from "../../rpc/namespaces.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 
 /** The request of a launcher, parsed and checked. */
@@ -31,7 +31,7 @@ export function differenceOf({ version, namespace, resolvConf }: LauncherRequest
   if (version !== LAUNCHER_VERSION) {
     return "the daemon is of another version: slipway daemon stop, and start it again";
   }
-  ourNamespace ??= namespaceId("/proc/self/ns/net");
+  ourNamespace ??= namespaceId(netnsOf("self"));
   if (namespace !== ourNamespace) return "the daemon is in another network namespace";
   if (resolvConf === identityOf(RESOLV_CONF)) return null;
   return `the daemon is in another mount namespace, with another ${RESOLV_CONF}`;

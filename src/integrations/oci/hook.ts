@@ -7,14 +7,14 @@ import type { Session } from "../../client/session.js";
 import { openAttachment } from "../../client/taps.js";
 import type { Namespace } from "../../netns/namespace.js";
 import type { NamespaceRef } from "../../rpc/messages.js";
-import { namespaceId, namespaceRef, statFields } from "../../rpc/namespaces.js";
+import { namespaceId, namespaceRef, netnsOf, statFields } from "../../rpc/namespaces.js";
 import { writeNames } from "./config.js";
 import { type ContainerState, parseState } from "./state.js";
 
 /** The label by which a container's member is found again; its value is the container's id. */
 const LABEL = "io.slipway.oci";
 
-const OWN_NAMESPACE = "/proc/self/ns/net";
+const OWN_NAMESPACE = netnsOf("self");
 
 /**
  * `slipway oci-hook`: attaches the container whose state is on stdin, or detaches it if it has stopped.
@@ -82,7 +82,7 @@ function containerNamespace(
   pid: number,
   hosts: string,
 ): { readonly namespace: NamespaceRef; readonly entrance: Namespace } {
-  const told = pid > 0 ? refOf(`/proc/${pid}/ns/net`, pid) : null;
+  const told = pid > 0 ? refOf(netnsOf(pid), pid) : null;
   const own = namespaceId(OWN_NAMESPACE);
   if (told !== null && told.id !== hosts && told.id !== own) {
     return { namespace: told, entrance: told };
@@ -95,7 +95,7 @@ function containerNamespace(
   const container = ownParent();
   const namespace = namespaceRef(OWN_NAMESPACE, null, container);
   return {
-    namespace: { ...namespace, netns: `/proc/${container}/ns/net` },
+    namespace: { ...namespace, netns: netnsOf(container) },
     entrance: { netns: OWN_NAMESPACE, userns: null },
   };
 }
