@@ -26,6 +26,11 @@ export type RunProcess =
   /** COMMAND's PID. */
   | { readonly kind: "running"; readonly command: number };
 
+/** Whether a process has the command line of a `slipway run`, in whatever network. */
+export function isRun(pid: number): boolean {
+  return optionsOfRun(argumentsOf(pid)) !== null;
+}
+
 /**
  * Looks whether a process is a `slipway run`, as `$!` of a shell is. Most of its files in /proc belong to root, but not its
  * command line, nor the files of its COMMAND.

@@ -15,6 +15,8 @@ import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Takeover } from "../../host/takeover.js";
 import type { Loop } from "../../loop/loop.js";
 import { noSuchProcess, processOf, watchNamespaceFile } from "../../netns/netns-file.js";
+import { isRun, meantProcess } from "../../netns/run-process.js";
+import { netnsOf } from "../../rpc/namespaces.js";
 import { Errno } from "../../sys/constants.js";
 import { adoptInherited, ignoredSignals, ReadyFd } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
@@ -65,18 +67,15 @@ export async function attach(given: AttachConfig): Promise<void> {
 /** The namespace of COMMAND where a target is the PID of a `slipway run`, which itself stays in ours. @throws UserError */
 async function meantTarget(target: Target): Promise<Target> {
   const { pid } = target;
-  if (pid === null || isElsewhere(pid)) return target;
-  const command = await (await import("../../netns/run-process.js")).meantProcess(pid, isElsewhere);
+  // The broker is asked for a run only: each start would wait for its answer.
+  if (pid === null || !isRun(pid) || isElsewhere(pid)) return target;
+  const command = await meantProcess(pid, isElsewhere);
   return command === pid ? target : { ...target, netns: netnsOf(command), pid: command };
 }
 
 /** The broker looks: the launcher has put us into a user namespace that may not. */
 function isElsewhere(pid: number): boolean {
-  return native.sameNamespace(netnsOf(pid), "/proc/self/ns/net") === 0;
-}
-
-function netnsOf(pid: number): string {
-  return `/proc/${pid}/ns/net`;
+  return native.sameNamespace(netnsOf(pid), netnsOf("self")) === 0;
 }
 
 /** The guest of a daemon that has died, if this process is to take one over; otherwise null. */
