@@ -110,7 +110,16 @@ export class Network {
       prefix: `${prefix}`,
       gateway: `${gateway}`,
     }));
-    return { kind: "network", id, name: name.toLowerCase(), subnets: texts, internal, mtu };
+    const overlay = null;
+    return {
+      kind: "network",
+      id,
+      name: name.toLowerCase(),
+      subnets: texts,
+      internal,
+      mtu,
+      overlay,
+    };
   }
 
   #takeOf(pool: AddressPool, wanted: readonly Address[]): Address {

@@ -136,6 +136,9 @@ export class Directory {
         return () => this.#members.delete(fact.id);
       case "name":
         return this.#takeName(fact);
+      case "host":
+      case "remote":
+        return () => undefined;
     }
   }
 

@@ -96,6 +96,8 @@ export class Executor {
     detach: ({ attachment, isDrained }) => this.#detach(attachment, isDrained),
     publish: ({ attachment, publication }) => this.#publish(attachment, publication),
     "serve api": ({ attachment, client }) => this.#serveApi(attachment, client),
+    "open tunnels": () => null,
+    "tunnel statistics": () => null,
     statistics: () => [...this.#attachments].map(statisticsOf),
     settle: () => {
       this.#tellPorts();

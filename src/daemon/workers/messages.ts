@@ -25,7 +25,44 @@ export interface NetworkFact {
   readonly internal: boolean;
   /** In bytes, without the Ethernet header. */
   readonly mtu: number;
+  /** How its packets reach other hosts; null: all its members are on this one. One thread serves all overlays. */
+  readonly overlay: OverlayFact | null;
 }
+
+export type OverlayFact =
+  | { readonly kind: "wireguard" }
+  | { readonly kind: "vxlan"; readonly vni: number };
+
+/** Another host of the cluster. */
+export interface HostFact {
+  readonly kind: "host";
+  readonly id: string;
+  /** Where this host reaches it. */
+  readonly address: string;
+  readonly vxlanPort: number;
+  readonly wireguardPort: number;
+  /** 32 bytes in base64. */
+  readonly publicKey: string;
+}
+
+/** A member of an overlay that is not on this host. */
+export interface RemoteFact {
+  readonly kind: "remote";
+  /** Id of the network. */
+  readonly network: string;
+  /** Its own name first, then aliases; in lower case. */
+  readonly names: readonly string[];
+  readonly addresses: readonly string[];
+  readonly mac: Mac;
+  readonly location: RemoteLocation;
+}
+
+export type RemoteLocation =
+  /** Another host, or a WireGuard client of it, by the host's id. */
+  | { readonly kind: "host"; readonly host: string }
+  | { readonly kind: "vtep"; readonly address: string; readonly port: number }
+  /** A WireGuard client of this host. `publicKey`: 32 bytes in base64. */
+  | { readonly kind: "wireguard"; readonly publicKey: string };
 
 /** The networks that a member is on: it may resolve their names, and they are looked up in this order. */
 export interface MemberFact {
@@ -46,7 +83,7 @@ export interface NameFact {
 }
 
 /** What every thread knows. */
-export type Fact = NetworkFact | MemberFact | NameFact;
+export type Fact = NetworkFact | MemberFact | NameFact | HostFact | RemoteFact;
 
 /** An attachment that is to be served. */
 export interface AttachmentConfig {
@@ -76,6 +113,21 @@ export interface AttachmentStatistics {
   readonly drops: Readonly<Record<string, number>>;
   /** HOST:PORT->PORT/PROTOCOL, as docker ps has it. */
   readonly published: readonly string[];
+}
+
+/** The sockets by which overlays reach other hosts: descriptors, which stay the sender's. One of each family at most. */
+export interface TunnelConfig {
+  readonly vxlan: readonly number[];
+  readonly wireguard: readonly number[];
+  /** This host's WireGuard key: 32 bytes. */
+  readonly privateKey: Uint8Array;
+}
+
+/** What the tunnels of this host have done. */
+export interface TunnelStatistics {
+  readonly counters: FrameCounters;
+  /** By reason. */
+  readonly drops: Readonly<Record<string, number>>;
 }
 
 /** Ports to publish. `listening`: a sock_diag(7) socket of the namespace for `auto`, which stays the sender's. */
@@ -113,6 +165,10 @@ export interface Calls {
     readonly attachment: number;
     readonly client: ApiClientConfig;
   }) => null;
+  /** From now on overlays reach other hosts. */
+  readonly "open tunnels": (what: TunnelConfig) => null;
+  /** null: it has none. */
+  readonly "tunnel statistics": (what: null) => TunnelStatistics | null;
   /** Of all attachments. */
   readonly statistics: (what: null) => readonly AttachmentStatistics[];
   /** Answers when all messages before it have taken effect. */
