@@ -1,5 +1,6 @@
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
+import type { Store } from "../store/store.js";
 import type { HostRecord, MemberRecord, NetworkRecord } from "./records.js";
 
 /** What a member wants on an overlay. */
@@ -28,7 +29,9 @@ export type ClusterState = "joining" | "connected" | "cut off";
 
 /** What a cluster reports, also to a newcomer: everything that there is, one by one. */
 export interface ClusterEvents {
+  /** @param why a sentence; null: connected */
   readonly onState: (state: ClusterState, why: string | null) => void;
+  /** Another host, or what it changed. */
   readonly onHost: (host: HostRecord) => void;
   readonly onHostGone: (id: string) => void;
   readonly onNetwork: (network: NetworkRecord) => void;
@@ -43,9 +46,16 @@ export interface ClusterEvents {
 /** What the daemon asks of a cluster. Every call ends within CALL_LIMIT of src/store. */
 export interface Cluster {
   readonly state: ClusterState;
-  /** Resolves when the store has answered for the first time. @throws StoreError */
+  /** A sentence of why it is not connected; null: it is. */
+  readonly why: string | null;
+  /**
+   * Resolves when the first attempt to join has succeeded. Whatever it says, further ones follow until close().
+   * @throws StoreError the store is away
+   * @throws UserError another host has the endpoint, or the id, of this one
+   */
   readonly joined: Promise<void>;
   readonly self: HostRecord;
+  /** This one first. */
   readonly hosts: readonly HostRecord[];
   readonly networks: readonly NetworkRecord[];
   /** Members of a network on all hosts, and its peers, which need not be followed. @throws StoreError */
@@ -65,8 +75,12 @@ export interface Cluster {
   addPeer(wanted: NewPeer): Promise<MemberRecord>;
   /** @throws UserError when there is no such peer */
   removePeer(network: string, name: string): Promise<MemberRecord>;
+  /** Ends it. What members still have stays theirs for as long as its lease lasts. */
   close(): Promise<void>;
 }
+
+/** Joins the hosts of a store. */
+export type OpenCluster = (store: Store, self: HostRecord, events: ClusterEvents) => Cluster;
 
 /** A network to create: what is null is chosen. */
 export interface NewNetwork

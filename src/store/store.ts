@@ -38,10 +38,14 @@ export type Operation =
   | { readonly kind: "delete"; readonly key: string }
   | { readonly kind: "delete below"; readonly prefix: string };
 
-/** @property done whether the conditions held, and all operations were carried out; otherwise none was */
+/**
+ * @property done whether the conditions held, and all operations were carried out; otherwise none was
+ * @property found if not done: the keys of its conditions that there are, as they are, and of each `empty` one below it
+ */
 export interface Outcome {
   readonly done: boolean;
   readonly revision: number;
+  readonly found: readonly Entry[];
 }
 
 /** Keys that go together, unless their owner says every now and then that it lives. */
