@@ -19,3 +19,17 @@ export function writeU32(bytes: Uint8Array, offset: number, value: number): void
   writeU16(bytes, offset, value >>> 16);
   writeU16(bytes, offset + 2, value);
 }
+
+/** Reads 32 bits in little-endian order, unsigned. The caller checks bounds. */
+export function readU32le(bytes: Uint8Array, offset: number): number {
+  const low = bytes[offset] | (bytes[offset + 1] << 8);
+  return (low | (bytes[offset + 2] << 16) | (bytes[offset + 3] << 24)) >>> 0;
+}
+
+/** Writes the low 32 bits of `value`, 0..2^53-1, in little-endian order. */
+export function writeU32le(bytes: Uint8Array, offset: number, value: number): void {
+  bytes[offset] = value;
+  bytes[offset + 1] = value >>> 8;
+  bytes[offset + 2] = value >>> 16;
+  bytes[offset + 3] = value >>> 24;
+}
