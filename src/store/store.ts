@@ -58,6 +58,16 @@ export interface Lease {
   revoke(): Promise<void>;
 }
 
+/** What becomes of a lease that is kept alive. */
+export interface LeaseEvents {
+  /** The store no longer has it: its keys are gone. The last event. */
+  readonly onLost: () => void;
+  /** Our last word did not reach the store: once until it is back. */
+  readonly onAway: (reason: StoreError) => void;
+  /** It is kept alive again. */
+  readonly onBack: () => void;
+}
+
 export type Change =
   | { readonly kind: "put"; readonly entry: Entry }
   | { readonly kind: "delete"; readonly key: string };
@@ -89,10 +99,9 @@ export interface Store {
   commit(conditions: readonly Condition[], operations: readonly Operation[]): Promise<Outcome>;
   /**
    * A lease that is kept alive until it is revoked or the store is closed.
-   * @param onLost the store no longer has it: its keys are gone
    * @throws StoreError
    */
-  lease(ttl: number, onLost: () => void): Promise<Lease>;
+  lease(ttl: number, events: LeaseEvents): Promise<Lease>;
   /** Reports what changes below a prefix after a revision. */
   watch(prefix: string, after: number, events: WatchEvents): Watch;
   /** Ends all watches, and keeps no lease alive any more: they end by themselves. */
