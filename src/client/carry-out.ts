@@ -1,6 +1,6 @@
 import type { PruneFilter } from "../commandline/filters.js";
 import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
-import type { Disconnected } from "../rpc/messages.js";
+import type { Disconnected } from "../rpc/reports.js";
 import type { Attachment, Connection } from "./connect.js";
 import { forEachName } from "./each-name.js";
 import { memberPasses, networkPasses } from "./filters.js";

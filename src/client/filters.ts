@@ -5,7 +5,7 @@ import {
   type NetworkFilter,
 } from "../commandline/filters.js";
 import { predefinedNamed } from "../config/predefined.js";
-import type { MemberReport, NetworkReport } from "../rpc/messages.js";
+import type { MemberReport, NetworkReport } from "../rpc/reports.js";
 
 /** Whether a network passes: all kinds of filter, and one of each kind; but all labels, as in docker. */
 export function networkPasses(

@@ -1,12 +1,7 @@
 import { Loop } from "../loop/loop.js";
 import { daemonPaths } from "../rpc/daemon-paths.js";
-import type {
-  AttachmentSpec,
-  DaemonStatus,
-  MemberReport,
-  NetworkReport,
-  NetworkSpec,
-} from "../rpc/messages.js";
+import type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
+import type { DaemonStatus, MemberReport, NetworkReport } from "../rpc/reports.js";
 import { type Attachment, connect } from "./connect.js";
 import type { Session } from "./session.js";
 import { openOrStart } from "./start.js";
@@ -14,13 +9,8 @@ import { nameOfMember } from "./target.js";
 import { unpublish } from "./unpublish.js";
 
 export { UserError as SlipwayError } from "../base/errors.js";
-export type {
-  AttachmentSpec,
-  DaemonStatus,
-  MemberReport,
-  NetworkReport,
-  NetworkSpec,
-} from "../rpc/messages.js";
+export type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
+export type { DaemonStatus, MemberReport, NetworkReport } from "../rpc/reports.js";
 export type { Attachment } from "./connect.js";
 
 /** The process's one loop; it runs while a Slipway is open. */

@@ -1,7 +1,7 @@
 import { UserError } from "../base/errors.js";
 import type { InspectRequest } from "../commandline/requests.js";
 import { findByName, isPid } from "../config/names.js";
-import type { NetworkReport } from "../rpc/messages.js";
+import type { NetworkReport } from "../rpc/reports.js";
 import { forEachName } from "./each-name.js";
 import { formatAll } from "./format.js";
 import type { NameOfMember, Requests } from "./target.js";

@@ -10,9 +10,9 @@ import {
   PROTOCOL_VERSION,
   parseAnswer,
   parseEvent,
-  type Results,
   STOPPING,
 } from "../rpc/messages.js";
+import type { Results } from "../rpc/reports.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";

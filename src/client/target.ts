@@ -7,8 +7,8 @@ import {
   runProcess,
   whileStarting,
 } from "../netns/run-process.js";
-import type { LocatedMember } from "../rpc/messages.js";
 import { netnsOf } from "../rpc/namespaces.js";
+import type { LocatedMember } from "../rpc/reports.js";
 import type { Session } from "./session.js";
 
 /** Sends requests to the daemon. */

@@ -1,5 +1,6 @@
 import type { Address } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
+import type { ClusterState } from "../rpc/reports.js";
 import type { Store } from "../store/store.js";
 import type { HostRecord, MemberRecord, NetworkRecord } from "./records.js";
 
@@ -23,9 +24,6 @@ export interface Claim {
   /** Others see it no more, and its addresses rest. It is carried out later when the store is away. */
   release(): Promise<void>;
 }
-
-/** `joining`: the store has not answered yet. `cut off`: it answers no more; what is known stays. */
-export type ClusterState = "joining" | "connected" | "cut off";
 
 /** What a cluster reports, also to a newcomer: everything that there is, one by one. */
 export interface ClusterEvents {

@@ -1,23 +1,23 @@
 import { type Address, FAMILIES, type Family, type Prefix } from "../base/address.js";
 import { quoted } from "../base/printable.js";
-import { IPV6_LEAST_MTU, MTU_RANGE } from "../config/constants.js";
+import { IPV6_LEAST_MTU } from "../config/constants.js";
 import { requireValidName } from "../config/names.js";
 import { predefinedNamed } from "../config/predefined.js";
 import type { Params } from "../rpc/messages.js";
+import { type CheckedDriver, checkDriver } from "./network-driver.js";
 import { memberAddress, network, requireOnePerFamily } from "./parsing/addresses.js";
 import type { Reader } from "./parsing/option.js";
-import { wholeNumber, wrong } from "./parsing/values.js";
+import { wrong } from "./parsing/values.js";
 
 /** What a new network is asked to have, checked as far as that does not depend on the host and other networks. */
-export interface CheckedNetwork {
-  /** At most one of each family. */
+export interface CheckedNetwork extends CheckedDriver {
+  /** At most one of each family; none for flannel. */
   readonly subnets: readonly Prefix[];
   /** Each in one of the subnets. */
   readonly gateways: readonly Address[];
   readonly ranges: readonly Prefix[];
-  /** Which it has, IPv4 first. */
+  /** Which it has, IPv4 first; for flannel IPv4 alone. */
   readonly families: readonly Family[];
-  readonly mtu: number;
 }
 
 /** Names that `--network` gives another meaning. */
@@ -26,15 +26,13 @@ const RESERVED_NAMES: readonly string[] = ["slirp", "container", "default"];
 /** A network needs addresses for itself, the gateway, a member, and in IPv4 for broadcast. */
 const LONGEST_PREFIX: Readonly<Record<Family, number>> = { 4: 30, 6: 126 };
 
-/** Names of the MTU in `--opt`: podman's and Docker's. */
-const MTU_OPTIONS: readonly string[] = ["mtu", "com.docker.network.driver.mtu"];
-const ISOLATE_OPTION = "isolate";
-
 /**
  * Checks the definition of a new network, all but its name. The command line is checked by it, and the daemon checks every client's.
  * @throws UserError for the first thing that is wrong
  */
 export function checkNetwork(spec: Params<"network.create">): CheckedNetwork {
+  const { carriage, mtu } = checkDriver(spec);
+  if (carriage.kind === "flannel") requireNoAddresses(spec);
   const subnets = spec.subnets.map((text) => subnet(text, "--subnet"));
   const gateways = spec.gateways.map((text) => memberAddress(text, "--gateway"));
   const ranges = spec.ranges.map((text) => network(text, "--ip-range"));
@@ -45,11 +43,25 @@ export function checkNetwork(spec: Params<"network.create">): CheckedNetwork {
   for (const range of ranges) requireCovered("--ip-range", range, subnets);
   const families = FAMILIES.filter((family) => hasFamily(spec, family, subnets));
   if (families.length === 0) throw wrong("--ipv4=false leaves no addresses: give --ipv6, too");
-  const mtu = mtuOf(spec);
   if (mtu < IPV6_LEAST_MTU && families.includes(6)) {
     throw wrong(`MTU ${mtu} is too small for IPv6: give ${IPV6_LEAST_MTU} or more`);
   }
-  return { subnets, gateways, ranges, families, mtu };
+  return { subnets, gateways, ranges, families, carriage, mtu };
+}
+
+/** The lease gives a host its subnet, and the network's configuration in etcd has the rest. */
+function requireNoAddresses({ subnets, gateways, ranges, ipv4, ipv6 }: Params<"network.create">) {
+  const given = Object.entries({
+    "--subnet": subnets.length > 0,
+    "--gateway": gateways.length > 0,
+    "--ip-range": ranges.length > 0,
+    "--ipv4=false": ipv4 === false,
+    "--ipv6": ipv6 === true,
+  }).find(([, isGiven]) => isGiven);
+  if (given === undefined) return;
+  throw wrong(
+    `${given[0]} is not for flannel, whose lease gives this host an IPv4 subnet: leave it out`,
+  );
 }
 
 /** As docker: only --ipv4=false leaves IPv4 out, not subnets that are all of IPv6. */
@@ -121,42 +133,4 @@ function subnetFor(option: string, { family }: Address, subnets: readonly Prefix
   const found = subnets.find(({ address }) => address.family === family);
   if (found !== undefined) return found;
   throw wrong(`${option} needs an IPv${family} subnet: give that by --subnet, too`);
-}
-
-/**
- * The MTU as the command line gives it.
- * @param mtu of `--mtu`, or null
- * @param pairs of `--opt`
- * @throws UserError when they ask for several
- */
-export function requireOneMtu(
-  mtu: number | null,
-  pairs: readonly (readonly [name: string, value: string])[],
-): void {
-  const given = [
-    ...(mtu === null ? [] : [["--mtu", `${mtu}`] as const]),
-    ...pairs
-      .filter(([name]) => MTU_OPTIONS.includes(name))
-      .map(([name, value]) => [`--opt ${name}`, value] as const),
-  ];
-  const other = given.find(([, value]) => Number(value) !== Number(given[0]?.[1]));
-  if (other === undefined) return;
-  throw wrong(
-    `${given[0]?.join("=")} and ${other[0]}=${quoted(other[1])} are two MTUs: give one of them`,
-  );
-}
-
-/** @throws UserError for an unknown option */
-function mtuOf({ mtu, options }: Params<"network.create">): number {
-  const readMtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
-  let chosen = mtu;
-  for (const [name, value] of Object.entries(options)) {
-    if (MTU_OPTIONS.includes(name)) chosen = readMtu(value, `--opt ${name}`);
-    else if (name !== ISOLATE_OPTION || value !== "true") {
-      throw wrong(
-        `--opt ${quoted(`${name}=${value}`)} is unknown: there are mtu=BYTES and isolate=true, which is always on`,
-      );
-    }
-  }
-  return chosen;
 }

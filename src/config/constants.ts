@@ -4,6 +4,13 @@
 export const MTU_RANGE = { least: 68, most: 65_521 } as const;
 export const DEFAULT_MTU = 1500;
 
+/**
+ * MTUs inside tunnels over a path of 1500 bytes. VXLAN adds 50: IP, UDP, its own header and Ethernet (RFC 7348 §5).
+ * WireGuard adds 80 at most: IPv6, UDP, header and tag, and padding to 16.
+ */
+export const VXLAN_MTU = 1450;
+export const WIREGUARD_MTU = 1420;
+
 /** Smallest MTU of a link with IPv6 (RFC 8200 §5); below it Linux disables IPv6. */
 export const IPV6_LEAST_MTU = 1280;
 

@@ -4,22 +4,15 @@ import { log } from "../base/log.js";
 import { findByName } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { DaemonPaths } from "../rpc/daemon-paths.js";
-import {
-  type DaemonStatus,
-  type Disconnected,
-  type GivenMember,
-  type LocatedMember,
-  type Method,
-  type Params,
-  PROTOCOL_VERSION,
-  type Results,
-} from "../rpc/messages.js";
+import { type GivenMember, type Method, type Params, PROTOCOL_VERSION } from "../rpc/messages.js";
 import { namespaceId, netnsOf } from "../rpc/namespaces.js";
+import type { DaemonStatus, Disconnected, LocatedMember, Results } from "../rpc/reports.js";
 import { native } from "../sys/native.js";
 import type { Audience } from "../sys/peers/access.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
 import type { TapStore } from "../sys/tap-store.js";
 import type { Attachment } from "./attachment.js";
+import { clusterless, type Handlers } from "./handlers.js";
 import { type Member, needsAuto, outboundAttachmentOf } from "./member.js";
 import { Members } from "./members.js";
 import type { Network } from "./network.js";
@@ -151,6 +144,7 @@ export class Daemon implements Methods {
   }
 
   readonly #handlers: Handlers = {
+    ...clusterless,
     status: () => this.#status(),
     // call() stops the daemon after the answer.
     stop: () => ({}),
@@ -207,6 +201,7 @@ export class Daemon implements Methods {
       members: this.#members.all.length,
       servesContainers: this.#context.audience === "containers",
       warnings: this.#warnings,
+      cluster: null,
     };
   }
 
@@ -389,12 +384,3 @@ export class Daemon implements Methods {
     if (!this.#warnings.includes(warning)) this.#warnings.push(warning);
   }
 }
-
-type Handlers = {
-  /** @param passed is closed when it is done */
-  readonly [M in Method]: (
-    params: Params<M>,
-    client: Client,
-    passed: number | null,
-  ) => Results[M] | Promise<Results[M]>;
-};

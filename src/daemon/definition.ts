@@ -5,6 +5,7 @@ import { type CheckedNetwork, checkNetwork } from "../commandline/network-spec.j
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
 import type { Params } from "../rpc/messages.js";
 import { randomBytes, randomId } from "../sys/random.js";
+import { noStore } from "./handlers.js";
 import type { Network, NetworkDefinition, Subnet } from "./network.js";
 
 const ROUTE_TABLES: Readonly<Record<Family, string>> = {
@@ -21,6 +22,7 @@ type Spec = Params<"network.create">;
  */
 export function defineNetwork(spec: Spec, others: readonly Network[]): NetworkDefinition {
   const checked = checkNetwork(spec);
+  if (checked.carriage.kind !== "local") throw noStore();
   const subnets = subnetsOf(checked, others);
   const { name, internal, labels, options } = spec;
   const { mtu } = checked;

@@ -1,6 +1,5 @@
 import { UserError } from "../base/errors.js";
 import { requireNetworkName } from "../commandline/network-spec.js";
-import { DEFAULT_MTU } from "../config/constants.js";
 import { findByName, isTaken } from "../config/names.js";
 import { PREDEFINED, type PredefinedNetwork, predefinedNamed } from "../config/predefined.js";
 import type { Reach } from "../nat/host-gateway.js";
@@ -119,13 +118,14 @@ export class Networks {
 
 const DEFAULT_SPEC: Spec = {
   name: "bridge",
+  driver: "bridge",
   subnets: [],
   gateways: [],
   ranges: [],
   ipv4: true,
   ipv6: true,
   internal: false,
-  mtu: DEFAULT_MTU,
+  mtu: null,
   labels: {},
   options: {},
 };

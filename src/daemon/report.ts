@@ -1,6 +1,6 @@
 import type { Family } from "../base/address.js";
 import { formatMac } from "../base/mac.js";
-import type { MemberReport, NetworkReport } from "../rpc/messages.js";
+import type { MemberReport, NetworkReport } from "../rpc/reports.js";
 import type { Member } from "./member.js";
 import { type Network, subnetOf } from "./network.js";
 import type { AttachmentStatistics } from "./workers/messages.js";

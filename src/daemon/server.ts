@@ -10,9 +10,9 @@ import {
   PROTOCOL_VERSION,
   parseRequest,
   type Request,
-  type Results,
   STOPPING,
 } from "../rpc/messages.js";
+import type { Results } from "../rpc/reports.js";
 import { Epoll, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import type { Audience, RefusalReason } from "../sys/peers/access.js";

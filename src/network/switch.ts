@@ -2,7 +2,7 @@ import { Address } from "../base/address.js";
 import { DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
-import type { FrameCounters } from "../rpc/messages.js";
+import type { FrameCounters } from "../rpc/reports.js";
 import { native } from "../sys/native.js";
 import { ARP_LENGTH, ArpOperation } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";

@@ -1,16 +1,9 @@
 import * as v from "valibot";
-import {
-  DEFAULT_MTU,
-  FULL_ID,
-  HIGHEST_PID,
-  LONGEST_TEXT,
-  MOST_TEXTS,
-  MTU_RANGE,
-} from "../config/constants.js";
+import { FULL_ID, HIGHEST_PID, LONGEST_TEXT, MOST_TEXTS, MTU_RANGE } from "../config/constants.js";
 import { sentenceOf, wholeNumber } from "./issue.js";
 
 /** Incremented with each incompatible change. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** Longest line of either side, in bytes. */
 export const LONGEST_LINE = 1 << 20;
@@ -27,9 +20,13 @@ export const mtu = wholeNumber(MTU_RANGE.least, MTU_RANGE.most);
 const pid = wholeNumber(1, HIGHEST_PID);
 const serial = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 
+/** What carries a network: the daemon alone, or tunnels between the hosts of a cluster, or of a flannel network. */
+export const DRIVERS = ["bridge", "overlay", "flannel"] as const;
+
 /** A network to create. Addresses and prefixes are text. */
 const networkSpec = v.object({
   name: text,
+  driver: v.optional(v.picklist(DRIVERS, "must be bridge, overlay or flannel"), "bridge"),
   /** At most one of each family; none: the daemon chooses. */
   subnets: v.optional(texts, []),
   gateways: v.optional(texts, []),
@@ -39,7 +36,8 @@ const networkSpec = v.object({
   ipv6: v.nullish(v.boolean(), null),
   /** Whether members reach each other only. */
   internal: flag,
-  mtu: v.optional(mtu, DEFAULT_MTU),
+  /** null: the driver's. */
+  mtu: v.nullish(mtu, null),
   labels: v.optional(pairs, {}),
   options: v.optional(pairs, {}),
 });
@@ -97,6 +95,19 @@ export type JoinSpec = v.InferInput<typeof joinSpec>;
 
 const byName = v.object({ name: text });
 
+/** A machine without Slipway that becomes a member of an overlay. */
+const peerSpec = v.object({
+  network: text,
+  name: text,
+  /** At most one of each family. A WireGuard client gets free ones for those that are missing, a VTEP none. */
+  addresses: v.optional(texts, []),
+  /** Of a VTEP only: its Ethernet address in the network. */
+  mac: v.nullish(text, null),
+  /** Where the VXLAN device of a VTEP is: ADDRESS or ADDRESS:PORT. null: the machine is a WireGuard client. */
+  vtep: v.nullish(text, null),
+});
+export type PeerSpec = v.InferInput<typeof peerSpec>;
+
 /** Every method with the schema of its parameters. */
 export const methods = {
   status: v.object({}),
@@ -109,6 +120,11 @@ export const methods = {
   "network.prune": v.object({
     only: v.nullish(v.pipe(v.array(text), v.maxLength(MOST_PRUNED)), null),
   }),
+  /** The hosts of the cluster. */
+  "host.list": v.object({}),
+  "peer.add": peerSpec,
+  "peer.list": v.object({ network: text }),
+  "peer.remove": v.object({ network: text, name: text }),
   "member.list": v.object({}),
   /** Reserves names and addresses; service begins with member.attach. */
   "member.join": joinSpec,
@@ -178,125 +194,6 @@ export interface GivenMember {
   readonly attachments: readonly GivenAttachment[];
   /** As NAME=ADDRESS. */
   readonly hosts: readonly string[];
-}
-
-/** Frames and bytes, without virtio headers; `in`: sent by the member. */
-export interface FrameCounters {
-  readonly framesIn: number;
-  readonly bytesIn: number;
-  readonly framesOut: number;
-  readonly bytesOut: number;
-}
-
-export interface AttachmentReport extends GivenAttachment {
-  readonly networkId: string;
-  readonly endpointId: string;
-  readonly counters: FrameCounters;
-  readonly drops: Readonly<Record<string, number>>;
-}
-
-export interface MemberReport {
-  readonly id: string;
-  readonly name: string;
-  readonly hostname: string;
-  readonly pid: number | null;
-  /** File of its network namespace; null: none yet. */
-  readonly netns: string | null;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Seconds since 1970. */
-  readonly since: number;
-  readonly networks: readonly AttachmentReport[];
-  /** HOST:PORT->PORT/PROTOCOL */
-  readonly published: readonly string[];
-}
-
-export interface DaemonStatus {
-  readonly version: string;
-  readonly protocol: number;
-  readonly pid: number;
-  /** Device and inode of its network namespace. */
-  readonly namespace: string;
-  /** How many somebody has created: without those that are always there. */
-  readonly networks: number;
-  readonly members: number;
-  /** Whether it serves clients in containers (--serve-containers). */
-  readonly servesContainers: boolean;
-  /** Sentences for the user, such as that the state file was damaged. */
-  readonly warnings: readonly string[];
-}
-
-/** A network, in the format of `docker network inspect`. */
-export interface NetworkReport {
-  readonly Name: string;
-  readonly Id: string;
-  readonly Created: string;
-  readonly Scope: "local";
-  readonly Driver: "bridge" | "host" | "null";
-  readonly EnableIPv4: boolean;
-  readonly EnableIPv6: boolean;
-  readonly IPAM: {
-    readonly Driver: "default";
-    readonly Options: Readonly<Record<string, string>>;
-    readonly Config: readonly {
-      readonly Subnet: string;
-      readonly Gateway: string;
-      readonly IPRange?: string;
-    }[];
-  };
-  readonly Internal: boolean;
-  readonly Attachable: boolean;
-  readonly Ingress: boolean;
-  readonly ConfigFrom: { readonly Network: "" };
-  readonly ConfigOnly: boolean;
-  readonly Containers: Readonly<
-    Record<
-      string,
-      {
-        readonly Name: string;
-        readonly EndpointID: string;
-        readonly MacAddress: string;
-        readonly IPv4Address: string;
-        readonly IPv6Address: string;
-      }
-    >
-  >;
-  readonly Options: Readonly<Record<string, string>>;
-  readonly Labels: Readonly<Record<string, string>>;
-}
-
-/** The results of the methods. */
-export interface Results {
-  readonly status: DaemonStatus;
-  readonly stop: Record<string, never>;
-  readonly "network.create": NetworkReport;
-  readonly "network.list": readonly NetworkReport[];
-  readonly "network.inspect": NetworkReport;
-  readonly "network.remove": Record<string, never>;
-  readonly "network.prune": readonly string[];
-  readonly "member.list": readonly MemberReport[];
-  readonly "member.join": GivenMember;
-  readonly "member.attach": Record<string, never>;
-  readonly "member.publish": readonly string[];
-  readonly "member.api": Record<string, never>;
-  readonly "member.disconnect": Disconnected;
-  /** null: there is no such member. */
-  readonly "member.locate": LocatedMember | null;
-  readonly "member.started": Record<string, never>;
-  readonly "member.confirm": Record<string, never>;
-}
-
-export interface Disconnected {
-  /** The client that still has the TAP, as it is stopped; the interface goes when it continues. null: it is gone. */
-  readonly kept: { readonly member: string; readonly ifname: string; readonly pid: number } | null;
-}
-
-/** A member, and where it is. */
-export interface LocatedMember {
-  readonly id: string;
-  readonly name: string;
-  readonly pid: number | null;
-  /** File of its network namespace; null: none yet. */
-  readonly netns: string | null;
 }
 
 /** `auto`: the client is to publish again the ports on which the member listens. */

@@ -1,7 +1,7 @@
 import { carryOut } from "../../src/client/carry-out.ts";
 import type { Requests } from "../../src/client/target.ts";
 import { parseCommandLine } from "../../src/commandline/command-line.ts";
-import type { MemberReport, NetworkReport } from "../../src/rpc/messages.ts";
+import type { MemberReport, NetworkReport } from "../../src/rpc/reports.ts";
 
 const ids = { web: "1".repeat(64), app: "a".repeat(64), db: "b".repeat(64) };
 

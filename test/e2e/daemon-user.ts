@@ -1,4 +1,4 @@
-import type { MemberReport, NetworkReport } from "../../src/rpc/messages.ts";
+import type { MemberReport, NetworkReport } from "../../src/rpc/reports.ts";
 import { Agent } from "../lab/agent/client.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";

@@ -8,13 +8,26 @@ const RIGHT: Readonly<Record<Method, object>> = {
   status: {},
   stop: {},
   "network.create": {
-    ...{ name: "web", subnets: ["10.89.7.0/24"], gateways: ["10.89.7.1"], ranges: [] },
+    ...{
+      name: "web",
+      driver: "bridge",
+      subnets: ["10.89.7.0/24"],
+      gateways: ["10.89.7.1"],
+      ranges: [],
+    },
     ...{ ipv4: true, ipv6: false, internal: false, mtu: 1500, labels: { a: "b" }, options: {} },
   },
   "network.list": {},
   "network.inspect": { name: "web" },
   "network.remove": { name: "web" },
   "network.prune": {},
+  "host.list": {},
+  "peer.add": {
+    ...{ network: "web", name: "box", addresses: ["10.89.7.9"], mac: "02:00:00:00:00:09" },
+    vtep: "192.0.2.9:4789",
+  },
+  "peer.list": { network: "web" },
+  "peer.remove": { network: "web", name: "box" },
   "member.list": {},
   "member.join": {
     ...{ id: "0".repeat(64), name: "db", hostname: "db", namespace, stays: false },

@@ -2,7 +2,7 @@ import { askMember } from "../../client/member-api.js";
 import { Session } from "../../client/session.js";
 import { findByName } from "../../config/names.js";
 import { Loop } from "../../loop/loop.js";
-import type { MemberReport } from "../../rpc/messages.js";
+import type { MemberReport } from "../../rpc/reports.js";
 import type { Place } from "./place.js";
 
 /** A daemon that runs, and the members of its networks. */

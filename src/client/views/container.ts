@@ -1,6 +1,6 @@
 import { Address, Prefix } from "../../base/address.js";
 import { shortId } from "../../config/names.js";
-import type { AttachmentReport, MemberReport } from "../../rpc/messages.js";
+import type { AttachmentReport, MemberReport } from "../../rpc/reports.js";
 
 /** A member in the shape of `docker inspect`, as far as that means something here. */
 export type ContainerReport = ReturnType<typeof containerReport>;

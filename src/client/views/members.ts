@@ -1,7 +1,7 @@
 import { formatTable } from "../../base/table.js";
 import type { ListOptions } from "../../commandline/requests.js";
 import { shortId } from "../../config/names.js";
-import type { MemberReport } from "../../rpc/messages.js";
+import type { MemberReport } from "../../rpc/reports.js";
 import { formatAll } from "../format.js";
 import type { Heads } from "../template/heads.js";
 import { type Struct, structOf } from "../template/value.js";

@@ -1,9 +1,9 @@
-import { quoted } from "../../base/printable.js";
-import { DEFAULT_MTU } from "../../config/constants.js";
+import { DEFAULT_MTU, VXLAN_MTU, WIREGUARD_MTU } from "../../config/constants.js";
 import type { Params } from "../../rpc/messages.js";
 import { filter, NETWORK_KEYS, PRUNE_KEYS } from "../filters.js";
 import type { Invocation } from "../invocation.js";
-import { checkNetwork, requireNetworkName, requireOneMtu } from "../network-spec.js";
+import { driver, requireOneMtu } from "../network-driver.js";
+import { checkNetwork, requireNetworkName } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
 import { meaninglessForConnect, meaninglessForCreate } from "../options/docker.js";
 import { interfaceMac, memberAddress, memberAddresses } from "../parsing/addresses.js";
@@ -14,9 +14,9 @@ import {
   hidden,
   onOff,
   optional,
-  type Reader,
   repeated,
   type Values,
+  value,
 } from "../parsing/option.js";
 import {
   alias,
@@ -26,17 +26,9 @@ import {
   memberName,
   pair,
   truth,
-  wrong,
 } from "../parsing/values.js";
 import type { DaemonRequest } from "../requests.js";
 import { inspectOptions, listOptions, listOptionsOf, outputOf } from "./output.js";
-
-const driver: Reader<"bridge"> = (text, name) => {
-  if (text === "bridge") return text;
-  throw wrong(
-    `${name} ${quoted(text)}: write bridge, the only one: those of the kernel, such as macvlan, need root`,
-  );
-};
 
 const createOptions = {
   subnet: repeated(
@@ -57,9 +49,22 @@ const createOptions = {
   ipv4: onOff("--ipv4", "enable IPv4, which is the default; --ipv4=false: no IPv4", truth),
   ipv6: onOff("--ipv6", "enable IPv6; without an IPv6 --subnet one is chosen", truth),
   internal: flag("--internal", "no access to anything outside the network"),
-  driver: optional("-d, --driver <driver>", "bridge: there is no other", driver),
-  mtu: optional("-m, --mtu <bytes>", `MTU of its interfaces (default: ${DEFAULT_MTU})`, mtu),
-  opt: repeated("-o, --opt <name=value>", "mtu=BYTES or isolate=true; repeatable", pair),
+  driver: value(
+    "-d, --driver <driver>",
+    "bridge: members on this host; overlay: on all hosts of the cluster; flannel: this host joins a flannel network",
+    driver,
+    "bridge",
+  ),
+  mtu: optional(
+    "-m, --mtu <bytes>",
+    `MTU of its interfaces (default: ${DEFAULT_MTU}); of overlay ${WIREGUARD_MTU}, or ${VXLAN_MTU} with encrypted=false`,
+    mtu,
+  ),
+  opt: repeated(
+    "-o, --opt <name=value>",
+    "mtu=BYTES or isolate=true; for overlay encrypted=false, and then vni=NUMBER; for flannel etcd-prefix=PATH; repeatable",
+    pair,
+  ),
   label: repeated("--label <name=value>", "label for your own use; repeatable", pair),
 };
 
@@ -210,13 +215,14 @@ export function ask(request: DaemonRequest): Invocation {
 function specOf(name: string, values: Values<typeof createOptions>): Params<"network.create"> {
   return {
     name,
+    driver: values.driver,
     subnets: values.subnet,
     gateways: values.gateway,
     ranges: values.ipRange,
     ipv4: values.ipv4,
     ipv6: values.ipv6,
     internal: values.internal,
-    mtu: values.mtu ?? DEFAULT_MTU,
+    mtu: values.mtu,
     labels: Object.fromEntries(values.label),
     options: Object.fromEntries(values.opt),
   };

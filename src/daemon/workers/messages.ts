@@ -1,5 +1,6 @@
 import type { Mac } from "../../base/mac.js";
-import type { FrameCounters, Params } from "../../rpc/messages.js";
+import type { Params } from "../../rpc/messages.js";
+import type { FrameCounters } from "../../rpc/reports.js";
 
 /*
  * Messages between the daemon's main thread and the threads that serve networks: plain data, which survives the

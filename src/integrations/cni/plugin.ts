@@ -4,8 +4,8 @@ import { withRunningDaemon } from "../../client/running-daemon.js";
 import type { Session } from "../../client/session.js";
 import { FULL_ID } from "../../config/constants.js";
 import { hasInterface } from "../../netns/agent.js";
-import type { AttachmentReport, MemberReport } from "../../rpc/messages.js";
 import { namespaceRef } from "../../rpc/namespaces.js";
+import type { AttachmentReport, MemberReport } from "../../rpc/reports.js";
 import { CniFailure, Code } from "./failure.js";
 import {
   type Attachment,

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { MemberReport } from "../../../src/rpc/messages.ts";
+import type { MemberReport } from "../../../src/rpc/reports.ts";
 import { Account, accountsPossible } from "../../lab/account.ts";
 import { link } from "../../lab/addresses.ts";
 import { Lab } from "../../lab/lab.ts";
