@@ -66,6 +66,11 @@ export const DropReason = {
   LimitIcmpErrors: -61,
   UdpSegments: -62,
   DnsOpcode: -63,
+  TunnelMalformed: -64,
+  TunnelUnknownHost: -65,
+  TunnelSpoofed: -66,
+  TunnelReplayed: -67,
+  TunnelUnreachable: -68,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];
