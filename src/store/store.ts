@@ -74,6 +74,8 @@ export type Change =
 
 /** What a watch reports. */
 export interface WatchEvents {
+  /** The store has it: from now on it reports as changes come. Once, before all else but `onEnd`. */
+  readonly onOpen: () => void;
   /** All changes of one revision, in their order. */
   readonly onChanges: (changes: readonly Change[], revision: number) => void;
   /** It has ended: the connection is gone, or the store no longer has the revisions asked for (compaction). */
@@ -86,16 +88,19 @@ export interface Watch {
 
 /**
  * Keys and values that several hosts share, with transactions, leases and watches. Every call ends within
- * CALL_LIMIT: with its result, or a StoreError.
+ * CALL_LIMIT, with its result or a StoreError; a long list is read in pages, each of which has that time.
  */
 export interface Store {
   /** Where it is, for messages: `etcd://192.0.2.10:2379`. */
   readonly place: string;
-  /** Whether members are only those that it lists, with the addresses that it gives them. */
+  /** Whether hosts, networks and members are only those that it lists, and what we write stays on this host. */
   readonly isFixed: boolean;
   /** Everything below a prefix, however much it is. @throws StoreError */
   list(prefix: string): Promise<Listing>;
-  /** @throws StoreError; whether it was carried out is unknown after `unreachable` */
+  /**
+   * @param operations MOST_OPERATIONS at most, as are the conditions; no key is in two of them
+   * @throws StoreError; whether it was carried out is unknown after `unreachable`
+   */
   commit(conditions: readonly Condition[], operations: readonly Operation[]): Promise<Outcome>;
   /**
    * A lease that is kept alive until it is revoked or the store is closed.
@@ -110,6 +115,9 @@ export interface Store {
 
 /** Longest time that a call takes, in ms. */
 export const CALL_LIMIT = 5_000;
+
+/** Conditions, or operations, of a transaction: etcd's own limit, unless it is started with another. */
+export const MOST_OPERATIONS = 128;
 
 /**
  * `unreachable`: no answer, or none in time; it may come back. `refused`: wrong user, password or certificate.
