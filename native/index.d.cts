@@ -556,6 +556,46 @@ declare namespace tuntap2 {
    */
   function splice(from: number, to: number, length: number): number;
 
+  // ---------------------------------------------------------------- sealing and opening
+
+  /**
+   * Takes a key of ChaCha20-Poly1305 (RFC 8439), of 32 bytes. `key` may be overwritten afterwards.
+   *
+   * @returns the key's number, 0..8191, for {@link aeadSeal} and {@link aeadOpen} of this thread; `-ENOSPC` when
+   *   8192 keys are there, `-EINVAL` for another length, `-EOPNOTSUPP` where Node has no such cipher.
+   */
+  function aeadKey(key: Uint8Array): number;
+
+  /** Wipes a key; the end of the thread wipes all. @returns 0, or `-ENOKEY` when there is none. */
+  function aeadForget(key: number): number;
+
+  /**
+   * Seals messages, of which each is 8 u32 at `table`: key, counter (low word), counter (high word), piecePtr, pieceCount,
+   * padding, outputPtr, result. At piecePtr are pairs of u32 (ptr, len), as {@link writev} has them; the message is
+   * these pieces one after the other and `padding` zeros, 0..15. The nonce is 4 zero bytes and the counter,
+   * little-endian; there is no associated data. The sealed message and its tag of 16 bytes are written to outputPtr. A
+   * single piece may lie there already; otherwise what overlaps the output is sealed as other bytes.
+   *
+   * result (out): length of what was written, or `-EIO` (then it is zeros).
+   *
+   * @param count 0..256, else `-EINVAL`. Messages whose pieces exceed 4096 together are left for the next call.
+   * @returns messages with a result. Nothing is sealed if one of them is wrong: `-ENOKEY` no such key, `-EINVAL` more
+   *   padding, or more than 1024 pieces, `-EMSGSIZE` longer than 65,535 bytes with its tag, `-EFAULT`.
+   */
+  function aeadSeal(mem: number, table: number, count: number): number;
+
+  /**
+   * Opens messages, laid out as for {@link aeadSeal}, with the sealed message and its tag as one range: key,
+   * counter (low word), counter (high word), ptr, len, unused, outputPtr, result. outputPtr is ptr, or `len` bytes there do not
+   * overlap the message, else `-EINVAL`.
+   *
+   * result (out): length of the opened message, 16 less than `len`; `-EBADMSG` when it is not authentic (then zeros
+   * are written) or shorter than a tag.
+   *
+   * @returns messages with a result, all of them; or as for {@link aeadSeal}, and nothing is opened.
+   */
+  function aeadOpen(mem: number, table: number, count: number): number;
+
   /** @param how 0 SHUT_RD, 1 SHUT_WR, 2 SHUT_RDWR. */
   function shutdown(fd: number, how: number): number;
 

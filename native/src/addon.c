@@ -10,9 +10,10 @@
 #include "confine/confine.h"
 
 static const struct method *const all_methods[] = {
-    agent_methods, broker_methods, byte_methods, descriptor_methods, last_error_methods,
-    loop_methods, memory_methods, message_methods, passing_methods, pipe_methods, process_methods,
-    sandbox_methods, socket_methods, spawn_methods, terminal_methods, watch_methods,
+    aead_methods, agent_methods, broker_methods, byte_methods, descriptor_methods,
+    last_error_methods, loop_methods, memory_methods, message_methods, passing_methods,
+    pipe_methods, process_methods, sandbox_methods, socket_methods, spawn_methods,
+    terminal_methods, watch_methods,
 };
 
 /* References to memories are freed with the environment. */
@@ -20,6 +21,7 @@ static void destroy_instance(napi_env env, void *data, void *hint) {
   (void)env;
   (void)hint;
   struct instance *instance = data;
+  aead_keys_forget_all(&instance->keys);
   agents_close_all(&instance->agents);
   handles_close_all(&instance->handles);
   handles_free(&instance->handles);

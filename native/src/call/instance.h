@@ -10,6 +10,7 @@
 #include <node_api.h>
 
 #include "../broker/client.h"
+#include "../crypto/aead.h"
 #include "agents.h"
 #include "failure.h"
 #include "handles.h"
@@ -25,6 +26,7 @@ struct instance {
   struct memories memories;
   struct handles handles;
   struct agents agents;
+  struct aead_keys keys;
   struct failure failure;
   struct scratch scratch;
   struct broker broker;

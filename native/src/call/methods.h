@@ -10,6 +10,7 @@ struct method {
   napi_callback callback;
 };
 
+extern const struct method aead_methods[];
 extern const struct method agent_methods[];
 extern const struct method broker_methods[];
 extern const struct method byte_methods[];
