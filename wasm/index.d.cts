@@ -42,6 +42,25 @@ export interface LwipExports {
   flow_count(): number;
   tick(): number;
   stats(): number;
+  split(
+    ethernet: number,
+    length: number,
+    flags: number,
+    vni: number,
+    mtu: number,
+    destination: number,
+    source: number,
+  ): number;
+  split_next(): number;
+  split_iov_at(): number;
+  split_result_at(): number;
+  split_table_at(): number;
+  split_batch_at(): number;
+  join(count: number, flags: number): number;
+  join_input_at(): number;
+  join_frames_at(): number;
+  join_refusals_at(): number;
+  join_arena_at(): number;
 }
 
 /**

@@ -71,6 +71,9 @@ export const DropReason = {
   TunnelSpoofed: -66,
   TunnelReplayed: -67,
   TunnelUnreachable: -68,
+  TunnelTooBig: -69,
+  TunnelBadOffload: -70,
+  TunnelCongestion: -71,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -17,12 +17,12 @@ import { GuestWriter } from "../frames/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "../frames/icmp-errors.js";
 import { Neighbors } from "../frames/neighbors.js";
 import { Reassembly } from "../frames/reassembly.js";
+import { StackFault } from "../stack/fault.js";
 import {
   ACK_DELAY,
   type FlowTuple,
   MOST_EVENTS_AT_ONCE,
   Stack,
-  StackFault,
   TICK_INTERVAL,
 } from "../stack/stack.js";
 import { native } from "../sys/native.js";

@@ -3,6 +3,8 @@ import { Address, type Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import * as abi from "./abi.js";
+import { StackFault } from "./fault.js";
+import { Splitter } from "./splitter.js";
 
 export interface StackOptions {
   /** MTU of the guest's interface, in bytes of IP, 68..65521. */
@@ -31,9 +33,6 @@ export interface FlowTuple {
   readonly peer: Address;
   readonly peerPort: number;
 }
-
-/** WASM returned an impossible value: this stack must not be used any more. */
-export class StackFault extends Error {}
 
 /** Drop reasons by the negated number of ABI_DROP_…. */
 const DROP_REASONS: readonly DropReason[] = [
@@ -93,10 +92,13 @@ export class Stack {
   readonly iov: Uint32Array;
   readonly #exports: LwipExports;
   readonly #addresses: number;
+  readonly #offload: boolean;
+  #splitter: Splitter | null = null;
 
   constructor(options: StackOptions) {
     const exports = lwip.instantiate(options.transmit);
     this.#exports = exports;
+    this.#offload = options.offload;
     this.memory = exports.memory.buffer;
     this.bytes = new Uint8Array(this.memory);
     exports.init(
@@ -135,6 +137,12 @@ export class Stack {
 
   giveBuffer(buffer: number): void {
     this.#exports.buffer_give(buffer);
+  }
+
+  /** Cuts frames in this stack's memory for a tunnel; it knows nothing of the stack's flows. */
+  get splitter(): Splitter {
+    this.#splitter ??= new Splitter(this.#exports, this.#offload);
+    return this.#splitter;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { isOutOfMemory } from "../admission/admission.js";
-import { type Stack, StackFault } from "../stack/stack.js";
+import { StackFault } from "../stack/fault.js";
+import type { Stack } from "../stack/stack.js";
 import { Errno, Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import type { TcpFlow } from "./flow.js";

@@ -49,3 +49,56 @@
 #define ABI_STAT_BLOCK_SIZE 7
 #define ABI_STAT_BLOCKS_PEAK 8
 #define ABI_STAT_COUNT 9
+
+/* ---- frames in a tunnel: src/split.c, src/join.c ---- */
+
+/* Segments of one call of split: what one send with UDP_SEGMENT may have. */
+#define ABI_SPLIT_MOST 64
+/* Bytes of the datagrams of one such send together: the longest UDP payload over IPv4. */
+#define ABI_SPLIT_BYTES 65507
+/* Room in front of each segment that its owner may write to. */
+#define ABI_SPLIT_ROOM 16
+/* Bytes of the table for messages, and of the place for small datagrams, beside the segments. */
+#define ABI_SPLIT_TABLE 4096
+#define ABI_SPLIT_BATCH 65536
+/* What split and join may be asked for, ORed. */
+#define ABI_TUNNEL_VNET 1
+#define ABI_TUNNEL_IP 2
+#define ABI_TUNNEL_ROUTED 4
+#define ABI_TUNNEL_USO 8
+/* Indices of what split says about the segments. */
+#define ABI_SPLIT_SIZE 0
+#define ABI_SPLIT_LAST_SIZE 1
+#define ABI_SPLIT_CLASS 2
+#define ABI_SPLIT_LEFT 3
+#define ABI_SPLIT_IS_GSO 4
+#define ABI_SPLIT_WORDS 5
+
+/* Most datagrams of one call of join, and words that describe each. */
+#define ABI_JOIN_MOST 256
+#define ABI_JOIN_INPUT_WORDS 3
+/* Words of a frame that join made, and their indices. */
+#define ABI_JOIN_FRAME_WORDS 8
+#define ABI_JOIN_IOV 0
+#define ABI_JOIN_IOV_COUNT 1
+#define ABI_JOIN_HEADER_SIZE 2
+#define ABI_JOIN_LENGTH 3
+#define ABI_JOIN_VNI 4
+#define ABI_JOIN_DATAGRAMS 5
+#define ABI_JOIN_ETHERNET 6
+#define ABI_JOIN_IS_EXPIRED 7
+
+/* Why split or join refused a frame. */
+#define ABI_REFUSED_LENGTH (-1)
+#define ABI_REFUSED_IP_HEADER (-2)
+#define ABI_REFUSED_IP_CHECKSUM (-3)
+#define ABI_REFUSED_TRANSPORT (-4)
+#define ABI_REFUSED_TCP_CHECKSUM (-5)
+#define ABI_REFUSED_UDP_CHECKSUM (-6)
+#define ABI_REFUSED_OFFLOAD (-7)
+#define ABI_REFUSED_TOO_BIG (-8)
+#define ABI_REFUSED_EXPIRED (-9)
+#define ABI_REFUSED_NOT_IP (-10)
+#define ABI_REFUSED_TUNNEL (-11)
+#define ABI_REFUSED_CONGESTION (-12)
+#define ABI_REFUSED_COUNT 13

@@ -1,6 +1,14 @@
-/* What the module needs from outside: one import. */
+/* The module's border: how functions are exported, and the one import. */
 #pragma once
 #include <stdint.h>
+
+#ifdef __wasm__
+#define EXPORT(name) __attribute__((export_name(#name)))
+#else
+#define EXPORT(name)
+#endif
+
+static inline uint32_t offset_of(const void *object) { return (uint32_t)(uintptr_t)object; }
 
 /* A piece of memory, as in sendmsg's I/O vector; `base` is an offset in the module's memory. */
 struct iov {

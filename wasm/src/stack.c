@@ -19,12 +19,6 @@
 #include "to_guest.h"
 #include "to_host.h"
 
-#ifdef __wasm__
-#define EXPORT(name) __attribute__((export_name(#name)))
-#else
-#define EXPORT(name)
-#endif
-
 static uint32_t events[2 * ABI_MAX_EVENTS];
 static struct iov pieces[ABI_MAX_IOV];
 static uint32_t statistics[ABI_STAT_COUNT];
@@ -32,8 +26,6 @@ static uint32_t over_quota;
 static uint8_t *reserved;
 /* Two IP addresses of 16 bytes each, in network byte order; IPv4 is in the first 4 bytes. */
 static uint8_t addresses[32];
-
-static uint32_t offset_of(const void *object) { return (uint32_t)(uintptr_t)object; }
 
 /* An Ethernet address is 48 bits of a double, as JavaScript has it. */
 static void put_mac(uint8_t to[6], double mac) {
