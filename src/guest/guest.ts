@@ -109,7 +109,7 @@ export class Guest {
       captureFile,
     );
     const { memory, stack, frameHeader } = path;
-    this.#port?.open({ fd: this.#tap.fd, memory, bytes: stack.bytes, frameHeader });
+    this.#port?.open({ fd: this.#tap.fd, memory, stack, frameHeader });
     return path;
   }
 
@@ -277,6 +277,7 @@ export class Guest {
     icmpErrors.advance(now);
     const before = reader.moved;
     const result = reader.read(this.#path, this.#ingress, now, isShared);
+    this.#port?.flush();
     if (reader.moved === before) return result;
     datagrams.flush();
     return result < 0 && result !== -Errno.EAGAIN ? result : 1;

@@ -1,5 +1,5 @@
 import { Address } from "../base/address.js";
-import { DropCounters, DropReason } from "../base/drop.js";
+import { DropCounters, DropReason, type DropReasonOrOk } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
 import type { FrameCounters } from "../rpc/reports.js";
@@ -10,6 +10,8 @@ import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
 import { IPV4_SOURCE, IPV6_HEADER_LENGTH, IPV6_NEXT_HEADER, IpProtocol } from "../wire/ip.js";
 import { NdpType } from "../wire/ndp.js";
 import { type AttachmentIdentity, Guard, linkLocalOf, signedWord } from "./guard.js";
+import { answerNeighbor } from "./neighbor-answer.js";
+import type { PortLink, Remote, Uplink } from "./uplink.js";
 
 /**
  * Limit of a port's group frames (broadcast and multicast), in copies per second and at once. It counts copies, as a
@@ -36,19 +38,28 @@ const ARP_TARGET = 24;
 const NDP_TARGET = 8;
 const NDP_LENGTH = 24;
 
-/** The two ends of a port: the memory that its frames are in, and the TAP that frames for it are written to. */
-export interface PortLink {
-  /** The TAP: a handle of the addon. */
-  readonly fd: number;
-  /** The memory that its frames are read into: its number in the addon, and its bytes. */
+/** Where a frame to a MAC goes; null: nobody has it. */
+type Destination = SwitchPort | Remote | "gateway" | null;
+
+/** A frame, or superframe, that a tunnel brought: pieces in registered memory, virtio header first. */
+export interface Delivery {
+  /** Number of the memory, and its bytes. */
   readonly memory: number;
   readonly bytes: Uint8Array;
-  /** Length of the virtio header before each frame, in bytes; the same at all ports of a switch. */
-  readonly frameHeader: number;
+  /** Offset of the Ethernet header; all headers are in one piece. */
+  at: number;
+  /** Offset of the I/O vector, and how many pieces it has. */
+  vector: number;
+  pieces: number;
+  /** From the Ethernet header on, and of that what is in one piece, in bytes. */
+  length: number;
+  headersLength: number;
 }
 
 /** The switch of one network. Each port has one MAC, so nothing is learnt. */
 export class Switch {
+  /** The way to other hosts' members; null: there are none. */
+  readonly uplink: Uplink | null;
   readonly #gatewayMac: Mac;
   readonly #ports = new Map<Mac, SwitchPort>();
   readonly #owners = new Map<string, SwitchPort>();
@@ -56,12 +67,13 @@ export class Switch {
   #generation = 0;
 
   /** @param gatewayMac frames to it go to the sender's own stack */
-  constructor(gatewayMac: Mac) {
+  constructor(gatewayMac: Mac, uplink: Uplink | null = null) {
     this.#gatewayMac = gatewayMac;
+    this.uplink = uplink;
   }
 
   get generation(): number {
-    return this.#generation;
+    return this.uplink === null ? this.#generation : this.#generation + this.uplink.generation;
   }
 
   get isEmpty(): boolean {
@@ -88,9 +100,10 @@ export class Switch {
   }
 
   /** @param high the first 16 bits of the MAC @param low its other 32 bits, signed or not */
-  portAt(high: number, low: number): SwitchPort | "gateway" | null {
+  destinationAt(high: number, low: number): Destination {
     const mac = high * 0x1_0000_0000 + (low >>> 0);
-    return mac === this.#gatewayMac ? "gateway" : (this.#ports.get(mac) ?? null);
+    if (mac === this.#gatewayMac) return "gateway";
+    return this.#ports.get(mac) ?? this.uplink?.remoteAt(mac) ?? null;
   }
 
   /** The port of the member that has an address; null when no member has. */
@@ -98,14 +111,43 @@ export class Switch {
     return this.#owners.get(address.toString()) ?? null;
   }
 
-  /** How many ports it has. */
-  get size(): number {
-    return this.#ports.size;
+  /** How often a group frame is sent, at most. */
+  get copies(): number {
+    return this.#ports.size + (this.uplink?.copies ?? 0);
   }
 
   /** Writes a frame to all ports but the one that it came from. */
   flood(from: SwitchPort, offset: number, length: number): void {
     for (const port of this.#ports.values()) if (port !== from) from.send(port, offset, length);
+  }
+
+  /**
+   * Writes a frame that a tunnel brought to the ports that it is for. The caller has checked its source.
+   * @returns 0, or why no port got it; a port whose TAP takes no more counts that itself
+   */
+  deliver(frame: Delivery): DropReasonOrOk {
+    const { bytes, at } = frame;
+    if ((bytes[at] & GROUP) !== 0) return this.#deliverGroup(frame);
+    const mac = readU16(bytes, at) * 0x1_0000_0000 + (signedWord(bytes, at + 2) >>> 0);
+    const port = this.#ports.get(mac);
+    if (port === undefined) return DropReason.EthernetNotForUs;
+    port.receive(frame);
+    return 0;
+  }
+
+  #deliverGroup(frame: Delivery): DropReasonOrOk {
+    const { bytes, at, headersLength } = frame;
+    // The gateway is there on every host, for the members of that host.
+    if (isForGatewayAlone(bytes, at)) return DropReason.EthernetNotForUs;
+    const asked = addressAsked(bytes, at, at + headersLength);
+    if (asked === null) {
+      for (const port of this.#ports.values()) port.receive(frame);
+      return 0;
+    }
+    const owner = this.ownerOf(asked);
+    if (owner === null) return DropReason.EthernetNotForUs;
+    owner.receive(frame);
+    return 0;
   }
 }
 
@@ -124,7 +166,7 @@ export class SwitchPort {
   /** Cache: MAC and port of the last frame's destination, which mostly is the next frame's, too. */
   #lastHigh = -1;
   #lastLow = 0;
-  #lastPort: SwitchPort | "gateway" | null = null;
+  #last: Destination = null;
   #generation = -1;
 
   constructor(owner: Switch, identity: AttachmentIdentity) {
@@ -140,16 +182,18 @@ export class SwitchPort {
 
   /** `heavyAt` of the port that its last frame went to. */
   get partnerHeavyAt(): number {
-    const partner = this.#lastPort;
+    const partner = this.#last;
     return partner instanceof SwitchPort ? partner.heavyAt : Number.NEGATIVE_INFINITY;
   }
 
-  open(link: PortLink): void {
-    this.#link = link;
+  open(link: Omit<PortLink, "drops">): void {
+    this.close();
+    this.#link = { ...link, drops: this.drops };
   }
 
   /** From now on it forwards nothing, in either direction. */
   close(): void {
+    if (this.#link !== null) this.#switch.uplink?.discard(this.#link);
     this.#link = null;
   }
 
@@ -163,7 +207,8 @@ export class SwitchPort {
   take(offset: number, length: number, now: number): boolean {
     const link = this.#link;
     if (link === null) return false;
-    const { bytes, frameHeader } = link;
+    const { bytes } = link.stack;
+    const { frameHeader } = link;
     const at = offset + frameHeader;
     const reason = this.#guard.check(bytes, at, length - frameHeader);
     if (reason !== 0) {
@@ -172,13 +217,26 @@ export class SwitchPort {
     }
     this.#counters[0] += 1;
     this.#counters[1] += length - frameHeader;
-    if ((bytes[at] & GROUP) !== 0) return this.#takeGroup(bytes, at, offset, length, now);
-    const target = this.#portAt(readU16(bytes, at), signedWord(bytes, at + 2));
+    if ((bytes[at] & GROUP) !== 0) return this.#takeGroup(link, at, offset, length, now);
+    const target = this.#destinationAt(readU16(bytes, at), signedWord(bytes, at + 2));
     if (target === "gateway") return true;
     // A frame to its own sender would go back to where it came from.
     if (target === null || target === this) this.drops.count(DropReason.EthernetNotForUs);
-    else this.send(target, offset, length);
+    else if (target instanceof SwitchPort) this.send(target, offset, length);
+    else this.#sendRemote(link, target, offset, length);
     return false;
+  }
+
+  /** Sends what the uplink has kept of this port's frames. Called after each batch of the TAP. */
+  flush(): void {
+    if (this.#link !== null) this.#switch.uplink?.flush(this.#link);
+  }
+
+  /** Writes a frame that a tunnel brought to this port's TAP. */
+  receive({ memory, vector, pieces, length }: Readonly<Delivery>): void {
+    const link = this.#link;
+    if (link === null) return;
+    this.#countWritten(native.writev(link.fd, memory, vector, pieces), length);
   }
 
   /** Writes a frame of this port to another's TAP. */
@@ -186,40 +244,83 @@ export class SwitchPort {
     const link = this.#link;
     if (link === null || target.#link === null) return;
     const written = native.write(target.#link.fd, link.memory, offset, length);
-    if (written < 0) {
-      target.drops.count(DropReason.TapQueueFull);
-      return;
-    }
-    target.#counters[2] += 1;
-    target.#counters[3] += length - link.frameHeader;
+    target.#countWritten(written, length - link.frameHeader);
   }
 
-  #portAt(high: number, low: number): SwitchPort | "gateway" | null {
+  /** @param written what the write to the TAP returned @param length of the frame, in bytes */
+  #countWritten(written: number, length: number): void {
+    if (written < 0) {
+      this.drops.count(DropReason.TapQueueFull);
+      return;
+    }
+    this.#counters[2] += 1;
+    this.#counters[3] += length;
+  }
+
+  /** What asks whether the member is still there is answered here: some tunnels carry packets only. */
+  #sendRemote(link: PortLink, remote: Remote, offset: number, length: number): void {
+    const at = offset + link.frameHeader;
+    const asked = addressAsked(link.stack.bytes, at, offset + length);
+    if (asked !== null) {
+      const owner = this.#switch.uplink?.ownerOf(asked) ?? null;
+      if (owner === null) this.drops.count(DropReason.EthernetNotForUs);
+      else this.#answer(link, owner, asked, offset);
+      return;
+    }
+    const reason = remote.send(link, offset, length);
+    if (reason !== 0) this.drops.count(reason);
+  }
+
+  /** Answers what a frame of this port asks for, in the place of a remote member. */
+  #answer(link: PortLink, owner: Remote, asked: Address, offset: number): void {
+    const { stack, frameHeader, fd, memory } = link;
+    const at = offset + frameHeader;
+    const length = answerNeighbor(stack.bytes, at, asked, owner.mac);
+    stack.bytes.fill(0, offset, at);
+    this.#countWritten(native.write(fd, memory, offset, frameHeader + length), length);
+  }
+
+  #destinationAt(high: number, low: number): Destination {
     const isKnown =
       low === this.#lastLow &&
       high === this.#lastHigh &&
       this.#generation === this.#switch.generation;
-    if (isKnown) return this.#lastPort;
+    if (isKnown) return this.#last;
     this.#lastHigh = high;
     this.#lastLow = low;
     this.#generation = this.#switch.generation;
-    this.#lastPort = this.#switch.portAt(high, low);
-    return this.#lastPort;
+    this.#last = this.#switch.destinationAt(high, low);
+    return this.#last;
   }
 
-  /** ARP requests and neighbour solicitations go to the member that has the address; all others to all members. */
-  #takeGroup(bytes: Uint8Array, at: number, offset: number, length: number, now: number): boolean {
+  /**
+   * ARP requests and neighbour solicitations go to the member that has the address, or are answered if it is on
+   * another host; all others go to all members.
+   */
+  #takeGroup(link: PortLink, at: number, offset: number, length: number, now: number): boolean {
+    const { bytes } = link.stack;
+    const { uplink } = this.#switch;
     if (isForGatewayAlone(bytes, at)) return true;
     const end = offset + length;
     const asked = addressAsked(bytes, at, end);
-    if (asked !== null) {
-      const owner = this.#switch.ownerOf(asked);
-      if (owner !== null && owner !== this) this.send(owner, offset, length);
-      return owner === null;
-    }
-    if (this.#copies.takeMany(now, this.#switch.size)) this.#switch.flood(this, offset, length);
-    else this.drops.count(DropReason.LimitRate);
+    if (asked !== null) return !this.#resolve(link, asked, offset, length);
+    if (this.#copies.takeMany(now, this.#switch.copies)) {
+      this.#switch.flood(this, offset, length);
+      uplink?.flood(link, offset, length);
+    } else this.drops.count(DropReason.LimitRate);
     return true;
+  }
+
+  /** @returns whether a member has the address that a frame of this port asks for */
+  #resolve(link: PortLink, asked: Address, offset: number, length: number): boolean {
+    const owner = this.#switch.ownerOf(asked);
+    if (owner !== null) {
+      if (owner !== this) this.send(owner, offset, length);
+      return true;
+    }
+    const remote = this.#switch.uplink?.ownerOf(asked) ?? null;
+    if (remote !== null) this.#answer(link, remote, asked, offset);
+    return remote !== null;
   }
 }
 

@@ -3,6 +3,7 @@ import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { BROADCAST_MAC } from "../../src/base/mac.js";
 import { Switch, type SwitchPort } from "../../src/network/switch.js";
+import { Stack } from "../../src/stack/stack.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
 import {
@@ -25,10 +26,21 @@ const FLOOD = 5_000;
 interface Member {
   readonly port: SwitchPort;
   readonly address: Address;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly stack: Stack;
   readonly memory: number;
   readonly tap: number;
   readonly far: number;
+}
+
+function makeStack(): Stack {
+  return new Stack({
+    mtu: 1500,
+    offload: true,
+    mac: GATEWAY_MAC,
+    memoryBudget: 1024 * 1024,
+    seed: Uint32Array.of(1, 2),
+    transmit: () => 0,
+  });
 }
 
 /** A member whose TAP is a socket, with its own memory for frames. */
@@ -37,18 +49,19 @@ function join(network: Switch, number: number): Member {
   for (const socket of [tap, far]) bindSocket(socket, LOOPBACK, 0);
   connectSocket(tap, LOOPBACK, localAddress(far)?.port ?? 0);
   connectSocket(far, LOOPBACK, localAddress(tap)?.port ?? 0);
-  const bytes = new Uint8Array(new ArrayBuffer(256));
-  const memory = native.registerMemory(bytes.buffer);
+  const stack = makeStack();
+  const memory = native.registerMemory(stack.memory);
   const address = Address.ofIpv4Word(0x0a00_0200 + number);
   const port = network.addPort({ mac: 0x0242_0a00_0200 + number, addresses: [address] });
-  port.open({ fd: tap, memory, bytes, frameHeader: VNET_HEADER_LENGTH });
-  return { port, address, bytes, memory, tap, far };
+  port.open({ fd: tap, memory, stack, frameHeader: VNET_HEADER_LENGTH });
+  return { port, address, stack, memory, tap, far };
 }
 
 /** Forwards a frame as sent by the member. @returns whether the gateway gets it, too */
 function send(member: Member, frame: Uint8Array, now: number): boolean {
-  member.bytes.set(frame);
-  return member.port.take(0, frame.length, now);
+  const { bytes, buffer } = member.stack;
+  bytes.set(frame, buffer);
+  return member.port.take(buffer, frame.length, now);
 }
 
 /** A broadcast datagram, as far as a switch reads it. */

@@ -1,0 +1,106 @@
+import { DropCounters } from "../base/drop.js";
+import type { FrameCounters } from "../rpc/reports.js";
+import { Trunk } from "./trunk.js";
+import type {
+  Carrier,
+  Location,
+  OverlayHost,
+  OverlayNetwork,
+  Place,
+  RemoteIdentity,
+  Tunnel,
+  TunnelCounts,
+} from "./tunnel.js";
+
+/** The tunnels of a thread; null: it has no such sockets. */
+export interface Tunnels {
+  readonly vxlan: Tunnel | null;
+  readonly wireguard: Tunnel | null;
+}
+
+const NO_TUNNELS: Tunnels = { vxlan: null, wireguard: null };
+
+/** All overlay networks, as one thread knows them. */
+export class Overlay {
+  /** What its tunnels have done, also those that are closed. */
+  readonly counts: TunnelCounts = { drops: new DropCounters(), counters: new Float64Array(4) };
+  readonly #trunks = new Map<string, Trunk>();
+  readonly #byVni = new Map<number, Trunk>();
+  readonly #hosts = new Map<string, OverlayHost>();
+  #tunnels = NO_TUNNELS;
+
+  /** The trunk of a network; null: it is no overlay, or unknown. */
+  trunk(network: string): Trunk | null {
+    return this.#trunks.get(network) ?? null;
+  }
+
+  /** The trunk of the plain network with that VXLAN network identifier (RFC 7348 §4). */
+  trunkOfVni(vni: number): Trunk | null {
+    return this.#byVni.get(vni) ?? null;
+  }
+
+  /** All trunks. */
+  get trunks(): Iterable<Trunk> {
+    return this.#trunks.values();
+  }
+
+  /** All hosts. */
+  get hosts(): Iterable<OverlayHost> {
+    return this.#hosts.values();
+  }
+
+  get statistics(): { readonly counters: FrameCounters; readonly drops: DropCounters } {
+    const [framesIn, bytesIn, framesOut, bytesOut] = this.counts.counters;
+    return { counters: { framesIn, bytesIn, framesOut, bytesOut }, drops: this.counts.drops };
+  }
+
+  /** From now on frames take these tunnels. The caller closes those before. */
+  use(tunnels: Tunnels): void {
+    this.#tunnels = tunnels;
+    this.#refresh();
+  }
+
+  /** @returns removes it */
+  addNetwork(network: OverlayNetwork): () => void {
+    const trunk = new Trunk(network, {
+      placeOf: (location) => this.#placeOf(location),
+      tunnelOf: ({ carrier }) => this.#tunnels[carrier.kind],
+    });
+    this.#trunks.set(network.id, trunk);
+    if (network.carrier.kind === "vxlan") this.#byVni.set(network.carrier.vni, trunk);
+    return () => {
+      this.#trunks.delete(network.id);
+      this.#removeVni(network.carrier, trunk);
+    };
+  }
+
+  /** @returns removes it */
+  addHost(host: OverlayHost): () => void {
+    this.#hosts.set(host.id, host);
+    this.#refresh();
+    return () => {
+      this.#hosts.delete(host.id);
+      this.#refresh();
+    };
+  }
+
+  /** @returns removes it; null: its network is no overlay, or refused it */
+  addRemote(network: string, identity: RemoteIdentity): (() => void) | null {
+    return this.#trunks.get(network)?.add(identity) ?? null;
+  }
+
+  #removeVni(carrier: Carrier, trunk: Trunk): void {
+    if (carrier.kind === "vxlan" && this.#byVni.get(carrier.vni) === trunk)
+      this.#byVni.delete(carrier.vni);
+  }
+
+  #placeOf(location: Location): Place | null {
+    if (location.kind !== "host") return location;
+    const host = this.#hosts.get(location.host);
+    return host === undefined ? null : { kind: "host", host };
+  }
+
+  #refresh(): void {
+    for (const trunk of this.#trunks.values()) trunk.refresh();
+  }
+}
