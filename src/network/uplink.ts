@@ -20,9 +20,9 @@ export interface PortLink {
 export interface Remote {
   readonly mac: Mac;
   /**
-   * Sends a frame, or a superframe, to the member's host, at the latest at the next flush() of the uplink. It may be
-   * kept in its buffer (Stack.takeBuffer) and changed. What is dropped later is counted in `link.drops`.
-   * @param offset of the frame's virtio header in the memory of `link`, in the current buffer of its stack
+   * Sends a frame, or a superframe, to the member's host, at the latest at the next flush() of the uplink. The frame
+   * is neither changed nor kept: others may read it, too. What is dropped later is counted in `link.drops`.
+   * @param offset of the frame's virtio header in the memory of `link`
    * @param length with the virtio header, in bytes
    * @returns 0, or why it was dropped
    */
@@ -39,7 +39,7 @@ export interface Uplink {
   remoteAt(mac: Mac): Remote | null;
   /** The member that has an address, or the link-local address of its MAC; null: none has. */
   ownerOf(address: Address): Remote | null;
-  /** Sends a group frame to each place that has members, as Remote.send(), but at once: others read the frame after it. */
+  /** Sends a group frame to each place that has members, as Remote.send(). */
   flood(link: PortLink, offset: number, length: number): void;
   /** Sends what is kept of the frames of a port. Called after each batch of its TAP. */
   flush(link: PortLink): void;

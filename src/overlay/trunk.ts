@@ -128,7 +128,7 @@ export class Trunk implements Uplink {
 
   flood(link: PortLink, offset: number, length: number): void {
     for (const { destination } of this.#sites.values()) {
-      const reason = destination?.sendCopy(link, offset, length) ?? DropReason.TunnelUnknownHost;
+      const reason = destination?.send(link, offset, length) ?? DropReason.TunnelUnknownHost;
       if (reason !== 0) link.drops.count(reason);
     }
   }

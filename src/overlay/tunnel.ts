@@ -55,10 +55,13 @@ export interface RemoteIdentity {
 
 /** The way to one place, for the frames of one network. */
 export interface Destination {
-  /** Parameters and result as of `Remote.send` in src/network/uplink.ts. */
+  /** The longest IP packet that goes there now, in bytes; at most the network's MTU. */
+  readonly mtu: number;
+  /**
+   * Parameters and result as of `Remote.send` in src/network/uplink.ts.
+   * @returns DropReason.TunnelTooBig when a packet is longer than `mtu`: the caller tells the sender (Packet Too Big)
+   */
   send(link: PortLink, offset: number, length: number): DropReasonOrOk;
-  /** The same for a group frame, which is sent at once and left as it is: others read it, too. */
-  sendCopy(link: PortLink, offset: number, length: number): DropReasonOrOk;
 }
 
 /** What tunnels have done. */
