@@ -566,7 +566,7 @@ declare namespace tuntap2 {
    */
   function aeadKey(key: Uint8Array): number;
 
-  /** Wipes a key; the end of the thread wipes all. @returns 0, or `-ENOKEY` when there is none. */
+  /** Wipes a key; the end of the thread wipes all. @returns 0, or `-ENOENT` when there is none. */
   function aeadForget(key: number): number;
 
   /**
@@ -579,7 +579,7 @@ declare namespace tuntap2 {
    * result (out): length of what was written, or `-EIO` (then it is zeros).
    *
    * @param count 0..256, else `-EINVAL`. Messages whose pieces exceed 4096 together are left for the next call.
-   * @returns messages with a result. Nothing is sealed if one of them is wrong: `-ENOKEY` no such key, `-EINVAL` more
+   * @returns messages with a result. Nothing is sealed if one of them is wrong: `-ENOENT` no such key, `-EINVAL` more
    *   padding, or more than 1024 pieces, `-EMSGSIZE` longer than 65,535 bytes with its tag, `-EFAULT`.
    */
   function aeadSeal(mem: number, table: number, count: number): number;

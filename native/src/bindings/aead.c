@@ -85,7 +85,7 @@ static int build_job(struct instance *instance, const struct records *records,
       .counter = (uint64_t)record->counter_high << 32 | record->counter_low,
       .output = records->memory->base + record->output,
   };
-  return job->context == NULL ? -ENOKEY : 0;
+  return job->context == NULL ? -ENOENT : 0;
 }
 
 /* The length of all pieces, or a negative errno. */

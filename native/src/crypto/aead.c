@@ -35,7 +35,7 @@ int aead_keys_add(struct aead_keys *keys, const uint8_t *key) {
 
 int aead_keys_forget(struct aead_keys *keys, uint32_t number) {
   EVP_CIPHER_CTX *context = aead_keys_at(keys, number);
-  if (context == NULL) return -ENOKEY;
+  if (context == NULL) return -ENOENT;
   EVP_CIPHER_CTX_free(context);
   keys->contexts[number] = NULL;
   return 0;

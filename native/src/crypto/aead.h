@@ -29,7 +29,7 @@ static inline EVP_CIPHER_CTX *aead_keys_at(const struct aead_keys *keys, uint32_
 /* The number of a key of AEAD_KEY_LENGTH bytes; ENOSPC, ENOMEM, or EOPNOTSUPP where libcrypto lacks the cipher. */
 int aead_keys_add(struct aead_keys *keys, const uint8_t *key);
 
-/* 0, or ENOKEY. */
+/* 0, or ENOENT. */
 int aead_keys_forget(struct aead_keys *keys, uint32_t number);
 
 void aead_keys_forget_all(struct aead_keys *keys);

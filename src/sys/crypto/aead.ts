@@ -31,7 +31,7 @@ export function addSealingKey(key: Uint8Array): number {
   return native.aeadKey(key);
 }
 
-/** Wipes a key. @returns 0, or -ENOKEY when there is none */
+/** Wipes a key. @returns 0, or -ENOENT when there is none */
 export function forgetSealingKey(key: number): number {
   return native.aeadForget(key);
 }
