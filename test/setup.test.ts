@@ -69,6 +69,8 @@ function checkout(): string {
     mkdirSync(join(tree, "node_modules", folder), { recursive: true });
   }
   copyFileSync(join(root, "package-lock.json"), join(tree, "node_modules/.slipway-lock"));
+  mkdirSync(join(tree, "build/servers"), { recursive: true });
+  writeFileSync(join(tree, "build/servers/etcd-server"), "");
   return tree;
 }
 

@@ -116,7 +116,7 @@ function names(stage: Stage): string {
 }
 
 /** Root gives Slipway a uid that nobody else has. no_new_privs stays off, as for a real user. */
-function dropPrivileges(): string[] {
+export function dropPrivileges(): string[] {
   const credentials = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups"];
   return ["setpriv", ...credentials, "--inh-caps=-all", "--bounding-set=-all", "--"];
 }

@@ -55,7 +55,9 @@ export async function makeStage(census: Census, manyIds = false): Promise<Stage>
  */
 function install(checkout: string): string {
   const runtime = relative(root, dirname(dirname(realpathSync(node))));
-  const parts = ["bin", "dist", "node_modules/.bin", runtime, "test/lab"];
+  const needed = ["bin", "dist", "node_modules/.bin", runtime, "test/lab"];
+  const servers = "build/servers"; // of packages that this machine does not have
+  const parts = exists(join(root, servers)) ? [...needed, servers] : needed;
   return `
     cd '${root}'
     umask 022
