@@ -30,8 +30,11 @@ async function bundledPackages(): Promise<string[]> {
 
 test("NOTICE names the npm packages in the bundle, and no other", async () => {
   const notice = readFileSync(`${root}/NOTICE`, "utf8");
-  const named = [...notice.matchAll(/^(\S+) ([\d.]+) +Copyright/gm)].map(
-    ([, name, version]) => `${name} ${version} MIT`,
+  const sections = notice.matchAll(/, each under the (\S+) License\n-+\n(.*?)(?=\n-{20})/gs);
+  const named = [...sections].flatMap(([, license, text = ""]) =>
+    [...text.matchAll(/^(\S+) ([\d.]+) +Copyright/gm)].map(
+      ([, name, version]) => `${name} ${version} ${license}`,
+    ),
   );
   const bundled = (await bundledPackages()).map((name) => {
     const path = `${root}/node_modules/${name}/package.json`;

@@ -20,7 +20,7 @@ bool command_is_about_itself(char **argv) {
 }
 
 bool command_asks_daemon(char **argv) {
-  static const char *const words[] = {"network", "ps", "inspect", "daemon", "oci-hook", NULL};
+  static const char *const words[] = {"network", "host", "ps", "inspect", "daemon", "oci-hook", NULL};
   if (argv[1] == NULL || !program_is(argv, "slipway")) return false;
   return is_among(argv[1], words);
 }

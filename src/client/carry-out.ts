@@ -1,13 +1,16 @@
 import type { PruneFilter } from "../commandline/filters.js";
 import type { DaemonRequest, ListRequest, MembersRequest } from "../commandline/requests.js";
+import type { PeerSpec } from "../rpc/messages.js";
 import type { Disconnected } from "../rpc/reports.js";
 import type { Attachment, Connection } from "./connect.js";
 import { forEachName } from "./each-name.js";
 import { memberPasses, networkPasses } from "./filters.js";
 import { inspect, isNetwork } from "./inspect.js";
 import type { NameOfMember, Requests } from "./target.js";
+import { hostList } from "./views/hosts.js";
 import { memberList } from "./views/members.js";
 import { networkList } from "./views/networks.js";
+import { peerList } from "./views/peers.js";
 
 /** What depends on where a command is carried out. */
 export interface Surroundings {
@@ -49,6 +52,14 @@ export async function carryOut(
     }
     case "members":
       return members(session, request);
+    case "hosts":
+      return hostList(await session.request("host.list", {}), request);
+    case "add peer":
+      return addPeer(session, request.spec);
+    case "peers":
+      return peerList(await session.request("peer.list", { network: request.network }), request);
+    case "remove peers":
+      return removePeers(session, request);
     default:
       // start: the daemon runs by now. stop and status are answered by those who call.
       return "";
@@ -67,7 +78,27 @@ async function remove(
       await session.request("network.remove", { name });
       return name;
     },
-    (removed) => removed.map((name) => `${name}\n`).join(""),
+    linesOf,
+  );
+}
+
+/** The file for wg-quick(8), or the id. */
+async function addPeer(session: Requests, spec: PeerSpec): Promise<string> {
+  const { peer, configuration } = await session.request("peer.add", spec);
+  return configuration ?? `${peer.id}\n`;
+}
+
+async function removePeers(
+  session: Requests,
+  { network, names }: Extract<DaemonRequest, { action: "remove peers" }>,
+): Promise<string> {
+  return forEachName(
+    names,
+    async (name) => {
+      await session.request("peer.remove", { network, name });
+      return name;
+    },
+    linesOf,
   );
 }
 
@@ -75,7 +106,11 @@ async function prune(session: Requests, filters: readonly PruneFilter[]): Promis
   const removed = await session.request("network.prune", {
     only: filters.length === 0 ? null : await idsOf(session, filters),
   });
-  return removed.map((name) => `${name}\n`).join("");
+  return linesOf(removed);
+}
+
+function linesOf(names: readonly string[]): string {
+  return names.map((name) => `${name}\n`).join("");
 }
 
 async function idsOf(session: Requests, filters: readonly PruneFilter[]): Promise<string[]> {

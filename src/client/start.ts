@@ -21,17 +21,27 @@ const READY = "1";
 /** How many daemons may end, one after the other, before they have answered anything. */
 export const MOST_LOSSES = 3;
 
+/** How a daemon is started, if none runs. */
+export interface Launch {
+  /** For `slipway daemon run`. */
+  readonly options: readonly string[];
+  /** Variables that it has besides ours. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** With nothing but its configuration file. */
+const PLAIN: Launch = { options: [], environment: {} };
+
 /**
  * Opens a session with the daemon, and starts one if none runs. A daemon that ends meanwhile is replaced.
  * @param onEnd called when the connection of the session ends that was returned
- * @param options for `slipway daemon run` if it is started
  * @throws UserError
  */
 export async function openOrStart(
   paths: DaemonPaths,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
-  options: readonly string[] = [],
+  launch: Launch = PLAIN,
 ): Promise<Session> {
   for (let losses = 1; ; losses += 1) {
     let end: SessionEnd | null = null;
@@ -42,7 +52,7 @@ export async function openOrStart(
     };
     const session =
       (await Session.open(paths.socket, watcher, onSessionEnd)) ??
-      (await started(paths, watcher, onSessionEnd, options));
+      (await started(paths, watcher, onSessionEnd, launch));
     try {
       await requireOwnNetwork(session);
       isOpen = true;
@@ -69,9 +79,9 @@ async function started(
   paths: DaemonPaths,
   watcher: Watcher,
   onEnd: (how: SessionEnd) => void,
-  options: readonly string[],
+  launch: Launch,
 ): Promise<Session> {
-  const failure = await startDaemon(paths, options);
+  const failure = await startDaemon(paths, launch);
   if (failure !== null && failure !== ALREADY_RUNNING) throw new UserError(failure);
   for (let waited = 0; waited <= START_LIMIT; waited += START_LOOK) {
     const session = await Session.open(paths.socket, watcher, onEnd);
@@ -84,7 +94,7 @@ async function started(
 /** @returns null when it is ready; otherwise the message with which it ended */
 async function startDaemon(
   { log }: DaemonPaths,
-  options: readonly string[],
+  { options, environment }: Launch,
 ): Promise<string | null> {
   // A static import would add 2 ms to each start.
   const { spawn } = process.getBuiltinModule("node:child_process");
@@ -93,6 +103,7 @@ async function startDaemon(
   const daemon = spawn(launcher, ["daemon", "run", "--ready-fd", "3", ...options], {
     cwd: "/",
     detached: true,
+    env: { ...process.env, ...environment },
     stdio: ["ignore", output, output, "pipe"],
   });
   closeSync(output);

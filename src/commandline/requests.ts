@@ -1,4 +1,5 @@
-import type { AttachmentSpec, NetworkSpec } from "../rpc/messages.js";
+import type { AttachmentSpec, NetworkSpec, PeerSpec } from "../rpc/messages.js";
+import type { DaemonSettings } from "./daemon-settings.js";
 import type { MemberFilter, NetworkFilter, PruneFilter } from "./filters.js";
 import type { PublishedPlace, PublishOption } from "./publish-option.js";
 import type { Template } from "./template/syntax.js";
@@ -49,7 +50,15 @@ export type DaemonRequest =
     }
   | { readonly action: "disconnect"; readonly network: string; readonly member: string }
   | MembersRequest
-  | { readonly action: "start"; readonly servesContainers: boolean }
+  | HostsRequest
+  | { readonly action: "add peer"; readonly spec: PeerSpec }
+  | PeersRequest
+  | { readonly action: "remove peers"; readonly network: string; readonly names: readonly string[] }
+  | {
+      readonly action: "start";
+      readonly servesContainers: boolean;
+      readonly settings: DaemonSettings;
+    }
   | { readonly action: "stop" }
   | { readonly action: "status"; readonly output: OutputFormat };
 
@@ -63,6 +72,15 @@ export interface MembersRequest extends ListOptions {
   readonly filters: readonly MemberFilter[];
   /** How many of those that came last; null: all. */
   readonly last: number | null;
+}
+
+export interface HostsRequest extends ListOptions {
+  readonly action: "hosts";
+}
+
+export interface PeersRequest extends ListOptions {
+  readonly action: "peers";
+  readonly network: string;
 }
 
 /** How a list is shown. */
@@ -86,6 +104,7 @@ export interface DaemonRunConfig {
   readonly readyFd: number | null;
   /** Whether hooks and plugins in the namespaces of containers may ask. */
   readonly servesContainers: boolean;
+  readonly settings: DaemonSettings;
 }
 
 /** How a command shows what it has found. */

@@ -37,6 +37,10 @@ export interface DaemonContext {
   readonly listener: number | null;
   /** Whom the socket serves. */
   readonly audience: Audience;
+  /** What it is set to, for its status. */
+  readonly settings: DaemonStatus["settings"];
+  /** What its status warns of from the beginning. */
+  readonly warnings: readonly string[];
   /** Where TAPs of members that stay outlive this daemon. */
   readonly store: TapStore;
   /** Whether the daemon before us has crashed. */
@@ -71,6 +75,7 @@ export class Daemon implements Methods {
     takeLocks(paths);
     const { state, warning } = readState(paths.state);
     this.#loss = warning;
+    for (const each of context.warnings) this.#warn(each);
     if (warning !== null) this.#warn(warning);
     this.#networks = new Networks(plane);
     this.#members = new Members({
@@ -200,6 +205,7 @@ export class Daemon implements Methods {
       networks: this.#networks.custom.length,
       members: this.#members.all.length,
       servesContainers: this.#context.audience === "containers",
+      settings: this.#context.settings,
       warnings: this.#warnings,
       cluster: null,
     };

@@ -41,6 +41,8 @@ export interface DaemonStatus {
   readonly members: number;
   /** Whether it serves clients in containers (--serve-containers). */
   readonly servesContainers: boolean;
+  /** Its options and what its configuration file says, by the names of the options; without the password. */
+  readonly settings: Readonly<Record<string, readonly string[]>>;
   /** Sentences for the user, such as that the state file was damaged. */
   readonly warnings: readonly string[];
   /** null: it has no store. */

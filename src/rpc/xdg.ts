@@ -61,7 +61,25 @@ export function runtimeDirectories(
  * @throws UserError when no home directory is known
  */
 export function stateDirectory({ XDG_STATE_HOME }: NodeJS.ProcessEnv = process.env): string {
-  return ownIn(absolute(XDG_STATE_HOME) ?? path.join(homeDirectory(), ".local/state"));
+  const directory = baseDirectory(XDG_STATE_HOME, ".local/state");
+  if (directory !== null) return directory;
+  throw new UserError(
+    "there is no home directory for the daemon's state: set HOME or XDG_STATE_HOME to a directory of yours",
+  );
+}
+
+/** Slipway's directory in $XDG_CONFIG_HOME, by default in ~/.config; null: no home directory is known. */
+export function configDirectory(
+  { XDG_CONFIG_HOME }: NodeJS.ProcessEnv = process.env,
+): string | null {
+  return baseDirectory(XDG_CONFIG_HOME, ".config");
+}
+
+function baseDirectory(given: string | undefined, byDefault: string): string | null {
+  const named = absolute(given);
+  if (named !== null) return ownIn(named);
+  const home = homeDirectory();
+  return home === null ? null : ownIn(path.join(home, byDefault));
 }
 
 /** For root, which has no login directory; only root can write there. */
@@ -91,14 +109,12 @@ function fallbackIn(parent: string, uid: number): string {
   return path.join(parent, `slipway-${uid}`);
 }
 
-/** From $HOME, otherwise that of the user's account. */
-function homeDirectory(): string {
+/** From $HOME, otherwise that of the user's account; null: none is known. */
+function homeDirectory(): string | null {
   try {
     return absolute(homedir()) ?? userInfo().homedir;
   } catch {
-    throw new UserError(
-      "there is no home directory for the daemon's state: set HOME or XDG_STATE_HOME to a directory of yours",
-    );
+    return null;
   }
 }
 

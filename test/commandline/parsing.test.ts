@@ -140,7 +140,7 @@ describe("an error names the command whose help explains it", () => {
     ["help nothing", 'unknown command "nothing"', ""],
     ["version", 'unknown command "version" (Did you mean --version?)', ""],
     ["connect web 1", 'unknown command "connect" (Did you mean network connect?)', ""],
-    ["ls", 'unknown command "ls" (Did you mean one of network ls, port ls?)', ""],
+    ["ls", 'unknown command "ls" (Did you mean one of host ls, network ls, port ls?)', ""],
     ["remove x", 'unknown command "remove" (Did you mean one of network rm, port rm?)', ""],
     ["daemon stat", 'unknown command "stat" (Did you mean status?)', "daemon"],
     ["help netwrk create", 'unknown command "netwrk" (Did you mean network?)', ""],

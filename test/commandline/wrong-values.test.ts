@@ -34,6 +34,11 @@ const FREE = new Set([
   "--workdir",
   "--format",
   "--label",
+  "--store-ca",
+  "--store-cert",
+  "--store-key",
+  "--store-user",
+  "--store-password",
 ]);
 
 /** Here it names something that exists; elsewhere it is a new name. */

@@ -79,6 +79,8 @@ function begin(state: object | null): void {
     },
     listener: null,
     audience: "user",
+    settings: {},
+    warnings: [],
     store: new TapStore(null, loop, () => undefined),
     isRestarted: true,
     writable: [],

@@ -12,6 +12,7 @@ import type { DaemonRequest, OutputFormat } from "../../commandline/requests.js"
 import { Loop } from "../../loop/loop.js";
 import { whenNamedRunIsUp } from "../../netns/run-process.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
+import { launchWith, missingOption, type Started } from "../configuration/settings.js";
 import { formatCount } from "../control/units.js";
 
 /** How often to check whether the daemon has stopped, and for how long, in ms. */
@@ -32,13 +33,11 @@ export async function askDaemon(request: DaemonRequest): Promise<void> {
 async function answer(request: DaemonRequest, loop: Loop, paths: DaemonPaths): Promise<string> {
   if (request.action === "stop") return stop(loop, paths);
   if (request.action === "status") return status(loop, paths, request.output);
-  const wantsContainers = request.action === "start" && request.servesContainers;
-  const options = wantsContainers ? ["--serve-containers"] : [];
-  const session = await openOrStart(paths, loop, () => undefined, options);
+  const launch = request.action === "start" ? launchWith(request) : undefined;
+  const session = await openOrStart(paths, loop, () => undefined, launch);
   session.onWarning = warn;
   try {
-    if (request.action === "start") await warnOfAll(session);
-    if (wantsContainers) await checkServesContainers(session);
+    if (request.action === "start") await checkStarted(session, request);
     return await carryOut(request, session, {
       connect: async (connection) => {
         const target = await withoutName(session, connection.target);
@@ -68,15 +67,14 @@ function warn(warning: string): void {
   log.warn("%s", warning);
 }
 
-async function warnOfAll(session: Session): Promise<void> {
-  for (const warning of (await session.request("status", {})).warnings) warn(warning);
-}
-
-/** The daemon may have been running before, without the option. @throws UserError */
-async function checkServesContainers(session: Session): Promise<void> {
-  if ((await session.request("status", {})).servesContainers) return;
+/** The daemon may have been running before, with other options. @throws UserError */
+async function checkStarted(session: Session, wanted: Started): Promise<void> {
+  const status = await session.request("status", {});
+  for (const warning of status.warnings) warn(warning);
+  const missing = missingOption(wanted, status);
+  if (missing === null) return;
   throw new UserError(
-    "the daemon is already running, without --serve-containers: slipway daemon stop, then start it again",
+    `the daemon is already running, without ${missing}: slipway daemon stop, then start it again`,
   );
 }
 

@@ -20,16 +20,17 @@ import { ReadyFd } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
 import type { Audience } from "../../sys/peers/access.js";
 import { TapStore } from "../../sys/tap-store.js";
+import { type DaemonConfig, daemonConfig } from "../configuration/settings.js";
 
 /** Threads that serve networks: one for each processor, at most this many, as each needs some MB. */
 const MOST_WORKERS = 4;
 
 /** `slipway daemon run`: serves until it is told to stop. Writes "1" to the ready-fd, or why it failed. */
-export async function runDaemon({ readyFd, servesContainers }: DaemonRunConfig): Promise<void> {
+export async function runDaemon({ readyFd, ...given }: DaemonRunConfig): Promise<void> {
   // A restarted daemon does not write to it: the first one did.
   const waiting = new ReadyFd(isRestarted() ? null : readyFd);
   try {
-    await serve(servesContainers ? "containers" : "user");
+    await serve(await daemonConfig(given));
   } catch (error) {
     if (error instanceof UserError) waiting.write(error.message);
     throw error;
@@ -43,7 +44,8 @@ function isRestarted(): boolean {
   return restarted !== undefined;
 }
 
-async function serve(audience: Audience): Promise<void> {
+async function serve({ servesContainers, settings, warnings }: DaemonConfig): Promise<void> {
+  const audience: Audience = servesContainers ? "containers" : "user";
   const paths = daemonPaths();
   if (!isRestarted()) await awaitSupervisor(paths);
   const workers = Math.min(availableParallelism(), MOST_WORKERS);
@@ -74,6 +76,8 @@ async function serve(audience: Audience): Promise<void> {
     writable,
     listener,
     audience,
+    settings,
+    warnings,
     onStop,
     isRestarted: isRestarted(),
   });

@@ -59,5 +59,5 @@ export function networkFields(network: NetworkReport): Struct {
     IPRange,
     Gateway,
   }));
-  return structOf({ ...network, IPAM: { ...network.IPAM, Config } });
+  return structOf({ ...network, IPAM: { ...network.IPAM, Config }, Peers: network.Peers ?? [] });
 }

@@ -1,7 +1,9 @@
+import { checkCluster } from "../daemon-settings.js";
+import { clusterOptions, settingsOf } from "../options/cluster.js";
 import { type CommandGroup, command } from "../parsing/command.js";
 import { flag, optional } from "../parsing/option.js";
 import { descriptor } from "../parsing/values.js";
-import { ask } from "./network.js";
+import { ask } from "./ask.js";
 import { outputOf, outputOptions } from "./output.js";
 
 const serveContainers = flag(
@@ -12,9 +14,14 @@ const serveContainers = flag(
 const startCommand = command({
   name: "start",
   help: "start it, unless it runs",
-  options: { serveContainers },
+  options: { serveContainers, ...clusterOptions },
   arguments: [],
-  invoke: (values) => ask({ action: "start", servesContainers: values.serveContainers }),
+  invoke(values) {
+    const settings = settingsOf(values);
+    // Otherwise the configuration file may have what is missing, which only the daemon reads.
+    if (settings.store !== undefined && settings.advertise !== undefined) checkCluster(settings);
+    return ask({ action: "start", servesContainers: values.serveContainers, settings });
+  },
 });
 
 const stopCommand = command({
@@ -43,11 +50,13 @@ const runCommand = command({
       descriptor,
     ),
     serveContainers,
+    ...clusterOptions,
   },
   arguments: [],
   invoke(values) {
     const { readyFd, serveContainers: servesContainers } = values;
-    return { kind: "run daemon", config: { readyFd, servesContainers } };
+    const settings = settingsOf(values);
+    return { kind: "run daemon", config: { readyFd, servesContainers, settings } };
   },
 });
 

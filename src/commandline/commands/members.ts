@@ -4,7 +4,7 @@ import { type Command, command } from "../parsing/command.js";
 import { flag, hidden, optional, repeated } from "../parsing/option.js";
 import { oneOf, wholeNumber } from "../parsing/values.js";
 import type { InspectRequest } from "../requests.js";
-import { ask } from "./network.js";
+import { ask } from "./ask.js";
 import { inspectOptions, listOptions, listOptionsOf, outputOf } from "./output.js";
 
 /** More members than a daemon has. */

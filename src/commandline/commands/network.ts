@@ -1,7 +1,6 @@
 import { DEFAULT_MTU, VXLAN_MTU, WIREGUARD_MTU } from "../../config/constants.js";
 import type { Params } from "../../rpc/messages.js";
 import { filter, NETWORK_KEYS, PRUNE_KEYS } from "../filters.js";
-import type { Invocation } from "../invocation.js";
 import { driver, requireOneMtu } from "../network-driver.js";
 import { checkNetwork, requireNetworkName } from "../network-spec.js";
 import { mtu } from "../options/declarations.js";
@@ -27,8 +26,9 @@ import {
   pair,
   truth,
 } from "../parsing/values.js";
-import type { DaemonRequest } from "../requests.js";
+import { ask } from "./ask.js";
 import { inspectOptions, listOptions, listOptionsOf, outputOf } from "./output.js";
+import { peerCommands } from "./peer.js";
 
 const createOptions = {
   subnet: repeated(
@@ -205,12 +205,9 @@ export const networkCommands: CommandGroup = {
     pruneCommand,
     connectCommand,
     disconnectCommand,
+    peerCommands,
   ],
 };
-
-export function ask(request: DaemonRequest): Invocation {
-  return { kind: "ask daemon", request };
-}
 
 function specOf(name: string, values: Values<typeof createOptions>): Params<"network.create"> {
   return {

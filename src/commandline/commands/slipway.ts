@@ -4,6 +4,7 @@ import { attachCommand } from "./attach.js";
 import { flowsCommand, portCommands, statusCommand } from "./control.js";
 import { daemonCommands } from "./daemon.js";
 import { dockerCommands } from "./docker.js";
+import { hostCommands } from "./host.js";
 import { inspectCommand, psCommand } from "./members.js";
 import { networkCommands } from "./network.js";
 import { runCommand } from "./run.js";
@@ -36,6 +37,7 @@ export const slipway: CommandGroup = {
     flowsCommand,
     portCommands,
     networkCommands,
+    hostCommands,
     psCommand,
     inspectCommand,
     daemonCommands,

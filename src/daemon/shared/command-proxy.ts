@@ -40,10 +40,16 @@ export function isProxied(request: DaemonRequest): boolean {
     case "members":
       return isBounded(request.output) && request.filters.length === 0;
     case "create":
+      // What fails at the store would wait for it twice.
+      return request.spec.driver === "bridge";
     case "disconnect":
     case "prune":
       return true;
     case "remove":
+    case "hosts":
+    case "add peer":
+    case "peers":
+    case "remove peers":
     case "start":
     case "stop":
     case "status":
