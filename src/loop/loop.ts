@@ -9,6 +9,7 @@ import type { CaptureFile } from "../frames/capture.js";
 import { Guest } from "../guest/guest.js";
 import type { TapHandle } from "../guest/tap-handle.js";
 import type { SwitchPort } from "../network/switch.js";
+import type { Tunnel } from "../overlay/tunnel.js";
 import { native } from "../sys/native.js";
 import type { Watcher } from "../sys/sockets/line-socket.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind } from "../sys/token.js";
@@ -17,6 +18,7 @@ import { Fairness } from "./fairness.js";
 import { Reclaimer } from "./reclaim.js";
 import { type OnGone, Served } from "./served.js";
 import { Spin } from "./spin.js";
+import { LoopTunnels } from "./tunnels.js";
 import { Watchers } from "./watchers.js";
 
 /** Events fetched by one wake-up. */
@@ -46,6 +48,7 @@ export class Loop implements Watcher {
   /** By the guest's index in tokens. */
   readonly #served: (Served | undefined)[] = [];
   readonly #watchers = new Watchers();
+  readonly #tunnels = new LoopTunnels();
   readonly #fairness = new Fairness((served, now) => this.#readTap(served, now));
   readonly #spin = new Spin();
   readonly #reclaimer = new Reclaimer();
@@ -53,7 +56,7 @@ export class Loop implements Watcher {
   #quotas: DescriptorQuotas | null;
   /** When the last wake-up was, in ms. */
   #now = 0;
-  /** Bytes that crossed between members in this wake-up. */
+  /** Bytes that crossed between members in this wake-up, also by tunnels. */
   #switched = 0;
   /** Whether a flow was ended for another guest's sake: its own has to have a turn. */
   #hasEnded = false;
@@ -135,6 +138,16 @@ export class Loop implements Watcher {
   /** To be called before the descriptor is closed. */
   unwatch(fd: number): void {
     this.#watchers.unwatch(fd);
+  }
+
+  /** Serves a tunnel from now on: what it brings gives no guest a turn, as it goes to TAPs only. */
+  addTunnel(tunnel: Tunnel): void {
+    this.#tunnels.add(tunnel);
+  }
+
+  /** To be called before the tunnel is closed. */
+  removeTunnel(tunnel: Tunnel): void {
+    this.#tunnels.remove(tunnel);
   }
 
   /** Gives back memory that nobody uses any more, in the next pause. */
@@ -231,6 +244,7 @@ export class Loop implements Watcher {
     this.#fairness.readHeavy(now);
     const next = this.#turns(now);
     this.#watchers.reap();
+    this.#tunnels.reap();
     return next;
   }
 
@@ -240,6 +254,10 @@ export class Loop implements Watcher {
       // A request may have given any guest something to do.
       for (const served of this.#served) if (served !== undefined) served.dueAt = now;
       this.#watchers.onEvents(idOf(token), events);
+      return;
+    }
+    if (kind === TokenKind.Tunnel) {
+      this.#switched += this.#tunnels.onEvent(idOf(token), now);
       return;
     }
     const index = guestOf(token);
@@ -278,7 +296,7 @@ export class Loop implements Watcher {
 
   /** Gives their turns to the guests that are due. @returns ms until the next wake-up, as #onWake() */
   #turns(now: number): number {
-    let next = NEVER;
+    let next = this.#tunnels.turns(now);
     let moved = 0;
     for (const served of this.#served) {
       if (served === undefined) continue;

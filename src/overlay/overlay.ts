@@ -1,3 +1,4 @@
+import type { Address } from "../base/address.js";
 import { DropCounters } from "../base/drop.js";
 import type { FrameCounters } from "../rpc/reports.js";
 import { Trunk } from "./trunk.js";
@@ -28,6 +29,11 @@ export class Overlay {
   readonly #byVni = new Map<number, Trunk>();
   readonly #hosts = new Map<string, OverlayHost>();
   #tunnels = NO_TUNNELS;
+  #generation = 0;
+  /** Of the address that was asked for last. */
+  #asked: Address | null = null;
+  #askedAt = -1;
+  #isKnown = false;
 
   /** The trunk of a network; null: it is no overlay, or unknown. */
   trunk(network: string): Trunk | null {
@@ -37,6 +43,29 @@ export class Overlay {
   /** The trunk of the plain network with that VXLAN network identifier (RFC 7348 §4). */
   trunkOfVni(vni: number): Trunk | null {
     return this.#byVni.get(vni) ?? null;
+  }
+
+  /** Counts changes of networks, hosts and sites: they invalidate what others have cached of them. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Whether an address is that of a host, or of a peer's VTEP. */
+  isKnown(address: Address): boolean {
+    if (address !== this.#asked || this.#askedAt !== this.#generation) {
+      this.#asked = address;
+      this.#askedAt = this.#generation;
+      this.#isKnown = this.#search(address);
+    }
+    return this.#isKnown;
+  }
+
+  #search(address: Address): boolean {
+    for (const host of this.#hosts.values()) if (host.address.equals(address)) return true;
+    for (const { sites } of this.#trunks.values()) {
+      for (const site of sites) if (site.address?.equals(address) === true) return true;
+    }
+    return false;
   }
 
   /** All trunks. */
@@ -57,7 +86,7 @@ export class Overlay {
   /** From now on frames take these tunnels. The caller closes those before. */
   use(tunnels: Tunnels): void {
     this.#tunnels = tunnels;
-    this.#refresh();
+    for (const trunk of this.#trunks.values()) trunk.refresh();
   }
 
   /** @returns removes it */
@@ -65,10 +94,15 @@ export class Overlay {
     const trunk = new Trunk(network, {
       placeOf: (location) => this.#placeOf(location),
       tunnelOf: ({ carrier }) => this.#tunnels[carrier.kind],
+      onSites: () => {
+        this.#generation += 1;
+      },
     });
+    this.#generation += 1;
     this.#trunks.set(network.id, trunk);
     if (network.carrier.kind === "vxlan") this.#byVni.set(network.carrier.vni, trunk);
     return () => {
+      this.#generation += 1;
       this.#trunks.delete(network.id);
       this.#removeVni(network.carrier, trunk);
     };
@@ -77,10 +111,10 @@ export class Overlay {
   /** @returns removes it */
   addHost(host: OverlayHost): () => void {
     this.#hosts.set(host.id, host);
-    this.#refresh();
+    this.#onHost(host.id);
     return () => {
       this.#hosts.delete(host.id);
-      this.#refresh();
+      this.#onHost(host.id);
     };
   }
 
@@ -100,7 +134,8 @@ export class Overlay {
     return host === undefined ? null : { kind: "host", host };
   }
 
-  #refresh(): void {
-    for (const trunk of this.#trunks.values()) trunk.refresh();
+  #onHost(id: string): void {
+    this.#generation += 1;
+    for (const trunk of this.#trunks.values()) trunk.refreshHost(id);
   }
 }

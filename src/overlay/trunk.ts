@@ -1,10 +1,13 @@
 import type { Address } from "../base/address.js";
+import { monotonicMs } from "../base/clock.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
+import { TokenBucket } from "../base/token-bucket.js";
 import { Guard, linkLocalOf } from "../network/guard.js";
 import { networkMac } from "../network/plans.js";
 import type { Delivery, Switch } from "../network/switch.js";
 import type { PortLink, Remote, Uplink } from "../network/uplink.js";
+import { answerTooBig } from "./too-big.js";
 import type {
   Destination,
   Location,
@@ -19,17 +22,52 @@ export class Site {
   /** Such as `host ID`: the same for all members there. */
   readonly key: string;
   readonly location: Location;
-  /** Where that is now; null: the host is not known (any more). */
-  place: Place | null = null;
-  /** null: no tunnel leads there, or not yet. */
-  destination: Destination | null = null;
   members = 0;
+  #place: Place | null = null;
+  #address: Address | null = null;
+  #destination: Destination | null = null;
 
   constructor(key: string, location: Location) {
     this.key = key;
     this.location = location;
   }
+
+  /** Where that is now; null: the host is not known (any more). */
+  get place(): Place | null {
+    return this.#place;
+  }
+
+  /** From where its datagrams come; null: unknown, or it has no fixed one. */
+  get address(): Address | null {
+    return this.#address;
+  }
+
+  /** null: no tunnel leads there, or not yet. */
+  get destination(): Destination | null {
+    return this.#destination;
+  }
+
+  /** @param destination the way there */
+  locate(place: Place | null, destination: Destination | null): void {
+    this.#place = place;
+    this.#address = place === null ? null : addressOf(place);
+    this.#destination = destination;
+  }
 }
+
+function addressOf(place: Place): Address | null {
+  switch (place.kind) {
+    case "host":
+      return place.host.address;
+    case "vtep":
+      return place.address;
+    case "wireguard":
+      return null;
+  }
+}
+
+/** Tells the sender of a frame that it was too big. Parameters as of answerTooBig(). */
+type TellTooBig = (link: PortLink, offset: number, length: number, mtu: number) => void;
 
 /** A member of the network that is on another host. */
 export class RemoteMember implements Remote {
@@ -38,18 +76,22 @@ export class RemoteMember implements Remote {
   readonly site: Site;
   /** Decides which frames are from it. */
   readonly guard: Guard;
+  readonly #tellTooBig: TellTooBig;
 
-  constructor(identity: RemoteIdentity, site: Site) {
+  constructor(identity: RemoteIdentity, site: Site, tellTooBig: TellTooBig) {
     this.mac = identity.mac;
     this.addresses = identity.addresses;
     this.site = site;
     this.guard = new Guard(identity);
+    this.#tellTooBig = tellTooBig;
   }
 
   send(link: PortLink, offset: number, length: number): DropReasonOrOk {
     const { destination } = this.site;
     if (destination === null) return DropReason.TunnelUnknownHost;
-    return destination.send(link, offset, length);
+    const reason = destination.send(link, offset, length);
+    if (reason === DropReason.TunnelTooBig) this.#tellTooBig(link, offset, length, destination.mtu);
+    return reason;
   }
 }
 
@@ -59,7 +101,13 @@ export interface TrunkContext {
   placeOf(location: Location): Place | null;
   /** null: not open yet */
   tunnelOf(network: OverlayNetwork): Tunnel | null;
+  /** A site came or went. */
+  onSites(): void;
 }
+
+/** Most errors that a network sends to its members, per second and at once. */
+const ERROR_RATE = 100;
+const ERROR_BURST = 20;
 
 /**
  * What one overlay network knows of its members on other hosts, and how it reaches them. All of it is said by the
@@ -74,12 +122,15 @@ export class Trunk implements Uplink {
   readonly #byMac = new Map<Mac, RemoteMember>();
   readonly #byAddress = new Map<string, RemoteMember>();
   readonly #sites = new Map<string, Site>();
+  readonly #gateways: readonly Address[];
+  readonly #errors = new TokenBucket(ERROR_RATE, ERROR_BURST);
   #generation = 0;
 
   constructor(network: OverlayNetwork, context: TrunkContext) {
     this.network = network;
     this.#context = context;
     this.#gatewayMac = networkMac(network.subnets);
+    this.#gateways = network.subnets.map(({ gateway }) => gateway);
   }
 
   get generation(): number {
@@ -114,7 +165,7 @@ export class Trunk implements Uplink {
     const addresses = identity.addresses.filter((address) => this.#isFree(address));
     const site = this.#siteOf(location);
     site.members += 1;
-    const member = new RemoteMember({ ...identity, addresses }, site);
+    const member = new RemoteMember({ ...identity, addresses }, site, this.#tellTooBig);
     this.#byMac.set(mac, member);
     for (const address of addressesOf(member)) this.#byAddress.set(`${address}`, member);
     this.#generation += 1;
@@ -124,6 +175,12 @@ export class Trunk implements Uplink {
   /** Looks anew where its places are, and which tunnel leads there. */
   refresh(): void {
     for (const site of this.#sites.values()) this.#locate(site);
+  }
+
+  /** The same for one host, of which something has changed. */
+  refreshHost(id: string): void {
+    const site = this.#sites.get(hostKey(id));
+    if (site !== undefined) this.#locate(site);
   }
 
   flood(link: PortLink, offset: number, length: number): void {
@@ -167,8 +224,10 @@ export class Trunk implements Uplink {
     this.#byMac.delete(mac);
     for (const address of addressesOf(member)) this.#byAddress.delete(`${address}`);
     site.members -= 1;
-    if (site.members === 0) this.#sites.delete(site.key);
     this.#generation += 1;
+    if (site.members > 0) return;
+    this.#sites.delete(site.key);
+    this.#context.onSites();
   }
 
   #siteOf(location: Location): Site {
@@ -178,15 +237,22 @@ export class Trunk implements Uplink {
     const made = new Site(key, location);
     this.#locate(made);
     this.#sites.set(key, made);
+    this.#context.onSites();
     return made;
   }
 
   #locate(site: Site): void {
-    site.place = this.#context.placeOf(site.location);
+    const place = this.#context.placeOf(site.location);
     const tunnel = this.#context.tunnelOf(this.network);
-    site.destination =
-      site.place === null ? null : (tunnel?.destinationOf(this.network, site.place) ?? null);
+    const destination =
+      place === null ? null : (tunnel?.destinationOf(this.network, place) ?? null);
+    site.locate(place, destination);
   }
+
+  readonly #tellTooBig: TellTooBig = (link, offset, length, mtu) => {
+    if (this.#errors.take(monotonicMs())) answerTooBig(link, offset, length, mtu, this.#gateways);
+    else link.drops.count(DropReason.LimitIcmpErrors);
+  };
 }
 
 function addressesOf({ mac, addresses }: RemoteMember): readonly Address[] {
@@ -196,10 +262,14 @@ function addressesOf({ mac, addresses }: RemoteMember): readonly Address[] {
 function keyOf(location: Location): string {
   switch (location.kind) {
     case "host":
-      return `host ${location.host}`;
+      return hostKey(location.host);
     case "vtep":
       return `vtep ${location.address} ${location.port}`;
     case "wireguard":
       return `wireguard ${Buffer.from(location.publicKey).toString("base64")}`;
   }
+}
+
+function hostKey(id: string): string {
+  return `host ${id}`;
 }

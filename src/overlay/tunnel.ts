@@ -96,6 +96,8 @@ export interface Tunnel {
    * @returns when it wants its next turn, in ms; NEVER for not before an event
    */
   turn(now: number): number;
+  /** It threw, by a trap in WebAssembly or a bug: it starts over, without what it had received. */
+  recover(): void;
   /** Closes the sockets. */
   close(): void;
 }

@@ -34,6 +34,7 @@ export const STREAM_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.Edg
  * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_V6ONLY) setsockopt(1=SOL_IPV6;2=IPV6_RECVPKTINFO)
  * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_RECVHOPLIMIT)
  * #syscalls node: setsockopt(1=SOL_IPV6;2=IPV6_RECVTCLASS) getsockopt(1=SOL_TCP;2=TCP_INFO)
+ * #syscalls node: getsockopt(1=SOL_IP;2=IP_MTU) getsockopt(1=SOL_IPV6;2=IPV6_MTU)
  */
 export const Socket = {
   Local: 1,
@@ -63,6 +64,7 @@ export const Socket = {
   IpReceiveErrors: 11,
   IpReceiveTtl: 12,
   IpReceiveTos: 13,
+  IpMtu: 14,
   LevelTcp: 6,
   NoDelay: 1,
   TcpInfo: 11,
@@ -72,6 +74,7 @@ export const Socket = {
   LevelIpv6: 41,
   Ipv6UnicastHops: 16,
   Ipv6MtuDiscover: 23,
+  Ipv6Mtu: 24,
   Ipv6ReceiveErrors: 25,
   Ipv6Only: 26,
   Ipv6ReceivePacketInfo: 49,

@@ -18,17 +18,19 @@ export const TokenKind = {
    * A socket of a connection to the guest's loopback; the id is twice the connection's, plus 1 for the socket inside.
    */
   Loopback: 7,
+  /** A socket that brings frames from other hosts; the guest is 0. */
+  Tunnel: 8,
 } as const;
 
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];
 
-const KIND_BITS = 3;
+const KIND_BITS = 4;
 const GUEST_BITS = 9;
 
 /** Guests that a token can tell apart. */
 export const MAX_GUESTS = 1 << GUEST_BITS;
 
-/** The 32-bit token of a descriptor, which its events carry. @param id below 2^20, unique for its kind and guest */
+/** The 32-bit token of a descriptor, which its events carry. @param id below 2^19, unique for its kind and guest */
 export function tokenOf(kind: TokenKind, guest: number, id: number): number {
   return (kind | (guest << KIND_BITS) | (id << (KIND_BITS + GUEST_BITS))) >>> 0;
 }

@@ -4,7 +4,7 @@ import type { DnsConfig, Upstream } from "../../config/dns-config.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { hostGateway } from "../../nat/host-gateway.js";
-import { NetworkNames } from "../../network/names.js";
+import { type NamedMember, NetworkNames } from "../../network/names.js";
 import {
   type MemberSubnet,
   memberPlans,
@@ -12,8 +12,18 @@ import {
   parseAddress,
   parseSubnet,
 } from "../../network/plans.js";
+import type { Overlay } from "../../overlay/overlay.js";
+import type { Location, OverlayHost } from "../../overlay/tunnel.js";
 import { MemberNames, type NamedNetwork } from "./member-names.js";
-import type { AttachmentConfig, Fact, NameFact, NetworkFact } from "./messages.js";
+import type {
+  AttachmentConfig,
+  Fact,
+  HostFact,
+  NameFact,
+  NetworkFact,
+  RemoteFact,
+  RemoteLocation,
+} from "./messages.js";
 
 /** A network as this thread knows it. */
 export interface KnownNetwork extends NamedNetwork {
@@ -25,15 +35,17 @@ export interface KnownNetwork extends NamedNetwork {
 /** What this thread knows of all networks, also of those that other threads serve. */
 export class Directory {
   readonly #upstream: Upstream;
+  readonly #overlay: Overlay;
   readonly #networks = new Map<string, KnownNetwork>();
   /** On which networks each member is. */
   readonly #members = new Map<string, readonly string[]>();
   /** By key: withdraws its fact. */
   readonly #undo = new Map<string, () => void>();
 
-  /** @param upstream the host's resolvers */
-  constructor(upstream: Upstream) {
+  /** @param upstream the host's resolvers @param overlay is told of hosts and remote members, too */
+  constructor(upstream: Upstream, overlay: Overlay) {
     this.#upstream = upstream;
+    this.#overlay = overlay;
   }
 
   learn(key: string, fact: Fact): void {
@@ -129,24 +141,75 @@ export class Directory {
   #take(fact: Fact): () => void {
     switch (fact.kind) {
       case "network":
-        this.#networks.set(fact.id, knownNetwork(fact));
-        return () => this.#networks.delete(fact.id);
+        return this.#takeNetwork(fact);
       case "member":
         this.#members.set(fact.id, fact.networks);
         return () => this.#members.delete(fact.id);
       case "name":
         return this.#takeName(fact);
       case "host":
+        return this.#overlay.addHost(overlayHost(fact));
       case "remote":
-        return () => undefined;
+        return this.#takeRemote(fact);
     }
   }
 
+  #takeNetwork(fact: NetworkFact): () => void {
+    const { id, overlay, mtu } = fact;
+    const known = knownNetwork(fact);
+    this.#networks.set(id, known);
+    const { subnets } = known;
+    const remove =
+      overlay === null ? null : this.#overlay.addNetwork({ id, subnets, mtu, carrier: overlay });
+    return () => {
+      this.#networks.delete(id);
+      remove?.();
+    };
+  }
+
   #takeName({ network, names, addresses }: NameFact): () => void {
+    return this.#addNames(network, { names, addresses: addresses.map(parseAddress) });
+  }
+
+  #takeRemote(fact: RemoteFact): () => void {
+    const { network, names, mac } = fact;
+    const addresses = fact.addresses.map(parseAddress);
+    const location = locationOf(fact.location);
+    const remove = this.#overlay.addRemote(network, { mac, addresses, location });
+    // Who cannot be reached has no name either.
+    if (remove === null) return () => undefined;
+    const removeNames = this.#addNames(network, { names, addresses });
+    return () => {
+      removeNames();
+      remove();
+    };
+  }
+
+  #addNames(network: string, named: NamedMember): () => void {
     const table = this.network(network).names;
-    const named = { names, addresses: addresses.map(parseAddress) };
     table.add(named);
     return () => table.remove(named);
+  }
+}
+
+function overlayHost({ id, address, vxlanPort, wireguardPort, publicKey }: HostFact): OverlayHost {
+  return {
+    id,
+    address: parseAddress(address),
+    vxlanPort,
+    wireguardPort,
+    publicKey: Buffer.from(publicKey, "base64"),
+  };
+}
+
+function locationOf(location: RemoteLocation): Location {
+  switch (location.kind) {
+    case "host":
+      return location;
+    case "vtep":
+      return { kind: "vtep", address: parseAddress(location.address), port: location.port };
+    case "wireguard":
+      return { kind: "wireguard", publicKey: Buffer.from(location.publicKey, "base64") };
   }
 }
 

@@ -10,6 +10,7 @@ import type { Loop } from "../../loop/loop.js";
 import type { PublishedPort } from "../../nat/published-port.js";
 import { networkMac, parseAddress } from "../../network/plans.js";
 import { Switch, type SwitchPort } from "../../network/switch.js";
+import { Overlay } from "../../overlay/overlay.js";
 import { duplicateFd } from "../../sys/duplicate-fd.js";
 import { native } from "../../sys/native.js";
 import { Directory } from "./directory.js";
@@ -24,7 +25,10 @@ import type {
   FromWorker,
   Publication,
   ToWorker,
+  TunnelConfig,
+  TunnelStatistics,
 } from "./messages.js";
+import { OpenTunnels } from "./open-tunnels.js";
 
 /** What the executor needs of its caller. */
 export interface ExecutorContext {
@@ -62,6 +66,9 @@ const MOST_API_CLIENTS = 16;
 export class Executor {
   readonly #context: ExecutorContext;
   readonly #directory: Directory;
+  readonly #overlay = new Overlay();
+  /** null: they were not opened. */
+  #tunnels: OpenTunnels | null = null;
   readonly #attachments = new Map<number, Served>();
   /** Of the networks that have attachments here, by id. */
   readonly #switches = new Map<string, Switch>();
@@ -70,7 +77,7 @@ export class Executor {
 
   constructor(context: ExecutorContext) {
     this.#context = context;
-    this.#directory = new Directory(context.upstream);
+    this.#directory = new Directory(context.upstream, this.#overlay);
     context.loop.descriptors.onCrowded = (isScarce) => context.tell({ kind: "crowded", isScarce });
   }
 
@@ -96,8 +103,8 @@ export class Executor {
     detach: ({ attachment, isDrained }) => this.#detach(attachment, isDrained),
     publish: ({ attachment, publication }) => this.#publish(attachment, publication),
     "serve api": ({ attachment, client }) => this.#serveApi(attachment, client),
-    "open tunnels": () => null,
-    "tunnel statistics": () => null,
+    "open tunnels": (config) => this.#openTunnels(config),
+    "tunnel statistics": () => this.#tunnelStatistics(),
     statistics: () => [...this.#attachments].map(statisticsOf),
     settle: () => {
       this.#tellPorts();
@@ -228,10 +235,25 @@ export class Executor {
     this.#untold.clear();
   }
 
+  /** Replaces the tunnels that there were. */
+  #openTunnels(config: TunnelConfig): null {
+    this.#tunnels?.close();
+    this.#tunnels = new OpenTunnels(config, this.#context.loop, this.#overlay);
+    return null;
+  }
+
+  #tunnelStatistics(): TunnelStatistics | null {
+    if (this.#tunnels === null) return null;
+    const { counters, drops } = this.#overlay.statistics;
+    return { counters, drops: Object.fromEntries(drops.entries()) };
+  }
+
   #switchOf(network: string): Switch {
     const known = this.#switches.get(network);
     if (known !== undefined) return known;
-    const made = new Switch(networkMac(this.#directory.network(network).subnets));
+    const trunk = this.#overlay.trunk(network);
+    const made = new Switch(networkMac(this.#directory.network(network).subnets), trunk);
+    if (trunk !== null) trunk.localSwitch = made;
     this.#switches.set(network, made);
     return made;
   }
@@ -239,7 +261,10 @@ export class Executor {
   #leave(network: string, switchPort: SwitchPort): void {
     const left = this.#switches.get(network);
     left?.removePort(switchPort);
-    if (left?.isEmpty === true) this.#switches.delete(network);
+    if (left?.isEmpty !== true) return;
+    this.#switches.delete(network);
+    const trunk = this.#overlay.trunk(network);
+    if (trunk !== null) trunk.localSwitch = null;
   }
 }
 

@@ -11,6 +11,10 @@ const TYPE = 12;
 const SEGMENT_LENGTH = HEADER_LENGTH + 2;
 export const SEGMENT_SPACE = HEADER_LENGTH + 8;
 
+/** CMSG_LEN and CMSG_SPACE of one int. */
+const CLASS_LENGTH = HEADER_LENGTH + 4;
+export const CLASS_SPACE = HEADER_LENGTH + 8;
+
 /** CMSG_SPACE of a struct in6_pktinfo, the longer of the two: 20 bytes. */
 const PACKET_INFO_SPACE = HEADER_LENGTH + 24;
 
@@ -73,6 +77,25 @@ export function emitSegmentSize(bytes: Uint8Array, offset: number, size: number)
   bytes[offset + HEADER_LENGTH] = size;
   bytes[offset + HEADER_LENGTH + 1] = size >>> 8;
   return SEGMENT_SPACE;
+}
+
+/**
+ * Writes control data that sets DSCP and ECN of the datagram's IP header (IP_TOS, IPV6_TCLASS).
+ * @param trafficClass 0..255
+ * @returns its length, CLASS_SPACE
+ */
+export function emitTrafficClass(
+  bytes: Uint8Array,
+  offset: number,
+  family: Family,
+  trafficClass: number,
+): number {
+  bytes.fill(0, offset, offset + CLASS_SPACE);
+  bytes[offset] = CLASS_LENGTH;
+  bytes[offset + LEVEL] = family === 4 ? Socket.LevelIp : Socket.LevelIpv6;
+  bytes[offset + TYPE] = family === 4 ? Socket.IpTos : Socket.Ipv6TrafficClass;
+  bytes[offset + HEADER_LENGTH] = trafficClass;
+  return CLASS_SPACE;
 }
 
 /** Reads the control data of a received datagram. */

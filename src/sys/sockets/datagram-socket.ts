@@ -52,6 +52,23 @@ export function openDatagramSocket(family: Family, protocol: number): number {
   return fd;
 }
 
+/**
+ * Prepares a socket of a tunnel: traffic class of each datagram as control data, large buffers, and UDP_GRO. Over IPv4
+ * it never sets DF: where the path is narrower than the members were told, routers fragment, so that nothing is lost
+ * where ICMP is filtered.
+ */
+export function prepareTunnelSocket(fd: number, family: Family): void {
+  native.setsockopt(fd, Socket.LevelSocket, Socket.SendBuffer, BUFFER_SIZE);
+  native.setsockopt(fd, Socket.LevelSocket, Socket.ReceiveBuffer, BUFFER_SIZE);
+  if (family === 6) {
+    native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceiveTrafficClass, 1);
+  } else {
+    native.setsockopt(fd, Socket.LevelIp, Socket.IpReceiveTos, 1);
+    native.setsockopt(fd, Socket.LevelIp, Socket.IpMtuDiscover, Socket.MtuDiscoverNever);
+  }
+  receiveOffloaded(fd);
+}
+
 /** Lets the kernel deliver several datagrams as one (UDP_GRO, udp(7)). */
 export function receiveOffloaded(fd: number): void {
   native.setsockopt(fd, Socket.LevelUdp, Socket.UdpReceiveOffload, 1);

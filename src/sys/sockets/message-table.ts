@@ -84,6 +84,11 @@ export class MessageTable {
     this.#words[at + 1] = length;
   }
 
+  /** Offset of the piece's entry in the I/O vector. */
+  pieceAt(piece: number): number {
+    return this.#pieces + piece * PIECE_SPACE;
+  }
+
   pieceOffset(piece: number): number {
     return this.#words[(this.#pieces + piece * PIECE_SPACE) >>> 2];
   }
@@ -94,11 +99,16 @@ export class MessageTable {
 
   /** Describes a message to send, whose payload is `count` pieces from `piece` on. */
   describe(index: number, nameLength: number, piece: number, count: number): void {
+    this.describeVector(index, nameLength, this.pieceAt(piece), count);
+  }
+
+  /** The same for pieces elsewhere. @param vector offset of `count` pairs of u32, offset and length */
+  describeVector(index: number, nameLength: number, vector: number, count: number): void {
     const words = this.#words;
     const message = this.#word(index);
     words[message + Word.Name] = this.nameAt(index);
     words[message + Word.NameLength] = nameLength;
-    words[message + Word.Iov] = this.#pieces + piece * PIECE_SPACE;
+    words[message + Word.Iov] = vector;
     words[message + Word.IovCount] = count;
     words[message + Word.Control] = this.controlAt(index);
     words[message + Word.ControlLength] = 0;

@@ -132,6 +132,23 @@ export function sourceTowards(address: Address): Address | null {
   return source?.address ?? null;
 }
 
+/**
+ * The MTU of the path to an address as the host knows it now, in bytes of IP: that of the link, or of what a router has
+ * said (ip(7), IP_MTU). Nothing is sent. @returns 0 when there is no route
+ */
+export function pathMtu(address: Address): number {
+  const { family } = address;
+  const fd = openSocket(family, Socket.Datagram);
+  if (fd < 0) return 0;
+  const connected = connectSocket(fd, address, DISCARD_PORT);
+  const mtu =
+    family === 4
+      ? native.getsockopt(fd, Socket.LevelIp, Socket.IpMtu)
+      : native.getsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Mtu);
+  native.close(fd);
+  return connected < 0 ? 0 : Math.max(0, mtu);
+}
+
 /** Ends a TCP connection by RST: connect(2) to AF_UNSPEC dissolves the association. */
 export function resetSocket(fd: number): void {
   scratch.fill(0, 0, SOCKADDR_IN_LENGTH);

@@ -1,0 +1,32 @@
+import type { Loop } from "../../loop/loop.js";
+import type { Overlay } from "../../overlay/overlay.js";
+import type { Tunnel } from "../../overlay/tunnel.js";
+import { VxlanTunnel } from "../../overlay/vxlan/vxlan-tunnel.js";
+import { duplicateFd } from "../../sys/duplicate-fd.js";
+import type { TunnelConfig } from "./messages.js";
+
+/** The tunnels of a thread, on copies of the daemon's sockets. */
+export class OpenTunnels {
+  readonly #loop: Loop;
+  readonly #overlay: Overlay;
+  readonly #tunnels: readonly Tunnel[];
+
+  /** @throws UserError when no descriptor is left */
+  constructor(config: TunnelConfig, loop: Loop, overlay: Overlay) {
+    this.#loop = loop;
+    this.#overlay = overlay;
+    const vxlan =
+      config.vxlan.length === 0 ? null : new VxlanTunnel(config.vxlan.map(duplicateFd), overlay);
+    this.#tunnels = [vxlan].filter((tunnel) => tunnel !== null);
+    for (const tunnel of this.#tunnels) loop.addTunnel(tunnel);
+    overlay.use({ vxlan, wireguard: null });
+  }
+
+  close(): void {
+    this.#overlay.use({ vxlan: null, wireguard: null });
+    for (const tunnel of this.#tunnels) {
+      this.#loop.removeTunnel(tunnel);
+      tunnel.close();
+    }
+  }
+}
