@@ -112,6 +112,39 @@ test("a network gets the thread with the fewest attachments, and keeps it", asyn
   await plane.close();
 });
 
+test("all overlays share one thread, which gets the tunnels, also when it is started again", async () => {
+  const posted: string[][] = [];
+  const recorded: StartWorker = (slot, events) => {
+    const link = start(slot, events);
+    const calls: string[] = [];
+    posted.push(calls);
+    return {
+      ...link,
+      post: (message) => {
+        if (message.kind === "call") calls.push(message.call.name);
+        link.post(message);
+      },
+    };
+  };
+  const plane = new DataPlane(recorded, 3, descriptors());
+  for (const id of ["one", "two"]) {
+    const overlay = { kind: "vxlan", vni: 1 } as const;
+    const network = { kind: "network", id, name: id, subnets: [], internal: false } as const;
+    plane.learn(id, { ...network, mtu: 1450, overlay });
+  }
+  await plane.openTunnels({ vxlan: [7], wireguard: [], privateKey: new Uint8Array(32) });
+  expect(await plane.tunnelStatistics()).toBeNull();
+  await plane.attach(attachment("one"), nobody).isUp;
+  await plane.attach(attachment("local"), nobody).isUp;
+  await plane.attach(attachment("two"), nobody).isUp;
+  expect(posted).toEqual([["open tunnels", "attach", "attach"], ["attach"]]);
+  const dying = plane.attach(attachment("two", "die"), nobody);
+  await expect(dying.isUp).rejects.toThrow("has ended: a fault of a test");
+  await plane.attach(attachment("two"), nobody).isUp;
+  expect(posted[2]).toEqual(["open tunnels", "attach"]);
+  await plane.close();
+});
+
 test("a thread knows what was learnt before its start, except what was forgotten", async () => {
   const plane = new DataPlane(start, 1, descriptors());
   plane.learn("a", { kind: "member", id: "a", networks: [] });

@@ -1,5 +1,5 @@
 import type { DescriptorQuotas } from "../../admission/descriptors.js";
-import { UserError } from "../../base/errors.js";
+import { logText, UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type {
   ApiClientConfig,
@@ -9,6 +9,8 @@ import type {
   FromWorker,
   Publication,
   ToWorker,
+  TunnelConfig,
+  TunnelStatistics,
 } from "./messages.js";
 import { WorkerCalls } from "./worker-calls.js";
 
@@ -17,6 +19,12 @@ const IDLE_LIMIT = 10_000;
 
 /** How long a thread may take to close its guests' connections, in ms. */
 const STOP_LIMIT = 1_000;
+
+/**
+ * In place of a network's id: all overlays. They share one thread, as each socket of a tunnel can be read by one only,
+ * and that thread keeps the tunnels until it ends.
+ */
+const OVERLAYS = "overlays";
 
 /** The starter's handle of a thread. */
 export interface WorkerLink {
@@ -69,7 +77,8 @@ interface NetworkWorker {
   readonly calls: WorkerCalls;
   readonly link: WorkerLink;
   readonly slot: number;
-  readonly attachments: Map<number, AttachmentEvents & { readonly network: string }>;
+  /** `place`: what is served by the same thread, see #placeOf(). */
+  readonly attachments: Map<number, AttachmentEvents & { readonly place: string }>;
   /** Runs while it has no attachment. */
   idle: NodeJS.Timeout | null;
 }
@@ -81,8 +90,15 @@ export class DataPlane {
   readonly #descriptors: Descriptors;
   readonly #facts = new Map<string, Fact>();
   readonly #workers = new Set<NetworkWorker>();
-  /** The threads of networks, by the networks' ids, from before the first attachment until after the last. */
-  readonly #workerByNetwork = new Map<string, NetworkWorker>();
+  /** Ids of the networks that are overlays. */
+  readonly #overlays = new Set<string>();
+  /** null: they were not opened. */
+  #tunnels: TunnelConfig | null = null;
+  /**
+   * The threads of networks, by the networks' ids, from before the first attachment until after the last; that of all
+   * overlays until it ends.
+   */
+  readonly #workerByPlace = new Map<string, NetworkWorker>();
   /** Slots of the ledger that threads have. */
   readonly #slots = new Set<number>();
   #lastAttachment = 0;
@@ -104,11 +120,15 @@ export class DataPlane {
   /** Tells a fact to all threads, including later ones. It replaces the fact with the same key. */
   learn(key: string, fact: Fact): void {
     this.#facts.set(key, fact);
+    if (fact.kind === "network" && fact.overlay !== null) this.#overlays.add(fact.id);
     for (const { calls } of this.#workers) calls.post({ kind: "learn", key, fact });
   }
 
   forget(key: string): void {
-    if (!this.#facts.delete(key)) return;
+    const fact = this.#facts.get(key);
+    if (fact === undefined) return;
+    this.#facts.delete(key);
+    if (fact.kind === "network") this.#overlays.delete(fact.id);
     for (const { calls } of this.#workers) calls.post({ kind: "forget", key });
   }
 
@@ -126,7 +146,7 @@ export class DataPlane {
     const { calls, attachments } = worker;
     this.#lastAttachment += 1;
     const attachment = this.#lastAttachment;
-    attachments.set(attachment, { ...events, network: config.network });
+    attachments.set(attachment, { ...events, place: this.#placeOf(config.network) });
     this.#keep(worker);
     const forget = (): void => this.#forget(worker, attachment);
     const isUp = calls.call({ name: "attach", params: { attachment, config } }).then(
@@ -171,6 +191,24 @@ export class DataPlane {
     return new Map((await Promise.all(asked)).flat().map((each) => [each.attachment, each]));
   }
 
+  /**
+   * From now on overlays reach other hosts, also by a thread that is started again.
+   * @param tunnels its descriptors stay the caller's, and open
+   * @throws UserError when a thread serves overlays already and cannot open them
+   */
+  async openTunnels(tunnels: TunnelConfig): Promise<void> {
+    this.#tunnels = tunnels;
+    const worker = this.#workerByPlace.get(OVERLAYS);
+    if (worker !== undefined) await worker.calls.call({ name: "open tunnels", params: tunnels });
+  }
+
+  /** What tunnels have done since their thread was started; null: no thread has any. */
+  async tunnelStatistics(): Promise<TunnelStatistics | null> {
+    const worker = this.#workerByPlace.get(OVERLAYS);
+    if (worker === undefined) return null;
+    return worker.calls.call({ name: "tunnel statistics", params: null }).catch(() => null);
+  }
+
   /** Ends all threads. */
   async close(): Promise<void> {
     const stopped = [...this.#workers].map((worker) => this.#stop(worker));
@@ -178,16 +216,23 @@ export class DataPlane {
   }
 
   #workerOf(network: string): NetworkWorker {
-    const known = this.#workerByNetwork.get(network);
+    const place = this.#placeOf(network);
+    const known = this.#workerByPlace.get(place);
     if (known !== undefined) return known;
     const worker = this.#leastBusy() ?? this.#startWorker();
-    this.#workerByNetwork.set(network, worker);
+    this.#workerByPlace.set(place, worker);
+    if (place === OVERLAYS && this.#tunnels !== null) reopen(worker, this.#tunnels);
     return worker;
+  }
+
+  /** Networks of one place are served by one thread. */
+  #placeOf(network: string): string {
+    return this.#overlays.has(network) ? OVERLAYS : network;
   }
 
   /** @returns null when a further thread is to be started */
   #leastBusy(): NetworkWorker | null {
-    const busy = new Set(this.#workerByNetwork.values());
+    const busy = new Set(this.#workerByPlace.values());
     const free = [...this.#workers].find((worker) => !busy.has(worker));
     if (free !== undefined) return free;
     if (this.#workers.size < this.#mostWorkers) return null;
@@ -247,9 +292,9 @@ export class DataPlane {
     const gone = attachments.get(attachment);
     if (gone === undefined) return;
     attachments.delete(attachment);
-    const isLast = ![...attachments.values()].some(({ network }) => network === gone.network);
-    if (isLast && this.#workerByNetwork.get(gone.network) === worker)
-      this.#workerByNetwork.delete(gone.network);
+    const isLast = ![...attachments.values()].some(({ place }) => place === gone.place);
+    if (isLast && gone.place !== OVERLAYS && this.#workerByPlace.get(gone.place) === worker)
+      this.#workerByPlace.delete(gone.place);
     this.#rest(worker);
   }
 
@@ -290,8 +335,15 @@ export class DataPlane {
   #leave(worker: NetworkWorker): void {
     this.#keep(worker);
     this.#workers.delete(worker);
-    for (const [network, server] of this.#workerByNetwork) {
-      if (server === worker) this.#workerByNetwork.delete(network);
+    for (const [place, server] of this.#workerByPlace) {
+      if (server === worker) this.#workerByPlace.delete(place);
     }
   }
+}
+
+/** In a thread that is new, before its first attachment. */
+function reopen({ calls }: NetworkWorker, tunnels: TunnelConfig): void {
+  calls.call({ name: "open tunnels", params: tunnels }).catch((error: unknown) => {
+    log.error(`overlays reach no other host: ${logText(error)}`);
+  });
 }
