@@ -15,7 +15,7 @@ fi
 clang=$(command -v clang-16 || command -v clang) || { echo "wasm: clang is missing; run scripts/setup" >&2; exit 1; }
 lwip=build/lwip/src
 
-target="--target=wasm32 -std=c17 -O3 -flto -nostdlib -ffreestanding -mbulk-memory -msign-ext
+target="--target=wasm32 -std=c17 -O3 -flto -nostdlib -ffreestanding -mbulk-memory -msimd128 -msign-ext
   -mnontrapping-fptoint -mmutable-globals -Isrc -Isrc/libc -isystem $lwip/include"
 
 # Warnings in lwIP are not ours to fix; warnings in our own code are errors.

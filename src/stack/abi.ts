@@ -47,6 +47,7 @@ export const SPLIT_IS_GSO = 4;
 export const SPLIT_WORDS = 5;
 export const JOIN_MOST = 256;
 export const JOIN_INPUT_WORDS = 3;
+export const JOIN_HEADERS = 246;
 export const JOIN_FRAME_WORDS = 8;
 export const JOIN_IOV = 0;
 export const JOIN_IOV_COUNT = 1;

@@ -140,8 +140,8 @@ export class Joiner {
   }
 
   /**
-   * Contiguous bytes from the Ethernet header on, at least all headers of a TCP or UDP frame; the whole of a frame up
-   * to 232 bytes that is neither. May be rewritten in place.
+   * Contiguous bytes from the Ethernet header on, at least all headers of a TCP or UDP frame; of a frame that is neither,
+   * its first 246. May be rewritten in place.
    */
   headerLength(frame: number): number {
     return this.#frames[frame * abi.JOIN_FRAME_WORDS + abi.JOIN_HEADER_SIZE];

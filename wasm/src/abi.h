@@ -77,6 +77,8 @@
 /* Most datagrams of one call of join, and words that describe each. */
 #define ABI_JOIN_MOST 256
 #define ABI_JOIN_INPUT_WORDS 3
+/* Most bytes of a frame's headers that are contiguous, from the Ethernet header on. */
+#define ABI_JOIN_HEADERS 246
 /* Words of a frame that join made, and their indices. */
 #define ABI_JOIN_FRAME_WORDS 8
 #define ABI_JOIN_IOV 0

@@ -31,7 +31,7 @@ static uint32_t free_count, fresh_block, in_use, peak, budget, failures;
 
 #ifdef __wasm__
 extern uint8_t __heap_base;
-static uint8_t *region(void) {
+uint8_t *heap_region(void) {
   return (uint8_t *)(((uintptr_t)&__heap_base + 63) & ~(uintptr_t)63);
 }
 static uint32_t region_blocks(uint8_t *base) {
@@ -41,7 +41,7 @@ static uint32_t region_blocks(uint8_t *base) {
 #else
 /* The native build, for fuzzing under sanitizers. */
 static uint8_t native_region[1024 * HEAP_BLOCK_SIZE] __attribute__((aligned(64)));
-static uint8_t *region(void) { return native_region; }
+uint8_t *heap_region(void) { return native_region; }
 static uint32_t region_blocks(uint8_t *base) { return base == native_region ? 1024 : 0; }
 #endif
 
@@ -57,19 +57,19 @@ static uint32_t region_blocks(uint8_t *base) { return base == native_region ? 10
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address))
 #endif
 
-static uint8_t *address_of(uint32_t index) { return region() + (size_t)index * HEAP_BLOCK_SIZE; }
+static uint8_t *address_of(uint32_t index) { return heap_region() + (size_t)index * HEAP_BLOCK_SIZE; }
 
 static uint32_t index_of(const void *object) {
-  return (uint32_t)((const uint8_t *)object - region()) / HEAP_BLOCK_SIZE;
+  return (uint32_t)((const uint8_t *)object - heap_region()) / HEAP_BLOCK_SIZE;
 }
 
 void heap_init(uint32_t budget_bytes) {
-  uint32_t available = region_blocks(region());
+  uint32_t available = region_blocks(heap_region());
   if (available > MAX_BLOCKS) available = MAX_BLOCKS;
   budget = budget_bytes / HEAP_BLOCK_SIZE;
   if (budget > available) budget = available;
   for (int class = 0; class < CLASSES; class++) with_room[class] = NONE;
-  ASAN_POISON_MEMORY_REGION(region(), (size_t)available * HEAP_BLOCK_SIZE);
+  ASAN_POISON_MEMORY_REGION(heap_region(), (size_t)available * HEAP_BLOCK_SIZE);
 }
 
 static uint32_t take_block(void) {

@@ -11,6 +11,8 @@
 /* One block holds a received frame, or a superframe's payload, with its header. */
 #define HEAP_BLOCK_SIZE (66 * 1024)
 
+/* Where the blocks are: all memory of the module from there on. */
+uint8_t *heap_region(void);
 void heap_init(uint32_t budget_bytes);
 /* NULL when the budget is spent. Objects are 8-byte aligned; at most HEAP_BLOCK_SIZE bytes. */
 void *heap_alloc(size_t size);

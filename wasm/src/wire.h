@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "lwip/prot/ip.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
 
@@ -16,13 +17,19 @@
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
+#define TCP_FLAG_PSH 0x08
 #define TCP_FLAG_ACK 0x10
+#define TCP_FLAG_URG 0x20
+#define TCP_FLAG_CWR 0x80
 
 /* virtio_net_hdr, virtio 1.2 §5.1.6 */
 #define VNET_NEEDS_CSUM 1
 #define VNET_DATA_VALID 2
+#define VNET_GSO_NONE 0
 #define VNET_GSO_TCPV4 1
 #define VNET_GSO_TCPV6 4
+#define VNET_GSO_UDP_L4 5
+#define VNET_GSO_ECN 0x80 /* ORed: CWR is for the first segment */
 
 static inline uint16_t load16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
 static inline uint32_t load32(const uint8_t *at) {
