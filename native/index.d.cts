@@ -596,6 +596,15 @@ declare namespace tuntap2 {
    */
   function aeadOpen(mem: number, table: number, count: number): number;
 
+  /**
+   * Keyed BLAKE2s (RFC 7693 §2.9).
+   *
+   * @param key 1..32 bytes, else `-EINVAL`
+   * @param mac 16 bytes, else `-EINVAL`, which are written
+   * @returns 16, or `-EOPNOTSUPP` where Node lacks it
+   */
+  function blake2sMac(key: Uint8Array, bytes: Uint8Array, mac: Uint8Array): number;
+
   /** @param how 0 SHUT_RD, 1 SHUT_WR, 2 SHUT_RDWR. */
   function shutdown(fd: number, how: number): number;
 

@@ -1,4 +1,4 @@
-/* Messages in registered memory that are sealed and opened, many in one call. */
+/* Messages in registered memory that are sealed and opened, many in one call; and a keyed hash. */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include "../call/call.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
+#include "../crypto/mac.h"
 
 enum {
   PADDING_MAX = 15,
@@ -207,10 +208,23 @@ static napi_value open_messages(napi_env env, napi_callback_info info) {
   return call_end(&call, records.count);
 }
 
+static napi_value keyed_hash(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 3);
+  struct range key = call_bytes(&call, 0);
+  struct range bytes = call_bytes(&call, 1);
+  struct range mac = call_bytes(&call, 2);
+  if (key.length == 0 || key.length > BLAKE2S_KEY_MAX || mac.length != BLAKE2S_MAC_LENGTH) {
+    call_fail(&call, -EINVAL);
+  }
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end(&call, blake2s_mac(key.base, key.length, bytes.base, bytes.length, mac.base));
+}
+
 const struct method aead_methods[] = {
     {"aeadKey", add_key},
     {"aeadForget", forget_key},
     {"aeadSeal", seal_messages},
     {"aeadOpen", open_messages},
+    {"blake2sMac", keyed_hash},
     {NULL, NULL},
 };
