@@ -1,16 +1,20 @@
 "use strict";
-// dist/slipway.cjs, which the launcher starts: runs bundle.cjs beside it, with V8's code cache.
+// dist/slipway.cjs, which the launcher starts: runs a program beside it, with V8's code cache: daemon.cjs for
+// `slipway daemon run`, bundle.cjs for everything else.
 //
 // Without the cache, parsing and compiling the bundle takes 10 ms of a start of 43, with it 4 (of 32).
 // V8 rejects a cache of another version or other flags by itself, and compiles as if there were none.
 const { readFileSync } = require("node:fs");
 const { Script } = require("node:vm");
 
-const bundle = `${__dirname}/bundle.cjs`;
+// First the name by which the launcher was called.
+const isDaemon = process.argv.slice(2, 5).join(" ") === "slipway daemon run";
+const program = isDaemon ? "daemon" : "bundle";
+const bundle = `${__dirname}/${program}.cjs`;
 
 function cacheIfAny() {
   try {
-    return readFileSync(`${__dirname}/bundle.cache`);
+    return readFileSync(`${__dirname}/${program}.cache`);
   } catch {
     return undefined;
   }
@@ -28,5 +32,5 @@ const script = new Script(text.latin1Slice(), { filename: bundle, cachedData });
 free(text);
 free(cachedData);
 // For scripts/record-cache.cjs.
-module.exports = script;
+module.exports = Object.assign(script, { program });
 script.runInThisContext().call({}, {}, require, {}, bundle, __dirname);

@@ -13,7 +13,8 @@ interface Manifest {
 /** Names of the npm packages with a module in the bundle. */
 async function bundledPackages(): Promise<string[]> {
   const { metafile } = await build({
-    entryPoints: ["src/cli/main.ts"],
+    entryPoints: ["src/cli/main.ts", "src/cli/daemon-main.ts"],
+    outdir: "build",
     absWorkingDir: root,
     bundle: true,
     platform: "node",

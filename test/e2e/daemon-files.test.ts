@@ -34,7 +34,7 @@ function install(lab: Lab): string {
   mkdirSync(join(outside, "bin"), { recursive: true });
   cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
   cpSync(join(root, "dist"), join(outside, "dist"), { recursive: true });
-  const bundle = join(outside, "dist/bundle.cjs");
+  const bundle = join(outside, "dist/daemon.cjs");
   writeFileSync(bundle, readFileSync(bundle, "latin1").replace("{", `{${ATTACK}`), "latin1");
   return join(copy, "bin/slipway");
 }

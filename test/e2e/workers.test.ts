@@ -74,7 +74,7 @@ function installFault(lab: Lab): { slipway: string; kill: (thread: number) => vo
   mkdirSync(join(outside, "bin"), { recursive: true });
   cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
   cpSync(join(root, "dist"), join(outside, "dist"), { recursive: true });
-  const bundle = join(outside, "dist/bundle.cjs");
+  const bundle = join(outside, "dist/daemon.cjs");
   writeFileSync(bundle, readFileSync(bundle, "latin1").replace("{", `{${FAULT}`), "latin1");
   const kill = (thread: number) => writeFileSync(join(outside, `dist/die-${thread}`), "");
   return { slipway: join(copy, "bin/slipway"), kill };

@@ -41,9 +41,9 @@ const ENTRY = `
  */
 export function workerStarter(ledger: DescriptorLedger, onEnded: () => void): StartWorker {
   const directory = path.dirname(process.argv[1] ?? "");
-  const bundle = path.join(directory, "bundle.cjs");
+  const bundle = path.join(directory, "daemon.cjs");
   const program = openSync(bundle, "r");
-  const cached = openIfAny(path.join(directory, "bundle.cache"));
+  const cached = openIfAny(path.join(directory, "daemon.cache"));
   return (slot, { onMessage, onEnd }) => {
     const text = read(program);
     const cache = cached === null ? null : read(cached);
