@@ -70,7 +70,7 @@ async function start({ launcher, programs, directory }: Workshop): Promise<Subje
   const owned = scope.move();
   const bed: Testbed = {
     programs,
-    helper: new HelperMeter(helper),
+    helper: new HelperMeter(helper.readyMs, [helper.pid]),
     serverAddress: HOST_LOOPBACK,
     hostAddress: GATEWAY,
     startOnHost: (argv) => launcher.start(argv),

@@ -16,6 +16,13 @@ export type Workload =
   | { readonly kind: "transactions" }
   /** One of these between two members of a network; the latter also beside a third's flood of small datagrams. */
   | { readonly kind: "members"; readonly load: MembersLoad }
+  /** One of these between members on two hosts; the underlay between them has this link, or loses nothing. */
+  | {
+      readonly kind: "overlay";
+      readonly encrypted: boolean;
+      readonly load: OverlayLoad;
+      readonly link?: Link;
+    }
   /** The same beside this many bulk streams. */
   | {
       readonly kind: "transactions-under-bulk";
@@ -48,6 +55,23 @@ export type Workload =
   | { readonly kind: "after-load"; readonly streams: number };
 
 export type MembersLoad = "bulk" | "transactions" | "transactions-under-flood";
+
+export type OverlayWorkload = Extract<Workload, { kind: "overlay" }>;
+
+export type OverlayLoad =
+  | { readonly kind: "bulk" }
+  | { readonly kind: "transactions" }
+  | { readonly kind: "datagrams"; readonly size: number; readonly segments: number }
+  /** Members that join on one host, until they can be reached by name from the other. */
+  | { readonly kind: "joins"; readonly joins: number };
+
+/** What happens to frames between two hosts, in each direction. */
+export interface Link {
+  readonly delayMs: number;
+  readonly lossPercent: number;
+  /** Of frames that overtake those that are delayed. */
+  readonly reorderPercent: number;
+}
 
 /** Workloads that also run without a helper. */
 export type LoopbackWorkload = Extract<
@@ -95,9 +119,68 @@ const MEMBERS: readonly (readonly [string, MembersLoad, string])[] = [
   ["members-rr-flood", "transactions-under-flood", "request/response beside a third's flood"],
 ];
 
+const OVERLAY_LOADS: readonly (readonly [id: string, load: OverlayLoad, title: string])[] = [
+  ["rr", { kind: "transactions" }, "request/response"],
+  ["udp", { kind: "datagrams", size: 1200, segments: 1 }, "1,200-byte datagrams"],
+  [
+    "udp-segment",
+    { kind: "datagrams", size: 1200, segments: 40 },
+    "1,200-byte datagrams by UDP_SEGMENT",
+  ],
+];
+
+/** Links on which one TCP stream is compared with itself without an overlay. */
+const LINKS: readonly (readonly [id: string, link: Link, title: string])[] = [
+  ["delay", { delayMs: 20, lossPercent: 0, reorderPercent: 0 }, "20 ms of delay"],
+  ["loss", { delayMs: 20, lossPercent: 1, reorderPercent: 0 }, "20 ms of delay and 1 % of loss"],
+  [
+    "reorder",
+    { delayMs: 20, lossPercent: 0, reorderPercent: 1 },
+    "20 ms of delay and 1 % out of order",
+  ],
+];
+
+function overlayCells(encrypted: boolean, modern: string): Cell[] {
+  const name = encrypted ? "wg" : "plain";
+  const over = `overlay, ${encrypted ? "encrypted" : "plain"}`;
+  const base = { mtu: 1500, congestion: "reno", quick: false };
+  return [
+    ...OVERLAY_LOADS.map(
+      ([id, load, title]): Cell => ({
+        ...base,
+        id: `overlay-${name}-${id}`,
+        title: `${over}, ${title}`,
+        workload: { kind: "overlay", encrypted, load },
+      }),
+    ),
+    // Over veth pairs the kernel never cuts its superframes, however large they are: reno fills them, and bbr, which paces,
+    // sends such as a machine with a network card does. The targets are those of the latter.
+    ...[...new Set([modern, "reno"])].map(
+      (congestion): Cell => ({
+        ...base,
+        id: `overlay-${name}-tcp${congestion === modern ? "" : `-${congestion}`}`,
+        title: `${over}, one stream, ${congestion}`,
+        workload: { kind: "overlay", encrypted, load: { kind: "bulk" } },
+        congestion,
+      }),
+    ),
+    // With reno the figure is that of a handful of losses, and differs by a half from run to run.
+    ...LINKS.map(
+      ([id, link, title]): Cell => ({
+        ...base,
+        id: `overlay-${name}-${id}`,
+        title: `${over}, one stream, ${title}, ${modern}`,
+        workload: { kind: "overlay", encrypted, load: { kind: "bulk" }, link },
+        congestion: modern,
+      }),
+    ),
+  ];
+}
+
 /** All cells for a kernel that allows these congestion controls in a namespace. */
 export function allCells(allowed: readonly string[]): Cell[] {
   const base = { mtu: 65520, congestion: "reno", quick: false };
+  const modern = congestionControls(allowed).at(-1) ?? "reno";
   return [
     ...MTUS.flatMap((mtu) =>
       congestionControls(allowed).flatMap((name) => singleStream(mtu, name)),
@@ -168,6 +251,14 @@ export function allCells(allowed: readonly string[]): Cell[] {
         mtu: 1500,
       }),
     ),
+    ...[false, true].flatMap((encrypted) => overlayCells(encrypted, modern)),
+    {
+      ...base,
+      id: "overlay-join",
+      title: "overlay, a member joins until it is reached from another host by name",
+      workload: { kind: "overlay", encrypted: true, load: { kind: "joins", joins: 100 } },
+      mtu: 1500,
+    },
     ...[10, 1000, 5000].map(
       (flows): Cell => ({
         ...base,
@@ -279,6 +370,7 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
     case "published":
       return { kind: "bulk", direction: "up", streams: workload.streams };
     case "members":
+    case "overlay":
     case "ready":
     case "idle":
     case "idle-flows":

@@ -59,11 +59,11 @@ export function allowedCongestionControls(): string[] {
  * Debian's pasta does not know its own version: the package's is reported, too.
  * @throws RangeError if the user that will run the helper cannot run it.
  */
-export function describeHelper({ name, path }: Helper): HelperRecord {
+export function describeHelper({ name, path, versionOption = "--version" }: Helper): HelperRecord {
   const identity = unprivilegedIdentity();
   // Called as slirp4netns, Slipway prints the version of that.
   const program = name === "slipway" ? join(dirname(path), "slipway") : path;
-  const said = firstLine(program, ["--version"], identity ?? {});
+  const said = firstLine(program, [versionOption], identity ?? {});
   if (said === null) {
     const who = identity === null ? "you" : `uid ${identity.uid}`;
     throw new RangeError(`${path} cannot be run by ${who}: may others enter its directory?`);

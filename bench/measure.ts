@@ -1,8 +1,9 @@
 /** One measurement: a cell's workload through one helper, in a fresh namespace. */
-import type { Cell, LoopbackWorkload, MembersLoad, Workload } from "./cells.ts";
+import type { Cell, LoopbackWorkload, MembersLoad, OverlayWorkload, Workload } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { createMembers } from "./members.ts";
 import type { Metrics } from "./metrics.ts";
+import { createOverlay } from "./overlay.ts";
 import { median } from "./stats.ts";
 import {
   createTestbed,
@@ -13,6 +14,7 @@ import {
   type Testbed,
 } from "./testbed.ts";
 import { measureBulk, measurePublished } from "./workloads/bulk.ts";
+import { measureJoins } from "./workloads/joins.ts";
 import {
   measureConnections,
   measureDatagrams,
@@ -53,6 +55,9 @@ export async function measureHelper(
   if (workload.kind === "members") {
     return await measureMembers(workshop, helper, cell, workload.load, durations);
   }
+  if (workload.kind === "overlay") {
+    return await measureOverlay(workshop, helper, cell, workload, durations);
+  }
   if (workload.kind === "published") {
     const publish = { hostPort: await freePort(), guestPort: GUEST_PORT };
     await using bed = await createTestbed(workshop, helper, { ...setting, publish });
@@ -90,6 +95,35 @@ async function measureMembers(
   return await measureTransactions(bed, durations.load);
 }
 
+/** Of a stream over a link that delays: it needs seconds to find its rate. */
+const LINK_BULK = 10;
+
+async function measureOverlay(
+  workshop: Workshop,
+  helper: Helper,
+  cell: Cell,
+  workload: OverlayWorkload,
+  durations: Durations,
+): Promise<Metrics> {
+  const { load, link } = workload;
+  await using bed = await createOverlay(workshop, helper, cell, workload);
+  switch (load.kind) {
+    case "bulk": {
+      const seconds = link === undefined ? durations.bulk : Math.max(LINK_BULK, durations.bulk);
+      return await measureBulk(bed, { ...STREAM, seconds });
+    }
+    case "transactions":
+      return await measureTransactions(bed, durations.load);
+    case "datagrams":
+      return await measureDatagrams(bed, durations.load, {
+        ...load,
+        direction: "up",
+      });
+    case "joins":
+      return await measureJoins(bed, load.joins);
+  }
+}
+
 async function measureReady(
   workshop: Workshop,
   helper: Helper,
@@ -105,7 +139,7 @@ async function measureReady(
 }
 
 /** Workloads that need only an ordinary testbed. */
-type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" | "members" }>;
+type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" | "members" | "overlay" }>;
 
 function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations): Promise<Metrics> {
   switch (workload.kind) {

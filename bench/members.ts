@@ -60,7 +60,7 @@ async function onSlipway(
     places.push(namespace);
   }
   const pid = Number(await launcher.run([...program, "daemon", "status", "--format", "{{.pid}}"]));
-  const helper = new HelperMeter({ program: daemon, pid, readyMs });
+  const helper = new HelperMeter(readyMs, [pid]);
   return bedOf(launcher, programs, places, helper, scope.move());
 }
 
@@ -71,19 +71,13 @@ async function onBridge(
 ): Promise<MembersTestbed> {
   await using scope = new AsyncDisposableStack();
   const bridge = scope.use(await Namespace.create(launcher));
-  await launcher.run(bridge.inside(["ip", "link", "add", "br0", "type", "bridge"]));
-  await launcher.run(bridge.inside(["ip", "link", "set", "br0", "up"]));
+  await bridge.shell("ip link add br0 type bridge; ip link set br0 up");
   const offload = isOffloaded ? "" : "tso off gso off gro off tx off rx off sg off";
   const places = [];
   for (const [index, address] of [CLIENT, SERVER, FLOODER].entries()) {
-    const holder = scope.use(launcher.start(bridge.inside(["unshare", "--net", "cat"])));
-    holder.send("made");
-    await holder.line();
-    const namespace = Namespace.ofProcess(launcher, await holder.pid());
-    const outside = vethOutside(index, namespace.pid, mtu, offload);
-    await launcher.run(bridge.inside(["sh", "-euc", outside, "sh"]));
-    const inside = vethInside(address, mtu, offload);
-    await launcher.run(namespace.inside(["sh", "-euc", inside, "sh"]));
+    const namespace = scope.use(await bridge.beside());
+    await bridge.shell(vethOutside(index, namespace.pid, mtu, offload));
+    await namespace.shell(vethInside(address, mtu, offload));
     await namespace.setCongestionControl(congestion);
     places.push(namespace);
   }

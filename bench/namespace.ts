@@ -14,16 +14,15 @@ export class Namespace implements AsyncDisposable {
     this.pid = pid;
   }
 
-  /** @throws Error if the kernel or its policy does not allow user namespaces. */
-  static async create(launcher: Launcher): Promise<Namespace> {
+  /**
+   * @param host where its processes are started; if not given, on the machine
+   * @throws Error if the kernel or its policy does not allow user namespaces.
+   */
+  static async create(launcher: Launcher, host?: Namespace): Promise<Namespace> {
+    const command = ["unshare", "--user", "--map-root-user", "--net", "cat"];
+    const namespace = await Namespace.#held(launcher, host?.inside(command) ?? command);
     await using scope = new AsyncDisposableStack();
-    const holder = scope.use(
-      launcher.start(["unshare", "--user", "--map-root-user", "--net", "cat"]),
-    );
-    // Once cat echoes, unshare has made the namespaces and written the id maps.
-    holder.send("made");
-    await holder.line();
-    const namespace = new Namespace(launcher, holder, await holder.pid());
+    scope.use(namespace);
     // The guest's kernel would send these while the helper is measured idle: disable
     // the former, and send the others (in ms) at once instead of within ten seconds.
     await namespace.#sysctl("net/ipv6/conf/default/router_solicitations", "0");
@@ -35,6 +34,22 @@ export class Namespace implements AsyncDisposable {
     return namespace;
   }
 
+  static async #held(launcher: Launcher, command: readonly string[]): Promise<Namespace> {
+    await using scope = new AsyncDisposableStack();
+    const holder = scope.use(launcher.start(command));
+    // Once cat echoes, unshare has made the namespaces and written the id maps.
+    holder.send("made");
+    await holder.line();
+    const namespace = new Namespace(launcher, holder, await holder.pid());
+    scope.move();
+    return namespace;
+  }
+
+  /** A fresh network namespace of the same user namespace, so that a veth pair can join the two. */
+  beside(): Promise<Namespace> {
+    return Namespace.#held(this.#launcher, this.inside(["unshare", "--net", "cat"]));
+  }
+
   /** That of a process, valid while the process holds it. */
   static ofProcess(launcher: Launcher, pid: number): Namespace {
     return new Namespace(launcher, null, pid);
@@ -44,6 +59,11 @@ export class Namespace implements AsyncDisposable {
   inside(argv: readonly string[]): string[] {
     const enter = ["nsenter", "--target", `${this.pid}`, "--user", "--net"];
     return [...enter, "--preserve-credentials", "--", ...argv];
+  }
+
+  /** Runs a short shell script inside. */
+  async shell(script: string): Promise<void> {
+    await this.#launcher.run(this.inside(["sh", "-euc", script, "sh"]));
   }
 
   /** @throws Error if the kernel does not have it or reserves it for the host. */

@@ -79,6 +79,6 @@ function read(pid: number, file: string): string {
   return readFileSync(`/proc/${pid}/${file}`, "utf8");
 }
 
-function sum(numbers: readonly number[]): number {
+export function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, n) => total + n, 0);
 }

@@ -5,10 +5,20 @@ import { join } from "node:path";
 export interface Programs {
   readonly guard: string;
   readonly load: string;
+  /** A wire with delay, loss and reordering (test/lab/wire.c). */
+  readonly wire: string;
 }
 
 const SOURCES = join(import.meta.dirname, "programs");
-const LOAD_SOURCES = ["client.c", "server.c", "datagrams.c", "net.c", "requests.c", "samples.c"];
+const LOAD_SOURCES = [
+  "client.c",
+  "server.c",
+  "datagrams.c",
+  "net.c",
+  "reach.c",
+  "requests.c",
+  "samples.c",
+];
 const CFLAGS = ["-std=c17", "-O2", "-Wall", "-Wextra", "-Werror"];
 
 /**
@@ -19,6 +29,7 @@ export function compilePrograms(directory: string): Programs {
   return {
     guard: compile(directory, "guard", ["guard.c"]),
     load: compile(directory, "load", ["load.c", ...LOAD_SOURCES]),
+    wire: compile(directory, "wire", ["../../test/lab/wire.c"]),
   };
 }
 

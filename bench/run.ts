@@ -70,9 +70,12 @@ function* schedule(workshop: Workshop, plan: Plan): Generator<Measurement> {
   }
 }
 
-function hasPart({ name, part }: Helper, { workload: { kind } }: Cell): boolean {
-  if (kind === "members") return name === SUBJECT || part === "members";
-  return part === undefined || part === kind;
+function hasPart({ name, part, encrypts }: Helper, { workload }: Cell): boolean {
+  if (workload.kind === "members") return name === SUBJECT || part === "members";
+  if (workload.kind !== "overlay") return part === undefined || part === workload.kind;
+  if (name === SUBJECT) return true;
+  const hasKind = encrypts === undefined || encrypts === workload.encrypted;
+  return part === "overlay" && hasKind && workload.load.kind !== "joins";
 }
 
 /** Cells with the same reference share one measurement of it in a round. */

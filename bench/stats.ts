@@ -17,6 +17,17 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2 + 0;
 }
 
+/**
+ * The least value that this part of the values does not exceed.
+ * @param part above 0, at most 1
+ * @throws RangeError for no values.
+ */
+export function quantile(values: readonly number[], part: number): number {
+  if (values.length === 0) throw new RangeError("a quantile of nothing");
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.ceil(sorted.length * part) - 1] as number; // not empty, and within
+}
+
 /** @throws RangeError for no values. */
 export function spread(values: readonly number[]): Spread {
   return {

@@ -2,10 +2,10 @@
 
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { GATEWAY, type Helper, type HelperOptions, type RunningHelper } from "./helpers/helper.ts";
+import { GATEWAY, type Helper, type HelperOptions } from "./helpers/helper.ts";
 import type { Program } from "./launch.ts";
 import { Namespace } from "./namespace.ts";
-import { contextSwitches, cpuSeconds, type Memory, memory } from "./proc.ts";
+import { contextSwitches, cpuSeconds, type Memory, memory, sum } from "./proc.ts";
 import type { Programs } from "./programs.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -30,24 +30,30 @@ export interface Testbed extends AsyncDisposable {
 
 /** The helper's counters. */
 export class HelperMeter {
-  readonly #pid: number;
+  readonly #pids: readonly number[];
   readonly readyMs: number;
 
-  constructor(helper: RunningHelper) {
-    this.#pid = helper.pid;
-    this.readyMs = helper.readyMs;
+  /** @param pids of its processes; each with its descendants. */
+  constructor(readyMs: number, pids: readonly number[]) {
+    this.#pids = pids;
+    this.readyMs = readyMs;
   }
 
   cpuSeconds(): number {
-    return cpuSeconds(this.#pid);
+    return sum(this.#pids.map(cpuSeconds));
   }
 
   contextSwitches(): number {
-    return contextSwitches(this.#pid);
+    return sum(this.#pids.map(contextSwitches));
   }
 
   memory(): Memory {
-    return memory(this.#pid);
+    const each = this.#pids.map(memory);
+    const known = each.map(({ privateDirty }) => privateDirty).filter((bytes) => bytes !== null);
+    return {
+      resident: sum(each.map(({ resident }) => resident)),
+      privateDirty: known.length === each.length ? sum(known) : null,
+    };
   }
 }
 
@@ -68,7 +74,7 @@ export async function createTestbed(
     programs,
     serverAddress: HOST_LOOPBACK,
     hostAddress: GATEWAY,
-    helper: new HelperMeter(running),
+    helper: new HelperMeter(running.readyMs, [running.pid]),
     startOnHost: (argv) => launcher.start(argv),
     startInGuest: (argv) => launcher.start(namespace.inside(argv), argv[0]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -6,6 +6,7 @@ import type { Helper } from "./helper.ts";
 import { Pasta } from "./pasta.ts";
 import { RootlessKit } from "./rootlesskit.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
+import { Underlay, Vxlan, WireguardGo } from "./tunnel.ts";
 import { Veth } from "./veth.ts";
 
 /** The helper that is compared with the others. */
@@ -33,6 +34,9 @@ export function findHelpers(
     ["rootlesskit", findProgram("rootlesskit")],
     [Veth.OFFLOADED, findProgram("ethtool")],
     [Veth.PLAIN, findProgram("ethtool")],
+    [Underlay.NAME, findProgram("ip")],
+    [Vxlan.NAME, findProgram("ip")],
+    [WireguardGo.NAME, findProgram("wg") === null ? null : findProgram("wireguard-go")],
     ...peers,
   ]);
   const helpers: Helper[] = [];
@@ -47,6 +51,9 @@ export function findHelpers(
 /** The program's file name decides which command line it gets. */
 function makeHelper(name: string, path: string, socketDirectory: string): Helper {
   if (basename(path) === "ethtool") return new Veth(name, path);
+  if (name === Underlay.NAME) return new Underlay(path);
+  if (name === Vxlan.NAME) return new Vxlan(path);
+  if (name === WireguardGo.NAME) return new WireguardGo(path);
   if (basename(path).startsWith("pasta")) return new Pasta(name, path);
   if (basename(path).startsWith("rootlesskit")) return new RootlessKit(name, path, socketDirectory);
   return new Slirp4netns(name, path, socketDirectory);

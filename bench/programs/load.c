@@ -11,9 +11,11 @@
  *   load datagrams-up   ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
  *   load datagrams-down ADDRESS PORT STEP-SECONDS SIZE SEGMENTS
  *   load requests PATH SECONDS RATE DEPTH
+ *   load reach NAME-SERVER PORT
  */
 #include "client.h"
 #include "datagrams.h"
+#include "reach.h"
 #include "requests.h"
 #include "server.h"
 
@@ -48,6 +50,11 @@ int main(int argc, char **argv)
     }
     if (is("requests", argc, argv, 4)) {
         run_requests(argv[2], number(argv[3]), number(argv[4]), (int)number(argv[5]));
+        return 0;
+    }
+    if (is("reach", argc, argv, 2)) {
+        struct endpoint name_server = endpoint_parse(argv[2], argv[3]);
+        run_reach(&name_server);
         return 0;
     }
     if (argc < 5) {

@@ -2,7 +2,9 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
+import { createHosts } from "../../bench/hosts.ts";
 import { Launcher } from "../../bench/launch.ts";
 import { compilePrograms } from "../../bench/programs.ts";
 import { loopbackTestbed } from "../../bench/testbed.ts";
@@ -106,5 +108,40 @@ describe("load", () => {
   it("fails with the reason when nobody listens", async () => {
     const nobody = [programs.load, "transactions", "127.0.0.1", "1", "1"];
     await expect(launcher.run(nobody)).rejects.toThrow("connect: Connection refused");
+  });
+});
+
+describe("hosts", () => {
+  const workshop = { launcher, programs, directory };
+  const link = { delayMs: 20, lossPercent: 0, reorderPercent: 0 };
+
+  it.each([
+    ["a veth pair", undefined, 0],
+    ["a link with delay", link, 40],
+  ])("are joined by %s", async (_, link, leastMs) => {
+    await using hosts = await createHosts(workshop, link);
+    const ping = hosts.a.namespace.inside(["ping", "-c", "2", "-i", "0.2", hosts.b.address]);
+    const [, , least] = /= ([\d.]+)\/([\d.]+)/.exec(await launcher.run(ping)) ?? [];
+    expect(Number(least)).toBeGreaterThanOrEqual(leastMs);
+  });
+
+  it("tell when a name is known and its address answers", async () => {
+    await using hosts = await createHosts(workshop, undefined);
+    const { a, b } = hosts;
+    await using reach = launcher.start(
+      a.namespace.inside([programs.load, "reach", b.address, "53"]),
+    );
+    await reach.line();
+    const before = process.hrtime.bigint();
+    reach.send("later");
+    await delay(100);
+    const began = process.hrtime.bigint();
+    const files = ["--conf-file=/dev/null", "--pid-file=", "--no-resolv", "--no-hosts"];
+    const serve = ["dnsmasq", "--no-daemon", ...files, `--host-record=later,${b.address}`];
+    await using _server = launcher.start(b.namespace.inside(serve));
+    const reached = BigInt(await reach.line());
+    expect(reached).toBeGreaterThan(began);
+    expect(reached).toBeGreaterThan(before);
+    expect(reached).toBeLessThan(process.hrtime.bigint());
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { median, ratio, spread } from "../../bench/stats.ts";
+import { median, quantile, ratio, spread } from "../../bench/stats.ts";
 
 const values = fc.array(fc.double({ min: -1e12, max: 1e12, noNaN: true }), { minLength: 1 });
 
@@ -35,6 +35,18 @@ describe("median", () => {
 
   it("refuses nothing", () => {
     expect(() => median([])).toThrow(RangeError);
+  });
+});
+
+describe("quantile", () => {
+  it.each([
+    [[7], 0.99, 7],
+    [[3, 1, 2], 0.5, 2],
+    [[4, 3, 2, 1], 0.5, 2],
+    [Array.from({ length: 100 }, (_, i) => 100 - i), 0.99, 99],
+    [Array.from({ length: 101 }, (_, i) => i), 0.99, 99],
+  ])("of %j at %d is %d", (numbers, part, expected) => {
+    expect(quantile(numbers, part)).toBe(expected);
   });
 });
 

@@ -9,6 +9,8 @@ export interface Impairment {
   readonly delayMs: number;
   /** 0 to 100 */
   readonly lossPercent: number;
+  /** 0 to 100: of frames that leave at once, before those that are delayed; none if not given */
+  readonly reorderPercent?: number;
 }
 
 /** Connects the host, as its eth0, with the world's device `host`. */
@@ -37,10 +39,16 @@ async function makeNetem(stage: Stage, host: HeldNamespace, to: Impairment): Pro
   // A superframe would be lost as one. The queue holds 20 ms of 10 Gbit/s.
   const impair = (device: string) => `
     ip link set ${device} gso_max_segs 1
-    tc qdisc add dev ${device} root netem limit 20000 delay ${to.delayMs}ms loss ${to.lossPercent}%
+    tc qdisc add dev ${device} root netem limit 20000 ${netemOptions(to)}
   `;
   await stage.namespace.shell(impair("host"));
   await host.shell(impair("eth0"));
+}
+
+/** tc-netem(8) */
+function netemOptions({ delayMs, lossPercent, reorderPercent = 0 }: Impairment): string {
+  const reordering = reorderPercent === 0 ? "" : `reorder ${reorderPercent}%`;
+  return `delay ${delayMs}ms loss ${lossPercent}% ${reordering}`;
 }
 
 /** Our own replacement for netem, see wire.c. */
@@ -48,7 +56,8 @@ async function makeWire(stage: Stage, host: HeldNamespace, to: Impairment): Prom
   const program = join(stage.directory, "wire");
   const source = stage.inside(join(root, "test/lab/wire.c"));
   await stage.namespace.output(["gcc", "-std=gnu17", "-O2", "-o", program, source]);
-  const figures = [to.delayMs * 1_000, to.lossPercent * 10_000].map((it) => `${Math.round(it)}`);
+  const parts = [to.delayMs * 1_000, to.lossPercent * 10_000, (to.reorderPercent ?? 0) * 10_000];
+  const figures = parts.map((it) => `${Math.round(it)}`);
   const peer = [`/proc/${host.pid}/ns/net`, "eth0"];
   const wire = stage.namespace.spawn([program, "host", ...peer, ...figures]);
   await wire.printed(/ready/);

@@ -2,11 +2,11 @@
  * A wire with delay and loss, for kernels without the netem queueing discipline: a TAP device in
  * this network namespace and one in another, and frames carried from each to the other.
  *
- *     wire NAME PEER_NETNS PEER_NAME DELAY_US LOSS_PPM
+ *     wire NAME PEER_NETNS PEER_NAME DELAY_US LOSS_PPM REORDER_PPM
  *
-  * Frames leave in order, DELAY_US after they came; LOSS_PPM of a million are lost, by a
-  * pseudo-random sequence that is the same in every run. Needs CAP_SYS_ADMIN over the peer's
-  * namespace and CAP_NET_ADMIN in both. Prints a line when both devices exist.
+ * Frames leave in order, DELAY_US after they came. Of a million, LOSS_PPM are lost and REORDER_PPM leave at once, before
+ * those that wait, as with netem; by a pseudo-random sequence that is the same in every run. Needs CAP_SYS_ADMIN over
+ * the peer's namespace and CAP_NET_ADMIN in both. Prints a line when both devices exist.
   */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,7 +40,7 @@ struct queue {
 };
 
 static int64_t delay_ns;
-static uint32_t loss_ppm;
+static uint32_t loss_ppm, reorder_ppm;
 
 static void fail(const char *what) {
   perror(what);
@@ -75,12 +75,17 @@ static struct queue make_queue(int from, int to) {
 }
 
 /* xorshift32 */
-static bool is_lost(void) {
+static uint32_t next_of_million(void) {
   static uint32_t state = 2463534242;
   state ^= state << 13;
   state ^= state >> 17;
   state ^= state << 5;
-  return state % 1000000 < loss_ppm;
+  return state % 1000000;
+}
+
+/* A frame that the peer's device does not accept is lost, as on any wire. */
+static void give(const struct queue *q, const struct frame *frame) {
+  if (write(q->to, frame->bytes, frame->length) < 0 && errno == EBADFD) exit(0);
 }
 
 static void take_in(struct queue *q) {
@@ -89,19 +94,23 @@ static void take_in(struct queue *q) {
     struct frame *slot = &q->slots[(q->first + q->count) % QUEUE_SLOTS];
     ssize_t length = read(q->from, slot->bytes, FRAME_ROOM);
     if (length < 0) return;
-    if (is_lost()) continue;
-    slot->due = due;
+    uint32_t fate = next_of_million();
+    if (fate < loss_ppm) continue;
     slot->length = (size_t)length;
+    if (fate - loss_ppm < reorder_ppm) {
+      give(q, slot);
+      continue;
+    }
+    slot->due = due;
     q->count++;
   }
 }
 
-/* A frame that the peer's device does not accept is lost, as on any wire. */
 static void give_out(struct queue *q) {
   int64_t time = now();
   while (q->count > 0 && q->slots[q->first].due <= time) {
     struct frame *slot = &q->slots[q->first];
-    if (write(q->to, slot->bytes, slot->length) < 0 && errno == EBADFD) exit(0);
+    give(q, slot);
     q->first = (q->first + 1) % QUEUE_SLOTS;
     q->count--;
   }
@@ -125,12 +134,13 @@ static void await_frames(const struct queue *a, const struct queue *b) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 6) {
-    fprintf(stderr, "usage: wire NAME PEER_NETNS PEER_NAME DELAY_US LOSS_PPM\n");
+  if (argc != 7) {
+    fprintf(stderr, "usage: wire NAME PEER_NETNS PEER_NAME DELAY_US LOSS_PPM REORDER_PPM\n");
     return 2;
   }
   delay_ns = strtoll(argv[4], NULL, 10) * 1000;
   loss_ppm = (uint32_t)strtoul(argv[5], NULL, 10);
+  reorder_ppm = (uint32_t)strtoul(argv[6], NULL, 10);
   int here = open_tap(argv[1]);
   enter(argv[2]);
   int there = open_tap(argv[3]);
