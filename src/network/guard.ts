@@ -57,9 +57,10 @@ export class Guard {
   /**
    * @param at offset of the Ethernet header
    * @param length of the frame, from there
+   * @param contiguous how many bytes of it are in `bytes`: all headers of TCP and UDP, or the first of another frame
    * @returns 0, or why the frame is dropped
    */
-  check(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+  check(bytes: Uint8Array, at: number, length: number, contiguous = length): DropReasonOrOk {
     if (length < ETHERNET_HEADER_LENGTH) return DropReason.EthernetTruncated;
     const isOwn =
       readU16(bytes, at + 6) === this.#macHigh && signedWord(bytes, at + 8) === this.#macLow;
@@ -72,15 +73,15 @@ export class Guard {
         return checkIpv4(bytes, start, at + length, ipv4);
       case EtherType.Ipv6:
         if (this.#ipv6.length === 0) break;
-        return this.#checkIpv6(bytes, at, length);
+        return this.#checkIpv6(bytes, at, length, contiguous);
       case EtherType.Arp:
         if (ipv4 === null) break;
-        return this.#checkArp(bytes, start, at + length, ipv4);
+        return this.#checkArp(bytes, start, at + contiguous, ipv4);
     }
     return DropReason.EthernetUnknownType;
   }
 
-  #checkIpv6(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+  #checkIpv6(bytes: Uint8Array, at: number, length: number, contiguous: number): DropReasonOrOk {
     const start = at + ETHERNET_HEADER_LENGTH;
     if (length < ETHERNET_HEADER_LENGTH + IPV6_HEADER_LENGTH) return DropReason.IpTruncated;
     const protocol = bytes[start + IPV6_NEXT_HEADER];
@@ -91,19 +92,26 @@ export class Guard {
     }
     if (protocol === IpProtocol.Tcp || protocol === IpProtocol.Udp) return 0;
     if (protocol === IpProtocol.Icmpv6) {
-      return this.#checkIcmpv6(bytes, start + IPV6_HEADER_LENGTH, at + length);
+      return this.#checkIcmpv6(bytes, start + IPV6_HEADER_LENGTH, at + contiguous);
     }
-    return this.#checkBehindExtensions(bytes, at, length);
+    return this.#checkBehindExtensions(bytes, at, length, contiguous);
   }
 
   /** Extension headers may hide a router advertisement (RFC 7113). */
-  #checkBehindExtensions(bytes: Uint8Array, at: number, length: number): DropReasonOrOk {
+  #checkBehindExtensions(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    contiguous: number,
+  ): DropReasonOrOk {
     if (this.#frame?.bytes !== bytes) this.#frame = new Frame(bytes);
     const frame = this.#frame;
     const reason = parseFrame(frame, at, length, this.#caches);
     if (reason !== 0) return reason;
+    // What was read behind the contiguous bytes was of other frames.
+    if (frame.transportOffset > at + contiguous) return DropReason.IpExtensionLimit;
     if (frame.protocol !== IpProtocol.Icmpv6) return 0;
-    return this.#checkIcmpv6(bytes, frame.transportOffset, at + length);
+    return this.#checkIcmpv6(bytes, frame.transportOffset, at + contiguous);
   }
 
   #checkIcmpv6(bytes: Uint8Array, offset: number, end: number): DropReasonOrOk {

@@ -205,7 +205,8 @@ export class Trunk implements Uplink {
    */
   deliver(from: RemoteMember, frame: Delivery): DropReasonOrOk {
     if (this.localSwitch === null) return DropReason.EthernetNotForUs;
-    const reason = from.guard.check(frame.bytes, frame.at, frame.headersLength);
+    const { bytes, at, length, headersLength } = frame;
+    const reason = from.guard.check(bytes, at, length, headersLength);
     if (reason === DropReason.PolicySpoofed) return DropReason.TunnelSpoofed;
     if (reason === DropReason.EthernetUnknownType) return reason;
     if (reason !== 0) return DropReason.TunnelMalformed;
