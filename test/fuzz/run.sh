@@ -58,6 +58,7 @@ for name in agent broker keeper launcher; do
 done
 typescript addon 1 ../../native/sanitize.sh native/test/hostile.test.ts & running[addon]=$!
 typescript wire 3 "${vitest[@]}" test/fuzz/wire.test.ts & running[wire]=$!
+typescript wireguard 3 "${vitest[@]}" test/fuzz/wireguard.test.ts & running[wireguard]=$!
 typescript api 2 "${vitest[@]}" test/fuzz/api.test.ts & running[api]=$!
 status=0
 for name in "${!running[@]}"; do
