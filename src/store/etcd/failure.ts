@@ -62,7 +62,7 @@ export function isNotCarriedOut(error: unknown): boolean {
 
 /** Whether the same request may get another answer in a moment: leaders are elected within seconds. */
 export function isPassing(error: unknown): boolean {
-  if (!(error instanceof Refusal) || error.says("bad certificate")) return false;
+  if (!(error instanceof Refusal)) return false;
   return error.code === CODES.unavailable || error.says("too many requests");
 }
 
@@ -123,8 +123,17 @@ function faultError({ kind, endpoint, code, message }: Fault): StoreError {
       return away(`there is no route to ${text} (${code}): see the network, or correct --store`);
     default:
       if (code.startsWith("HPE_")) return unusable(endpoint, "does not speak HTTP");
-      return away(`${text} has ended the connection (${code}): see whether etcd runs there`);
+      return away(
+        `${text} has ended the connection (${code}): see whether etcd runs there, and ${tlsAdvice(text)}`,
+      );
   }
+}
+
+/** An etcd says nothing to those who speak TLS where it does not, or the other way round. */
+function tlsAdvice(text: string): string {
+  return text.startsWith("etcds:")
+    ? "speaks TLS (write etcd:// for etcds:// where not)"
+    : "without TLS (write etcds:// for etcd:// where not)";
 }
 
 /** Which way the certificates are wrong; null: they are not what is wrong. */
@@ -176,9 +185,9 @@ function refusalError(refusal: Refusal, user: string | null, prefix: string): St
       `${text} does not let user ${quoted(user ?? "")} read and write below ${prefix}: grant its role "readwrite --prefix" there`,
     );
   }
-  if (refusal.says("bad certificate")) {
+  if (isGatewayAlone(refusal)) {
     return refused(
-      `etcd's JSON gateway at ${text} cannot reach its own etcd: its server certificate must be good for clients, too (extendedKeyUsage serverAuth, clientAuth)`,
+      `the JSON gateway of ${text} cannot reach its own etcd (${quoted(message)}): where clients need certificates, the server's must be good for clients, too (extendedKeyUsage serverAuth, clientAuth)`,
     );
   }
   if (refusal.says("space exceeded")) {
@@ -190,6 +199,12 @@ function refusalError(refusal: Refusal, user: string | null, prefix: string): St
     );
   }
   return new StoreError("unusable", `${text} refuses a request: ${quoted(message)}`);
+}
+
+/** The gateway is a client of its own etcd, with the server's certificate. */
+function isGatewayAlone(refusal: Refusal): boolean {
+  if (!refusal.endpoint.text.startsWith("etcds:")) return false;
+  return ["bad certificate", "connection closed"].some((text) => refusal.says(text));
 }
 
 function wantsTls(endpoint: Endpoint): StoreError {

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { formatEndpoint } from "../../base/address.js";
@@ -44,6 +45,8 @@ function makeTransport(tls: StoreTls | null): Transport {
           },
   };
   try {
+    // Node takes an authority that is none without a word.
+    if (material.ca !== null) new X509Certificate(material.ca);
     return new Transport(material);
   } catch (error) {
     const files = [tls.ca, tls.identity?.cert, tls.identity?.key].filter((file) => file != null);
