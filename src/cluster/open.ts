@@ -22,7 +22,7 @@ import type { HostRecord, MemberRecord, NetworkRecord } from "./records.js";
 import { type Leases, Session } from "./session.js";
 import { Complaints } from "./views/complaints.js";
 import { FollowedNetwork } from "./views/followed.js";
-import { hostView } from "./views/hosts.js";
+import { hostView, ownEntry } from "./views/hosts.js";
 import { memberView } from "./views/members.js";
 import { Mirrors } from "./views/mirrors.js";
 import { networkView } from "./views/networks.js";
@@ -193,9 +193,10 @@ class StoreCluster implements Cluster {
   }
 
   async #onJoin(leases: Leases): Promise<void> {
-    await announceHost(this.#store, this.self, leases.presence, (id) => this.#nameOf(id));
-    await this.#claims.restore(leases);
     await this.#mirrors.current();
+    await announceHost(this.#store, this.self, leases.presence, (id) => this.#nameOf(id));
+    this.#hosts.put(ownEntry(this.self));
+    await this.#claims.restore(leases);
   }
 
   #onState(state: ClusterState, why: string | null): void {

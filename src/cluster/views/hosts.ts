@@ -1,4 +1,5 @@
 import { formatEndpoint } from "../../base/address.js";
+import type { Entry } from "../../store/store.js";
 import type { ClusterEvents } from "../cluster.js";
 import { decodeHost, encodeHost } from "../encoding/host.js";
 import { hostKey } from "../keys.js";
@@ -6,7 +7,7 @@ import type { HostRecord } from "../records.js";
 import type { Complaints } from "./complaints.js";
 import { View } from "./view.js";
 
-/** The hosts that can be there together: this one in any case, which is not reported. */
+/** The hosts that can be there together. This one is not reported. */
 export function hostView(
   complaints: Complaints,
   self: HostRecord,
@@ -20,9 +21,12 @@ export function hostView(
       if (id !== self.id) onHostGone(id);
     },
   };
-  const view = new View({ decode: decodeHost, stakes }, complaints, events);
-  view.put({ key: hostKey(self.id), value: encodeHost(self), created: 0, modified: 0 });
-  return view;
+  return new View({ decode: decodeHost, stakes }, complaints, events);
+}
+
+/** The record of a host whose endpoints the store has given it: nobody else can be there. */
+export function ownEntry(self: HostRecord): Entry {
+  return { key: hostKey(self.id), value: encodeHost(self), created: 0, modified: 0 };
 }
 
 function stakes({ addresses, vxlanPort, wireguardPort, publicKey }: HostRecord): readonly string[] {
