@@ -10,7 +10,7 @@ export interface ClusterConfig {
   readonly store: StoreOptions;
   /** Where other hosts reach this one: at least one, and at most one of each family. IPv4 first. */
   readonly advertise: readonly Address[];
-  /** What the tunnels are bound to, at most one of each family; of a family without one: any address of the host. */
+  /** What the tunnels are bound to, at most one of each family; of a family without one: the advertised address. */
   readonly listen: readonly Address[];
   readonly vxlanPort: number;
   readonly wireguardPort: number;

@@ -5,8 +5,7 @@ import { type CheckedNetwork, checkNetwork } from "../commandline/network-spec.j
 import { freeSubnet, overlaps, parseRoutes, uniqueLocalSubnet } from "../network/subnets.js";
 import type { Params } from "../rpc/messages.js";
 import { randomBytes, randomId } from "../sys/random.js";
-import { noStore } from "./handlers.js";
-import type { Network, NetworkDefinition, Subnet } from "./network.js";
+import type { NetworkDefinition, Subnet } from "./network.js";
 
 const ROUTE_TABLES: Readonly<Record<Family, string>> = {
   4: "/proc/net/route",
@@ -15,27 +14,39 @@ const ROUTE_TABLES: Readonly<Record<Family, string>> = {
 
 type Spec = Params<"network.create">;
 
+/** A network whose subnets others must not overlap. */
+type Other = Pick<NetworkDefinition, "name" | "subnets">;
+
 /**
- * Checks the definition of a new network and chooses what it leaves open.
+ * Checks the definition of a new network of this host and chooses what it leaves open.
  * @param others existing networks, which it must not overlap
  * @throws UserError for the first thing that is wrong
  */
-export function defineNetwork(spec: Spec, others: readonly Network[]): NetworkDefinition {
+export function defineNetwork(spec: Spec, others: readonly Other[]): NetworkDefinition {
   const checked = checkNetwork(spec);
-  if (checked.carriage.kind !== "local") throw noStore();
-  const subnets = subnetsOf(checked, others);
   const { name, internal, labels, options } = spec;
+  const subnets = chooseSubnets(checked, others);
   const { mtu } = checked;
-  return { id: randomId(), name, created: Date.now(), subnets, internal, mtu, labels, options };
+  const own = { name, subnets, internal, mtu, labels, options };
+  return { id: randomId(), created: Date.now(), ...own, carriage: null };
 }
 
-function subnetsOf(checked: CheckedNetwork, others: readonly Network[]): readonly Subnet[] {
+/**
+ * Checks the subnets of a new network, and chooses those that it leaves open.
+ * @param others existing networks, which it must not overlap
+ * @throws UserError for the first thing that is wrong
+ */
+export function chooseSubnets(
+  checked: CheckedNetwork,
+  others: readonly Other[],
+): readonly Subnet[] {
   const routes = hostRoutes();
   const taken = [...prefixesOf(others).map(({ prefix }) => prefix), ...routes];
   for (const subnet of checked.subnets) requireFree(subnet, others, routes);
+  const isOverlay = checked.carriage.kind !== "local";
   return checked.families.map((family) => {
     const given = checked.subnets.find(({ address }) => address.family === family);
-    const prefix = given ?? chosen(family, taken);
+    const prefix = given ?? chosen(family, taken, isOverlay);
     const gateway =
       checked.gateways.find((each) => prefix.contains(each)) ?? prefix.address.plus(1);
     const range = checked.ranges.find((each) => prefix.contains(each.address)) ?? prefix;
@@ -43,32 +54,44 @@ function subnetsOf(checked: CheckedNetwork, others: readonly Network[]): readonl
   });
 }
 
-function chosen(family: Family, taken: readonly Prefix[]): Prefix {
-  const subnet = family === 4 ? freeSubnet(taken) : randomSubnet();
+/** What the subnets of an overlay meet on this host, for a message; null: nothing. @param others its other networks */
+export function conflictOf({ subnets }: Other, others: readonly Other[]): string | null {
+  const routes = hostRoutes();
+  for (const { prefix } of subnets) {
+    const conflict = overlapOf(prefix, others, routes);
+    if (conflict !== null) return `${prefix} overlaps ${conflict}`;
+  }
+  return null;
+}
+
+function chosen(family: Family, taken: readonly Prefix[], isOverlay: boolean): Prefix {
+  const subnet = family === 4 ? freeSubnet(taken, isOverlay) : randomSubnet();
   if (subnet !== null) return subnet;
   throw new UserError("no IPv4 subnet is free on this host: choose one with --subnet");
 }
 
 function prefixesOf(
-  networks: readonly Network[],
+  networks: readonly Other[],
 ): readonly { readonly prefix: Prefix; readonly name: string }[] {
-  return networks.flatMap(({ name, definition }) =>
-    definition.subnets.map(({ prefix }) => ({ prefix, name })),
-  );
+  return networks.flatMap(({ name, subnets }) => subnets.map(({ prefix }) => ({ prefix, name })));
 }
 
-function requireFree(prefix: Prefix, others: readonly Network[], routes: readonly Prefix[]): void {
+function requireFree(prefix: Prefix, others: readonly Other[], routes: readonly Prefix[]): void {
+  const conflict = overlapOf(prefix, others, routes);
+  if (conflict === null) return;
+  throw new UserError(`--subnet ${prefix} overlaps ${conflict}: choose another`);
+}
+
+/** What a prefix overlaps, and how to see it; null: nothing. */
+function overlapOf(
+  prefix: Prefix,
+  others: readonly Other[],
+  routes: readonly Prefix[],
+): string | null {
   const other = prefixesOf(others).find((each) => overlaps(each.prefix, prefix));
-  if (other !== undefined) {
-    throw new UserError(
-      `--subnet ${prefix} overlaps network ${other.name} (${other.prefix}): choose another`,
-    );
-  }
+  if (other !== undefined) return `network ${other.name} (${other.prefix})`;
   const route = routes.find((each) => overlaps(each, prefix));
-  if (route === undefined) return;
-  throw new UserError(
-    `--subnet ${prefix} overlaps the host's route to ${route}: choose another (ip route)`,
-  );
+  return route === undefined ? null : `the host's route to ${route} (ip route)`;
 }
 
 function randomSubnet(): Prefix {

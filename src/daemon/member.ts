@@ -1,4 +1,6 @@
+import type { Address } from "../base/address.js";
 import { UserError } from "../base/errors.js";
+import type { Mac } from "../base/mac.js";
 import { interfaceMac, ipAddress, memberAddresses } from "../commandline/parsing/addresses.js";
 import { interfaceName } from "../commandline/parsing/values.js";
 import { hostnameOfMember, isTaken, requireValidName, shortId } from "../config/names.js";
@@ -49,12 +51,8 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
   const isFree = spec.id !== null && !others.some(({ id }) => id === spec.id);
   const id = isFree && spec.id !== null ? spec.id : randomId();
   const name = spec.name ?? shortId(id);
-  requireValidName("name", "a member's name", name);
   if (spec.hostname !== null) requireValidName("hostname", "a hostname", spec.hostname);
-  const other = others.find((member) => isTaken(name, member));
-  if (other !== undefined) {
-    throw new UserError(`the name ${name} is taken by a member ${placeOf(other)}: choose another`);
-  }
+  requireFreeName(name, others);
   return {
     id,
     name,
@@ -76,15 +74,28 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
   };
 }
 
-/**
- * Reserves names, addresses and a MAC on a network.
- * @throws UserError, and nothing is reserved then
- */
-export function reserve(
+/** @throws UserError when a new member may not have that name */
+export function requireFreeName(name: string, others: readonly Member[]): void {
+  requireValidName("name", "a member's name", name);
+  const other = others.find((member) => isTaken(name, member));
+  if (other === undefined) return;
+  throw new UserError(`the name ${name} is taken by a member ${placeOf(other)}: choose another`);
+}
+
+/** What a member asks of a network. */
+interface CheckedWish {
+  /** Its own name first, then aliases; in lower case. */
+  readonly names: readonly string[];
+  readonly addresses: readonly Address[];
+  readonly mac: Mac | null;
+}
+
+/** @throws UserError when it is wrong, or the member is on that network */
+export function checkWish(
   network: Network,
-  { id, name, attachments }: Member,
+  { id, name, attachments }: Pick<Member, "id" | "name" | "attachments">,
   spec: JoinParams["attachments"][number],
-): Reservation {
+): CheckedWish {
   if (attachments.some((each) => each.network === network)) {
     throw new UserError(
       `${name} is already on network ${network.name}: slipway network disconnect ${network.name} ${name}`,
@@ -92,12 +103,25 @@ export function reserve(
   }
   for (const alias of spec.aliases) requireValidName("alias", "an alias", alias);
   if (spec.ifname !== null) interfaceName(spec.ifname, "--ifname");
-  const wanted = memberAddresses(spec.addresses, "--ip");
+  const addresses = memberAddresses(spec.addresses, "--ip");
   const mac = spec.mac === null ? null : interfaceMac(spec.mac, "--mac-address");
-  const identity = network.reserve(wanted, mac, name);
   // Docker's DNS answers for a container's short id, too.
   const names = [name, ...spec.aliases, shortId(id)].map((each) => each.toLowerCase());
-  const named = { names: [...new Set(names)], addresses: identity.addresses };
+  return { names: [...new Set(names)], addresses, mac };
+}
+
+/**
+ * Reserves names, addresses and a MAC on a network.
+ * @throws UserError, and nothing is reserved then
+ */
+export function reserve(
+  network: Network,
+  member: Member,
+  spec: JoinParams["attachments"][number],
+): Reservation {
+  const { names, addresses, mac } = checkWish(network, member, spec);
+  const identity = network.reserve(addresses, mac, member.name);
+  const named = { names, addresses: identity.addresses };
   return { network, identity, named, ifname: spec.ifname };
 }
 
@@ -106,9 +130,11 @@ export function outboundAttachmentOf({ attachments }: Member): Attachment | unde
   return attachments.find(({ network }) => !network.definition.internal);
 }
 
-/** @throws UserError when it is not on that network */
+/** @param network its name or its id @throws UserError when it is not on that network */
 export function attachmentTo(member: Member, network: string): Attachment {
-  const found = member.attachments.find((each) => each.network.name === network);
+  const found =
+    member.attachments.find((each) => each.network.name === network) ??
+    member.attachments.find((each) => each.network.id === network);
   if (found !== undefined) return found;
   throw new UserError(`${member.name} is not on network ${network}: it is ${placeOf(member)}`);
 }

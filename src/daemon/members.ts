@@ -1,10 +1,11 @@
 import { UserError } from "../base/errors.js";
 import { interfaceName } from "../commandline/parsing/values.js";
-import { findByName, isPid } from "../config/names.js";
+import { findByName, isPid, shortId } from "../config/names.js";
 import type { Loop } from "../loop/loop.js";
 import type { GivenMember, NamespaceRef, Params } from "../rpc/messages.js";
 import { hasEnded } from "../rpc/namespaces.js";
 import { native } from "../sys/native.js";
+import { randomId } from "../sys/random.js";
 import type { TapStore } from "../sys/tap-store.js";
 import { Attachment, type AttachmentContext } from "./attachment.js";
 import { formatHosts } from "./hosts.js";
@@ -120,6 +121,16 @@ export class Members {
     return { id, name, attachments: given, hosts: formatHosts(hosts) };
   }
 
+  /** Of whom join() makes a member, or adds attachments to. An id that is given then stays. */
+  identify({ id, name, namespace }: Params<"member.join">): Pick<Member, "id" | "name"> {
+    const existing = this.#inNamespace(namespace);
+    if (existing !== undefined) return existing;
+    const reserved = id === null ? undefined : this.#members.get(id);
+    const isFree = id !== null && (reserved === undefined || reserved.awaitedIn !== null);
+    const own = isFree ? id : randomId();
+    return { id: own, name: name ?? shortId(own) };
+  }
+
   /**
    * Reserves what a member had with the daemon before, until its client joins again by its id, or its process ends.
    * @param namespace has the process
@@ -146,9 +157,11 @@ export class Members {
   #takeBack({ id, attachments }: Params<"member.join">): Params<"member.join">["attachments"] {
     const reserved = id === null ? undefined : this.#members.get(id);
     if (reserved === undefined || reserved.awaitedIn === null) return attachments;
-    const networks = reserved.attachments.map(({ network }) => network.name);
+    const networks = reserved.attachments.map(({ network }) => network);
     this.remove(reserved);
-    return attachments.filter(({ network }) => networks.includes(network));
+    return attachments.filter(({ network }) =>
+      networks.some(({ id, name }) => network === name || network === id),
+    );
   }
 
   #newMember(spec: Params<"member.join">): Member {
@@ -195,6 +208,12 @@ export class Members {
     const next = outboundAttachmentOf(member);
     if (isOutbound && next !== undefined && next.served !== null) await this.#onServedAgain(next);
     return attachment;
+  }
+
+  /** Ends an attachment that the member can no longer have, if it is there. @param id of the member */
+  end(id: string, network: Network): void {
+    const attachment = this.#members.get(id)?.attachments.find((each) => each.network === network);
+    if (attachment !== undefined) this.#onEnded(attachment, false);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Address, Family, Prefix } from "../base/address.js";
 import { UserError } from "../base/errors.js";
 import { formatMac, type Mac } from "../base/mac.js";
+import type { Carriage } from "../cluster/records.js";
 import type { AddressPlan } from "../config/address-plan.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import { type MemberSubnet, memberPlans, networkMac } from "../network/plans.js";
@@ -24,6 +25,14 @@ export interface NetworkDefinition {
   readonly mtu: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
+  /** How its packets reach other hosts: it is an overlay. null: all its members are on this host. */
+  readonly carriage: Carriage | null;
+}
+
+/** Hears what an overlay has given to members of this host, and what they gave back, whatever ended them. */
+export interface ReservationEvents {
+  readonly onReserved: (network: string, mac: Mac) => void;
+  readonly onReleased: (network: string, mac: Mac) => void;
 }
 
 /** Docker's, 02:42: locally administered. The last four bytes of the first address follow. */
@@ -32,13 +41,15 @@ const MEMBER_MAC_PREFIX: Mac = 0x0242_0000_0000;
 /** One network: which of its addresses and MACs are taken. src/daemon/workers connects its members. */
 export class Network {
   readonly definition: NetworkDefinition;
+  readonly #events: ReservationEvents | null;
   readonly #pools: readonly AddressPool[];
   readonly #macs = new Map<Mac, string>();
   /** The owner of each address. */
   readonly #owners = new Map<string, string>();
 
-  constructor(definition: NetworkDefinition) {
+  constructor(definition: NetworkDefinition, events: ReservationEvents | null = null) {
     this.definition = definition;
+    this.#events = events;
     this.#pools = definition.subnets.map(
       ({ prefix, gateway, range }) => new AddressPool(prefix, gateway, range),
     );
@@ -87,6 +98,7 @@ export class Network {
       const identity = { mac: this.#takeMac(mac, addresses), addresses };
       this.#macs.set(identity.mac, owner);
       for (const address of addresses) this.#owners.set(`${address}`, owner);
+      this.#events?.onReserved(this.id, identity.mac);
       return identity;
     } catch (error) {
       for (const address of addresses) this.#release(address);
@@ -97,6 +109,7 @@ export class Network {
   release(identity: AttachmentIdentity): void {
     this.#macs.delete(identity.mac);
     for (const address of identity.addresses) this.#release(address);
+    this.#events?.onReleased(this.id, identity.mac);
   }
 
   plansFor({ addresses }: AttachmentIdentity): readonly AddressPlan[] {
@@ -105,12 +118,11 @@ export class Network {
 
   /** The network as the threads are told of it. */
   get fact(): NetworkFact {
-    const { id, name, internal, mtu, subnets } = this.definition;
+    const { id, name, internal, mtu, subnets, carriage } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({
       prefix: `${prefix}`,
       gateway: `${gateway}`,
     }));
-    const overlay = null;
     return {
       kind: "network",
       id,
@@ -118,7 +130,7 @@ export class Network {
       subnets: texts,
       internal,
       mtu,
-      overlay,
+      overlay: carriage,
     };
   }
 

@@ -6,15 +6,20 @@ import type { Reach } from "../nat/host-gateway.js";
 import { memberReach } from "../network/plans.js";
 import type { Params } from "../rpc/messages.js";
 import { defineNetwork } from "./definition.js";
-import { Network, type NetworkDefinition } from "./network.js";
+import { Network, type NetworkDefinition, type ReservationEvents } from "./network.js";
 import type { DataPlane } from "./workers/plane.js";
 
 type Spec = Params<"network.create">;
 
-/** The networks of this daemon. */
+/** The networks that this daemon knows: its own, and the overlays of its cluster. */
 export class Networks {
   readonly #plane: Pick<DataPlane, "learn" | "forget">;
+  /** Those of this host. */
   readonly #byName = new Map<string, Network>();
+  /** By id. */
+  readonly #overlays = new Map<string, Network>();
+  /** Overlays that the threads know. */
+  readonly #served = new Set<Network>();
 
   /** @param plane learns which networks there are */
   constructor(plane: Pick<DataPlane, "learn" | "forget">) {
@@ -22,12 +27,25 @@ export class Networks {
   }
 
   get all(): readonly Network[] {
+    return [...this.local, ...this.overlays];
+  }
+
+  /** Those that are on this host alone. */
+  get local(): readonly Network[] {
     return [...this.#byName.values()];
   }
 
-  /** By its id, its name, or the first 8 digits or more of its id. @throws UserError when there is none */
+  get overlays(): readonly Network[] {
+    return [...this.#overlays.values()];
+  }
+
+  /**
+   * By its id, its name, or the first 8 digits or more of its id. A network of this host goes before an overlay of the
+   * same name.
+   * @throws UserError when there is none
+   */
   get(name: string): Network {
-    const found = this.#byName.get(name) ?? findByName(this.all, name);
+    const found = this.find(name);
     if (found !== undefined) return found;
     const predefined = predefinedNamed(name);
     if (predefined === undefined || predefined.name === "bridge") {
@@ -38,11 +56,15 @@ export class Networks {
     );
   }
 
+  find(name: string): Network | undefined {
+    return this.#byName.get(name) ?? findByName(this.all, name);
+  }
+
   /** As get(), but makes the network bridge when it is missing. */
   getOrDefault(name: string): Network {
     const bridge = findByName(this.virtual, name);
     if (bridge?.name !== "bridge") return this.get(name);
-    return this.#add({ ...defineNetwork(DEFAULT_SPEC, this.all), id: bridge.id });
+    return this.#add({ ...defineNetwork(DEFAULT_SPEC, this.definitions), id: bridge.id });
   }
 
   /** The predefined networks that are shown without being there: `bridge` until it is first used. */
@@ -52,14 +74,44 @@ export class Networks {
 
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
-    requireNetworkName(spec.name);
-    const other = this.all.find((each) => isTaken(spec.name, each));
-    if (other !== undefined) {
-      throw new UserError(
-        `network ${other.name} exists: choose another name, or slipway network rm ${other.name}`,
-      );
-    }
-    return this.#add(defineNetwork(spec, this.all));
+    this.requireFreeName(spec.name);
+    return this.#add(defineNetwork(spec, this.definitions));
+  }
+
+  get definitions(): readonly NetworkDefinition[] {
+    return this.all.map(({ definition }) => definition);
+  }
+
+  /** @throws UserError when a new network may not have that name */
+  requireFreeName(name: string): void {
+    requireNetworkName(name);
+    const other = this.all.find((each) => isTaken(name, each));
+    if (other === undefined) return;
+    throw new UserError(
+      `network ${other.name} exists: choose another name, or slipway network rm ${other.name}`,
+    );
+  }
+
+  /**
+   * Adds an overlay, which no thread knows before serveOverlay().
+   * @param events of what its members on this host have
+   */
+  addOverlay(definition: NetworkDefinition, events: ReservationEvents): Network {
+    const network = new Network(definition, events);
+    this.#overlays.set(definition.id, network);
+    return network;
+  }
+
+  /** Tells the threads of an overlay: its subnets are reached by its members alone from now on. */
+  serveOverlay(network: Network): void {
+    this.#served.add(network);
+    this.#plane.learn(network.id, network.fact);
+  }
+
+  removeOverlay(network: Network): void {
+    this.#overlays.delete(network.id);
+    this.#served.delete(network);
+    this.#plane.forget(network.id);
   }
 
   /** Adds a network of the daemon before, whatever it overlaps by now. */
@@ -67,10 +119,10 @@ export class Networks {
     this.#add(definition).continueAfter(last);
   }
 
-  /** As get(). @throws UserError also for a network that nobody may remove */
-  getRemovable(name: string): Network {
+  /** @throws UserError for a network that nobody may remove */
+  requireRemovable(name: string): void {
     const predefined = findByName(PREDEFINED, name);
-    if (predefined === undefined) return this.get(name);
+    if (predefined === undefined) return;
     throw new UserError(`network ${predefined.name} cannot be removed: it is always there`);
   }
 
@@ -79,18 +131,24 @@ export class Networks {
     return this.all.filter(({ name }) => predefinedNamed(name) === undefined);
   }
 
-  /** Those without members that may be removed. */
+  /** Those of this host without members that may be removed. */
   get unused(): readonly Network[] {
-    return this.custom.filter(({ population }) => population === 0);
+    return this.custom.filter(
+      ({ population, definition }) => population === 0 && definition.carriage === null,
+    );
   }
 
   /** @throws UserError while it has attachments */
+  requireUnused({ name, population }: Network): void {
+    if (population === 0) return;
+    throw new UserError(
+      `network ${name} is in use: disconnect its members first: slipway network inspect ${name}`,
+    );
+  }
+
+  /** Removes one of this host. @throws UserError while it has attachments */
   remove(network: Network): void {
-    if (network.population > 0) {
-      throw new UserError(
-        `network ${network.name} is in use: disconnect its members first: slipway network inspect ${network.name}`,
-      );
-    }
+    this.requireUnused(network);
     this.#byName.delete(network.name);
     this.#plane.forget(network.definition.id);
   }
@@ -104,7 +162,7 @@ export class Networks {
     const networks = names.map((name) => this.getOrDefault(name).definition);
     const subnets = networks.find(({ internal }) => !internal)?.subnets ?? [];
     return memberReach(subnets, hostLoopback, (address) =>
-      this.all.some((each) => each.contains(address)),
+      [...this.local, ...this.#served].some((each) => each.contains(address)),
     );
   }
 

@@ -1,5 +1,7 @@
 import type { Family } from "../base/address.js";
 import { formatMac } from "../base/mac.js";
+import type { Carriage } from "../cluster/records.js";
+import type { AttachmentIdentity } from "../network/guard.js";
 import type { MemberReport, NetworkReport } from "../rpc/reports.js";
 import type { Member } from "./member.js";
 import { type Network, subnetOf } from "./network.js";
@@ -38,9 +40,11 @@ export function emptyReport({ id, name, driver }: Named): NetworkReport {
 
 /** A network in the shape of `docker network inspect`. */
 export function networkReport(network: Network, members: readonly Member[]): NetworkReport {
-  const { name, id, created, subnets, internal, mtu, labels, options } = network.definition;
+  const { name, id, created, subnets, internal, mtu, labels, options, carriage } =
+    network.definition;
   return {
-    ...emptyReport({ id, name, driver: "bridge" }),
+    ...emptyReport({ id, name, driver: carriage === null ? "bridge" : "overlay" }),
+    Scope: carriage === null ? "local" : "global",
     Created: new Date(created).toISOString(),
     EnableIPv4: subnetOf(network, 4) !== null,
     EnableIPv6: subnetOf(network, 6) !== null,
@@ -54,15 +58,30 @@ export function networkReport(network: Network, members: readonly Member[]): Net
       })),
     },
     Internal: internal,
-    Containers: Object.fromEntries(members.map((member) => [member.id, endpoint(member, network)])),
-    Options: { ...options, "com.docker.network.driver.mtu": `${mtu}` },
+    Containers: Object.fromEntries(
+      members.map((member) => {
+        const attachment = member.attachments.find((each) => each.network === network);
+        return [member.id, endpoint(network, member, attachment?.identity)];
+      }),
+    ),
+    Options: { ...options, "com.docker.network.driver.mtu": `${mtu}`, ...vniOption(carriage) },
     Labels: labels,
   };
 }
 
-function endpoint(member: Member, network: Network): NetworkReport["Containers"][string] {
-  const attachment = member.attachments.find((each) => each.network === network);
-  const identity = attachment?.identity;
+/** As docker has it. */
+function vniOption(carriage: Carriage | null): Readonly<Record<string, string>> {
+  return carriage?.kind === "vxlan"
+    ? { "com.docker.network.driver.overlay.vxlanid_list": `${carriage.vni}` }
+    : {};
+}
+
+/** A member of a network. @param identity absent: it has none there any more */
+export function endpoint(
+  network: Network,
+  member: Pick<Member, "id" | "name">,
+  identity: AttachmentIdentity | undefined,
+): NetworkReport["Containers"][string] {
   const withLength = (family: Family): string => {
     const address = identity?.addresses.find((each) => each.family === family);
     const subnet = subnetOf(network, family);
@@ -78,7 +97,7 @@ function endpoint(member: Member, network: Network): NetworkReport["Containers"]
 }
 
 /** Unique for each attachment: halves of the network's id and the member's. */
-function endpointId({ definition }: Network, { id }: Member): string {
+function endpointId({ definition }: Network, { id }: Pick<Member, "id">): string {
   return definition.id.slice(0, 32) + id.slice(0, 32);
 }
 

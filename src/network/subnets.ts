@@ -2,10 +2,12 @@ import { Address, type Family, Prefix } from "../base/address.js";
 
 /** As podman: 10.89.0.0/24, 10.89.1.0/24 and so on. */
 const FIRST_SUBNET = Address.ofIpv4Word(0x0a59_0000);
+/** 10.200.0.0/24 and so on: apart from those that hosts choose for networks of their own. */
+const FIRST_OVERLAY_SUBNET = Address.ofIpv4Word(0x0ac8_0000);
 const SUBNET_LENGTH = 24;
 const SUBNET_SIZE = 256;
-/** Up to 10.255.255.0/24. */
-const SUBNETS = 0xa700;
+/** 10.255.255.0/24. */
+const LAST_SUBNET = Address.ofIpv4Word(0x0aff_ff00);
 
 /** RFC 4193 §3.2.1: 40 random bits make the prefix unique. */
 const UNIQUE_LOCAL = 0xfd00_0000;
@@ -20,10 +22,14 @@ export function overlaps(a: Prefix, b: Prefix): boolean {
   return a.contains(b.address) || b.contains(a.address);
 }
 
-/** The first IPv4 /24 that overlaps none of `taken`; null when there is none. */
-export function freeSubnet(taken: readonly Prefix[]): Prefix | null {
-  for (let index = 0; index < SUBNETS; index += 1) {
-    const candidate = Prefix.of(FIRST_SUBNET.plus(index * SUBNET_SIZE), SUBNET_LENGTH);
+/**
+ * The first IPv4 /24 that overlaps none of `taken`; null when there is none.
+ * @param isOverlay whether it is for all hosts of a cluster
+ */
+export function freeSubnet(taken: readonly Prefix[], isOverlay: boolean): Prefix | null {
+  const first = isOverlay ? FIRST_OVERLAY_SUBNET : FIRST_SUBNET;
+  for (let at = first; at.w3 <= LAST_SUBNET.w3; at = at.plus(SUBNET_SIZE)) {
+    const candidate = Prefix.of(at, SUBNET_LENGTH);
     if (!taken.some((each) => overlaps(each, candidate))) return candidate;
   }
   return null;

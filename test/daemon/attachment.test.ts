@@ -50,6 +50,7 @@ function makeNetwork(): Network {
     mtu: 1500,
     labels: {},
     options: {},
+    carriage: null,
   });
 }
 

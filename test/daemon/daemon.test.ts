@@ -82,6 +82,7 @@ function begin(state: object | null): void {
     settings: {},
     warnings: [],
     store: new TapStore(null, loop, () => undefined),
+    openOverlays: null,
     isRestarted: true,
     writable: [],
     onStop: () => undefined,

@@ -17,6 +17,7 @@ function networkOf(...texts: readonly string[]): Network {
     mtu: 1500,
     labels: {},
     options: {},
+    carriage: null,
   });
 }
 

@@ -56,6 +56,17 @@ describe("the state of networks and members", () => {
   ];
   test.for(networks)("is kept aside with a network that has %s", ([, change]) => {
     expectDamaged({ ...state, networks: [{ ...network, ...change }] });
+    const carriage = { kind: "wireguard" };
+    expectDamaged({ ...state, overlays: [{ ...network, ...change, carriage }] });
+  });
+
+  test("has overlays with how they reach other hosts", () => {
+    const overlay = { ...network, carriage: { kind: "vxlan", vni: 42 } };
+    writeFileSync(file, JSON.stringify({ ...state, overlays: [overlay] }));
+    expect(readState(file).state.overlays).toMatchObject([{ name: "web", mtu: 1500, carriage: { vni: 42 } }]);
+    for (const carriage of [null, { kind: "gre" }, { kind: "vxlan", vni: 0 }, { kind: "vxlan", vni: 2 ** 24 }]) {
+      expectDamaged({ ...state, overlays: [{ ...network, carriage }] });
+    }
   });
 
   const members: readonly (readonly [string, object])[] = [
@@ -103,7 +114,7 @@ describe("the state of networks and members", () => {
 function expectDamaged(content: object): void {
   writeFileSync(file, JSON.stringify(content));
   const { state: read, warning } = readState(file);
-  expect(read).toEqual({ networks: [], members: [], awaited: [] });
+  expect(read).toEqual({ networks: [], overlays: [], members: [], awaited: [] });
   expect(warning).toContain(
     "the state file was damaged, or is of another version: it was renamed to",
   );

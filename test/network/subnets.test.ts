@@ -15,8 +15,9 @@ describe("free subnets", () => {
 
   test("the first without overlap is chosen", () => {
     const taken = ["10.89.0.0/23", "10.89.2.128/25"].map((text) => Prefix.parse(text));
-    expect(`${freeSubnet(taken)}`).toBe("10.89.3.0/24");
-    expect(freeSubnet([Prefix.parse("10.0.0.0/8")])).toBeNull();
+    expect(`${freeSubnet(taken, false)}`).toBe("10.89.3.0/24");
+    expect(`${freeSubnet(taken, true)}`).toBe("10.200.0.0/24");
+    expect(freeSubnet([Prefix.parse("10.0.0.0/8")], true)).toBeNull();
   });
 
   test("unique local subnets have 56 random bits and are a /64", () => {

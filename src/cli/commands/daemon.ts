@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { makeLedger } from "../../admission/descriptor-limit.js";
 import { UserError } from "../../base/errors.js";
@@ -24,6 +25,9 @@ import { type DaemonConfig, daemonConfig } from "../configuration/settings.js";
 
 /** Threads that serve networks: one for each processor, at most this many, as each needs some MB. */
 const MOST_WORKERS = 4;
+
+/** How long the cluster's store may take to hear that this host leaves, in ms. */
+const LEAVE_LIMIT = 1_000;
 
 /** `slipway daemon run`: serves until it is told to stop. Writes "1" to the ready-fd, or why it failed. */
 export async function runDaemon({ readyFd, ...given }: DaemonRunConfig): Promise<void> {
@@ -56,10 +60,10 @@ async function serve({ servesContainers, settings, warnings }: DaemonConfig): Pr
   const manager = new ServiceManager(process.env);
   const stop = async (): Promise<void> => {
     manager.tell("STOPPING=1");
-    daemon.close();
+    const closed = daemon.close();
     launchers.close();
     loop.stop();
-    await plane.close();
+    await Promise.all([plane.close(), Promise.race([closed, delay(LEAVE_LIMIT)])]);
     process.exit(0);
   };
   const onStop = (): void => void stop();
@@ -79,6 +83,7 @@ async function serve({ servesContainers, settings, warnings }: DaemonConfig): Pr
     settings,
     warnings,
     onStop,
+    openOverlays: null,
     isRestarted: isRestarted(),
   });
   const launchers = new LauncherServer(paths.launchers, loop, requestsTo(daemon), audience);

@@ -5,8 +5,10 @@ import { hasEnded } from "../../rpc/namespaces.js";
 import { native } from "../../sys/native.js";
 import type { TapStore } from "../../sys/tap-store.js";
 import { storeName } from "../attachment.js";
+import type { Overlays } from "../cluster/overlays.js";
 import type { Member } from "../member.js";
 import type { Members } from "../members.js";
+import type { NetworkDefinition } from "../network.js";
 import type { Networks } from "../networks.js";
 import { type ReopenedTap, reopen } from "./reopen.js";
 import type { AwaitedState, MemberState, State } from "./state-file.js";
@@ -16,6 +18,8 @@ import type { VouchedNamespaces } from "./vouched.js";
 export interface RestoreContext {
   readonly networks: Networks;
   readonly members: Members;
+  /** null: there is no cluster. */
+  readonly overlays: Overlays | null;
   /** What the supervisor has kept. */
   readonly store: TapStore;
   /** By the last supervisor. */
@@ -37,12 +41,16 @@ interface Rejoined {
  * Namespaces are entered before the promise is returned, as the lock-down follows.
  */
 export async function restore(
-  { networks, members, awaited }: State,
+  { networks, overlays, members, awaited }: State,
   context: RestoreContext,
 ): Promise<void> {
   for (const { definition, last } of networks) context.networks.restore(definition, last);
-  for (const state of awaited) reserve(state, context);
-  const living = members.filter(isAlive);
+  const missing = restoreOverlays(overlays, context);
+  for (const state of awaited) reserve(withoutNetworks(missing, state), context);
+  const living = members
+    .map((state) => withoutNetworks(missing, state))
+    .filter(({ attachments }) => attachments.length > 0)
+    .filter(isAlive);
   const entered = living.map((state) => ({ state, rejoined: enter(state, context) }));
   const kept = new Map(await context.store.inherited);
   for (const { state, rejoined } of entered) {
@@ -54,6 +62,27 @@ export async function restore(
     context.store.drop(name);
     native.close(tap);
   }
+  context.overlays?.adopt(context.members.all);
+}
+
+/** @returns ids of those that are not there, as the daemon has no cluster any more */
+function restoreOverlays(
+  overlays: readonly NetworkDefinition[],
+  context: RestoreContext,
+): readonly string[] {
+  for (const definition of overlays) context.overlays?.restore(definition);
+  if (context.overlays !== null || overlays.length === 0) return [];
+  const names = overlays.map(({ name }) => name).join(", ");
+  log.warn(`the daemon has no store any more, so its members are not on ${names}`);
+  return overlays.map(({ id }) => id);
+}
+
+function withoutNetworks<S extends AwaitedState | MemberState>(
+  missing: readonly string[],
+  state: S,
+): S {
+  const attachments = state.attachments.filter(({ network }) => !missing.includes(network));
+  return { ...state, attachments };
 }
 
 /** Reserves what a member has whose client is to join again; nothing is entered. */
@@ -109,8 +138,8 @@ function takeKept(
 }
 
 /** "" when there is no such network. */
-function storeNameOf(member: string | null, network: string, { all }: Networks): string {
-  const found = all.find(({ name }) => name === network);
+function storeNameOf(member: string | null, network: string, networks: Networks): string {
+  const found = networks.find(network);
   return member === null || found === undefined ? "" : storeName(member, found);
 }
 

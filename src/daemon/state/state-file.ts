@@ -35,6 +35,8 @@ const LAST_TIME = 8.64e15;
 const LAST_OFFSET = 2 ** 32;
 
 const MOST_NETWORKS = 1024;
+/** A VNI has 24 bits. */
+const LAST_VNI = 0xff_ffff;
 const MOST_MEMBERS = 4096;
 
 const prefix = v.pipe(v.string(), v.transform(Prefix.parse));
@@ -64,6 +66,16 @@ const networkState = v.object({
   options: pairs,
   last: v.pipe(v.array(v.pipe(whole, v.minValue(-1), v.maxValue(LAST_OFFSET))), v.maxLength(2)),
 });
+
+const carriage = v.variant("kind", [
+  v.object({ kind: v.literal("wireguard") }),
+  v.object({
+    kind: v.literal("vxlan"),
+    vni: v.pipe(whole, v.minValue(1), v.maxValue(LAST_VNI)),
+  }),
+]);
+
+const overlayState = v.object({ ...networkState.entries, carriage });
 
 const memberState = v.object({
   ...joinSpec.entries,
@@ -98,6 +110,15 @@ const stateSchema = v.object({
     v.maxLength(MOST_NETWORKS),
     v.check((networks) => haveOwnNames(networks)),
   ),
+  /** Of the cluster, as far as members of this host are on them. Missing in files of earlier versions. */
+  overlays: v.optional(
+    v.pipe(
+      v.array(overlayState),
+      v.maxLength(MOST_NETWORKS),
+      v.check((overlays) => haveOwnNames(overlays)),
+    ),
+    [],
+  ),
   members: v.pipe(v.array(memberState), v.maxLength(MOST_MEMBERS)),
   /** Missing in files of earlier versions. */
   awaited: v.optional(awaitedStates, []),
@@ -114,14 +135,23 @@ function haveOwnNames(
   return names.size === 2 * networks.length;
 }
 
-/** What outlives the process: networks, members that stay, and what is reserved for members that are to join again. */
+/** What is read of it: networks, members that stay, and what is reserved for members that are to join again. */
 export interface State {
   readonly networks: readonly {
     readonly definition: NetworkDefinition;
     readonly last: readonly number[];
   }[];
+  /** What is known of them until the cluster says more. */
+  readonly overlays: readonly NetworkDefinition[];
   readonly members: readonly MemberState[];
   readonly awaited: readonly AwaitedState[];
+}
+
+/** What is written. `overlays`: those of the cluster that the next daemon needs before it has heard of the cluster. */
+export interface Lasting {
+  readonly networks: readonly Network[];
+  readonly overlays: readonly Network[];
+  readonly members: readonly Member[];
 }
 
 /** The request of member.join that gives a member what it has, and its published ports. */
@@ -134,7 +164,7 @@ export type AwaitedState = v.InferOutput<typeof awaitedState>;
  * @throws UserError when the file cannot be read, or not be renamed
  */
 export function readState(path: string): { state: State; warning: string | null } {
-  const nothing: State = { networks: [], members: [], awaited: [] };
+  const nothing: State = { networks: [], overlays: [], members: [], awaited: [] };
   let text: string;
   try {
     text = statSync(path).size > MOST_BYTES ? "" : readFileSync(path, "utf8");
@@ -169,13 +199,13 @@ function putAside(path: string, aside: string): void {
  */
 export function writeState(
   path: string,
-  networks: readonly Network[],
-  members: readonly Member[],
+  { networks, overlays, members }: Lasting,
   isDurable: boolean,
 ): void {
   const text = JSON.stringify({
     version: STATE_VERSION,
     networks: networks.map(networkText),
+    overlays: overlays.map(networkText),
     members: members.filter(({ stays }) => stays).map(memberText),
     awaited: members.filter(isToJoinAgain).map(memberText),
   });
@@ -205,9 +235,13 @@ function writeFile(path: string, text: string, isDurable: boolean): void {
 
 function parseState(text: string): State | null {
   try {
-    const { networks, members, awaited } = v.parse(stateSchema, JSON.parse(text));
+    const { networks, overlays, members, awaited } = v.parse(stateSchema, JSON.parse(text));
     return {
-      networks: networks.map(({ last, ...definition }) => ({ definition, last })),
+      networks: networks.map(({ last, ...definition }) => ({
+        definition: { ...definition, carriage: null },
+        last,
+      })),
+      overlays: overlays.map(({ last, ...definition }) => definition),
       members,
       awaited,
     };
@@ -248,7 +282,8 @@ function memberText(member: Member): object {
     hosts: formatHosts(hosts),
     dns: dns.map(String),
     attachments: member.attachments.map(({ network, identity, named, ifname }) => ({
-      network: network.name,
+      // A network of this host may have the name of an overlay.
+      network: network.definition.carriage === null ? network.name : network.id,
       addresses: identity.addresses.map(String),
       mac: formatMac(identity.mac),
       aliases: named.names.slice(1).filter((each) => each !== shortId(id)),

@@ -112,6 +112,12 @@ export function bindDatagramPort(address: Address, port: number): number {
   return boundOrClosed(fd, { address, port, scope: 0 });
 }
 
+/** A socket for all that other hosts send to a tunnel. @returns the socket, or a negative errno */
+export function openTunnelSocket(address: Address, port: number): number {
+  const fd = openDatagramSocket(address.family, 0);
+  return fd < 0 ? fd : boundOrClosed(fd, { address, port, scope: 0 });
+}
+
 /**
  * A connected socket for one client of a published UDP port: it receives what that client sends, and
  * sends from the address and port that the client sent to. Between bind(2) and connect(2) it also

@@ -1,7 +1,7 @@
-import { UserError } from "../base/errors.js";
-import type { Method, Params } from "../rpc/messages.js";
-import type { Results } from "../rpc/reports.js";
-import type { Client } from "./server.js";
+import { UserError } from "../../base/errors.js";
+import type { Method, Params } from "../../rpc/messages.js";
+import type { Results } from "../../rpc/reports.js";
+import type { Client } from "../server.js";
 
 /** What carries out the requests, by method. */
 export type Handlers = {
@@ -13,8 +13,14 @@ export type Handlers = {
   ) => Results[M] | Promise<Results[M]>;
 };
 
+/** What carries out requests about hosts and peers. */
+export type ClusterHandlers = Pick<
+  Handlers,
+  "host.list" | "peer.add" | "peer.list" | "peer.remove"
+>;
+
 /** What a daemon without a store answers to requests about its cluster. */
-export const clusterless: Pick<Handlers, "host.list" | "peer.add" | "peer.list" | "peer.remove"> = {
+export const clusterless: ClusterHandlers = {
   "host.list": refuse,
   "peer.add": refuse,
   "peer.list": refuse,
