@@ -63,8 +63,15 @@ describe("the state of networks and members", () => {
   test("has overlays with how they reach other hosts", () => {
     const overlay = { ...network, carriage: { kind: "vxlan", vni: 42 } };
     writeFileSync(file, JSON.stringify({ ...state, overlays: [overlay] }));
-    expect(readState(file).state.overlays).toMatchObject([{ name: "web", mtu: 1500, carriage: { vni: 42 } }]);
-    for (const carriage of [null, { kind: "gre" }, { kind: "vxlan", vni: 0 }, { kind: "vxlan", vni: 2 ** 24 }]) {
+    expect(readState(file).state.overlays).toMatchObject([
+      { name: "web", mtu: 1500, carriage: { vni: 42 } },
+    ]);
+    for (const carriage of [
+      null,
+      { kind: "gre" },
+      { kind: "vxlan", vni: 0 },
+      { kind: "vxlan", vni: 2 ** 24 },
+    ]) {
       expectDamaged({ ...state, overlays: [{ ...network, carriage }] });
     }
   });

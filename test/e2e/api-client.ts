@@ -22,7 +22,7 @@ export async function apiGuest(lab: Lab, options: GuestOptions): Promise<ApiGues
 }
 
 /** A directory where the host's user may create files; removed with the lab. */
-export async function userDirectory({ host }: Lab): Promise<string> {
+export async function userDirectory({ host }: Pick<Lab, "host">): Promise<string> {
   const directory = join(host.stage.directory, "user");
   await host.root.shell(`mkdir -p -m 1777 ${directory}`);
   return directory;

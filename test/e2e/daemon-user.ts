@@ -1,5 +1,6 @@
 import type { MemberReport, NetworkReport } from "../../src/rpc/reports.ts";
 import { Agent } from "../lab/agent/client.ts";
+import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import type { Outcome, Process } from "../lab/process.ts";
@@ -7,24 +8,22 @@ import { userDirectory } from "./api-client.ts";
 
 let serial = 0;
 
-/** The host's user with a daemon of its own. */
-export class DaemonUser {
-  readonly lab: Lab;
-  /** Of the daemon: its sockets and its state. */
+/** A user of some host with a daemon of its own. */
+export class HostDaemon {
+  readonly host: Host;
+  /** Of the daemon: its sockets, its state and its configuration. */
   readonly env: Readonly<Record<string, string>>;
   readonly #home: string;
 
-  private constructor(lab: Lab, home: string) {
-    this.lab = lab;
-    this.env = { XDG_RUNTIME_DIR: home, XDG_STATE_HOME: home };
+  protected constructor(host: Host, home: string) {
+    this.host = host;
+    this.env = { XDG_RUNTIME_DIR: home, XDG_STATE_HOME: home, XDG_CONFIG_HOME: home };
     this.#home = home;
   }
 
-  static async create(lab: Lab): Promise<DaemonUser> {
-    serial += 1;
-    const directory = `${await userDirectory(lab)}/daemon${serial}`;
-    await lab.host.user.shell(`mkdir -p -m 0700 ${directory}`);
-    return new DaemonUser(lab, directory);
+  /** @param configuration text of its config.toml; "": none */
+  static async on(host: Host, configuration: string): Promise<HostDaemon> {
+    return new HostDaemon(host, await newHome(host, configuration));
   }
 
   /** What is in the directory of sockets and state. */
@@ -34,7 +33,7 @@ export class DaemonUser {
 
   /** Runs `slipway` to its end. */
   command(...args: string[]): Promise<Outcome> {
-    return this.lab.host.user.run([this.lab.host.slipwayPath, ...args], { env: this.env });
+    return this.host.user.run([this.host.slipwayPath, ...args], { env: this.env });
   }
 
   /** Runs `slipway`, which must succeed; returns its stdout. */
@@ -61,16 +60,16 @@ export class DaemonUser {
 
   /** Starts `slipway run` and goes on. */
   run(...args: string[]): Process {
-    return this.lab.host.slipway(["run", ...args], { env: this.env });
+    return this.host.slipway(["run", ...args], { env: this.env });
   }
 
   /** A namespace of the user, connected to a network under a name. */
   async member(network: string, name: string, ...options: string[]): Promise<Member> {
     const [report] = await this.inspect(network);
     const [{ Gateway: dns }] = report.IPAM.Config;
-    const namespace = await this.lab.host.namespace(dns);
+    const namespace = await this.host.namespace(dns);
     await this.ok("network", "connect", network, `${namespace.pid}`, "--name", name, ...options);
-    const agent = await Agent.start(namespace, this.lab.host.stage);
+    const agent = await Agent.start(namespace, this.host.stage);
     return { name, namespace, agent, addresses: await this.addressesOf(name, network) };
   }
 
@@ -88,12 +87,40 @@ export class DaemonUser {
 
   async kill(): Promise<void> {
     const pid = await this.ok("daemon", "status", "--format", "{{.pid}}");
-    await this.lab.host.user.output(["kill", "-KILL", pid.trim()]);
+    await this.host.user.output(["kill", "-KILL", pid.trim()]);
   }
 
   /** Nothing of the daemon is left when its lab is closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.ok("daemon", "stop");
+  }
+}
+
+async function newHome(host: Host, configuration = ""): Promise<string> {
+  serial += 1;
+  const name = `daemon${serial}`;
+  const directory = `${await userDirectory({ host })}/${name}`;
+  await host.user.shell(`
+    mkdir -p -m 0700 ${directory}/slipway
+    chmod 0700 ${directory}
+  `);
+  if (configuration !== "") {
+    await host.user.output(["tee", `${directory}/slipway/config.toml`], { input: configuration });
+  }
+  return directory;
+}
+
+/** The user of a lab's only host, with a daemon of its own. */
+export class DaemonUser extends HostDaemon {
+  readonly lab: Lab;
+
+  private constructor(lab: Lab, home: string) {
+    super(lab.host, home);
+    this.lab = lab;
+  }
+
+  static async create(lab: Lab): Promise<DaemonUser> {
+    return new DaemonUser(lab, await newHome(lab.host));
   }
 }
 

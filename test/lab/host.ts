@@ -34,11 +34,26 @@ export class Host {
     this.#becomeUser = becomeUser;
   }
 
-  static async create(stage: Stage, impairment: Impairment | undefined): Promise<Host> {
-    const root = await stage.namespace.unshare(["mount", "net"]);
-    await makeLink(stage, root, impairment);
-    await root.shell(network() + names(stage));
-    const becomeUser = stage.privileged ? dropPrivileges() : await nestedUser(root);
+  static create(stage: Stage, impairment: Impairment | undefined): Promise<Host> {
+    return Host.prepare(stage, userId, async (root) => {
+      await makeLink(stage, root, impairment);
+      await root.shell(network() + names(stage));
+    });
+  }
+
+  /**
+   * A machine of any other kind.
+   * @param uid of its user, if root makes it
+   * @param makeNetwork is called with its root
+   */
+  static async prepare(
+    stage: Stage,
+    uid: number,
+    makeNetwork: (root: HeldNamespace) => Promise<void>,
+  ): Promise<Host> {
+    const root = await stage.namespace.unshare(["mount", "net", "uts"]);
+    await makeNetwork(root);
+    const becomeUser = stage.privileged ? dropPrivileges(uid) : await nestedUser(root);
     const user = root.behind(becomeUser);
     return new Host(stage, root, await Agent.start(user, stage), becomeUser);
   }
@@ -116,8 +131,8 @@ function names(stage: Stage): string {
 }
 
 /** Root gives Slipway a uid that nobody else has. no_new_privs stays off, as for a real user. */
-export function dropPrivileges(): string[] {
-  const credentials = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups"];
+export function dropPrivileges(uid = userId): string[] {
+  const credentials = [`--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
   return ["setpriv", ...credentials, "--inh-caps=-all", "--bounding-set=-all", "--"];
 }
 

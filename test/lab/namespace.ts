@@ -3,7 +3,7 @@ import type { Census } from "./census.ts";
 import type { Outcome, Process, ProcessOptions } from "./process.ts";
 
 /** Kinds of namespaces, as unshare(1) and nsenter(1) spell them. */
-type Kind = "user" | "mount" | "net";
+type Kind = "user" | "mount" | "net" | "uts";
 
 export interface RunOptions extends ProcessOptions {
   /** default 30 s; then the process is killed and the promise rejected */

@@ -6,6 +6,8 @@ import { makeLedger } from "../../admission/descriptor-limit.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { DaemonRunConfig } from "../../commandline/requests.js";
+import type { ClusterConfig } from "../../config/cluster-config.js";
+import type { OpenOverlays } from "../../daemon/cluster/overlays.js";
 import { Daemon } from "../../daemon/daemon.js";
 import { resolverFiles } from "../../daemon/resolver-files.js";
 import { inheritedListener, ServiceManager } from "../../daemon/service-manager.js";
@@ -48,10 +50,16 @@ function isRestarted(): boolean {
   return restarted !== undefined;
 }
 
-async function serve({ servesContainers, settings, warnings }: DaemonConfig): Promise<void> {
+async function serve({
+  servesContainers,
+  cluster,
+  settings,
+  warnings,
+}: DaemonConfig): Promise<void> {
   const audience: Audience = servesContainers ? "containers" : "user";
   const paths = daemonPaths();
   if (!isRestarted()) await awaitSupervisor(paths);
+  const openOverlays = cluster === null ? null : await prepared(cluster);
   const workers = Math.min(availableParallelism(), MOST_WORKERS);
   const ledger = makeLedger(1 + workers);
   const loop = new Loop(ledger);
@@ -83,7 +91,7 @@ async function serve({ servesContainers, settings, warnings }: DaemonConfig): Pr
     settings,
     warnings,
     onStop,
-    openOverlays: null,
+    openOverlays,
     isRestarted: isRestarted(),
   });
   const launchers = new LauncherServer(paths.launchers, loop, requestsTo(daemon), audience);
@@ -94,6 +102,12 @@ async function serve({ servesContainers, settings, warnings }: DaemonConfig): Pr
   lockDown(writable);
   await daemon.restored;
   manager.tell("READY=1");
+}
+
+/** A daemon without a store does not load what is needed for one. @throws UserError */
+async function prepared(cluster: ClusterConfig): Promise<OpenOverlays> {
+  const { prepareOverlays } = await import("../../daemon/cluster/open.js");
+  return prepareOverlays(cluster);
 }
 
 /** Our end of the supervisor's store (native/launcher/supervisor/store.h), which it has opened for us. */

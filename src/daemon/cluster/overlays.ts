@@ -17,6 +17,7 @@ import type { Members } from "../members.js";
 import type { Network, NetworkDefinition } from "../network.js";
 import type { Networks } from "../networks.js";
 import type { ClusterHandlers } from "../requests/handlers.js";
+import type { TunnelStatistics } from "../workers/messages.js";
 import type { DataPlane } from "../workers/plane.js";
 import { Claims, type Stake } from "./claims.js";
 import { Peers } from "./peers.js";
@@ -24,6 +25,12 @@ import { Remotes } from "./remotes.js";
 import { clusterStatus, everywhere } from "./reports.js";
 
 type JoinParams = Params<"member.join">;
+
+/** Of tunnels that no thread has yet. */
+const NO_STATISTICS: TunnelStatistics = {
+  counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
+  drops: {},
+};
 
 export interface OverlaysContext {
   readonly networks: Networks;
@@ -223,7 +230,7 @@ export class Overlays {
   async status(): Promise<ClusterStatus> {
     const { networks, plane } = this.#context;
     const own = networks.overlays.reduce((sum, { population }) => sum + population, 0);
-    return clusterStatus(this, own, await plane.tunnelStatistics());
+    return clusterStatus(this, own, (await plane.tunnelStatistics()) ?? NO_STATISTICS);
   }
 
   async close(): Promise<void> {
@@ -299,6 +306,7 @@ export class Overlays {
     }
     log.info(`connected to ${this.place}`);
     this.#sortRestored();
+    this.remotes.onConnected();
     void this.#claims.onConnected();
   }
 

@@ -17,6 +17,8 @@ export class Remotes {
   readonly #members = new Map<string, Map<string, MemberRecord>>();
   /** Resolves when the members of a network are known that it has. */
   readonly #following = new Map<string, Promise<void>>();
+  /** Those that the cluster did not know, or the store was away. */
+  readonly #waiting = new Set<string>();
 
   constructor(context: RemotesContext) {
     this.#context = context;
@@ -68,7 +70,12 @@ export class Remotes {
   follow(network: string): void {
     if (this.#following.has(network)) return;
     this.#members.set(network, new Map());
-    this.#following.set(network, this.#followed(network));
+    this.#begin(network);
+  }
+
+  /** The store is there: networks are followed that could not be. */
+  onConnected(): void {
+    for (const network of this.#waiting) this.#begin(network);
   }
 
   /** Resolves when the members of a followed network are known, as far as the store says now. */
@@ -78,17 +85,23 @@ export class Remotes {
 
   unfollow(network: string): void {
     if (!this.#following.delete(network)) return;
+    this.#waiting.delete(network);
     this.#context.cluster.unfollow(network);
     for (const { id } of this.on(network)) this.onMemberGone(network, id);
     this.#members.delete(network);
+  }
+
+  #begin(network: string): void {
+    this.#waiting.delete(network);
+    this.#following.set(network, this.#followed(network));
   }
 
   async #followed(network: string): Promise<void> {
     try {
       await this.#context.cluster.follow(network);
     } catch (error) {
-      // The cluster tells of them when the store is back.
-      log.warn(`members on other hosts are not known yet: ${logText(error)}`);
+      log.info(`members on other hosts are not known yet: ${logText(error)}`);
+      if (this.#members.has(network)) this.#waiting.add(network);
     }
   }
 }

@@ -101,6 +101,8 @@ export class DataPlane {
   readonly #workerByPlace = new Map<string, NetworkWorker>();
   /** Slots of the ledger that threads have. */
   readonly #slots = new Set<number>();
+  /** Whether the thread of the tunnels runs without attachments, too. */
+  #keepsTunnels = false;
   #lastAttachment = 0;
 
   /** @param mostWorkers 1 or more @param descriptors its ledger has a slot for each, and one more */
@@ -202,6 +204,15 @@ export class DataPlane {
     if (worker !== undefined) await worker.calls.call({ name: "open tunnels", params: tunnels });
   }
 
+  /** Whether the tunnels carry more than what attachments send and receive: WireGuard clients of this host do. */
+  keepTunnels(isNeeded: boolean): void {
+    this.#keepsTunnels = isNeeded;
+    const worker = isNeeded ? this.#workerOfPlace(OVERLAYS) : this.#workerByPlace.get(OVERLAYS);
+    if (worker === undefined) return;
+    if (isNeeded) this.#keep(worker);
+    else this.#rest(worker);
+  }
+
   /** What tunnels have done since their thread was started; null: no thread has any. */
   async tunnelStatistics(): Promise<TunnelStatistics | null> {
     const worker = this.#workerByPlace.get(OVERLAYS);
@@ -211,12 +222,16 @@ export class DataPlane {
 
   /** Ends all threads. */
   async close(): Promise<void> {
+    this.#keepsTunnels = false;
     const stopped = [...this.#workers].map((worker) => this.#stop(worker));
     await Promise.all(stopped);
   }
 
   #workerOf(network: string): NetworkWorker {
-    const place = this.#placeOf(network);
+    return this.#workerOfPlace(this.#placeOf(network));
+  }
+
+  #workerOfPlace(place: string): NetworkWorker {
     const known = this.#workerByPlace.get(place);
     if (known !== undefined) return known;
     const worker = this.#leastBusy() ?? this.#startWorker();
@@ -309,6 +324,7 @@ export class DataPlane {
     const ended = [...worker.attachments.values()];
     worker.attachments.clear();
     for (const { onGone } of ended) onGone(`its thread has ended (${reason})`, true);
+    if (this.#keepsTunnels) this.keepTunnels(true);
   }
 
   #keep(worker: NetworkWorker): void {
@@ -319,6 +335,7 @@ export class DataPlane {
   /** Ends a thread that has no attachments for IDLE_LIMIT. */
   #rest(worker: NetworkWorker): void {
     if (worker.attachments.size > 0 || !this.#workers.has(worker)) return;
+    if (this.#keepsTunnels && this.#workerByPlace.get(OVERLAYS) === worker) return;
     this.#keep(worker);
     worker.idle = setTimeout(() => void this.#stop(worker), IDLE_LIMIT);
     worker.idle.unref();

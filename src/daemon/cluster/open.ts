@@ -1,0 +1,62 @@
+import { hostname } from "node:os";
+import path from "node:path";
+import manifest from "../../../package.json" with { type: "json" };
+import { UserError } from "../../base/errors.js";
+import { openCluster } from "../../cluster/open.js";
+import type { HostRecord } from "../../cluster/records.js";
+import type { ClusterConfig } from "../../config/cluster-config.js";
+import { isValidName, shortId } from "../../config/names.js";
+import type { StoreOptions } from "../../config/store-options.js";
+import { openEtcd } from "../../store/etcd/open.js";
+import type { Store } from "../../store/store.js";
+import { type Identity, readIdentity } from "./identity.js";
+import { type OpenOverlays, Overlays } from "./overlays.js";
+import { openTunnelSockets } from "./tunnel-sockets.js";
+
+/**
+ * Prepares to join the cluster of a store.
+ * @throws UserError when a file of the store's cannot be read, or its name not be resolved
+ */
+export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverlays> {
+  const store = await openStore(config.store);
+  return ({ networks, members, plane, paths }) => {
+    const identity = readIdentity(path.dirname(paths.state));
+    const sockets = openTunnelSockets(config);
+    // No thread runs yet that could refuse them.
+    void plane.openTunnels({ ...sockets, privateKey: identity.privateKey });
+    const self = hostRecord(config, identity);
+    return new Overlays({
+      networks,
+      members,
+      plane,
+      place: store.place,
+      openCluster: (events) => openCluster(store, self, events),
+    });
+  };
+}
+
+function openStore(options: StoreOptions): Promise<Store> {
+  switch (options.kind) {
+    case "etcd":
+      return openEtcd(options);
+    case "file":
+      throw new UserError(`the store ${options.path} is a file, which is not supported yet`);
+  }
+}
+
+function hostRecord(
+  { advertise, vxlanPort, wireguardPort }: ClusterConfig,
+  { id, publicKey }: Identity,
+): HostRecord {
+  const name = hostname();
+  return {
+    id,
+    // A kernel takes any text for its name.
+    name: isValidName("hostname", name) ? name : shortId(id),
+    addresses: advertise,
+    vxlanPort,
+    wireguardPort,
+    publicKey: Buffer.from(publicKey).toString("base64"),
+    version: manifest.version,
+  };
+}
