@@ -4,9 +4,7 @@ import { test } from "./cluster-user.ts";
 
 // The documents' experiment: a network made once and seen on all hosts, and members that find each other by name.
 
-const kinds = [
-  ["plain", ["--opt", "encrypted=false"]],
-] as const;
+const kinds = [["plain", ["--opt", "encrypted=false"]]] as const;
 
 test.for(kinds)("three members on three hosts, %s", async ([kind, options], { cluster }) => {
   const { hosts } = cluster;
