@@ -132,7 +132,7 @@ export function newNetwork(name: string, wanted: Partial<NewNetwork> = {}): NewN
     carriage: { kind: "wireguard" },
     subnets: (others) => {
       const taken = others.flatMap(({ subnets }) => subnets.map(({ prefix }) => prefix));
-      return [subnetOf(`${freeSubnet(taken)}`)];
+      return [subnetOf(`${freeSubnet(taken, true)}`)];
     },
     ...wanted,
   };
