@@ -1,7 +1,7 @@
 import { carryOut } from "../../src/client/carry-out.ts";
 import type { Requests } from "../../src/client/target.ts";
 import { parseCommandLine } from "../../src/commandline/command-line.ts";
-import type { MemberReport, NetworkReport } from "../../src/rpc/reports.ts";
+import type { HostReport, MemberReport, NetworkReport, PeerReport } from "../../src/rpc/reports.ts";
 
 const ids = { web: "1".repeat(64), app: "a".repeat(64), db: "b".repeat(64) };
 
@@ -66,18 +66,31 @@ export const member: MemberReport = {
 export interface Holdings {
   readonly networks?: readonly NetworkReport[];
   readonly members?: readonly MemberReport[];
+  readonly hosts?: readonly HostReport[];
+  readonly peers?: readonly PeerReport[];
 }
 
 /** What a command prints. `asked` gets the changes that it asks for. */
 export async function say(
   args: readonly string[],
-  { networks = [network], members = [member] }: Holdings = {},
+  { networks = [network], members = [member], hosts = [], peers = [] }: Holdings = {},
   asked: unknown[] = [],
 ): Promise<string> {
   const answers: Record<string, (params: { readonly name: string }) => unknown> = {
     "network.list": () => networks,
     "network.inspect": ({ name }) => networks.find(({ Name }) => Name === name),
     "member.list": () => members,
+    "host.list": () => hosts,
+    "peer.list": () => peers,
+    "peer.add": (params) => {
+      asked.push(params);
+      const isClient = "vtep" in params && params.vtep === null;
+      return { peer: peers[0], configuration: isClient ? "[Interface]\n" : null };
+    },
+    "peer.remove": (params) => {
+      asked.push(params);
+      return {};
+    },
     "network.prune": (params) => {
       asked.push(params);
       return [];

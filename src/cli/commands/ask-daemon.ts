@@ -14,6 +14,7 @@ import { whenNamedRunIsUp } from "../../netns/run-process.js";
 import { type DaemonPaths, daemonPaths } from "../../rpc/daemon-paths.js";
 import { launchWith, missingOption, type Started } from "../configuration/settings.js";
 import { formatCount } from "../control/units.js";
+import { statusText } from "./daemon-status.js";
 
 /** How often to check whether the daemon has stopped, and for how long, in ms. */
 const STOP_INTERVAL = 20;
@@ -107,13 +108,5 @@ async function status(loop: Loop, paths: DaemonPaths, output: OutputFormat): Pro
   if (session === null) throw new UserError("the daemon is not running: slipway daemon start");
   const report = await session.request("status", {});
   session.close();
-  const { pid, version, networks, members, warnings } = report;
-  return formatAll([report], output, {
-    table: () =>
-      [
-        `the daemon is running: process ${pid}, version ${version}; ${formatCount(networks, "network")}, ${formatCount(members, "member")}`,
-        ...warnings.map((warning) => `warning: ${warning}`),
-        "",
-      ].join("\n"),
-  });
+  return formatAll([report], output, { table: () => statusText(report, Date.now() / 1000) });
 }

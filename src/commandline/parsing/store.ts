@@ -37,14 +37,15 @@ const OTHERS: Readonly<Record<string, string>> = {
 export const storePlace: Reader<StorePlace> = (text, name) => {
   const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/s.exec(text) ?? [];
   if (scheme === "file") return { kind: "file", path: filePath(text, rest, name) };
+  // Before any message that repeats the text.
+  if (text.includes("@")) {
+    throw wrong(`${name}: user and password are given by --store-user and --store-password`);
+  }
   if (Object.hasOwn(OTHERS, scheme)) throw wrong(`${name} ${quoted(text)}: ${OTHERS[scheme]}`);
   if ((scheme !== "etcd" && scheme !== "etcds") || !rest.startsWith("//")) {
     throw wrong(`${name} ${quoted(text)} is not a store: ${FORMS}`);
   }
   const list = rest.slice(2).replace(/\/$/, "");
-  if (list.includes("@")) {
-    throw wrong(`${name}: user and password are given by --store-user and --store-password`);
-  }
   if (list.includes("/")) {
     throw wrong(
       `${name} ${quoted(text)}: leave out the path; --store-prefix gives a prefix of keys`,
