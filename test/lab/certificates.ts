@@ -33,22 +33,26 @@ export class Authority {
     return new Authority(namespace, directory);
   }
 
-  /** @param names that it is good for: addresses and DNS names */
+  /**
+   * @param name of its files
+   * @param names that it is good for: addresses and DNS names
+   * @param subject default: no CommonName, by which etcd would take the client for a user
+   */
   async sign(
     name: string,
     names: readonly string[],
     purposes: readonly Purpose[],
-    days = 1,
+    subject = "/O=slipway",
   ): Promise<CertificateFiles> {
     const alternatives = names.map((each) => (isAddress(each) ? `IP:${each}` : `DNS:${each}`));
-    const subject = alternatives.length > 0 ? `subjectAltName=${alternatives.join(",")}` : "";
+    const extension = alternatives.length > 0 ? `subjectAltName=${alternatives.join(",")}` : "";
     await this.#namespace.shell(`
       cd ${this.#directory}
       ${newKey(name)}
-      openssl req -new -key ${name}-key.pem -subj /CN=${name} -out ${name}.csr 2> ${name}.log
-      printf '%s\\n' 'extendedKeyUsage=${purposes.join(",")}' '${subject}' > ${name}.ext
+      openssl req -new -key ${name}-key.pem -subj '${subject}' -out ${name}.csr 2> ${name}.log
+      printf '%s\\n' 'extendedKeyUsage=${purposes.join(",")}' '${extension}' > ${name}.ext
       openssl x509 -req -in ${name}.csr -CA ca.pem -CAkey ca-key.pem -CAcreateserial \
-        -days ${days} -extfile ${name}.ext -out ${name}.pem 2> ${name}.log
+        -days 1 -extfile ${name}.ext -out ${name}.pem 2> ${name}.log
     `);
     const path = `${this.#directory}/${name}`;
     return { cert: `${path}.pem`, key: `${path}-key.pem` };

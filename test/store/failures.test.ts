@@ -157,6 +157,18 @@ it("certificates that are wrong, each way", async () => {
   expect((await byName.list("")).entries).toHaveLength(1);
 });
 
+it("a certificate with a CommonName, at an etcd with users", async () => {
+  await using etcd = await Etcd.create({ tls: "mutual" });
+  const [{ place }] = etcd.members;
+  const { authority } = etcd.certificates ?? {};
+  if (authority === undefined) throw new Error("no certificates");
+  const identity = await authority.sign("named", [], ["clientAuth"], "/CN=root");
+  await etcd.enableAuth([]);
+  const store = await openStore(etcd, { tls: { ca: authority.file, identity } });
+  const error = await failureOf(store.list(""));
+  expectFailure(error, "refused", place.clientPort, "wants a --store-cert without a CommonName");
+});
+
 it("a certificate for another host", async () => {
   await using etcd = await Etcd.create({ tls: "server" });
   const [{ place }] = etcd.members;

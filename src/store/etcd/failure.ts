@@ -46,7 +46,14 @@ export function refusalOf(endpoint: Endpoint, { status, body }: Reply): Refusal 
   if (error !== null) {
     return new Refusal(endpoint, error.code, "message" in error ? error.message : error.error);
   }
-  if (body.includes("HTTP request to an HTTPS server")) return wantsTls(endpoint);
+  if (body.includes("HTTP request to an HTTPS server")) {
+    return refused(`${endpoint.text} speaks TLS only: write etcds:// for etcd://`);
+  }
+  if (body.includes("CommonName of client")) {
+    return refused(
+      `${endpoint.text} has users, and then wants a --store-cert without a CommonName, as it would take that for the user: have one signed whose subject is O=slipway`,
+    );
+  }
   return unusable(endpoint, `answers with HTTP status ${status}`);
 }
 
@@ -205,10 +212,6 @@ function refusalError(refusal: Refusal, user: string | null, prefix: string): St
 function isGatewayAlone(refusal: Refusal): boolean {
   if (!refusal.endpoint.text.startsWith("etcds:")) return false;
   return ["bad certificate", "connection closed"].some((text) => refusal.says(text));
-}
-
-function wantsTls(endpoint: Endpoint): StoreError {
-  return refused(`${endpoint.text} speaks TLS only: write etcds:// for etcd://`);
 }
 
 function refused(message: string): StoreError {
