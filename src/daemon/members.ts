@@ -124,7 +124,7 @@ export class Members {
   /** Of whom join() makes a member, or adds attachments to. An id that is given then stays. */
   identify({ id, name, namespace }: Params<"member.join">): Pick<Member, "id" | "name"> {
     const existing = this.#inNamespace(namespace);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) return { id: existing.id, name: existing.name };
     const reserved = id === null ? undefined : this.#members.get(id);
     const isFree = id !== null && (reserved === undefined || reserved.awaitedIn !== null);
     const own = isFree ? id : randomId();

@@ -52,6 +52,10 @@ export class ClusterLab {
     try {
       const stage = await makeStage(census);
       await stage.namespace.shell(bridge(stores, mtu));
+      await stage.namespace.shell(`
+        echo 'nameserver ${underlay.bridge}' > ${stage.directory}/resolv.conf
+        echo 'hosts: files dns' > ${stage.directory}/nsswitch.conf
+      `);
       const [etcd, ...hosts] = await Promise.all([
         stores === 0 ? null : startEtcd(stage, stores),
         ...Array.from({ length: count }, (_, index) => makeHost(stage, index, mtu)),
@@ -104,6 +108,14 @@ END
   `;
 }
 
+/** The hosts have a name server at which nobody answers, so that unknown names are refused at once. */
+function namesOf({ directory }: Stage): string {
+  return `
+    mount --bind ${directory}/resolv.conf "$(readlink -f /etc/resolv.conf)"
+    mount --bind ${directory}/nsswitch.conf /etc/nsswitch.conf
+  `;
+}
+
 function startEtcd(stage: Stage, count: number): Promise<Etcd> {
   const places = Array.from({ length: count }, (_, index): EtcdPlace => {
     const address = underlay.etcd(index);
@@ -121,6 +133,7 @@ function makeHost(stage: Stage, index: number, mtu: number): Promise<Host> {
     `);
     await root.shell(`
       hostname host${index}
+      ${namesOf(stage)}
       echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad
       echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad
       for last in 2147483647 65535 0; do
