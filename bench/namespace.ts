@@ -1,7 +1,16 @@
 import type { Launcher, Program } from "./launch.ts";
 
+/** Where programs are started. */
+export interface Place {
+  /** The command line that runs another there. */
+  inside(argv: readonly string[]): string[];
+}
+
+/** Not in any namespace of ours. */
+export const MACHINE: Place = { inside: (argv) => [...argv] };
+
 /** A fresh user and network namespace, held open until it is disposed of. */
-export class Namespace implements AsyncDisposable {
+export class Namespace implements Place, AsyncDisposable {
   /** Null for a namespace that another process holds. */
   readonly #holder: Program | null;
   readonly #launcher: Launcher;
@@ -15,12 +24,12 @@ export class Namespace implements AsyncDisposable {
   }
 
   /**
-   * @param host where its processes are started; if not given, on the machine
+   * @param host where its processes are started
    * @throws Error if the kernel or its policy does not allow user namespaces.
    */
-  static async create(launcher: Launcher, host?: Namespace): Promise<Namespace> {
+  static async create(launcher: Launcher, host = MACHINE): Promise<Namespace> {
     const command = ["unshare", "--user", "--map-root-user", "--net", "cat"];
-    const namespace = await Namespace.#held(launcher, host?.inside(command) ?? command);
+    const namespace = await Namespace.#held(launcher, host.inside(command));
     await using scope = new AsyncDisposableStack();
     scope.use(namespace);
     // The guest's kernel would send these while the helper is measured idle: disable

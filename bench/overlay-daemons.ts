@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { NotAvailable } from "./helpers/helper.ts";
 import type { Host, Hosts } from "./hosts.ts";
-import type { Launcher, Program } from "./launch.ts";
-import { Namespace } from "./namespace.ts";
+import type { Launcher } from "./launch.ts";
+import { Namespace, type Place } from "./namespace.ts";
 import type { Candidate, Ends } from "./overlay.ts";
 import { findProgram } from "./path.ts";
 import { HelperMeter } from "./testbed.ts";
@@ -39,14 +39,20 @@ export async function startDaemons(
   const home = (await launcher.run(["mktemp", "-d", join(directory, "hosts.XXXX")])).trim();
   scope.defer(async () => void (await launcher.run(["rm", "-rf", home])));
   const store = await startStore(launcher, a, join(home, "etcd"), scope);
-  const first = await startDaemon(launcher, a, store, join(home, "a"), scope);
-  const second = await startDaemon(launcher, b, store, join(home, "b"), scope);
+  const start = (host: Host, name: string): Promise<Daemon> => {
+    const options = ["--store", store, "--advertise", host.address];
+    return startDaemon(launcher, host.namespace, options, join(home, name), scope);
+  };
+  const first = await start(a, "a");
+  const second = await start(b, "b");
   const encryption = ["--opt", `encrypted=${overlay.encrypted}`];
   const options = ["--driver", "overlay", ...encryption, "--subnet", SUBNET];
   await first.slipway(["network", "create", ...options, NETWORK]);
   await second.eventually(["network", "inspect", NETWORK]);
-  const client = scope.use(await first.join("client", overlay.client));
-  const server = scope.use(await second.join("server", overlay.server));
+  const client = scope.use(await first.join(NETWORK, ["--name", "client", "--ip", overlay.client]));
+  const server = scope.use(
+    await second.join(NETWORK, ["--name", "server", "--ip", overlay.server]),
+  );
   return {
     client,
     server,
@@ -73,16 +79,17 @@ async function startStore(
   return `etcd://${address}:${STORE_PORT}`;
 }
 
-class Daemon {
+/** A daemon of Slipway. */
+export class Daemon {
   readonly readyMs: number;
   readonly pid: number;
   readonly #launcher: Launcher;
-  readonly #host: Namespace;
+  readonly #host: Place;
   readonly #program: readonly string[];
 
   constructor(
     launcher: Launcher,
-    host: Namespace,
+    host: Place,
     program: readonly string[],
     readyMs: number,
     pid: number,
@@ -105,11 +112,11 @@ class Daemon {
     await this.#launcher.run(this.#host.inside([...until, ...this.#program, ...argv]));
   }
 
-  async join(name: string, address: string): Promise<Namespace> {
+  /** Makes a member. */
+  async join(network: string, options: readonly string[]): Promise<Namespace> {
     await using scope = new AsyncDisposableStack();
     const namespace = scope.use(await Namespace.create(this.#launcher, this.#host));
-    const connect = ["network", "connect", NETWORK, `${namespace.pid}`];
-    await this.slipway([...connect, "--name", name, "--ip", address]);
+    await this.slipway(["network", "connect", network, `${namespace.pid}`, ...options]);
     scope.move();
     return namespace;
   }
@@ -124,20 +131,23 @@ class Daemon {
   }
 }
 
-async function startDaemon(
+/**
+ * @param home of its sockets and state; it is made
+ * @param scope gets it
+ */
+export async function startDaemon(
   launcher: Launcher,
-  { namespace, address }: Host,
-  store: string,
+  place: Place,
+  options: readonly string[],
   home: string,
   scope: AsyncDisposableStack,
 ): Promise<Daemon> {
   await launcher.run(["mkdir", "-p", "-m", "0700", home]);
   const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
   const program = ["env", ...kinds.map((kind) => `XDG_${kind}=${home}`), SLIPWAY];
-  const options = ["--ready-fd", "3", "--store", store, "--advertise", address];
-  const command = namespace.inside([...program, "daemon", "run", ...options]);
-  const daemon: Program = scope.use(launcher.startTimed(command));
+  const command = [...program, "daemon", "run", "--ready-fd", "3", ...options];
+  const daemon = scope.use(launcher.startTimed(place.inside(command)));
   const readyMs = await daemon.ready();
-  const status = namespace.inside([...program, "daemon", "status", "--format", "{{.pid}}"]);
-  return new Daemon(launcher, namespace, program, readyMs, Number(await launcher.run(status)));
+  const status = place.inside([...program, "daemon", "status", "--format", "{{.pid}}"]);
+  return new Daemon(launcher, place, program, readyMs, Number(await launcher.run(status)));
 }
