@@ -186,6 +186,9 @@ function secured(
   return { ...options, secureContext, ...(host === address ? {} : { servername: host }) };
 }
 
+/** ClientRequest.reusedSocket does not tell of a request that waited for a socket in the agent's queue. */
+const connectedSockets = new WeakSet<object>();
+
 /** Ends a request that does not connect, or get its reply, in time; and tells whether it was sent. */
 class Clock {
   readonly #endpoint: Endpoint;
@@ -202,8 +205,9 @@ class Clock {
       const connected = (): void => {
         this.#isConnected = true;
         clearTimeout(this.#connecting);
+        connectedSockets.add(socket);
       };
-      if (client.reusedSocket) connected();
+      if (connectedSockets.has(socket)) connected();
       else socket.once(isTls(socket) ? "secureConnect" : "connect", connected);
     });
   }
