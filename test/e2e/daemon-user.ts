@@ -136,9 +136,9 @@ export interface Member {
   readonly addresses: Addresses;
 }
 
-/** Repeats what throws, or finds nothing, until it does; the last failure is thrown after 10 s. */
-export async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + 10_000;
+/** Repeats what throws, or finds nothing, until it does; the last failure is thrown when the time is over. */
+export async function eventually<T>(attempt: () => Promise<T>, withinMs = 10_000): Promise<T> {
+  const deadline = performance.now() + withinMs;
   for (;;) {
     try {
       return await attempt();

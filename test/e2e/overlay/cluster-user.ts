@@ -49,14 +49,15 @@ export function configuration(store: string, index: number): string {
   ].join("\n");
 }
 
-/** Tests with a cluster of three hosts and one etcd, for each file. */
-export const test = base.extend(
-  "cluster",
-  { scope: "file" },
-  // biome-ignore lint/correctness/noEmptyPattern: vitest reads the dependencies off the pattern
-  async ({}, { onCleanup }) => {
-    const cluster = await Cluster.create();
-    onCleanup(() => cluster.close());
-    return cluster;
-  },
-);
+/** Tests with a cluster for each file: of three hosts and one etcd, unless the options say otherwise. */
+export const clusterTest = (options: ClusterLabOptions = {}) =>
+  base.extend(
+    "cluster",
+    { scope: "file" },
+    // biome-ignore lint/correctness/noEmptyPattern: vitest reads the dependencies off the pattern
+    async ({}, { onCleanup }) => {
+      const cluster = await Cluster.create(options);
+      onCleanup(() => cluster.close());
+      return cluster;
+    },
+  );

@@ -1,6 +1,8 @@
 import { expect } from "vitest";
 import { eventually } from "../daemon-user.ts";
-import { test } from "./cluster-user.ts";
+import { clusterTest } from "./cluster-user.ts";
+
+const test = clusterTest();
 
 // The documents' experiment: a network made once and seen on all hosts, and members that find each other by name.
 

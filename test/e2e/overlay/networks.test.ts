@@ -2,7 +2,9 @@ import { expect } from "vitest";
 import { underlay } from "../../lab/cluster.ts";
 import type { HostDaemon, Member } from "../daemon-user.ts";
 import { eventually } from "../daemon-user.ts";
-import { test } from "./cluster-user.ts";
+import { clusterTest } from "./cluster-user.ts";
+
+const test = clusterTest();
 
 // What holds on a network of one host holds on an overlay.
 
