@@ -49,13 +49,20 @@ export interface NetworkOptions {
   readonly hostLoopback: boolean;
   /** null: nothing answers at the DNS address. */
   readonly dns: DnsOptions | null;
-  /** An address or an interface to send from, by family; null: the kernel chooses. */
-  readonly outbound: Readonly<Record<Family, string | null>>;
+  /** What to send from, by family; null: the kernel chooses. */
+  readonly outbound: Readonly<Record<Family, OutboundOption | null>>;
   readonly udpFiltering: GuestConfig["udpFiltering"];
   readonly timeouts: Timeouts;
   /** In bytes. */
   readonly memoryBudget: number;
   readonly limits: Limits;
+}
+
+export interface OutboundOption {
+  /** The option that said so. */
+  readonly option: string;
+  /** An address or an interface. */
+  readonly source: string;
 }
 
 export interface Ipv6Options {

@@ -13,8 +13,11 @@ import { wrong } from "./parsing/values.js";
 /** Which ports of the guest are published. */
 export interface PublishOptions {
   readonly ports: readonly PublishOption[];
-  /** Publishes each port on which the guest listens, but for `exclude`; null: does not. */
-  readonly auto: { readonly exclude: PortSet } | null;
+  /**
+   * Publishes each port on which the guest listens, but for `exclude`, at these addresses of the host, of which none means
+   * all; null: does not.
+   */
+  readonly auto: { readonly exclude: PortSet; readonly hosts: readonly Address[] } | null;
   /** Whether ports lead to 127.0.0.1 and ::1 of the guest, not to its address. */
   readonly toLoopback: boolean;
 }

@@ -51,6 +51,8 @@ export interface MemberSettings {
   readonly hosts: Hosts;
   readonly dns: readonly Address[];
   readonly hostLoopback: boolean;
+  /** The host's addresses that it sends from, at most one of each family. */
+  readonly sources: readonly Address[];
 }
 
 /** What attachments need of the daemon. */
@@ -219,7 +221,7 @@ export class Attachment {
   }
 
   #config(tap: number): AttachmentConfig {
-    const { id, hostname, hosts, dns, hostLoopback } = this.member;
+    const { id, hostname, hosts, dns, hostLoopback, sources } = this.member;
     const { mac, addresses } = this.identity;
     return {
       network: this.network.definition.id,
@@ -230,6 +232,7 @@ export class Attachment {
       hosts: [...hosts].map(([name, own]) => [name, textsOf(own)] as const),
       dns: textsOf(dns),
       hostLoopback,
+      sources: textsOf(sources),
       tap,
     };
   }

@@ -66,6 +66,7 @@ export function newMember(spec: JoinParams, others: readonly Member[], reach: ()
     hosts: parseHosts(spec.hosts, reach),
     dns: spec.dns.map((text) => ipAddress(text, "--dns")),
     hostLoopback: spec.hostLoopback,
+    sources: spec.sources.map((text) => ipAddress(text, "--host-address")),
     labels: {},
     publishing: [],
     client: null,

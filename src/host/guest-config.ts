@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Address } from "../base/address.js";
+import type { Address, Family } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import type { DnsOptions, NetworkOptions } from "../commandline/invocation.js";
 import type { AddressPlan } from "../config/address-plan.js";
@@ -34,15 +34,17 @@ export function guestConfig(
     hostLoopback,
     dns: dns === null ? null : dnsConfig(dns, host, reach, name),
     hostname: name,
-    outbound: {
-      4: outbound[4] === null ? null : outboundAddress("--outbound-addr", outbound[4], 4),
-      6: outbound[6] === null ? null : outboundAddress("--outbound-addr6", outbound[6], 6),
-    },
+    outbound: { 4: sourceOf(outbound, 4), 6: sourceOf(outbound, 6) },
     udpFiltering,
     timeouts,
     memoryBudget,
     limits,
   };
+}
+
+function sourceOf(outbound: NetworkOptions["outbound"], family: Family): Address | null {
+  const wanted = outbound[family];
+  return wanted === null ? null : outboundAddress(wanted.option, wanted.source, family);
 }
 
 /** @param mac of the TAP; null for the one that the kernel gives it */

@@ -44,6 +44,8 @@ export interface Forwards {
 export interface AutoPublishOptions {
   readonly plans: GuestConfig["plans"];
   readonly exclude: PortSet;
+  /** The host's addresses at which ports are published, at most one a family; empty: all. */
+  readonly hosts: readonly Address[];
   /** Whether listeners on the guest's loopback are published, too. */
   readonly toLoopback: boolean;
   readonly forwards: Forwards;
@@ -65,7 +67,7 @@ interface Published {
 }
 
 /**
- * Publishes the ports that the guest listens on, at all addresses of the host, as long as it listens: at the same ports
+ * Publishes the ports that the guest listens on, at all addresses of the host or some, as long as it listens: at the same ports
  * where they are free and permitted, else at others. Ports that were published by name are left alone.
  */
 export class AutoPublish {
@@ -102,11 +104,19 @@ export class AutoPublish {
         const key = keyOf(protocol, port, guest.family);
         // A listener that is not on the loopback comes first: it sees its clients' addresses.
         if (wanted.get(key)?.guest.isLoopback === false) continue;
-        const host = UNSPECIFIED[guest.family];
+        const host = this.#hostFor(guest.family);
+        if (host === null) continue;
         wanted.set(key, { protocol, host, hostPort: port, guest, guestPort: port, isAuto: true });
       }
     }
     return wanted;
+  }
+
+  /** @returns null when ports of that family are not published */
+  #hostFor(family: Family): Address | null {
+    const { hosts } = this.#options;
+    if (hosts.length === 0) return UNSPECIFIED[family];
+    return hosts.find((host) => host.family === family) ?? null;
   }
 
   #isServer({ protocol, port }: Listener): boolean {

@@ -88,6 +88,8 @@ export const joinSpec = v.object({
   /** DNS servers instead of the host's. */
   dns: v.optional(texts, []),
   hostLoopback: flag,
+  /** The host's addresses that it sends from, at most one of each family; a family without one: the kernel chooses. */
+  sources: v.optional(texts, []),
   /** Labels by which the client finds it; added to those of an existing member. */
   labels: v.optional(pairs, {}),
 });
@@ -142,7 +144,7 @@ export const methods = {
      * Publishes also the ports on which the member listens, except `exclude`; null: does not. A NETLINK_SOCK_DIAG
      * socket of its namespace is passed with the request (sock_diag(7)).
      */
-    auto: v.nullish(v.object({ exclude: text }), null),
+    auto: v.nullish(v.object({ exclude: text, hosts: v.optional(texts, []) }), null),
   }),
   /**
    * A stream socket is passed with the request. At its other end the member's guest answers one request as at an API

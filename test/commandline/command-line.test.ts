@@ -102,7 +102,10 @@ test("names and outbound addresses accumulate", () => {
     "db.example 192.0.2.7",
   ]);
   expect(resolverOptions).toEqual(["ndots:2", "rotate"]);
-  expect(network.outbound).toEqual({ 4: "eth0", 6: "2001:db8::2" });
+  expect(network.outbound).toEqual({
+    4: { option: "--outbound-addr", source: "eth0" },
+    6: { option: "--outbound-addr6", source: "2001:db8::2" },
+  });
   expect(parseRun("--disable-dns", "--", "true").network.dns).toBeNull();
 });
 
@@ -364,6 +367,31 @@ describe("what is refused, in one line with the fix", () => {
       "slipway",
       "run --dns x:y true",
       /is not an address: write one like 192.0.2.53 or 2001:db8::53/,
+    ],
+    [
+      "slipway",
+      "run --host-address 127.0.0.2 true",
+      /127\.0\.0\.2 is no address that others reach/,
+    ],
+    [
+      "slipway",
+      "run --host-address 192.0.2.7 --host-address 192.0.2.8 true",
+      /--host-address is given twice for IPv4/,
+    ],
+    [
+      "slipway",
+      "run --host-address 192.0.2.7 --outbound-addr eth0 true",
+      /--host-address is what is sent from: leave --outbound-addr/,
+    ],
+    [
+      "slipway",
+      "run --host-address 192.0.2.7 -P true",
+      /--host-address publishes each port at that address alone: leave --publish-auto out/,
+    ],
+    [
+      "slipway",
+      "run --network none --host-address 192.0.2.7 true",
+      /--host-address has no effect with --network none/,
     ],
     [
       "slipway",

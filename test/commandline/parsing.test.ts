@@ -159,7 +159,7 @@ describe("an error names the command whose help explains it", () => {
     ],
     [
       "run --publish-exclude 22 true",
-      "--publish-exclude needs --publish-auto: add that, too",
+      "--publish-exclude needs --publish-auto or --host-address: add one of them, too",
       "run",
     ],
   ])("%s", (line, sentence, about) => {

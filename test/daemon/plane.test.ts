@@ -64,6 +64,7 @@ function attachment(network: string, member = "m"): AttachmentConfig {
     hosts: [],
     dns: [],
     hostLoopback: false,
+    sources: [],
     tap: 0,
   };
 }

@@ -2,6 +2,8 @@ import { guest6, link, served } from "../lab/addresses.ts";
 import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import { startTshark } from "../lab/tshark.ts";
+import { withAttached } from "./attached.ts";
+import { DaemonUser, eventually } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
 
 // Where a destination leads (docs/behaviour.md): both families side by side.
@@ -70,6 +72,57 @@ describe.each([true, false])("with host loopback %s no guest reaches it at", (ho
     // The same listeners are reached at the host's other addresses.
     expect(await connects(guest, link.host, anywhere[4].port)).toBe(true);
     expect(await connects(guest, link.host6, anywhere[6].port)).toBe(true);
+  });
+});
+
+describe("--host-address", () => {
+  test.for([
+    [4, served.services, link.host, link.world],
+    [6, served.services6, link.host6, link.world6],
+  ] as const)("is what a run sends from and listens at over IPv%i", async (row, { lab }) => {
+    const [family, server, elsewhere, world] = row;
+    await giveOtherAddresses(lab);
+    const options = ["--host-address", other[4], "--host-address", other[6]];
+    await withAttached(lab, options, async ({ process, agent }) => {
+      const listener = await lab.world.agent.listen(server);
+      const [, accepted] = await Promise.all([agent.connect(listener.endpoint), listener.accept()]);
+      expect(accepted.client.address).toBe(other[family]);
+      const inside = await agent.listen("::", 8140 + family);
+      await process.printed(new RegExp(`^published .*:${8140 + family} `, "m"));
+      const published = { address: other[family], port: 8140 + family };
+      const outside = await lab.world.agent.connect(published);
+      expect((await inside.accept()).client.address.replace("::ffff:", "")).toBe(world);
+      await outside.close();
+      const there = { address: elsewhere, port: 8140 + family };
+      expect((await lab.world.agent.refusal(there)).code).toBe("ECONNREFUSED");
+    });
+  });
+
+  test("is what a member of a network has, or nobody if the host does not have it", async ({
+    lab,
+  }) => {
+    await giveOtherAddresses(lab);
+    await using user = await DaemonUser.create(lab);
+    await user.ok("network", "create", "addressed");
+    const listener = await lab.world.agent.listen(served.services, 8150);
+    const serve = `exec busybox nc -ll -p 8151 -e busybox nc ${served.services} 8150`;
+    const args = ["--network", "addressed", "--name", "web", "--", "sh", "-c", serve];
+    const run = user.run("--host-address", other[4], ...args);
+    await eventually(async () => {
+      const outside = await lab.world.agent.connect({ address: other[4], port: 8151 });
+      const accepted = await listener.accept();
+      expect(accepted.client.address).toBe(other[4]);
+      await accepted.write("hello");
+      expect(await outside.read(5)).toBe("hello");
+    });
+    const elsewhere = { address: link.host, port: 8151 };
+    expect((await lab.world.agent.refusal(elsewhere)).code).toBe("ECONNREFUSED");
+    run.kill("SIGTERM");
+    await run.ended(10_000);
+    const refused = await user.refusal("run", "--host-address", served.services, ...args);
+    expect(refused).toMatch(
+      /^1 slipway: --host-address 203\.0\.113\.20 is neither an IPv4 address/,
+    );
   });
 });
 

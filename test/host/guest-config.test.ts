@@ -130,13 +130,13 @@ test.each([
   ["127.0.0.1", "127.0.0.1"],
   ["lo", "127.0.0.1"],
 ])("the outbound address %s is %s", (text, expected) => {
-  const outbound = { 4: text, 6: null };
+  const outbound = { 4: { option: "--outbound-addr", source: text }, 6: null };
   const config = guestConfig({ ...network, outbound }, noUpstream, null);
   expect(String(config.outbound[4])).toBe(expected);
 });
 
 test.each(["192.0.2.250", "::1", "nodev0"])("%s is refused as an IPv4 source", (text) => {
-  const outbound = { 4: text, 6: null };
+  const outbound = { 4: { option: "--outbound-addr", source: text }, 6: null };
   expect(() => guestConfig({ ...network, outbound }, noUpstream, null)).toThrow(
     `--outbound-addr ${text} is neither an IPv4 address of this machine nor an interface`,
   );

@@ -231,6 +231,7 @@ export class Host {
         hosts: [],
         dns: [],
         hostLoopback: false,
+        sources: [],
         tap: tap.fd,
       },
     });

@@ -4,7 +4,7 @@ import { Address } from "../../src/base/address.js";
 import { NO_PORTS, type PortSet, parsePortSet } from "../../src/base/port-set.js";
 import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.js";
 import type { PublishedPort, PublishedRule } from "../../src/nat/published-port.js";
-import { AutoPublish } from "../../src/publish/auto-publish.js";
+import { AutoPublish, type AutoPublishOptions } from "../../src/publish/auto-publish.js";
 import { Errno } from "../../src/sys/constants.js";
 import type { Listener } from "../../src/wire/inet-diag.js";
 
@@ -41,12 +41,13 @@ class Table {
   }
 }
 
-function make(changes: { exclude?: PortSet; toLoopback?: boolean } = {}) {
+function make(changes: Partial<Pick<AutoPublishOptions, "exclude" | "hosts" | "toLoopback">> = {}) {
   const table = new Table();
   const told: string[] = [];
   const auto = new AutoPublish({
     plans,
     exclude: NO_PORTS,
+    hosts: [],
     toLoopback: false,
     forwards: table,
     ...changes,
@@ -63,6 +64,12 @@ function listener(text: string, protocol: "tcp" | "udp" = "tcp", isIpv6Only = fa
   if (parsed === null) throw new Error(text);
   return { protocol, address: parsed, port: Number(port), isIpv6Only };
 }
+
+test("at one address of the host, in its family alone", () => {
+  const { table, auto } = make({ hosts: [Address.ofIpv4Word(0xc000_0207)] });
+  auto.update([listener(":: 1001")], 0);
+  expect(table.words).toEqual(["tcp 192.0.2.7 1001 > 10.0.2.100 1001"]);
+});
 
 test("families and addresses", () => {
   const { table, auto } = make();

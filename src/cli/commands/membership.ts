@@ -16,6 +16,7 @@ import type {
   GivenMember,
   JoinSpec,
   NamespaceRef,
+  ParamsInput,
 } from "../../rpc/messages.js";
 import { native } from "../../sys/native.js";
 
@@ -23,13 +24,15 @@ import { native } from "../../sys/native.js";
 const LOST_RETRY = 100;
 const STOPPED_RETRY = 500;
 
+type PublishedAutomatically = NonNullable<ParamsInput<"member.publish">["auto"]>;
+
 /** What a command is on its networks. */
 export interface MembershipSpec {
   readonly join: JoinSpec;
   /** In the notation of --publish. */
   readonly publish: readonly string[];
-  /** Ports that are not published automatically, in the notation of --publish-exclude; null: none are. */
-  readonly autoExclude: string | null;
+  /** The ports that are published automatically: as of member.publish; null: none are. */
+  readonly auto: PublishedAutomatically | null;
 }
 
 type MadeOrEnded = Exclude<AttachmentEvent, { readonly kind: "published" }>;
@@ -172,8 +175,7 @@ export class Membership {
     namespace: NamespaceRef,
     ports: readonly string[],
   ): Promise<readonly string[]> {
-    const { autoExclude } = this.#spec;
-    const auto = autoExclude === null ? null : { exclude: autoExclude };
+    const { auto } = this.#spec;
     if (ports.length === 0 && auto === null) return [];
     const params = { member: this.#member.id, ports: [...ports], auto };
     const listening = auto === null ? null : openListenerSocket(namespace);

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import type { Address } from "../../base/address.js";
+import { type Address, FAMILIES } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { programName } from "../../base/program.js";
@@ -12,6 +12,7 @@ import type { ResolvConf } from "../../dns/resolv-conf.js";
 import { listenForApi, socketOfName } from "../../host/api-socket.js";
 import { tapSettings } from "../../host/guest-config.js";
 import { guestResolvConf } from "../../host/guest-resolv-conf.js";
+import { outboundAddress } from "../../host/host-addresses.js";
 import { startLogging } from "../../host/output/logging.js";
 import { startPublishing } from "../../host/ports/publishing.js";
 import { joinBroker } from "../../host/sandbox.js";
@@ -29,6 +30,7 @@ import { openTap } from "../../netns/tap.js";
 import type { AttachmentSpec } from "../../rpc/messages.js";
 import { fail } from "../exit.js";
 import { setEnvironment } from "./environment.js";
+import type { MembershipSpec } from "./membership.js";
 
 /**
  * `slipway run`: ends the process with the exit status of COMMAND, when what COMMAND sent has been
@@ -78,7 +80,7 @@ async function joinNetworks(
     search,
     resolverOptions,
     publish: publish.ports.map(formatPublish),
-    autoExclude: publish.auto?.exclude.text ?? null,
+    auto: autoOf(publish),
     join: {
       name,
       hostname: options.hostname,
@@ -86,6 +88,7 @@ async function joinNetworks(
       hosts,
       dns: servers.map(String),
       hostLoopback,
+      sources: sourcesOf(network),
     },
   });
 }
@@ -153,4 +156,16 @@ function drain(loop: Loop, end: () => void): void {
 function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
   if (dns !== null) return [plans[0].dns];
   return host.servers.filter((server) => !server.isLoopback);
+}
+
+function autoOf({ auto }: RunConfig["publish"]): MembershipSpec["auto"] {
+  return auto === null ? null : { exclude: auto.exclude.text, hosts: auto.hosts.map(String) };
+}
+
+/** @throws UserError for an address that the machine does not have */
+function sourcesOf({ outbound }: RunConfig["network"]): string[] {
+  return FAMILIES.flatMap((family) => {
+    const wanted = outbound[family];
+    return wanted === null ? [] : [`${outboundAddress(wanted.option, wanted.source, family)}`];
+  });
 }

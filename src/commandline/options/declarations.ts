@@ -5,6 +5,7 @@ import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, MTU_RANGE } from "../../config/cons
 import type { Timeouts } from "../../config/guest-config.js";
 import {
   addressPlan,
+  hostAddress,
   interfaceMac,
   ipAddress,
   memberAddress,
@@ -180,9 +181,14 @@ export const slipwayOptions = {
     ),
     "--publish-all",
   ),
+  hostAddress: repeated(
+    "--host-address <address>",
+    "have all of this address of the host: send from it, and publish there each port on which the namespace listens; one per family; repeatable",
+    hostAddress,
+  ),
   publishExclude: optional(
     "--publish-exclude <ports>",
-    "ports that --publish-auto leaves out, such as 22,8000-8010,53/udp",
+    "ports that --publish-auto and --host-address leave out, such as 22,8000-8010,53/udp",
     readPortSet,
   ),
   publishToLoopback: flag(

@@ -1,5 +1,6 @@
 import { NO_PORTS } from "../../base/port-set.js";
 import type { ApiSocketOption, GuestOptions, LogOptions } from "../invocation.js";
+import { requireOnePerFamily } from "../parsing/addresses.js";
 import type { Values } from "../parsing/option.js";
 import { wrong } from "../parsing/values.js";
 import { distinctPorts, type PublishOptions } from "../publish-option.js";
@@ -49,10 +50,18 @@ function apiSocketOption({ apiSocket, noApiSocket }: SlipwayValues): ApiSocketOp
 
 function publishOptions(values: SlipwayValues): PublishOptions {
   const { publish, publishAuto, publishExclude, publishToLoopback: toLoopback } = values;
-  if (publishExclude !== null && !publishAuto) {
-    throw wrong("--publish-exclude needs --publish-auto: add that, too");
+  const hosts = values.hostAddress;
+  requireOnePerFamily(hosts, "--host-address");
+  if (publishAuto && hosts.length > 0) {
+    throw wrong(
+      "--host-address publishes each port at that address alone: leave --publish-auto out",
+    );
+  }
+  const isAuto = publishAuto || hosts.length > 0;
+  if (publishExclude !== null && !isAuto) {
+    throw wrong("--publish-exclude needs --publish-auto or --host-address: add one of them, too");
   }
   const exclude = publishExclude ?? NO_PORTS;
   const ports = distinctPorts(publish, "--publish");
-  return { ports, auto: publishAuto ? { exclude } : null, toLoopback };
+  return { ports, auto: isAuto ? { exclude, hosts } : null, toLoopback };
 }

@@ -43,6 +43,7 @@ const EFFECTIVE: Readonly<Record<Exclude<NetworkMode["kind"], "slirp">, readonly
     "publish",
     "publishAuto",
     "publishExclude",
+    "hostAddress",
   ],
   none: [...EVERYWHERE, "keepId", "mapAuto", "name", "hostname", "pid", "apiInside"],
   host: EVERYWHERE,

@@ -46,6 +46,16 @@ export function requireFamily(address: Address, family: Family, name: string): v
   );
 }
 
+/** An address of the host. Whether it is there is seen later. */
+export const hostAddress: Reader<Address> = (text, name) => {
+  const address = ipAddress(text, name);
+  const { isLoopback, isUnspecified, isMulticast, isLinkLocal } = address;
+  if (!isLoopback && !isUnspecified && !isMulticast && !isLinkLocal) return address;
+  throw wrong(
+    `${name} ${address} is no address that others reach: give one of this machine: ip address`,
+  );
+};
+
 /** What to send from: an address of this machine, or an interface. Whether it is there is seen later. */
 export function outboundSource(family: Family): Reader<string> {
   return (text, name) => {

@@ -91,10 +91,10 @@ function unsharedOption(options: AttachConfig): string | null {
   if (logged.format !== "text") return "--log-format";
   if (!sandbox) return "--no-sandbox";
   if (exitWithNetns) return "--exit-with-netns";
+  if (network.outbound[4] !== null) return network.outbound[4].option;
+  if (network.outbound[6] !== null) return network.outbound[6].option;
   if (publish.auto !== null) return "--publish-auto";
   if (publish.toLoopback) return "--publish-to-loopback";
-  if (network.outbound[4] !== null) return "--outbound-addr";
-  if (network.outbound[6] !== null) return "--outbound-addr6";
   return null;
 }
 

@@ -81,7 +81,7 @@ export class Directory {
       hostLoopback: attachment.hostLoopback && !internal,
       hostname: attachment.hostname,
       dns: this.#dnsOf(attachment, network),
-      outbound: { 4: null, 6: null },
+      outbound: outboundOf(attachment),
       udpFiltering: "endpoint",
       memoryBudget: DEFAULT_MEMORY_BUDGET,
       limits: DEFAULT_LIMITS,
@@ -216,4 +216,12 @@ function locationOf(location: RemoteLocation): Location {
 function knownNetwork({ name, subnets, internal, mtu }: NetworkFact): KnownNetwork {
   const known = subnets.map(({ prefix, gateway }) => parseSubnet(prefix, gateway));
   return { name, subnets: known, internal, mtu, names: new NetworkNames() };
+}
+
+function outboundOf({ sources }: AttachmentConfig): GuestConfig["outbound"] {
+  const addresses = sources.map(parseAddress);
+  return {
+    4: addresses.find(({ family }) => family === 4) ?? null,
+    6: addresses.find(({ family }) => family === 6) ?? null,
+  };
 }

@@ -102,6 +102,8 @@ export interface AttachmentConfig {
   readonly dns: readonly string[];
   /** Whether the gateway's address leads to the host's loopback. */
   readonly hostLoopback: boolean;
+  /** The host's addresses that it sends from, at most one of each family. */
+  readonly sources: readonly string[];
   /** The TAP's descriptor, which stays the sender's: threads share the table of descriptors. */
   readonly tap: number;
 }

@@ -3,6 +3,7 @@ import { DescriptorLedger } from "../../admission/descriptor-ledger.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { NO_PORTS, type PortSet } from "../../base/port-set.js";
+import { ipAddress } from "../../commandline/parsing/addresses.js";
 import { distinctPorts, readPortSet, readPublish } from "../../commandline/publish-option.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import type { Guest } from "../../guest/guest.js";
@@ -46,7 +47,8 @@ function publish(
   const lines: string[] = [];
   publishPorts(guest, options, false, (line) => lines.push(line));
   if (exclude !== null && listening !== null) {
-    const what = { exclude, toLoopback: false };
+    const hosts = auto?.hosts.map((text) => ipAddress(text, "--host-address")) ?? [];
+    const what = { exclude, hosts, toLoopback: false };
     publishListening(guest, listening, what, (line) => log.info(line.trimEnd()));
   }
   return lines;

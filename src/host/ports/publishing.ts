@@ -3,13 +3,12 @@ import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../../base/
 import { monotonicMs } from "../../base/clock.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import type { PortSet } from "../../base/port-set.js";
 import type { PublishOption, PublishOptions } from "../../commandline/publish-option.js";
 import type { Guest } from "../../guest/guest.js";
 import type { PublishedPort } from "../../nat/published-port.js";
 import { openResident, type Resident } from "../../netns/agent.js";
 import type { Namespace } from "../../netns/namespace.js";
-import { AutoPublish } from "../../publish/auto-publish.js";
+import { AutoPublish, type AutoPublishOptions } from "../../publish/auto-publish.js";
 import { GuestListeners } from "../../publish/guest-listeners.js";
 import type { MakeSocket } from "../../publish/loopback/relay.js";
 import { Errno, Socket } from "../../sys/constants.js";
@@ -40,9 +39,12 @@ export function startPublishing(
   if (toLoopback) guest.reachLoopback(socketsOf(openResident(namespace)));
   publishPorts(guest, ports, toLoopback, report);
   if (options.auto === null) return;
-  const { exclude } = options.auto;
-  publishListening(guest, openListenerSocket(namespace), { exclude, toLoopback }, report);
+  const what = { ...options.auto, toLoopback };
+  publishListening(guest, openListenerSocket(namespace), what, report);
 }
+
+/** Which of the ports that a guest listens on are published, and where. */
+type ListeningPorts = Pick<AutoPublishOptions, "exclude" | "hosts" | "toLoopback">;
 
 /**
  * Publishes what a guest listens on, for as long as it does.
@@ -52,7 +54,7 @@ export function startPublishing(
 export function publishListening(
   guest: Guest,
   socket: number,
-  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  what: ListeningPorts,
   report: (line: string) => void,
 ): void {
   const listeners = new GuestListeners(socket);
@@ -110,7 +112,7 @@ export function openListenerSocket(namespace: Namespace): number {
 
 function autoPublish(
   guest: Guest,
-  what: { readonly exclude: PortSet; readonly toLoopback: boolean },
+  what: ListeningPorts,
   report: (line: string) => void,
 ): AutoPublish {
   const { plans } = guest.config;
