@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
-import { NO_PORTS, type PortSet, parsePortSet } from "../../src/base/port-set.js";
+import { NO_PORTS, parsePortSet } from "../../src/base/port-set.js";
 import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.js";
 import type { PublishedPort, PublishedRule } from "../../src/nat/published-port.js";
 import { AutoPublish, type AutoPublishOptions } from "../../src/publish/auto-publish.js";
