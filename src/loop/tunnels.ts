@@ -18,8 +18,7 @@ export class LoopTunnels {
   /** By the id of the token. */
   readonly #watched: (Watched | undefined)[] = [];
   readonly #ids = new IdPool();
-  /** When each wants its next turn, in ms. */
-  readonly #dueAt = new Map<Tunnel, number>();
+  readonly #tunnels = new Set<Tunnel>();
 
   /** Serves a tunnel from now on. */
   add(tunnel: Tunnel): void {
@@ -28,7 +27,7 @@ export class LoopTunnels {
       this.#watched[id] = { tunnel, socket };
       native.watch(fd, Epoll.In, tokenOf(TokenKind.Tunnel, 0, id));
     });
-    this.#dueAt.set(tunnel, 0);
+    this.#tunnels.add(tunnel);
   }
 
   /** To be called before the tunnel is closed. */
@@ -39,7 +38,7 @@ export class LoopTunnels {
       this.#watched[id] = undefined;
       this.#ids.release(id);
     });
-    this.#dueAt.delete(tunnel);
+    this.#tunnels.delete(tunnel);
   }
 
   /** @param id of the event's token @returns how many bytes came for members */
@@ -47,7 +46,6 @@ export class LoopTunnels {
     const watched = this.#watched[id];
     if (watched === undefined) return 0;
     const { tunnel, socket } = watched;
-    this.#dueAt.set(tunnel, now);
     try {
       return tunnel.onReadable(socket, now);
     } catch (error) {
@@ -56,14 +54,10 @@ export class LoopTunnels {
     }
   }
 
-  /** Gives their turns to the tunnels that are due. @returns when the next is, in ms */
+  /** Gives all tunnels their turns: also what members sent may have made one due. @returns when the next is, in ms */
   turns(now: number): number {
     let next = NEVER;
-    for (const [tunnel, dueAt] of this.#dueAt) {
-      const due = dueAt > now ? dueAt : turnOf(tunnel, now);
-      if (due !== dueAt) this.#dueAt.set(tunnel, due);
-      next = Math.min(next, due);
-    }
+    for (const tunnel of this.#tunnels) next = Math.min(next, turnOf(tunnel, now));
     return next;
   }
 

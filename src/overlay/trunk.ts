@@ -267,10 +267,16 @@ function keyOf(location: Location): string {
     case "vtep":
       return `vtep ${location.address} ${location.port}`;
     case "wireguard":
-      return `wireguard ${Buffer.from(location.publicKey).toString("base64")}`;
+      return clientKey(location.publicKey);
   }
 }
 
-function hostKey(id: string): string {
+/** Key of the site that a host is. */
+export function hostKey(id: string): string {
   return `host ${id}`;
+}
+
+/** Key of the site that a WireGuard client is. @param publicKey 32 bytes */
+export function clientKey(publicKey: Uint8Array): string {
+  return `wireguard ${Buffer.from(publicKey).toString("base64")}`;
 }

@@ -92,7 +92,7 @@ export interface Tunnel {
    */
   onReadable(socket: number, now: number): number;
   /**
-   * After the events of a wake-up in which it was due or had an event.
+   * After the events of each wake-up.
    * @returns when it wants its next turn, in ms; NEVER for not before an event
    */
   turn(now: number): number;

@@ -18,7 +18,10 @@ export interface Encapsulation {
   readonly rewrite: { readonly destination: Mac; readonly source: Mac } | null;
 }
 
-/** Most segments, and bytes of all of them, in one batch: what one send with UDP_SEGMENT takes. */
+/**
+ * Most segments, and bytes of all of them, in one batch: what one send with UDP_SEGMENT takes. In the layout Ip the bytes
+ * leave room for what WireGuard adds to each segment.
+ */
 export const MOST_SEGMENTS = abi.SPLIT_MOST;
 export const MOST_SEGMENT_BYTES = abi.SPLIT_BYTES;
 /** Pieces of each segment in the I/O vector: its headers, its payload (which may have no bytes). */

@@ -8,7 +8,7 @@ import {
   CookieReply,
   MessageType,
   messageType,
-  PADDING,
+  paddedLength,
   Response,
 } from "../wire/tunnel/wireguard.js";
 import { CookieChecker } from "./cookies.js";
@@ -356,11 +356,6 @@ export class Device {
       if (!this.#indices.has(index)) return index;
     }
   }
-}
-
-/** Length of a packet with its padding. @param most the MTU of its network */
-export function paddedLength(length: number, most: number): number {
-  return Math.max(length, Math.min(Math.ceil(length / PADDING) * PADDING, most));
 }
 
 function nameOf(publicKey: Uint8Array): string {

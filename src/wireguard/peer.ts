@@ -34,7 +34,6 @@ export class Peer implements SessionPeer {
   readonly cookies: CookieHolder;
   address: Address | null = null;
   port = 0;
-  owner: unknown = null;
   /** Timestamp of their last initiation: an earlier one is a replay. */
   lastTimestamp: Uint8Array = new Uint8Array(0);
   /** When that came, in ms. */

@@ -17,8 +17,6 @@ export interface SessionPeer {
   /** Where it was last heard of, or is said to be; null: unknown until it speaks. */
   readonly address: Address | null;
   readonly port: number;
-  /** What the owner of the device knows of it, such as a host or a client. */
-  owner: unknown;
   /** Messages are sent. @param hasData not a keepalive */
   onSent(session: Session, hasData: boolean, now: number): void;
 }

@@ -164,8 +164,14 @@ export class Host {
     });
   }
 
-  /** @param address where it takes datagrams of tunnels */
-  async open(overlay: OverlayFact, address: string, port: number, mtu: number): Promise<void> {
+  /** @param address where it takes datagrams of tunnels @param privateKey for WireGuard, 32 bytes */
+  async open(
+    overlay: OverlayFact,
+    address: string,
+    port: number,
+    mtu: number,
+    privateKey: Uint8Array = new Uint8Array(32),
+  ): Promise<void> {
     this.learn("network", {
       kind: "network",
       id: NETWORK,
@@ -176,8 +182,8 @@ export class Host {
       overlay,
     });
     const socket = socketIn(this.place, address, port);
-    const sockets = { vxlan: [socket], wireguard: [], privateKey: new Uint8Array(32) };
-    await this.call("open tunnels", sockets);
+    const sockets = { vxlan: [], wireguard: [], [overlay.kind]: [socket] };
+    await this.call("open tunnels", { ...sockets, privateKey });
     native.close(socket);
   }
 
@@ -193,14 +199,15 @@ export class Host {
     });
   }
 
-  learnHost(id: string, address: string, vxlanPort: number): void {
-    const publicKey = Buffer.alloc(32).toString("base64");
+  /** @param port of its tunnels @param key its public key for WireGuard, 32 bytes */
+  learnHost(id: string, address: string, port: number, key: Uint8Array = new Uint8Array(32)): void {
+    const publicKey = Buffer.from(key).toString("base64");
     this.learn(`host ${id}`, {
       kind: "host",
       id,
       address,
-      vxlanPort,
-      wireguardPort: 51820,
+      vxlanPort: port,
+      wireguardPort: port,
       publicKey,
     });
   }

@@ -27,6 +27,8 @@ _Static_assert(IP_AT >= ABI_SPLIT_ROOM + VXLAN_SIZE + ETHERNET_SIZE, "room in fr
  */
 #define TCP_PAYLOAD_LEAST 8
 #define UDP_SEGMENTS_MOST 128
+/* Bytes that sealing adds to an IP packet in WireGuard at most: header, padding, tag. */
+#define SEALED_MORE (16 + 15 + 16)
 
 static struct iov pieces[2 * ABI_SPLIT_MOST];
 static uint32_t result[ABI_SPLIT_WORDS];
@@ -121,7 +123,8 @@ static void add_segment(uint32_t index) {
 
 EXPORT(split_next) int32_t split_next(void) {
   if (!cut.more) return 0;
-  uint32_t most = ABI_SPLIT_BYTES / result[ABI_SPLIT_SIZE], count = 0;
+  uint32_t around = cut.first == IP_AT ? SEALED_MORE : 0, count = 0;
+  uint32_t most = ABI_SPLIT_BYTES / (result[ABI_SPLIT_SIZE] + around);
   if (most > ABI_SPLIT_MOST) most = ABI_SPLIT_MOST;
   for (; cut.more && count < most; count++) add_segment(count);
   result[ABI_SPLIT_LEFT] = cut.left;

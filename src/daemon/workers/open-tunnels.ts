@@ -2,6 +2,7 @@ import type { Loop } from "../../loop/loop.js";
 import type { Overlay } from "../../overlay/overlay.js";
 import type { Tunnel } from "../../overlay/tunnel.js";
 import { VxlanTunnel } from "../../overlay/vxlan/vxlan-tunnel.js";
+import { WireguardTunnel } from "../../overlay/wireguard/wireguard-tunnel.js";
 import { duplicateFd } from "../../sys/duplicate-fd.js";
 import type { TunnelConfig } from "./messages.js";
 
@@ -17,9 +18,13 @@ export class OpenTunnels {
     this.#overlay = overlay;
     const vxlan =
       config.vxlan.length === 0 ? null : new VxlanTunnel(config.vxlan.map(duplicateFd), overlay);
-    this.#tunnels = [vxlan].filter((tunnel) => tunnel !== null);
+    const wireguard =
+      config.wireguard.length === 0
+        ? null
+        : new WireguardTunnel(config.wireguard.map(duplicateFd), config.privateKey, overlay);
+    this.#tunnels = [vxlan, wireguard].filter((tunnel) => tunnel !== null);
     for (const tunnel of this.#tunnels) loop.addTunnel(tunnel);
-    overlay.use({ vxlan, wireguard: null });
+    overlay.use({ vxlan, wireguard });
   }
 
   close(): void {

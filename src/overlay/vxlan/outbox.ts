@@ -6,7 +6,6 @@ import {
   SEGMENT_PIECES,
   type Splitter,
 } from "../../stack/splitter.js";
-import { Errno } from "../../sys/constants.js";
 import {
   CLASS_SPACE,
   emitSegmentSize,
@@ -16,6 +15,7 @@ import {
 import { MessageTable, PIECE_SPACE } from "../../sys/sockets/message-table.js";
 import { ETHERNET_HEADER_LENGTH } from "../../wire/ethernet.js";
 import { VXLAN_HEADER_LENGTH } from "../../wire/tunnel/vxlan.js";
+import { isAboutSegments, reasonOf } from "../send-errors.js";
 import { mayBeTold } from "../too-big.js";
 import type { TunnelCounts } from "../tunnel.js";
 import type { VxlanDestination } from "./vxlan-destination.js";
@@ -189,14 +189,4 @@ export class Outbox {
     const sent = table.send(to.fd, 0, 1);
     return sent > 0 ? 0 : -sent;
   }
-}
-
-function reasonOf(errno: number): DropReason {
-  const isFull = errno === Errno.EAGAIN || errno === Errno.ENOBUFS || errno === Errno.ENOMEM;
-  return isFull ? DropReason.HostQueueFull : DropReason.TunnelUnreachable;
-}
-
-/** EMSGSIZE, EINVAL: they are above the MTU (m). EIO: the interface computes no checksums. */
-function isAboutSegments(errno: number): boolean {
-  return errno === Errno.EMSGSIZE || errno === Errno.EINVAL || errno === Errno.EIO;
 }

@@ -93,8 +93,21 @@ export class SealTable {
     padding: number,
     output: number,
   ): void {
-    const pieces = this.#base + (this.#pieces + piece * PIECE_WORDS) * WORD_SIZE;
-    this.#describe(index, key, counter, pieces, count, padding, output);
+    const vector = this.#base + (this.#pieces + piece * PIECE_WORDS) * WORD_SIZE;
+    this.#describe(index, key, counter, vector, count, padding, output);
+  }
+
+  /** The same for pieces elsewhere. @param vector offset of `count` pairs of u32, offset and length */
+  describeSealVector(
+    index: number,
+    key: number,
+    counter: number,
+    vector: number,
+    count: number,
+    padding: number,
+    output: number,
+  ): void {
+    this.#describe(index, key, counter, vector, count, padding, output);
   }
 
   /**

@@ -1,4 +1,7 @@
+import type { Family } from "../../base/address.js";
 import { readU32le, writeU32le } from "../bytes.js";
+import { ipHeaderLength } from "../ip.js";
+import { UDP_HEADER_LENGTH } from "../udp.js";
 
 /*
  * Messages of WireGuard (the published protocol, §5.4). Numbers are little-endian. Keys and encrypted fields are ranges
@@ -48,6 +51,16 @@ export const Data = { Receiver: 4, Counter: 8, Packet: 16, LeastLength: 32 } as 
 
 /** Packets are padded with zeros to a multiple of this, but to the tunnel's MTU at most (§5.4.6). */
 export const PADDING = 16;
+
+/** What WireGuard adds to an IP packet, without padding: outer IP and UDP headers, its own, and the tag. */
+export function wireguardOverhead(family: Family): number {
+  return ipHeaderLength(family) + UDP_HEADER_LENGTH + Data.Packet + TAG_LENGTH;
+}
+
+/** Length of a packet with its padding. @param most the MTU of its network */
+export function paddedLength(length: number, most: number): number {
+  return Math.max(length, Math.min(Math.ceil(length / PADDING) * PADDING, most));
+}
 
 /**
  * What kind of message it is.
