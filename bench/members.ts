@@ -45,7 +45,8 @@ async function onSlipway(
   await using scope = new AsyncDisposableStack();
   const home = join(directory, "members");
   await launcher.run(["mkdir", "-p", "-m", "0700", home]);
-  const program = ["env", `XDG_RUNTIME_DIR=${home}`, `XDG_STATE_HOME=${home}`, SLIPWAY];
+  const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
+  const program = ["env", ...kinds.map((kind) => `XDG_${kind}=${home}`), SLIPWAY];
   const daemon = scope.use(launcher.startTimed([...program, "daemon", "run", "--ready-fd", "3"]));
   const readyMs = await daemon.ready();
   await launcher.run([...program, "network", "prune"]);
