@@ -22,9 +22,4 @@ export class Complaints {
     if (this.#keys.size < MOST_KEYS) return;
     log.warn(`${this.#place}: what else is left out there is not logged: it is too much`);
   }
-
-  /** It has another value, or is gone: what is wrong with it may be said again. */
-  forget(key: string): void {
-    if (this.#keys.size < MOST_KEYS) this.#keys.delete(key);
-  }
 }

@@ -28,7 +28,7 @@ interface Item<T> {
 
 /**
  * The records below a prefix that make sense together. Two records that say they have one thing cannot both be right: the
- * one that was there first is shown, on every host the same, and the other as soon as that is gone.
+ * one that was there first is shown, on every host the same, and the other as soon as that is gone. What is hidden keeps nobody out.
  */
 export class View<T> {
   readonly #rules: ViewRules<T>;
@@ -67,11 +67,10 @@ export class View<T> {
   }
 
   put({ key, value, created, modified }: Entry): void {
-    this.#complaints.forget(key);
     const record = this.#rules.decode(key, value);
     if (record instanceof Nonsense) {
       this.#complaints.add(key, record.why);
-      this.#remove(key);
+      this.delete(key);
       return;
     }
     const before = this.#items.get(key);
@@ -84,11 +83,6 @@ export class View<T> {
     this.#judge(new Set([item, ...rivals, ...this.#rivalsOf(item)]), before);
   }
 
-  delete(key: string): void {
-    this.#complaints.forget(key);
-    this.#remove(key);
-  }
-
   /** Hides all. */
   clear(): void {
     const shown = [...this.records()];
@@ -97,7 +91,7 @@ export class View<T> {
     for (const record of shown) this.#events.onHidden(record);
   }
 
-  #remove(key: string): void {
+  delete(key: string): void {
     const item = this.#items.get(key);
     if (item === undefined) return;
     const rivals = this.#rivalsOf(item);
@@ -133,35 +127,40 @@ export class View<T> {
   }
 
   /**
-   * Shows and hides. Those that are to be hidden come first: nobody sees two records with one stake.
+   * Shows and hides, by age: whether an item is shown hangs on older ones alone. Those that are to be hidden are reported
+   * first: nobody sees two records with one stake.
    * @param before what one of the items replaces
    */
   #judge(items: ReadonlySet<Item<T>>, before?: Item<T>): void {
-    const standing = [...items].filter(({ key }) => this.#items.has(key));
-    const judged = standing.map((item) => ({ item, first: this.#firstRival(item) }));
-    for (const { item, first } of judged) if (first !== undefined) this.#hide(item, first, before);
-    for (const { item, first } of judged) if (first === undefined) this.#show(item, before);
+    const pending = new Set(items);
+    const changed = new Set<Item<T>>();
+    for (let item = oldest(pending); item !== undefined; item = oldest(pending)) {
+      pending.delete(item);
+      if (this.#items.get(item.key) !== item) continue;
+      const rivals = this.#rivalsOf(item);
+      const winner = rivals.find((rival) => rival.isShown && isBefore(rival, item));
+      if (winner !== undefined) this.#complain(item, winner);
+      if (item.isShown === (winner === undefined)) continue;
+      item.isShown = winner === undefined;
+      changed.add(item);
+      for (const rival of rivals) if (isBefore(item, rival)) pending.add(rival);
+    }
+    this.#report(changed, before);
   }
 
-  #hide(item: Item<T>, first: Item<T>, before?: Item<T>): void {
-    this.#complaints.add(
-      item.key,
-      `${first.key} has ${this.#common(item, first)}, and had it before`,
-    );
-    if (!item.isShown) return;
-    item.isShown = false;
-    this.#events.onHidden(before?.key === item.key ? before.record : item.record);
+  #report(changed: ReadonlySet<Item<T>>, before?: Item<T>): void {
+    for (const item of changed) {
+      if (item.isShown) continue;
+      this.#events.onHidden(before?.key === item.key ? before.record : item.record);
+    }
+    const after = before === undefined ? undefined : this.#items.get(before.key);
+    if (after?.isShown && !changed.has(after)) this.#events.onShown(after.record);
+    for (const item of changed) if (item.isShown) this.#events.onShown(item.record);
   }
 
-  #show(item: Item<T>, before?: Item<T>): void {
-    if (item.isShown && before?.key !== item.key) return;
-    item.isShown = true;
-    this.#events.onShown(item.record);
-  }
-
-  /** The rival that was there first, if that was before the item. */
-  #firstRival(item: Item<T>): Item<T> | undefined {
-    return this.#rivalsOf(item).find((rival) => isBefore(rival, item));
+  #complain(item: Item<T>, winner: Item<T>): void {
+    const what = this.#common(item, winner);
+    this.#complaints.add(item.key, `${winner.key} has ${what}, and had it before`);
   }
 
   #common(item: Item<T>, rival: Item<T>): string {
@@ -177,6 +176,12 @@ function holdersIn<T>(holders: Item<T> | readonly Item<T>[] | undefined): readon
 
 function isList<T>(holders: Item<T> | readonly Item<T>[]): holders is readonly Item<T>[] {
   return Array.isArray(holders);
+}
+
+function oldest<T>(items: ReadonlySet<Item<T>>): Item<T> | undefined {
+  let found: Item<T> | undefined;
+  for (const item of items) if (found === undefined || isBefore(item, found)) found = item;
+  return found;
 }
 
 function isBefore<T>(a: Item<T>, b: Item<T>): boolean {
