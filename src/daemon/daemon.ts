@@ -133,6 +133,11 @@ export class Daemon implements Methods {
     this.#server = new Server(paths.socket, context.listener, loop, this, context.audience);
   }
 
+  /** Resolves when the store has answered; after a second at the latest, or at once without one. */
+  async answered(): Promise<void> {
+    await this.#overlays?.answered();
+  }
+
   /** @returns resolves when the cluster knows that this host has gone, or does not hear it */
   async close(): Promise<void> {
     this.#keeper.isSaving = false;

@@ -328,9 +328,9 @@ describe("a datagram is refused for", () => {
 
   it.each<[string, Datagram, string]>([
     ["no I bit", changed(spec, 0, 0xf7), "tunnel-malformed"],
-    ["no Ethernet header", { bytes: vxlanOf(new Uint8Array(13)) }, "ethernet-truncated"],
-    ["no VXLAN header", { bytes: new Uint8Array(7) }, "ethernet-truncated"],
-    ["nothing in it", { bytes: new Uint8Array(0) }, "ethernet-truncated"],
+    ["no Ethernet header", { bytes: vxlanOf(new Uint8Array(13)) }, "tunnel-malformed"],
+    ["no VXLAN header", { bytes: new Uint8Array(7) }, "tunnel-malformed"],
+    ["nothing in it", { bytes: new Uint8Array(0) }, "tunnel-malformed"],
     ["an IP header of 16 bytes", changed(spec, start, 0x44), "ip-bad-length"],
     ["an IP packet that is not all there", changed(spec, start + 3, 0xff), "ip-bad-length"],
     ["another version than the frame says", changed(spec, start, 0x65), "ip-bad-length"],

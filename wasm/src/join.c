@@ -70,7 +70,7 @@ static uint32_t refusals[ABI_REFUSED_COUNT];
 
 /* Other bits of the VXLAN header are ignored (RFC 7348 §5). */
 static int32_t open_vxlan(struct inner *inner, uint8_t *datagram, uint32_t length) {
-  if (length < VXLAN_SIZE + ETHERNET_SIZE) return ABI_REFUSED_LENGTH;
+  if (length < VXLAN_SIZE + ETHERNET_SIZE) return ABI_REFUSED_TUNNEL;
   if (!(datagram[0] & VXLAN_HAS_VNI)) return ABI_REFUSED_TUNNEL;
   inner->vni = load32(datagram + 4) >> 8;
   inner->ethernet = datagram + VXLAN_SIZE;

@@ -101,6 +101,7 @@ async function serve({
   loop.start();
   lockDown(writable);
   await daemon.restored;
+  await daemon.answered();
   manager.tell("READY=1");
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { formatMac } from "../../base/mac.js";
@@ -25,6 +26,9 @@ import { Remotes } from "./remotes.js";
 import { clusterStatus, everywhere } from "./reports.js";
 
 type JoinParams = Params<"member.join">;
+
+/** How long the start of a daemon waits for the store, in ms. */
+const START_LIMIT = 1_000;
 
 /** Of tunnels that no thread has yet. */
 const NO_STATISTICS: TunnelStatistics = {
@@ -97,6 +101,12 @@ export class Overlays {
   /** Since when the cluster is in its state, in ms since 1970. */
   get since(): number {
     return this.#since;
+  }
+
+  /** Resolves when the store has answered, or has failed to, or START_LIMIT is over. */
+  async answered(): Promise<void> {
+    const joined = this.cluster.joined.catch(() => undefined);
+    await Promise.race([joined, delay(START_LIMIT, undefined, { ref: false })]);
   }
 
   /** Sentences for the user. */

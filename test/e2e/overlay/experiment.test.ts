@@ -6,7 +6,10 @@ const test = clusterTest();
 
 // The documents' experiment: a network made once and seen on all hosts, and members that find each other by name.
 
-const kinds = [["plain", ["--opt", "encrypted=false"]]] as const;
+const kinds = [
+  ["encrypted", []],
+  ["plain", ["--opt", "encrypted=false"]],
+] as const;
 
 test.for(kinds)("three members on three hosts, %s", async ([kind, options], { cluster }) => {
   const { hosts } = cluster;
@@ -24,7 +27,7 @@ test.for(kinds)("three members on three hosts, %s", async ([kind, options], { cl
   for (const [index, { namespace, name }] of members.entries()) {
     const next = members[(index + 1) % members.length];
     for (const family of ["-4", "-6"]) {
-      const ping = ["ping", family, "-n", "-c", "2", "-W", "5", next.name];
+      const ping = ["ping", family, "-n", "-c", "2", "-i", "0.2", "-W", "5", next.name];
       expect(await namespace.output(ping), `${name} → ${next.name}`).toContain(" 0% packet loss");
     }
   }
