@@ -20,24 +20,28 @@ async function transfer(from: Place, to: Place, address: string): Promise<[strin
 /** Sends datagrams by UDP of many lengths. @returns the hashes of what was sent and of what came, in any order */
 async function datagrams(from: Place, to: Place, address: string): Promise<[string, string]> {
   const isIpv6 = address.includes(":");
+  const ready = `/tmp/slipway-ready-${to.pid}`;
   const script = `
-import socket, hashlib, time, sys
+import socket, hashlib, time, sys, os
 s = socket.socket(socket.AF_INET${isIpv6 ? "6" : ""}, socket.SOCK_DGRAM)
-mode, address = sys.argv[1:]
+mode, address, ready = sys.argv[1:]
 parts = [bytes([n % 251]) * (1 + n * 7 % 1300) for n in range(600)]
 if mode == "take":
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     s.bind((address, 5002))
+    open(ready, "x").close()
     s.settimeout(20)
     parts = [s.recv(65536) for _ in range(600)]
 else:
-    time.sleep(1)
+    while not os.path.exists(ready): time.sleep(0.02)
+    os.remove(ready)
     s.connect((address, 5002))
     for n, part in enumerate(parts):
         s.send(part)
         if n % 20 == 19: time.sleep(0.005)
 print(hashlib.sha256(b"".join(sorted(parts))).hexdigest())`;
-  const python = (mode: string) => `python3 -c '${script.replaceAll("'", '"')}' ${mode} ${address}`;
+  const python = (mode: string) =>
+    `python3 -c '${script.replaceAll("'", '"')}' ${mode} ${address} ${ready}`;
   return Promise.all([from.shell(python("send")), to.shell(python("take"))]);
 }
 

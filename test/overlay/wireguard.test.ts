@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Loop } from "../../src/loop/loop.js";
 import { keyPairOf } from "../../src/sys/crypto/x25519.js";
 import { randomBytes } from "../../src/sys/random.js";
+import { WireGuardGo } from "../wireguard/wireguard-go.js";
 import { endStage, Host, makeUnderlay, member, type Place, UNDERLAY } from "./stage.js";
 import { expectTraffic } from "./traffic.js";
 
@@ -16,29 +17,107 @@ afterAll(() => {
   endStage();
 });
 
+const [near, far, laptop] = [member("near", 2), member("far", 3), member("laptop", 4)];
+const OTHER = { kind: "host", host: "other" } as const;
+
+/** Two hosts with a member each, which know of each other. */
+async function twoHosts(addresses: readonly [string, string]) {
+  const underlay = await makeUnderlay();
+  const hosts = [new Host(loop, underlay[0]), new Host(loop, underlay[1])] as const;
+  const secrets = [randomBytes(32), randomBytes(32)];
+  const keys = secrets.map((secret) => keyPairOf(secret).publicKey);
+  for (const [index, host] of hosts.entries()) {
+    await host.open({ kind: "wireguard" }, addresses[index], PORT, MTU, secrets[index]);
+    host.learnHost("other", addresses[1 - index], PORT, keys[1 - index]);
+  }
+  hosts[0].learnRemote(far, OTHER);
+  hosts[1].learnRemote(near, OTHER);
+  const places = [await hosts[0].join(near, MTU), await hosts[1].join(far, MTU)] as const;
+  return { hosts, places, keys, underlay };
+}
+
 describe.each([4, 6] as const)("two hosts over IPv%i", (family) => {
-  const [near, far] = [member("near", 2), member("far", 3)];
-  const addresses = UNDERLAY[family];
   let hosts: readonly [Host, Host];
   let places: readonly [Place, Place];
 
   beforeAll(async () => {
-    const underlay = await makeUnderlay();
-    hosts = [new Host(loop, underlay[0]), new Host(loop, underlay[1])];
-    const secrets = [randomBytes(32), randomBytes(32)];
-    for (const [index, host] of hosts.entries()) {
-      await host.open({ kind: "wireguard" }, addresses[index], PORT, MTU, secrets[index]);
-      const { publicKey } = keyPairOf(secrets[1 - index]);
-      host.learnHost("other", addresses[1 - index], PORT, publicKey);
-    }
-    hosts[0].learnRemote(far, { kind: "host", host: "other" });
-    hosts[1].learnRemote(near, { kind: "host", host: "other" });
-    places = [await hosts[0].join(near, MTU), await hosts[1].join(far, MTU)];
+    ({ hosts, places } = await twoHosts(UNDERLAY[family]));
   });
 
   test("members reach each other by both families, whatever they send", async () => {
     await expectTraffic(places[0], places[1], far.addresses);
     expect(await hosts[0].drops()).toEqual({});
     expect(await hosts[1].drops()).toEqual({});
+  });
+
+  test("a host that sends what the store does not give it is not believed", async () => {
+    const stranger = member("stranger", 9);
+    const place = await hosts[1].join(stranger, MTU);
+    await expect(place.shell(`ping -c2 -i0.2 -W1 ${near.addresses[0]}`)).rejects.toThrow();
+    expect((await hosts[0].drops())["tunnel-spoofed"]).toBeGreaterThanOrEqual(2);
+    expect(await hosts[0].drops()).not.toHaveProperty("tunnel-malformed");
+  });
+});
+
+describe("wireguard-go as a client of a host", () => {
+  const PREFIXES = "10.101.0.0/16, fd00:101::/64";
+  const secret = randomBytes(32);
+  let hosts: readonly [Host, Host];
+  let places: readonly [Place, Place];
+  let box: Place;
+  let client: WireGuardGo;
+
+  /** @param key its private key @param server public key of the host */
+  const configuration = (key: Uint8Array, server: Uint8Array) => `
+    [Interface]
+    PrivateKey = ${Buffer.from(key).toString("base64")}
+    [Peer]
+    PublicKey = ${Buffer.from(server).toString("base64")}
+    AllowedIPs = ${PREFIXES}
+    Endpoint = ${UNDERLAY[4][0]}:${PORT}
+    PersistentKeepalive = 25`;
+  let configure: (key: Uint8Array) => void;
+
+  beforeAll(async () => {
+    const stage = await twoHosts(UNDERLAY[4]);
+    ({ hosts, places } = stage);
+    box = stage.underlay[1];
+    const { publicKey } = keyPairOf(secret);
+    const text = Buffer.from(publicKey).toString("base64");
+    hosts[0].learnRemote(laptop, { kind: "wireguard", publicKey: text });
+    hosts[1].learnRemote(laptop, OTHER);
+    const [four, six] = laptop.addresses;
+    client = await WireGuardGo.start(box.pid, [`${four}/16`, `${six}/64`]);
+    configure = (key) => client.configure(configuration(key, stage.keys[0]));
+    configure(secret);
+  });
+  afterAll(() => client.close());
+
+  test("reaches members of its host and of others, and is reached by both", async () => {
+    // A host reaches a client when it has heard of it.
+    await expect.poll(() => client.show("latest-handshakes")).not.toMatch(/\t0$/);
+    await expectTraffic(box, places[0], near.addresses);
+    await expectTraffic(places[0], box, laptop.addresses);
+    await expectTraffic(box, places[1], far.addresses);
+    await expectTraffic(places[1], box, laptop.addresses);
+    expect(await hosts[0].drops()).not.toHaveProperty("tunnel-spoofed");
+    expect(await hosts[1].drops()).not.toHaveProperty("tunnel-spoofed");
+  });
+
+  test("is believed with no other address, towards members here and elsewhere", async () => {
+    client.addAddress("10.101.0.77/32");
+    const before = (await hosts[0].drops())["tunnel-spoofed"] ?? 0;
+    for (const [address] of [near.addresses, far.addresses]) {
+      const ping = box.shell(`ping -c2 -i0.2 -W1 -I 10.101.0.77 ${address}`);
+      await expect(ping).rejects.toThrow();
+    }
+    expect((await hosts[0].drops())["tunnel-spoofed"]).toBeGreaterThanOrEqual(before + 4);
+  });
+
+  test("is not answered with a key that the store does not have", async () => {
+    configure(randomBytes(32));
+    await expect(box.shell(`ping -c1 -W1 ${near.addresses[0]}`)).rejects.toThrow();
+    expect((await hosts[0].drops())["tunnel-unknown-host"]).toBeGreaterThanOrEqual(1);
+    expect(client.show("latest-handshakes")).toMatch(/\t0$/);
   });
 });

@@ -5,6 +5,7 @@ import { addToSum, complement } from "../../src/wire/checksum.js";
 import { emitType, Initiation, MessageType } from "../../src/wire/tunnel/wireguard.js";
 import { CookieHolder } from "../../src/wireguard/cookies.js";
 import { REKEY_AFTER_MESSAGES } from "../../src/wireguard/limits.js";
+import { TestNamespace } from "../wire/netns.js";
 import { LOOPBACK_ADDRESS, TestEndpoint } from "./endpoint.js";
 import { WireGuardGo } from "./wireguard-go.js";
 
@@ -44,6 +45,7 @@ const replies = ({ packets }: TestEndpoint) =>
   packets.filter((packet) => packet[9] === 1 && packet[20] === 0).map((packet) => packet[27]);
 
 const theirSecret = randomBytes(32);
+let namespace: TestNamespace;
 let theirs: WireGuardGo;
 let ours: TestEndpoint;
 
@@ -58,9 +60,10 @@ const configuration = () => `
 `;
 
 beforeAll(async () => {
-  theirs = await WireGuardGo.start(["10.9.0.2/24"]);
+  namespace = await TestNamespace.open();
+  theirs = await WireGuardGo.start(namespace.pid, ["10.9.0.2/24"]);
   const theirKey = keyPairOf(theirSecret).publicKey;
-  ours = new TestEndpoint(theirs.namespace.pid, randomBytes(32), theirKey, OUR_PORT);
+  ours = new TestEndpoint(namespace.pid, randomBytes(32), theirKey, OUR_PORT);
   ours.peer.moveTo(LOOPBACK_ADDRESS, THEIR_PORT);
   ours.onPacket = (packet) => {
     const answer = answered(packet);
@@ -71,6 +74,7 @@ beforeAll(async () => {
 afterAll(async () => {
   ours.close();
   await theirs.close();
+  await namespace.close();
 });
 
 it("wireguard-go makes a session with us, and its pings are answered", async () => {
@@ -146,20 +150,22 @@ it("under load wireguard-go gives us a cookie, and we come again with that", asy
   const flood = nonsense(ours.peer.publicKey);
   const { address, port } = ours.peer;
   if (address === null) throw new Error("no address");
-  const { pid } = theirs.namespace;
+  const { pid } = namespace;
   const stranger = new TestEndpoint(pid, randomBytes(32), ours.peer.publicKey, OUR_PORT + 20);
   const loading = setInterval(() => {
     for (let i = 0; i < 500; i += 1) stranger.sendTo(flood, address, port);
   }, 0);
   await expect.poll(() => stranger.types).toContain(MessageType.CookieReply);
-  clearInterval(loading);
-  // It stays under load for a second.
   ours.turn(200_000);
   ours.types.length = 0;
   ours.send(echo(30));
-  await expect.poll(() => ours.types).toEqual([MessageType.CookieReply]);
-  ours.turn(6_000);
+  // The flood goes on, and may take the place of ours in the queue: we initiate again, as after 5 s.
+  const hurrying = setInterval(() => ours.turn(6_000), 100);
+  await expect.poll(() => ours.types).toContain(MessageType.CookieReply);
+  clearInterval(loading);
   await expect.poll(() => replies(ours)).toContain(30);
-  expect(ours.types.slice(0, 2)).toEqual([MessageType.CookieReply, MessageType.Response]);
+  clearInterval(hurrying);
+  expect(ours.types[0]).toBe(MessageType.CookieReply);
+  expect(ours.types).toContain(MessageType.Response);
   stranger.close();
 });

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { TestNamespace } from "../wire/netns.js";
 
 /** Waits for its socket in a /run of its own, as /run is root's. $1: the interface. */
 const SERVE = `
@@ -12,31 +11,36 @@ const SERVE = `
 `;
 const INTERFACE = "wg0";
 
-/** Debian's wireguard-go, configured by wg(8), in a namespace of its own. */
+/** How to enter a namespace of a user namespace of its own, by a process in it. */
+const entryOf = (pid: number) => ["-t", `${pid}`, "-U", "-n", "--preserve-credentials"];
+
+/** Debian's wireguard-go, configured by wg(8), in a namespace. */
 export class WireGuardGo {
-  readonly namespace: TestNamespace;
+  readonly #pid: number;
   readonly #server: ChildProcess;
 
-  private constructor(namespace: TestNamespace, server: ChildProcess) {
-    this.namespace = namespace;
+  private constructor(pid: number, server: ChildProcess) {
+    this.#pid = pid;
     this.#server = server;
   }
 
-  /** @param addresses of the interface, with their prefix lengths */
-  static async start(addresses: readonly string[]): Promise<WireGuardGo> {
-    const namespace = await TestNamespace.open();
-    const entry = ["-t", `${namespace.pid}`, "-U", "-n", "--preserve-credentials"];
+  /** @param pid of a process in the namespace @param addresses of the interface, with their prefix lengths */
+  static async start(pid: number, addresses: readonly string[]): Promise<WireGuardGo> {
     const command = ["unshare", "-m", "--kill-child", "sh", "-c", SERVE, "sh", INTERFACE];
-    const server = spawn("nsenter", [...entry, ...command], {
+    const server = spawn("nsenter", [...entryOf(pid), ...command], {
       stdio: ["ignore", "pipe", "inherit"],
       detached: true,
     });
     await once(server.stdout, "data");
-    for (const address of addresses) {
-      namespace.run("ip", "addr", "add", address, "dev", INTERFACE);
-    }
-    namespace.run("ip", "link", "set", INTERFACE, "mtu", "1420", "up");
-    return new WireGuardGo(namespace, server);
+    const started = new WireGuardGo(pid, server);
+    for (const address of addresses) started.addAddress(address);
+    started.#inside("", "ip", "link", "set", INTERFACE, "mtu", "1420", "up");
+    return started;
+  }
+
+  /** @param address with its prefix length */
+  addAddress(address: string): void {
+    this.#inside("", "ip", "addr", "add", address, "dev", INTERFACE);
   }
 
   /** `wg ARGUMENTS`. @returns what it prints */
@@ -61,9 +65,8 @@ export class WireGuardGo {
 
   /** Starts ping inside. @returns whether every echo was answered */
   async ping(address: string, count = 3, size = 56): Promise<boolean> {
-    const entry = ["-t", `${this.namespace.pid}`, "-U", "-n", "--preserve-credentials"];
     const options = ["-c", `${count}`, "-i", "0.05", "-s", `${size}`, "-W", "10", address];
-    const ping = spawn("nsenter", [...entry, "ping", ...options], { stdio: "ignore" });
+    const ping = spawn("nsenter", [...entryOf(this.#pid), "ping", ...options], { stdio: "ignore" });
     const [code] = await once(ping, "exit");
     return code === 0;
   }
@@ -73,6 +76,5 @@ export class WireGuardGo {
     const exit = once(this.#server, "exit");
     if (pid !== undefined) process.kill(-pid);
     await exit;
-    await this.namespace.close();
   }
 }
