@@ -16,6 +16,7 @@ import type {
   Wish,
 } from "./cluster.js";
 import { hostOfMember } from "./encoding/member.js";
+import { fixedClaim } from "./fixed/claim.js";
 import { HOSTS, hostKey, MEMBERS, membersOf, NETWORKS, networkKey, peersOf } from "./keys.js";
 import { NetworkMaker } from "./networks.js";
 import type { HostRecord, MemberRecord, NetworkRecord } from "./records.js";
@@ -111,7 +112,7 @@ class StoreCluster implements Cluster {
   }
 
   createNetwork(wanted: NewNetwork): Promise<NetworkRecord> {
-    return this.#change(() => this.#maker.create(wanted));
+    return this.#change(() => this.#maker.create(wanted), "networks");
   }
 
   removeNetwork(id: string): Promise<void> {
@@ -123,7 +124,7 @@ class StoreCluster implements Cluster {
         );
       }
       await this.#maker.remove(network);
-    });
+    }, "networks");
   }
 
   async follow(id: string): Promise<void> {
@@ -146,15 +147,26 @@ class StoreCluster implements Cluster {
   }
 
   claim(wish: Wish): Promise<Claim> {
-    return this.#change(() => this.#claims.claim(wish, this.#network(wish.network)));
+    return this.#change(async () => {
+      const network = this.#network(wish.network);
+      if (!this.#store.isFixed) return await this.#claims.claim(wish, network);
+      const members = await this.membersOf(network.id);
+      return fixedClaim(this.#store.place, this.self.id, network, members, wish);
+    });
   }
 
   addPeer(wanted: NewPeer): Promise<MemberRecord> {
-    return this.#change(() => this.#peers.add(wanted, this.#network(wanted.network)));
+    return this.#change(
+      () => this.#peers.add(wanted, this.#network(wanted.network)),
+      "peers of networks",
+    );
   }
 
   removePeer(network: string, name: string): Promise<MemberRecord> {
-    return this.#change(() => this.#peers.remove(this.#network(network), name));
+    return this.#change(
+      () => this.#peers.remove(this.#network(network), name),
+      "peers of networks",
+    );
   }
 
   async close(): Promise<void> {
@@ -173,8 +185,17 @@ class StoreCluster implements Cluster {
     this.#store.close();
   }
 
-  /** A change needs the store. @throws UserError at once when that is away */
-  async #change<T>(action: () => Promise<T>): Promise<T> {
+  /**
+   * A change needs the store.
+   * @param what is fixed where the store is; absent: nothing of it
+   * @throws UserError at once when the store is away
+   */
+  async #change<T>(action: () => Promise<T>, what?: string): Promise<T> {
+    if (this.#store.isFixed && what !== undefined) {
+      throw new UserError(
+        `${what} are what ${this.#store.place} lists: edit it, and restart the daemons`,
+      );
+    }
     if (this.state !== "connected") throw this.#session.away();
     return await action();
   }

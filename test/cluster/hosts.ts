@@ -57,6 +57,10 @@ export class TestHost {
     });
   }
 
+  static of(store: Store, record: HostRecord): TestHost {
+    return new TestHost(store, record);
+  }
+
   /** One that has not joined yet. */
   static async open(place: StorePlace, record: HostRecord): Promise<TestHost> {
     return new TestHost(await openPlace(place), record);

@@ -1,7 +1,6 @@
 import { hostname } from "node:os";
 import path from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
-import { UserError } from "../../base/errors.js";
 import { openCluster } from "../../cluster/open.js";
 import type { HostRecord } from "../../cluster/records.js";
 import type { ClusterConfig } from "../../config/cluster-config.js";
@@ -18,13 +17,14 @@ import { openTunnelSockets } from "./tunnel-sockets.js";
  * @throws UserError when a file of the store's cannot be read, or its name not be resolved
  */
 export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverlays> {
-  const store = await openStore(config.store);
+  const openStore = await prepareStore(config.store);
   return ({ networks, members, plane, paths }) => {
     const identity = readIdentity(path.dirname(paths.state));
     const sockets = openTunnelSockets(config);
     // No thread runs yet that could refuse them.
     void plane.openTunnels({ ...sockets, privateKey: identity.privateKey });
     const self = hostRecord(config, identity);
+    const store = openStore(self);
     return new Overlays({
       networks,
       members,
@@ -35,12 +35,16 @@ export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverla
   };
 }
 
-function openStore(options: StoreOptions): Promise<Store> {
+async function prepareStore(options: StoreOptions): Promise<(self: HostRecord) => Store> {
   switch (options.kind) {
-    case "etcd":
-      return openEtcd(options);
-    case "file":
-      throw new UserError(`the store ${options.path} is a file, which is not supported yet`);
+    case "etcd": {
+      const store = await openEtcd(options);
+      return () => store;
+    }
+    case "file": {
+      const { openFile } = await import("../../cluster/fixed/file.js");
+      return (self) => openFile(options.path, self);
+    }
   }
 }
 
