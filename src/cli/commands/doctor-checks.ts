@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { errnoOf } from "../../base/errors.js";
+import { isOlderRelease, UDP_OFFLOAD_RELEASE } from "../../sys/release.js";
 
 /** What one check of the machine found. */
 export interface Finding {
@@ -13,15 +14,13 @@ export interface Finding {
 
 /** fsopen and move_mount came with Linux 5.2, pidfd_open with 5.3, waiting for a pidfd with 5.4, close_range with 5.9. */
 const KERNEL_LEAST = [5, 10] as const;
-/** Since Linux 6.2 a TAP takes UDP superframes (TUN_F_USO4, TUN_F_USO6). */
-const KERNEL_UDP_OFFLOAD = [6, 2] as const;
 const NODE_LEAST = 22;
 const TUN = "/dev/net/tun";
 
 /** @param release as uname(2) has it: 6.1.0-13-amd64 */
 export function checkKernel(release: string): Finding {
   const subject = "kernel";
-  if (isOlder(release, KERNEL_LEAST)) {
+  if (isOlderRelease(release, KERNEL_LEAST)) {
     return {
       subject,
       state: "problem",
@@ -29,7 +28,9 @@ export function checkKernel(release: string): Finding {
       fix: "sudo apt-get dist-upgrade && sudo reboot",
     };
   }
-  const offload = isOlder(release, KERNEL_UDP_OFFLOAD) ? ", without UDP offload (6.2 has it)" : "";
+  const offload = isOlderRelease(release, UDP_OFFLOAD_RELEASE)
+    ? ", without UDP offload (6.2 has it)"
+    : "";
   return { subject, state: "ok", found: release + offload, fix: null };
 }
 
@@ -169,9 +170,4 @@ function sysctlFinding(
   value: string,
 ): Finding {
   return { subject: name, state, found, fix: `sudo sysctl -w ${name}=${value}` };
-}
-
-function isOlder(release: string, [major, minor]: readonly [number, number]): boolean {
-  const [ownMajor = 0, ownMinor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
-  return ownMajor < major || (ownMajor === major && ownMinor < minor);
 }

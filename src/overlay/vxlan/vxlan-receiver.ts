@@ -5,6 +5,7 @@ import type { Delivery } from "../../network/switch.js";
 import { Joiner, type JoinOptions } from "../../stack/joiner.js";
 import { TunnelLayout } from "../../stack/tunnel-frames.js";
 import { native } from "../../sys/native.js";
+import { TAPS_TAKE_DATAGRAMS } from "../../sys/release.js";
 import {
   parseReceivedControl,
   RECEIVED_CONTROL_SPACE,
@@ -23,7 +24,7 @@ const LAYOUT = { messages: BATCH, pieces: BATCH, control: RECEIVED_CONTROL_SPACE
 const JOIN: JoinOptions = {
   layout: TunnelLayout.Vxlan,
   offload: true,
-  udpOffload: false,
+  udpOffload: TAPS_TAKE_DATAGRAMS,
   routed: false,
 };
 

@@ -6,6 +6,7 @@ import { Joiner, type JoinOptions } from "../../stack/joiner.js";
 import { TunnelLayout } from "../../stack/tunnel-frames.js";
 import { MESSAGES_MAX, SealTable, sealTableSize } from "../../sys/crypto/aead.js";
 import { native } from "../../sys/native.js";
+import { TAPS_TAKE_DATAGRAMS } from "../../sys/release.js";
 import {
   parseReceivedControl,
   RECEIVED_CONTROL_SPACE,
@@ -40,7 +41,7 @@ const OPENS = { messages: MESSAGES_MAX, pieces: 0 } as const;
 const JOIN: JoinOptions = {
   layout: TunnelLayout.Ip,
   offload: true,
-  udpOffload: false,
+  udpOffload: TAPS_TAKE_DATAGRAMS,
   routed: false,
 };
 
