@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Store } from "../../src/store/store.ts";
 import { Etcd } from "../lab/etcd.ts";
-import { brief, LeaseLog, openStore, prefix, put, watch } from "./stores.ts";
+import { Relay } from "../lab/relay.ts";
+import { at, brief, LeaseLog, openStore, prefix, put, watch } from "./stores.ts";
 
 const test = it.extend(
   "etcd",
@@ -232,6 +233,32 @@ describe("watches", () => {
     await store.commit([], [{ kind: "delete below", prefix: below }]);
     await expect.poll(() => seen.changes).toHaveLength(10_000);
     expect(seen.revisions).toHaveLength(51);
+  });
+
+  test("of one store share connections, and go on when some of them are closed", async ({
+    etcd,
+  }) => {
+    const { below } = await fresh(etcd);
+    const [{ place }] = etcd.members;
+    await using relay = await Relay.open({ address: place.address, port: place.clientPort });
+    const store = await openStore(etcd, at(relay.port), 300);
+    const { revision } = await store.list(below);
+    const connections = relay.connections;
+    const all = Array.from({ length: 100 }, (_, i) => watch(store, `${below}${i}/`, revision));
+    await expect.poll(() => all.every(({ isOpen }) => isOpen)).toBe(true);
+    // One more carries whatever the gateway has not read in time.
+    expect(relay.connections - connections).toBeLessThan(10);
+    for (const each of all.slice(0, 50)) each.close();
+    // Over several renewals.
+    for (let i = 0; i < 30; i++) {
+      await put(store, `${below}${i}/key`, "closed");
+      await put(store, `${below}${50 + i}/key`, "value");
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+    for (const [i, { changes }] of all.entries()) {
+      const wanted = i >= 50 && i < 80 ? [`${below}${i}/key=value`] : [];
+      await expect.poll(() => brief(changes)).toEqual(wanted);
+    }
   });
 
   test("end when the revisions asked for are gone", async ({ etcd }) => {

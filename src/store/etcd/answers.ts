@@ -13,6 +13,9 @@ const count = v.optional(
   "0",
 );
 
+/** Ours count from 1; etcd has one that is negative, for what belongs to no watch. */
+const watchId = v.optional(v.pipe(v.string(), v.regex(/^-?\d{1,15}$/), v.transform(Number)), "0");
+
 const bytes = v.optional(v.string(), "");
 const flag = v.optional(v.boolean(), false);
 const header = v.object({ revision: count });
@@ -46,6 +49,7 @@ export const schemas = {
   watched: v.object({
     result: v.object({
       header,
+      watch_id: watchId,
       created: flag,
       canceled: flag,
       compact_revision: count,

@@ -12,13 +12,12 @@ import {
   type WatchEvents,
 } from "../store.js";
 import { entriesOf, schemas } from "./answers.js";
-import type { Endpoint } from "./endpoints.js";
 import { isCompacted, isLeaseGone } from "./failure.js";
 import type { Gateway } from "./gateway.js";
+import { WatchHub } from "./hub.js";
 import { EtcdLease } from "./lease.js";
 import { Requests } from "./requests.js";
 import { Fault } from "./transport.js";
-import { EtcdWatch } from "./watch.js";
 
 /** Keys of a page: about 0.5 MB of JSON, which takes some ms to parse. */
 const PAGE = 1_000;
@@ -34,8 +33,7 @@ export class EtcdStore implements Store {
   readonly #prefix: string;
   readonly #requests: Requests;
   readonly #leases = new Set<EtcdLease>();
-  readonly #watches = new Set<EtcdWatch>();
-  readonly #silence: number | undefined;
+  readonly #hub: WatchHub;
 
   /**
    * @param prefix of all keys
@@ -46,8 +44,8 @@ export class EtcdStore implements Store {
     this.place = place;
     this.#prefix = prefix;
     this.#requests = new Requests(prefix);
-    this.#silence = silence;
-    gateway.onSilent = (endpoint) => this.#suspect(endpoint);
+    this.#hub = new WatchHub(gateway, prefix, this.#requests, silence);
+    gateway.onSilent = (endpoint) => this.#hub.suspect(endpoint);
   }
 
   async list(prefix: string): Promise<Listing> {
@@ -87,20 +85,11 @@ export class EtcdStore implements Store {
   }
 
   watch(prefix: string, after: number, events: WatchEvents): Watch {
-    const options = {
-      gateway: this.#gateway,
-      prefix: this.#prefix,
-      body: (revision: number) => this.#requests.watch(prefix, revision),
-      after,
-      ...(this.#silence === undefined ? {} : { silence: this.#silence }),
-    };
-    const watch = new EtcdWatch(options, events, (over) => this.#watches.delete(over));
-    this.#watches.add(watch);
-    return watch;
+    return this.#hub.open(prefix, after, events);
   }
 
   close(): void {
-    for (const watch of [...this.#watches]) watch.close();
+    this.#hub.close();
     for (const lease of this.#leases) lease.close();
     this.#gateway.close();
   }
@@ -143,9 +132,5 @@ export class EtcdStore implements Store {
       "unreachable",
       `${this.place} has not heard of us for too long, and forgot us: it is told everything again; try again`,
     );
-  }
-
-  #suspect(endpoint: Endpoint): void {
-    for (const watch of [...this.#watches]) watch.suspect(endpoint);
   }
 }

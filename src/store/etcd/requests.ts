@@ -1,4 +1,4 @@
-import type { Condition, Operation } from "../store.js";
+import type { Condition, Lease, Operation } from "../store.js";
 import { EtcdLease } from "./lease.js";
 
 /** A range of keys, as etcd wants it: from a key to the first one beyond. */
@@ -35,11 +35,15 @@ export class Requests {
     });
   }
 
-  /** @param after the revision after which changes are wanted */
-  watch(prefix: string, after: number): string {
+  /**
+   * @param after the revision after which changes are wanted
+   * @param id of the watch within its stream, from 1 on
+   */
+  watch(prefix: string, after: number, id: number): string {
     return JSON.stringify({
       create_request: {
         ...this.below(prefix),
+        watch_id: `${id}`,
         start_revision: `${after + 1}`,
         progress_notify: true,
         fragment: true,
@@ -93,9 +97,9 @@ export class Requests {
   #operation(operation: Operation): object {
     switch (operation.kind) {
       case "put": {
-        const lease = operation.lease instanceof EtcdLease ? { lease: operation.lease.id } : {};
-        const { key, value } = operation;
-        return { request_put: { key: this.#key(key), value: base64(value), ...lease } };
+        const { key, value, lease } = operation;
+        const put = { key: this.#key(key), value: base64(value) };
+        return { request_put: lease === null ? put : { ...put, lease: idOf(lease) } };
       }
       case "delete":
         return { request_delete_range: { key: this.#key(operation.key) } };
@@ -103,6 +107,12 @@ export class Requests {
         return { request_delete_range: this.below(operation.prefix) };
     }
   }
+}
+
+/** @throws TypeError for a lease of another store */
+function idOf(lease: Lease): string {
+  if (!(lease instanceof EtcdLease)) throw new TypeError("a lease of another store");
+  return lease.id;
 }
 
 function base64(text: string): string {
