@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { release, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { TunnelLayout } from "../../src/stack/tunnel-frames.js";
+import { TAPS_TAKE_DATAGRAMS } from "../../src/sys/release.js";
 import { OVER_IP, OVER_VXLAN } from "./joining.js";
 import { TapPair, type Wire } from "./tap-pair.js";
 
@@ -39,10 +40,6 @@ const UDP_TAKER = `
   bind($s, pack_sockaddr_in(5002, INADDR_ANY)) or die $!;
   print "ready\\n";
   for (1 .. 11) { recv($s, my $d, 9000, 0); print substr($d, 0, 1), length($d), substr($d, -1), "\\n"; }`;
-
-/** TAPs have superframes of UDP since Linux 6.2. */
-const [major = 0, minor = 0] = release().split(".").map(Number.parseFloat);
-const hasUdpOffload = major > 6 || (major === 6 && minor >= 2);
 
 async function opened(options: typeof OVER_IP, wire: Wire): Promise<TapPair> {
   const pair = await TapPair.open(options, wire);
@@ -110,7 +107,7 @@ describe.each([
     expect(complaints(carried, options.layout)).toBe("");
   });
 
-  it.runIf(hasUdpOffload)("exchange superframes of UDP", async () => {
+  it.runIf(TAPS_TAKE_DATAGRAMS)("exchange superframes of UDP", async () => {
     const pair = await opened(options, (datagrams) => datagrams);
     const taker = pair.start(pair.b, "perl", "-e", UDP_TAKER);
     await taker.first;
