@@ -3,6 +3,7 @@
  * it, as the sources are for a bundler. Arguments: the store's port, and the layout as JSON.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { Address, Prefix } from "../../src/base/address.js";
 import type { Cluster, ClusterEvents, NewNetwork } from "../../src/cluster/cluster.js";
 import { openCluster } from "../../src/cluster/open.js";
@@ -24,6 +25,10 @@ import {
  */
 const JOINING = 8;
 const POPULATING = 2;
+
+/** Of a member that the store was out of breath for. */
+const MOST_ATTEMPTS = 5;
+const RETRY_MS = 200;
 
 const [, , port = "", layoutText = ""] = process.argv;
 const layout = JSON.parse(layoutText) as Layout;
@@ -58,8 +63,14 @@ async function join(number: number): Promise<void> {
   const prefix = DEFAULT_STORE_PREFIX;
   const store = await openEtcd({ kind: "etcd", endpoints, tls: null, user: null, prefix });
   const cluster = openCluster(store, recordOf(number), events);
-  await cluster.joined;
   hosts.set(number, cluster);
+  await connected(cluster);
+}
+
+/** As a daemon, it tries again when the store is out of breath. */
+async function connected(cluster: Cluster): Promise<void> {
+  await cluster.joined.catch(ignore);
+  while (cluster.state !== "connected") await delay(RETRY_MS);
 }
 
 function recordOf(number: number): HostRecord {
@@ -133,8 +144,18 @@ async function populate(number: number): Promise<void> {
 async function addMember(cluster: Cluster, network: number, name: string): Promise<void> {
   const member = { id: randomBytes(32).toString("hex"), name };
   const { id } = networkOf(cluster, network);
-  const claim = await cluster.claim({ network: id, member, aliases: [], addresses: [], mac: null });
-  await claim.announce();
+  const wish = { network: id, member, aliases: [], addresses: [], mac: null };
+  for (let attempt = 1; ; attempt += 1) {
+    await connected(cluster);
+    try {
+      const claim = await cluster.claim(wish);
+      await claim.announce();
+      return;
+    } catch (error) {
+      if (attempt === MOST_ATTEMPTS) throw error;
+      process.stderr.write(`${name}: ${error instanceof Error ? error.message : error}\n`);
+    }
+  }
 }
 
 function networkOf({ networks }: Cluster, index: number): NetworkRecord {
