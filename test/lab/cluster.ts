@@ -1,6 +1,7 @@
 import { Census } from "./census.ts";
 import { Etcd, type EtcdPlace, etcdProgram } from "./etcd.ts";
 import { Host, userId } from "./host.ts";
+import type { HeldNamespace } from "./namespace.ts";
 import { requireBuilt } from "./product.ts";
 import { makeStage, type Stage } from "./stage.ts";
 
@@ -12,6 +13,9 @@ export const underlay = {
   /** Of host `index`, from 0. */
   host: (index: number) => `192.0.2.${index + 1}`,
   host6: (index: number) => `2001:db8:0:9::${index + 1}`,
+  /** Of machines without Slipway. */
+  machine: (index: number) => `192.0.2.${index + 100}`,
+  machine6: (index: number) => `2001:db8:0:9::${index + 100}`,
   /** Of etcd's members. */
   etcd: (index: number) => `192.0.2.${index + 200}`,
   length: 24,
@@ -75,6 +79,27 @@ export class ClusterLab {
   /** The link of a host, as seen from the bridge. */
   linkOf(index: number): string {
     return `host${index}`;
+  }
+
+  /** A machine without Slipway on the bridge: its root. It ends with the lab. */
+  async machine(index: number): Promise<HeldNamespace> {
+    const root = await this.stage.namespace.unshare(["mount", "net"]);
+    await this.stage.namespace.shell(`
+      ip link add machine${index} type veth peer name eth0 netns ${root.pid}
+      ip link set machine${index} master bridge
+      ip link set machine${index} up
+    `);
+    // Checksums inside a tunnel are left to the network card, which a veth pair is not.
+    await root.shell(`
+      ethtool -K eth0 tx off >/dev/null
+      ip -batch - <<END
+link set lo up
+link set eth0 up
+address add ${underlay.machine(index)}/${underlay.length} dev eth0
+address add ${underlay.machine6(index)}/${underlay.length6} dev eth0 nodad
+END
+    `);
+    return root;
   }
 
   async close(): Promise<void> {

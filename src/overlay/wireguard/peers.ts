@@ -44,6 +44,14 @@ export class Peers {
     return this.#known.get(key)?.peer ?? null;
   }
 
+  /** The host that the store says is there; null: none is. It costs a look at each. */
+  hostAt(address: Address, port: number): Peer | null {
+    for (const known of this.#known.values()) {
+      if (known.port === port && known.address?.equals(address) === true) return known.peer;
+    }
+    return null;
+  }
+
   /** @returns null: its key is none, or another's */
   addHost(host: OverlayHost): Peer | null {
     const { id, publicKey, address, wireguardPort } = host;

@@ -58,6 +58,9 @@ interface Sealed {
   trafficClass: number;
 }
 
+/** How often at most a host is looked for among all, in ms. */
+const GREETING_INTERVAL = 10;
+
 /** Receives from other hosts and clients by WireGuard, and writes frames to the members that they are for. */
 export class WireguardReceiver {
   readonly #overlay: Overlay;
@@ -76,6 +79,7 @@ export class WireguardReceiver {
   readonly #delivery: Delivery;
   readonly #sealed: readonly Sealed[];
   #count = 0;
+  #nextGreeting = 0;
 
   constructor(overlay: Overlay, device: Device, peers: Peers, sockets: Sockets) {
     const { memory, arena, bytes } = this.#joiner;
@@ -175,6 +179,7 @@ export class WireguardReceiver {
     const session = this.#device.lookup(readU32le(bytes, at + Data.Receiver), now);
     const counter = dataCounter(bytes, at);
     if (session === null || counter === null) {
+      this.#greet(address, port, now);
       this.#note(DropReason.TunnelUnknownHost);
       return 0;
     }
@@ -190,6 +195,18 @@ export class WireguardReceiver {
     this.#opens.describeOpen(this.#count, key, counter, sealed.at, sealed.length, sealed.at);
     this.#count += 1;
     return this.#count < MESSAGES_MAX ? 0 : this.#open(now);
+  }
+
+  /**
+   * A host that sends by a session that we have not: this daemon was started again, and the other end would take 15 s to
+   * notice (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT of WireGuard). We begin a session of ours, as if we had something to send.
+   * Whoever forges the address gains nothing: the device begins none while there is one, or one is under way.
+   */
+  #greet(address: Address, port: number, now: number): void {
+    if (now < this.#nextGreeting) return;
+    this.#nextGreeting = now + GREETING_INTERVAL;
+    const peer = this.#peers.hostAt(address, port);
+    if (peer !== null) this.#device.sessionFor(peer, now);
   }
 
   /** Opens the messages that were taken, and delivers what is in them. */

@@ -6,7 +6,7 @@ import { clusterTest } from "./cluster-user.ts";
 
 const test = clusterTest({ stores: 3 });
 
-const create = ["network", "create", "--driver", "overlay", "--opt", "encrypted=false"];
+const create = ["network", "create", "--driver", "overlay"];
 
 let serial = 0;
 
