@@ -17,7 +17,6 @@ import { NetworkRequests } from "./requests/networks.js";
 import { Returning } from "./returning.js";
 import { type Client, type Methods, Server } from "./server.js";
 import { StateKeeper } from "./state/keeper.js";
-import { takeLocks } from "./state/locks.js";
 import { restore } from "./state/restore.js";
 import { readState, type State } from "./state/state-file.js";
 import { takeVouched, type VouchedNamespaces } from "./state/vouched.js";
@@ -70,11 +69,13 @@ export class Daemon implements Methods {
   readonly restored: Promise<void>;
   readonly #returning: Returning;
 
-  /** @throws UserError when another daemon runs, or the socket cannot be made */
+  /**
+   * The caller has the daemon's locks.
+   * @throws UserError when the socket cannot be made
+   */
   constructor(context: DaemonContext) {
     this.#context = context;
     const { loop, plane, store, paths } = context;
-    takeLocks(paths);
     const { state, warning } = readState(paths.state);
     this.#loss = warning;
     for (const each of context.warnings) this.#warn(each);

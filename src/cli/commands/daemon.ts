@@ -13,7 +13,7 @@ import { resolverFiles } from "../../daemon/resolver-files.js";
 import { inheritedListener, ServiceManager } from "../../daemon/service-manager.js";
 import { requestsTo } from "../../daemon/shared/command-proxy.js";
 import { LauncherServer } from "../../daemon/shared/launcher-server.js";
-import { awaitSupervisor } from "../../daemon/state/locks.js";
+import { awaitSupervisor, takeLocks } from "../../daemon/state/locks.js";
 import { DataPlane } from "../../daemon/workers/plane.js";
 import { workerStarter } from "../../daemon/workers/start-worker.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
@@ -59,6 +59,7 @@ async function serve({
   const audience: Audience = servesContainers ? "containers" : "user";
   const paths = daemonPaths();
   if (!isRestarted()) await awaitSupervisor(paths);
+  takeLocks(paths);
   const openOverlays = cluster === null ? null : await prepared(cluster);
   const workers = Math.min(availableParallelism(), MOST_WORKERS);
   const ledger = makeLedger(1 + workers);

@@ -268,7 +268,7 @@ function isToJoinAgain({ keepsTaps, stays, namespace, awaitedIn }: Member): bool
 /** A member as a MemberState or AwaitedState. */
 function memberText(member: Member): object {
   const { id, name, hostname, namespace, awaitedIn, hosts, dns, hostLoopback, labels } = member;
-  const { stays, keepsTaps } = member;
+  const { stays, keepsTaps, sources } = member;
   return {
     id,
     name,
@@ -277,6 +277,7 @@ function memberText(member: Member): object {
     stays,
     keepsTaps,
     hostLoopback,
+    sources: sources.map(String),
     labels,
     published: member.publishing,
     hosts: formatHosts(hosts),
