@@ -108,13 +108,20 @@ describe("--host-address", () => {
     const serve = `exec busybox nc -ll -p 8151 -e busybox nc ${served.services} 8150`;
     const args = ["--network", "addressed", "--name", "web", "--", "sh", "-c", serve];
     const run = user.run("--host-address", other[4], ...args);
-    await eventually(async () => {
+    const serves = async () => {
       const outside = await lab.world.agent.connect({ address: other[4], port: 8151 });
       const accepted = await listener.accept();
       expect(accepted.client.address).toBe(other[4]);
       await accepted.write("hello");
       expect(await outside.read(5)).toBe("hello");
-    });
+    };
+    await eventually(serves);
+    // It has it with the next daemon, too.
+    const daemon = () => user.ok("daemon", "status", "--format", "{{.pid}}");
+    const before = await daemon();
+    await user.kill();
+    await eventually(async () => expect(await daemon()).not.toBe(before));
+    await eventually(serves);
     const elsewhere = { address: link.host, port: 8151 };
     expect((await lab.world.agent.refusal(elsewhere)).code).toBe("ECONNREFUSED");
     run.kill("SIGTERM");
