@@ -26,7 +26,7 @@ import {
 const JOINING = 8;
 const POPULATING = 2;
 
-/** Of a member that the store was out of breath for. */
+/** Of what the store was out of breath for. */
 const MOST_ATTEMPTS = 5;
 const RETRY_MS = 200;
 
@@ -127,7 +127,12 @@ async function createNetwork(index: number): Promise<void> {
     carriage: { kind: "wireguard" },
   };
   const [cluster] = hosts.values();
-  await cluster?.createNetwork(wanted);
+  if (cluster === undefined) throw new Error("this process has no host");
+  await patiently(wanted.name, cluster, async () => {
+    // The answer of the attempt before may have been lost.
+    const isThere = cluster.networks.some(({ name }) => name === wanted.name);
+    if (!isThere) await cluster.createNetwork(wanted);
+  });
 }
 
 async function populate(number: number): Promise<void> {
@@ -144,16 +149,24 @@ async function populate(number: number): Promise<void> {
 async function addMember(cluster: Cluster, network: number, name: string): Promise<void> {
   const member = { id: randomBytes(32).toString("hex"), name };
   const { id } = networkOf(cluster, network);
-  const wish = { network: id, member, aliases: [], addresses: [], mac: null };
+  await patiently(name, cluster, async () => {
+    const wish = { network: id, member, aliases: [], addresses: [], mac: null };
+    const claim = await cluster.claim(wish);
+    await claim.announce();
+  });
+}
+
+/** As users do, tries again when the store is out of breath. */
+async function patiently(what: string, cluster: Cluster, work: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     await connected(cluster);
     try {
-      const claim = await cluster.claim(wish);
-      await claim.announce();
+      await work();
       return;
     } catch (error) {
       if (attempt === MOST_ATTEMPTS) throw error;
-      process.stderr.write(`${name}: ${error instanceof Error ? error.message : error}\n`);
+      process.stderr.write(`${what}: ${error instanceof Error ? error.message : error}\n`);
+      await delay(attempt * 1_000);
     }
   }
 }

@@ -5,7 +5,6 @@ import type { Endpoint } from "./endpoints.js";
 import { Refusal, refusalOf, unusable } from "./failure.js";
 import type { Gateway } from "./gateway.js";
 import { Fault, type Reply } from "./transport.js";
-import type { EtcdWatch } from "./watch.js";
 
 /** Most changes of one revision that are kept until the last of them has come. */
 const MOST_CHANGES = 1_000_000;
@@ -13,18 +12,28 @@ const MOST_CHANGES = 1_000_000;
 /** How long after the first watch of a channel the others may open, in ms: etcd opens all that it has read at once. */
 const STRAGGLING = 1_000;
 
-export interface ChannelEvents {
+/** A watch, for those who carry it. */
+export interface Carried {
+  /** Everything up to it has been reported. */
+  readonly after: number;
+  /** All changes of a revision. */
+  take(changes: readonly Change[], revision: number): void;
+  /** Nothing has changed up to a revision. */
+  progress(revision: number): void;
+}
+
+export interface ChannelEvents<W extends Carried> {
   /** The store has the watch. */
-  readonly onOpen: (channel: Channel, watch: EtcdWatch) => void;
+  readonly onOpen: (channel: Channel<W>, watch: W) => void;
   /** The store no longer has the watch, or the channel has ended. */
-  readonly onEnd: (channel: Channel, watch: EtcdWatch, why: StoreError) => void;
+  readonly onEnd: (channel: Channel<W>, watch: W, why: StoreError) => void;
   /** The store has not got the watch; the channel goes on without it. */
-  readonly onMissing: (channel: Channel, watch: EtcdWatch) => void;
+  readonly onMissing: (channel: Channel<W>, watch: W) => void;
 }
 
 /** One watch of a channel. */
-interface Part {
-  readonly watch: EtcdWatch;
+interface Part<W extends Carried> {
+  readonly watch: W;
   /** The revision after which it was asked for. */
   readonly after: number;
   isOpen: boolean;
@@ -40,16 +49,16 @@ interface Part {
  * has not read when it begins to answer is lost (net/http of Go discards it): a watch that does not open is reported as
  * missing. 600 of 600 bodies with 22 requests were read whole, on two busy cores (m).
  */
-export class Channel {
+export class Channel<W extends Carried> {
   /** null: it is not connected yet. */
   endpoint: Endpoint | null = null;
   /** When something came, in ms of the monotonic clock. */
   heardAt = monotonicMs();
   readonly #gateway: Gateway;
   readonly #prefix: string;
-  readonly #events: ChannelEvents;
+  readonly #events: ChannelEvents<W>;
   /** By their ids. */
-  readonly #parts = new Map<number, Part>();
+  readonly #parts = new Map<number, Part<W>>();
   #timer: NodeJS.Timeout;
   #isOver = false;
   #isOpen = false;
@@ -62,9 +71,9 @@ export class Channel {
   constructor(
     gateway: Gateway,
     prefix: string,
-    watches: readonly EtcdWatch[],
-    requestOf: (watch: EtcdWatch, id: number) => string,
-    events: ChannelEvents,
+    watches: readonly W[],
+    requestOf: (watch: W, id: number) => string,
+    events: ChannelEvents<W>,
   ) {
     this.#gateway = gateway;
     this.#prefix = prefix;
@@ -79,7 +88,7 @@ export class Channel {
   }
 
   /** Reports a watch no more. Without any it ends. */
-  drop(watch: EtcdWatch): void {
+  drop(watch: W): void {
     for (const [id, part] of this.#parts) if (part.watch === watch) this.#parts.delete(id);
     if (this.#parts.size === 0) this.close();
   }
@@ -118,7 +127,7 @@ export class Channel {
     if (part !== undefined) this.#take(part, result);
   }
 
-  #take(part: Part, result: Watched): void {
+  #take(part: Part<W>, result: Watched): void {
     if (result.canceled) {
       this.#partOver(part, this.#cancellation(result));
     } else if (result.created) {
@@ -130,7 +139,7 @@ export class Channel {
     }
   }
 
-  #opened(part: Part, revision: number): void {
+  #opened(part: Part<W>, revision: number): void {
     if (revision < part.after) {
       // Another store than that which told us the revision, as after a restore: it would be silent for long.
       this.#partOver(part, this.#compacted("has gone back to an earlier revision"));
@@ -154,7 +163,7 @@ export class Channel {
   }
 
   /** Reports each revision when it is whole: in the last fragment, or when the next one begins. */
-  #collect(part: Part, { events, fragment }: Watched): void {
+  #collect(part: Part<W>, { events, fragment }: Watched): void {
     for (const { change, revision } of changesOf(events, this.#prefix)) {
       if (revision !== part.revision) flush(part);
       part.revision = revision;
@@ -197,7 +206,7 @@ export class Channel {
     return new StoreError("unreachable", why);
   }
 
-  #partOver(part: Part, why: StoreError): void {
+  #partOver(part: Part<W>, why: StoreError): void {
     this.drop(part.watch);
     this.#events.onEnd(this, part.watch, why);
   }
@@ -211,7 +220,7 @@ export class Channel {
   }
 }
 
-function flush(part: Part): void {
+function flush(part: Part<Carried>): void {
   const { changes, revision } = part;
   part.changes = [];
   if (changes.length > 0) part.watch.take(changes, revision);

@@ -46,7 +46,7 @@ export class WatchHub {
   readonly #watches = new Set<EtcdWatch>();
   readonly #waiting = new Set<EtcdWatch>();
   readonly #backoff = new Backoff(FIRST_DELAY, LONGEST_DELAY);
-  readonly #events: ChannelEvents;
+  readonly #events: ChannelEvents<EtcdWatch>;
   #opening: NodeJS.Timeout | undefined;
   #renewing: NodeJS.Timeout | undefined;
   /** Before that no channel is opened, in ms of the monotonic clock: the last one could not be. */
@@ -118,7 +118,7 @@ export class WatchHub {
     this.#carry(watches.filter(({ channel, next }) => channel !== null && next === null));
   }
 
-  #opened(channel: Channel, watch: EtcdWatch): void {
+  #opened(channel: Channel<EtcdWatch>, watch: EtcdWatch): void {
     this.#backoff.reset();
     this.#notBefore = 0;
     watch.channel?.drop(watch);
@@ -127,7 +127,7 @@ export class WatchHub {
     watch.opened();
   }
 
-  #ended(channel: Channel, watch: EtcdWatch, why: StoreError): void {
+  #ended(channel: Channel<EtcdWatch>, watch: EtcdWatch, why: StoreError): void {
     const isLost = channel === watch.channel;
     if (isLost) watch.channel = null;
     else watch.next = null;

@@ -1,15 +1,14 @@
 import type { Change, StoreError, Watch, WatchEvents } from "../store.js";
-import type { Channel } from "./channel.js";
+import type { Carried, Channel } from "./channel.js";
 
 /** A watch, whichever channels carry it (hub.ts). */
-export class EtcdWatch implements Watch {
+export class EtcdWatch implements Watch, Carried {
   readonly prefix: string;
-  /** Everything up to it has been reported. */
   after: number;
   /** The channel that reports; null: none does. */
-  channel: Channel | null = null;
+  channel: Channel<EtcdWatch> | null = null;
   /** The one that is to replace it; null: none is. */
-  next: Channel | null = null;
+  next: Channel<EtcdWatch> | null = null;
   readonly #events: WatchEvents;
   readonly #onClose: (watch: EtcdWatch) => void;
   #isOpen = false;
@@ -41,14 +40,13 @@ export class EtcdWatch implements Watch {
     this.#events.onOpen();
   }
 
-  /** All changes of a revision. Two channels report the same for a moment. */
+  /** Two channels report the same for a moment. */
   take(changes: readonly Change[], revision: number): void {
     if (revision <= this.after || this.#isOver) return;
     this.after = revision;
     this.#events.onChanges(changes, revision);
   }
 
-  /** Nothing has changed up to a revision. */
   progress(revision: number): void {
     this.after = Math.max(this.after, revision);
   }
