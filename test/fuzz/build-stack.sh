@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the fuzzer of the glue and lwIP: build/stack.
+# Builds the fuzzers of wasm/: build/stack of the glue and lwIP, build/tunnel of what cuts and joins frames.
 set -eu
 cd "$(dirname "$0")/../.."
 wasm/fetch-lwip.sh
@@ -24,8 +24,14 @@ for source in wasm/src/*.c; do
 done
 # Without coverage: its own branches are not under test.
 compile -Wall -Wextra -Werror -o $out/driver.o test/fuzz/stack.c
+compile -Wall -Wextra -Werror -o $out/tunnel.o test/fuzz/tunnel.c
 wait
 # shellcheck disable=SC2086
 clang-16 $flags -no-pie -fsanitize=fuzzer -o $out/stack.new $out/mem.o $out/memp.o $out/pbuf.o $out/tcp.o \
   $out/tcp_in.o $out/tcp_out.o $out/glue-*.o $out/driver.o
 mv $out/stack.new $out/stack
+
+# shellcheck disable=SC2086
+clang-16 $flags -no-pie -fsanitize=fuzzer -o $out/tunnel.new $out/glue-split.o $out/glue-join.o $out/glue-packet.o \
+  $out/glue-checksum.o $out/glue-heap.o $out/tunnel.o
+mv $out/tunnel.new $out/tunnel

@@ -1,9 +1,9 @@
 #!/bin/bash
 # test/fuzz/run.sh [--minutes N]: builds all fuzzers and runs them side by side, for one minute or N: the
-# stack in two configurations and the processes with a hostile peer (peers/) on the stored corpus, the addon's
-# entry points, the parsers and the API. Findings in the stack or by a peer go to
-# test/fuzz/build/NAME/crash-…, inputs that reach new code to test/fuzz/build/NAME/corpus; the others' findings
-# name a seed in test/fuzz/build/NAME/log.
+# stack in two configurations, what cuts and joins frames for tunnels, and the processes with a hostile peer
+# (peers/) on the stored corpus, the addon's entry points, the parsers and the API. Findings in the stack or by
+# a peer go to test/fuzz/build/NAME/crash-…, inputs that reach new code to test/fuzz/build/NAME/corpus; the
+# others' findings name a seed in test/fuzz/build/NAME/log.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -53,6 +53,7 @@ vitest=(npx vitest run --root ../.. --project unit --reporter=verbose)
 declare -A running
 fuzzer offload stack stack & running[offload]=$!
 fuzzer plain stack stack FUZZ_PLAIN=1 & running[plain]=$!
+fuzzer tunnel tunnel tunnel & running[tunnel]=$!
 for name in agent broker keeper launcher; do
   fuzzer "$name" "peer-$name" "$name" & running[$name]=$!
 done

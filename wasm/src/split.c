@@ -1,8 +1,8 @@
 /*
  * Frames of a guest, cut into datagrams for a tunnel. Twin of src/stack/splitter.ts.
  *
- * A frame is checked once, and its headers are copied with all that no segment changes. Each segment
- * gets a copy of them and what it has of its own. The frame itself is only read.
+ * A frame is checked once, and its headers are copied with all that no segment changes. Each
+ * segment gets a copy of them and what it has of its own. The frame itself is only read.
  */
 #include <string.h>
 
