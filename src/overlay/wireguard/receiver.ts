@@ -176,7 +176,7 @@ export class WireguardReceiver {
       this.#note(this.#device.onMessage(bytes, at, length, address, port, now));
       return brought;
     }
-    const session = this.#device.lookup(readU32le(bytes, at + Data.Receiver), now);
+    const session = this.#sessionOf(readU32le(bytes, at + Data.Receiver), now);
     const counter = dataCounter(bytes, at);
     if (session === null || counter === null) {
       this.#greet(address, port, now);
@@ -207,6 +207,12 @@ export class WireguardReceiver {
     this.#nextGreeting = now + GREETING_INTERVAL;
     const peer = this.#peers.hostAt(address, port);
     if (peer !== null) this.#device.sessionFor(peer, now);
+  }
+
+  /** The session of an index, which mostly is that of the message before. */
+  #sessionOf(index: number, now: number): Session<Peer> | null {
+    const before = this.#count === 0 ? null : this.#sealed[this.#count - 1].session;
+    return before?.localIndex === (index | 0) ? before : this.#device.lookup(index, now);
   }
 
   /** Opens the messages that were taken, and delivers what is in them. */
