@@ -28,7 +28,7 @@ import type {
   TunnelConfig,
   TunnelStatistics,
 } from "./messages.js";
-import { OpenTunnels } from "./open-tunnels.js";
+import { loadWireguard, OpenTunnels } from "./open-tunnels.js";
 
 /** What the executor needs of its caller. */
 export interface ExecutorContext {
@@ -236,9 +236,10 @@ export class Executor {
   }
 
   /** Replaces the tunnels that there were. */
-  #openTunnels(config: TunnelConfig): null {
+  async #openTunnels(config: TunnelConfig): Promise<null> {
+    const code = await loadWireguard(config);
     this.#tunnels?.close();
-    this.#tunnels = new OpenTunnels(config, this.#context.loop, this.#overlay);
+    this.#tunnels = new OpenTunnels(config, this.#context.loop, this.#overlay, code);
     return null;
   }
 
