@@ -2,7 +2,7 @@ import lwip, { type LwipExports } from "lwip-wasm";
 import type { DropCounters } from "../base/drop.js";
 import * as abi from "./abi.js";
 import { StackFault } from "./fault.js";
-import { dropReasonOf, type TunnelLayout } from "./tunnel-frames.js";
+import { receivedDropReasonOf, type TunnelLayout } from "./tunnel-frames.js";
 
 /** Most datagrams of one join(). */
 export const MOST_DATAGRAMS = abi.JOIN_MOST;
@@ -117,7 +117,7 @@ export class Joiner {
     if (this.#refusals[0] === 0) return;
     for (let reason = 1; reason < abi.REFUSED_COUNT; reason += 1) {
       for (let left = this.#refusals[reason]; left > 0; left -= 1) {
-        drops.count(dropReasonOf(-reason));
+        drops.count(receivedDropReasonOf(-reason));
       }
     }
   }

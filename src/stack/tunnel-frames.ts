@@ -28,6 +28,19 @@ const DROP_REASONS: readonly DropReason[] = [
   DropReason.TunnelCongestion,
 ];
 
+/** What is wrong with the form of a datagram, rather than damaged on its way: whoever sent it does not keep the rules. */
+const MALFORMED: readonly number[] = [
+  abi.REFUSED_LENGTH,
+  abi.REFUSED_IP_HEADER,
+  abi.REFUSED_TRANSPORT,
+  abi.REFUSED_TUNNEL,
+];
+
+/** The same for what a tunnel brought. */
+export function receivedDropReasonOf(refused: number): DropReason {
+  return MALFORMED.includes(refused) ? DropReason.TunnelMalformed : dropReasonOf(refused);
+}
+
 /** @param refused a number of ABI_REFUSED_…, below 0 */
 export function dropReasonOf(refused: number): DropReason {
   return DROP_REASONS[-refused] ?? DropReason.TunnelMalformed;
