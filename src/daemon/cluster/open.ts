@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import path from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
+import { openFile } from "../../cluster/fixed/file.js";
 import { openCluster } from "../../cluster/open.js";
 import type { HostRecord } from "../../cluster/records.js";
 import type { ClusterConfig } from "../../config/cluster-config.js";
@@ -17,14 +18,13 @@ import { openTunnelSockets } from "./tunnel-sockets.js";
  * @throws UserError when a file of the store's cannot be read, or its name not be resolved
  */
 export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverlays> {
-  const openStore = await prepareStore(config.store);
+  const storeOf = await prepareStore(config.store);
   return ({ networks, members, plane, paths }) => {
     const identity = readIdentity(path.dirname(paths.state));
-    const sockets = openTunnelSockets(config);
-    // No thread runs yet that could refuse them.
-    void plane.openTunnels({ ...sockets, privateKey: identity.privateKey });
     const self = hostRecord(config, identity);
-    const store = openStore(self);
+    const store = storeOf(self);
+    // No thread runs yet that could refuse them.
+    void plane.openTunnels({ ...openTunnelSockets(config), privateKey: identity.privateKey });
     return new Overlays({
       networks,
       members,
@@ -41,10 +41,8 @@ async function prepareStore(options: StoreOptions): Promise<(self: HostRecord) =
       const store = await openEtcd(options);
       return () => store;
     }
-    case "file": {
-      const { openFile } = await import("../../cluster/fixed/file.js");
+    case "file":
       return (self) => openFile(options.path, self);
-    }
   }
 }
 
