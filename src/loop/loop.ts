@@ -9,7 +9,7 @@ import type { CaptureFile } from "../frames/capture.js";
 import { Guest } from "../guest/guest.js";
 import type { TapHandle } from "../guest/tap-handle.js";
 import type { SwitchPort } from "../network/switch.js";
-import type { Tunnel } from "../overlay/tunnel.js";
+import type { TunnelEnd } from "../overlay/tunnel.js";
 import { native } from "../sys/native.js";
 import type { Watcher } from "../sys/sockets/line-socket.js";
 import { guestOf, idOf, kindOf, MAX_GUESTS, TokenKind } from "../sys/token.js";
@@ -141,12 +141,12 @@ export class Loop implements Watcher {
   }
 
   /** Serves a tunnel from now on: what it brings gives no guest a turn, as it goes to TAPs only. */
-  addTunnel(tunnel: Tunnel): void {
+  addTunnel(tunnel: TunnelEnd): void {
     this.#tunnels.add(tunnel);
   }
 
   /** To be called before the tunnel is closed. */
-  removeTunnel(tunnel: Tunnel): void {
+  removeTunnel(tunnel: TunnelEnd): void {
     this.#tunnels.remove(tunnel);
   }
 

@@ -1,14 +1,14 @@
 import { NEVER } from "../base/clock.js";
 import { IdPool } from "../base/id-pool.js";
 import { log } from "../base/log.js";
-import type { Tunnel } from "../overlay/tunnel.js";
+import type { TunnelEnd } from "../overlay/tunnel.js";
 import { Epoll } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 
 /** A socket of a tunnel. */
 interface Watched {
-  readonly tunnel: Tunnel;
+  readonly tunnel: TunnelEnd;
   /** Its index among those of the tunnel. */
   readonly socket: number;
 }
@@ -18,10 +18,10 @@ export class LoopTunnels {
   /** By the id of the token. */
   readonly #watched: (Watched | undefined)[] = [];
   readonly #ids = new IdPool();
-  readonly #tunnels = new Set<Tunnel>();
+  readonly #tunnels = new Set<TunnelEnd>();
 
   /** Serves a tunnel from now on. */
-  add(tunnel: Tunnel): void {
+  add(tunnel: TunnelEnd): void {
     tunnel.sockets.forEach((fd, socket) => {
       const id = this.#ids.take();
       this.#watched[id] = { tunnel, socket };
@@ -31,7 +31,7 @@ export class LoopTunnels {
   }
 
   /** To be called before the tunnel is closed. */
-  remove(tunnel: Tunnel): void {
+  remove(tunnel: TunnelEnd): void {
     for (const fd of tunnel.sockets) native.unwatch(fd);
     this.#watched.forEach((watched, id) => {
       if (watched?.tunnel !== tunnel) return;
@@ -67,7 +67,7 @@ export class LoopTunnels {
   }
 }
 
-function turnOf(tunnel: Tunnel, now: number): number {
+function turnOf(tunnel: TunnelEnd, now: number): number {
   try {
     return tunnel.turn(now);
   } catch (error) {
@@ -77,7 +77,7 @@ function turnOf(tunnel: Tunnel, now: number): number {
 }
 
 /** A trap in WebAssembly, or a bug of ours: costs what the tunnel was about to do, and no member its stack. */
-function recover(tunnel: Tunnel, error: unknown): void {
+function recover(tunnel: TunnelEnd, error: unknown): void {
   log.error(`a tunnel failed (${error}) and goes on: what it had received is lost`);
   tunnel.recover();
 }

@@ -219,12 +219,23 @@ export class SwitchPort {
     this.#counters[1] += length - frameHeader;
     if ((bytes[at] & GROUP) !== 0) return this.#takeGroup(link, at, offset, length, now);
     const target = this.#destinationAt(readU16(bytes, at), signedWord(bytes, at + 2));
-    if (target === "gateway") return true;
+    if (target === "gateway") return !this.#route(link, at, offset, length);
     // A frame to its own sender would go back to where it came from.
     if (target === null || target === this) this.drops.count(DropReason.EthernetNotForUs);
     else if (target instanceof SwitchPort) this.send(target, offset, length);
     else this.#sendRemote(link, target, offset, length);
     return false;
+  }
+
+  /** @returns whether another host routes it; what has reached its last hop is for the gateway, which says so */
+  #route(link: PortLink, at: number, offset: number, length: number): boolean {
+    const { uplink } = this.#switch;
+    const router = uplink === null ? null : uplink.routerOf(link.stack.bytes, at, offset + length);
+    if (router === null) return false;
+    const reason = router.send(link, offset, length);
+    if (reason === DropReason.IpHopLimit) return false;
+    if (reason !== 0) this.drops.count(reason);
+    return true;
   }
 
   /** Sends what the uplink has kept of this port's frames. Called after each batch of the TAP. */

@@ -16,7 +16,7 @@ export interface PortLink {
   readonly drops: DropCounters;
 }
 
-/** A member that is on another host, as the switch sees it. */
+/** A member that is on another host, or that host as a router, as the switch sees it. */
 export interface Remote {
   readonly mac: Mac;
   /**
@@ -37,6 +37,11 @@ export interface Uplink {
   readonly copies: number;
   /** The member that has a MAC; null: none has. */
   remoteAt(mac: Mac): Remote | null;
+  /**
+   * Who routes a frame to the gateway's MAC, as the packet in it is for a subnet elsewhere; null: the gateway.
+   * @param at offset of its Ethernet header, and `end` of the byte behind it
+   */
+  routerOf(bytes: Uint8Array, at: number, end: number): Remote | null;
   /** The member that has an address, or the link-local address of its MAC; null: none has. */
   ownerOf(address: Address): Remote | null;
   /** Sends a group frame to each place that has members, as Remote.send(). */

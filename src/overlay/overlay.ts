@@ -1,6 +1,7 @@
 import type { Address } from "../base/address.js";
 import { DropCounters } from "../base/drop.js";
 import type { FrameCounters } from "../rpc/reports.js";
+import { type FlannelNetwork, FlannelTrunk } from "./flannel/flannel-trunk.js";
 import { Trunk } from "./trunk.js";
 import type {
   Carrier,
@@ -27,6 +28,7 @@ export class Overlay {
   readonly counts: TunnelCounts = { drops: new DropCounters(), counters: new Float64Array(4) };
   readonly #trunks = new Map<string, Trunk>();
   readonly #byVni = new Map<number, Trunk>();
+  readonly #flannels = new Map<string, FlannelTrunk>();
   readonly #hosts = new Map<string, OverlayHost>();
   #tunnels = NO_TUNNELS;
   #generation = 0;
@@ -35,9 +37,14 @@ export class Overlay {
   #askedAt = -1;
   #isKnown = false;
 
-  /** The trunk of a network; null: it is no overlay, or unknown. */
-  trunk(network: string): Trunk | null {
-    return this.#trunks.get(network) ?? null;
+  /** The trunk of a network; null: it has members on this host alone, or is unknown. */
+  trunk(network: string): Trunk | FlannelTrunk | null {
+    return this.#trunks.get(network) ?? this.#flannels.get(network) ?? null;
+  }
+
+  /** The trunk of a flannel network; null: it is none, or unknown. */
+  flannel(network: string): FlannelTrunk | null {
+    return this.#flannels.get(network) ?? null;
   }
 
   /** The trunk of the plain network with that VXLAN network identifier (RFC 7348 §4). */
@@ -105,6 +112,14 @@ export class Overlay {
       this.#generation += 1;
       this.#trunks.delete(network.id);
       this.#removeVni(network.carrier, trunk);
+    };
+  }
+
+  /** @returns removes it. The caller closes its tunnel. */
+  addFlannel(network: FlannelNetwork): () => void {
+    this.#flannels.set(network.id, new FlannelTrunk(network));
+    return () => {
+      this.#flannels.delete(network.id);
     };
   }
 

@@ -150,6 +150,11 @@ export class Trunk implements Uplink {
     return this.#byMac.get(mac) ?? null;
   }
 
+  /** No overlay has subnets elsewhere. */
+  routerOf(): null {
+    return null;
+  }
+
   ownerOf(address: Address): RemoteMember | null {
     return this.#byAddress.get(address.toString()) ?? null;
   }

@@ -72,18 +72,12 @@ export interface TunnelCounts {
 }
 
 /**
- * Carries frames to and from other hosts. The loop watches its sockets and calls it within wake-ups: nothing here may
- * throw, but by a bug.
+ * The end of a tunnel on this host. The loop watches its sockets and calls it within wake-ups: nothing here may throw,
+ * but by a bug.
  */
-export interface Tunnel {
+export interface TunnelEnd {
   /** Handles of the addon that the loop watches (EPOLLIN) for as long as the tunnel is open. */
   readonly sockets: readonly number[];
-  /** The way to a place; null: the tunnel does not lead there. Cold path: called anew when the place has changed. */
-  destinationOf(network: OverlayNetwork, place: Place): Destination | null;
-  /** Sends what is kept of the frames of a port. */
-  flush(link: PortLink): void;
-  /** Drops what is kept of the frames of a port, whose memory goes away. */
-  discard(link: PortLink): void;
   /**
    * A socket is readable. Takes a bounded amount: epoll is level-triggered and reports what is left.
    * @param socket index in `sockets`
@@ -100,4 +94,14 @@ export interface Tunnel {
   recover(): void;
   /** Closes the sockets. */
   close(): void;
+}
+
+/** Carries frames of overlays to and from other hosts. */
+export interface Tunnel extends TunnelEnd {
+  /** The way to a place; null: the tunnel does not lead there. Cold path: called anew when the place has changed. */
+  destinationOf(network: OverlayNetwork, place: Place): Destination | null;
+  /** Sends what is kept of the frames of a port. */
+  flush(link: PortLink): void;
+  /** Drops what is kept of the frames of a port, whose memory goes away. */
+  discard(link: PortLink): void;
 }

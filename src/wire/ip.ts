@@ -16,6 +16,7 @@ export const IPV6_HEADER_LENGTH = 40;
 export const DSCP_MASK = 0xfc;
 /** Offsets in the headers. */
 export const IPV4_SOURCE = 12;
+export const IPV4_DESTINATION = 16;
 export const IPV6_NEXT_HEADER = 6;
 export const IPV6_SOURCE = 8;
 

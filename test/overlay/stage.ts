@@ -11,6 +11,7 @@ import type {
   FromWorker,
   OverlayFact,
   RemoteFact,
+  SubnetFact,
 } from "../../src/daemon/workers/messages.js";
 import type { Loop } from "../../src/loop/loop.js";
 import { openAgent } from "../../src/netns/agent.js";
@@ -105,10 +106,10 @@ export async function makeUnderlay(mtu = 1500): Promise<readonly [Place, Place]>
 }
 
 export const NETWORK = "ov";
-const SUBNETS = [
+const SUBNETS: readonly SubnetFact[] = [
   { prefix: "10.101.0.0/16", gateway: "10.101.0.1" },
   { prefix: "fd00:101::/64", gateway: "fd00:101::1" },
-] as const;
+];
 export const VNI = 42;
 
 /** A member of the overlay. */
@@ -128,6 +129,8 @@ export function member(name: string, number: number): Member {
 export class Host {
   readonly place: Place;
   readonly executor: Executor;
+  /** Of its network. */
+  #subnets = SUBNETS;
   readonly #answers = new Map<number, (message: FromWorker) => void>();
   #calls = 0;
   #attachments = 0;
@@ -172,19 +175,37 @@ export class Host {
     mtu: number,
     privateKey: Uint8Array = new Uint8Array(32),
   ): Promise<void> {
-    this.learn("network", {
-      kind: "network",
-      id: NETWORK,
-      name: NETWORK,
-      subnets: SUBNETS,
-      internal: false,
-      mtu,
-      overlay,
-    });
+    this.#learnNetwork(overlay, mtu);
     const socket = socketIn(this.place, address, port);
     const sockets = { vxlan: [], wireguard: [], [overlay.kind]: [socket] };
     await this.call("open tunnels", { ...sockets, privateKey });
     native.close(socket);
+  }
+
+  /** @param subnet of this host, as 10.5.1 */
+  async openFlannel(
+    overlay: OverlayFact & { readonly kind: "flannel" },
+    subnet: string,
+    address: string,
+    mtu: number,
+  ): Promise<void> {
+    this.#subnets = [{ prefix: `${subnet}.0/24`, gateway: `${subnet}.1` }];
+    this.#learnNetwork(overlay, mtu);
+    const socket = socketIn(this.place, address, overlay.port);
+    await this.call("open flannel", { network: NETWORK, socket });
+    native.close(socket);
+  }
+
+  #learnNetwork(overlay: OverlayFact, mtu: number): void {
+    this.learn("network", {
+      kind: "network",
+      id: NETWORK,
+      name: NETWORK,
+      subnets: this.#subnets,
+      internal: false,
+      mtu,
+      overlay,
+    });
   }
 
   learnRemote({ name, addresses, mac }: Member, location: RemoteFact["location"]): void {
@@ -217,9 +238,9 @@ export class Host {
     const place = await this.place.beside();
     const plans = addresses.map((text) => {
       const address = parseAddress(text);
-      const subnet = SUBNETS.map((each) => parseSubnet(each.prefix, each.gateway)).find(
-        ({ prefix }) => prefix.contains(address),
-      );
+      const subnet = this.#subnets
+        .map((each) => parseSubnet(each.prefix, each.gateway))
+        .find(({ prefix }) => prefix.contains(address));
       if (subnet === undefined) throw new Error(`${text} is in no subnet`);
       return memberPlan(subnet, address);
     });

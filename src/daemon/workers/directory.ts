@@ -1,4 +1,4 @@
-import type { Address } from "../../base/address.js";
+import { type Address, Prefix } from "../../base/address.js";
 import { DEFAULT_MEMORY_BUDGET } from "../../config/constants.js";
 import type { DnsConfig, Upstream } from "../../config/dns-config.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
@@ -13,7 +13,7 @@ import {
   parseSubnet,
 } from "../../network/plans.js";
 import type { Overlay } from "../../overlay/overlay.js";
-import type { Location, OverlayHost } from "../../overlay/tunnel.js";
+import type { Location, OverlayHost, OverlayNetwork } from "../../overlay/tunnel.js";
 import { MemberNames, type NamedNetwork } from "./member-names.js";
 import type {
   AttachmentConfig,
@@ -21,8 +21,10 @@ import type {
   HostFact,
   NameFact,
   NetworkFact,
+  OverlayFact,
   RemoteFact,
   RemoteLocation,
+  RouteFact,
 } from "./messages.js";
 
 /** A network as this thread knows it. */
@@ -42,10 +44,17 @@ export class Directory {
   /** By key: withdraws its fact. */
   readonly #undo = new Map<string, () => void>();
 
-  /** @param upstream the host's resolvers @param overlay is told of hosts and remote members, too */
-  constructor(upstream: Upstream, overlay: Overlay) {
+  readonly #onFlannelGone: (network: string) => void;
+
+  /**
+   * @param upstream the host's resolvers
+   * @param overlay is told of hosts, remote members and routes, too
+   * @param onFlannelGone a flannel network is being forgotten
+   */
+  constructor(upstream: Upstream, overlay: Overlay, onFlannelGone: (network: string) => void) {
     this.#upstream = upstream;
     this.#overlay = overlay;
+    this.#onFlannelGone = onFlannelGone;
   }
 
   learn(key: string, fact: Fact): void {
@@ -151,6 +160,8 @@ export class Directory {
         return this.#overlay.addHost(overlayHost(fact));
       case "remote":
         return this.#takeRemote(fact);
+      case "route":
+        return this.#takeRoute(fact);
     }
   }
 
@@ -159,12 +170,29 @@ export class Directory {
     const known = knownNetwork(fact);
     this.#networks.set(id, known);
     const { subnets } = known;
-    const remove =
-      overlay === null ? null : this.#overlay.addNetwork({ id, subnets, mtu, carrier: overlay });
+    const remove = overlay === null ? null : this.#addOverlay({ id, subnets, mtu }, overlay);
     return () => {
       this.#networks.delete(id);
       remove?.();
     };
+  }
+
+  #addOverlay(network: Omit<OverlayNetwork, "carrier">, overlay: OverlayFact): () => void {
+    if (overlay.kind !== "flannel") {
+      return this.#overlay.addNetwork({ ...network, carrier: overlay });
+    }
+    const { vni, port, vtepMac } = overlay;
+    const remove = this.#overlay.addFlannel({ ...network, vni, port, vtepMac });
+    return () => {
+      this.#onFlannelGone(network.id);
+      remove();
+    };
+  }
+
+  /** What this host has in another network, or in its own, is not a route. */
+  #takeRoute({ network, subnet, address, vtepMac }: RouteFact): () => void {
+    const route = { subnet: Prefix.parse(subnet), address: parseAddress(address), vtepMac };
+    return this.#overlay.flannel(network)?.add(route) ?? (() => undefined);
   }
 
   #takeName({ network, names, addresses }: NameFact): () => void {

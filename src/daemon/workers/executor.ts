@@ -28,6 +28,7 @@ import type {
   TunnelConfig,
   TunnelStatistics,
 } from "./messages.js";
+import { OpenFlannels } from "./open-flannels.js";
 import { loadWireguard, OpenTunnels } from "./open-tunnels.js";
 
 /** What the executor needs of its caller. */
@@ -69,6 +70,7 @@ export class Executor {
   readonly #overlay = new Overlay();
   /** null: they were not opened. */
   #tunnels: OpenTunnels | null = null;
+  readonly #flannels: OpenFlannels;
   readonly #attachments = new Map<number, Served>();
   /** Of the networks that have attachments here, by id. */
   readonly #switches = new Map<string, Switch>();
@@ -77,7 +79,10 @@ export class Executor {
 
   constructor(context: ExecutorContext) {
     this.#context = context;
-    this.#directory = new Directory(context.upstream, this.#overlay);
+    this.#flannels = new OpenFlannels(context.loop, this.#overlay);
+    this.#directory = new Directory(context.upstream, this.#overlay, (network) =>
+      this.#flannels.close(network),
+    );
     context.loop.descriptors.onCrowded = (isScarce) => context.tell({ kind: "crowded", isScarce });
   }
 
@@ -104,6 +109,10 @@ export class Executor {
     publish: ({ attachment, publication }) => this.#publish(attachment, publication),
     "serve api": ({ attachment, client }) => this.#serveApi(attachment, client),
     "open tunnels": (config) => this.#openTunnels(config),
+    "open flannel": (what) => {
+      this.#flannels.open(what);
+      return null;
+    },
     "tunnel statistics": () => this.#tunnelStatistics(),
     statistics: () => [...this.#attachments].map(statisticsOf),
     settle: () => {
@@ -244,7 +253,7 @@ export class Executor {
   }
 
   #tunnelStatistics(): TunnelStatistics | null {
-    if (this.#tunnels === null) return null;
+    if (this.#tunnels === null && this.#flannels.isEmpty) return null;
     const { counters, drops } = this.#overlay.statistics;
     return { counters, drops: Object.fromEntries(drops.entries()) };
   }

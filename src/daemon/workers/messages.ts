@@ -32,7 +32,26 @@ export interface NetworkFact {
 
 export type OverlayFact =
   | { readonly kind: "wireguard" }
-  | { readonly kind: "vxlan"; readonly vni: number };
+  | { readonly kind: "vxlan"; readonly vni: number }
+  /** This host's subnet of a flannel network. `vtepMac`: by which other hosts route to it. */
+  | {
+      readonly kind: "flannel";
+      readonly vni: number;
+      readonly port: number;
+      readonly vtepMac: Mac;
+    };
+
+/** The subnet of another host of a flannel network. */
+export interface RouteFact {
+  readonly kind: "route";
+  /** Id of the network. */
+  readonly network: string;
+  /** ADDRESS/LENGTH */
+  readonly subnet: string;
+  /** Of the host, on the underlay. */
+  readonly address: string;
+  readonly vtepMac: Mac;
+}
 
 /** Another host of the cluster. */
 export interface HostFact {
@@ -84,7 +103,7 @@ export interface NameFact {
 }
 
 /** What every thread knows. */
-export type Fact = NetworkFact | MemberFact | NameFact | HostFact | RemoteFact;
+export type Fact = NetworkFact | MemberFact | NameFact | HostFact | RemoteFact | RouteFact;
 
 /** An attachment that is to be served. */
 export interface AttachmentConfig {
@@ -124,6 +143,13 @@ export interface TunnelConfig {
   readonly wireguard: readonly number[];
   /** This host's WireGuard key: 32 bytes. */
   readonly privateKey: Uint8Array;
+}
+
+/** The socket of a flannel network, which stays the sender's. */
+export interface FlannelSocket {
+  /** Id of the network. */
+  readonly network: string;
+  readonly socket: number;
 }
 
 /** What the tunnels of this host have done. */
@@ -170,6 +196,8 @@ export interface Calls {
   }) => null;
   /** From now on overlays reach other hosts. */
   readonly "open tunnels": (what: TunnelConfig) => null;
+  /** From now on a flannel network reaches other hosts, until it is forgotten. */
+  readonly "open flannel": (what: FlannelSocket) => null;
   /** null: it has none. */
   readonly "tunnel statistics": (what: null) => TunnelStatistics | null;
   /** Of all attachments. */

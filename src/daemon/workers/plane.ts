@@ -94,6 +94,8 @@ export class DataPlane {
   readonly #overlays = new Set<string>();
   /** null: they were not opened. */
   #tunnels: TunnelConfig | null = null;
+  /** Sockets of flannel networks, by the networks' ids. */
+  readonly #flannels = new Map<string, number>();
   /**
    * The threads of networks, by the networks' ids, from before the first attachment until after the last; that of all
    * overlays until it ends.
@@ -204,6 +206,23 @@ export class DataPlane {
     if (worker !== undefined) await worker.calls.call({ name: "open tunnels", params: tunnels });
   }
 
+  /**
+   * From now on a flannel network reaches other hosts, also by a thread that is started again.
+   * @param socket stays the caller's, and open until closeFlannel()
+   * @throws UserError when a thread serves overlays already and cannot open it
+   */
+  async openFlannel(network: string, socket: number): Promise<void> {
+    this.#flannels.set(network, socket);
+    const worker = this.#workerByPlace.get(OVERLAYS);
+    const params = { network, socket };
+    if (worker !== undefined) await worker.calls.call({ name: "open flannel", params });
+  }
+
+  /** Threads have closed theirs when they forget the network. */
+  closeFlannel(network: string): void {
+    this.#flannels.delete(network);
+  }
+
   /** Whether the tunnels carry more than what attachments send and receive: WireGuard clients of this host do. */
   keepTunnels(isNeeded: boolean): void {
     this.#keepsTunnels = isNeeded;
@@ -236,7 +255,7 @@ export class DataPlane {
     if (known !== undefined) return known;
     const worker = this.#leastBusy() ?? this.#startWorker();
     this.#workerByPlace.set(place, worker);
-    if (place === OVERLAYS && this.#tunnels !== null) reopen(worker, this.#tunnels);
+    if (place === OVERLAYS) this.#reopen(worker);
     return worker;
   }
 
@@ -356,11 +375,17 @@ export class DataPlane {
       if (server === worker) this.#workerByPlace.delete(place);
     }
   }
-}
 
-/** In a thread that is new, before its first attachment. */
-function reopen({ calls }: NetworkWorker, tunnels: TunnelConfig): void {
-  calls.call({ name: "open tunnels", params: tunnels }).catch((error: unknown) => {
-    log.error(`overlays reach no other host: ${logText(error)}`);
-  });
+  /** In a thread that is new, before its first attachment. */
+  #reopen({ calls }: NetworkWorker): void {
+    const failed = (error: unknown): void => {
+      log.error(`overlays reach no other host: ${logText(error)}`);
+    };
+    if (this.#tunnels !== null) {
+      calls.call({ name: "open tunnels", params: this.#tunnels }).catch(failed);
+    }
+    for (const [network, socket] of this.#flannels) {
+      calls.call({ name: "open flannel", params: { network, socket } }).catch(failed);
+    }
+  }
 }

@@ -25,17 +25,17 @@ export class VxlanDestination implements Destination {
 
   /** @param send sends a frame there */
   constructor(
-    network: OverlayNetwork & { readonly vni: number },
+    network: Pick<OverlayNetwork, "mtu"> & Pick<Encapsulation, "vni" | "rewrite">,
     address: Address,
     port: number,
     fd: number,
     send: (to: VxlanDestination, link: PortLink, offset: number, length: number) => DropReasonOrOk,
   ) {
-    const { vni, mtu } = network;
+    const { vni, mtu, rewrite } = network;
     this.address = address;
     this.port = port;
     this.fd = fd;
-    this.encapsulation = { layout: TunnelLayout.Vxlan, vni, mtu, rewrite: null };
+    this.encapsulation = { layout: TunnelLayout.Vxlan, vni, mtu, rewrite };
     this.#send = send;
     this.#path = new PathMtu(mtu);
   }

@@ -1,6 +1,5 @@
 import { type Address, AddressCache } from "../../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../../base/drop.js";
-import { readMac } from "../../base/mac.js";
 import type { Delivery } from "../../network/switch.js";
 import { Joiner, type JoinOptions } from "../../stack/joiner.js";
 import { TunnelLayout } from "../../stack/tunnel-frames.js";
@@ -13,38 +12,46 @@ import {
 } from "../../sys/sockets/control-data.js";
 import { MessageTable, messageTableSize } from "../../sys/sockets/message-table.js";
 import { sockaddrAddressOffset, sockaddrFamily } from "../../sys/sockets/sockaddr.js";
-import type { Overlay } from "../overlay.js";
-import type { Trunk } from "../trunk.js";
+import type { TunnelCounts } from "../tunnel.js";
 
 /** Messages of one recvmmsg, each of up to 64 KiB: what a wake-up takes of a socket. */
 const BATCH = 8;
 const BUFFER = 65_536;
 const LAYOUT = { messages: BATCH, pieces: BATCH, control: RECEIVED_CONTROL_SPACE } as const;
 
-const JOIN: JoinOptions = {
-  layout: TunnelLayout.Vxlan,
-  offload: true,
-  udpOffload: TAPS_TAKE_DATAGRAMS,
-  routed: false,
-};
+/** Who receives. */
+export interface Inbound {
+  readonly counts: TunnelCounts;
+  /** Whether frames from there may be for us. */
+  isKnown(source: Address): boolean;
+  /**
+   * Takes a frame, which `delivery` describes, of the joiner, of which it may rewrite the headers.
+   * @returns 0, or why it was dropped
+   */
+  deliver(joiner: Joiner, frame: number, source: Address, delivery: Delivery): DropReasonOrOk;
+}
 
-/** Receives from other hosts and peers by VXLAN, and writes frames to the members that they are for. */
+/** Receives from other hosts and peers by VXLAN. */
 export class VxlanReceiver {
-  readonly #overlay: Overlay;
+  readonly #inbound: Inbound;
+  readonly #options: JoinOptions;
   readonly #joiner = new Joiner();
   readonly #memory: number;
   readonly #table: MessageTable;
   readonly #addresses = new AddressCache();
   readonly #control: ReceivedControl = { segmentSize: 0, trafficClass: 0, hopLimit: 0 };
   readonly #delivery: Delivery;
-  /** The last trunk, which mostly is the next, too. */
-  #vni = -1;
-  #trunk: Trunk | null = null;
-  #generation = -1;
 
-  constructor(overlay: Overlay) {
+  /** @param routed see JoinOptions */
+  constructor(inbound: Inbound, routed: boolean) {
     const { memory, arena, bytes } = this.#joiner;
-    this.#overlay = overlay;
+    this.#inbound = inbound;
+    this.#options = {
+      layout: TunnelLayout.Vxlan,
+      offload: true,
+      udpOffload: TAPS_TAKE_DATAGRAMS,
+      routed,
+    };
     this.#memory = native.registerMemory(memory);
     this.#table = new MessageTable(memory, this.#memory, arena, LAYOUT);
     const buffers = (arena + messageTableSize(LAYOUT) + 63) & ~63;
@@ -73,7 +80,7 @@ export class VxlanReceiver {
       const source = this.#sourceOf(start);
       let end = start + 1;
       while (end < count && this.#sourceOf(end).equals(source)) end += 1;
-      if (this.#overlay.isKnown(source)) brought += this.#takeMessages(start, end, source);
+      if (this.#inbound.isKnown(source)) brought += this.#takeMessages(start, end, source);
       else this.#drop(DropReason.TunnelUnknownHost);
       start = end;
     }
@@ -116,8 +123,8 @@ export class VxlanReceiver {
   /** Makes frames of what was added, and delivers them. */
   #join(source: Address): number {
     const joiner = this.#joiner;
-    const { counters } = this.#overlay.counts;
-    const frames = joiner.join(JOIN);
+    const { counters } = this.#inbound.counts;
+    const frames = joiner.join(this.#options);
     let brought = 0;
     for (let frame = 0; frame < frames; frame += 1) {
       const reason = this.#deliver(frame, source);
@@ -130,38 +137,23 @@ export class VxlanReceiver {
       counters[1] += length;
       brought += length;
     }
-    joiner.countRefused(this.#overlay.counts.drops);
+    joiner.countRefused(this.#inbound.counts.drops);
     joiner.clear();
     return brought;
   }
 
   #deliver(frame: number, source: Address): DropReasonOrOk {
     const joiner = this.#joiner;
-    const trunk = this.#trunkOf(joiner.vni(frame));
-    if (trunk === null) return DropReason.EthernetNotForUs;
-    const at = joiner.ethernetAt(frame);
-    const from = trunk.remoteAt(readMac(joiner.bytes, at + 6));
-    if (from === null || from.site.address?.equals(source) !== true)
-      return DropReason.TunnelSpoofed;
     const delivery = this.#delivery;
-    delivery.at = at;
+    delivery.at = joiner.ethernetAt(frame);
     delivery.vector = joiner.iovAt(frame);
     delivery.pieces = joiner.iovCount(frame);
     delivery.length = joiner.length(frame);
     delivery.headersLength = joiner.headerLength(frame);
-    return trunk.deliver(from, delivery);
-  }
-
-  #trunkOf(vni: number): Trunk | null {
-    const { generation } = this.#overlay;
-    if (vni === this.#vni && generation === this.#generation) return this.#trunk;
-    this.#vni = vni;
-    this.#generation = generation;
-    this.#trunk = this.#overlay.trunkOfVni(vni);
-    return this.#trunk;
+    return this.#inbound.deliver(joiner, frame, source, delivery);
   }
 
   #drop(reason: DropReason): void {
-    this.#overlay.counts.drops.count(reason);
+    this.#inbound.counts.drops.count(reason);
   }
 }

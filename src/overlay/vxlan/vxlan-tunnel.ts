@@ -6,25 +6,24 @@ import { prepareTunnelSocket } from "../../sys/sockets/datagram-socket.js";
 import { localAddress } from "../../sys/sockets/socket.js";
 import type { Overlay } from "../overlay.js";
 import type { Destination, OverlayNetwork, Place, Tunnel } from "../tunnel.js";
-import { Outbox } from "./outbox.js";
+import { Outboxes } from "./outboxes.js";
 import { VxlanDestination } from "./vxlan-destination.js";
+import { VxlanInbound } from "./vxlan-inbound.js";
 import { VxlanReceiver } from "./vxlan-receiver.js";
 
 /** Plain VXLAN (RFC 7348) to other hosts and to peers, by one UDP socket of each family. */
 export class VxlanTunnel implements Tunnel {
   readonly sockets: readonly number[];
   readonly #overlay: Overlay;
-  readonly #outboxes = new WeakMap<PortLink, Outbox>();
+  readonly #outboxes: Outboxes;
   readonly #byFamily: Readonly<Record<Family, number | undefined>>;
   #receiver: VxlanReceiver;
-  /** The port that sent last, which mostly sends next, too. */
-  #lastLink: PortLink | null = null;
-  #lastOutbox: Outbox | null = null;
 
   /** @param sockets bound, of one family each; the tunnel's from now on */
   constructor(sockets: readonly number[], overlay: Overlay) {
     this.sockets = sockets;
     this.#overlay = overlay;
+    this.#outboxes = new Outboxes(overlay.counts);
     const byFamily: Record<Family, number | undefined> = { 4: undefined, 6: undefined };
     for (const fd of sockets) {
       const family = localAddress(fd)?.address.family ?? 4;
@@ -32,7 +31,7 @@ export class VxlanTunnel implements Tunnel {
       byFamily[family] = fd;
     }
     this.#byFamily = byFamily;
-    this.#receiver = new VxlanReceiver(overlay);
+    this.#receiver = new VxlanReceiver(new VxlanInbound(overlay), false);
   }
 
   destinationOf(network: OverlayNetwork, place: Place): Destination | null {
@@ -41,19 +40,18 @@ export class VxlanTunnel implements Tunnel {
     const { address, port } = vtepOf(place);
     const fd = this.#byFamily[address.family];
     if (fd === undefined) return null;
-    const options = { ...network, vni: carrier.vni };
+    const options = { ...network, vni: carrier.vni, rewrite: null };
     return new VxlanDestination(options, address, port, fd, (to, link, offset, length) =>
-      this.#outboxOf(link).send(to, offset, length),
+      this.#outboxes.of(link).send(to, offset, length),
     );
   }
 
   flush(link: PortLink): void {
-    if (link === this.#lastLink) this.#lastOutbox?.flush();
+    this.#outboxes.flush(link);
   }
 
   discard(link: PortLink): void {
-    this.#outboxes.delete(link);
-    if (link === this.#lastLink) this.#lastLink = null;
+    this.#outboxes.discard(link);
   }
 
   onReadable(socket: number, now: number): number {
@@ -66,21 +64,12 @@ export class VxlanTunnel implements Tunnel {
 
   recover(): void {
     this.#receiver.close();
-    this.#receiver = new VxlanReceiver(this.#overlay);
+    this.#receiver = new VxlanReceiver(new VxlanInbound(this.#overlay), false);
   }
 
   close(): void {
     for (const fd of this.sockets) native.close(fd);
     this.#receiver.close();
-  }
-
-  #outboxOf(link: PortLink): Outbox {
-    if (link === this.#lastLink && this.#lastOutbox !== null) return this.#lastOutbox;
-    const outbox = this.#outboxes.get(link) ?? new Outbox(link, this.#overlay.counts);
-    this.#outboxes.set(link, outbox);
-    this.#lastLink = link;
-    this.#lastOutbox = outbox;
-    return outbox;
   }
 }
 
