@@ -86,6 +86,8 @@ export interface HostReport {
   readonly isSelf: boolean;
   /** On overlays; null: not known, as the store is away. */
   readonly members: number | null;
+  /** Its WireGuard key, in base64. */
+  readonly publicKey: string;
   /** Of Slipway. */
   readonly version: string;
 }

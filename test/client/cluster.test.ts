@@ -9,6 +9,7 @@ const self: HostReport = {
   state: "connected",
   isSelf: true,
   members: 2,
+  publicKey: "c2VjcmV0IHB1YmxpYyBrZXkgb2YgMzIgYnl0ZXMhISE=",
   version: "0.1.0",
 };
 const other: HostReport = {

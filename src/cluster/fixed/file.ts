@@ -40,7 +40,7 @@ const UNKNOWN_VERSION = "unknown";
  * @throws UserError
  */
 export function openFile(path: string, self: HostRecord): Store {
-  const file = read(path);
+  const file = read(path, self.publicKey);
   const fail = (what: string): UserError => new UserError(`${path}: ${what}: edit the file`);
   const hosts = file.host.map((host) => hostOf(host, self));
   if (!hosts.some(({ id }) => id === self.id)) {
@@ -78,8 +78,8 @@ export function openFile(path: string, self: HostRecord): Store {
   return new MemoryStore(`file:${path}`, entries);
 }
 
-/** @throws UserError */
-function read(path: string): ClusterFile {
+/** @param ownKey this host's public one @throws UserError */
+function read(path: string, ownKey: string): ClusterFile {
   let text: string;
   try {
     if (statSync(path).size > MOST_BYTES) throw new UserError(`${path} is larger than 4 MB`);
@@ -104,7 +104,7 @@ function read(path: string): ClusterFile {
   const keyless = result.output.host.find((host) => host["public-key"] === undefined);
   if (!isEncrypted || keyless === undefined) return result.output;
   throw new UserError(
-    `${path}: host ${keyless.name} has no public-key, and a network is encrypted: add it, or encrypted = false to the network`,
+    `${path}: host ${keyless.name} has no public-key, and a network is encrypted: add it (this host's is ${ownKey}), or encrypted = false to the network`,
   );
 }
 

@@ -90,7 +90,7 @@ export function clusterStatus(
 export async function hostReports(cluster: Cluster): Promise<readonly HostReport[]> {
   const population = await cluster.population().catch(() => null);
   return cluster.hosts.map((host) => {
-    const { id, name, version, addresses } = host;
+    const { id, name, version, addresses, publicKey } = host;
     const isSelf = id === cluster.self.id;
     const others = cluster.state === "connected" ? "connected" : "unknown";
     return {
@@ -100,6 +100,7 @@ export async function hostReports(cluster: Cluster): Promise<readonly HostReport
       state: isSelf ? cluster.state : others,
       isSelf,
       members: population === null ? null : (population.get(id) ?? 0),
+      publicKey,
       version,
     };
   });
