@@ -4,13 +4,18 @@ import type { Place } from "./stage.js";
 /** Bytes of a transfer: many superframes, and no multiple of a segment's. */
 const LENGTH = 20_000_003;
 
-/** Sends LENGTH bytes by TCP. @returns the hashes of what was sent and of what came */
-async function transfer(from: Place, to: Place, address: string): Promise<[string, string]> {
+/** Sends bytes by TCP. @returns the hashes of what was sent and of what came */
+async function transfer(
+  from: Place,
+  to: Place,
+  address: string,
+  length: number,
+): Promise<[string, string]> {
   const listen = address.includes(":") ? "TCP6-LISTEN:5001" : "TCP4-LISTEN:5001";
   const host = address.includes(":") ? `[${address}]` : address;
   const taken = to.shell(`timeout 30 socat -u ${listen},reuseaddr - | sha256sum`);
   const sent = from.shell(`
-    head -c ${LENGTH} /dev/urandom >/tmp/slipway-${from.pid}
+    head -c ${length} /dev/urandom >/tmp/slipway-${from.pid}
     sha256sum </tmp/slipway-${from.pid}
     timeout 30 socat -u FILE:/tmp/slipway-${from.pid} TCP:${host}:5001,retry=20,interval=0.1
     rm /tmp/slipway-${from.pid}`);
@@ -54,9 +59,19 @@ export async function expectTraffic(
   for (const address of addresses) {
     expect(await from.shell(`ping -c3 -i0.2 -W5 ${address}`)).toMatch("3 received");
     expect(await from.shell(`ping -c2 -i0.2 -W5 -s 4000 ${address}`)).toMatch("2 received");
-    const [sent, taken] = await transfer(from, to, address);
-    expect(taken).toBe(sent);
+    await expectTransfer(from, to, address);
     const [some, came] = await datagrams(from, to, address);
     expect(came).toBe(some);
   }
+}
+
+/** Bulk by TCP. */
+export async function expectTransfer(
+  from: Place,
+  to: Place,
+  address: string,
+  length = LENGTH,
+): Promise<void> {
+  const [sent, taken] = await transfer(from, to, address, length);
+  expect(taken).toBe(sent);
 }

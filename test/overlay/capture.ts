@@ -1,0 +1,52 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import type { Place } from "./stage.js";
+
+/** What `during` sends and receives at eth0 of a place, as tshark sees it. */
+export async function captured(place: Place, during: () => Promise<void>): Promise<Capture> {
+  const directory = mkdtempSync(join(tmpdir(), "overlay-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "eth0.pcapng");
+  const dumpcap = place.spawn(["dumpcap", "-q", "-B", "64", "-i", "eth0", "-w", file]);
+  const sockets = async () => (await place.shell("cat /proc/net/packet")).trim().split("\n").length;
+  await expect.poll(sockets).toBeGreaterThan(1);
+  await during();
+  const ended = new Promise((resolve) => dumpcap.once("exit", resolve));
+  dumpcap.kill("SIGINT");
+  await ended;
+  return new Capture(file);
+}
+
+export class Capture {
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Packets that match a display filter, a line each. */
+  matching(filter: string): string[] {
+    const checked = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
+    const options = { stdio: "pipe", maxBuffer: 1 << 26 } as const;
+    const text = execFileSync(
+      "tshark",
+      ["-n", "-r", this.#file, ...checked, "-Y", filter],
+      options,
+    );
+    return text
+      .toString()
+      .split("\n")
+      .filter((line) => line !== "");
+  }
+
+  /** Those that tshark finds fault with. */
+  get faulty(): string[] {
+    const wrong = ["ip", "tcp", "udp", "icmp", "icmpv6"].map(
+      (it) => `${it}.checksum.status == "Bad"`,
+    );
+    return this.matching([...wrong, "_ws.malformed"].join(" || "));
+  }
+}
