@@ -18,10 +18,7 @@ export interface Mirror {
   close(): void;
 }
 
-/**
- * First and longest delay until a lost watch is opened again, in ms. When a store of 1,000 hosts restarts, they come
- * back over some seconds.
- */
+/** First and longest delay until a list is read again, in ms: hosts that lose one store do not come back at once. */
 const FIRST_DELAY = 2_000;
 const LONGEST_DELAY = 8_000;
 
@@ -40,7 +37,7 @@ export function openMirror(store: Store, prefix: string, events: MirrorEvents): 
  * | watching | the watch is open                  | current                                           |
  * | watching | changes                            | reported                                          |
  * | watching | the watch ends, compacted          | stale; waiting, then listing                      |
- * | watching | it ends for another reason         | stale; waiting, then watching from where it was   |
+ * | watching | it ends for another reason         | stale; watching from where it was                 |
  * | any      | close()                            | over                                              |
  *
  * Nothing is forgotten while the store is away. Values are not kept: their revisions tell what has changed.
@@ -92,7 +89,8 @@ class Follower implements Mirror {
       onChanges: (changes, revision) => this.#take(changes, revision),
       onEnd: (why) => {
         this.#watch = null;
-        this.#failed(why, () => (why.failure === "compacted" ? this.#list() : this.#follow()));
+        if (why.failure === "compacted") this.#failed(why, () => this.#list());
+        else this.#resume(why);
       },
     });
   }
@@ -105,8 +103,18 @@ class Follower implements Mirror {
 
   #failed(why: StoreError, again: () => void): void {
     if (this.#isOver) return;
-    this.state = "stale";
     this.#timer = setTimeout(again, this.#backoff.next());
+    this.#becomeStale(why);
+  }
+
+  /** At once: the store waits with what it cannot open, and does so for all its watches together. */
+  #resume(why: StoreError): void {
+    this.#becomeStale(why);
+    if (!this.#isOver) this.#follow();
+  }
+
+  #becomeStale(why: StoreError): void {
+    this.state = "stale";
     this.#events.onState("stale", why);
   }
 

@@ -107,7 +107,10 @@ export interface Store {
    * @throws StoreError
    */
   lease(ttl: number, events: LeaseEvents): Promise<Lease>;
-  /** Reports what changes below a prefix after a revision. */
+  /**
+   * Reports what changes below a prefix after a revision. One that has ended may be asked for again at once: a store
+   * that is away is not asked all the time.
+   */
   watch(prefix: string, after: number, events: WatchEvents): Watch;
   /** Ends all watches, and keeps no lease alive any more: they end by themselves. */
   close(): void;

@@ -34,7 +34,7 @@ async function failureAt(port: number, tls: { ca: string | null; identity: null 
 }
 
 function expectFailure(error: StoreError, failure: string, port: number, text: string): void {
-  expect(error.failure).toBe(failure);
+  expect(error.failure, error.message).toBe(failure);
   expect(error.message).toContain(`://127.0.0.1:${port}`);
   expect(error.message).toContain(text);
   expect(error.message).not.toContain("\n");

@@ -155,3 +155,32 @@ it("calls find another endpoint where one leads nowhere, and where one refuses",
     await put(store, "key", `${i}`);
   }
 });
+
+it("twenty prefixes come back together, with one connection", async () => {
+  await using etcd = await Etcd.create();
+  const [{ place }] = etcd.members;
+  await using relay = await Relay.open({ address: place.address, port: place.clientPort });
+  const store = await openStore(etcd, at(relay.port));
+  const states = new Map<string, string>();
+  const values = new Map<string, string>();
+  for (let i = 0; i < 20; i++) {
+    const mirror = openMirror(store, `${i}/`, {
+      onPut: ({ key, value }) => values.set(key, value),
+      onDelete: (key) => values.delete(key),
+      onState: (state) => states.set(`${i}/`, state),
+    });
+    onTestFinished(() => mirror.close());
+  }
+  const count = (state: string) => [...states.values()].filter((each) => each === state).length;
+  await expect.poll(() => count("current")).toBe(20);
+  for (let round = 0; round < 3; round++) {
+    const before = relay.connections;
+    relay.cut();
+    await expect.poll(() => count("stale")).toBe(20);
+    await expect.poll(() => count("current")).toBe(20);
+    // One more carries whatever the gateway has not read in time.
+    expect(relay.connections - before).toBeLessThan(5);
+    await etcd.put(`/slipway/v1/${round}/key`, `${round}`);
+    await expect.poll(() => values.get(`${round}/key`)).toBe(`${round}`);
+  }
+});

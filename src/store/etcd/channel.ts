@@ -122,9 +122,15 @@ export class Channel<W extends Carried> {
       return;
     }
     const { result } = answer;
-    const part = this.#parts.get(result.watch_id);
+    const part = this.#partOf(result);
     // One that was dropped.
     if (part !== undefined) this.#take(part, result);
+  }
+
+  /** One that etcd refuses has no id of ours; answers come in the order of requests. */
+  #partOf({ watch_id, created, canceled }: Watched): Part<W> | undefined {
+    if (watch_id >= 0 || !created || !canceled) return this.#parts.get(watch_id);
+    return [...this.#parts.values()].find(({ isOpen }) => !isOpen);
   }
 
   #take(part: Part<W>, result: Watched): void {

@@ -13,8 +13,11 @@ const MOST_WATCHES = 64;
 /** How long a new watch waits for others that come with it, in ms. */
 const GATHERING = 5;
 
-/** Delay after a channel that could not be opened, and the longest, in ms: one attempt for all watches of this host. */
-const FIRST_DELAY = 500;
+/**
+ * Delay after a channel that ended or could not be opened, and the longest, in ms; then one attempt is made for all
+ * watches. When the store of 1,000 hosts restarts, they come back over some seconds.
+ */
+const FIRST_DELAY = 2_000;
 const LONGEST_DELAY = 8_000;
 
 /**
