@@ -1,7 +1,8 @@
 import { test as base } from "vitest";
 import { ClusterLab, type ClusterLabOptions, underlay } from "../../lab/cluster.ts";
+import type { Namespace } from "../../lab/namespace.ts";
 import { userDirectory } from "../api-client.ts";
-import { HostDaemon } from "../daemon-user.ts";
+import { eventually, HostDaemon } from "../daemon-user.ts";
 
 /** A lab of several hosts, each with a daemon that is in one cluster. */
 export class Cluster {
@@ -13,13 +14,19 @@ export class Cluster {
     this.hosts = hosts;
   }
 
-  static async create(options: ClusterLabOptions = {}): Promise<Cluster> {
+  /** @param families that the hosts advertise; default both */
+  static async create(
+    options: ClusterLabOptions = {},
+    families?: readonly (4 | 6)[],
+  ): Promise<Cluster> {
     const lab = await ClusterLab.create(options);
     try {
       // Several at once would find it half made.
       await userDirectory({ host: lab.hosts[0] });
       const hosts = await Promise.all(
-        lab.hosts.map((host, index) => HostDaemon.on(host, configuration(lab.etcd.url, index))),
+        lab.hosts.map((host, index) =>
+          HostDaemon.on(host, configuration(lab.etcd.url, index, families)),
+        ),
       );
       await Promise.all(hosts.map((host) => host.ok("daemon", "start")));
       return new Cluster(lab, hosts);
@@ -40,8 +47,14 @@ export class Cluster {
 }
 
 /** A config.toml. */
-export function configuration(store: string, index: number): string {
-  const advertised = [underlay.host(index), underlay.host6(index)];
+export function configuration(
+  store: string,
+  index: number,
+  families: readonly (4 | 6)[] = [4, 6],
+): string {
+  const advertised = families.map((family) =>
+    family === 4 ? underlay.host(index) : underlay.host6(index),
+  );
   return [
     `store = "${store}"`,
     `advertise = [${advertised.map((each) => `"${each}"`).join(", ")}]`,
@@ -61,3 +74,30 @@ export const clusterTest = (options: ClusterLabOptions = {}) =>
       return cluster;
     },
   );
+
+const BYTES = 4_000_000;
+const PORT = 9000;
+
+/** Sends some megabytes from one to the other by TCP, and compares. */
+export async function transfer(from: Namespace, to: Namespace, address: string): Promise<void> {
+  const [family, host] = address.includes(":") ? ["TCP6", `[${address}]`] : ["TCP4", address];
+  const listen = `socat -u ${family}-LISTEN:${PORT},reuseaddr STDOUT | sha256sum`;
+  const receiver = to.spawn(["sh", "-c", listen]);
+  await eventually(async () => {
+    if (!(await to.output(["ss", "-tln"])).includes(`:${PORT} `)) throw new Error("nobody listens");
+  });
+  const sum = await from.shell(`
+    file=$(mktemp)
+    head -c ${BYTES} /dev/urandom > $file
+    sha256sum < $file
+    socat -u FILE:$file ${family}:${host}:${PORT}
+    rm $file
+  `);
+  const { stdout } = await receiver.ended(30_000);
+  if (stdout !== sum) throw new Error(`${address} got other bytes: ${stdout}`);
+}
+
+/** Waits until an address or a name answers. */
+export async function pings(from: Namespace, target: string, withinMs = 10_000): Promise<void> {
+  await eventually(() => from.output(["ping", "-n", "-c", "1", "-W", "5", target]), withinMs);
+}

@@ -2,27 +2,11 @@ import { expect } from "vitest";
 import { underlay } from "../../lab/cluster.ts";
 import type { HeldNamespace, Namespace } from "../../lab/namespace.ts";
 import { eventually, type Member } from "../daemon-user.ts";
-import { clusterTest } from "./cluster-user.ts";
+import { clusterTest, pings, transfer } from "./cluster-user.ts";
 
 // Machines without Slipway as members: one with the kernel's VXLAN device, one with Debian's wireguard-go.
 
 const test = clusterTest();
-
-const BYTES = 4_000_000;
-
-/** Sends some megabytes from one to the other by TCP, and compares. */
-async function transfer(from: Namespace, to: Namespace, address: string): Promise<void> {
-  const receiver = to.spawn(["sh", "-c", "socat -u TCP-LISTEN:9000,reuseaddr STDOUT | sha256sum"]);
-  await eventually(async () => expect(await to.output(["ss", "-tln"])).toContain(":9000"));
-  const send = `t=$(mktemp); head -c ${BYTES} /dev/urandom > $t; sha256sum < $t; socat -u FILE:$t TCP:${address}:9000; rm $t`;
-  const sum = await from.shell(send);
-  const { stdout } = await receiver.ended(30_000);
-  expect(stdout).toBe(sum);
-}
-
-async function pings(from: Namespace, target: string, withinMs = 10_000): Promise<void> {
-  await eventually(() => from.output(["ping", "-n", "-c", "1", "-W", "5", target]), withinMs);
-}
 
 async function bothWays(member: Member, box: Namespace, address: string): Promise<void> {
   await pings(box, member.addresses.v4);
