@@ -222,7 +222,11 @@ export class Device {
     if (peer === undefined) return DropReason.TunnelUnknownHost;
     const timestamp = opened.authenticate(peer.identity);
     if (timestamp === null) return DropReason.TunnelSpoofed;
-    if (!isLater(timestamp, peer.lastTimestamp)) return DropReason.TunnelReplayed;
+    if (!isLater(timestamp, peer.lastTimestamp)) {
+      // A replay; or their clock was set back before they were started again: then a handshake of ours helps.
+      this.sessionFor(peer, now);
+      return DropReason.TunnelReplayed;
+    }
     if (now - peer.initiatedAt < LEAST_INTERVAL) return DropReason.LimitRate;
     peer.lastTimestamp = timestamp;
     peer.initiatedAt = now;

@@ -9,8 +9,8 @@ const NANOSECONDS = 1_000_000_000;
  * takes no other.
  *
  * A clock that jumps back makes the next ones greater by a nanosecond each, as long as this process lives. If the process
- * is started again meanwhile, other ends take no initiation of ours until the clock is where it was; they can begin
- * handshakes themselves all the time, and forget timestamps when the store says that this host went.
+ * is started again meanwhile, other ends take no initiation of ours until the clock is where it was: those of Slipway begin
+ * a handshake themselves then, and forget timestamps when the store says that this host went.
  */
 export class Timestamps {
   #seconds = 0;
