@@ -199,6 +199,7 @@ export class Device {
 
   #initiate(peer: Peer, now: number): void {
     const { identity } = peer;
+    if (peer.pending !== null) peer.goHome();
     const index = this.#newIndex();
     const timestamp = this.#timestamps.next(this.#output.wallClock());
     const begun =

@@ -43,6 +43,8 @@ export class Peer implements SessionPeer {
   previous: Session<Peer> | null = null;
   next: Session<Peer> | null = null;
   #waiting: Uint8Array[] = [];
+  #home: Address | null = null;
+  #homePort = 0;
 
   constructor(identity: Identity, timers: Timers) {
     this.identity = identity;
@@ -55,9 +57,22 @@ export class Peer implements SessionPeer {
     return this.identity.theirPublicKey;
   }
 
+  /** It was heard of there. */
   moveTo(address: Address, port: number): void {
     this.address = address;
     this.port = port;
+  }
+
+  /** Its owner knows that it lives there. */
+  settle(address: Address, port: number): void {
+    this.#home = address;
+    this.#homePort = port;
+    this.moveTo(address, port);
+  }
+
+  /** It does not answer where it was heard of last: it is looked for where it lives, if that is known. */
+  goHome(): void {
+    if (this.#home !== null) this.moveTo(this.#home, this.#homePort);
   }
 
   onSent(session: Session<Peer>, hasData: boolean, now: number): void {

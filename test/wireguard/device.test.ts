@@ -355,6 +355,22 @@ describe("a peer that moves", () => {
   });
 });
 
+describe("a peer that moved away, and does not answer there", () => {
+  it("is looked for where it lives from the second initiation on", () => {
+    const world = new World();
+    const home = world.b.address;
+    world.aToB.settle(home, 51_820);
+    world.aToB.moveTo(world.a.address, 9);
+    world.arrives = () => world.aToB.port === 51_820;
+    world.a.send(world.aToB, packet("x"), world.now);
+    world.pass(4_000);
+    expect(world.aToB.port).toBe(9);
+    world.pass(2_000);
+    expect(world.takeLog()).toEqual(["a1", "a1", "b2", "a4"]);
+    expect(world.b.received).toEqual([packet("x")]);
+  });
+});
+
 describe("a wall clock that jumps back", () => {
   it("does not stop handshakes", () => {
     const world = talking();

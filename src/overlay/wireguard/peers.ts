@@ -66,7 +66,7 @@ export class Peers {
     if (!hasMoved) return peer;
     entry.address = address;
     entry.port = wireguardPort;
-    entry.peer.moveTo(address, wireguardPort);
+    entry.peer.settle(address, wireguardPort);
     return peer;
   }
 
