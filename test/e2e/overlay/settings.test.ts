@@ -56,6 +56,20 @@ test("options replace what config.toml says, survive a crash, and are compared b
   expect((await statusOf(daemon)).settings).toEqual(settings);
 });
 
+test("a second daemon with the same state hears whose it is, not that a port is taken", async ({
+  cluster,
+}) => {
+  const [{ host, env, directory }] = cluster.hosts;
+  const other = `${directory}/elsewhere`;
+  await host.user.shell(`mkdir -p -m 0700 ${other}`);
+  await cluster.hosts[0].ok("daemon", "start");
+  const { code, stderr } = await host.user.run([host.slipwayPath, "daemon", "start"], {
+    env: { ...env, XDG_RUNTIME_DIR: other },
+  });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^slipway: the state in .* belongs to process \d+, with its sockets in /);
+});
+
 test("a password is in no list of processes and no answer", async ({ cluster }) => {
   const { host } = cluster.hosts[1];
   await using daemon = await HostDaemon.on(host, "");
