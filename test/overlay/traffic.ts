@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Place } from "./stage.js";
+import type { Host, Place } from "./stage.js";
 
 /** Bytes of a transfer: many superframes, and no multiple of a segment's. */
 const LENGTH = 20_000_003;
@@ -74,4 +74,10 @@ export async function expectTransfer(
 ): Promise<void> {
   const [sent, taken] = await transfer(from, to, address, length);
   expect(taken).toBe(sent);
+}
+
+/** Group frames may have come before the member joined: they are for nobody, and no fault. */
+export async function expectNoFault(host: Host): Promise<void> {
+  const reasons = Object.keys(await host.drops());
+  expect(reasons.filter((reason) => reason !== "ethernet-not-for-us")).toEqual([]);
 }
