@@ -25,6 +25,7 @@ import {
  */
 const JOINING = 8;
 const POPULATING = 2;
+const POLL_MS = 10;
 
 /** Of what the store was out of breath for. */
 const MOST_ATTEMPTS = 5;
@@ -140,7 +141,7 @@ async function populate(number: number): Promise<void> {
   const networks = networksOf(number, layout);
   const members = layout.members / layout.hosts / networks.length;
   for (const network of networks) {
-    await cluster.follow(networkOf(cluster, network).id);
+    await cluster.follow((await networkOf(cluster, network)).id);
     for (const member of range(0, members))
       await addMember(cluster, network, `m-${number}-${network}-${member}`);
   }
@@ -148,7 +149,7 @@ async function populate(number: number): Promise<void> {
 
 async function addMember(cluster: Cluster, network: number, name: string): Promise<void> {
   const member = { id: randomBytes(32).toString("hex"), name };
-  const { id } = networkOf(cluster, network);
+  const { id } = await networkOf(cluster, network);
   await patiently(name, cluster, async () => {
     const wish = { network: id, member, aliases: [], addresses: [], mac: null };
     const claim = await cluster.claim(wish);
@@ -171,10 +172,13 @@ async function patiently(what: string, cluster: Cluster, work: () => Promise<voi
   }
 }
 
-function networkOf({ networks }: Cluster, index: number): NetworkRecord {
-  const network = networks.find(({ name }) => name === networkName(index));
-  if (network === undefined) throw new Error(`${networkName(index)} is not known yet`);
-  return network;
+/** Waits until the host has been told of it. */
+async function networkOf(cluster: Cluster, index: number): Promise<NetworkRecord> {
+  for (;;) {
+    const network = cluster.networks.find(({ name }) => name === networkName(index));
+    if (network !== undefined) return network;
+    await delay(POLL_MS);
+  }
 }
 
 function clusterOf(number: number): Cluster {

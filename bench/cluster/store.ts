@@ -33,6 +33,7 @@ export class SimulatedStore implements AsyncDisposable {
 
   static async create(): Promise<SimulatedStore> {
     const store = new SimulatedStore(await freePort(), await freePort());
+    process.on("exit", () => store.#process?.kill("SIGKILL"));
     await store.start();
     return store;
   }
