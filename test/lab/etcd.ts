@@ -31,6 +31,8 @@ export interface EtcdOptions {
   readonly places?: readonly EtcdPlace[];
   /** Default 1; a cluster has 3. */
   readonly size?: number;
+  /** Default 127.0.0.1. */
+  readonly address?: "127.0.0.1" | "::1";
   /** Seen from all places, and writable there; default: one below /tmp. */
   readonly directory?: string;
   readonly tls?: EtcdTls;
@@ -74,7 +76,7 @@ export class Etcd {
   /** Takes about a second; three seconds with TLS or three members. */
   static async create(options: EtcdOptions = {}): Promise<Etcd> {
     const census = new Census();
-    const places = options.places ?? (await loopback(options.size ?? 1, census));
+    const places = options.places ?? (await loopback(options, census));
     const own = options.directory === undefined ? temporaryDirectory() : null;
     const directory = options.directory ?? own ?? "";
     const program = options.program ?? reachable(etcdProgram, directory);
@@ -283,14 +285,17 @@ function reachable(program: string, directory: string): string {
   return copy;
 }
 
-/** Members on 127.0.0.1, at free ports, with a user of their own if we are root. */
-async function loopback(count: number, census: Census): Promise<EtcdPlace[]> {
+/** Members on loopback, at free ports, with a user of their own if we are root. */
+async function loopback(
+  { size = 1, address = "127.0.0.1" }: EtcdOptions,
+  census: Census,
+): Promise<EtcdPlace[]> {
   const machine = new Namespace(census);
   const namespace = getuid?.() === 0 ? machine.behind(dropPrivileges()) : machine;
-  const ports = await freePorts(2 * count);
-  return Array.from({ length: count }, (_, i) => ({
+  const ports = await freePorts(2 * size);
+  return Array.from({ length: size }, (_, i) => ({
     namespace,
-    address: "127.0.0.1",
+    address,
     clientPort: ports[2 * i],
     peerPort: ports[2 * i + 1],
   }));

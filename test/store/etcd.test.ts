@@ -293,3 +293,12 @@ describe("watches", () => {
     expect(seen.ends).toEqual([]);
   });
 });
+
+it("everything goes over IPv6, too, with TLS for an address", async () => {
+  await using etcd = await Etcd.create({ address: "::1", tls: "mutual" });
+  const store = await openStore(etcd);
+  expect(store.place).toMatch(/^etcds:\/\/\[::1\]:\d+$/);
+  const seen = watch(store, "", (await store.list("")).revision);
+  await put(store, "key", "value");
+  await expect.poll(() => brief(seen.changes)).toEqual(["key=value"]);
+});

@@ -21,7 +21,7 @@ import { type TlsMaterial, Transport } from "./transport.js";
 export async function openEtcd(options: EtcdOptions, silence?: number): Promise<Store> {
   const { endpoints, tls, user, prefix } = options;
   const scheme = tls === null ? "etcd" : "etcds";
-  const transport = makeTransport(tls);
+  const transport = await makeTransport(tls);
   const account = {
     prefix,
     user: user === null ? null : { name: user.name, password: readSecret(user.password) },
@@ -32,8 +32,8 @@ export async function openEtcd(options: EtcdOptions, silence?: number): Promise<
   return new EtcdStore(gateway, `${scheme}://${hosts.join(",")}`, prefix, silence);
 }
 
-function makeTransport(tls: StoreTls | null): Transport {
-  if (tls === null) return new Transport(null);
+async function makeTransport(tls: StoreTls | null): Promise<Transport> {
+  if (tls === null) return Transport.open(null);
   const material: TlsMaterial = {
     ca: tls.ca === null ? null : readFile("--store-ca", tls.ca),
     identity:
@@ -47,7 +47,7 @@ function makeTransport(tls: StoreTls | null): Transport {
   try {
     // Node takes an authority that is none without a word.
     if (material.ca !== null) new X509Certificate(material.ca);
-    return new Transport(material);
+    return await Transport.open(material);
   } catch (error) {
     const files = [tls.ca, tls.identity?.cert, tls.identity?.key].filter((file) => file != null);
     throw new UserError(

@@ -1,12 +1,18 @@
 import http from "node:http";
-import https from "node:https";
-import { createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+import type https from "node:https";
+import type { SecureContext, TLSSocket } from "node:tls";
 import type { Endpoint } from "./endpoints.js";
 
 /** Contents of PEM files. */
 export interface TlsMaterial {
   readonly ca: Buffer | null;
   readonly identity: { readonly cert: Buffer; readonly key: Buffer } | null;
+}
+
+/** Node's TLS, and what we trust and show there. */
+interface Secure {
+  readonly https: typeof https;
+  readonly context: SecureContext;
 }
 
 /** What an endpoint answered. */
@@ -61,20 +67,30 @@ const MOST_CONNECTIONS = 16;
 
 /** HTTP to the endpoints of a store. Nothing is resolved or read from files: it works behind the lock-down. */
 export class Transport {
-  readonly #secure: SecureContext | null;
+  readonly #secure: Secure | null;
   readonly #agent: http.Agent;
   readonly #streams = new Set<http.ClientRequest>();
 
+  private constructor(secure: Secure | null) {
+    this.#secure = secure;
+    const options = { keepAlive: true, maxSockets: MOST_CONNECTIONS };
+    this.#agent = secure === null ? new http.Agent(options) : new secure.https.Agent(options);
+  }
+
   /**
+   * Loads TLS if it is wanted: it takes 4 MB (m).
    * @param tls null: in the clear
    * @throws Error of OpenSSL, for material that is none
    */
-  constructor(tls: TlsMaterial | null) {
-    const { ca, identity } = tls ?? { ca: null, identity: null };
-    const material = { ...(ca === null ? {} : { ca }), ...(identity ?? {}) };
-    this.#secure = tls === null ? null : createSecureContext(material);
-    const options = { keepAlive: true, maxSockets: MOST_CONNECTIONS };
-    this.#agent = tls === null ? new http.Agent(options) : new https.Agent(options);
+  static async open(tls: TlsMaterial | null): Promise<Transport> {
+    if (tls === null) return new Transport(null);
+    const [{ default: https }, { createSecureContext }] = await Promise.all([
+      import("node:https"),
+      import("node:tls"),
+    ]);
+    const { ca, identity } = tls;
+    const context = createSecureContext({ ...(ca === null ? {} : { ca }), ...(identity ?? {}) });
+    return new Transport({ https, context });
   }
 
   /**
@@ -170,7 +186,7 @@ export class Transport {
     const client =
       this.#secure === null
         ? http.request(options)
-        : https.request(secured(options, this.#secure, host, address));
+        : this.#secure.https.request(secured(options, this.#secure.context, host, address));
     client.end(body ?? undefined);
     return client;
   }
