@@ -40,7 +40,11 @@ export class NetworkNames {
 
   remove(member: NamedMember): void {
     for (const name of member.names) this.#forget(name, member);
-    for (const address of member.addresses) this.#owners.delete(address.toString());
+    for (const address of member.addresses) {
+      // Another member may have got the address meanwhile.
+      const key = address.toString();
+      if (this.#owners.get(key) === member) this.#owners.delete(key);
+    }
   }
 
   /**

@@ -133,7 +133,7 @@ export class Overlay {
     };
   }
 
-  /** @returns removes it; null: its network is no overlay, or refused it */
+  /** @returns removes it; null: its network is no overlay */
   addRemote(network: string, identity: RemoteIdentity): (() => void) | null {
     return this.#trunks.get(network)?.add(identity) ?? null;
   }

@@ -95,6 +95,15 @@ export class RemoteMember implements Remote {
   }
 }
 
+/** What the store says of a member, and what the trunk has made of it. */
+interface Claim {
+  readonly identity: RemoteIdentity;
+  /** null: its MAC is another's. */
+  member: RemoteMember | null;
+  /** Whether the MAC and all addresses are its own. */
+  isWhole: boolean;
+}
+
 /** What a trunk needs to find its way. */
 export interface TrunkContext {
   /** null: its host is not known */
@@ -119,6 +128,9 @@ export class Trunk implements Uplink {
   localSwitch: Switch | null = null;
   readonly #context: TrunkContext;
   readonly #gatewayMac: Mac;
+  readonly #claims = new Set<Claim>();
+  /** How many claims are not whole. */
+  #contested = 0;
   readonly #byMac = new Map<Mac, RemoteMember>();
   readonly #byAddress = new Map<string, RemoteMember>();
   readonly #sites = new Map<string, Site>();
@@ -161,20 +173,15 @@ export class Trunk implements Uplink {
 
   /**
    * Adds a member. What the store says of it is not trusted: a MAC or address that is another's, or the gateway's, is
-   * not taken from its owner.
-   * @returns removes it; null: it was refused
+   * not taken from its owner. It gets what is another's when that one is gone: of a member that moves to another host,
+   * the new place may be heard of before the old one is withdrawn.
+   * @returns removes it
    */
-  add(identity: RemoteIdentity): (() => void) | null {
-    const { mac, location } = identity;
-    if (mac === this.#gatewayMac || isMulticastMac(mac) || this.#byMac.has(mac)) return null;
-    const addresses = identity.addresses.filter((address) => this.#isFree(address));
-    const site = this.#siteOf(location);
-    site.members += 1;
-    const member = new RemoteMember({ ...identity, addresses }, site, this.#tellTooBig);
-    this.#byMac.set(mac, member);
-    for (const address of addressesOf(member)) this.#byAddress.set(`${address}`, member);
-    this.#generation += 1;
-    return () => this.#remove(member);
+  add(identity: RemoteIdentity): () => void {
+    const claim: Claim = { identity, member: null, isWhole: true };
+    this.#claims.add(claim);
+    this.#enter(claim);
+    return () => this.#withdraw(claim);
   }
 
   /** Looks anew where its places are, and which tunnel leads there. */
@@ -223,6 +230,41 @@ export class Trunk implements Uplink {
       ({ prefix, gateway }) => prefix.contains(address) && !gateway.equals(address),
     );
     return isInside && !this.#byAddress.has(`${address}`);
+  }
+
+  /** Makes a member of a claim, as far as nobody else has what it says. */
+  #enter(claim: Claim): void {
+    const { identity } = claim;
+    const { mac } = identity;
+    const addresses = identity.addresses.filter((address) => this.#isFree(address));
+    const hasMac = mac !== this.#gatewayMac && !isMulticastMac(mac) && !this.#byMac.has(mac);
+    claim.isWhole = hasMac && addresses.length === identity.addresses.length;
+    if (!claim.isWhole) this.#contested += 1;
+    this.#generation += 1;
+    if (!hasMac) return;
+    const site = this.#siteOf(identity.location);
+    site.members += 1;
+    const member = new RemoteMember({ ...identity, addresses }, site, this.#tellTooBig);
+    claim.member = member;
+    this.#byMac.set(mac, member);
+    for (const address of addressesOf(member)) this.#byAddress.set(`${address}`, member);
+  }
+
+  #withdraw(claim: Claim): void {
+    this.#claims.delete(claim);
+    this.#leave(claim);
+    if (this.#contested === 0) return;
+    for (const other of this.#claims) {
+      if (other.isWhole) continue;
+      this.#leave(other);
+      this.#enter(other);
+    }
+  }
+
+  #leave(claim: Claim): void {
+    if (!claim.isWhole) this.#contested -= 1;
+    if (claim.member !== null) this.#remove(claim.member);
+    claim.member = null;
   }
 
   #remove(member: RemoteMember): void {

@@ -204,7 +204,6 @@ export class Directory {
     const addresses = fact.addresses.map(parseAddress);
     const location = locationOf(fact.location);
     const remove = this.#overlay.addRemote(network, { mac, addresses, location });
-    // Who cannot be reached has no name either.
     if (remove === null) return () => undefined;
     const removeNames = this.#addNames(network, { names, addresses });
     return () => {
