@@ -1,4 +1,3 @@
-import { createPrivateKey, createPublicKey } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -12,6 +11,7 @@ import {
 import path from "node:path";
 import { errnoOf, UserError } from "../../base/errors.js";
 import { FULL_ID } from "../../config/constants.js";
+import { keyPairOf, X25519_LENGTH } from "../../sys/crypto/x25519.js";
 import { randomBytes, randomId } from "../../sys/random.js";
 
 /** Who this host is in its cluster: the same after each start. */
@@ -29,12 +29,8 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** Longest of the files, in bytes: 64 digits and a line feed. */
 const MOST_BYTES = 65;
 
-const KEY_LENGTH = 32;
 /** 32 bytes in base64. */
 const KEY = /^[A-Za-z0-9+/]{43}=$/;
-
-/** A private X25519 key in DER is this and the 32 bytes of the key (RFC 8410 §7); a public one ends with its 32 bytes. */
-const PKCS8_START = Buffer.from("302e020100300506032b656e04220420", "hex");
 
 /**
  * Reads who this host is, or makes it up at the first time.
@@ -44,16 +40,11 @@ const PKCS8_START = Buffer.from("302e020100300506032b656e04220420", "hex");
 export function readIdentity(directory: string): Identity {
   const id = readOrMake(path.join(directory, "host-id"), FULL_ID, randomId);
   const file = path.join(directory, "wireguard.key");
-  const key = readOrMake(file, KEY, () => Buffer.from(randomBytes(KEY_LENGTH)).toString("base64"));
+  const key = readOrMake(file, KEY, () =>
+    Buffer.from(randomBytes(X25519_LENGTH)).toString("base64"),
+  );
   const privateKey = new Uint8Array(Buffer.from(key, "base64"));
-  return { id, privateKey, publicKey: publicKeyOf(privateKey) };
-}
-
-/** @param privateKey 32 bytes */
-export function publicKeyOf(privateKey: Uint8Array): Uint8Array {
-  const der = Buffer.concat([PKCS8_START, privateKey]);
-  const key = createPublicKey(createPrivateKey({ key: der, format: "der", type: "pkcs8" }));
-  return new Uint8Array(key.export({ format: "der", type: "spki" }).subarray(-KEY_LENGTH));
+  return { id, privateKey, publicKey: keyPairOf(privateKey).publicKey };
 }
 
 function readOrMake(file: string, form: RegExp, make: () => string): string {

@@ -7,10 +7,10 @@ import { checkPeer } from "../../commandline/peer-spec.js";
 import { shortId } from "../../config/names.js";
 import type { Params } from "../../rpc/messages.js";
 import type { AddedPeer, PeerReport } from "../../rpc/reports.js";
+import { keyPairOf, X25519_LENGTH } from "../../sys/crypto/x25519.js";
 import { randomBytes } from "../../sys/random.js";
 import type { Network } from "../network.js";
 import type { ClusterHandlers } from "../requests/handlers.js";
-import { publicKeyOf } from "./identity.js";
 import { hostReports } from "./reports.js";
 
 export interface PeersContext {
@@ -22,8 +22,6 @@ export interface PeersContext {
 }
 
 type Peer = MemberRecord & { readonly location: Exclude<Location, { readonly kind: "host" }> };
-
-const KEY_LENGTH = 32;
 
 /** Seconds: shorter than what a NAT on the way usually forgets a silent flow after (wg(8)). */
 const KEEPALIVE = 25;
@@ -55,8 +53,8 @@ export class Peers {
       const peer = await this.#context.cluster.addPeer({ ...wanted, location });
       return { peer: this.#report(peerOf(peer)), configuration: null };
     }
-    const privateKey = randomBytes(KEY_LENGTH);
-    const publicKey = base64(publicKeyOf(privateKey));
+    const privateKey = randomBytes(X25519_LENGTH);
+    const publicKey = base64(keyPairOf(privateKey).publicKey);
     const host = this.#context.cluster.self.id;
     const own = { kind: "wireguard", host, publicKey } as const;
     const peer = await this.#context.cluster.addPeer({ ...wanted, location: own });
