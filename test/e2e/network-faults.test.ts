@@ -187,16 +187,16 @@ describe("the daemon", () => {
   test("tells a client of another version what to do", async ({ user, lab }) => {
     const say = (line: string) => sayLine(lab.host.user, user, line);
     expect(await say('{"v":99,"method":"network.list"}')).toContain(
-      "the daemon speaks version 3 of its protocol, this command 99: slipway daemon stop",
+      "the daemon speaks version 4 of its protocol, this command 99: slipway daemon stop",
     );
     expect(await say("nonsense")).toContain("not a request");
-    expect(await say('{"v":3,"method":"fly"}')).toContain("the daemon knows no method fly");
-    expect(await say('{"v":3,"method":"network.create","params":{}}')).toContain(
+    expect(await say('{"v":4,"method":"fly"}')).toContain("the daemon knows no method fly");
+    expect(await say('{"v":4,"method":"network.create","params":{}}')).toContain(
       "network.create: name is missing",
     );
     expect(
       await say(
-        '{"v":3,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
+        '{"v":4,"method":"member.attach","params":{"member":"x","network":"web","ifname":"eth0"}}',
       ),
     ).toContain("no TAP came along");
   });
@@ -261,7 +261,7 @@ describe("the daemon", () => {
     // The daemon serves root.
     const stranger = lab.host.root.behind(["setpriv", "--reuid=61002", "--clear-groups", "--"]);
     const socket = `${user.directory}/daemon/api.sock`;
-    const status = '{"v":3,"method":"status"}';
+    const status = '{"v":4,"method":"status"}';
     const open = [user.directory, `${user.directory}/daemon`, `${user.directory}/..`].join(" ");
     await lab.host.user.shell(`chmod 0666 ${socket}; chmod 0711 ${open}`);
     expect(await sayLine(lab.host.user, user, status)).toContain('"result"');
@@ -410,7 +410,7 @@ function sayLine(from: Namespace, user: DaemonUser, line: string): Promise<strin
 }
 
 function say(user: DaemonUser, method: string, params: object): Promise<string> {
-  return sayLine(user.lab.host.user, user, JSON.stringify({ v: 3, method, params }));
+  return sayLine(user.lab.host.user, user, JSON.stringify({ v: 4, method, params }));
 }
 
 /** A member whose state must survive the refusals; made once. */

@@ -35,7 +35,7 @@ const JOIN = requestOf("member.join", {
 });
 
 function requestOf(method: string, params: object): string {
-  return `${JSON.stringify({ v: 3, method, params })}\n`;
+  return `${JSON.stringify({ v: 4, method, params })}\n`;
 }
 
 /** Ways to connect, as command prefixes: the identity they give the process. */

@@ -172,7 +172,7 @@ test("what a client asked that has gone does not happen when the daemon goes on"
   const socket = `${user.directory}/daemon/api.sock`;
   const client = lab.host.user.spawn(["socat", "-", `UNIX:${socket}`], { stdin: "pipe" });
   const ask = (method: string, params: object): void => {
-    client.child.stdin?.write(`${JSON.stringify({ v: 3, method, params })}\n`);
+    client.child.stdin?.write(`${JSON.stringify({ v: 4, method, params })}\n`);
   };
   ask("status", {});
   // It is accepted.

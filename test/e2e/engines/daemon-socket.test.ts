@@ -10,7 +10,7 @@ const { possible, why } = accountsPossible();
 
 /** Asks for an attachment that leads to the host's loopback. */
 const JOIN = JSON.stringify({
-  v: 3,
+  v: 4,
   method: "member.join",
   params: { attachments: [{ network: "web" }], hostLoopback: true },
 });
