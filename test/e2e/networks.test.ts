@@ -238,7 +238,9 @@ describe("networks", () => {
     expect(await user.ok("network", "prune", "-f", "--filter", "label=team")).toBe("blue\n");
     expect(await user.refusal("network", "rm", "-f", "blue", "red")).toContain("red is in use");
     expect(await user.ok("network", "rm", "-f", "blue")).toBe("");
-    expect(await user.refusal("network", "create", "-d", "macvlan", "x")).toMatch(/^2 .*needs root/);
+    expect(await user.refusal("network", "create", "-d", "macvlan", "x")).toMatch(
+      /^2 .*needs root/,
+    );
   });
 
   test("are removed if they have no members", async ({ user }) => {
