@@ -36,9 +36,13 @@ export interface FlannelHost {
   /** IPv4. */
   readonly publicIp: Address;
   readonly vtepMac: Mac;
+  /** The subnet that it had, which it gets again if nobody has it; null: any. */
+  readonly previous: Prefix | null;
 }
 
 export interface FlannelEvents {
+  /** Before anything is taken: what this throws ends it. */
+  readonly onConfig: (config: FlannelConfig) => void;
   /** The subnet of another host, or what changed of it. */
   readonly onRoute: (route: FlannelLease) => void;
   readonly onRouteGone: (subnet: Prefix) => void;
@@ -51,6 +55,8 @@ export interface Flannel {
   readonly own: FlannelLease;
   /** Its lease stays, for the next daemon. */
   close(): void;
+  /** Gives its subnet back. @throws StoreError */
+  leave(): Promise<void>;
 }
 
 /**
@@ -63,15 +69,18 @@ export async function joinFlannel(
   host: FlannelHost,
   events: FlannelEvents,
 ): Promise<Flannel> {
-  const config = await readConfig(store);
-  const network = new FlannelNetwork(store, config, host, events);
+  let network: FlannelNetwork | null = null;
   try {
+    const config = await readConfig(store);
+    events.onConfig(config);
+    network = new FlannelNetwork(store, config, host, events);
     await network.join();
+    return network;
   } catch (error) {
-    network.close();
+    network?.close();
+    store.close();
     throw error;
   }
-  return network;
 }
 
 async function readConfig(store: Store): Promise<FlannelConfig> {
@@ -128,7 +137,7 @@ class FlannelNetwork implements Flannel {
   }
 
   async join(): Promise<void> {
-    await this.#take(null);
+    await this.#take(this.#host.previous);
     await this.#mirrors.current();
   }
 
@@ -137,6 +146,19 @@ class FlannelNetwork implements Flannel {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#mirrors.close();
     this.#store.close();
+  }
+
+  async leave(): Promise<void> {
+    const key = subnetKey(this.own.subnet);
+    this.#isClosed = true;
+    try {
+      await this.#store.commit(
+        [{ kind: "equal", key, value: encodeLease(this.own) }],
+        [{ kind: "delete", key }],
+      );
+    } finally {
+      this.close();
+    }
   }
 
   /**
@@ -149,7 +171,7 @@ class FlannelNetwork implements Flannel {
     while (monotonicMs() < deadline) {
       const { entries } = await this.#store.list(SUBNETS);
       const before = entries.find((entry) => this.#isOfThisHost(entry));
-      const subnet = this.#subnetIn(before) ?? wanted ?? this.#choose(entries);
+      const subnet = this.#subnetIn(before) ?? this.#freeOf(entries, wanted);
       if (await this.#put(subnet, before)) return;
     }
     throw new UserError(`${this.#store.place}: too many hosts want subnets at once: try again`);
@@ -227,14 +249,16 @@ class FlannelNetwork implements Flannel {
     if (entry === undefined) return null;
     const lease = decodeLease(this.config, entry.key, entry.value);
     if (lease instanceof Nonsense) return null;
-    const { subnetLength, subnetMin, subnetMax } = this.config;
-    const { address, length } = lease.subnet;
-    const isInside = address.w3 >= subnetMin.w3 && address.w3 <= subnetMax.w3;
-    return isInside && length === subnetLength ? lease.subnet : null;
+    return this.#isPossible(lease.subnet) ? lease.subnet : null;
   }
 
-  /** @throws UserError when none is free */
-  #choose(entries: readonly Entry[]): Prefix {
+  #isPossible({ address, length }: Prefix): boolean {
+    const { subnetLength, subnetMin, subnetMax } = this.config;
+    return length === subnetLength && address.w3 >= subnetMin.w3 && address.w3 <= subnetMax.w3;
+  }
+
+  /** @param wanted goes before all others @throws UserError when none is free */
+  #freeOf(entries: readonly Entry[], wanted: Prefix | null): Prefix {
     const { subnetLength, subnetMin, subnetMax } = this.config;
     const taken = entries.flatMap(({ key, value }) => {
       const lease = decodeLease(this.config, key, value);
@@ -242,12 +266,13 @@ class FlannelNetwork implements Flannel {
     });
     const keys = new Set(entries.map(({ key }) => key));
     const size = 2 ** (32 - subnetLength);
+    const isFree = (candidate: Prefix): boolean =>
+      !keys.has(subnetKey(candidate)) && !taken.some((each) => overlaps(each, candidate));
+    if (wanted !== null && this.#isPossible(wanted) && isFree(wanted)) return wanted;
     const free: Prefix[] = [];
     for (let offset = 0; offset <= subnetMax.w3 - subnetMin.w3; offset += size) {
       const candidate = Prefix.of(subnetMin.plus(offset), subnetLength);
-      const isFree =
-        !keys.has(subnetKey(candidate)) && !taken.some((each) => overlaps(each, candidate));
-      if (isFree) free.push(candidate);
+      if (isFree(candidate)) free.push(candidate);
       if (free.length === MOST_CANDIDATES) break;
     }
     const chosen = free[Math.floor(Math.random() * free.length)];

@@ -27,6 +27,16 @@ export interface NetworkDefinition {
   readonly options: Readonly<Record<string, string>>;
   /** How its packets reach other hosts: it is an overlay. null: all its members are on this host. */
   readonly carriage: Carriage | null;
+  /** Of a network of this host that is its subnet of a flannel network; absent: it is none. */
+  readonly flannel?:
+    | {
+        /** Of flannel's keys in etcd, without a slash at its end. */
+        readonly prefix: string;
+        readonly vni: number;
+        readonly port: number;
+        readonly vtepMac: Mac;
+      }
+    | undefined;
 }
 
 /** Hears what an overlay has given to members of this host, and what they gave back, whatever ended them. */
@@ -118,7 +128,7 @@ export class Network {
 
   /** The network as the threads are told of it. */
   get fact(): NetworkFact {
-    const { id, name, internal, mtu, subnets, carriage } = this.definition;
+    const { id, name, internal, mtu, subnets } = this.definition;
     const texts = subnets.map(({ prefix, gateway }) => ({
       prefix: `${prefix}`,
       gateway: `${gateway}`,
@@ -130,7 +140,7 @@ export class Network {
       subnets: texts,
       internal,
       mtu,
-      overlay: carriage,
+      overlay: overlayOf(this.definition),
     };
   }
 
@@ -189,6 +199,12 @@ export class Network {
     this.#owners.delete(`${address}`);
     for (const pool of this.#pools) pool.release(address);
   }
+}
+
+function overlayOf({ carriage, flannel }: NetworkDefinition): NetworkFact["overlay"] {
+  if (flannel === undefined) return carriage;
+  const { vni, port, vtepMac } = flannel;
+  return { kind: "flannel", vni, port, vtepMac };
 }
 
 /** The subnet of a family; null when the network has none. */

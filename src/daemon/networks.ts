@@ -64,7 +64,7 @@ export class Networks {
   getOrDefault(name: string): Network {
     const bridge = findByName(this.virtual, name);
     if (bridge?.name !== "bridge") return this.get(name);
-    return this.#add({ ...defineNetwork(DEFAULT_SPEC, this.definitions), id: bridge.id });
+    return this.add({ ...defineNetwork(DEFAULT_SPEC, this.definitions), id: bridge.id });
   }
 
   /** The predefined networks that are shown without being there: `bridge` until it is first used. */
@@ -75,7 +75,15 @@ export class Networks {
   /** @throws UserError for the first thing that is wrong */
   create(spec: Spec): Network {
     this.requireFreeName(spec.name);
-    return this.#add(defineNetwork(spec, this.definitions));
+    return this.add(defineNetwork(spec, this.definitions));
+  }
+
+  /** Adds one of this host, whose name is free. */
+  add(definition: NetworkDefinition): Network {
+    const network = new Network(definition);
+    this.#byName.set(definition.name, network);
+    this.#plane.learn(definition.id, network.fact);
+    return network;
   }
 
   get definitions(): readonly NetworkDefinition[] {
@@ -116,7 +124,7 @@ export class Networks {
 
   /** Adds a network of the daemon before, whatever it overlaps by now. */
   restore(definition: NetworkDefinition, last: readonly number[]): void {
-    this.#add(definition).continueAfter(last);
+    this.add(definition).continueAfter(last);
   }
 
   /** @throws UserError for a network that nobody may remove */
@@ -164,13 +172,6 @@ export class Networks {
     return memberReach(subnets, hostLoopback, (address) =>
       [...this.local, ...this.#served].some((each) => each.contains(address)),
     );
-  }
-
-  #add(definition: NetworkDefinition): Network {
-    const network = new Network(definition);
-    this.#byName.set(definition.name, network);
-    this.#plane.learn(definition.id, network.fact);
-    return network;
   }
 }
 

@@ -4,7 +4,7 @@ import type { Carriage } from "../cluster/records.js";
 import type { AttachmentIdentity } from "../network/guard.js";
 import type { MemberReport, NetworkReport } from "../rpc/reports.js";
 import type { Member } from "./member.js";
-import { type Network, subnetOf } from "./network.js";
+import { type Network, type NetworkDefinition, subnetOf } from "./network.js";
 import type { AttachmentStatistics } from "./workers/messages.js";
 
 interface Named {
@@ -40,10 +40,10 @@ export function emptyReport({ id, name, driver }: Named): NetworkReport {
 
 /** A network in the shape of `docker network inspect`. */
 export function networkReport(network: Network, members: readonly Member[]): NetworkReport {
-  const { name, id, created, subnets, internal, mtu, labels, options, carriage } =
-    network.definition;
+  const { definition } = network;
+  const { name, id, created, subnets, internal, mtu, labels, options, carriage } = definition;
   return {
-    ...emptyReport({ id, name, driver: carriage === null ? "bridge" : "overlay" }),
+    ...emptyReport({ id, name, driver: driverOf(definition) }),
     Scope: carriage === null ? "local" : "global",
     Created: new Date(created).toISOString(),
     EnableIPv4: subnetOf(network, 4) !== null,
@@ -67,6 +67,11 @@ export function networkReport(network: Network, members: readonly Member[]): Net
     Options: { ...options, "com.docker.network.driver.mtu": `${mtu}`, ...vniOption(carriage) },
     Labels: labels,
   };
+}
+
+function driverOf({ carriage, flannel }: NetworkDefinition): NetworkReport["Driver"] {
+  if (flannel !== undefined) return "flannel";
+  return carriage === null ? "bridge" : "overlay";
 }
 
 /** As docker has it. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { Prefix } from "../../src/base/address.ts";
 import { formatMac } from "../../src/base/mac.ts";
 import type { FlannelLease } from "../../src/cluster/encoding/flannel.ts";
 import { type Flannel, joinFlannel } from "../../src/cluster/flannel.ts";
@@ -27,10 +28,16 @@ interface Host extends AsyncDisposable {
   readonly routes: Map<string, FlannelLease>;
 }
 
-async function join(place: StorePlace, number: number): Promise<Host> {
+async function join(
+  place: StorePlace,
+  number: number,
+  previous: Prefix | null = null,
+): Promise<Host> {
   const routes = new Map<string, FlannelLease>();
-  const self = { publicIp: addressOf(`192.0.2.${number}`), vtepMac: 0x0200_0000_0000 + number };
+  const publicIp = addressOf(`192.0.2.${number}`);
+  const self = { publicIp, vtepMac: 0x0200_0000_0000 + number, previous };
   const flannel = await joinFlannel(await openPlace(place), self, {
+    onConfig: () => {},
     onRoute: (route) => void routes.set(`${route.subnet}`, route),
     onRouteGone: (subnet) => void routes.delete(`${subnet}`),
   });
@@ -89,6 +96,20 @@ test("its lease stays, and the next daemon has the same subnet", async ({ etcd, 
   await etcd.put(`${place.prefix}config`, JSON.stringify({ ...CONFIG, SubnetLen: 24 }));
   await using third = await join(place, 1);
   expect(third.flannel.own.subnet.length).toBe(24);
+  expect((await etcd.read(`${place.prefix}subnets/`)).size).toBe(1);
+});
+
+test("a host that leaves gives its subnet back, and gets it again if nobody has it", async ({
+  etcd,
+  place,
+}) => {
+  await etcd.put(`${place.prefix}config`, JSON.stringify(CONFIG));
+  const previous = Prefix.parse("10.5.77.0/24");
+  const first = await join(place, 1, previous);
+  expect(first.flannel.own.subnet).toEqual(previous);
+  await using second = await join(place, 2, previous);
+  expect(second.flannel.own.subnet).not.toEqual(previous);
+  await first.flannel.leave();
   expect((await etcd.read(`${place.prefix}subnets/`)).size).toBe(1);
 });
 

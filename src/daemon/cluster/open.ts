@@ -1,14 +1,17 @@
 import { hostname } from "node:os";
 import path from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
+import type { Address } from "../../base/address.js";
+import type { Mac } from "../../base/mac.js";
 import { openFile } from "../../cluster/fixed/file.js";
 import { openCluster } from "../../cluster/open.js";
 import type { HostRecord } from "../../cluster/records.js";
 import type { ClusterConfig } from "../../config/cluster-config.js";
 import { isValidName, shortId } from "../../config/names.js";
 import type { StoreOptions } from "../../config/store-options.js";
-import { openEtcd } from "../../store/etcd/open.js";
+import { prepareEtcd } from "../../store/etcd/open.js";
 import type { Store } from "../../store/store.js";
+import { Flannels } from "./flannels.js";
 import { type Identity, readIdentity } from "./identity.js";
 import { type OpenOverlays, Overlays } from "./overlays.js";
 import { openTunnelSockets } from "./tunnel-sockets.js";
@@ -18,14 +21,23 @@ import { openTunnelSockets } from "./tunnel-sockets.js";
  * @throws UserError when a file of the store's cannot be read, or its name not be resolved
  */
 export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverlays> {
-  const storeOf = await prepareStore(config.store);
+  const stores = await prepareStore(config.store);
   return ({ networks, members, plane, paths }) => {
     const identity = readIdentity(path.dirname(paths.state));
     const self = hostRecord(config, identity);
-    const store = storeOf(self);
+    const store = stores.open(self);
     // No thread runs yet that could refuse them.
     void plane.openTunnels({ ...openTunnelSockets(config), privateKey: identity.privateKey });
+    const flannels = new Flannels({
+      networks,
+      plane,
+      openStore: stores.openBelow,
+      publicIp: ipv4Of(config.advertise),
+      listen: ipv4Of(config.listen),
+      vtepMac: vtepMacOf(identity.id),
+    });
     return new Overlays({
+      flannels,
       networks,
       members,
       plane,
@@ -35,16 +47,34 @@ export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverla
   };
 }
 
-async function prepareStore(options: StoreOptions): Promise<(self: HostRecord) => Store> {
+/** What opens stores. */
+interface Stores {
+  readonly open: (self: HostRecord) => Store;
+  /** One of the keys below another prefix; null: there are none. */
+  readonly openBelow: ((prefix: string) => Store) | null;
+}
+
+async function prepareStore(options: StoreOptions): Promise<Stores> {
   switch (options.kind) {
     case "etcd": {
-      const store = await openEtcd(options);
-      return () => store;
+      const openBelow = await prepareEtcd(options);
+      return { open: () => openBelow(options.prefix), openBelow };
     }
     case "file":
-      return (self) => openFile(options.path, self);
+      return { open: (self) => openFile(options.path, self), openBelow: null };
   }
 }
+
+function ipv4Of(addresses: readonly Address[]): Address | null {
+  return addresses.find(({ family }) => family === 4) ?? null;
+}
+
+/** The same after each start: locally administered, and five bytes of the host's id, which is random. */
+function vtepMacOf(id: string): Mac {
+  return VTEP_MAC_PREFIX + Number.parseInt(id.slice(0, 10), 16);
+}
+
+const VTEP_MAC_PREFIX: Mac = 0x0200_0000_0000;
 
 function hostRecord(
   { advertise, vxlanPort, wireguardPort }: ClusterConfig,

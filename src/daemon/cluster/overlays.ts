@@ -18,9 +18,9 @@ import type { Members } from "../members.js";
 import type { Network, NetworkDefinition } from "../network.js";
 import type { Networks } from "../networks.js";
 import type { ClusterHandlers } from "../requests/handlers.js";
-import type { TunnelStatistics } from "../workers/messages.js";
 import type { DataPlane } from "../workers/plane.js";
 import { Claims, type Stake } from "./claims.js";
+import type { Flannels } from "./flannels.js";
 import { Peers } from "./peers.js";
 import { Remotes } from "./remotes.js";
 import { clusterStatus, everywhere } from "./reports.js";
@@ -30,12 +30,6 @@ type JoinParams = Params<"member.join">;
 /** How long the start of a daemon waits for the store, in ms. */
 const START_LIMIT = 1_000;
 
-/** Of tunnels that no thread has yet. */
-const NO_STATISTICS: TunnelStatistics = {
-  counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
-  drops: {},
-};
-
 export interface OverlaysContext {
   readonly networks: Networks;
   readonly members: Members;
@@ -43,6 +37,8 @@ export interface OverlaysContext {
   /** Where the store is, for messages. */
   readonly place: string;
   readonly openCluster: (events: ClusterEvents) => Cluster;
+  /** The flannel networks that this host is in. */
+  readonly flannels: Flannels;
 }
 
 /** What a daemon has that is to be in a cluster. */
@@ -91,6 +87,10 @@ export class Overlays {
     });
     // Whoever needs the store waits for this, and is told.
     cluster.joined.catch(() => undefined);
+  }
+
+  get flannels(): Flannels {
+    return this.#context.flannels;
   }
 
   /** Where the store is. */
@@ -240,10 +240,11 @@ export class Overlays {
   async status(): Promise<ClusterStatus> {
     const { networks, plane } = this.#context;
     const own = networks.overlays.reduce((sum, { population }) => sum + population, 0);
-    return clusterStatus(this, own, (await plane.tunnelStatistics()) ?? NO_STATISTICS);
+    return clusterStatus(this, own, await plane.tunnelStatistics());
   }
 
   async close(): Promise<void> {
+    this.flannels.close();
     await this.cluster.close();
   }
 

@@ -67,11 +67,20 @@ function vtepOf({ location, names }: MemberRecord): readonly { Name: string; IP:
   return location.kind === "vtep" ? [{ Name: names[0] ?? "", IP: `${location.address}` }] : [];
 }
 
-/** @param own how many attachments to overlays members of this host have */
+/** Of tunnels that no thread has yet. */
+const NO_STATISTICS: TunnelStatistics = {
+  counters: { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0 },
+  drops: {},
+};
+
+/**
+ * @param own how many attachments to overlays members of this host have
+ * @param tunnels null: no thread has any yet
+ */
 export function clusterStatus(
   { cluster, remotes, place, since }: Known,
   own: number,
-  tunnels: TunnelStatistics,
+  tunnels: TunnelStatistics | null,
 ): ClusterStatus {
   const { self, hosts, networks, state, why } = cluster;
   return {
@@ -83,7 +92,7 @@ export function clusterStatus(
     hosts: hosts.length,
     networks: networks.length,
     members: own + remotes.count,
-    tunnels,
+    tunnels: tunnels ?? NO_STATISTICS,
   };
 }
 

@@ -44,13 +44,17 @@ export class NetworkRequests {
     const { networks, keeper, overlays } = this.#context;
     if (spec.driver !== "bridge") {
       if (overlays === null) throw noStore();
-      return this.#report(await overlays.create(spec));
+      if (spec.driver === "overlay") return this.#report(await overlays.create(spec));
     }
-    const network = networks.create(spec);
+    const network =
+      spec.driver === "flannel" && overlays !== null
+        ? await overlays.flannels.create(spec)
+        : networks.create(spec);
     try {
       keeper.save();
     } catch (error) {
       networks.remove(network);
+      await overlays?.flannels.remove(network);
       throw error;
     }
     this.#context.onCreated();
@@ -75,13 +79,13 @@ export class NetworkRequests {
     // It may have been removed meanwhile.
     const network = networks.get(found.id);
     networks.requireUnused(network);
-    if (network.definition.carriage === null) this.#removeLocal(network);
+    if (network.definition.carriage === null) await this.#removeLocal(network);
     else await overlays?.remove(network);
     return {};
   }
 
-  #removeLocal(network: Network): void {
-    const { networks, keeper } = this.#context;
+  async #removeLocal(network: Network): Promise<void> {
+    const { networks, keeper, overlays } = this.#context;
     networks.remove(network);
     try {
       keeper.save();
@@ -89,6 +93,7 @@ export class NetworkRequests {
       networks.restore(network.definition, network.last);
       throw error;
     }
+    await overlays?.flannels.remove(network);
   }
 
   /** @param only ids; null: all networks of this host that are unused */
@@ -96,7 +101,7 @@ export class NetworkRequests {
     const { networks, members } = this.#context;
     await members.ended(null);
     const unused = networks.unused.filter(({ id }) => only?.includes(id) ?? true);
-    for (const network of unused) this.#removeLocal(network);
+    for (const network of unused) await this.#removeLocal(network);
     return unused.map(({ name }) => name);
   }
 

@@ -45,6 +45,7 @@ export async function restore(
   context: RestoreContext,
 ): Promise<void> {
   for (const { definition, last } of networks) context.networks.restore(definition, last);
+  context.overlays?.flannels.restore();
   const missing = restoreOverlays(overlays, context);
   for (const state of awaited) reserve(withoutNetworks(missing, state), context);
   const living = members

@@ -10,7 +10,7 @@ import {
 import * as v from "valibot";
 import { Prefix } from "../../base/address.js";
 import { errnoOf, UserError } from "../../base/errors.js";
-import { formatMac } from "../../base/mac.js";
+import { BROADCAST_MAC, formatMac } from "../../base/mac.js";
 import { FULL_ID } from "../../config/constants.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { isValidName, shortId } from "../../config/names.js";
@@ -47,6 +47,16 @@ const subnetState = v.pipe(
   v.check(({ prefix, gateway, range }) => prefix.contains(gateway) && prefix.covers(range)),
 );
 
+const vni = v.pipe(whole, v.minValue(1), v.maxValue(LAST_VNI));
+
+/** As `NetworkDefinition.flannel`. */
+const flannelState = v.object({
+  prefix: v.pipe(v.string(), v.regex(/^(\/[\w.-]+)+$/)),
+  vni,
+  port: v.pipe(whole, v.minValue(1), v.maxValue(65_535)),
+  vtepMac: v.pipe(whole, v.minValue(1), v.maxValue(BROADCAST_MAC - 1)),
+});
+
 const networkState = v.object({
   id: v.pipe(v.string(), v.regex(FULL_ID)),
   name: v.pipe(
@@ -65,13 +75,14 @@ const networkState = v.object({
   labels: pairs,
   options: pairs,
   last: v.pipe(v.array(v.pipe(whole, v.minValue(-1), v.maxValue(LAST_OFFSET))), v.maxLength(2)),
+  flannel: v.optional(flannelState),
 });
 
 const carriage = v.variant("kind", [
   v.object({ kind: v.literal("wireguard") }),
   v.object({
     kind: v.literal("vxlan"),
-    vni: v.pipe(whole, v.minValue(1), v.maxValue(LAST_VNI)),
+    vni,
   }),
 ]);
 

@@ -19,17 +19,26 @@ import { type TlsMaterial, Transport } from "./transport.js";
  * @throws UserError a file cannot be read, or is none of its kind; no endpoint's name can be resolved
  */
 export async function openEtcd(options: EtcdOptions, silence?: number): Promise<Store> {
-  const { endpoints, tls, user, prefix } = options;
+  return (await prepareEtcd(options, silence))(options.prefix);
+}
+
+/** As openEtcd(), for several stores there that differ by the prefix of their keys. */
+export async function prepareEtcd(
+  options: EtcdOptions,
+  silence?: number,
+): Promise<(prefix: string) => Store> {
+  const { endpoints, tls, user } = options;
   const scheme = tls === null ? "etcd" : "etcds";
   const transport = await makeTransport(tls);
-  const account = {
-    prefix,
-    user: user === null ? null : { name: user.name, password: readSecret(user.password) },
-  };
+  const account = user === null ? null : { name: user.name, password: readSecret(user.password) };
   const resolved = await resolveAll(endpoints, scheme);
-  const gateway = new Gateway(transport, new Endpoints(resolved), account);
   const hosts = endpoints.map(({ host, port }) => formatEndpoint(host, port));
-  return new EtcdStore(gateway, `${scheme}://${hosts.join(",")}`, prefix, silence);
+  const place = `${scheme}://${hosts.join(",")}`;
+  return (prefix) => {
+    const access = { prefix, user: account };
+    const gateway = new Gateway(transport.another(), new Endpoints(resolved), access);
+    return new EtcdStore(gateway, place, prefix, silence);
+  };
 }
 
 async function makeTransport(tls: StoreTls | null): Promise<Transport> {

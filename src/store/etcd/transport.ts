@@ -93,6 +93,11 @@ export class Transport {
     return new Transport({ https, context });
   }
 
+  /** One with connections of its own. */
+  another(): Transport {
+    return new Transport(this.#secure);
+  }
+
   /**
    * @param limit in ms
    * @throws Fault
