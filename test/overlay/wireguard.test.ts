@@ -58,6 +58,33 @@ describe.each([4, 6] as const)("two hosts over IPv%i", (family) => {
   });
 });
 
+/** Takes a data message that is on its way to an address, and sends it again from elsewhere, with some nonsense. */
+const REPLAY = (address: string) => `
+import socket
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+wire.bind(("eth0", 0))
+while True:
+    packet = wire.recv(65536)
+    to = (socket.inet_ntoa(packet[16:20]), int.from_bytes(packet[22:24], "big"))
+    if packet[9] == 17 and to == ("${address}", ${PORT}) and packet[28] == 4: break
+again = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for message in [packet[28:]] * 3 + [b"\\x04" + bytes(47), b"\\x09" * 60, b""]:
+    again.sendto(message, ("${address}", ${PORT}))`;
+
+test("what is recorded on the way and sent again is dropped, and moves nobody", async () => {
+  const { hosts, places, underlay } = await twoHosts(UNDERLAY[4]);
+  const replayed = underlay[1].shell(`python3 -c '${REPLAY(UNDERLAY[4][0])}'`);
+  const ping = (count: number) => places[1].shell(`ping -c${count} -i0.2 -W5 ${near.addresses[0]}`);
+  expect(await ping(15)).toMatch("15 received");
+  await replayed;
+  expect(await hosts[0].drops()).toEqual({
+    "tunnel-replayed": 3,
+    "tunnel-unknown-host": 1,
+    "tunnel-malformed": 1,
+  });
+  expect(await places[0].shell(`ping -c2 -i0.2 -W5 ${far.addresses[0]}`)).toMatch("2 received");
+});
+
 describe("wireguard-go as a client of a host", () => {
   const PREFIXES = "10.101.0.0/16, fd00:101::/64";
   const secret = randomBytes(32);
