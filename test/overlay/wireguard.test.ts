@@ -1,7 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { Loop } from "../../src/loop/loop.js";
+import { parseAddress } from "../../src/network/plans.js";
 import { keyPairOf } from "../../src/sys/crypto/x25519.js";
 import { randomBytes } from "../../src/sys/random.js";
+import { addToSum, complement } from "../../src/wire/checksum.js";
+import { mutated } from "../fuzz/mutation.js";
+import { LINUX } from "../wire/captures.js";
+import { TestEndpoint } from "../wireguard/endpoint.js";
 import { WireGuardGo } from "../wireguard/wireguard-go.js";
 import { endStage, Host, makeUnderlay, member, type Place, UNDERLAY } from "./stage.js";
 import { expectNoFault, expectTraffic } from "./traffic.js";
@@ -83,6 +89,44 @@ test("what is recorded on the way and sent again is dropped, and moves nobody", 
     "tunnel-malformed": 1,
   });
   expect(await places[0].shell(`ping -c2 -i0.2 -W5 ${far.addresses[0]}`)).toMatch("2 received");
+});
+
+/** An echo request from `laptop` to `near`. */
+function echo(): Buffer {
+  const packet = Buffer.alloc(64);
+  packet.set([0x45, 0, 0, 64, 0, 0, 0, 0, 64, 1, 0, 0, 10, 101, 0, 4, 10, 101, 0, 2]);
+  packet.writeUInt16BE(complement(addToSum(0, packet, 0, 20)), 10);
+  packet.set([8, 0, 0, 0, 0x12, 0x34, 0, 1], 20);
+  packet.writeUInt16BE(complement(addToSum(0, packet, 20, 44)), 22);
+  return packet;
+}
+
+test("whatever a client seals, the host goes on, and takes what is right", {
+  timeout: 120_000,
+}, async () => {
+  const { hosts, keys, underlay } = await twoHosts(UNDERLAY[4]);
+  const secret = randomBytes(32);
+  const publicKey = Buffer.from(keyPairOf(secret).publicKey).toString("base64");
+  hosts[0].learnRemote(laptop, { kind: "wireguard", publicKey });
+  const client = new TestEndpoint(underlay[0].pid, secret, keys[0], 40_000);
+  onTestFinished(() => client.close());
+  client.peer.moveTo(parseAddress(UNDERLAY[4][0]), PORT);
+  const isReply = (packet: Buffer) => packet[9] === 1 && packet[20] === 0;
+  const answers = () => client.packets.filter(isReply).length;
+  client.send(echo());
+  await expect.poll(answers).toBe(1);
+  // Frames of Linux, of both families, without their Ethernet headers.
+  const seeds = [echo(), ...LINUX.map((frame) => frame.subarray(14))];
+  for (const [index, packet] of fc.sample(mutated(seeds), 3_000).entries()) {
+    client.send(packet.subarray(0, 1420));
+    if (index % 100 === 99) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  const before = answers();
+  client.send(echo());
+  await expect.poll(answers).toBeGreaterThan(before);
+  const { "tunnel-malformed": malformed, "tunnel-spoofed": spoofed } = await hosts[0].drops();
+  expect(malformed).toBeGreaterThan(0);
+  expect(spoofed).toBeGreaterThan(0);
 });
 
 describe("wireguard-go as a client of a host", () => {
