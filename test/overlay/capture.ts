@@ -1,23 +1,33 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import type { Place } from "./stage.js";
 
-/** What `during` sends and receives at eth0 of a place, as tshark sees it. */
-export async function captured(place: Place, during: () => Promise<void>): Promise<Capture> {
+/**
+ * What `during` sends and receives at eth0 of a place, as tshark sees it.
+ * @param least packets that match the display filter are there when all is: the last are written somewhat later
+ */
+export async function captured(
+  place: Place,
+  during: () => Promise<void>,
+  filter: string,
+  least: number,
+): Promise<Capture> {
   const directory = mkdtempSync(join(tmpdir(), "overlay-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const file = join(directory, "eth0.pcapng");
   const dumpcap = place.spawn(["dumpcap", "-q", "-B", "64", "-i", "eth0", "-w", file]);
-  const sockets = async () => (await place.shell("cat /proc/net/packet")).trim().split("\n").length;
-  await expect.poll(sockets).toBeGreaterThan(1);
+  // It makes the file when its socket receives.
+  await expect.poll(() => existsSync(file)).toBe(true);
   await during();
+  const capture = new Capture(file);
+  await expect.poll(() => capture.matching(filter).length).toBeGreaterThanOrEqual(least);
   const ended = new Promise((resolve) => dumpcap.once("exit", resolve));
   dumpcap.kill("SIGINT");
   await ended;
-  return new Capture(file);
+  return capture;
 }
 
 export class Capture {
