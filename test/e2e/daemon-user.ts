@@ -100,11 +100,10 @@ async function newHome(host: Host, configuration = ""): Promise<string> {
   serial += 1;
   const name = `daemon${serial}`;
   const directory = `${await userDirectory({ host })}/${name}`;
-  await host.user.shell(`
-    mkdir -p -m 0700 ${directory}/slipway
-    chmod 0700 ${directory}
-  `);
+  await host.user.shell(`mkdir -m 0700 ${directory}`);
+  // Whatever else is there the daemon makes itself.
   if (configuration !== "") {
+    await host.user.shell(`mkdir -m 0700 ${directory}/slipway`);
     await host.user.output(["tee", `${directory}/slipway/config.toml`], { input: configuration });
   }
   return directory;
