@@ -222,6 +222,47 @@ test("what is out of range is refused, and nothing is done to any message", asyn
   expect(seen).toMatchObject({ long: true, calls: [true, true, true, true, true, true] });
 });
 
+test("tables of chance are worked on or refused as a whole, and no other byte is touched", async () => {
+  const seen = await subject.run(({ native, memory, errno }) => {
+    const size = 1 << 14;
+    const { mem, view } = memory(size);
+    const other = memory(size); // beside it, mostly: nothing is ever written there
+    const key = native.aeadKey(new Uint8Array(32));
+    let state = 1;
+    const below = (limit: number) => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return Math.floor((state / 2 ** 32) * limit);
+    };
+    const word = () => {
+      const kind = below(6);
+      if (kind === 0) return below(2 ** 32);
+      return kind === 1 ? size - below(300) : below(kind === 2 ? 4 : size);
+    };
+    const outcomes = new Map<string, number>();
+    const names = new Map(Object.entries(errno).map(([name, value]) => [-value, name]));
+    for (let round = 0; round < 20_000; round++) {
+      const count = 1 + below(4);
+      for (let at = 0; at < 256; at += 4) view.setUint32(at, word(), true);
+      for (let record = 0; record < count; record++) {
+        if (below(8) > 0) view.setUint32(32 * record, key, true);
+        if (below(4) > 0) view.setUint32(32 * record + 16, below(20), true);
+        if (below(4) > 0) view.setUint32(32 * record + 20, below(17), true);
+      }
+      const table = below(20) === 0 ? size - below(160) : 0;
+      const result =
+        below(2) === 0 ? native.aeadSeal(mem, table, count) : native.aeadOpen(mem, table, count);
+      const outcome = names.get(result) ?? (result === count ? "done" : `${result}`);
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    }
+    const isUntouched = other.bytes.every((byte) => byte === 0);
+    native.aeadForget(key);
+    for (const each of [mem, other.mem]) native.unregisterMemory(each);
+    return { outcomes: [...outcomes.keys()].toSorted(), isUntouched };
+  });
+  expect(seen.outcomes).toEqual(["EFAULT", "EINVAL", "EMSGSIZE", "ENOENT", "done"]);
+  expect(seen.isUntouched).toBe(true);
+});
+
 test("messages whose pieces do not fit are left for the next call", async () => {
   const seen = await subject.run(({ native, memory }) => {
     const { mem, view } = memory(1 << 16);

@@ -42,7 +42,7 @@ test("hostile arguments give an errno or a TypeError, and nothing else happens",
       const edges = [0, 1, 2, 8, 16, 28, 64, SIZE - 1, SIZE, SIZE + 1, 2 ** 16, 2 ** 31, 2 ** 32];
       const odd = [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, -0, 2 ** 53, -(2 ** 31)];
       const strange = [undefined, null, "", "\0", "x".repeat(5_000), {}, [], true, 1n, Symbol("s")];
-      const arrays = [0, 1, 16, 300, 5_000].map((size) => new Uint8Array(size));
+      const arrays = [0, 1, 16, 32, 300, 5_000].map((size) => new Uint8Array(size));
       const views = [
         new Int32Array(4),
         new ArrayBuffer(8),
