@@ -19,7 +19,10 @@ export interface Wish {
 /** What a member has on an overlay until it is released: nobody else in the cluster gets it. */
 export interface Claim {
   readonly record: MemberRecord;
-  /** Others see the member from now on. @throws StoreError */
+  /**
+   * Others see the member from now on, or as soon as the store is back.
+   * @throws UserError when its network was removed meanwhile, or somebody has a part of it: it is lost
+   */
   announce(): Promise<void>;
   /** Others see it no more, and its addresses rest. It is carried out later when the store is away. */
   release(): Promise<void>;

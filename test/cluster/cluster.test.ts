@@ -276,3 +276,88 @@ describe("members", () => {
     await b.claim(id, "other", { addresses });
   });
 });
+
+describe("peers", () => {
+  const vtep = { kind: "vtep", address: addressOf("192.0.2.9"), port: 4789 } as const;
+  const plain = { carriage: { kind: "vxlan", vni: null } } as const;
+
+  function wireguard({ record }: TestHost) {
+    return { kind: "wireguard", host: record.id, publicKey: record.publicKey } as const;
+  }
+
+  test("are members that stay, whoever added them", async ({ place, etcd }) => {
+    await using stack = new AsyncDisposableStack();
+    const [a, b] = await hosts(stack, place, 2);
+    const { id } = await a.createNetwork("web", withSubnets("10.100.0.0/24", "fd00:1::/64"));
+    await until("b has it", () => b.networks.has(id));
+    await b.cluster.follow(id);
+    const location = wireguard(a);
+    const wanted = { network: id, name: "Laptop", addresses: [], mac: null, location };
+    const peer = await a.cluster.addPeer(wanted);
+    expect(peer).toMatchObject({ names: ["laptop"], location });
+    expect(peer.addresses.map(({ family }) => family)).toEqual([4, 6]);
+    await until("b sees it", () => b.members.has("laptop"));
+    expect(b.members.get("laptop")).toEqual(peer);
+    expect(await b.cluster.membersOf(id)).toEqual([peer]);
+    await expect(b.claim(id, "laptop")).rejects.toThrow(/^name laptop is taken by peer/);
+    const { addresses } = peer;
+    await expect(b.claim(id, "t1", { addresses })).rejects.toThrow(/is taken by peer/);
+    await expect(b.cluster.removeNetwork(id)).rejects.toThrow(
+      "network web has peer laptop: slipway network peer rm web laptop",
+    );
+    await a.close();
+    expect(b.members.has("laptop")).toBe(true);
+    expect(await b.cluster.removePeer(id, "LAPTOP")).toEqual(peer);
+    await until("b sees it no more", () => b.members.size === 0);
+    await expect(b.cluster.removePeer(id, "laptop")).rejects.toThrow(/has no peer laptop/);
+    await expect(b.claim(id, "t1", { addresses })).rejects.toThrow(/resting for 60 s/);
+    await b.claim(id, "laptop", { addresses });
+    const left = [...(await etcd.read(place.prefix)).keys()].filter((key) => /peers/.test(key));
+    expect(left).toEqual([]);
+  });
+
+  test("have the addresses that they are given alone", async ({ place }) => {
+    await using stack = new AsyncDisposableStack();
+    const [a] = await hosts(stack, place, 1);
+    const subnets = withSubnets("10.101.0.0/16", "fd00:2::/64");
+    const { id } = await a.createNetwork("box", { ...subnets, ...plain });
+    const given = { network: id, name: "box", mac: 0x0200_0000_0902, location: vtep };
+    const addresses = [addressOf("10.101.9.2")];
+    const peer = await a.cluster.addPeer({ ...given, addresses });
+    expect([peer.addresses, peer.mac, peer.location]).toEqual([addresses, given.mac, vtep]);
+  });
+
+  test("are of the kind of their network", async ({ place }) => {
+    await using stack = new AsyncDisposableStack();
+    const [a] = await hosts(stack, place, 1);
+    const [open, encrypted] = [await a.createNetwork("o", plain), await a.createNetwork("e")];
+    const add = (network: string, location: ReturnType<typeof wireguard> | typeof vtep) =>
+      a.cluster.addPeer({ network, name: "p", addresses: [], mac: null, location });
+    await expect(add(open.id, wireguard(a))).rejects.toThrow(
+      /^network o is plain, and --wireguard/,
+    );
+    await expect(add(encrypted.id, vtep)).rejects.toThrow(/^network e is encrypted, and --vtep is/);
+  });
+
+  test("that are lies do not take what is others' when they are removed", async ({
+    place,
+    etcd,
+  }) => {
+    await using stack = new AsyncDisposableStack();
+    const [a] = await hosts(stack, place, 1);
+    const { id } = await a.createNetwork("web");
+    const { record } = await a.join(id, "t1");
+    const lie = {
+      id: hex(32),
+      addresses: record.addresses.map(String),
+      mac: "02:00:00:00:00:01",
+      wireguard: { host: a.record.id, publicKey: a.record.publicKey },
+    };
+    await etcd.put(`${place.prefix}peers/${id}/t1`, JSON.stringify(lie));
+    await a.cluster.removePeer(id, "t1");
+    await expect(a.claim(id, "t1")).rejects.toThrow(/is taken by member/);
+    await expect(a.claim(id, "t2", { addresses: record.addresses })).rejects.toThrow(
+      /taken by memb/,
+    );
+  });
+});
