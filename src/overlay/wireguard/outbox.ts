@@ -61,7 +61,7 @@ export class Outbox {
     const { counters } = this.#counts;
     counters[2] += 1;
     counters[3] += length - frameHeader;
-    if (splitter.isSuperframe) return this.#sendSuperframe(to, segments, ethernet);
+    if (splitter.isSuperframe) return this.#sendSuperframe(to, segments);
     this.#gather(to);
     return 0;
   }
@@ -94,19 +94,19 @@ export class Outbox {
     return (segments > 1 ? size : lastSize) > to.mtu && mayBeTold(this.#link.stack.bytes, ethernet);
   }
 
-  #sendSuperframe(to: WireguardDestination, segments: number, ethernet: number): DropReasonOrOk {
+  #sendSuperframe(to: WireguardDestination, segments: number): DropReasonOrOk {
     // The member's frames stay in order.
     this.flush();
     const splitter = this.#splitter;
     for (let left = segments; left > 0; left = splitter.next()) {
-      const reason = this.#sendSegments(to, left, ethernet);
+      const reason = this.#sendSegments(to, left);
       if (reason !== 0) return reason;
     }
     return 0;
   }
 
   /** Seals and sends a batch of the splitter. */
-  #sendSegments(to: WireguardDestination, count: number, ethernet: number): DropReasonOrOk {
+  #sendSegments(to: WireguardDestination, count: number): DropReasonOrOk {
     const now = monotonicMs();
     const session = this.#device.sessionFor(to.peer, now);
     if (session === null) return this.#enqueueSegments(to, count, now);
@@ -122,9 +122,7 @@ export class Outbox {
     if (!this.#sealer.seal(count)) return DropReason.TunnelUnreachable;
     const step = count > 1 ? sealedLength(size, mtu) : 0;
     const errno = this.#post(to, at - batchOffset, step, trafficClass);
-    if (errno === 0) return 0;
-    if (to.isNarrow && this.#isTooBig(to, count, ethernet)) return DropReason.TunnelTooBig;
-    return reasonOf(errno);
+    return errno === 0 ? 0 : reasonOf(errno);
   }
 
   /** There is no session: they wait for one. */
@@ -208,7 +206,11 @@ export class Outbox {
     }
   }
 
-  /** Sends sealed messages, one by one where the kernel does not take them together. @returns 0 or a positive errno */
+  /**
+   * Sends sealed messages. Where the kernel does not take them together, as the path is narrower than the network's MTU, they
+   * leave one by one, and later packets are TunnelTooBig.
+   * @returns 0 or a positive errno
+   */
   #post(to: WireguardDestination, length: number, step: number, trafficClass: number): number {
     const { peer } = to;
     const { batchOffset } = this.#splitter;
