@@ -123,6 +123,7 @@ describe("networks", () => {
     const [a, b] = await hosts(stack, place, 2);
     const { id } = await a.createNetwork("web");
     await until("b has it", () => b.networks.has(id));
+    await until("a knows b by name", () => a.hosts.has(b.record.id));
     const claim = await b.join(id, "t1");
     await expect(a.cluster.removeNetwork(id)).rejects.toThrow(
       "network web is in use by t1 on host host2: disconnect its members first",
