@@ -112,6 +112,7 @@ END
   }
 }
 
+/** The bridge has a MAC of its own: that of a port would go with it, and hosts not find etcd until they ask for it again. */
 function bridge(stores: number, mtu: number): string {
   const etcd = Array.from(
     { length: stores },
@@ -124,7 +125,7 @@ function bridge(stores: number, mtu: number): string {
     done
     ip -batch - <<END
 link set lo up
-link add bridge mtu ${mtu} type bridge
+link add bridge mtu ${mtu} address 02:00:5e:00:53:fe type bridge
 address add ${underlay.bridge}/${underlay.length} dev bridge
 address add ${underlay.bridge6}/${underlay.length6} dev bridge nodad
 ${etcd.join("\n")}
