@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { log } from "../../src/base/log.js";
 import { formatMac } from "../../src/base/mac.js";
 import { Loop } from "../../src/loop/loop.js";
+import { Joiner } from "../../src/stack/joiner.js";
 import { captured } from "./capture.js";
 import { endStage, Host, makeUnderlay, member, type Place, UNDERLAY, VNI } from "./stage.js";
 import { expectNoFault, expectTraffic, expectTransfer } from "./traffic.js";
@@ -11,6 +13,7 @@ const MTU = 1430;
 const loop = new Loop();
 
 beforeAll(() => loop.start());
+afterEach(() => vi.restoreAllMocks());
 afterAll(() => {
   loop.stop();
   endStage();
@@ -37,6 +40,17 @@ describe.each([4, 6] as const)("two hosts over IPv%i", (family) => {
     const { hosts, places, far } = await twoHosts(family, 1500);
     await expectTraffic(places[0], places[1], far.addresses);
     for (const host of hosts) await expectNoFault(host);
+  });
+
+  test("a tunnel whose WebAssembly has trapped goes on", async () => {
+    const { places, far } = await twoHosts(family, 1500);
+    const errors = vi.spyOn(log, "error").mockImplementation(() => {});
+    vi.spyOn(Joiner.prototype, "join").mockImplementationOnce(() => {
+      throw new Error("unreachable");
+    });
+    const said = await places[0].shell(`ping -c5 -i0.2 -W5 ${far.addresses[0]}`);
+    expect(said).toMatch(/[45] received/);
+    expect(`${errors.mock.calls}`).toMatch("a tunnel failed (Error: unreachable)");
   });
 
   test("members reach each other where the underlay takes less than they were told", async () => {
