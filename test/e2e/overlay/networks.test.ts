@@ -139,8 +139,14 @@ test("a port of a member is published on its own host", async ({ cluster }) => {
   const command = ["socat", "TCP-LISTEN:8000,fork,reuseaddr", "EXEC:echo served"];
   const run = hosts[1].run("--network", name, "--name", "pub", "-p", "8091:8000", "--", ...command);
   const b = await hosts[0].member(name, "asks");
+  // Its input ends at once; without -t it would wait half a second for what comes back.
   const ask = (from: Pick<Member, "namespace">, target: string) =>
-    eventually(() => from.namespace.output(["socat", "-T5", "-", `TCP:${target}`]));
+    eventually(async () => {
+      const said = await from.namespace.output(["socat", "-t5", "-T5", "-", `TCP:${target}`]);
+      // The port is there before the server is, and its connections end then.
+      if (said === "") throw new Error(`nothing at ${target} yet`);
+      return said;
+    });
   expect(await ask({ namespace: hosts[2].host.root }, `${underlay.host(1)}:8091`)).toBe("served\n");
   expect(await ask(b, "pub:8000")).toBe("served\n");
   run.kill("SIGKILL");
