@@ -53,7 +53,7 @@ vitest=(npx vitest run --root ../.. --project unit --reporter=verbose)
 declare -A running
 fuzzer offload stack stack & running[offload]=$!
 fuzzer plain stack stack FUZZ_PLAIN=1 & running[plain]=$!
-fuzzer tunnel tunnel tunnel & running[tunnel]=$!
+fuzzer frames tunnel tunnel & running[frames]=$!
 for name in agent broker keeper launcher; do
   fuzzer "$name" "peer-$name" "$name" & running[$name]=$!
 done
