@@ -213,7 +213,7 @@ describe("what is refused", () => {
     ["a packet shorter than its header", DropReason.IpBadLength, changed(start + 2, 0, 19)],
     ["a fragment to be cut", DropReason.TunnelBadOffload, changed(start + 6, 0x20, 0)],
     ["segments of 0 bytes", DropReason.TunnelBadOffload, changed(4, 0, 0)],
-    ["segments of 7 bytes", DropReason.TunnelBadOffload, changed(4, 7, 0)],
+    ["3,000 bytes in segments of 2", DropReason.TunnelBadOffload, changed(4, 2, 0)],
     ["more UDP datagrams than a socket sends", DropReason.TunnelBadOffload, udp],
     ["an unknown kind of segment", DropReason.TunnelBadOffload, changed(1, 3)],
     ["segments of the other family", DropReason.TunnelBadOffload, changed(1, 4)],

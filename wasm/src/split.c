@@ -22,10 +22,10 @@
 _Static_assert(IP_AT >= ABI_SPLIT_ROOM + VXLAN_SIZE + ETHERNET_SIZE, "room in front of a segment");
 
 /*
- * TCP_MSS of 48 is the least that Linux takes (net.ipv4.tcp_min_snd_mss), of which options may
- * have 40. UDP_MAX_SEGMENTS of a socket is 128. Less would make too much of one frame.
+ * Segments of one frame: of TCP as many as 64 KB have with 64 bytes each, of UDP what a socket
+ * sends (UDP_MAX_SEGMENTS). More would make a hostile member's frame cost thousands of datagrams.
  */
-#define TCP_PAYLOAD_LEAST 8
+#define TCP_SEGMENTS_MOST 1024
 #define UDP_SEGMENTS_MOST 128
 /* Bytes that sealing adds to an IP packet in WireGuard at most: header, padding, tag. */
 #define SEALED_MORE (16 + 15 + 16)
@@ -190,8 +190,8 @@ static int32_t hold_superframe(const struct packet *packet, const uint8_t *vnet)
   int32_t verdict = hold(packet->ip, packet->transport + transport_size, packet->length);
   if (verdict < 0) return verdict;
   bool is_tcp = packet->protocol == IP_PROTO_TCP;
-  if (is_tcp ? size < TCP_PAYLOAD_LEAST : cut.left > size * UDP_SEGMENTS_MOST)
-    return ABI_REFUSED_OFFLOAD;
+  uint32_t most = is_tcp ? TCP_SEGMENTS_MOST : UDP_SEGMENTS_MOST;
+  if (cut.left > size * most) return ABI_REFUSED_OFFLOAD;
   if (size < cut.size) cut.size = size;
   cut.packet = *packet;
   cut.packet.ip = cut.headers + IP_AT;
