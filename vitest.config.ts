@@ -5,6 +5,7 @@ import { REPORT } from "./test/report.ts";
 
 /** The longest files, which mostly wait: they start first, and the rest fills the processors meanwhile. */
 const LONG = [
+  "test/cluster/faults.test.ts",
   "test/e2e/attacks/floods.test.ts",
   "test/e2e/attacks/tcp.test.ts",
   "test/e2e/attacks/cve.test.ts",
