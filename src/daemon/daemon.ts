@@ -95,7 +95,8 @@ export class Daemon implements Methods {
     });
     const networks = this.#networks;
     const members = this.#members;
-    const overlays = context.openOverlays?.({ networks, members, plane, paths }) ?? null;
+    const onKept = (): void => this.#keeper.saveQuietly();
+    const overlays = context.openOverlays?.({ networks, members, plane, paths, onKept }) ?? null;
     this.#overlays = overlays;
     const lasting = () => ({
       networks: networks.local,

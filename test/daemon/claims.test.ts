@@ -66,6 +66,7 @@ test("what a request took and no attachment has is given back", async () => {
   const fixture = new Fixture();
   const { claims } = fixture;
   claims.release(await claims.take(wish("a")));
+  await settled();
   expect(fixture.taken()).toEqual(["claim a", "used n", "unused n", "release a"]);
 });
 
@@ -79,6 +80,7 @@ test("what an attachment has is given back when its network releases it, and not
   expect(fixture.taken()).toEqual(["claim a", "used n", "announce a"]);
   claims.onReleased("n", MAC);
   claims.onReleased("n", MAC);
+  await settled();
   expect(fixture.taken()).toEqual(["unused n", "release a"]);
 });
 
@@ -95,6 +97,7 @@ test("a member that comes back keeps what is reserved for it", async () => {
   claims.release(stake);
   expect(fixture.taken()).toEqual([]);
   claims.onReleased("n", MAC);
+  await settled();
   expect(fixture.taken()).toEqual(["unused n", "release a"]);
 });
 
@@ -137,6 +140,7 @@ test("what is given back while the cluster is asked for it is released afterward
   const { claims } = fixture;
   claims.adopt({ ...wish("a"), mac: MAC });
   claims.onReleased("n", MAC);
+  await settled();
   await settled();
   expect(fixture.taken()).toEqual(["used n", "unused n", "claim a", "release a"]);
 });

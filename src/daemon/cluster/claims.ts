@@ -202,10 +202,13 @@ function isWished(wish: Wish, { network, member, wish: own }: OwnStake): boolean
   return wish.addresses.every((wished) => own.addresses.some((each) => each.equals(wished)));
 }
 
+/** Outside of the wake-up in which a member may have ended: promises are not served there. */
 function release(claim: Claim): void {
-  claim.release().catch((error: unknown) => {
-    const { names, mac } = claim.record;
-    log.warn(`what ${names[0] ?? formatMac(mac)} had is not given back: ${logText(error)}`);
+  setImmediate(() => {
+    claim.release().catch((error: unknown) => {
+      const { names, mac } = claim.record;
+      log.warn(`what ${names[0] ?? formatMac(mac)} had is not given back: ${logText(error)}`);
+    });
   });
 }
 

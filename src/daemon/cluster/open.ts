@@ -22,7 +22,7 @@ import { openTunnelSockets } from "./tunnel-sockets.js";
  */
 export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverlays> {
   const stores = await prepareStore(config.store);
-  return ({ networks, members, plane, paths }) => {
+  return ({ networks, members, plane, paths, onKept }) => {
     const identity = readIdentity(path.dirname(paths.state));
     const self = hostRecord(config, identity);
     const store = stores.open(self);
@@ -42,6 +42,7 @@ export async function prepareOverlays(config: ClusterConfig): Promise<OpenOverla
       members,
       plane,
       place: store.place,
+      onKept,
       openCluster: (events) => openCluster(store, self, events),
     });
   };

@@ -39,10 +39,12 @@ export interface OverlaysContext {
   readonly openCluster: (events: ClusterEvents) => Cluster;
   /** The flannel networks that this host is in. */
   readonly flannels: Flannels;
+  /** Called when another network is to outlive this daemon, or one no longer is, though no member comes or goes. */
+  readonly onKept: () => void;
 }
 
 /** What a daemon has that is to be in a cluster. */
-export interface JoiningDaemon extends Pick<OverlaysContext, "networks" | "members"> {
+export interface JoiningDaemon extends Pick<OverlaysContext, "networks" | "members" | "onKept"> {
   readonly plane: DataPlane;
   readonly paths: DaemonPaths;
 }
@@ -156,12 +158,14 @@ export class Overlays {
     this.#kept.add(network);
     this.remotes.follow(network);
     this.#context.plane.keepTunnels(true);
+    this.#context.onKept();
   }
 
   /** The last WireGuard client of this host has left a network. */
   unkeep(network: string): void {
     if (!this.#kept.delete(network)) return;
     this.#context.plane.keepTunnels(this.#kept.size > 0);
+    this.#context.onKept();
     if (this.#context.networks.find(network)?.population === 0) this.remotes.unfollow(network);
   }
 
