@@ -12,7 +12,7 @@ import type { Params } from "../../rpc/messages.js";
 import type { ClusterState, ClusterStatus, NetworkReport } from "../../rpc/reports.js";
 import { randomId } from "../../sys/random.js";
 import type { Attachment } from "../attachment.js";
-import { chooseSubnets, conflictOf } from "../definition.js";
+import { chooseSubnets } from "../definition.js";
 import { checkWish, type Member, requireFreeName } from "../member.js";
 import type { Members } from "../members.js";
 import type { Network, NetworkDefinition } from "../network.js";
@@ -20,6 +20,7 @@ import type { Networks } from "../networks.js";
 import type { ClusterHandlers } from "../requests/handlers.js";
 import type { DataPlane } from "../workers/plane.js";
 import { Claims, type Stake } from "./claims.js";
+import { Conflicts } from "./conflicts.js";
 import type { Flannels } from "./flannels.js";
 import { Peers } from "./peers.js";
 import { Remotes } from "./remotes.js";
@@ -70,14 +71,14 @@ export class Overlays {
   readonly #kept = new Set<string>();
   /** Of the daemon before, until the cluster has told which networks there are. */
   readonly #restored = new Set<Network>();
-  /** Why overlays cannot be used on this host, by their ids. */
-  readonly #conflicts = new Map<string, string>();
+  readonly #conflicts: Conflicts;
   readonly #peers = new Peers(this);
   #since = Date.now();
 
   constructor(context: OverlaysContext) {
     this.#context = context;
     const { plane } = context;
+    this.#conflicts = new Conflicts(context.networks);
     this.cluster = context.openCluster(this.#events);
     const { cluster } = this;
     this.remotes = new Remotes({ cluster, plane });
@@ -115,7 +116,7 @@ export class Overlays {
   get warnings(): readonly string[] {
     const { state, why } = this.cluster;
     const away = state === "connected" || why === null ? [] : [why];
-    return [...away, ...this.#conflicts.values()];
+    return [...away, ...this.#conflicts.sentences];
   }
 
   /** Requests about hosts and peers. */
@@ -257,7 +258,7 @@ export class Overlays {
     if (findByName(PREDEFINED, name) !== undefined) return null;
     const network = await this.find(name);
     if (network.definition.carriage === null) return null;
-    this.#requireUsable(network);
+    this.#conflicts.requireNone(network);
     return network;
   }
 
@@ -343,7 +344,7 @@ export class Overlays {
       log.warn(`this host has a network ${name} of its own: that of the cluster is ${shortId(id)}`);
     }
     const network = networks.addOverlay(record, this.#claims);
-    this.#lookForConflict(network);
+    this.#conflicts.look(network);
     return network;
   }
 
@@ -356,35 +357,9 @@ export class Overlays {
       members.end(member.id, network);
     }
     this.unkeep(id);
-    this.#conflicts.delete(id);
+    this.#conflicts.forget(id);
     this.remotes.unfollow(id);
     networks.removeOverlay(network);
-  }
-
-  /** Has the threads know a network, unless its subnets are used on this host otherwise. */
-  #lookForConflict(network: Network): string | null {
-    const { networks } = this.#context;
-    const others = networks.definitions.filter(({ id }) => id !== network.id);
-    const conflict = conflictOf(network.definition, others);
-    if (conflict === null) {
-      this.#conflicts.delete(network.id);
-      networks.serveOverlay(network);
-      return null;
-    }
-    const sentence = `network ${network.name} cannot be used on this host: its subnet ${conflict}`;
-    if (this.#conflicts.get(network.id) !== sentence) log.warn(sentence);
-    this.#conflicts.set(network.id, sentence);
-    return sentence;
-  }
-
-  /** @throws UserError while its subnets are used on this host otherwise */
-  #requireUsable(network: Network): void {
-    if (!this.#conflicts.has(network.id)) return;
-    const conflict = this.#lookForConflict(network);
-    if (conflict === null) return;
-    throw new UserError(
-      `${conflict}: remove that here, or create the overlay with another --subnet`,
-    );
   }
 
   #onUnused(network: string): void {
