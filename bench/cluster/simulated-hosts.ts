@@ -28,7 +28,7 @@ const POPULATING = 2;
 const POLL_MS = 10;
 
 /** Of what the store was out of breath for. */
-const MOST_ATTEMPTS = 5;
+const MOST_ATTEMPTS = 10;
 const RETRY_MS = 200;
 
 const [, , port = "", layoutText = ""] = process.argv;
@@ -141,7 +141,8 @@ async function populate(number: number): Promise<void> {
   const networks = networksOf(number, layout);
   const members = layout.members / layout.hosts / networks.length;
   for (const network of networks) {
-    await cluster.follow((await networkOf(cluster, network)).id);
+    const { id, name } = await networkOf(cluster, network);
+    await patiently(`${number} follows ${name}`, cluster, () => cluster.follow(id));
     for (const member of range(0, members))
       await addMember(cluster, network, `m-${number}-${network}-${member}`);
   }
