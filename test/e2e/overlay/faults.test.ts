@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { figureType } from "../../figures.ts";
 import { eventually, type HostDaemon, type Member } from "../daemon-user.ts";
 import { clusterTest } from "./cluster-user.ts";
 
@@ -119,6 +120,7 @@ test("the leader of etcd dies, and nobody notices", async ({ cluster }) => {
 
 test("members of a host that is gone are gone everywhere, and back with it", async ({
   cluster,
+  annotate,
 }) => {
   const { hosts, lab } = cluster;
   const name = await overlay(hosts);
@@ -132,7 +134,8 @@ test("members of a host that is gone are gone everywhere, and back with it", asy
       timeout: 60_000,
     })
     .not.toBe(0);
-  expect(performance.now() - started).toBeLessThan(20_000);
+  const seconds = (performance.now() - started) / 1000;
+  await annotate(`gone after ${seconds.toFixed(1)} s (goal: 20)`, figureType(seconds <= 20));
   expect(await hosts[1].ok("host", "ls")).not.toContain("host2");
   const { pid } = await hosts[1].host.namespace();
   const connect = ["network", "connect", name, `${pid}`, "--name", "heir"];
