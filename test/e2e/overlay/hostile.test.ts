@@ -162,6 +162,10 @@ test("addresses, ports and stores that are wrong are refused with a sentence", a
   expect(await start("--store", `etcd://${underlay.host(0)}:9`, ...own, ...ports)).toMatch(
     /^started .*refuses/s,
   );
+  // Another host has that endpoint: this one, as if it were behind the same address.
+  expect(await start(...store, ...own, "--listen", "127.0.0.1")).toMatch(
+    /^started .*192\.0\.2\.1:4789.*host0/s,
+  );
   expect(await start(...store, "--advertise", "127.0.0.1", ...ports)).toMatch(
     /^started .*loopback/s,
   );
