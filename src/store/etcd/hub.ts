@@ -18,13 +18,15 @@ const GATHERING = 5;
  * watches. When the store of 1,000 hosts restarts, they come back over some seconds.
  */
 const FIRST_DELAY = 2_000;
-const LONGEST_DELAY = 8_000;
+const LONGEST_DELAY = 15_000;
 
 /**
  * How long a channel may say nothing until it is opened anew, in ms. A connection that leads nowhere any more is silent,
- * too, and etcd's own notices of progress come every 10 minutes.
+ * too. etcd reports progress of a quiet watch every 10 to 11 minutes (3.4, v3rpc/watch.go). Not sooner: each
+ * watch that is opened reads the history since its last report, of all keys. Where the whole way to an endpoint is lost,
+ * calls notice it within seconds (`suspect`).
  */
-const SILENCE = 60_000;
+const SILENCE = 720_000;
 
 /**
  * The watches of a store, on as few channels as possible: each channel is a connection, and hosts have many watches.
@@ -149,10 +151,13 @@ export class WatchHub {
   }
 
   #renewLater(): void {
-    this.#renewing = setTimeout(() => {
-      this.#renew();
-      this.#renewLater();
-    }, jittered(this.#silence));
+    this.#renewing = setTimeout(
+      () => {
+        this.#renew();
+        this.#renewLater();
+      },
+      jittered(this.#silence / 4),
+    );
   }
 
   /** Moves what is on silent channels; all of it, where that makes fewer channels. */
@@ -163,7 +168,7 @@ export class WatchHub {
       this.#move(carried);
       return;
     }
-    const limit = monotonicMs() - this.#silence / 4;
+    const limit = monotonicMs() - this.#silence;
     this.#move(carried.filter(({ channel }) => (channel?.heardAt ?? 0) < limit));
   }
 }
