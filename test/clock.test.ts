@@ -7,16 +7,23 @@ import { ResolvConf } from "../src/dns/resolv-conf.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Which files may read the wall clock, and why: they only report it, and nothing waits for it. */
+/** Which files may read the wall clock, and why: they report it, or tell it to another host, and nothing waits for it. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   "src/base/log.ts": "the time of a line",
+  "src/cli/commands/ask-daemon.ts": "since when a cluster is cut off, as daemon status prints it",
   "src/client/carry-out.ts": "how long ago a network was created, for --filter until=",
   "src/client/views/members.ts": "how long ago a member came, as ps prints it",
+  "src/cluster/networks.ts": "when a network was created",
+  "src/cluster/session.ts": "since when the store is away, in its sentence",
+  "src/daemon/cluster/flannels.ts": "when a network was created",
+  "src/daemon/cluster/overlays.ts": "since when the cluster is in its state",
   "src/daemon/definition.ts": "when a network was created",
   "src/daemon/member.ts": "since when a member is there",
   "src/daemon/report.ts": "when host and none were created, as the reports show it",
   "src/daemon/state/state-file.ts": "the name of a file put aside",
   "src/frames/capture.ts": "the time of a packet, from the start on by the other clock",
+  "src/overlay/wireguard/wireguard-tunnel.ts":
+    "the timestamps of handshakes, by which the other end knows a new one (src/wireguard/timestamps.ts)",
 };
 
 afterEach(() => vi.restoreAllMocks());

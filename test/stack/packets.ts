@@ -131,7 +131,7 @@ export function packetOf(spec: PacketSpec, isOpen = false): Buffer {
     ? referenceSum(pseudo)
     : 0xffff ^ referenceSum(pseudo, transport, spec.payload);
   const at = spec.protocol === "tcp" ? 16 : 6;
-  transport.writeUInt16BE(sum === 0 && !isOpen ? 0xffff : sum, at);
+  transport.writeUInt16BE(sum === 0 && !isOpen && spec.protocol === "udp" ? 0xffff : sum, at);
   return Buffer.concat([ipHeader(spec, length), transport, spec.payload]);
 }
 

@@ -157,13 +157,16 @@ describe("a frame that needs no cut", () => {
     );
   });
 
-  it("says in UDP by all ones that the sum is 0", () => {
-    // The payload makes the sum all ones, of which the complement is 0: no checksum (RFC 768).
-    const base: PacketSpec = { ...PLAIN, protocol: "udp", payload: Uint8Array.of(0, 0) };
-    const sum = packetOf(base).readUInt16BE(20 + 6);
+  // The payload makes the sum all ones, of which the complement is 0: in UDP that is no checksum (RFC 768).
+  it.each([
+    ["udp", 6, 0xffff],
+    ["tcp", 16, 0],
+  ] as const)("is right in %s where the sum is 0", (protocol, at, expected) => {
+    const base: PacketSpec = { ...PLAIN, protocol, payload: Uint8Array.of(0, 0) };
+    const sum = packetOf(base).readUInt16BE(20 + at);
     const spec = { ...base, payload: Uint8Array.of(sum >>> 8, sum & 0xff) };
     const [packet] = split(open(spec), ip) as Buffer[];
-    expect(packet.readUInt16BE(20 + 6)).toBe(0xffff);
+    expect(packet.readUInt16BE(20 + at)).toBe(expected);
     expectDatagrams([packet], [packetOf(spec)]);
   });
 

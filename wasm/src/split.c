@@ -74,12 +74,12 @@ static void copy_headers(uint8_t *slot) {
 }
 
 /* A sum over the transport header in the slot, and the payload: what is odd comes last. */
-static void complete_checksum(uint8_t *slot, uint32_t start, uint32_t seed, const uint8_t *payload,
-                              uint32_t length) {
+static void complete_checksum(const struct packet *packet, uint8_t *slot, uint32_t start,
+                              uint32_t seed, const uint8_t *payload, uint32_t length) {
   uint32_t sum = checksum_add(seed, slot + start, cut.end - start);
   uint16_t complete = (uint16_t)~checksum_add(sum, payload, length);
-  /* In UDP 0 says that there is no checksum (RFC 768); in the others 0 and ~0 are the same. */
-  if (complete == 0) complete = 0xffff;
+  /* In UDP 0 says that there is no checksum (RFC 768); elsewhere ~0 is no sum (RFC 1624 §3). */
+  if (complete == 0 && packet->protocol == IP_PROTO_UDP) complete = 0xffff;
   memcpy(slot + cut.checksum, &complete, 2);
 }
 
@@ -102,7 +102,8 @@ static void write_segment(uint8_t *slot, const uint8_t *payload, uint32_t length
   if (cut.packet.protocol == IP_PROTO_TCP) write_tcp(slot + transport, length == cut.left);
   else store16(slot + transport + 4, (uint16_t)segment);
   memset(slot + cut.checksum, 0, 2);
-  complete_checksum(slot, transport, packet_pseudo_sum(&cut.packet, segment), payload, length);
+  uint32_t seed = packet_pseudo_sum(&cut.packet, segment);
+  complete_checksum(&cut.packet, slot, transport, seed, payload, length);
   cut.id++;
   cut.sequence += length;
   cut.begun = true;
@@ -171,7 +172,7 @@ static int32_t hold_open(const struct packet *packet, const uint8_t *vnet) {
   int32_t verdict = hold(packet->ip, headers, packet->length);
   if (verdict < 0) return verdict;
   cut.checksum = IP_AT + start + field;
-  complete_checksum(cut.headers, IP_AT + start, 0, cut.payload, cut.left);
+  complete_checksum(packet, cut.headers, IP_AT + start, 0, cut.payload, cut.left);
   return 0;
 }
 
