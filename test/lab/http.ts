@@ -25,7 +25,7 @@ END
     root.spawn(["nginx", "-e", "stderr", "-c", `${directory}/nginx.conf`]);
     await root.output([
       ...["curl", "--silent", "--retry", "50", "--retry-delay", "0", "--retry-connrefused"],
-      ...["--retry-max-time", "10", "--output", "/dev/null", `http://${served.http}/`],
+      ...["--retry-max-time", "60", "--output", "/dev/null", `http://${served.http}/`],
     ]);
     return new HttpServer(root, files);
   }
