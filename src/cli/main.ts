@@ -13,6 +13,9 @@ async function execute(invocation: Invocation): Promise<void> {
       return (await import("./commands/run.js")).run(invocation.config);
     case "attach":
       return (await import("./commands/attach.js")).attach(invocation.config);
+    case "pasta":
+    case "pesto":
+      throw new Error("not written yet");
     case "control": {
       const { control } = await import("./control/index.js");
       return control(invocation.options, invocation.request);

@@ -1,17 +1,63 @@
 import { Address, type Family, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 
-/** The addresses of one family on a guest's network. */
+/**
+ * The addresses of one family on a guest's link. A plan is Slipway's own network (planFor), a member's (network/plans.ts),
+ * or a copy of what an interface of the host has.
+ */
 export interface AddressPlan {
+  /** Of `guest`. */
   readonly prefix: Prefix;
+  /**
+   * Slipway on the guest's link: whom errors come from, DHCP's server, and the source of clients that the guest could not
+   * answer.
+   */
   readonly gateway: Address;
   /** Next hop of the guest's default route: the gateway, in IPv6 by its link-local address. */
   readonly router: Address;
-  readonly dns: Address;
+  /** Where Slipway's DNS server answers; null: nowhere. */
+  readonly dns: Address | null;
+  /** What DHCP and router advertisements name as DNS servers, unless DNS is disabled. */
+  readonly nameServers: readonly Address[];
+  /** The guest's first address. */
   readonly guest: Address;
+  /** Its further ones. */
+  readonly others: readonly GuestAddress[];
+  /** What is configured in the namespace, in order; the default route is one of them. */
+  readonly routes: readonly Route[];
   /** First and last address of the DHCP pool. */
   readonly dhcpBegin: Address;
   readonly dhcpEnd: Address;
+  /** Addresses that lead elsewhere than to themselves; they come before every other rule. */
+  readonly mapped: readonly MappedAddress[];
+  /**
+   * Whose the other addresses of `prefix` are. "nobody": they lead nowhere, and nobody answers for them. "host": they are
+   * the host's neighbours, for which Slipway answers, and to which it connects.
+   */
+  readonly neighbors: "nobody" | "host";
+}
+
+/** An address of the guest's interface. */
+export interface GuestAddress {
+  readonly address: Address;
+  /** Bits of its network. */
+  readonly length: number;
+}
+
+/** A route of the guest's. */
+export interface Route {
+  /** 0.0.0.0/0 or ::/0 for the default. */
+  readonly destination: Prefix;
+  /** The next hop; null: the destination is on the link. */
+  readonly via: Address | null;
+  /** null: the kernel's default. */
+  readonly metric: number | null;
+}
+
+/** An address on the guest's link that leads to another on the host. */
+export interface MappedAddress {
+  readonly at: Address;
+  readonly to: Address;
 }
 
 /** The networks of slirp4netns, which its users expect. */
@@ -34,7 +80,7 @@ const HOST_BITS = 7;
  * @throws RangeError with a sentence for the user when the prefix has no room for them, or its addresses
  * cannot be those of a host.
  */
-export function planFor(prefix: Prefix): AddressPlan {
+export function planFor(prefix: Prefix): AddressPlan & { readonly dns: Address } {
   const { address, length } = prefix;
   const longest = address.bits - HOST_BITS;
   if (length < 1 || length > longest) {
@@ -50,9 +96,14 @@ export function planFor(prefix: Prefix): AddressPlan {
     gateway,
     router: address.family === 4 ? gateway : LINK_LOCAL_ROUTER,
     dns: address.plus(OFFSET.dns),
+    nameServers: [address.plus(OFFSET.dns)],
     dhcpBegin: address.plus(OFFSET.dhcpBegin),
     dhcpEnd: address.plus(OFFSET.dhcpEnd),
     guest: address.plus(OFFSET.guest),
+    others: [],
+    routes: [],
+    mapped: [],
+    neighbors: "nobody",
   };
 }
 
@@ -63,9 +114,10 @@ export function planOfFamily(plans: readonly AddressPlan[], family: Family): Add
 
 /** All addresses of the guest's networks that are Slipway's own. */
 export function ownAddresses(plans: readonly AddressPlan[]): readonly Address[] {
-  return plans.flatMap(({ gateway, router, dns }) =>
-    router === gateway ? [gateway, dns] : [gateway, router, dns],
-  );
+  return plans.flatMap(({ gateway, router, dns }) => {
+    const routers = router === gateway ? [gateway] : [gateway, router];
+    return dns === null ? routers : [...routers, dns];
+  });
 }
 
 /** 52:55 in the upper bytes, as in libslirp: locally administered, unicast. */

@@ -50,7 +50,8 @@ export function isOurDns(
 ): boolean {
   if (port !== DNS_PORT) return false;
   return (
-    plans.some(({ dns }) => dns.equals(destination)) || membership?.isGateway(destination) === true
+    plans.some(({ dns }) => dns?.equals(destination) === true) ||
+    membership?.isGateway(destination) === true
   );
 }
 

@@ -61,8 +61,13 @@ export function memberPlan({ prefix, gateway }: MemberSubnet, guest: Address): A
     gateway,
     router: gateway,
     dns: gateway,
+    nameServers: [gateway],
     guest,
+    others: [],
+    routes: [],
     dhcpBegin: guest,
     dhcpEnd: guest,
+    mapped: [],
+    neighbors: "nobody",
   };
 }

@@ -175,7 +175,8 @@ export class DhcpService implements Service {
     const { dns, hostname } = this.#config;
     if (hostname !== null) options.set(DhcpOption.Hostname, Buffer.from(hostname));
     if (dns === null) return;
-    options.set(DhcpOption.DnsServers, this.#plan.dns.toBytes());
+    const servers = this.#plan.nameServers.map((server) => server.toBytes());
+    if (servers.length > 0) options.set(DhcpOption.DnsServers, Buffer.concat(servers));
     const [domain] = dns.upstream.search;
     if (domain === undefined) return;
     options.set(DhcpOption.DomainName, Buffer.from(domain));

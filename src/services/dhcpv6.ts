@@ -182,7 +182,10 @@ export class Dhcpv6Service implements Service {
     if (dns === null) return [];
     const wanted = requestedOptions(request);
     return [
-      { code: Dhcpv6Option.DnsServers, value: this.#plan.dns.toBytes() },
+      {
+        code: Dhcpv6Option.DnsServers,
+        value: Buffer.concat(this.#plan.nameServers.map((server) => server.toBytes())),
+      },
       { code: Dhcpv6Option.DomainList, value: encodeDomainNames(dns.upstream.search, SEARCH_ROOM) },
     ].filter(({ code, value }) => value.length > 0 && wanted.includes(code));
   }

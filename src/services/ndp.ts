@@ -150,7 +150,7 @@ export class NdpService implements Announcer {
       validLifetime: VALID_LIFETIME,
       preferredLifetime: PREFERRED_LIFETIME,
       dnsLifetime: ROUTER_LIFETIME,
-      dnsServers: dns === null ? [] : [this.#plan.dns],
+      dnsServers: dns === null ? [] : this.#plan.nameServers,
       dnsSearch: dns?.upstream.search ?? [],
     });
     return composeNdpFrame(this.#plan.router, this.#mac, to, toMac, message);

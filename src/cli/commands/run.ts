@@ -154,7 +154,7 @@ function drain(loop: Loop, end: () => void): void {
 
 /** The forwarder's address; without a forwarder the host's servers, except those on its loopback. */
 function serversFor({ dns, plans }: GuestConfig, host: ResolvConf): readonly Address[] {
-  if (dns !== null) return [plans[0].dns];
+  if (dns !== null) return plans[0].nameServers;
   return host.servers.filter((server) => !server.isLoopback);
 }
 

@@ -1,0 +1,99 @@
+import type { Address, Family } from "../../base/address.js";
+import type { LogLevel } from "../../base/log.js";
+import type { Mac } from "../../base/mac.js";
+import type { NamespaceTarget, OutboundOption } from "../invocation.js";
+import type { PortForwards } from "./ports.js";
+
+/** What a command line of `pasta` or `passt` asks for: right in itself; whether it fits the machine is seen later. */
+export interface PastaConfig {
+  readonly target: PastaTarget;
+  readonly addressing: Addressing;
+  readonly mapping: AddressMapping;
+  readonly dns: PastaDns;
+  /** What is relayed, and which services answer. */
+  readonly protocols: Readonly<Record<"tcp" | "udp" | "icmp", boolean>>;
+  readonly services: Readonly<Record<"dhcp" | "dhcpv6" | "ndp" | "ra", boolean>>;
+  /** What to send from, by family: an address and an interface; null: the kernel chooses. */
+  readonly outbound: Readonly<Record<Family, OutboundOption | null>>;
+  readonly outboundInterface: Readonly<Record<Family, string | null>>;
+  readonly ports: PortForwards;
+  /** Whether loopback clients of published ports arrive at the guest's loopback; otherwise at its address. */
+  readonly hostLoopbackToGuestLoopback: boolean;
+  /** Whether listeners may have addresses that the host does not have (yet). */
+  readonly freebind: boolean;
+  /** No TAP: only splices between loopbacks. */
+  readonly spliceOnly: boolean;
+  /** Path at which `pesto` is answered; null: nowhere. */
+  readonly controlSocket: string | null;
+  readonly isForeground: boolean;
+  /** null: none is written. */
+  readonly pidFile: string | null;
+  /** Whether it goes on when the file of the network namespace is removed. */
+  readonly staysWithoutNetns: boolean;
+  /** `user[:group]` to become when started as root; null: the usual. */
+  readonly runAs: string | null;
+  readonly log: PastaLog;
+  /** File that gets every frame; null for none. */
+  readonly pcap: string | null;
+}
+
+/** What is connected. */
+export type PastaTarget =
+  | NamespaceTarget
+  /** A command in new namespaces; empty: the user's shell. */
+  | { readonly kind: "command"; readonly command: readonly string[]; readonly netnsOnly: boolean }
+  /** passt: a client that connects to this path; null: the first that is free of the usual ones. */
+  | { readonly kind: "socket"; readonly path: string | null; readonly isOneOff: boolean }
+  /** passt: a connected socket. */
+  | { readonly kind: "fd"; readonly fd: number };
+
+/** Which addresses and routes the guest has. */
+export interface Addressing {
+  /** Both, unless the user leaves one out. */
+  readonly families: readonly Family[];
+  /** The interface of the host that is copied; null: that with the default route. */
+  readonly template: string | null;
+  /** Instead of those of the interface, by family; length null: as its class or /64 says. */
+  readonly addresses: readonly { readonly address: Address; readonly length: number | null }[];
+  /** Instead of the interface's gateways, at most one of each family. */
+  readonly gateways: readonly Address[];
+  /** In the namespace; null: that of the interface that is copied. */
+  readonly ifname: string | null;
+  /** Bytes; null: the default of 65520. */
+  readonly mtu: number | null;
+  /** Whether addresses and routes are set in the namespace, instead of by DHCP and NDP alone. */
+  readonly configure: boolean;
+  /** null: random. */
+  readonly guestMac: Mac | null;
+  /** Slipway's own; null: the usual. */
+  readonly gatewayMac: Mac | null;
+  /** Whether the guest follows changes of the host's addresses, routes and resolvers. */
+  readonly follows: boolean;
+}
+
+/** Addresses of the guest's side that lead to others on the host. null: the default; empty: none. */
+export interface AddressMapping {
+  /** --map-host-loopback; the default is the gateway. */
+  readonly toLoopback: readonly Address[] | null;
+  /** --map-guest-addr: to the host at the address that the guest shadows. */
+  readonly toShadowed: readonly Address[];
+}
+
+export interface PastaDns {
+  /** Where DNS is answered, at most one of each family. */
+  readonly forward: readonly Address[];
+  /** Whom to ask instead of the host's resolvers. */
+  readonly host: readonly Address[];
+  /** What DHCP and router advertisements name; null: the host's; empty: none. */
+  readonly announced: readonly Address[] | null;
+  /** null: the host's. */
+  readonly search: readonly string[] | null;
+}
+
+export interface PastaLog {
+  /** null: stderr, and the system's log in the background. */
+  readonly file: string | null;
+  /** Bytes at which it is cut. */
+  readonly fileSize: number;
+  readonly level: LogLevel;
+}
