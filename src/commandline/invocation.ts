@@ -10,6 +10,7 @@ import type { PastaConfig } from "./pasta/config.js";
 import type { PestoRequest } from "./pasta/pesto.js";
 import type { PublishOptions } from "./publish-option.js";
 import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";
+import type { NamespaceTarget, OutboundOption } from "./target.js";
 
 /** What a command line asks for. */
 export type Invocation =
@@ -62,13 +63,6 @@ export interface NetworkOptions {
   readonly limits: Limits;
 }
 
-export interface OutboundOption {
-  /** The option that said so. */
-  readonly option: string;
-  /** An address or an interface. */
-  readonly source: string;
-}
-
 export interface Ipv6Options {
   readonly plan: AddressPlan;
   readonly when: "always" | "if the host has it" | "never";
@@ -119,17 +113,6 @@ export type Target =
   | { readonly kind: "tapfd"; readonly fd: number; readonly pid: null }
   /** Whoever connects to this path. */
   | { readonly kind: "bess"; readonly path: string; readonly pid: null };
-
-/** An existing network namespace. */
-export interface NamespaceTarget {
-  readonly kind: "namespace";
-  /** Its file. */
-  readonly netns: string;
-  /** File of the user namespace to enter, or null for the owner of the network namespace. */
-  readonly userns: string | null;
-  /** The process with which the network ends, if the namespace was named by one. */
-  readonly pid: number | null;
-}
 
 /** Where API requests are accepted: at a path that the user named, at one of our own choice, or nowhere. */
 export type ApiSocketOption = { readonly path: string } | "own" | "none";

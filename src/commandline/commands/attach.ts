@@ -1,10 +1,10 @@
 import { isPid } from "../../config/names.js";
 import { netnsOf } from "../../rpc/namespaces.js";
-import type { NamespaceTarget } from "../invocation.js";
 import { attachmentOptions, commonOptions, slipwayOptions } from "../options/declarations.js";
 import { slipwayGuest } from "../options/guest.js";
 import { type Command, command } from "../parsing/command.js";
 import { pid, tapName } from "../parsing/values.js";
+import type { NamespaceTarget } from "../target.js";
 
 /** `slipway attach` */
 export const attachCommand: Command = command({

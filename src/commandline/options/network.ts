@@ -1,9 +1,10 @@
 import type { Family } from "../../base/address.js";
 import { type AddressPlan, DEFAULT_PREFIX, planFor } from "../../config/address-plan.js";
 import { DEFAULT_TIMEOUTS } from "../../config/guest-config.js";
-import type { Ipv6Options, NetworkOptions, OutboundOption } from "../invocation.js";
+import type { Ipv6Options, NetworkOptions } from "../invocation.js";
 import type { Values } from "../parsing/option.js";
 import { wrong } from "../parsing/values.js";
+import type { OutboundOption } from "../target.js";
 import type { commonOptions, slipwayOptions, slirp4netnsOptions } from "./declarations.js";
 import { limitsOf } from "./limits.js";
 

@@ -1,7 +1,7 @@
 import type { Address, Family } from "../../base/address.js";
 import type { LogLevel } from "../../base/log.js";
 import type { Mac } from "../../base/mac.js";
-import type { NamespaceTarget, OutboundOption } from "../invocation.js";
+import type { NamespaceTarget, OutboundOption } from "../target.js";
 import type { PortForwards } from "./ports.js";
 
 /** What a command line of `pasta` or `passt` asks for: right in itself; whether it fits the machine is seen later. */

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
-import type { AttachConfig, NamespaceTarget } from "../../commandline/invocation.js";
+import type { AttachConfig } from "../../commandline/invocation.js";
+import type { NamespaceTarget } from "../../commandline/target.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { GuestConfig } from "../../config/guest-config.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
