@@ -6,6 +6,7 @@ import type { PortForwards } from "./ports.js";
 
 /** What a command line of `pasta` or `passt` asks for: right in itself; whether it fits the machine is seen later. */
 export interface PastaConfig {
+  readonly program: "pasta" | "passt";
   readonly target: PastaTarget;
   readonly addressing: Addressing;
   readonly mapping: AddressMapping;
@@ -21,8 +22,8 @@ export interface PastaConfig {
   readonly hostLoopbackToGuestLoopback: boolean;
   /** Whether listeners may have addresses that the host does not have (yet). */
   readonly freebind: boolean;
-  /** No TAP: only splices between loopbacks. */
-  readonly spliceOnly: boolean;
+  /** How ports lead from loopback to loopback: beside the TAP, through it, or without any TAP. */
+  readonly splice: "beside the TAP" | "never" | "no TAP";
   /** Path at which `pesto` is answered; null: nowhere. */
   readonly controlSocket: string | null;
   readonly isForeground: boolean;
@@ -51,18 +52,22 @@ export type PastaTarget =
 export interface Addressing {
   /** Both, unless the user leaves one out. */
   readonly families: readonly Family[];
-  /** The interface of the host that is copied; null: that with the default route. */
-  readonly template: string | null;
-  /** Instead of those of the interface, by family; length null: as its class or /64 says. */
+  /** The interface of the host that is copied; null: that with the default route of this family. */
+  readonly template: Readonly<Record<Family, string | null>>;
+  /** Instead of those of the interface, at most one of each family; length null: as its class or /64 says. */
   readonly addresses: readonly { readonly address: Address; readonly length: number | null }[];
+  /** Bits, for the IPv4 address of the interface; null: as it has them. */
+  readonly netmask: number | null;
   /** Instead of the interface's gateways, at most one of each family. */
   readonly gateways: readonly Address[];
   /** In the namespace; null: that of the interface that is copied. */
   readonly ifname: string | null;
-  /** Bytes; null: the default of 65520. */
+  /** Bytes; null: none is assigned. */
   readonly mtu: number | null;
   /** Whether addresses and routes are set in the namespace, instead of by DHCP and NDP alone. */
   readonly configure: boolean;
+  /** Whether all of the interface's addresses and routes are set, or only the first address and the gateway. */
+  readonly copiesAll: Readonly<Record<"addresses" | "routes", boolean>>;
   /** null: random. */
   readonly guestMac: Mac | null;
   /** Slipway's own; null: the usual. */
@@ -71,23 +76,26 @@ export interface Addressing {
   readonly follows: boolean;
 }
 
-/** Addresses of the guest's side that lead to others on the host. null: the default; empty: none. */
+/** Addresses of the guest's side that lead to others on the host; null: none does. */
 export interface AddressMapping {
-  /** --map-host-loopback; the default is the gateway. */
-  readonly toLoopback: readonly Address[] | null;
+  /** --map-host-loopback, --no-map-gw */
+  readonly toLoopback: Readonly<Record<Family, Address | "gateway" | null>>;
   /** --map-guest-addr: to the host at the address that the guest shadows. */
-  readonly toShadowed: readonly Address[];
+  readonly toShadowed: Readonly<Record<Family, Address | null>>;
 }
 
 export interface PastaDns {
   /** Where DNS is answered, at most one of each family. */
   readonly forward: readonly Address[];
-  /** Whom to ask instead of the host's resolvers. */
+  /** Whom to ask instead of the host's resolvers, at most one of each family. */
   readonly host: readonly Address[];
   /** What DHCP and router advertisements name; null: the host's; empty: none. */
   readonly announced: readonly Address[] | null;
-  /** null: the host's. */
+  /** As `announced`. */
   readonly search: readonly string[] | null;
+  /** What DHCP and DHCPv6 tell the guest to be called; null: nothing. */
+  readonly hostname: string | null;
+  readonly fqdn: string | null;
 }
 
 export interface PastaLog {

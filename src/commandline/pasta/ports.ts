@@ -1,29 +1,23 @@
 import type { Address } from "../../base/address.js";
 
-/** The ports of -t, -u, -T and -U. */
+export type Protocol = "tcp" | "udp";
+
+/** The ports of -t, -u, -T and -U. Empty: none. */
 export interface PortForwards {
   /** Of the host, to the guest. */
-  readonly inbound: Readonly<Record<"tcp" | "udp", PortForwarding>>;
+  readonly inbound: Readonly<Record<Protocol, readonly ForwardedPorts[]>>;
   /** Host ports: of the guest's loopback, to the host's. */
-  readonly outbound: Readonly<Record<"tcp" | "udp", PortForwarding>>;
+  readonly outbound: Readonly<Record<Protocol, readonly ForwardedPorts[]>>;
 }
-
-/**
- * `none`; `all` ports that are not for clients; `auto`: those on which the other side listens, but for `exclude`; or a list.
- */
-export type PortForwarding =
-  | { readonly mode: "none" }
-  | { readonly mode: "all" | "auto"; readonly exclude: readonly PortRange[] }
-  | { readonly mode: "listed"; readonly ports: readonly ForwardedPorts[] };
 
 export interface PortRange {
   readonly first: number;
   readonly last: number;
 }
 
-/** A range of ports of one side, and where it leads on the other. */
+/** A range of ports of one side, and where it leads on the other. An option with a list makes several of them. */
 export interface ForwardedPorts {
-  /** As it was written, with its option, for messages. */
+  /** The option as it was written, such as `-t 192.0.2.2/8099-8099:80-80`, for messages. */
   readonly text: string;
   /** null: all addresses, by one dual-stack listener. */
   readonly address: Address | null;
@@ -32,4 +26,11 @@ export interface ForwardedPorts {
   readonly range: PortRange;
   /** Of the other side, the first one. */
   readonly targetFirst: number;
+  /** `auto`: only those on which the other side listens, as long as it does. Ports that an entry without it has are not its. */
+  readonly isAutomatic: boolean;
+  /**
+   * `all`, or exclusions alone: without the ports that the kernel gives to clients, and without those that cannot be had.
+   * It fails if none can.
+   */
+  readonly isBestEffort: boolean;
 }
