@@ -26,11 +26,10 @@ export interface ForwardedPorts {
   readonly range: PortRange;
   /** Of the other side, the first one. */
   readonly targetFirst: number;
-  /** `auto`: only those on which the other side listens, as long as it does. Ports that an entry without it has are not its. */
-  readonly isAutomatic: boolean;
   /**
-   * `all`, or exclusions alone: without the ports that the kernel gives to clients, and without those that cannot be had.
-   * It fails if none can.
+   * `every`: it fails if one cannot be had. `available`, of `all` or exclusions alone: without the ports that the kernel
+   * gives to clients, and without those that cannot be had; it fails if none can. `listening`, of `auto`: those on which
+   * the other side listens, while it does, without those that cannot be had or that another entry forwards.
    */
-  readonly isBestEffort: boolean;
+  readonly which: "every" | "available" | "listening";
 }
