@@ -9,18 +9,18 @@ import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help
 import type { Option, Options } from "./parsing/option.js";
 import { questionOf, suggestion } from "./parsing/suggestion.js";
 import { truth, wrong } from "./parsing/values.js";
-import { parsePasta } from "./pasta/command-line.js";
+import { isProgramOfPasta, parsePasta } from "./pasta/command-line.js";
 
 const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];
 
 /**
  * Parses a command line, without looking at the machine.
- * @param name by which the program was called; `slirp4netns`, `pasta` and `passt` have command lines of their own
+ * @param name by which the program was called; `slirp4netns`, `pasta`, `passt` and `pesto` have command lines of their own
  * @throws UserError with exit status 2; for those 1, as in the originals
  */
 export function parseCommandLine(name: string, args: readonly string[]): Invocation {
-  if (name === "pasta" || name === "passt") return parsePasta(name, args);
+  if (isProgramOfPasta(name)) return parsePasta(name, args);
   if (name !== "slirp4netns") return parseNode(slipway, "slipway", args);
   try {
     return parseNode(slirp4netns, "slirp4netns", args);

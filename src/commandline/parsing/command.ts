@@ -37,6 +37,9 @@ export interface Command<O extends Options = Options> {
   invoke(values: Values<O>, args: readonly string[], given: ReadonlySet<string>): Invocation;
 }
 
+/** What `--help` shows of it. */
+export type Described = Pick<Command, "help" | "usage" | "version" | "options" | "arguments">;
+
 /** A program, or a command of one, that has commands. */
 export interface CommandGroup {
   readonly name: string;
@@ -63,6 +66,6 @@ export function commandNamed(
   return commands.find((each) => each.name === word || (!isGroup(each) && each.alias === word));
 }
 
-export function isGroup(node: Command | CommandGroup): node is CommandGroup {
+export function isGroup(node: Described | CommandGroup): node is CommandGroup {
   return "commands" in node;
 }

@@ -1,4 +1,4 @@
-import { type Argument, type Command, type CommandGroup, isGroup } from "./command.js";
+import { type Argument, type CommandGroup, type Described, isGroup } from "./command.js";
 import { flag, type Option, type Options } from "./option.js";
 
 export const helpOption = flag("-h, --help", "show this help");
@@ -21,7 +21,7 @@ type Entry = readonly [term: string, description: string];
  * @param path the words that name the command
  * @param width in columns
  */
-export function helpOf(node: Command | CommandGroup, path: string, width: number): string {
+export function helpOf(node: Described | CommandGroup, path: string, width: number): string {
   const sections = isGroup(node) ? groupSections(node) : commandSections(node);
   const shown = [...sections].filter(([, entries]) => entries.length > 0);
   const terms = shown.flatMap(([, entries]) => entries.map(([term]) => term.length));
@@ -36,12 +36,12 @@ export function helpOf(node: Command | CommandGroup, path: string, width: number
 }
 
 /** All forms of a command line. */
-function usagesOf(node: Command | CommandGroup): readonly string[] {
+function usagesOf(node: Described | CommandGroup): readonly string[] {
   if (!isGroup(node) || node.otherwise === undefined) return [usageOf(node)];
   return [usageOf(node), usageOf(node.otherwise)];
 }
 
-function usageOf(node: Command | CommandGroup): string {
+function usageOf(node: Described | CommandGroup): string {
   if (isGroup(node)) return "COMMAND";
   const words = [
     ...(Object.keys(node.options).length > 0 ? ["[options]"] : []),
@@ -64,7 +64,7 @@ function groupSections(group: CommandGroup): Map<string, Entry[]> {
   return new Map([...optionSections(options), ["Commands:", [...commands, ...other, help]]]);
 }
 
-function commandSections(command: Command): Map<string, Entry[]> {
+function commandSections(command: Described): Map<string, Entry[]> {
   const { options, version } = command;
   const versions: Options = version === undefined ? {} : { versionOption };
   const args = command.arguments.flatMap(({ name, help }): Entry[] =>

@@ -76,7 +76,10 @@ export interface Addressing {
   readonly follows: boolean;
 }
 
-/** Addresses of the guest's side that lead to others on the host; null: none does. */
+/**
+ * Addresses of the guest's side that lead to others on the host; null: none does. The newest podman names one address for
+ * both: it leads to loopback, as in pasta.
+ */
 export interface AddressMapping {
   /** --map-host-loopback, --no-map-gw */
   readonly toLoopback: Readonly<Record<Family, Address | "gateway" | null>>;

@@ -28,9 +28,11 @@ import {
   statsDelay,
 } from "./values.js";
 
+const versionOption = flag("--version", "show the version");
+
 /** Options of pasta and passt. */
 const processOptions = {
-  version: flag("--version", "show the version"),
+  version: versionOption,
   foreground: flag(
     "-f, --foreground",
     "stay in the foreground (default: go on in the background when the network is up)",
@@ -161,6 +163,19 @@ export const inboundOptions = {
   freebind: flag("--freebind", "listen on addresses that the host does not have yet, too"),
 };
 
+const outboundOptions = {
+  tcpNs: repeated(
+    "-T, --tcp-ns <ports>",
+    "TCP ports of the host's loopback that appear on the guest's",
+    anyText,
+  ),
+  udpNs: repeated(
+    "-U, --udp-ns <ports>",
+    "UDP ports of the host's loopback that appear on the guest's",
+    anyText,
+  ),
+};
+
 export const commonOptions = {
   ...processOptions,
   ...logOptions,
@@ -195,16 +210,7 @@ export const pastaOptions = {
   ...commonOptions,
   ...grouped("Ports (see pasta(1); default: auto):", {
     ...inboundOptions,
-    tcpNs: repeated(
-      "-T, --tcp-ns <ports>",
-      "TCP ports of the host's loopback that appear on the guest's",
-      anyText,
-    ),
-    udpNs: repeated(
-      "-U, --udp-ns <ports>",
-      "UDP ports of the host's loopback that appear on the guest's",
-      anyText,
-    ),
+    ...outboundOptions,
     hostLoToNsLo: flag(
       "--host-lo-to-ns-lo",
       "who connects to a port on the host's loopback arrives at the guest's loopback",
@@ -239,3 +245,19 @@ function grouped<O extends Options>(group: string, options: O): O {
     Object.entries(options).map(([key, option]) => [key, { ...option, group }]),
   ) as O;
 }
+
+export const pestoOptions = {
+  version: versionOption,
+  add: flag("-A, --add", "add the ports behind it to those that lead to the guest or the host"),
+  delete: flag("-D, --delete", "delete the ports behind it from them"),
+  clear: repeated(
+    "-C, --clear <table>",
+    "delete all ports of a table: HOST (-t, -u) or SPLICE (-T, -U)",
+    anyText,
+  ),
+  tcpPorts: inboundOptions.tcpPorts,
+  udpPorts: inboundOptions.udpPorts,
+  ...outboundOptions,
+  show: flag("-s, --show", "show the ports, before and after the changes"),
+  debug: hidden(flag("-d, --debug", "has no effect")),
+} satisfies Options;

@@ -1,22 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { Address } from "../../../src/base/address.js";
 import { parseCommandLine } from "../../../src/commandline/command-line.js";
 import type { PastaConfig } from "../../../src/commandline/pasta/config.js";
 import type { ForwardedPorts } from "../../../src/commandline/pasta/ports.js";
+import { address, pasta } from "./parse.js";
 
 const NS = "/run/user/1000/netns/netns-2bd5e1d1-6e1b-4a3f-9a55-0d3f8f5f1f10";
 const RN = "/run/user/1000/containers/networks/rootless-netns";
 
-function parse(line: string, name = "pasta"): PastaConfig {
-  const invocation = parseCommandLine(name, line.split(" "));
-  if (invocation.kind !== "pasta") throw new Error(`parsed as ${invocation.kind}`);
-  return invocation.config;
-}
-
-function address(text: string): Address {
-  const parsed = Address.parse(text);
-  if (parsed === null) throw new Error(text);
-  return parsed;
+function parse(line: string): PastaConfig {
+  return pasta(...line.split(" "));
 }
 
 /** As a port of podman's or RootlessKit's is. */
@@ -114,6 +106,23 @@ describe("podman's command lines", () => {
       ports: { inbound: none, outbound: none },
       target: { netns: `${RN}/rootless-netns` },
     });
+  });
+
+  test("the newest podman maps one address to the host's loopback and to the shadowed address", () => {
+    const { mapping } = parse(
+      `--config-net -t none ${common} --netns ${NS} --map-guest-addr 169.254.1.2 --map-host-loopback 169.254.1.2`,
+    );
+    expect(mapping).toEqual({
+      toLoopback: { 4: address("169.254.1.2"), 6: null },
+      toShadowed: { 4: address("169.254.1.2"), 6: null },
+    });
+  });
+
+  test("run -p [::1]:8080-8082:80-82: an IPv6 address has no brackets", () => {
+    const { ports } = parse(`--config-net -t ::1/8080-8082:80-82 ${common} --netns ${NS}`);
+    expect(ports.inbound.tcp).toMatchObject([
+      { address: address("::1"), range: { first: 8080, last: 8082 }, targetFirst: 80 },
+    ]);
   });
 
   test("build: RUN in the namespace of a process", () => {
