@@ -1,10 +1,11 @@
 import manifest from "../../package.json" with { type: "json" };
 import { monotonicMs } from "../base/clock.js";
+import { hasHostLoopback } from "../config/address-plan.js";
 import type { ApiFigures, Subject } from "./subject.js";
 
 /** query_status: addresses, statistics and drops of the network. */
 export function statusOf({ guest, tap, pid }: Subject, api: Readonly<ApiFigures>): object {
-  const { mtu, plans, hostLoopback } = guest.config;
+  const { mtu, plans } = guest.config;
   return {
     version: manifest.version,
     pid: process.pid,
@@ -12,11 +13,11 @@ export function statusOf({ guest, tap, pid }: Subject, api: Readonly<ApiFigures>
     tap,
     target: pid,
     mtu,
-    host_loopback: hostLoopback,
+    host_loopback: hasHostLoopback(plans),
     networks: plans.map(({ prefix, gateway, dns, guest: own }) => ({
       network: `${prefix}`,
       gateway: `${gateway}`,
-      dns: guest.config.dns === null ? null : `${dns}`,
+      dns: guest.config.dns === null || dns === null ? null : `${dns}`,
       guest: `${own}`,
     })),
     statistics: guest.statistics(),

@@ -215,8 +215,14 @@ export class Prefix {
   }
 
   contains(address: Address): boolean {
+    const { address: first, length } = this;
     return (
-      address.family === this.address.family && masked(address, this.length).equals(this.address)
+      address.family === first.family &&
+      ((address.w3 ^ first.w3) & mask(first.family === 4 ? length : length - 96)) === 0 &&
+      (first.family === 4 ||
+        (((address.w2 ^ first.w2) & mask(length - 64)) === 0 &&
+          ((address.w1 ^ first.w1) & mask(length - 32)) === 0 &&
+          ((address.w0 ^ first.w0) & mask(length)) === 0))
     );
   }
 

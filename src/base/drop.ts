@@ -74,6 +74,7 @@ export const DropReason = {
   TunnelTooBig: -69,
   TunnelBadOffload: -70,
   TunnelCongestion: -71,
+  PolicyProtocol: -72,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

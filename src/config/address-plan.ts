@@ -1,4 +1,4 @@
-import { Address, type Family, Prefix } from "../base/address.js";
+import { Address, type Family, LOOPBACK, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 
 /**
@@ -107,6 +107,24 @@ export function planFor(prefix: Prefix): AddressPlan & { readonly dns: Address }
   };
 }
 
+/** The plan with the host's loopback at the addresses of its gateway. */
+export function withHostLoopback(plan: AddressPlan): AddressPlan {
+  const mapped = routersOf(plan).map((at) => ({ at, to: LOOPBACK[at.family] }));
+  return { ...plan, mapped };
+}
+
+/** Whether the host's loopback can be reached from the guest. */
+export function hasHostLoopback(plans: readonly AddressPlan[]): boolean {
+  return plans.some(({ mapped }) => mapped.some(({ to }) => to.isLoopback));
+}
+
+/** Whether the guest has that address, of the plan's family. */
+export function isGuests({ guest, others }: AddressPlan, address: Address): boolean {
+  if (guest.equals(address)) return true;
+  for (const other of others) if (other.address.equals(address)) return true;
+  return false;
+}
+
 /** The plan of a family, or the first where the guest has none of that family. */
 export function planOfFamily(plans: readonly AddressPlan[], family: Family): AddressPlan {
   return plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0];
@@ -114,18 +132,22 @@ export function planOfFamily(plans: readonly AddressPlan[], family: Family): Add
 
 /** All addresses of the guest's networks that are Slipway's own. */
 export function ownAddresses(plans: readonly AddressPlan[]): readonly Address[] {
-  return plans.flatMap(({ gateway, router, dns }) => {
-    const routers = router === gateway ? [gateway] : [gateway, router];
-    return dns === null ? routers : [...routers, dns];
+  return plans.flatMap((plan) => {
+    const routers = routersOf(plan);
+    return plan.dns === null ? routers : [...routers, plan.dns];
   });
+}
+
+function routersOf({ gateway, router }: AddressPlan): readonly Address[] {
+  return router.equals(gateway) ? [gateway] : [gateway, router];
 }
 
 /** 52:55 in the upper bytes, as in libslirp: locally administered, unicast. */
 const GATEWAY_MAC_PREFIX = 0x5255_0000_0000;
 
 /**
- * The Ethernet address of the gateway and of all other addresses of Slipway's on the guest's network:
- * 52:55 and the last four bytes of the first plan's gateway.
+ * The Ethernet address of the gateway and of all other addresses of Slipway's on the guest's network, unless the user
+ * chooses another: 52:55 and the last four bytes of the first plan's gateway.
  */
 export function gatewayMac(plans: readonly AddressPlan[]): Mac {
   return GATEWAY_MAC_PREFIX + plans[0].gateway.w3;

@@ -1,16 +1,24 @@
 import type { Address, Family } from "../base/address.js";
+import type { Mac } from "../base/mac.js";
 import type { AddressPlan } from "./address-plan.js";
 import type { DnsConfig } from "./dns-config.js";
 import type { Limits } from "./limits.js";
 
-/** The configuration of one guest's network. It is checked when it is made, and never changes. */
+/** The configuration of one guest's network. It is checked when it is made, and only its plans ever change. */
 export interface GuestConfig {
   /** Of the TAP, in bytes without the Ethernet header. */
   readonly mtu: number;
-  /** One or two, at most one of each family, in the order in which they are configured. */
+  /**
+   * One or two, at most one of each family, in the order in which they are configured. Guest.replan() changes them while
+   * the guest runs: they are read again for each decision.
+   */
   readonly plans: readonly AddressPlan[];
-  /** Whether the gateway's address leads to the host's loopback. */
-  readonly hostLoopback: boolean;
+  /** Slipway's Ethernet address on the guest's link. */
+  readonly gatewayMac: Mac;
+  /** Of what the guest sends: which protocols are relayed. */
+  readonly protocols: Readonly<Record<ProtocolName, boolean>>;
+  /** Which servers answer on the guest's link. `ndp`: neighbour solicitations; `ra`: router solicitations. */
+  readonly services: Readonly<Record<ServiceName, boolean>>;
   /** The DNS server at the plans' DNS addresses; null: none. */
   readonly dns: DnsConfig | null;
   /** The guest's host name; null: unknown. */
@@ -29,6 +37,17 @@ export interface GuestConfig {
   /** Set for a member of a network of several guests. Absent: the guest may reach all that the host reaches. */
   readonly membership?: Membership;
 }
+
+export type ProtocolName = "tcp" | "udp" | "icmp";
+export type ServiceName = "dhcp" | "dhcpv6" | "ndp" | "ra";
+
+export const ALL_PROTOCOLS: GuestConfig["protocols"] = { tcp: true, udp: true, icmp: true };
+export const ALL_SERVICES: GuestConfig["services"] = {
+  dhcp: true,
+  dhcpv6: true,
+  ndp: true,
+  ra: true,
+};
 
 /** The rules for a guest that is a member of a network of several guests. */
 export interface Membership {

@@ -3,6 +3,8 @@ import { NEVER } from "../base/clock.js";
 import { IdPool } from "../base/id-pool.js";
 import { type LruEntry, LruList } from "../base/lru-list.js";
 import type { Mac } from "../base/mac.js";
+import type { GuestConfig } from "../config/guest-config.js";
+import { appearanceOfPeer } from "../nat/appearance.js";
 import { endpointKey } from "../nat/endpoint-key.js";
 import { Tally } from "../nat/flow-record.js";
 import type { PublishedRule } from "../nat/published-port.js";
@@ -127,11 +129,11 @@ export class Mapping {
   }
 
   /** As whom a peer appears to the guest; null when the guest must not hear it. */
-  appearanceOf(peer: Address): Address | null {
+  appearanceOf(config: Pick<GuestConfig, "plans">, peer: Address): Address | null {
     const { route, session } = this;
     if (session !== null) return session.seen;
-    if (route.as === null) return peer.isLoopback || !this.admits(peer) ? null : peer;
-    return peer.equals(route.to) ? route.as : null;
+    if (route.as !== null) return peer.equals(route.to) ? route.as : null;
+    return peer.isLoopback || !this.admits(peer) ? null : appearanceOfPeer(config, peer);
   }
 
   /** Whether the peer may answer, as far as filtering goes. */

@@ -101,6 +101,10 @@ export class DatagramRelay implements Engine {
   relay(frame: Frame, segmentSize: number, isTrusted: boolean, now: number): void {
     const { config, drops, errors } = this.#context;
     const protocol = frame.protocol === IpProtocol.Udp ? this.#udp : this.#ping;
+    if (!config.protocols[protocol.name]) {
+      drops.count(DropReason.PolicyProtocol);
+      return;
+    }
     const reason = protocol.check(frame, isTrusted);
     if (reason !== 0) {
       drops.count(reason);
@@ -111,7 +115,7 @@ export class DatagramRelay implements Engine {
       this.#answer(answering, frame, segmentSize, now);
       return;
     }
-    const to = translateDestination(config, frame.destination);
+    const to = translateDestination(config, frame.destination, frame.destinationPort);
     if (!(to instanceof Address)) {
       drops.count(to);
       this.#refuse(frame, to);
@@ -239,13 +243,14 @@ export class DatagramRelay implements Engine {
 
   #deliver(mapping: Mapping, count: number, now: number): void {
     const { session } = mapping;
+    const { config } = this.#context;
     for (let index = 0; index < count; ) {
       if (session !== null && this.#published.isStray(session, index)) {
         this.#published.deliver(session, index, mapping.mac, now);
         index += 1;
         continue;
       }
-      const source = mapping.appearanceOf(this.#receiver.peerOf(index));
+      const source = mapping.appearanceOf(config, this.#receiver.peerOf(index));
       if (source === null) {
         this.#context.drops.count(DropReason.PolicyFiltered);
         index += 1;

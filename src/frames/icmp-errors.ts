@@ -2,7 +2,6 @@ import type { Address } from "../base/address.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
-import { gatewayMac } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { composeEthernet } from "../wire/ethernet.js";
 import { createAddressCaches, Frame, parseFrame } from "../wire/frame.js";
@@ -70,7 +69,7 @@ export class IcmpErrors {
 
   /** Sends an error about a packet of which only the IP packet is known, not its frame. */
   aboutPacket(packet: Uint8Array, mac: Mac, error: IcmpCode, detail = BY_GATEWAY): void {
-    const frame = composeEthernet(gatewayMac(this.#config.plans), mac, packet);
+    const frame = composeEthernet(this.#config.gatewayMac, mac, packet);
     this.aboutFrame(frame, 0, frame.length, error, detail);
   }
 

@@ -1,6 +1,6 @@
 import type { Address } from "../base/address.js";
 import { BROADCAST_MAC, isMulticastMac, type Mac } from "../base/mac.js";
-import { gatewayMac, planOfFamily } from "../config/address-plan.js";
+import { planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
@@ -49,7 +49,7 @@ export class Neighbors {
   constructor(config: GuestConfig, writer: GuestWriter) {
     this.#config = config;
     this.#writer = writer;
-    this.#mac = gatewayMac(config.plans);
+    this.#mac = config.gatewayMac;
   }
 
   /**

@@ -5,7 +5,6 @@ import type { LimitReports } from "../admission/limit-reports.js";
 import { NEVER } from "../base/clock.js";
 import type { DropCounters } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
-import { gatewayMac } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { DatagramRelay } from "../datagram/relay.js";
 import { NameServers } from "../dns/name-servers.js";
@@ -84,8 +83,7 @@ export class DataPath {
   constructor(context: DataPathContext, captureFile: CaptureFile | null) {
     const { config, tap, drops } = context;
     const { fd, vnetHeader: offload } = tap;
-    const { mtu, memoryBudget, limits } = config;
-    const mac = gatewayMac(config.plans);
+    const { mtu, memoryBudget, limits, gatewayMac: mac } = config;
     this.#mac = mac;
     this.drops = drops;
     this.reports = context.reports;

@@ -2,10 +2,10 @@ import { hostname } from "node:os";
 import type { Address, Family } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 import type { DnsOptions, NetworkOptions } from "../commandline/invocation.js";
-import type { AddressPlan } from "../config/address-plan.js";
+import { type AddressPlan, gatewayMac, withHostLoopback } from "../config/address-plan.js";
 import { HOST_GATEWAY, HOST_NAMES, IPV6_LEAST_MTU, TXQUEUELEN } from "../config/constants.js";
 import type { DnsConfig, Upstream } from "../config/dns-config.js";
-import type { GuestConfig } from "../config/guest-config.js";
+import { ALL_PROTOCOLS, ALL_SERVICES, type GuestConfig } from "../config/guest-config.js";
 import { hostGateway, type Reach, requireHostGateway } from "../nat/host-gateway.js";
 import type { TapSettings } from "../netns/tap.js";
 import { native } from "../sys/native.js";
@@ -26,12 +26,15 @@ export function guestConfig(
 ): GuestConfig {
   const { mtu, hostLoopback, dns, outbound, udpFiltering, memoryBudget } = network;
   const { timeouts, limits } = network;
-  const plans = plansOf(network);
-  const reach = { plans, hostLoopback };
+  const own = plansOf(network);
+  const plans = hostLoopback ? own.map(withHostLoopback) : own;
+  const reach = { plans };
   return {
     mtu,
     plans,
-    hostLoopback,
+    gatewayMac: gatewayMac(plans),
+    protocols: ALL_PROTOCOLS,
+    services: ALL_SERVICES,
     dns: dns === null ? null : dnsConfig(dns, host, reach, name),
     hostname: name,
     outbound: { 4: sourceOf(outbound, 4), 6: sourceOf(outbound, 6) },

@@ -13,15 +13,16 @@ const WORLD: Readonly<Record<Family, Address>> = {
 };
 
 /**
- * The addresses at which a guest reaches its host, at most one of each of the guest's families: the gateways, if these
- * lead to the host's loopback; otherwise the addresses from which the host sends to the world, if the guest may reach
- * them. They change with the host's routes.
+ * The addresses at which a guest reaches its host, at most one of each of the guest's families: a mapped address, best
+ * one that leads to the host's loopback; otherwise the address from which the host sends to the world, if the guest may
+ * reach it. They change with the host's routes.
  */
 export function hostGateway(reach: Reach): readonly Address[] {
-  return reach.plans.flatMap(({ gateway }) => {
-    if (reach.hostLoopback) return [gateway];
-    const source = sourceTowards(WORLD[gateway.family]);
-    const isReached = source !== null && translateDestination(reach, source) instanceof Address;
+  return reach.plans.flatMap(({ guest, mapped }) => {
+    const best = mapped.find(({ to }) => to.isLoopback) ?? mapped[0];
+    if (best !== undefined) return [best.at];
+    const source = sourceTowards(WORLD[guest.family]);
+    const isReached = source !== null && translateDestination(reach, source, 0) instanceof Address;
     return isReached ? [source] : [];
   });
 }

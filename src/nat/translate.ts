@@ -1,44 +1,63 @@
-import { type Address, type Family, LOOPBACK } from "../base/address.js";
+import type { Address, Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import { planOfFamily } from "../config/address-plan.js";
+import { type AddressPlan, isGuests } from "../config/address-plan.js";
 import type { GuestConfig, Membership } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
 
+/** DNS over TLS, DTLS and QUIC (RFC 7858, RFC 8094, RFC 9250). */
+const DNS_TLS_PORT = 853;
+
+/** A /31 and a /32 have no broadcast address (RFC 3021). */
+const LONGEST_WITH_BROADCAST = 30;
+
 /** What decides where a guest's destinations lead. */
-export type Reach = Pick<GuestConfig, "plans" | "hostLoopback"> & {
+export type Reach = Pick<GuestConfig, "plans"> & {
+  readonly dns?: GuestConfig["dns"];
   readonly membership?: Pick<Membership, "mayReach">;
 };
 
 /**
- * Where a destination of the guest's leads on the host (docs/behaviour.md says why):
+ * Where a destination of the guest's leads on the host, by the first line that fits (docs/behaviour.md says why):
  *
  * | destination | leads to |
  * |---|---|
- * | the gateway, also by its link-local address | the host's loopback, if that is allowed |
- * | another address of the guest's network | nowhere |
+ * | a mapped address | what it is mapped to |
+ * | the gateway of a network of Slipway's own, also by its link-local address | nowhere: the loopback is closed |
+ * | the DNS address, port 853 | the host's first name server of that family |
  * | loopback, unspecified, 0.0.0.0/8 | nowhere, so that no spelling reaches the host's services |
- * | multicast, broadcast | nowhere |
+ * | multicast, broadcast, also that of a network that the guest has an address in | nowhere |
+ * | a family that the guest does not have | nowhere |
  * | IPv6 link-local, IPv4-compatible | nowhere |
+ * | the guest's own addresses | nowhere |
+ * | another address of a network of Slipway's own | nowhere |
  * | on a network: what its `mayReach()` denies | nowhere |
- * | anything else, IPv4 link-local included | itself |
+ * | anything else: a neighbour of the host's, IPv4 link-local, the world | itself |
  *
- * IPv4-mapped addresses do not occur: frames that carry one are dropped before.
+ * The DNS address at port 53 is asked for before, by isOurDns(). IPv4-mapped addresses do not occur: frames that carry
+ * one are dropped before.
  *
+ * @param port 0 for ping
  * @returns the address to connect to on the host, or the reason why there is none
  */
-export function translateDestination(config: Reach, destination: Address): Address | DropReason {
-  for (const plan of config.plans) {
-    if (plan.gateway.equals(destination) || plan.router.equals(destination)) {
-      return config.hostLoopback ? LOOPBACK[destination.family] : DropReason.PolicyHostLoopback;
+export function translateDestination(
+  reach: Reach,
+  destination: Address,
+  port: number,
+): Address | DropReason {
+  const plan = planOf(reach.plans, destination.family);
+  if (plan !== null) {
+    for (const { at, to } of plan.mapped) if (at.equals(destination)) return to;
+    if (isClosedGateway(plan, destination)) return DropReason.PolicyHostLoopback;
+    if (port === DNS_TLS_PORT && plan.dns?.equals(destination) === true) {
+      const server = nameServer(reach, destination.family);
+      if (server !== undefined) return server;
     }
-    if (!plan.prefix.contains(destination)) continue;
-    const isForAll = destination.family === 4 && destination.equals(plan.prefix.last);
-    return isForAll ? DropReason.PolicyMulticast : DropReason.PolicyDenied;
   }
   if (isOfThisHost(destination)) return DropReason.PolicyHostLoopback;
-  if (destination.isMulticast || destination.isBroadcast) return DropReason.PolicyMulticast;
-  if (isOfAnotherLink(destination)) return DropReason.PolicyDenied;
-  if (config.membership?.mayReach(destination) === false) return DropReason.PolicyDenied;
+  if (isForAll(plan, destination)) return DropReason.PolicyMulticast;
+  if (plan === null || isOfAnotherLink(destination)) return DropReason.PolicyDenied;
+  if (isGuests(plan, destination) || isNobodys(plan, destination)) return DropReason.PolicyDenied;
+  if (reach.membership?.mayReach(destination) === false) return DropReason.PolicyDenied;
   return destination;
 }
 
@@ -49,16 +68,48 @@ export function isOurDns(
   port: number,
 ): boolean {
   if (port !== DNS_PORT) return false;
-  return (
-    plans.some(({ dns }) => dns?.equals(destination) === true) ||
-    membership?.isGateway(destination) === true
-  );
+  const plan = planOf(plans, destination.family);
+  return plan?.dns?.equals(destination) === true || membership?.isGateway(destination) === true;
+}
+
+function planOf(plans: readonly AddressPlan[], family: Family): AddressPlan | null {
+  for (const plan of plans) if (plan.guest.family === family) return plan;
+  return null;
+}
+
+/** The gateway of a copied plan is the host's, and leads to itself like any neighbour. */
+function isClosedGateway({ neighbors, gateway, router }: AddressPlan, address: Address): boolean {
+  return neighbors === "nobody" && (gateway.equals(address) || router.equals(address));
+}
+
+function isNobodys({ neighbors, prefix }: AddressPlan, address: Address): boolean {
+  return neighbors === "nobody" && prefix.contains(address);
+}
+
+function nameServer({ dns }: Reach, family: Family): Address | undefined {
+  return dns?.upstream.servers.find((server) => server.family === family);
 }
 
 /** Linux takes 0.0.0.0 for its loopback; the rest of 0.0.0.0/8 is no destination (RFC 1122 §3.2.1.3). */
 function isOfThisHost(address: Address): boolean {
   if (address.isLoopback || address.isUnspecified) return true;
   return address.family === 4 && address.w3 >>> 24 === 0;
+}
+
+function isForAll(plan: AddressPlan | null, address: Address): boolean {
+  if (address.isMulticast || address.isBroadcast) return true;
+  if (plan === null || address.family !== 4) return false;
+  if (isBroadcastOf(plan.guest, plan.prefix.length, address)) return true;
+  for (const other of plan.others) {
+    if (isBroadcastOf(other.address, other.length, address)) return true;
+  }
+  return false;
+}
+
+/** Whether an IPv4 address is the broadcast address of the network that `own` is in. */
+function isBroadcastOf(own: Address, length: number, address: Address): boolean {
+  if (length > LONGEST_WITH_BROADCAST) return false;
+  return address.w3 === (own.w3 | (0xffff_ffff >>> length)) >>> 0;
 }
 
 /**
@@ -68,25 +119,4 @@ function isOfThisHost(address: Address): boolean {
 function isOfAnotherLink(address: Address): boolean {
   if (address.family === 4) return false;
   return address.isLinkLocal || (address.w0 | address.w1 | address.w2) === 0;
-}
-
-/**
- * The source address that the guest sees for a client of a published port. It is the client's own, so that
- * the guest's logs and filters are right, or the gateway's where the guest could not answer the client's own:
- * loopback, link-local, an address of the guest's network, or the other family.
- * @param family of the guest's address
- */
-export function appearanceOf(
-  config: Pick<GuestConfig, "plans">,
-  client: Address,
-  family: Family,
-): Address {
-  const isForeign = client.family === family && !client.isLoopback && !client.isLinkLocal;
-  const isInside = config.plans.some(({ prefix }) => prefix.contains(client));
-  return isForeign && !isInside ? client : gatewayOf(config, family);
-}
-
-/** The gateway's address of `family`, or of the guest's only family. */
-export function gatewayOf({ plans }: Pick<GuestConfig, "plans">, family: Family): Address {
-  return planOfFamily(plans, family).gateway;
 }

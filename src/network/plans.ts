@@ -1,6 +1,6 @@
 import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
+import { type AddressPlan, gatewayMac, withHostLoopback } from "../config/address-plan.js";
 import type { Reach } from "../nat/translate.js";
 
 /** A subnet of a network: one of each family at most. */
@@ -21,15 +21,24 @@ export function parseAddress(text: string): Address {
   return address;
 }
 
-/** The address plans of a member: one for each subnet that one of its addresses is in. */
+/**
+ * The address plans of a member: one for each subnet that one of its addresses is in.
+ * @param hostLoopback whether its gateways lead to the host's loopback
+ */
 export function memberPlans(
   subnets: readonly MemberSubnet[],
   addresses: readonly Address[],
+  hostLoopback = false,
 ): readonly AddressPlan[] {
-  return subnets.flatMap((subnet) => {
+  const plans = subnets.flatMap((subnet) => {
     const guest = addresses.find((address) => subnet.prefix.contains(address));
     return guest === undefined ? [] : [memberPlan(subnet, guest)];
   });
+  return plansTo(hostLoopback, plans);
+}
+
+function plansTo(hostLoopback: boolean, plans: readonly AddressPlan[]): readonly AddressPlan[] {
+  return hostLoopback ? plans.map(withHostLoopback) : plans;
 }
 
 /**
@@ -43,8 +52,10 @@ export function memberReach(
   isInside: (address: Address) => boolean,
 ): Reach {
   return {
-    plans: subnets.map((subnet) => memberPlan(subnet, subnet.gateway)),
-    hostLoopback,
+    plans: plansTo(
+      hostLoopback,
+      subnets.map((subnet) => memberPlan(subnet, subnet.gateway)),
+    ),
     membership: { mayReach: (address) => !isInside(address) },
   };
 }

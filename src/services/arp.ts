@@ -1,7 +1,8 @@
 import { type Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
+import { ownAddresses } from "../config/address-plan.js";
+import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, type ArpMessage, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
@@ -17,8 +18,8 @@ export class ArpService implements Service {
   readonly #mac: Mac;
   readonly #ours: readonly Address[];
 
-  constructor(plans: readonly AddressPlan[]) {
-    this.#mac = gatewayMac(plans);
+  constructor({ plans, gatewayMac }: Pick<GuestConfig, "plans" | "gatewayMac">) {
+    this.#mac = gatewayMac;
     this.#ours = ownAddresses(plans);
   }
 

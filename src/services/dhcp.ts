@@ -1,7 +1,7 @@
 import { Address, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac } from "../config/address-plan.js";
+import type { AddressPlan } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { writeU16, writeU32 } from "../wire/bytes.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
@@ -60,7 +60,7 @@ export class DhcpService implements Service {
   constructor(plan: AddressPlan, config: GuestConfig) {
     this.#plan = plan;
     this.#config = config;
-    this.#mac = gatewayMac(config.plans);
+    this.#mac = config.gatewayMac;
     this.#leases = new LeasePool(plan.dhcpBegin, plan.dhcpEnd, LEASE_TIME);
   }
 

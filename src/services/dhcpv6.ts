@@ -1,7 +1,7 @@
 import { Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type Mac, writeMac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
+import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { HARDWARE_ETHERNET } from "../wire/arp.js";
 import { readU16, writeU16 } from "../wire/bytes.js";
@@ -68,7 +68,7 @@ export class Dhcpv6Service implements Service {
   constructor(plan: AddressPlan, config: GuestConfig) {
     this.#plan = plan;
     this.#config = config;
-    this.#mac = gatewayMac(config.plans);
+    this.#mac = config.gatewayMac;
     this.#duid = linkLayerDuid(this.#mac);
     this.#ours = [ALL_SERVERS, ...ownAddresses([plan])];
     this.#leases = new LeasePool(plan.dhcpBegin, plan.dhcpEnd, VALID_LIFETIME);

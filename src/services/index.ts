@@ -1,4 +1,3 @@
-import { gatewayMac } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ArpService } from "./arp.js";
 import { DhcpService } from "./dhcp.js";
@@ -19,22 +18,17 @@ export interface Services {
 }
 
 export function servicesFor(config: GuestConfig): Services {
-  const { plans, dns } = config;
-  const mac = gatewayMac(plans);
-  const ipv4 = plans.filter(({ prefix }) => prefix.address.family === 4);
-  const ipv6 = plans.filter(({ prefix }) => prefix.address.family === 6);
-  const ndp = ipv6.map((plan) => new NdpService(plan, config));
-  return {
-    responders: [
-      new ArpService(plans),
-      ...ndp,
-      ...ipv4.map((plan) => new DhcpService(plan, config)),
-      ...ipv6.map((plan) => new Dhcpv6Service(plan, config)),
-      ...(dns === null
-        ? []
-        : plans.map(({ guest }) => new DnsService(guest.family, dns, mac, config))),
-      new EchoService(plans),
-    ],
-    announcers: ndp,
-  };
+  const { plans, dns, gatewayMac, protocols, services } = config;
+  const ipv4 = plans.filter(({ guest }) => guest.family === 4);
+  const ipv6 = plans.filter(({ guest }) => guest.family === 6);
+  const ndp = services.ndp || services.ra ? ipv6.map((plan) => new NdpService(plan, config)) : [];
+  const dhcp = services.dhcp ? ipv4.map((plan) => new DhcpService(plan, config)) : [];
+  const dhcpv6 = services.dhcpv6 ? ipv6.map((plan) => new Dhcpv6Service(plan, config)) : [];
+  const names =
+    dns !== null && protocols.udp
+      ? plans.map(({ guest }) => new DnsService(guest.family, dns, gatewayMac, config))
+      : [];
+  const echo = protocols.icmp ? [new EchoService(plans)] : [];
+  const arp = new ArpService(config);
+  return { responders: [arp, ...ndp, ...dhcp, ...dhcpv6, ...names, ...echo], announcers: ndp };
 }

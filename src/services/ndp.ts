@@ -2,7 +2,7 @@ import { Address, includesAddress } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac, ownAddresses } from "../config/address-plan.js";
+import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { Frame } from "../wire/frame.js";
 import { icmpChecksumIsRight } from "../wire/icmp.js";
@@ -51,7 +51,7 @@ export class NdpService implements Announcer {
   constructor(plan: AddressPlan, config: GuestConfig) {
     this.#plan = plan;
     this.#config = config;
-    this.#mac = gatewayMac(config.plans);
+    this.#mac = config.gatewayMac;
     this.#ours = ownAddresses([plan]);
   }
 
@@ -96,8 +96,9 @@ export class NdpService implements Announcer {
     if (message === null || (source.isUnspecified && message.mac !== null)) {
       return drop(DropReason.NdpMalformed);
     }
+    const { membership, services } = this.#config;
     // On a network of several guests, Slipway assigns the addresses: none may be made from the prefix.
-    if (this.#config.membership !== undefined) return drop(DropReason.NdpNotForUs);
+    if (membership !== undefined || !services.ra) return drop(DropReason.NdpNotForUs);
     this.#schedule(now);
     const reply = source.isUnspecified
       ? this.#advertisement(ALL_NODES, ALL_NODES_MAC)
@@ -113,7 +114,7 @@ export class NdpService implements Announcer {
     if (message === null || (detects && (message.mac !== null || !destination.isMulticast))) {
       return drop(DropReason.NdpMalformed);
     }
-    if (!includesAddress(this.#ours, message.target)) {
+    if (!this.#config.services.ndp || !includesAddress(this.#ours, message.target)) {
       return drop(DropReason.NdpNotForUs);
     }
     const to = detects ? ALL_NODES : source;

@@ -60,8 +60,11 @@ export class Opening {
 
   /** Opens the flow now or soon; a SYN that is too many is dropped, as the guest will repeat it. */
   onSyn(id: number, now: number): void {
-    const { config, reports } = this.#context;
-    if (this.#held.size === 0 && this.#admission.take(now)) {
+    const { config, drops, reports } = this.#context;
+    if (!config.protocols.tcp) {
+      drops.count(DropReason.PolicyProtocol);
+      this.#flows.retire(id);
+    } else if (this.#held.size === 0 && this.#admission.take(now)) {
       this.#open(id, now);
     } else if (this.#held.size < config.limits.halfOpen) {
       this.#held.add(id);
@@ -132,7 +135,7 @@ export class Opening {
     const tuple = stack.tuple(id);
     const { peer, peerPort } = tuple;
     const streams = isOurDns(config, peer, peerPort) ? dnsStreams : null;
-    const destination = streams === null ? translateDestination(config, peer) : peer;
+    const destination = streams === null ? translateDestination(config, peer, peerPort) : peer;
     if (!(destination instanceof Address)) {
       drops.count(destination);
       this.#refuseByPolicy(id, tuple, destination);

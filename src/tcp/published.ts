@@ -1,7 +1,7 @@
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../config/guest-config.js";
+import { gatewayOf } from "../nat/appearance.js";
 import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "../nat/published-port.js";
-import { gatewayOf } from "../nat/translate.js";
 import { StackFault } from "../stack/fault.js";
 import type { FlowTuple, Stack } from "../stack/stack.js";
 import type { TcpFlow } from "./flow.js";

@@ -58,7 +58,7 @@ function attached(stays: boolean): Fixture {
   const spec = checkParams("member.join", { name: "db", stays, attachments: [{ network: "web" }] });
   if (typeof spec === "string") throw new Error(spec);
   const network = makeNetwork();
-  const reach = { plans: [], hostLoopback: false };
+  const reach = { plans: [] };
   const member = newMember(spec, [], () => reach);
   const servings: Serving[] = [];
   const named = new Set<string>();

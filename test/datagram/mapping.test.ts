@@ -5,6 +5,7 @@ import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { Mapping, MappingTable } from "../../src/datagram/mapping.js";
 import { UdpProtocol } from "../../src/datagram/udp.js";
 import { Frame } from "../../src/wire/frame.js";
+import { config } from "../services/frames.js";
 
 const guest = Address.parse("10.0.2.100") as Address;
 const server = Address.parse("203.0.113.1") as Address;
@@ -114,12 +115,12 @@ describe("mappings", () => {
 
   it("let a peer appear as itself, or as the address that the guest sent to", () => {
     const direct = open(4000, 80, 0);
-    expect(direct.appearanceOf(other)).toBe(other);
-    expect(direct.appearanceOf(loopback)).toBeNull();
+    expect(direct.appearanceOf(config(), other)).toBe(other);
+    expect(direct.appearanceOf(config(), loopback)).toBeNull();
     const translated = open(4001, 80, 0, false, gateway);
-    expect(translated.appearanceOf(server)).toBe(gateway);
-    expect(translated.appearanceOf(other)).toBeNull();
-    expect(open(4002, 80, 0, true).appearanceOf(other)).toBeNull();
+    expect(translated.appearanceOf(config(), server)).toBe(gateway);
+    expect(translated.appearanceOf(config(), other)).toBeNull();
+    expect(open(4002, 80, 0, true).appearanceOf(config(), other)).toBeNull();
   });
 
   it("admit anybody, or only peers that the guest has sent to", () => {

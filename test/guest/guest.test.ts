@@ -3,34 +3,54 @@ import { DescriptorLedger } from "../../src/admission/descriptor-ledger.js";
 import { DescriptorQuotas } from "../../src/admission/descriptors.js";
 import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
+import {
+  ALL_PROTOCOLS,
+  type GuestConfig,
+  type ProtocolName,
+} from "../../src/config/guest-config.js";
 import { Guest } from "../../src/guest/guest.js";
-import { Socket } from "../../src/sys/constants.js";
+import { Errno, Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
 import { bindSocket, localAddress, openSocket } from "../../src/sys/sockets/socket.js";
-import { flag, tcp, udp, zeros } from "../e2e/attacks/frames.ts";
-import { config } from "../services/frames.js";
+import {
+  ethernet,
+  flag,
+  frame,
+  icmp,
+  ipv4,
+  protocol,
+  tcp,
+  udp,
+  zeros,
+} from "../e2e/attacks/frames.ts";
+import { config, OPEN_PLANS } from "../services/frames.js";
 import { makeLink } from "./link.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const GATEWAY = "10.0.2.2";
+/** To a documentation address. */
+const PING = frame(ethernet.ipv4, ipv4("198.51.100.1", protocol.icmp, icmp(8, 0, zeros(12))));
 
 let guest: Guest;
 let far: number;
+let tap: number;
 let world: number;
 let port: number;
 let now: number;
 
 beforeEach(() => {
   now = 1_000;
-  const link = makeLink();
-  far = link.far;
+  ({ tap, far } = makeLink());
   world = openSocket(4, Socket.Datagram);
   bindSocket(world, LOOPBACK, 0);
   port = localAddress(world)?.port ?? 0;
-  const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-  const settings = config({ hostLoopback: true });
-  guest = new Guest(0, { fd: link.tap, vnetHeader: true }, settings, quota);
+  guest = guestOf(config({ plans: OPEN_PLANS }));
 });
+
+function guestOf(settings: GuestConfig): Guest {
+  const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
+  return new Guest(0, { fd: tap, vnetHeader: true }, settings, quota);
+}
 
 afterEach(() => {
   guest.close();
@@ -107,4 +127,14 @@ test("after a failure of the stack the flows are new, drops and published ports 
   while (native.readBytes(world, new Uint8Array(200)) > 0);
   send(udp(GATEWAY, 40_000, port, zeros(7)));
   expect(native.readBytes(world, new Uint8Array(200))).toBe(7);
+});
+
+test.each<ProtocolName>(["tcp", "udp", "icmp"])("%s is dropped where it is not relayed", (name) => {
+  guest.close();
+  ({ tap, far } = makeLink());
+  guest = guestOf(config({ plans: OPEN_PLANS, protocols: { ...ALL_PROTOCOLS, [name]: false } }));
+  send(udp(GATEWAY, 40_000, port, zeros(7)), tcp(GATEWAY, 40_001, 9, flag.syn), PING);
+  expect(guest.drops.get(DropReason.PolicyProtocol)).toBe(1);
+  expect(guest.statistics().tcpFlows).toBe(name === "tcp" ? 0 : 1);
+  expect(native.readBytes(world, new Uint8Array(200))).toBe(name === "udp" ? -Errno.EAGAIN : 7);
 });

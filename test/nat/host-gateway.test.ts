@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.ts";
+import { DEFAULT_PREFIX, planFor, withHostLoopback } from "../../src/config/address-plan.ts";
 import { hostGateway, requireHostGateway } from "../../src/nat/host-gateway.ts";
 
 const plans = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
 
 test("a guest reaches the host at the gateways if these lead to the host's loopback", () => {
-  expect(hostGateway({ plans, hostLoopback: true }).join()).toBe("10.0.2.2,fd00::2");
+  expect(hostGateway({ plans: plans.map(withHostLoopback) }).join()).toBe("10.0.2.2,fd00::2");
 });
 
 test("otherwise at addresses that are not the gateways, at most one of each family", () => {
-  const found = hostGateway({ plans, hostLoopback: false });
+  const found = hostGateway({ plans });
   expect(found.filter(({ family }) => family === 4).length).toBeLessThan(2);
   expect(found.filter(({ family }) => family === 6).length).toBeLessThan(2);
   for (const { gateway } of plans) expect(found.join()).not.toContain(`${gateway}`);
@@ -18,7 +18,6 @@ test("otherwise at addresses that are not the gateways, at most one of each fami
 test("an address that the guest may not reach is none", () => {
   const reach = {
     plans,
-    hostLoopback: false,
     membership: { mayReach: () => false },
   };
   expect(hostGateway(reach)).toEqual([]);

@@ -6,10 +6,9 @@ import { NEVER } from "../../src/base/clock.js";
 import { DropCounters } from "../../src/base/drop.js";
 import type { Mac } from "../../src/base/mac.js";
 import { planFor } from "../../src/config/address-plan.js";
-import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
-import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { PortForwards } from "../../src/publish/forwards.js";
 import { Epoll } from "../../src/sys/constants.js";
+import { config } from "../services/frames.ts";
 
 const HOST = Address.ofIpv4Word(0x7f00_0001);
 const PLAN = planFor(Prefix.parse("10.0.2.0/24"));
@@ -34,18 +33,7 @@ beforeEach(() => {
   mac = null;
   const quotas = new DescriptorQuotas(DescriptorLedger.create(1_000), () => 0);
   forwards = new PortForwards({
-    config: {
-      mtu: 1_500,
-      memoryBudget: 0,
-      limits: DEFAULT_LIMITS,
-      plans: [PLAN],
-      hostLoopback: false,
-      dns: null,
-      hostname: null,
-      outbound: { 4: null, 6: null },
-      udpFiltering: "endpoint",
-      timeouts: DEFAULT_TIMEOUTS,
-    },
+    config: config({ plans: [PLAN] }),
     drops: new DropCounters(),
     quota: quotas.add(),
     guest: 0,

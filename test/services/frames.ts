@@ -1,7 +1,12 @@
 import { Address, Prefix } from "../../src/base/address.js";
-import { planFor } from "../../src/config/address-plan.js";
+import { gatewayMac, planFor, withHostLoopback } from "../../src/config/address-plan.js";
 import type { DnsConfig, Upstream } from "../../src/config/dns-config.js";
-import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../src/config/guest-config.js";
+import {
+  ALL_PROTOCOLS,
+  ALL_SERVICES,
+  DEFAULT_TIMEOUTS,
+  type GuestConfig,
+} from "../../src/config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { servicesFor, type Verdict } from "../../src/services/index.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
@@ -15,6 +20,9 @@ export const GATEWAY_MAC = 0x52_55_0a_00_02_02;
 export const PLAN4 = planFor(Prefix.parse("10.0.2.0/24"));
 export const PLAN6 = planFor(Prefix.parse("fd00::/64"));
 
+/** Both, with the host's loopback at their gateways. */
+export const OPEN_PLANS = [PLAN4, PLAN6].map(withHostLoopback);
+
 export function address(text: string): Address {
   const parsed = Address.parse(text);
   if (parsed === null) throw new Error(`${text} does not parse`);
@@ -22,14 +30,16 @@ export function address(text: string): Address {
 }
 
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
-  const defaults = { mtu: 1500, hostLoopback: false, hostname: null, dns: dnsConfig() };
+  const { plans = [PLAN4, PLAN6] } = changes;
+  const defaults = { mtu: 1500, hostname: null, dns: dnsConfig() };
+  const link = { gatewayMac: gatewayMac(plans), services: ALL_SERVICES, protocols: ALL_PROTOCOLS };
   const outbound = { 4: null, 6: null };
   const udpFiltering = "endpoint" as const;
   const memoryBudget = 64 * 1024 * 1024;
-  const plans = [PLAN4, PLAN6];
   const limits = DEFAULT_LIMITS;
   const timeouts = DEFAULT_TIMEOUTS;
-  return { ...defaults, plans, outbound, udpFiltering, timeouts, memoryBudget, limits, ...changes };
+  const rest = { outbound, udpFiltering, timeouts, memoryBudget, limits };
+  return { ...defaults, ...link, plans, ...rest, ...changes };
 }
 
 export function dnsConfig(upstream: Partial<Upstream> = {}): DnsConfig {

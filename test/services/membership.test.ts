@@ -106,8 +106,8 @@ describe("a member of a network", () => {
   });
 
   test("does not reach destinations that its network forbids", () => {
-    expect(translateDestination(member, address("10.89.1.2"))).toBe(DropReason.PolicyDenied);
+    expect(translateDestination(member, address("10.89.1.2"), 80)).toBe(DropReason.PolicyDenied);
     const open = address("10.89.1.3");
-    expect(translateDestination(member, open)).toBe(open);
+    expect(translateDestination(member, open, 80)).toBe(open);
   });
 });

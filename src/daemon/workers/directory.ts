@@ -1,7 +1,12 @@
 import { type Address, Prefix } from "../../base/address.js";
 import { DEFAULT_MEMORY_BUDGET } from "../../config/constants.js";
 import type { DnsConfig, Upstream } from "../../config/dns-config.js";
-import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
+import {
+  ALL_PROTOCOLS,
+  ALL_SERVICES,
+  DEFAULT_TIMEOUTS,
+  type GuestConfig,
+} from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { hostGateway } from "../../nat/host-gateway.js";
 import { type NamedMember, NetworkNames } from "../../network/names.js";
@@ -9,6 +14,7 @@ import {
   type MemberSubnet,
   memberPlans,
   memberReach,
+  networkMac,
   parseAddress,
   parseSubnet,
 } from "../../network/plans.js";
@@ -84,10 +90,13 @@ export class Directory {
   configOf(attachment: AttachmentConfig): GuestConfig {
     const network = this.network(attachment.network);
     const { internal, mtu, subnets } = network;
+    const hostLoopback = attachment.hostLoopback && !internal;
     return {
       mtu,
-      plans: memberPlans(subnets, attachment.addresses.map(parseAddress)),
-      hostLoopback: attachment.hostLoopback && !internal,
+      plans: memberPlans(subnets, attachment.addresses.map(parseAddress), hostLoopback),
+      gatewayMac: networkMac(subnets),
+      protocols: ALL_PROTOCOLS,
+      services: ALL_SERVICES,
       hostname: attachment.hostname,
       dns: this.#dnsOf(attachment, network),
       outbound: outboundOf(attachment),
