@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, by three names), each
+# Builds the addon (build/tuntap2.node) and the launcher (../bin/slipway, by its names), each
 # only when a source is newer. --sanitize builds build/tuntap2-asan.node and build/slipway-asan, with ASan
 # and UBSan, instead; --faults builds build/tuntap2-faults.node, whose system calls fail when they are told to
 # (faults/faults.c), for tests alone. CC chooses the compiler.
@@ -91,7 +91,7 @@ build_launcher() {
 link_names() {
   mkdir -p ../bin
   local name
-  for name in slirp4netns slipway-cni; do
+  for name in slirp4netns slipway-cni pasta passt pesto; do
     [ -L "../bin/$name" ] || ln -sf slipway "../bin/$name"
   done
 }

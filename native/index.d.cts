@@ -272,7 +272,10 @@ declare namespace tuntap2 {
    */
   function waitChild(pidfd: number): number;
 
-  /** @returns an `fd` for any process: EPOLLIN when it ended; or `-ESRCH`. */
+  /**
+   * @param pid as the broker sees it, where there is one.
+   * @returns an `fd` for any process: EPOLLIN when it ended; or `-ESRCH`.
+   */
   function pidfdOpen(pid: number): number;
 
   function pidfdSignal(pidfd: number, signal: number): number;
@@ -299,6 +302,14 @@ declare namespace tuntap2 {
    * @returns 0; `-EBADF` not open; `-EEXIST` there is one.
    */
   function useBroker(fd: number): number;
+
+  /**
+   * Has the broker make or empty a pid file, readable by its owner only.
+   *
+   * @returns an `fd` for {@link writeBytes}; or an errno: `-ELOOP` a link, `-EPERM` another user's, no file, or where others
+   *   could replace it; `-EBADF` there is no broker.
+   */
+  function openPidFile(path: string): number;
 
   /** Whether two paths, such as /proc/PID/ns/uts, are one namespace. @returns 0, 1, or an errno */
   function sameNamespace(one: string, other: string): number;
@@ -349,6 +360,9 @@ declare namespace tuntap2 {
   function lockDownDaemon(readable: readonly string[], writable: readonly string[]): number;
 
   // ---------------------------------------------------------------- inherited descriptors
+
+  /** Makes stdout and stderr what stdin is: in the sandbox /dev/null. */
+  function releaseOutput(): number;
 
   /** Whether `n` is an open descriptor of this process, issued or not. */
   function isOpenFd(n: number): boolean;

@@ -15,8 +15,9 @@ static bool is_among(const char *word, const char *const words[]) {
 bool command_is_about_itself(char **argv) {
   static const char *const options[] = {"--help", "-h", "--version", "-v", NULL};
   static const char *const commands[] = {"doctor", "port", "status", "flows", "help", NULL};
+  if (program_is(argv, "pesto")) return true;
   if (argv[1] == NULL || is_among(argv[1], options)) return true;
-  return !program_is(argv, "slirp4netns") && is_among(argv[1], commands);
+  return program_is(argv, "slipway") && is_among(argv[1], commands);
 }
 
 bool command_asks_daemon(char **argv) {
@@ -43,7 +44,7 @@ static const char *network_of(char **argument) {
 }
 
 bool command_runs_on_network(char **argv) {
-  if (argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
+  if (!program_is(argv, "slipway") || argv[1] == NULL || strcmp(argv[1], "run") != 0) return false;
   for (char **argument = argv + 2; *argument != NULL; argument++) {
     if (strcmp(*argument, "--") == 0) return false; /* COMMAND follows */
     const char *network = network_of(argument);

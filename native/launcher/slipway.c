@@ -1,6 +1,7 @@
 /*
- * bin/slipway, bin/slirp4netns and bin/slipway-cni: becomes Node with the bundle. Same pid, same descriptors, no
- * second process: podman and RootlessKit watch, signal and bind to the pid that they started.
+ * bin/slipway and its other names (common/program.h): becomes Node with the bundle. Same pid, same descriptors, no
+ * second process: podman and RootlessKit watch, signal and bind to the pid that they started. Only pasta and passt go to
+ * the background if they are not told otherwise, and a pid file names the process that goes on.
  *
  * It does what can't be done once Node runs:
  * - The environment. NODE_OPTIONS, NODE_EXTRA_CA_CERTS and their like are meant for the user's
@@ -31,8 +32,11 @@
 
 #include "../src/confine/confine.h"
 #include "commands.h"
+#include "common/program.h"
 #include "common/text.h"
 #include "node.h"
+#include "pasta/background.h"
+#include "pasta/options.h"
 #include "sandbox/broker.h"
 #include "sandbox/namespaces.h"
 #include "shared/shared.h"
@@ -118,13 +122,41 @@ static void open_standard_streams(void) {
   }
 }
 
+/* Node gets a descriptor, and its number. */
+static void pass(const char *variable, int fd) {
+  fcntl(fd, F_SETFD, 0);
+  setenv(variable, text_format("%d", fd), 1);
+}
+
 /* If either fails Node reports it, as it knows whether a sandbox is wanted. */
 static void prepare_sandbox(char **argv) {
   int broker = broker_start(argv);
   if (broker < 0) return;
-  fcntl(broker, F_SETFD, 0);
-  setenv("SLIPWAY_BROKER", text_format("%d", broker), 1);
+  pass("SLIPWAY_BROKER", broker);
   setenv("SLIPWAY_ROOT", namespaces_prepare(), 1);
+}
+
+/* From now on this is another process. The caller's waits for it. */
+static void go_to_background(char **argv) {
+  int parent = background_enter();
+  const char *root = "";
+  int broker = broker_become(argv, parent, &root);
+  if (broker < 0) text_fail("can't fork: %s; -f stays in the foreground", strerror(errno));
+  pass("SLIPWAY_PARENT", parent);
+  pass("SLIPWAY_BROKER", broker);
+  setenv("SLIPWAY_ROOT", root, 1);
+}
+
+/* What the command line needs before Node runs. */
+static enum start { PLAIN, SANDBOX, BACKGROUND } start_of(int argc, char **argv) {
+  bool is_passt = program_is(argv, "passt");
+  if (!is_passt && !program_is(argv, "pasta")) {
+    bool is_plain = command_is_about_itself(argv) || command_asks_daemon(argv) || command_runs_on_network(argv);
+    return is_plain ? PLAIN : SANDBOX;
+  }
+  enum pasta_kind kind = pasta_kind_of(argc, argv, is_passt);
+  if (kind == PASTA_ABOUT_ITSELF) return PLAIN;
+  return kind == PASTA_BACKGROUND ? BACKGROUND : SANDBOX;
 }
 
 int main(int argc, char **argv) {
@@ -137,20 +169,22 @@ int main(int argc, char **argv) {
   open_standard_streams();
   /* Only we may set these. */
   unsetenv("SLIPWAY_BROKER");
+  unsetenv("SLIPWAY_PARENT");
   unsetenv("SLIPWAY_ROOT");
   unsetenv("SLIPWAY_TAKEN");
   unsetenv("SLIPWAY_UNSHARED");
   unsetenv("SLIPWAY_STORE");
+  enum start start = start_of(argc, argv);
   if (shared_is_wanted(argv)) shared_serve(argv);
   if (command_is_question(argv)) shared_ask(argv);
+  if (start == BACKGROUND) go_to_background(argv);
   node_check_descriptors();
   const char *bundle = node_bundle(root);
   const char *node = node_find(root);
   if (command_is_daemon(argv)) supervise_daemon();
-  bool is_networked = command_runs_on_network(argv);
-  if (!command_is_about_itself(argv) && !command_asks_daemon(argv) && !is_networked) prepare_sandbox(argv);
+  if (start == SANDBOX) prepare_sandbox(argv);
   /* COMMAND of `run --network` is forked from Node and would inherit the filter. */
-  if (!is_networked) deny_io_uring();
+  if (!command_runs_on_network(argv)) deny_io_uring();
   execv(node, node_arguments(node, bundle, argc, argv));
   text_fail("can't run %s: %s", node, strerror(errno));
 }

@@ -25,6 +25,7 @@ beforeAll(() => {
     ...[
       join(native, "test/paths-main.c"),
       `${common}/daemon-paths.c`,
+      `${common}/outside.c`,
       `${common}/safe-directory.c`,
     ],
   ]);

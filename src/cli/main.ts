@@ -14,6 +14,7 @@ async function execute(invocation: Invocation): Promise<void> {
     case "attach":
       return (await import("./commands/attach.js")).attach(invocation.config);
     case "pasta":
+      return (await import("./pasta/pasta.js")).pasta(invocation.config);
     case "pesto":
       throw new Error("not written yet");
     case "control": {

@@ -6,6 +6,7 @@ import type { ResolvConf } from "../dns/resolv-conf.js";
 import { inheritedDescriptors } from "../sys/inherited.js";
 import { keeperText } from "../sys/keeper.js";
 import { native } from "../sys/native.js";
+import { isInBackground } from "./background.js";
 import { RESOLV_CONF } from "./guest-config.js";
 
 /** How the launcher says that this process has mounts of its own: native/launcher/sandbox/namespaces.h. */
@@ -56,9 +57,12 @@ export function leaveBroker(): void {
   native.endBroker();
 }
 
-/** Turns the broker into the keeper, or ends it when there is nothing to keep. @returns whether there is a keeper */
+/**
+ * Turns the broker into the keeper, or ends it when there is nothing to keep. In the background it is the parent of agents,
+ * which end with it. @returns whether there is a keeper
+ */
 function keepOrEnd({ host, apiSocket }: SandboxNeeds): boolean {
-  if (host === null && apiSocket === null) {
+  if (host === null && apiSocket === null && !isInBackground()) {
     native.endBroker();
     return false;
   }

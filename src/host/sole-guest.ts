@@ -14,10 +14,17 @@ import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
 
 /** What is set up before there is a TAP. */
 export interface PreparedGuest {
-  readonly options: GuestOptions;
+  /** Name of the TAP in the namespace. */
+  readonly tapName: string;
   readonly host: ResolvConf;
   readonly config: GuestConfig;
   readonly capture: CaptureFile | null;
+  /** Whether ports may be published later than at the start. */
+  readonly publishesLater: boolean;
+  /** Whether privileges are dropped before the guest's first frame. */
+  readonly sandbox: boolean;
+  /** Whether statistics are printed at the end. */
+  readonly stats: boolean;
 }
 
 /**
@@ -29,10 +36,11 @@ export function prepareGuest(
   options: GuestOptions,
   hostnameOfGuest: () => string | null,
 ): PreparedGuest {
-  const { tap, network, pcap } = options;
-  const capture = pcap === null ? null : openCapture(pcap, tap);
+  const { tap: tapName, network, pcap, publish, sandbox, stats } = options;
+  const capture = pcap === null ? null : openCapture(pcap, tapName);
   const host = new ResolvConf(RESOLV_CONF);
-  return { options, host, config: guestConfig(network, host, hostnameOfGuest()), capture };
+  const config = guestConfig(network, host, hostnameOfGuest());
+  return { tapName, host, config, capture, publishesLater: publish.auto !== null, sandbox, stats };
 }
 
 /** The parts of a GuestSpec in which `run` and `attach` differ. */
@@ -46,9 +54,9 @@ export class SoleGuest {
 
   /** Nothing is relayed until start(). @throws as serveGuest() */
   constructor(prepared: PreparedGuest, parts: Pick<GuestSpec, OwnParts>) {
-    const { options, config, capture } = prepared;
+    const { tapName, config, capture } = prepared;
     this.#prepared = prepared;
-    this.#served = serveGuest(this.loop, { ...parts, tapName: options.tap, config, capture, log });
+    this.#served = serveGuest(this.loop, { ...parts, tapName, config, capture, log });
   }
 
   get guest(): Guest {
@@ -60,10 +68,10 @@ export class SoleGuest {
    * @throws UserError when it cannot be entered
    */
   start(api: ApiListener | null, needs: Pick<SandboxNeeds, "hasChild" | "inUse">): void {
-    const { options, config, host } = this.#prepared;
+    const { sandbox, publishesLater, config, host } = this.#prepared;
     this.loop.start();
     if (api !== null) this.#served.serveApi(api.serve);
-    if (!options.sandbox) {
+    if (!sandbox) {
       leaveBroker();
       return;
     }
@@ -71,14 +79,14 @@ export class SoleGuest {
       ...needs,
       host: config.dns === null ? null : host,
       apiSocket: api?.path ?? null,
-      opensPorts: api !== null || options.publish.auto !== null,
+      opensPorts: api !== null || publishesLater,
     });
   }
 
   /** Ends the guest and the process. @param why follows "is down: " in the log */
   end(why: string, exitStatus: number): never {
-    const { tap, stats } = this.#prepared.options;
-    log.info("%s is down: %s", tap, why);
+    const { tapName, stats } = this.#prepared;
+    log.info("%s is down: %s", tapName, why);
     if (stats) printStatistics(this.guest);
     this.loop.stop();
     process.exit(exitStatus);

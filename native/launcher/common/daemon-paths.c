@@ -1,33 +1,14 @@
 #include "daemon-paths.h"
 
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "outside.h"
 #include "safe-directory.h"
-
-/* Who we are outside of our user namespace: container engines start us as root of theirs. */
-struct outside {
-  uid_t uid;
-  bool is_all; /* there is no outside: every user has a number here */
-};
-
-static struct outside look_outside(void) {
-  uid_t own = geteuid();
-  struct outside result = {.uid = own};
-  FILE *map = fopen("/proc/self/uid_map", "re");
-  if (map == NULL) return (struct outside){own, true};
-  for (unsigned inside, outside, count; fscanf(map, "%u %u %u", &inside, &outside, &count) == 3;) {
-    if (own - inside < count) result.uid = outside + (own - inside);
-    if (inside == 0 && outside == 0 && count == UINT32_MAX) result.is_all = true;
-  }
-  fclose(map);
-  return result;
-}
 
 /* As Node's os.tmpdir() has it; /tmp instead of a path that is not absolute. */
 static const char *temporary_directory(void) {
@@ -61,7 +42,7 @@ static bool find_runtime(const struct outside *outside, char *path, size_t capac
 bool daemon_paths_launchers(struct sockaddr_un *address) {
   char runtime[PATH_MAX];
   bool is_own;
-  struct outside outside = look_outside();
+  struct outside outside = outside_look();
   if (!find_runtime(&outside, runtime, sizeof(runtime), &is_own)) return false;
   char directory[PATH_MAX];
   size_t capacity = sizeof(address->sun_path);
@@ -75,7 +56,7 @@ bool daemon_paths_launchers(struct sockaddr_un *address) {
 bool daemon_paths_stayed(char *path, size_t capacity) {
   char runtime[PATH_MAX];
   bool is_own;
-  struct outside outside = look_outside();
+  struct outside outside = outside_look();
   if (!find_runtime(&outside, runtime, sizeof(runtime), &is_own)) return false;
   if (!safe_directory(runtime, outside.is_all)) return false;
   int length = snprintf(path, capacity, "%s/slipway.stayed", runtime);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,19 +81,31 @@ static const char *pass_on(capabilities passed) {
   return confine_capabilities(passed, passed) < 0 ? "capabilities" : "own";
 }
 
-static const char *as_root(void) {
-  if (unshare(CLONE_NEWNS) < 0) return "mounts";
-  if (syscall(SYS_mount, NULL, "/", NULL, PRIVATE_RECURSIVE, NULL) < 0) return "mounts";
-  return pass_on(of_root());
+/* What differs between root, who has the right himself, and another user. */
+struct way {
+  bool is_root;
+  unsigned long namespaces;
+  uid_t uid; /* before a user namespace is made */
+  gid_t gid;
+};
+
+static struct way choose_way(void) {
+  bool is_root = (confine_permitted() & capability(CAP_SYS_ADMIN)) != 0;
+  return (struct way){
+      .is_root = is_root,
+      .namespaces = is_root ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS,
+      .uid = geteuid(),
+      .gid = getegid(),
+  };
 }
 
-static const char *as_user(void) {
-  uid_t uid = geteuid();
-  gid_t gid = getegid();
-  errno = EPERM;
-  if (is_restricted_by_apparmor()) return "apparmor";
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return "userns";
-  if (map_ids(uid, gid) < 0) {
+/* In the new namespaces. */
+static const char *settle(const struct way *way) {
+  if (way->is_root) {
+    if (syscall(SYS_mount, NULL, "/", NULL, PRIVATE_RECURSIVE, NULL) < 0) return "mounts";
+    return pass_on(of_root());
+  }
+  if (map_ids(way->uid, way->gid) < 0) {
     fprintf(stderr, "%s: can't map ids in a user namespace: %s; see slipway doctor\n",
             program_invocation_short_name, strerror(errno));
     exit(1);
@@ -100,11 +113,42 @@ static const char *as_user(void) {
   return pass_on(capability(CAP_SYS_ADMIN));
 }
 
-const char *namespaces_prepare(void) {
+/* Why there are no new namespaces, or NULL. */
+static const char *obstacle(const struct way *way) {
+  errno = EPERM;
+  return !way->is_root && is_restricted_by_apparmor() ? "apparmor" : NULL;
+}
+
+/* A reason with its errno, "own" as it is. */
+static const char *worded(const char *result) {
   static char word[48];
-  bool is_root = (confine_permitted() & capability(CAP_SYS_ADMIN)) != 0;
-  const char *result = is_root ? as_root() : as_user();
   if (strcmp(result, "own") == 0) return result;
   snprintf(word, sizeof(word), "%s %d", result, errno);
   return word;
+}
+
+static const char *refused(const struct way *way) {
+  return way->is_root ? "mounts" : "userns";
+}
+
+const char *namespaces_prepare(void) {
+  struct way way = choose_way();
+  const char *reason = obstacle(&way);
+  if (reason != NULL) return worded(reason);
+  return worded(unshare((int)way.namespaces) < 0 ? refused(&way) : settle(&way));
+}
+
+/* The stack is a copy, as fork's is. */
+pid_t namespaces_fork(const char **word) {
+  struct way way = choose_way();
+  const char *reason = obstacle(&way);
+  if (reason == NULL) {
+    unsigned long more = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+    pid_t pid = (pid_t)syscall(SYS_clone, way.namespaces | more | SIGCHLD, 0, 0, 0, 0);
+    if (pid == 0) *word = worded(settle(&way));
+    if (pid >= 0) return pid;
+    reason = refused(&way);
+  }
+  *word = worded(reason);
+  return fork();
 }

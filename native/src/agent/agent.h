@@ -38,6 +38,7 @@ struct agent_reply {
 struct agent {
   pid_t pid; /* 0: there is none */
   int socket;
+  bool is_brokers; /* a child of the broker, not ours */
   bool lost; /* it did not answer in time; it gets no more requests */
 };
 

@@ -64,7 +64,7 @@ static int end_agent(struct agent *agent) {
   shutdown(agent->socket, SHUT_RDWR);
   close(agent->socket);
   /* An agent that is stopped does not end before we do. */
-  int status = agent->lost ? -1 : process_reap(agent->pid);
+  int status = agent->lost ? -1 : agent->is_brokers ? 0 : process_reap(agent->pid);
   *agent = (struct agent){0};
   return status == 0 ? 0 : -EIO;
 }

@@ -19,6 +19,15 @@ static napi_value use_broker(napi_env env, napi_callback_info info) {
   return call_end(&call, 0);
 }
 
+static napi_value open_pid_file(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  char path[BROKER_PATH_CAPACITY];
+  call_string(&call, 0, path, sizeof(path));
+  if (!call_ok(&call)) return call_end(&call, 0);
+  int fd = broker_open_pid_file(&call.instance->broker, path);
+  return call_end(&call, handles_issue(&call.instance->handles, fd, HANDLE_PLAIN));
+}
+
 static napi_value same_namespace(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 2);
   char one[BROKER_PATH_CAPACITY];
@@ -65,8 +74,12 @@ static napi_value end_broker(napi_env env, napi_callback_info info) {
 }
 
 const struct method broker_methods[] = {
-    {"useBroker", use_broker},       {"sameNamespace", same_namespace},
-    {"becomeKeeper", become_keeper}, {"confirmKeeper", confirm_keeper},
-    {"keeperText", keeper_text},     {"endBroker", end_broker},
+    {"useBroker", use_broker},
+    {"openPidFile", open_pid_file},
+    {"sameNamespace", same_namespace},
+    {"becomeKeeper", become_keeper},
+    {"confirmKeeper", confirm_keeper},
+    {"keeperText", keeper_text},
+    {"endBroker", end_broker},
     {NULL, NULL},
 };

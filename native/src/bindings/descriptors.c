@@ -70,7 +70,16 @@ static napi_value replace_fd(napi_env env, napi_callback_info info) {
   return call_end(&call, replaced);
 }
 
+static napi_value release_output(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 0);
+  for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (dup3(STDIN_FILENO, fd, O_CLOEXEC) < 0) return call_end(&call, -errno);
+  }
+  return call_end(&call, 0);
+}
+
 const struct method descriptor_methods[] = {
+    {"releaseOutput", release_output},
     {"isOpenFd", is_open_fd},
     {"adoptFd", adopt_fd},
     {"copyFd", copy_fd},

@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../broker/client.h"
 #include "../call/call.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
@@ -42,11 +44,17 @@ static napi_value wait_child(napi_env env, napi_callback_info info) {
   return call_end(&call, call_ok(&call) ? wait_now(pidfd) : 0);
 }
 
+/* In the background we have a PID namespace of our own, and the broker knows the numbers that users name. */
+static int open_process(const struct broker *broker, pid_t pid) {
+  bool asks = broker->socket >= 0 && !broker->is_keeper;
+  return asks ? broker_open_process(broker, pid) : (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
 static napi_value open_pidfd(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   int pid = call_int(&call, 0);
   if (!call_ok(&call)) return call_end(&call, 0);
-  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  int pidfd = open_process(&call.instance->broker, pid);
   return call_end(&call, handles_issue(&call.instance->handles, pidfd, HANDLE_PIDFD));
 }
 

@@ -60,7 +60,7 @@ static int start(int broker, const struct broker_request *request, int sent_fd,
   if (pid < 0 || (pid > 0 && *socket >= 0)) return pid;
   /* We are out of descriptors (SCM_RIGHTS in unix(7)): the process ends, as its socket is closed. */
   if (*socket >= 0) close(*socket);
-  if (pid > 0) process_reap(pid);
+  if (pid > 0 && pid != BROKER_REAPS) process_reap(pid);
   *reply = (struct broker_reply){pid > 0 ? -EMFILE : -EPROTO, STEP_BROKER};
   return reply->result;
 }
@@ -73,7 +73,7 @@ int broker_start_agent(const struct broker *broker, const char *userns, const ch
   int pid = start(broker->socket, &request, -1, &reply, &socket);
   *step = reply.step < STEP_COUNT ? (enum step)reply.step : STEP_BROKER;
   if (pid < 0) return pid;
-  *agent = (struct agent){.pid = pid, .socket = socket};
+  *agent = (struct agent){.pid = pid, .socket = socket, .is_brokers = pid == BROKER_REAPS};
   return 0;
 }
 
@@ -88,6 +88,27 @@ int broker_spawn(const struct broker *broker, const struct held_plan *plan, pid_
   if (result < 0) return result;
   *pid = result;
   return 0;
+}
+
+/* The descriptor that a reply brings, or a negative errno. */
+static int ask_for_fd(int broker, enum broker_operation operation, const char *path) {
+  if (broker < 0) return -EBADF;
+  struct broker_request request = request_of(operation, path, "");
+  struct broker_reply reply;
+  int fd;
+  ask(broker, &request, -1);
+  int result = receive_reply(broker, &reply, &fd);
+  if (result < 0) return result;
+  return fd < 0 ? -EMFILE : fd;
+}
+
+int broker_open_process(const struct broker *broker, pid_t pid) {
+  char digits[PROCESS_DIGITS_CAPACITY];
+  return ask_for_fd(broker->socket, BROKER_PROCESS, process_digits(pid, digits));
+}
+
+int broker_open_pid_file(const struct broker *broker, const char *path) {
+  return ask_for_fd(broker->socket, BROKER_PID_FILE, path);
 }
 
 static int same_file(const char *one, const char *other) {

@@ -26,6 +26,12 @@ int broker_start_agent(const struct broker *broker, const char *userns, const ch
 int broker_spawn(const struct broker *broker, const struct held_plan *plan, pid_t *pid,
                  int *control);
 
+/* A pidfd of a process by its number in the broker's PID namespace. */
+int broker_open_process(const struct broker *broker, pid_t pid);
+
+/* A pid file, open and empty. */
+int broker_open_pid_file(const struct broker *broker, const char *path);
+
 /* Whether two paths are one file as the broker sees them, or as we do without a broker: 0 or 1. */
 int broker_is_same(const struct broker *broker, const char *one, const char *other);
 

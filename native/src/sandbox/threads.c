@@ -1,11 +1,14 @@
 #include "threads.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,12 +135,41 @@ static void signal_thread(pid_t thread) {
   }
 }
 
+/*
+ * A thread's number in our own PID namespace, or 0 when it has ended: /proc may be of one above, and the last number of
+ * NSpid is the one that the thread has itself (proc_pid_status(5)).
+ */
+static pid_t own_number(DIR *tasks, const char *listed) {
+  char path[32];
+  char text[4096];
+  snprintf(path, sizeof(path), "%.15s/status", listed);
+  int file = openat(dirfd(tasks), path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
+  if (file >= 0) close(file);
+  if (length < 0) return 0;
+  text[length] = '\0';
+  char *numbers = strstr(text, "\nNSpid:");
+  if (numbers == NULL) return atoi(listed); /* a kernel without PID namespaces */
+  numbers += strlen("\nNSpid:");
+  numbers[strcspn(numbers, "\n")] = '\0';
+  return atoi(strrchr(numbers, '\t') + 1);
+}
+
+/* Whether the list is of our own PID namespace: then our first thread has our number. */
+static bool lists_own_numbers(DIR *tasks) {
+  char path[16];
+  snprintf(path, sizeof(path), "%d", getpid());
+  return faccessat(dirfd(tasks), path, F_OK, 0) == 0;
+}
+
 /* Signals the threads that were not yet. Returns how many there were, or a negative errno. */
 static int signal_new(DIR *tasks) {
   int before = atomic_load(&signalled.count);
+  bool are_own = lists_own_numbers(tasks);
   rewinddir(tasks);
   for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
-    pid_t thread = atoi(entry->d_name);
+    if (entry->d_name[0] == '.') continue;
+    pid_t thread = are_own ? atoi(entry->d_name) : own_number(tasks, entry->d_name);
     if (thread <= 0 || thread == getpid() || is_signalled(thread)) continue;
     if (atomic_load(&signalled.count) == THREADS_MAX) return -E2BIG;
     signal_thread(thread);

@@ -1,10 +1,10 @@
 import { writeSync } from "node:fs";
-import { constants } from "node:os";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { Stdio } from "../../base/stdio.js";
 import type { AttachConfig, Target } from "../../commandline/invocation.js";
 import { listenForApi } from "../../host/api-socket.js";
+import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
 import { hostnameOf } from "../../host/guest-config.js";
 import { nameOf, openLink } from "../../host/links/link.js";
 import { announcement } from "../../host/output/announcement.js";
@@ -13,16 +13,11 @@ import { startPublishing } from "../../host/ports/publishing.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Takeover } from "../../host/takeover.js";
-import type { Loop } from "../../loop/loop.js";
-import { noSuchProcess, processOf, watchNamespaceFile } from "../../netns/netns-file.js";
 import { isRun, meantProcess } from "../../netns/run-process.js";
 import { netnsOf } from "../../rpc/namespaces.js";
-import { Errno } from "../../sys/constants.js";
-import { adoptInherited, ignoredSignals, ReadyFd } from "../../sys/inherited.js";
+import { ReadyFd } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
 import { fail } from "../exit.js";
-
-const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /**
  * `slipway attach` and `slirp4netns`: serves a namespace until its process ends, the exit-fd has an event or a signal
@@ -54,7 +49,7 @@ export async function attach(given: AttachConfig): Promise<void> {
     onGone: (why) => failGone(options.tap, why),
   });
   link.start(sole.loop, sole.guest);
-  watchEndings(endings, sole.loop, (why) => sole.end(why, 0));
+  watchEndings(endings, sole.loop, ["SIGTERM", "SIGINT", "SIGHUP"], (why) => sole.end(why, 0));
   const api = await listenForApi(options.apiSocket, takeover?.apiSocket);
   const tapFd = target.kind === "tapfd" ? target.fd : null;
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });
@@ -92,50 +87,6 @@ function warnOfUnshared(): void {
   if (reason !== undefined) log.warn("--shared: a process of its own serves the guest: %s", reason);
 }
 
-/** What ends the network, besides signals. */
-interface Endings {
-  /** A handle of the addon. */
-  readonly exitFd: number | null;
-  /** The process whose namespace it is, and its pidfd. */
-  readonly owner: { readonly pid: number; readonly fd: number } | null;
-  /** The namespace's file, if no process is known to own it. */
-  readonly file: string | null;
-}
-
-function openEndings({ exitFd, exitWithNetns, target }: AttachConfig): Endings {
-  if (exitFd !== null) adoptInherited("--exit-fd", exitFd);
-  const file = exitWithNetns && target.kind === "namespace" ? target.netns : null;
-  const pid = target.pid ?? (file === null ? null : processOf(file));
-  if (pid === null) return { exitFd, owner: null, file };
-  return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
-}
-
-/**
- * Checks that the owner still lives: if it had ended before its namespace was entered, its PID might have been another
- * process's by then. EPERM means that it lives: root has given up CAP_KILL by now.
- */
-function checkOwner({ owner }: Endings): void {
-  if (owner !== null && native.pidfdSignal(owner.fd, 0) === -Errno.ESRCH) {
-    throw noSuchProcess(owner.pid);
-  }
-}
-
-function watchEndings(
-  { exitFd, owner, file }: Endings,
-  loop: Loop,
-  end: (why: string) => void,
-): void {
-  // EPERM: epoll(7) does not take regular files, which are always ready.
-  if (exitFd !== null && loop.watchFd(exitFd, () => end("an event on the exit-fd")) < 0) {
-    throw new UserError(`--exit-fd ${exitFd} is a file: give a pipe`);
-  }
-  if (owner !== null) loop.watchFd(owner.fd, () => end("its process has ended"));
-  if (file !== null) watchNamespaceFile(file, () => end("the file of its namespace is gone"));
-  for (const signal of END_SIGNALS) {
-    if (!ignoredSignals().includes(constants.signals[signal])) process.on(signal, end);
-  }
-}
-
 /** Lines for stdout. Those about ports published before the network is up are held back until it is announced. */
 class Report {
   #waiting: string | null = "";
@@ -153,13 +104,6 @@ class Report {
 
 function failGone(tap: string, why: string): never {
   return fail(new UserError(`${tap}: ${why}: the network of the namespace is gone`));
-}
-
-/** @returns a pidfd: it is readable when the process has ended, and never refers to a later process of that number */
-function openProcess(pid: number): number {
-  const pidfd = native.pidfdOpen(pid);
-  if (pidfd < 0) throw noSuchProcess(pid);
-  return pidfd;
 }
 
 function announce(text: string): void {

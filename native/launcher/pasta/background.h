@@ -1,0 +1,15 @@
+/*
+ * Going on in the background. The protocol with the parent that waits, over SOCK_SEQPACKET: one byte, with the descriptor of
+ * the pid file if there is one, says that the network is up. The parent writes the sender's number into the file, as it is in
+ * the parent's own PID namespace, and ends with 0. If the socket ends first, it ends with the exit status of its child, or 1.
+ */
+#ifndef SLIPWAY_BACKGROUND_H
+#define SLIPWAY_BACKGROUND_H
+
+/*
+ * Forks. Returns in the child, which leads a session of its own: the socket to the parent, close-on-exec. The parent does
+ * not return.
+ */
+int background_enter(void);
+
+#endif

@@ -1,0 +1,30 @@
+import { writeSync } from "node:fs";
+import { DEFAULT_LINES_PER_SECOND, startLog, type Write } from "../../base/log.js";
+import { Stdio } from "../../base/stdio.js";
+import type { PastaLog } from "../../commandline/pasta/config.js";
+import { isInBackground } from "../../host/background.js";
+import { startLogging } from "../../host/output/logging.js";
+import { openOutputFile } from "../../host/output/output-file.js";
+import { fileWriter } from "../../sys/output.js";
+
+/**
+ * Opens the log. In the background stderr is the caller's until the network is up: it is written as it is, as a copy of it
+ * would keep the caller waiting for its end.
+ * @throws UserError when the file cannot be written
+ */
+export function startPastaLog({ file, level }: PastaLog): void {
+  const linesPerSecond = DEFAULT_LINES_PER_SECOND;
+  if (!isInBackground()) {
+    startLogging({ file, level, format: "text", linesPerSecond });
+    return;
+  }
+  const writeStderr: Write = (text) => writeSync(Stdio.Error, text);
+  startLog({
+    write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),
+    writeStderr,
+    isFile: file !== null,
+    level,
+    format: file === null ? "plain" : "text",
+    linesPerSecond,
+  });
+}

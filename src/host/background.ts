@@ -1,0 +1,60 @@
+import { getSystemErrorMap } from "node:util";
+import { UserError } from "../base/errors.js";
+import { native } from "../sys/native.js";
+
+/** Whether this process goes on in the background: the launcher has forked it, and the caller's process waits for it. */
+export function isInBackground(): boolean {
+  const { SLIPWAY_PARENT: parent } = process.env;
+  return parent !== undefined;
+}
+
+/** The file that is to hold the number of this process. */
+export class PidFile {
+  readonly #fd: number | null;
+
+  /** Call it after joinBroker(), which has it opened. @param path null: there is none. @throws UserError */
+  constructor(path: string | null) {
+    this.#fd = path === null ? null : opened(path);
+  }
+
+  /**
+   * Says that the network is up: has the number written, which for a process in the background its waiting parent does, as
+   * a PID namespace of our own hides it from us; then lets the caller's outputs go, and the parent ends. Call it in the
+   * sandbox, as the last thing of the start.
+   * @throws UserError when the number cannot be written, or nobody waits any more
+   */
+  announce(): void {
+    const { SLIPWAY_PARENT: parent } = process.env;
+    if (parent === undefined) this.#write();
+    else this.#tell(Number(parent));
+    if (this.#fd !== null) native.close(this.#fd);
+  }
+
+  #write(): void {
+    if (this.#fd === null) return;
+    const result = native.writeBytes(this.#fd, Buffer.from(`${process.pid}\n`));
+    if (result < 0) throw new UserError(`Couldn't write PID file: ${wordsFor(result)}`);
+  }
+
+  #tell(parent: number): void {
+    native.adoptFd(parent);
+    native.releaseOutput();
+    const sent = native.sendPassing(parent, Buffer.alloc(1), this.#fd);
+    if (sent < 0) throw new UserError("the process that waited for the network has ended");
+    native.close(parent);
+  }
+}
+
+function opened(path: string): number {
+  const fd = native.openPidFile(path);
+  if (fd >= 0) return fd;
+  throw new UserError(
+    `Couldn't open PID file ${path}: ${wordsFor(fd)}: give a file of your own, in a folder where others cannot replace it`,
+  );
+}
+
+/** In the words of strerror(3), which begin with a capital. */
+function wordsFor(result: number): string {
+  const [, words = `error ${-result}`] = getSystemErrorMap().get(result) ?? [];
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
