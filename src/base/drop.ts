@@ -75,6 +75,7 @@ export const DropReason = {
   TunnelBadOffload: -70,
   TunnelCongestion: -71,
   PolicyProtocol: -72,
+  LinkFraming: -73,
 } as const;
 
 export type DropReason = (typeof DropReason)[keyof typeof DropReason];

@@ -32,6 +32,7 @@ import {
   type VnetHeader,
 } from "../wire/vnet.js";
 import type { Capture } from "./capture.js";
+import type { FrameStream } from "./frame-stream.js";
 
 /** Most pieces of payload in one packet. */
 export const MAX_PIECES = 64;
@@ -51,6 +52,8 @@ export interface GuestWriterOptions {
   readonly memory: number;
   /** The TAP. */
   readonly fd: number;
+  /** Takes the frames instead of the TAP; null: there is a TAP. */
+  readonly stream: FrameStream | null;
   /** Whether a virtio header precedes each frame. */
   readonly offload: boolean;
   /** The TAP's MTU, in bytes of IP. */
@@ -308,8 +311,11 @@ export class GuestWriter {
   }
 
   #write(pieces: number): number {
-    const { fd, memory, drops, capture } = this.#options;
-    const written = native.writev(fd, memory, this.#vector, pieces);
+    const { fd, memory, drops, capture, stream } = this.#options;
+    const written =
+      stream === null
+        ? native.writev(fd, memory, this.#vector, pieces)
+        : stream.send(this.#vector, pieces);
     capture?.sent(this.#vector, pieces, written, false);
     if (written < 0) drops.count(DropReason.TapQueueFull);
     return written;

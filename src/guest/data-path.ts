@@ -12,6 +12,7 @@ import { Resolver, type ResolverContext } from "../dns/resolver.js";
 import { DnsStreams } from "../dns/streams.js";
 import type { Engine } from "../engine/engine.js";
 import { Capture, type CaptureFile } from "../frames/capture.js";
+import { FrameStream, type StreamRest } from "../frames/frame-stream.js";
 import { GuestWriter } from "../frames/guest-writer.js";
 import { IcmpErrors, rebuildPacket } from "../frames/icmp-errors.js";
 import { Neighbors } from "../frames/neighbors.js";
@@ -33,6 +34,9 @@ import { IpProtocol } from "../wire/ip.js";
 import { emitBareAck, TCP_HEADER_LENGTH } from "../wire/tcp.js";
 import { VNET_HEADER_LENGTH } from "../wire/vnet.js";
 import type { TapHandle } from "./tap-handle.js";
+
+/** As StackOptions.transmit. */
+type Transmit = (pieces: number, count: number) => number;
 
 /** What the data path needs of its guest. All of it outlives a failure of the stack. */
 export interface DataPathContext {
@@ -58,6 +62,8 @@ export class DataPath {
   readonly memory: number;
   /** Bytes of the virtio header in front of each frame. */
   readonly frameHeader: number;
+  /** The frames of a stream socket in the TAP's place; null: there is a TAP. */
+  readonly stream: FrameStream | null;
   readonly drops: DropCounters;
   readonly reports: LimitReports;
   readonly reassembly: Reassembly;
@@ -79,8 +85,11 @@ export class DataPath {
   /** Whether the stack holds acknowledgments back, in the hope that data takes them along. */
   #acksWait = false;
 
-  /** @param captureFile gets every frame, both ways; the data path's from now on */
-  constructor(context: DataPathContext, captureFile: CaptureFile | null) {
+  /**
+   * @param captureFile gets every frame, both ways; the data path's from now on
+   * @param rest what the stream of the failed data path had under way; null: nothing
+   */
+  constructor(context: DataPathContext, captureFile: CaptureFile | null, rest: StreamRest | null) {
     const { config, tap, drops } = context;
     const { fd, vnetHeader: offload } = tap;
     const { mtu, memoryBudget, limits, gatewayMac: mac } = config;
@@ -88,22 +97,30 @@ export class DataPath {
     this.drops = drops;
     this.reports = context.reports;
     this.frameHeader = offload ? VNET_HEADER_LENGTH : 0;
+    const transmit: Transmit = tap.isStream
+      ? (pieces, count) => this.stream?.send(pieces, count) ?? 0
+      : (pieces, count) => native.writev(fd, this.memory, pieces, count);
     const stack = new Stack({
       mtu,
       offload,
       mac,
       memoryBudget,
       seed: new Uint32Array(randomBytes(8).buffer),
-      transmit:
-        captureFile === null
-          ? (pieces, count) => native.writev(fd, this.memory, pieces, count)
-          : (pieces, count) => this.#transmitCaptured(fd, pieces, count),
+      transmit: captureFile === null ? transmit : this.#capturing(transmit),
     });
     this.stack = stack;
     this.memory = native.registerMemory(stack.memory);
     const common = { ...context, stack, memory: this.memory, offload };
+    this.stream = tap.isStream ? new FrameStream({ ...common, fd }, rest) : null;
     this.capture = captureFile === null ? null : new Capture(captureFile, common);
-    const writer = new GuestWriter({ ...common, fd, mtu, mac, capture: this.capture });
+    const writer = new GuestWriter({
+      ...common,
+      fd,
+      stream: this.stream,
+      mtu,
+      mac,
+      capture: this.capture,
+    });
     this.writer = writer;
     this.reassembly = new Reassembly(stack, drops, limits.reassemblies, memoryBudget);
     this.icmpErrors = new IcmpErrors(config, writer, drops);
@@ -194,10 +211,12 @@ export class DataPath {
     });
   }
 
-  #transmitCaptured(fd: number, pieces: number, count: number): number {
-    const written = native.writev(fd, this.memory, pieces, count);
-    this.capture?.sent(pieces, count, written, true);
-    return written;
+  #capturing(transmit: Transmit): Transmit {
+    return (pieces, count) => {
+      const written = transmit(pieces, count);
+      this.capture?.sent(pieces, count, written, true);
+      return written;
+    };
   }
 
   #sendUnreachable(id: number, tuple: FlowTuple, error: IcmpError): void {

@@ -9,6 +9,7 @@ import { planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { type Engine, type EngineFigures, noFigures, type Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
+import type { StreamRest } from "../frames/frame-stream.js";
 import type { FlowRecord } from "../nat/flow-record.js";
 import type { SwitchPort } from "../network/switch.js";
 import { type ForwardContext, PortForwards } from "../publish/forwards.js";
@@ -90,14 +91,14 @@ export class Guest {
       admission: service.isLimited ? this.#admissionTo(service.name) : null,
     }));
     this.#announcers = announcers;
-    this.#path = this.#makePath(captureFile);
+    this.#path = this.#makePath(captureFile, null);
     this.#ingress = new Ingress(this.#path, this.#responders);
     this.forwards = new PortForwards(this.#forwardContext());
     this.#listEngines();
     this.watchTap();
   }
 
-  #makePath(captureFile: CaptureFile | null): DataPath {
+  #makePath(captureFile: CaptureFile | null, rest: StreamRest | null): DataPath {
     const path = new DataPath(
       {
         ...this.#common(),
@@ -107,6 +108,7 @@ export class Guest {
         dnsAdmission: this.#admissionTo(DNS_SERVICE),
       },
       captureFile,
+      rest,
     );
     const { memory, stack, frameHeader } = path;
     this.#port?.open({ fd: this.#tap.fd, memory, stack, frameHeader });
@@ -165,7 +167,7 @@ export class Guest {
     const failed = this.#path;
     const connections = failed.tcp.connections();
     failed.abandon();
-    this.#path = this.#makePath(failed.capture?.rest() ?? null);
+    this.#path = this.#makePath(failed.capture?.rest() ?? null, failed.stream?.rest() ?? null);
     this.#ingress = new Ingress(this.#path, this.#responders);
     this.forwards.resume(this.#forwardContext());
     this.#listEngines();
@@ -275,6 +277,7 @@ export class Guest {
     const reader = this.#reader;
     this.#isShared = isShared;
     icmpErrors.advance(now);
+    reader.flush(this.#path, true);
     const before = reader.moved;
     const result = reader.read(this.#path, this.#ingress, now, isShared);
     this.#port?.flush();
@@ -295,6 +298,8 @@ export class Guest {
    */
   turn(now: number): number {
     const path = this.#path;
+    // What a stream has received is not reported again.
+    if (path.stream?.hasFrame) this.onTap(now, this.#isShared);
     path.icmpErrors.advance(now);
     this.#bulk.note(this.#reader.moved + path.tcp.received, now);
     path.takeStackEvents(now);
@@ -307,7 +312,8 @@ export class Guest {
     path.takeStackEvents(now);
     for (let index = 0; index < engines.length; index += 1) engines[index].reap();
     path.flushAcks();
-    return this.#nextTurn(now);
+    this.#reader.flush(path, false);
+    return path.stream?.hasFrame ? now : this.#nextTurn(now);
   }
 
   #announce(now: number): void {

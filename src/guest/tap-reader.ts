@@ -1,3 +1,4 @@
+import { FRAMING_LOST } from "../frames/frame-stream.js";
 import type { SwitchPort } from "../network/switch.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
@@ -53,6 +54,9 @@ export class TapReader {
   #movesBulk = false;
   /** Wake-ups left that read a single frame. */
   #singleReads = 0;
+  /** What epoll reports: frames, unless the guest rests; and room in a stream that had none. */
+  #wanted: number = Epoll.In;
+  #awaitsRoom = false;
 
   /** @param guest index of the guest in tokens @param port takes the frames for other members */
   constructor(tap: TapHandle, guest: number, port: SwitchPort | null) {
@@ -63,12 +67,31 @@ export class TapReader {
 
   /** Has epoll report frames. Called again when another descriptor stands behind that of the TAP. */
   watch(): void {
-    native.watch(this.#tap.fd, Epoll.In, this.#token);
+    this.#awaitsRoom = false;
+    native.watch(this.#tap.fd, this.#wanted, this.#token);
   }
 
   /** @param wanted whether epoll reports frames; it reports a deleted TAP in any case */
   setWanted(wanted: boolean): void {
-    native.rewatch(this.#tap.fd, wanted ? Epoll.In : 0, this.#token);
+    this.#wanted = wanted ? Epoll.In : 0;
+    this.#rewatch();
+  }
+
+  #rewatch(): void {
+    const room = this.#awaitsRoom ? Epoll.Out : 0;
+    native.rewatch(this.#tap.fd, this.#wanted | room, this.#token);
+  }
+
+  /**
+   * Sends what has been accepted for a stream.
+   * @param hasRoom whether it may have room again, if it had none
+   */
+  flush({ stream }: DataPath, hasRoom: boolean): void {
+    if (stream === null) return;
+    stream.flush(hasRoom);
+    if (stream.isBlocked === this.#awaitsRoom) return;
+    this.#awaitsRoom = stream.isBlocked;
+    this.#rewatch();
   }
 
   /** Bytes for the gateway since takeMoved(). */
@@ -113,7 +136,7 @@ export class TapReader {
   }
 
   #readBatch(path: DataPath, ingress: Ingress, now: number, isShared: boolean): number {
-    const { stack, capture, memory } = path;
+    const { stack, capture, memory, stream } = path;
     const { fd } = this.#tap;
     const port = this.#port;
     const start = stack.headroom - path.frameHeader;
@@ -122,10 +145,14 @@ export class TapReader {
     this.#leftFrames = false;
     for (let count = 0, cost = 0, bytes = 0; cost < limit && bytes < most; count += 1) {
       const buffer = stack.buffer + start;
-      const length = native.read(fd, memory, buffer, stack.bufferCapacity - start);
+      const length =
+        stream === null
+          ? native.read(fd, memory, buffer, stack.bufferCapacity - start)
+          : stream.next(buffer);
       if (length <= 0) {
-        if (count <= 1) this.#singleReads = SINGLE_READS;
-        return this.#onNoFrame(length);
+        // A stream knows by itself when it is empty.
+        if (count <= 1 && stream === null) this.#singleReads = SINGLE_READS;
+        return this.#onNoFrame(path, length);
       }
       bytes += length;
       this.#counted += length;
@@ -146,9 +173,10 @@ export class TapReader {
   }
 
   /** @param result of a read: 0 or a negative errno */
-  #onNoFrame(result: number): number {
-    if (result !== 0 && result !== -Errno.ECONNRESET) return result;
-    this.#tap.onEnd?.();
+  #onNoFrame({ stream }: DataPath, result: number): number {
+    if (result !== 0 && result !== -Errno.ECONNRESET && result !== FRAMING_LOST) return result;
+    stream?.reset();
+    this.#tap.onEnd?.(result === FRAMING_LOST);
     return 0;
   }
 

@@ -54,6 +54,8 @@ export const Socket = {
   OutOfBandInline: 10,
   SendBuffer: 7,
   ReceiveBuffer: 8,
+  Type: 3,
+  AcceptsConnections: 30,
   ErrorQueue: 0x2000,
   LevelIp: 0,
   BindAddressNoPort: 24,

@@ -46,6 +46,7 @@ export class Wire {
       mtu,
       offload,
       fd: this.#tap,
+      stream: null,
       mac: 0x5255_0a00_0202,
       capture: null,
     });

@@ -48,8 +48,9 @@ export async function attach(given: AttachConfig): Promise<void> {
     },
     onGone: (why) => failGone(options.tap, why),
   });
-  link.start(sole.loop, sole.guest);
-  watchEndings(endings, sole.loop, ["SIGTERM", "SIGINT", "SIGHUP"], (why) => sole.end(why, 0));
+  const end = (why: string): void => sole.end(why, 0);
+  link.start(sole.loop, sole.guest, end);
+  watchEndings(endings, sole.loop, ["SIGTERM", "SIGINT", "SIGHUP"], end);
   const api = await listenForApi(options.apiSocket, takeover?.apiSocket);
   const tapFd = target.kind === "tapfd" ? target.fd : null;
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });

@@ -10,12 +10,13 @@ import { Errno } from "../../sys/constants.js";
 import { adoptInherited } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
 import { tapSettings } from "../guest-config.js";
+import type { SocketLink } from "./socket-link.js";
 
 /** How a guest is connected. */
 export interface Link {
   readonly tap: TapHandle;
-  /** To be called once the guest is served. */
-  start(loop: Loop, guest: Guest): void;
+  /** To be called once the guest is served. @param end ends the process: the link will not come back */
+  start(loop: Loop, guest: Guest, end: (why: string) => void): void;
 }
 
 /**
@@ -33,9 +34,13 @@ export async function openLink(
   if (configure)
     log.warn("--configure has no effect on this target: only the guest can set its addresses");
   if (target.kind === "tapfd") return { tap: inheritedTap(target.fd), start: () => {} };
-  const { BessLink } = await import("./bess.js");
-  const tap = new BessLink(target.path);
-  return { tap, start: (loop, guest) => tap.start(loop, guest) };
+  const { openBess } = await import("./bess.js");
+  return linkBy(openBess(target.path));
+}
+
+/** A link by a socket. */
+export function linkBy(tap: SocketLink): Link {
+  return { tap, start: (loop, guest, end) => tap.start(loop, guest, end) };
 }
 
 /** What is connected, for the log. */

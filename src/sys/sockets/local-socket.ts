@@ -57,6 +57,11 @@ export function acceptLocal(listener: number): number {
   return native.accept(listener, nameMemory, 0, name.length);
 }
 
+/** Whether a socket, of whatever family, has somebody at its other end. */
+export function isConnected(fd: number): boolean {
+  return native.getpeername(fd, nameMemory, 0, name.length) >= 0;
+}
+
 function writeName(path: string): number {
   const bytes = Buffer.from(path);
   if (bytes.length > LONGEST_SOCKET_PATH) return -Errno.ENAMETOOLONG;

@@ -21,10 +21,35 @@ export function listenPrivately(
   type: number,
   backlog: number = BACKLOG,
 ): number {
-  removeStale(what, path);
-  const listener = listenMasked(path, type, backlog);
+  if (isListenedAt(path)) {
+    throw new UserError(`${what} ${path} is in use by another process: choose another path`);
+  }
+  const listener = replaceStale(path, type, backlog);
   if (listener >= 0) return listener;
   throw new UserError(`${what} ${path}: ${sentenceOf(-listener)}`);
+}
+
+/**
+ * As listenPrivately(), at the first of several paths that can be had.
+ * @returns null: none can
+ */
+export function listenAtFirstFree(
+  paths: readonly string[],
+  type: number,
+  backlog: number,
+): { readonly path: string; readonly listener: number } | null {
+  for (const path of paths) {
+    if (isListenedAt(path)) continue;
+    const listener = replaceStale(path, type, backlog);
+    if (listener >= 0) return { path, listener };
+  }
+  return null;
+}
+
+/** A process that was killed leaves its socket, on which nobody listens. */
+function replaceStale(path: string, type: number, backlog: number): number {
+  if (isSocket(path)) removeQuietly(path);
+  return listenMasked(path, type, backlog);
 }
 
 /** bind(2) creates the file with the mode that the umask leaves. */
@@ -35,14 +60,6 @@ function listenMasked(path: string, type: number, backlog: number): number {
   } finally {
     process.umask(before);
   }
-}
-
-/** A process that was killed leaves its socket, on which nobody listens. */
-function removeStale(what: string, path: string): void {
-  if (isListenedAt(path)) {
-    throw new UserError(`${what} ${path} is in use by another process: choose another path`);
-  }
-  if (isSocket(path)) removeQuietly(path);
 }
 
 function isSocket(path: string): boolean {
