@@ -1,5 +1,6 @@
 import { log } from "../base/log.js";
 import type { GuestOptions } from "../commandline/invocation.js";
+import { DRAIN_LIMIT } from "../config/constants.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ResolvConf } from "../dns/resolv-conf.js";
 import type { CaptureFile } from "../frames/capture.js";
@@ -81,6 +82,13 @@ export class SoleGuest {
       apiSocket: api?.path ?? null,
       opensPorts: api !== null || publishesLater,
     });
+  }
+
+  /** Ends as end(), when what COMMAND sent last has been passed on. A signal ends the wait. */
+  endDrained(why: string, exitStatus: number): void {
+    const end = (): never => this.end(why, exitStatus);
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
+    this.loop.drain(DRAIN_LIMIT, end);
   }
 
   /** Ends the guest and the process. @param why follows "is down: " in the log */

@@ -30,12 +30,14 @@ const OWN_VARIABLES: readonly string[] = [
 /** What to run in new namespaces. */
 export interface SpawnRequest {
   readonly command: readonly [file: string, ...args: string[]];
+  /** What it is told that it was called by; absent: `file`. */
+  readonly calledAs?: string;
   /** Whether it keeps uid and gid inside; otherwise it is root there. */
   readonly keepId: boolean;
   /** What maps further ids; absent or null: it has none but its own. */
   readonly moreIds?: SubordinateIds | null;
-  /** Text of its /etc/resolv.conf. */
-  readonly resolvConf: string;
+  /** Text of its /etc/resolv.conf; null: the host's. */
+  readonly resolvConf: string | null;
   /** Text of its /etc/hosts; absent or null: the host's. */
   readonly hosts?: string | null;
   /** Its hostname; absent or null: the host's. */
@@ -59,6 +61,7 @@ export type HeldChild = Exclude<ReturnType<typeof native.spawnHeld>, number> & {
  */
 export function spawnHeld({
   command,
+  calledAs = command[0],
   keepId,
   moreIds = null,
   resolvConf,
@@ -70,6 +73,7 @@ export function spawnHeld({
   const common = commonRequest(command);
   const child = native.spawnHeld({
     ...common,
+    argv: [calledAs, ...command.slice(1)],
     insideUid: keepId ? common.uid : 0,
     insideGid: keepId ? common.gid : 0,
     ...moreIds,

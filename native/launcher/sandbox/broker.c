@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,8 +80,8 @@ static struct outcome compare(const struct broker_request *request) {
 
 /* The target's processes may have no number in the PID namespace of the process that we serve. */
 static struct outcome open_process(const struct broker_request *request) {
-  int fd = (int)syscall(SYS_pidfd_open, atoi(request->paths[0]), 0);
-  return fd < 0 ? failed(-errno, STEP_PIDFD_OPEN) : (struct outcome){.fd = fd};
+  int fd = process_open(atoi(request->paths[0]));
+  return fd < 0 ? failed(fd, STEP_PIDFD_OPEN) : (struct outcome){.fd = fd};
 }
 
 static struct outcome open_pid_file(const struct broker_request *request) {

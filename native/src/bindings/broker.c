@@ -25,6 +25,7 @@ static napi_value open_pid_file(napi_env env, napi_callback_info info) {
   call_string(&call, 0, path, sizeof(path));
   if (!call_ok(&call)) return call_end(&call, 0);
   int fd = broker_open_pid_file(&call.instance->broker, path);
+  if (fd < 0) return call_end(&call, fd);
   return call_end(&call, handles_issue(&call.instance->handles, fd, HANDLE_PLAIN));
 }
 

@@ -15,6 +15,7 @@
 #include "../call/call.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
+#include "../os/process.h"
 
 /* glibc has P_PIDFD since 2.36; the kernel's number. */
 enum { WAIT_PIDFD = 3, KILLED_BASE = 256, STOPPED_BASE = 512 };
@@ -47,7 +48,7 @@ static napi_value wait_child(napi_env env, napi_callback_info info) {
 /* In the background we have a PID namespace of our own, and the broker knows the numbers that users name. */
 static int open_process(const struct broker *broker, pid_t pid) {
   bool asks = broker->socket >= 0 && !broker->is_keeper;
-  return asks ? broker_open_process(broker, pid) : (int)syscall(SYS_pidfd_open, pid, 0);
+  return asks ? broker_open_process(broker, pid) : process_open(pid);
 }
 
 static napi_value open_pidfd(napi_env env, napi_callback_info info) {
@@ -55,6 +56,7 @@ static napi_value open_pidfd(napi_env env, napi_callback_info info) {
   int pid = call_int(&call, 0);
   if (!call_ok(&call)) return call_end(&call, 0);
   int pidfd = open_process(&call.instance->broker, pid);
+  if (pidfd < 0) return call_end(&call, pidfd);
   return call_end(&call, handles_issue(&call.instance->handles, pidfd, HANDLE_PIDFD));
 }
 

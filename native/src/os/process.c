@@ -157,6 +157,11 @@ char *process_digits(pid_t pid, char buffer[PROCESS_DIGITS_CAPACITY]) {
   return first;
 }
 
+int process_open(pid_t pid) {
+  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  return pidfd < 0 ? -errno : pidfd;
+}
+
 int process_reap(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0) {

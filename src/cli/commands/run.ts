@@ -6,7 +6,6 @@ import { programName } from "../../base/program.js";
 import type { RunConfig } from "../../commandline/invocation.js";
 import type { NetworkMode } from "../../commandline/network-mode.js";
 import { formatPublish } from "../../commandline/publish-option.js";
-import { DRAIN_LIMIT } from "../../config/constants.js";
 import type { GuestConfig } from "../../config/guest-config.js";
 import type { ResolvConf } from "../../dns/resolv-conf.js";
 import { listenForApi, socketOfName } from "../../host/api-socket.js";
@@ -17,7 +16,6 @@ import { startLogging } from "../../host/output/logging.js";
 import { startPublishing } from "../../host/ports/publishing.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
-import type { Loop } from "../../loop/loop.js";
 import { superviseChild } from "../../netns/jobs.js";
 import {
   effectiveIds,
@@ -129,7 +127,7 @@ async function runAlone(options: RunConfig): Promise<void> {
     },
   });
   superviseChild(child, (status) => {
-    drain(sole.loop, () => sole.end(`${command[0]} has ended with status ${status}`, status));
+    sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
   sole.start(api, { hasChild: true, inUse: [] });
   log.info("%s is up for %s", tap, command[0]);
@@ -144,12 +142,6 @@ async function idsOf({
   if (!mapAuto) return { keepId, moreIds: null };
   const { subordinateIds } = await import("../../netns/subordinate-ids.js");
   return { keepId, moreIds: subordinateIds(effectiveIds(), keepId) };
-}
-
-/** Waits until what COMMAND sent last has been passed on. A signal ends the wait. */
-function drain(loop: Loop, end: () => void): void {
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
-  loop.drain(DRAIN_LIMIT, end);
 }
 
 /** The forwarder's address; without a forwarder the host's servers, except those on its loopback. */

@@ -6,12 +6,19 @@ import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU } from "../../config/constants.js";
 import { DEFAULT_TIMEOUTS } from "../../config/guest-config.js";
 import { DEFAULT_LIMITS } from "../../config/limits.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
-import { guestConfig, RESOLV_CONF } from "../../host/guest-config.js";
+import { guestConfig, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
 import { openCapture } from "../../host/output/capture-file.js";
 import type { PreparedGuest } from "../../host/sole-guest.js";
+import type { TapSettings } from "../../netns/tap.js";
+
+interface PastaGuest {
+  readonly prepared: PreparedGuest;
+  /** null: the TAP is only opened. */
+  readonly settings: TapSettings | null;
+}
 
 /** Begins to set up the guest of a process that has joined the broker. @throws UserError */
-export function preparePasta({ addressing, pcap }: PastaConfig): PreparedGuest {
+export function preparePasta({ addressing, pcap }: PastaConfig): PastaGuest {
   const tapName = addressing.ifname ?? "tap0";
   const host = new ResolvConf(RESOLV_CONF);
   const ipv6 = addressing.families.includes(FAMILIES[1]) ? "if the host has it" : "never";
@@ -32,5 +39,15 @@ export function preparePasta({ addressing, pcap }: PastaConfig): PreparedGuest {
     hostname(),
   );
   const capture = pcap === null ? null : openCapture(pcap, tapName);
-  return { tapName, host, config, capture, publishesLater: false, sandbox: true, stats: false };
+  const prepared = {
+    tapName,
+    host,
+    config,
+    capture,
+    publishesLater: false,
+    sandbox: true,
+    stats: false,
+  };
+  const settings = tapSettings(config, addressing.guestMac);
+  return { prepared, settings: addressing.configure ? settings : null };
 }

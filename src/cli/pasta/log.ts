@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
 import { DEFAULT_LINES_PER_SECOND, startLog, type Write } from "../../base/log.js";
 import { Stdio } from "../../base/stdio.js";
-import type { PastaLog } from "../../commandline/pasta/config.js";
+import type { PastaConfig } from "../../commandline/pasta/config.js";
 import { isInBackground } from "../../host/background.js";
 import { startLogging } from "../../host/output/logging.js";
 import { openOutputFile } from "../../host/output/output-file.js";
@@ -12,7 +12,9 @@ import { fileWriter } from "../../sys/output.js";
  * would keep the caller waiting for its end.
  * @throws UserError when the file cannot be written
  */
-export function startPastaLog({ file, level }: PastaLog): void {
+export function startPastaLog({ log: { file, level: wanted }, target }: PastaConfig): void {
+  // The terminal is the command's.
+  const level = target.kind === "command" && wanted === "info" ? "warning" : wanted;
   const linesPerSecond = DEFAULT_LINES_PER_SECOND;
   if (!isInBackground()) {
     startLogging({ file, level, format: "text", linesPerSecond });

@@ -4,9 +4,11 @@ import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import { isInBackground, PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
-import { tapSettings } from "../../host/guest-config.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
+import { superviseChild } from "../../netns/jobs.js";
+import type { Namespace } from "../../netns/namespace.js";
+import { namespaceOf, release, type SpawnRequest, spawnHeld } from "../../netns/spawn.js";
 import { openTap } from "../../netns/tap.js";
 import { fail } from "../exit.js";
 import { preparePasta } from "./guest.js";
@@ -17,43 +19,84 @@ import { startPastaLog } from "./log.js";
  * @throws UserError before the network is up
  */
 export async function pasta(config: PastaConfig): Promise<void> {
-  startPastaLog(config.log);
+  startPastaLog(config);
   joinBroker();
   const { target } = config;
+  const pidFile = new PidFile(config.pidFile);
   switch (target.kind) {
     case "namespace":
-      serve(config, target);
+      connect(config, target, pidFile);
       return;
     case "command":
+      runCommand(config, target.command, pidFile);
+      return;
     case "socket":
     case "fd":
-      throw new UserError("not written yet: give a PID or --netns");
+      throw new UserError("passt is not written yet: use pasta");
   }
 }
 
-function serve(config: PastaConfig, target: NamespaceTarget): void {
-  const pidFile = new PidFile(config.pidFile);
+/** Serves a namespace that exists. */
+function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const prepared = preparePasta(config);
-  const { addressing } = config;
-  const settings = tapSettings(prepared.config, addressing.guestMac);
-  const tap = openTap(target, prepared.tapName, addressing.configure ? settings : null);
+  const sole = openGuest(config, target, target.pid, (line) => fail(new UserError(line)));
   checkOwner(endings);
-  const sole = new SoleGuest(prepared, {
-    tap,
-    pid: target.pid,
-    api: { mostClients: 0, isOpenInside: false },
-    publish: () => undefined,
-    onGone: (why) =>
-      fail(new UserError(`${prepared.tapName}: ${why}: the network of the namespace is gone`)),
-  });
-  const signals = ["SIGTERM", "SIGINT", ...(isInBackground() ? [] : ["SIGHUP" as const])] as const;
+  const background = isInBackground();
+  const signals = ["SIGTERM", "SIGINT", ...(background ? [] : (["SIGHUP"] as const))] as const;
   watchEndings(endings, sole.loop, signals, (why) => sole.end(why, 0));
   // Otherwise it would end the process.
-  if (isInBackground()) process.on("SIGHUP", () => undefined);
+  if (background) process.on("SIGHUP", () => undefined);
   sole.start(null, { hasChild: false, inUse: [] });
-  log.info("%s is up: the namespace of %s", prepared.tapName, target.netns);
+  log.info("the namespace of %s is connected", target.netns);
   pidFile.announce();
+}
+
+/** Runs a command, or the user's shell, in namespaces of its own, and ends with its exit status. */
+function runCommand(config: PastaConfig, words: readonly string[], pidFile: PidFile): void {
+  const { command, calledAs } = commandOf(words);
+  const child = spawnHeld({
+    command,
+    calledAs,
+    keepId: false,
+    resolvConf: null,
+    inside: { ownPids: true, seesApi: false },
+    apiSocket: config.controlSocket,
+  });
+  const sole = openGuest(config, namespaceOf(child), child.pid, log.warn);
+  superviseChild(child, (status) => {
+    sole.endDrained(`${command[0]} has ended with status ${status}`, status);
+  });
+  sole.start(null, { hasChild: true, inUse: [] });
+  pidFile.announce();
+  release(child);
+}
+
+/** Without words the user's shell, as a login shell. */
+function commandOf([file, ...args]: readonly string[]): Required<
+  Pick<SpawnRequest, "command" | "calledAs">
+> {
+  if (file !== undefined) return { command: [file, ...args], calledAs: file };
+  const { SHELL: chosen = "" } = process.env;
+  const shell = chosen === "" ? "/bin/sh" : chosen;
+  return { command: [shell], calledAs: `-${shell}` };
+}
+
+/** @param onGone gets a line when the network is gone for a reason of its own */
+function openGuest(
+  config: PastaConfig,
+  namespace: Namespace,
+  pid: number | null,
+  onGone: (line: string) => void,
+): SoleGuest {
+  const { prepared, settings } = preparePasta(config);
+  const { tapName } = prepared;
+  return new SoleGuest(prepared, {
+    tap: openTap(namespace, tapName, settings),
+    pid,
+    api: { mostClients: 0, isOpenInside: false },
+    publish: () => undefined,
+    onGone: (why) => onGone(`${tapName}: ${why}: the network is gone`),
+  });
 }
