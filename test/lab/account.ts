@@ -56,25 +56,32 @@ export class Account {
   /**
    * @param name of its directories; short, because paths of UNIX sockets contain it
    * @param path of directories in which to find programs before all others
+   * @param root of another distribution that is the account's machine (debian13.ts); null: this one
    */
-  static async create(lab: Lab, name: string, path: readonly string[] = []): Promise<Account> {
+  static async create(
+    lab: Lab,
+    name: string,
+    path: readonly string[] = [],
+    root: string | null = null,
+  ): Promise<Account> {
     const base = join(lab.directory, name);
     const home = join(base, "home");
     const runtime = join(base, "run");
-    const root = lab.host.root;
+    const machine = lab.host.root;
     const kinds = ["--mount", "--cgroup", "--pid", "--fork", "--mount-proc"];
-    const script = setUp(base, home, runtime);
+    const script =
+      (root === null ? "" : enter(root, base, lab.directory)) + setUp(base, home, runtime);
     // catatonit reaps what engines leave to init, and -P waits for nothing.
-    const init = root.spawn([
+    const init = machine.spawn([
       ...["unshare", ...kinds, "--kill-child=KILL", "--"],
       ...["sh", "-euc", `${script}\necho here; exec catatonit -P`],
     ]);
     await init.printed(/here/);
     const of = (kind: string) => `/proc/${init.pid}/ns/${kind}`;
-    const enter = [`--mount=${of("mnt")}`, `--cgroup=${of("cgroup")}`];
+    const entry = [`--mount=${of("mnt")}`, `--cgroup=${of("cgroup")}`];
     const ids = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups", "--inh-caps=-all"];
-    const user = root.forking([
-      ...["nsenter", ...enter, `--pid=${of("pid_for_children")}`, "--"],
+    const user = machine.forking([
+      ...["nsenter", ...entry, `--pid=${of("pid_for_children")}`, "--"],
       ...["setpriv", ...ids, "--", "env", `--chdir=${home}`],
       ...[`HOME=${home}`, `XDG_RUNTIME_DIR=${runtime}`, `USER=${userName}`],
       `PATH=${[...path, "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`,
@@ -129,6 +136,27 @@ const subordinate = {
   root: { first: 100_000, count: 65_536 },
   user: { first: 1_000, count: 59_000 },
 } as const;
+
+/** Makes `root` the root of a mount namespace. What is written goes into the lab's own directory. */
+function enter(root: string, base: string, directory: string): string {
+  const machine = `${base}/machine`;
+  return `
+    mkdir -p ${base}/upper ${base}/work ${machine}
+    mount -t overlay overlay -o lowerdir=${root},upperdir=${base}/upper,workdir=${base}/work ${machine}
+    cp /etc/resolv.conf /etc/nsswitch.conf ${machine}/etc/
+    mkdir -p ${machine}${directory}
+    mount --bind ${directory} ${machine}${directory}
+    mount --rbind ${directory}/checkout ${machine}${directory}/checkout
+    mount --rbind /dev ${machine}/dev
+    mount --rbind /sys ${machine}/sys
+    mount -t proc proc ${machine}/proc
+    mount -t tmpfs -o mode=0755 tmpfs ${machine}/run
+    cd ${machine}
+    pivot_root . .
+    umount -l .
+    cd /
+  `;
+}
 
 function setUp(base: string, home: string, runtime: string): string {
   const { first, count } = getuid?.() === 0 ? subordinate.root : subordinate.user;
