@@ -1,6 +1,6 @@
 "use strict";
 // dist/slipway.cjs, which the launcher starts: runs a program beside it, with V8's code cache: daemon.cjs for
-// `slipway daemon run`, bundle.cjs for everything else.
+// `slipway daemon run`, pasta.cjs for pasta, passt and pesto, bundle.cjs for everything else.
 //
 // Without the cache, parsing and compiling the bundle takes 10 ms of a start of 43, with it 4 (of 32).
 // V8 rejects a cache of another version or other flags by itself, and compiles as if there were none.
@@ -8,8 +8,10 @@ const { readFileSync } = require("node:fs");
 const { Script } = require("node:vm");
 
 // First the name by which the launcher was called.
-const isDaemon = process.argv.slice(2, 5).join(" ") === "slipway daemon run";
-const program = isDaemon ? "daemon" : "bundle";
+const [name, ...words] = process.argv.slice(2, 5);
+const isPasta = name === "pasta" || name === "passt" || name === "pesto";
+const isDaemon = name === "slipway" && words.join(" ") === "daemon run";
+const program = isPasta ? "pasta" : isDaemon ? "daemon" : "bundle";
 const bundle = `${__dirname}/${program}.cjs`;
 
 function cacheIfAny() {

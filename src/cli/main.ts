@@ -13,18 +13,16 @@ async function execute(invocation: Invocation): Promise<void> {
       return (await import("./commands/run.js")).run(invocation.config);
     case "attach":
       return (await import("./commands/attach.js")).attach(invocation.config);
-    case "pasta":
-      return (await import("./pasta/pasta.js")).pasta(invocation.config);
-    case "pesto":
-      throw new Error("not written yet");
     case "control": {
       const { control } = await import("./control/index.js");
       return control(invocation.options, invocation.request);
     }
     case "ask daemon":
       return (await import("./commands/ask-daemon.js")).askDaemon(invocation.request);
+    case "pasta":
+    case "pesto":
     case "run daemon":
-      throw new Error("dist/slipway.cjs starts the other program for it");
+      throw new Error(`dist/slipway.cjs starts another program for ${invocation.kind}`);
     case "oci hook":
       return (await import("../integrations/oci/hook.js")).ociHook();
     case "doctor":

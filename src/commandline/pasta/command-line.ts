@@ -7,6 +7,9 @@ import { programs } from "./programs.js";
 
 export type ProgramName = keyof typeof programs;
 
+/** What a command line of these programs asks for. */
+export type PastaInvocation = Extract<Invocation, { kind: "print" | "pasta" | "pesto" }>;
+
 /** Of a terminal that does not say it. */
 const USUAL_WIDTH = 80;
 
@@ -18,7 +21,7 @@ export function isProgramOfPasta(name: string): name is ProgramName {
  * Parses a command line of pasta, passt or pesto.
  * @throws UserError with exit status 1, as in the originals
  */
-export function parsePasta(name: ProgramName, args: readonly string[]): Invocation {
+export function parsePasta(name: ProgramName, args: readonly string[]): PastaInvocation {
   const program = programs[name];
   const options = { ...program.options, help: helpOption };
   try {
@@ -38,6 +41,6 @@ function versionOf(name: string): string {
   return `${name} 0.0~git20260601.slipway\nslipway ${manifest.version}\n`;
 }
 
-function print(text: string): Invocation {
+function print(text: string): PastaInvocation {
   return { kind: "print", text };
 }

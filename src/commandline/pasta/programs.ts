@@ -11,7 +11,7 @@ export interface Program extends Described {
   /** Whether the first argument ends the options, as another program's command line begins with it. */
   readonly passesThrough: boolean;
   /** @throws UserError */
-  invoke(given: Given): Invocation;
+  invoke(given: Given): Extract<Invocation, { kind: "pasta" | "pesto" }>;
 }
 
 const pasta: Program = {
