@@ -147,8 +147,9 @@ declare namespace tuntap2 {
    *
    * @param request an `nlmsghdr` with `NLM_F_REQUEST | NLM_F_ACK` and its payload, at most 4096 bytes,
    *   `nlmsg_len` the length of the array: RTM_NEWLINK with address, MTU or length of the queue,
-   *   RTM_NEWADDR with address, local one and broadcast, or RTM_NEWROUTE with link, gateway and priority,
-   *   the latter two also with `NLM_F_CREATE | NLM_F_REPLACE`.
+   *   RTM_NEWADDR and RTM_DELADDR with address, local one and (NEW) broadcast, or RTM_NEWROUTE and RTM_DELROUTE with
+   *   destination, link, gateway and priority; those of addresses and routes that are NEW also with `NLM_F_CREATE`,
+   *   `NLM_F_REPLACE` and `NLM_F_EXCL`.
    * @returns 0 or the acknowledged `-errno`; `-EINVAL` for a message that is not as above.
    */
   function agentNetlink(agent: number, request: Uint8Array): number;

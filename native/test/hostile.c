@@ -188,7 +188,9 @@ static void netlink(void) {
   message = message_of(RTM_GETLINK, NLM_F_ACK, sizeof(struct ifinfomsg));
   memcpy(message.rest + 4, &loopback, sizeof(loopback));
   ask_netlink(&message);
-  message = message_of(RTM_DELADDR, NLM_F_ACK, sizeof(struct ifaddrmsg));
+  message = message_of(RTM_DELLINK, NLM_F_ACK, sizeof(struct ifinfomsg));
+  ask_netlink(&message);
+  message = message_of(RTM_DELADDR, NLM_F_ACK | NLM_F_EXCL, sizeof(struct ifaddrmsg));
   ask_netlink(&message);
   message = dummy_link();
   ask_netlink(&message);

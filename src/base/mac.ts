@@ -1,3 +1,5 @@
+import { Address } from "./address.js";
+
 /**
  * An Ethernet address (EUI-48) as a number below 2^48. The first byte on the wire is the most significant.
  */
@@ -57,4 +59,11 @@ export function formatMac(mac: Mac): string {
 /** Whether the address is a group address, including broadcast: the I/G bit (IEEE 802-2014 §8.2.2). */
 export function isMulticastMac(mac: Mac): boolean {
   return Math.floor(mac / GROUP_BIT) % 2 === 1;
+}
+
+/** The link-local address that Linux derives from a MAC (RFC 4291 appendix A). */
+export function linkLocalOf(mac: Mac): Address {
+  const high = Math.floor(mac / 0x100_0000);
+  const upper = ((high ^ 0x02_0000) << 8) | 0xff;
+  return Address.ofWords(0xfe80_0000, 0, upper, 0xfe00_0000 | (mac & 0xff_ffff));
 }

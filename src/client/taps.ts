@@ -1,4 +1,5 @@
 import { parseMac } from "../base/mac.js";
+import { defaultRoute } from "../config/address-plan.js";
 import { TXQUEUELEN } from "../config/constants.js";
 import { hasInterface } from "../netns/agent.js";
 import type { Namespace } from "../netns/namespace.js";
@@ -32,14 +33,15 @@ export function openAttachment(namespace: Namespace, given: GivenAttachment): At
 /** The settings of an attachment's TAP. */
 export function tapSettings(given: GivenAttachment, ifname: string): TapSettings {
   const mac = parseMac(given.mac);
+  const metric = metricOf(ifname);
   return {
-    plans: given.addresses.map(({ address, subnet, gateway }) =>
-      memberPlan(parseSubnet(subnet, gateway), parseAddress(address)),
-    ),
+    plans: given.addresses.map(({ address, subnet, gateway }) => {
+      const plan = memberPlan(parseSubnet(subnet, gateway), parseAddress(address));
+      return { ...plan, routes: given.internal ? [] : [defaultRoute(plan.router, metric)] };
+    }),
     mtu: given.mtu,
     txqueuelen: TXQUEUELEN,
     ...(mac === null ? {} : { mac }),
-    metric: given.internal ? null : metricOf(ifname),
   };
 }
 

@@ -1,4 +1,4 @@
-import { Address, type Family, LOOPBACK, Prefix } from "../base/address.js";
+import { Address, type Family, LOOPBACK, Prefix, UNSPECIFIED } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
 
 /**
@@ -66,6 +66,24 @@ export const DEFAULT_PREFIX: Readonly<Record<Family, Prefix>> = {
   6: Prefix.of(Address.ofWords(0xfd00_0000, 0, 0, 0), 64),
 };
 
+/** The default route's destination. */
+export const EVERYTHING: Readonly<Record<Family, Prefix>> = {
+  4: Prefix.of(UNSPECIFIED[4], 0),
+  6: Prefix.of(UNSPECIFIED[6], 0),
+};
+
+/**
+ * Of a default route that is no copy of the host's. IPv6: more than 1024, the metric of a route from a router
+ * advertisement: for the kernel two routes with the same metric and router are one. It fails to add the second, and
+ * ignores the whole advertisement (m).
+ */
+export const DEFAULT_METRIC: Readonly<Record<Family, number | null>> = { 4: null, 6: 2048 };
+
+/** The default route through a router on the guest's link. */
+export function defaultRoute(router: Address, metric = DEFAULT_METRIC[router.family]): Route {
+  return { destination: EVERYTHING[router.family], via: router, metric };
+}
+
 /** Offsets from the network's address, those of slirp4netns. */
 const OFFSET = { gateway: 2, dns: 3, dhcpBegin: 15, dhcpEnd: 30, guest: 100 } as const;
 
@@ -91,17 +109,18 @@ export function planFor(prefix: Prefix): AddressPlan & { readonly dns: Address }
     throw new RangeError(`${prefix} is not a network for hosts; take a private one, ${example}`);
   }
   const gateway = address.plus(OFFSET.gateway);
+  const router = address.family === 4 ? gateway : LINK_LOCAL_ROUTER;
   return {
     prefix,
     gateway,
-    router: address.family === 4 ? gateway : LINK_LOCAL_ROUTER,
+    router,
     dns: address.plus(OFFSET.dns),
     nameServers: [address.plus(OFFSET.dns)],
     dhcpBegin: address.plus(OFFSET.dhcpBegin),
     dhcpEnd: address.plus(OFFSET.dhcpEnd),
     guest: address.plus(OFFSET.guest),
     others: [],
-    routes: [],
+    routes: [defaultRoute(router)],
     mapped: [],
     neighbors: "nobody",
   };
@@ -123,6 +142,11 @@ export function isGuests({ guest, others }: AddressPlan, address: Address): bool
   if (guest.equals(address)) return true;
   for (const other of others) if (other.address.equals(address)) return true;
   return false;
+}
+
+/** All addresses of the guest's in a plan, its first one first. */
+export function addressesOf({ guest, prefix, others }: AddressPlan): readonly GuestAddress[] {
+  return [{ address: guest, length: prefix.length }, ...others];
 }
 
 /** The plan of a family, or the first where the guest has none of that family. */

@@ -45,7 +45,8 @@ export function guestConfig(
   };
 }
 
-function sourceOf(outbound: NetworkOptions["outbound"], family: Family): Address | null {
+/** @throws UserError for an outbound address that the machine does not have */
+export function sourceOf(outbound: NetworkOptions["outbound"], family: Family): Address | null {
   const wanted = outbound[family];
   return wanted === null ? null : outboundAddress(wanted.option, wanted.source, family);
 }

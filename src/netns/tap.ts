@@ -1,15 +1,9 @@
 import { constants } from "node:os";
 import type { Mac } from "../base/mac.js";
-import type { AddressPlan } from "../config/address-plan.js";
+import { type AddressPlan, addressesOf, type Route } from "../config/address-plan.js";
 import * as abi from "../rpc/launcher-abi.js";
 import { native } from "../sys/native.js";
-import {
-  addAddress,
-  addDefaultRoute,
-  LOOPBACK_IFINDEX,
-  linkUp,
-  setLink,
-} from "../wire/rtnetlink.js";
+import { addAddress, addRoute, LOOPBACK_IFINDEX, linkUp, setLink } from "../wire/rtnetlink.js";
 import { openAgent } from "./agent.js";
 import { settingFailure, systemFailure } from "./failure.js";
 import type { Namespace } from "./namespace.js";
@@ -20,14 +14,14 @@ const NO_IPV6: readonly number[] = abi.NO_IPV6.map((name) => constants.errno[nam
 /** What to configure in the namespace. */
 export interface TapSettings {
   readonly plans: readonly AddressPlan[];
-  /** In bytes, without the Ethernet header. */
-  readonly mtu: number;
+  /** In bytes, without the Ethernet header; absent: as it is. */
+  readonly mtu?: number;
   /** Length of the TAP's queue, in frames: the kernel silently drops what exceeds it. */
   readonly txqueuelen: number;
   /** Of the TAP; absent: the one that the kernel gave it. */
   readonly mac?: Mac;
-  /** Of the default routes; null: there are none. Absent: one TAP, one route. */
-  readonly metric?: number | null;
+  /** Whether it is brought up; absent: yes. */
+  readonly isUp?: boolean;
 }
 
 export interface Tap {
@@ -89,7 +83,7 @@ export interface TapRequest {
 }
 
 /**
- * The requests that bring up lo and a TAP with its addresses and default routes, in order.
+ * The requests that bring up lo and a TAP with its addresses and routes, in order.
  * @param tap its index
  */
 export function tapRequests(
@@ -97,28 +91,42 @@ export function tapRequests(
   name: string,
   settings: TapSettings,
 ): readonly TapRequest[] {
-  const { plans, metric, ...link } = settings;
-  const { mtu } = link;
-  const request = (
-    purpose: string,
-    message: Uint8Array,
-    isIpv6 = false,
-    optional = 0,
-  ): TapRequest => ({ purpose, message, isIpv6, optional });
-  const routes = metric === null ? 0 : 1;
+  const { plans, isUp = true, ...link } = settings;
   const isIpv6Only = plans.every(({ guest }) => guest.family === 6);
   return [
-    request("bring up lo", linkUp(LOOPBACK_IFINDEX)),
-    request(`set ${name} to MTU ${mtu}`, setLink(tap, link)),
-    request(`bring up ${name}`, linkUp(tap)),
-    ...plans.flatMap(({ guest, prefix, router }) => {
-      const address = addAddress(tap, guest, prefix.length);
-      const isIpv6 = guest.family === 6;
-      const optional = isIpv6 && !isIpv6Only ? 1 + routes : 0;
-      const given = request(`give ${name} the address ${guest}`, address, isIpv6, optional);
-      if (metric === null) return [given];
-      const route = addDefaultRoute(tap, router, metric);
-      return [given, request(`make ${router} the default gateway`, route, isIpv6)];
+    must("bring up lo", linkUp(LOOPBACK_IFINDEX)),
+    must(
+      `set ${link.mtu === undefined ? "the queue" : `MTU ${link.mtu}`} of ${name}`,
+      setLink(tap, link),
+    ),
+    ...(isUp ? [must(`bring up ${name}`, linkUp(tap))] : []),
+    ...plans.flatMap((plan) => {
+      const requests = planRequests(tap, name, plan);
+      const isIpv6 = plan.guest.family === 6;
+      const optional = isIpv6 && !isIpv6Only ? requests.length : 0;
+      return requests.map((request, index) => ({
+        ...request,
+        isIpv6,
+        optional: index === 0 ? optional : 0,
+      }));
     }),
   ];
+}
+
+/** The first is for an address. */
+function planRequests(tap: number, name: string, plan: AddressPlan): readonly TapRequest[] {
+  const addresses = addressesOf(plan).map((each) =>
+    must(`give ${name} the address ${each.address}`, addAddress(tap, each)),
+  );
+  const routes = plan.routes.map((route) => must(purposeOf(route), addRoute(tap, route)));
+  return [...addresses, ...routes];
+}
+
+function purposeOf({ destination, via }: Route): string {
+  if (destination.length === 0) return `make ${via} the default gateway`;
+  return `route ${destination} ${via === null ? "to the link" : `through ${via}`}`;
+}
+
+function must(purpose: string, message: Uint8Array): TapRequest {
+  return { purpose, message, isIpv6: false, optional: 0 };
 }

@@ -1,6 +1,6 @@
-import { Address, includesAddress } from "../base/address.js";
+import { type Address, includesAddress } from "../base/address.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
-import type { Mac } from "../base/mac.js";
+import { linkLocalOf, type Mac } from "../base/mac.js";
 import { ArpOperation, parseArp } from "../wire/arp.js";
 import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
@@ -20,13 +20,6 @@ export interface AttachmentIdentity {
   readonly mac: Mac;
   /** At most one of each family. */
   readonly addresses: readonly Address[];
-}
-
-/** The link-local address that Linux derives from a MAC (RFC 4291 appendix A). */
-export function linkLocalOf(mac: Mac): Address {
-  const high = Math.floor(mac / 0x100_0000);
-  const upper = ((high ^ 0x02_0000) << 8) | 0xff;
-  return Address.ofWords(0xfe80_0000, 0, upper, 0xfe00_0000 | (mac & 0xff_ffff));
 }
 
 /**

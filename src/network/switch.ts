@@ -1,6 +1,6 @@
 import { Address } from "../base/address.js";
 import { DropCounters, DropReason, type DropReasonOrOk } from "../base/drop.js";
-import type { Mac } from "../base/mac.js";
+import { linkLocalOf, type Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
 import type { FrameCounters } from "../rpc/reports.js";
 import { native } from "../sys/native.js";
@@ -9,7 +9,7 @@ import { readU16 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH, EtherType } from "../wire/ethernet.js";
 import { IPV4_SOURCE, IPV6_HEADER_LENGTH, IPV6_NEXT_HEADER, IpProtocol } from "../wire/ip.js";
 import { NdpType } from "../wire/ndp.js";
-import { type AttachmentIdentity, Guard, linkLocalOf, signedWord } from "./guard.js";
+import { type AttachmentIdentity, Guard, signedWord } from "./guard.js";
 import { answerNeighbor } from "./neighbor-answer.js";
 import type { PortLink, Remote, Uplink } from "./uplink.js";
 

@@ -1,9 +1,9 @@
 import type { Address } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import { DropReason, type DropReasonOrOk } from "../base/drop.js";
-import { isMulticastMac, type Mac } from "../base/mac.js";
+import { isMulticastMac, linkLocalOf, type Mac } from "../base/mac.js";
 import { TokenBucket } from "../base/token-bucket.js";
-import { Guard, linkLocalOf } from "../network/guard.js";
+import { Guard } from "../network/guard.js";
 import { networkMac } from "../network/plans.js";
 import type { Delivery, Switch } from "../network/switch.js";
 import type { PortLink, Remote, Uplink } from "../network/uplink.js";

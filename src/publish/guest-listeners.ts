@@ -1,12 +1,12 @@
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import {
-  DiagEnd,
   emitListenerQuery,
   type Listener,
   type ListenerQuery,
   parseListeners,
 } from "../wire/inet-diag.js";
+import { DumpEnd } from "../wire/netlink.js";
 
 const QUERIES: readonly ListenerQuery[] = [
   { protocol: "tcp", family: 4 },
@@ -60,7 +60,7 @@ export class GuestListeners {
     native.close(this.#socket);
   }
 
-  /** @returns DiagEnd or a negative errno */
+  /** @returns DumpEnd or a negative errno */
   #readOne(query: ListenerQuery): number {
     if (!this.#isAsked) {
       const asked = native.writeBytes(this.#socket, emitListenerQuery(query));
@@ -71,10 +71,10 @@ export class GuestListeners {
     if (length <= 0) return length;
     const end = parseListeners(this.#buffer.subarray(0, length), query, this.#found);
     // ENOENT: the protocol's module (tcp_diag, udp_diag) is not loaded.
-    if (end !== DiagEnd.Done && end !== -Errno.ENOENT) return end ?? -Errno.EPROTO;
+    if (end !== DumpEnd.Done && end !== -Errno.ENOENT) return end ?? -Errno.EPROTO;
     this.#isAsked = false;
     this.#query += 1;
-    return DiagEnd.Done;
+    return DumpEnd.Done;
   }
 
   #finish(): readonly Listener[] {

@@ -41,6 +41,7 @@ export const Socket = {
   Inet: 2,
   Inet6: 10,
   Netlink: 16,
+  NetlinkRoute: 0,
   NetlinkSockDiag: 4,
   Stream: 1,
   Datagram: 2,

@@ -1,5 +1,6 @@
-import { type Address, Prefix } from "../base/address.js";
+import { Prefix } from "../base/address.js";
 import { type Mac, writeMac } from "../base/mac.js";
+import type { GuestAddress, Route } from "../config/address-plan.js";
 import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
 
 /** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
@@ -17,10 +18,20 @@ export interface LinkSettings {
 // linux/netlink.h and linux/rtnetlink.h
 const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const NLM_F_ACK = 0x4;
 const NLM_F_REPLACE = 0x100;
+const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
+
+/** What becomes of an entry that is there. */
+export const Mode = {
+  Replace: NLM_F_CREATE | NLM_F_REPLACE,
+  New: NLM_F_CREATE | NLM_F_EXCL,
+} as const;
+type Mode = (typeof Mode)[keyof typeof Mode];
 
 // linux/if_link.h, linux/if.h
 const IFINFO_LENGTH = 16;
@@ -38,18 +49,14 @@ const IFA_F_NODAD = 0x2;
 
 // linux/rtnetlink.h
 const RTMSG_LENGTH = 12;
+const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RT_TABLE_MAIN = 254;
+const RT_SCOPE_LINK = 253;
 const RTPROT_STATIC = 4;
 const RTN_UNICAST = 1;
-
-/**
- * More than 1024, the metric of a route from a router advertisement: for the kernel two routes with the same
- * metric and router are one. It fails to add the second, and ignores the whole advertisement (m).
- */
-const IPV6_DEFAULT_METRIC = 2048;
 
 /** RTM_NEWLINK: sets the link up. */
 export function linkUp(ifindex: number): Uint8Array {
@@ -80,47 +87,68 @@ function linkBody(ifindex: number, flags: number): Uint8Array {
   return body;
 }
 
-/** RTM_NEWADDR: gives the link an address on a network of `prefixLength` bits. */
-export function addAddress(ifindex: number, address: Address, prefixLength: number): Uint8Array {
+/**
+ * RTM_NEWADDR: gives the link an address on a network of `length` bits.
+ * @param mode of an address that is there: Replace changes it, New fails
+ */
+export function addAddress(
+  ifindex: number,
+  added: GuestAddress,
+  mode: Mode = Mode.Replace,
+): Uint8Array {
+  const { address, length } = added;
+  // rtnetlink sets no broadcast address by itself, unlike the ioctl that slirp4netns uses; programs need one.
+  // A network of one or two addresses has none (RFC 3021).
+  const broadcast =
+    address.family === 4 && length < 31
+      ? [attribute(IFA_BROADCAST, Prefix.of(address, length).last.toBytes())]
+      : [];
+  return request(RTM_NEWADDR, mode, [...addressParts(ifindex, added), ...broadcast]);
+}
+
+/** RTM_DELADDR: takes an address from the link. */
+export function deleteAddress(ifindex: number, address: GuestAddress): Uint8Array {
+  return request(RTM_DELADDR, 0, addressParts(ifindex, address));
+}
+
+function addressParts(ifindex: number, { address, length }: GuestAddress): readonly Uint8Array[] {
   const body = new Uint8Array(IFADDR_LENGTH);
   const view = new DataView(body.buffer);
   view.setUint8(0, ADDRESS_FAMILY[address.family]);
-  view.setUint8(1, prefixLength);
+  view.setUint8(1, length);
   // No duplicate address detection: no other host is on the link, and the address would be unusable for a
   // second. IPv4 ignores the flag.
   view.setUint8(2, IFA_F_NODAD);
+  view.setUint8(3, address.family === 6 && address.isLinkLocal ? RT_SCOPE_LINK : 0);
   view.setUint32(4, ifindex, true);
   const bytes = address.toBytes();
-  const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
-  // rtnetlink sets no broadcast address by itself, unlike the ioctl that slirp4netns uses; programs need one.
-  if (address.family === 4) {
-    const broadcast = Prefix.of(address, prefixLength).last;
-    attributes.push(attribute(IFA_BROADCAST, broadcast.toBytes()));
-  }
-  return request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
+  return [body, attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
 }
 
-/**
- * RTM_NEWROUTE: the default route of the gateway's family.
- * @param metric the route with the lowest is used; absent: 0 for IPv4, IPV6_DEFAULT_METRIC for IPv6
- */
-export function addDefaultRoute(
-  ifindex: number,
-  gateway: Address,
-  metric = gateway.family === 6 ? IPV6_DEFAULT_METRIC : 0,
-): Uint8Array {
+/** RTM_NEWROUTE: @param mode as for addAddress */
+export function addRoute(ifindex: number, route: Route, mode: Mode = Mode.Replace): Uint8Array {
+  return request(RTM_NEWROUTE, mode, routeParts(ifindex, route));
+}
+
+/** RTM_DELROUTE: removes a route that addRoute() has made; one that differs stays. */
+export function deleteRoute(ifindex: number, route: Route): Uint8Array {
+  return request(RTM_DELROUTE, 0, routeParts(ifindex, route));
+}
+
+function routeParts(ifindex: number, { destination, via, metric }: Route): readonly Uint8Array[] {
   const body = new Uint8Array(RTMSG_LENGTH);
   const view = new DataView(body.buffer);
-  view.setUint8(0, ADDRESS_FAMILY[gateway.family]);
+  view.setUint8(0, ADDRESS_FAMILY[destination.address.family]);
+  view.setUint8(1, destination.length);
   view.setUint8(4, RT_TABLE_MAIN);
   view.setUint8(5, RTPROT_STATIC);
+  view.setUint8(6, via === null ? RT_SCOPE_LINK : 0);
   view.setUint8(7, RTN_UNICAST);
-  const attributes = [
-    attribute(RTA_OIF, wordBytes(ifindex)),
-    attribute(RTA_GATEWAY, gateway.toBytes()),
-  ];
-  if (metric > 0) attributes.push(attribute(RTA_PRIORITY, wordBytes(metric)));
-  return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, [body, ...attributes]);
+  const attributes = [attribute(RTA_OIF, wordBytes(ifindex))];
+  if (destination.length > 0) attributes.push(attribute(RTA_DST, destination.address.toBytes()));
+  if (via !== null) attributes.push(attribute(RTA_GATEWAY, via.toBytes()));
+  if (metric !== null) attributes.push(attribute(RTA_PRIORITY, wordBytes(metric)));
+  return [body, ...attributes];
 }
 
 /** Composes a message: struct nlmsghdr and its parts. Sequence number and port id are 0. */

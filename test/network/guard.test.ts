@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Address } from "../../src/base/address.ts";
 import { DropReason, dropReasonName } from "../../src/base/drop.ts";
+import { linkLocalOf } from "../../src/base/mac.js";
 import { BROADCAST_MAC, type Mac } from "../../src/base/mac.ts";
-import { Guard, linkLocalOf } from "../../src/network/guard.ts";
+import { Guard } from "../../src/network/guard.ts";
 import { type ArpMessage, ArpOperation, emitArp } from "../../src/wire/arp.ts";
 import { composeDatagram } from "../../src/wire/datagram.ts";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.ts";

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
-import { BROADCAST_MAC, type Mac } from "../../src/base/mac.js";
+import { BROADCAST_MAC, linkLocalOf, type Mac } from "../../src/base/mac.js";
 import { Loop } from "../../src/loop/loop.js";
-import { linkLocalOf } from "../../src/network/guard.js";
 import { parseAddress } from "../../src/network/plans.js";
 import { ARP_LENGTH, ArpOperation, emitArp } from "../../src/wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../../src/wire/ethernet.js";

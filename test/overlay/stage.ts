@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import type { Mac } from "../../src/base/mac.js";
+import { defaultRoute } from "../../src/config/address-plan.js";
 import { Executor } from "../../src/daemon/workers/executor.js";
 import type {
   Call,
@@ -242,7 +243,8 @@ export class Host {
         .map((each) => parseSubnet(each.prefix, each.gateway))
         .find(({ prefix }) => prefix.contains(address));
       if (subnet === undefined) throw new Error(`${text} is in no subnet`);
-      return memberPlan(subnet, address);
+      const plan = memberPlan(subnet, address);
+      return { ...plan, routes: [defaultRoute(plan.router)] };
     });
     const tap = openTap(place.namespace, "eth0", { plans, mtu, mac, txqueuelen: 10_000 });
     this.learn(`member ${name}`, { kind: "member", id: name, networks: [NETWORK] });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { linkLocalOf } from "../../src/network/guard.js";
+import { linkLocalOf } from "../../src/base/mac.js";
 import { networkMac, parseAddress, parseSubnet } from "../../src/network/plans.js";
 import { Trunk } from "../../src/overlay/trunk.js";
 import type { RemoteIdentity } from "../../src/overlay/tunnel.js";

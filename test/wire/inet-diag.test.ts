@@ -2,12 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Address } from "../../src/base/address.js";
 import {
-  DiagEnd,
   emitListenerQuery,
   type Listener,
   type ListenerQuery,
   parseListeners,
 } from "../../src/wire/inet-diag.js";
+import { DumpEnd } from "../../src/wire/netlink.js";
 import { emitListener, parseListenerQuery } from "./listeners.js";
 
 /**
@@ -55,9 +55,9 @@ describe("what the kernel answered", () => {
     ["udp", 6, captured.udp6, ["udp :: 5353"]],
   ] as const)("%s of IPv%i", (protocol, family, hex, words) => {
     const query = { protocol, family };
-    expect(parsed(query, bytesOf(hex))).toMatchObject({ end: DiagEnd.More, words });
+    expect(parsed(query, bytesOf(hex))).toMatchObject({ end: DumpEnd.More, words });
     const whole = parsed(query, bytesOf(hex), bytesOf(captured.done));
-    expect(whole).toMatchObject({ end: DiagEnd.Done, words });
+    expect(whole).toMatchObject({ end: DumpEnd.Done, words });
   });
 
   test("an error", () => {
@@ -87,7 +87,7 @@ test("parse and emit are inverses", () => {
     fc.property(listener, (each) => {
       const query = { protocol: each.protocol, family: each.address.family };
       const { end, found } = parsed(query, emitListener(each));
-      expect(end).toBe(DiagEnd.More);
+      expect(end).toBe(DumpEnd.More);
       expect(found).toEqual([each]);
     }),
   );

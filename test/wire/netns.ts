@@ -19,6 +19,23 @@ const SEND = `
   }
 `;
 
+/** Sends a dump request that is given in hex and prints each message that answers, in hex, up to the last. */
+const DUMP = `
+  use Socket;
+  my ($AF_NETLINK, $NETLINK_ROUTE, $NLMSG_DONE) = (16, 0, 3);
+  socket(my $socket, $AF_NETLINK, SOCK_RAW, $NETLINK_ROUTE) or die "socket: $!";
+  send($socket, pack("H*", $ARGV[0]), 0) or die "send: $!";
+  for (my $done = 0; !$done; ) {
+    recv($socket, my $answer, 32768, 0) // die "recv: $!";
+    print unpack("H*", $answer), "\n";
+    for (my $at = 0; $at < length($answer); ) {
+      my ($length, $type) = unpack("L S", substr($answer, $at, 6));
+      $done = 1 if $type == $NLMSG_DONE;
+      $at += ($length + 3) & ~3;
+    }
+  }
+`;
+
 /** The part of `ip -j addr`'s output for a link that the tests check. */
 export interface Link {
   readonly ifindex: number;
@@ -70,6 +87,13 @@ export class TestNamespace {
   link(name: string, family: "" | "-4" | "-6" = ""): Link {
     const [link] = this.ip(...(family === "" ? [] : [family]), "addr", "show", "dev", name);
     return link as Link;
+  }
+
+  /** What the kernel answers to a dump request from inside: the result of each read. */
+  dump(request: Uint8Array): readonly Uint8Array[] {
+    const hex = Buffer.from(request).toString("hex");
+    const lines = this.run("perl", "-e", DUMP, hex).trim().split("\n");
+    return lines.map((line) => Uint8Array.from(Buffer.from(line, "hex")));
   }
 
   /** Sends rtnetlink messages from inside; the kernel's answers, 0 or a negative errno. */

@@ -16,13 +16,17 @@ struct request_kind {
 
 #define ATTRIBUTE(number) (UINT64_C(1) << (number))
 
+#define ROUTE_ATTRIBUTES \
+  (ATTRIBUTE(RTA_DST) | ATTRIBUTE(RTA_OIF) | ATTRIBUTE(RTA_GATEWAY) | ATTRIBUTE(RTA_PRIORITY))
+
 static const struct request_kind kinds[] = {
     {RTM_NEWLINK, 0, sizeof(struct ifinfomsg),
      ATTRIBUTE(IFLA_ADDRESS) | ATTRIBUTE(IFLA_MTU) | ATTRIBUTE(IFLA_TXQLEN)},
-    {RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct ifaddrmsg),
+    {RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_EXCL, sizeof(struct ifaddrmsg),
      ATTRIBUTE(IFA_ADDRESS) | ATTRIBUTE(IFA_LOCAL) | ATTRIBUTE(IFA_BROADCAST)},
-    {RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg),
-     ATTRIBUTE(RTA_OIF) | ATTRIBUTE(RTA_GATEWAY) | ATTRIBUTE(RTA_PRIORITY)},
+    {RTM_DELADDR, 0, sizeof(struct ifaddrmsg), ATTRIBUTE(IFA_ADDRESS) | ATTRIBUTE(IFA_LOCAL)},
+    {RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_EXCL, sizeof(struct rtmsg), ROUTE_ATTRIBUTES},
+    {RTM_DELROUTE, 0, sizeof(struct rtmsg), ROUTE_ATTRIBUTES},
 };
 
 static const struct request_kind *kind_of(uint16_t type) {

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /*
- * Whether `bytes` are one whole message that sets a link, adds an address or adds a route, with the flags
+ * Whether `bytes` are one whole message that sets a link, or adds or deletes an address or a route, with the flags
  * and attributes of src/wire/rtnetlink.ts, and asks for one acknowledgement. Attributes that are not on
  * the list have reached other namespaces (IFLA_NET_NS_PID), or make what nobody asked for (IFLA_LINKINFO).
  */

@@ -1,0 +1,95 @@
+import { log } from "../../base/log.js";
+import type { Mac } from "../../base/mac.js";
+import type { PastaConfig } from "../../commandline/pasta/config.js";
+import { gatewayMac } from "../../config/address-plan.js";
+import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, TXQUEUELEN } from "../../config/constants.js";
+import type { Upstream } from "../../config/dns-config.js";
+import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
+import { DEFAULT_LIMITS } from "../../config/limits.js";
+import type { TapSettings } from "../../netns/tap.js";
+import { randomInterfaceMac } from "../../sys/random.js";
+import type { RouteTables } from "../../wire/rtnetlink-dump.js";
+import { sourceOf } from "../guest-config.js";
+import { MOST_ADDRESSES, MOST_ROUTES, plansOf, type Templates, templatesOf } from "./plans.js";
+
+/** The interface's name where the host has none to copy. */
+const DEFAULT_NAME = "tap0";
+
+/** A guest that has what the host has. */
+export interface HostCopy {
+  readonly config: GuestConfig;
+  /** Name of its interface. */
+  readonly ifname: string;
+  /** Of its interface. */
+  readonly mac: Mac;
+  readonly settings: TapSettings;
+}
+
+/**
+ * What a guest is configured with by a command line of pasta or passt, on this host as it is now.
+ * @param host the host's resolv.conf
+ * @throws UserError when options contradict each other, or the host
+ */
+export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstream): HostCopy {
+  const { addressing } = options;
+  const templates = templatesOf(tables, addressing);
+  warnOfMany(templates);
+  const mac = addressing.guestMac ?? randomInterfaceMac();
+  const plans = plansOf(options, templates, host, mac);
+  const config: GuestConfig = {
+    mtu: addressing.mtu ?? DEFAULT_MTU,
+    plans,
+    gatewayMac: addressing.gatewayMac ?? gatewayMac(plans),
+    protocols: options.protocols,
+    services: options.services,
+    dns: { upstream: upstreamOf(options, host), records: new Map() },
+    hostname: options.dns.hostname,
+    outbound: { 4: sourceOf(options.outbound, 4), 6: sourceOf(options.outbound, 6) },
+    udpFiltering: "endpoint",
+    timeouts: DEFAULT_TIMEOUTS,
+    memoryBudget: DEFAULT_MEMORY_BUDGET,
+    limits: DEFAULT_LIMITS,
+  };
+  return {
+    config,
+    ifname: nameOf(options, templates),
+    mac,
+    settings: settingsOf(options, config, mac),
+  };
+}
+
+function nameOf({ addressing }: PastaConfig, templates: Templates): string {
+  const [first, second] = addressing.families.map((family) => templates[family]?.link.name);
+  return addressing.ifname ?? first ?? second ?? DEFAULT_NAME;
+}
+
+/** An interface that the guest configures by itself keeps its MAC, unless the user gives one, and stays down. */
+function settingsOf({ addressing }: PastaConfig, { plans }: GuestConfig, mac: Mac): TapSettings {
+  const { configure, guestMac, mtu } = addressing;
+  const link = { txqueuelen: TXQUEUELEN, ...(mtu === null ? {} : { mtu }) };
+  if (configure) return { ...link, plans, mac };
+  return { ...link, plans: [], isUp: false, ...(guestMac === null ? {} : { mac: guestMac }) };
+}
+
+/** The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf. */
+function upstreamOf({ dns }: PastaConfig, host: Upstream): Upstream {
+  return {
+    get servers() {
+      return dns.host.length > 0 ? dns.host : host.servers;
+    },
+    get search() {
+      return dns.search ?? host.search;
+    },
+  };
+}
+
+function warnOfMany(templates: Templates): void {
+  for (const template of [templates[4], templates[6]]) {
+    if (template === null) continue;
+    const { addresses, routes, link } = template;
+    if (addresses.length <= MOST_ADDRESSES && routes.length <= MOST_ROUTES) continue;
+    log.warn(
+      `${link.name} has ${addresses.length} addresses and ${routes.length} routes: the guest has the first ${MOST_ADDRESSES} and ${MOST_ROUTES}`,
+    );
+  }
+}
