@@ -29,6 +29,7 @@ test("hostile arguments give an errno or a TypeError, and nothing else happens",
         "becomeKeeper",
       ];
       left.push("pidfdSignal", "useBroker", "endBroker", "keeperText", "spawnHeld", "openAgent");
+      left.push("releaseOutput");
       let state = seed;
       const below = (limit: number) => {
         state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
