@@ -2,14 +2,16 @@ import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
+import type { TapHandle } from "../../guest/tap-handle.js";
 import { isInBackground, PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
+import { openStream, type StreamTarget } from "../../host/links/stream.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
 import { superviseChild } from "../../netns/jobs.js";
 import type { Namespace } from "../../netns/namespace.js";
 import { namespaceOf, release, type SpawnRequest, spawnHeld } from "../../netns/spawn.js";
-import { openTap } from "../../netns/tap.js";
+import { openTap, type TapSettings } from "../../netns/tap.js";
 import { fail } from "../exit.js";
 import { preparePasta } from "./guest.js";
 import { startPastaLog } from "./log.js";
@@ -32,7 +34,8 @@ export async function pasta(config: PastaConfig): Promise<void> {
       return;
     case "socket":
     case "fd":
-      throw new UserError("passt is not written yet: use pasta");
+      serveMachine(config, target, pidFile);
+      return;
   }
 }
 
@@ -41,15 +44,36 @@ function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile)
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const sole = openGuest(config, target, target.pid, (line) => fail(new UserError(line)));
+  const open = openedIn(target);
+  const sole = openGuest(config, open, target.pid, (line) => fail(new UserError(line)));
   checkOwner(endings);
-  const background = isInBackground();
-  const signals = ["SIGTERM", "SIGINT", ...(background ? [] : (["SIGHUP"] as const))] as const;
-  watchEndings(endings, sole.loop, signals, (why) => sole.end(why, 0));
-  // Otherwise it would end the process.
-  if (background) process.on("SIGHUP", () => undefined);
+  watchEndings(endings, sole.loop, endSignals(), (why) => sole.end(why, 0));
   sole.start(null, { hasChild: false, inUse: [] });
   log.info("the namespace of %s is connected", target.netns);
+  pidFile.announce();
+}
+
+/** Signals that end the process. In the background SIGHUP would, too, if it were not ignored. */
+function endSignals(): readonly NodeJS.Signals[] {
+  if (!isInBackground()) return ["SIGTERM", "SIGINT", "SIGHUP"];
+  process.on("SIGHUP", () => undefined);
+  return ["SIGTERM", "SIGINT"];
+}
+
+/** Serves the virtual machines that connect to a socket. */
+function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
+  const link = openStream(target);
+  const sole = openGuest(
+    config,
+    () => link,
+    null,
+    (line) => fail(new UserError(line)),
+  );
+  const end = (why: string): void => sole.end(why, 0);
+  link.start(sole.loop, sole.guest, end);
+  for (const signal of endSignals()) process.on(signal, end);
+  sole.start(null, { hasChild: false, inUse: target.kind === "fd" ? [target.fd] : [] });
+  log.info("%s is served", link.name);
   pidFile.announce();
 }
 
@@ -64,7 +88,7 @@ function runCommand(config: PastaConfig, words: readonly string[], pidFile: PidF
     inside: { ownPids: true, seesApi: false },
     apiSocket: config.controlSocket,
   });
-  const sole = openGuest(config, namespaceOf(child), child.pid, log.warn);
+  const sole = openGuest(config, openedIn(namespaceOf(child)), child.pid, log.warn);
   superviseChild(child, (status) => {
     sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
@@ -83,17 +107,23 @@ function commandOf([file, ...args]: readonly string[]): Required<
   return { command: [shell], calledAs: `-${shell}` };
 }
 
+type OpenTap = (name: string, settings: TapSettings | null) => TapHandle;
+
+function openedIn(namespace: Namespace): OpenTap {
+  return (name, settings) => openTap(namespace, name, settings);
+}
+
 /** @param onGone gets a line when the network is gone for a reason of its own */
 function openGuest(
   config: PastaConfig,
-  namespace: Namespace,
+  open: OpenTap,
   pid: number | null,
   onGone: (line: string) => void,
 ): SoleGuest {
   const { prepared, settings } = preparePasta(config);
   const { tapName } = prepared;
   return new SoleGuest(prepared, {
-    tap: openTap(namespace, tapName, settings),
+    tap: open(tapName, settings),
     pid,
     api: { mostClients: 0, isOpenInside: false },
     publish: () => undefined,
