@@ -7,7 +7,9 @@ import { describe, expect, test } from "vitest";
 import { parseCommandLine } from "../../src/commandline/command-line.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const programs = ["slipway", "slirp4netns"] as const;
+const programs = ["slipway", "slirp4netns", "pasta", "pesto"] as const;
+/** Programs that are described in the manual of another. */
+const alsoIn: Readonly<Record<string, readonly string[]>> = { pasta: ["passt"] };
 
 /** What `--help` shows, of a program or of one of its commands. */
 function help(program: string, ...command: string[]): string {
@@ -32,7 +34,7 @@ function helps(program: string, ...command: string[]): string[] {
 /** Options with their short forms and arguments, such as "-m, --mtu bytes", and their defaults. */
 function optionsOf(program: string): Map<string, string | undefined> {
   const options = new Map<string, string | undefined>();
-  for (const text of helps(program)) {
+  for (const text of [program, ...(alsoIn[program] ?? [])].flatMap((each) => helps(each))) {
     const entries = text.matchAll(
       /^ {2}((?:-\w, )?--[\w-]+(?: <[^>]+>)?) +((?:.*\n)(?: {10,}.*\n)*)/gm,
     );

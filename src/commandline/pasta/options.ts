@@ -35,7 +35,7 @@ const processOptions = {
   version: versionOption,
   foreground: flag(
     "-f, --foreground",
-    "stay in the foreground (default: go on in the background when the network is up)",
+    "stay in the foreground, instead of going on in the background when the network is up",
   ),
   pid: optional("-P, --pid <file>", "write the process id to a file", someText),
   confPath: optional("-c, --conf-path <path>", "make a socket for pesto(1)", socketPath),
@@ -67,7 +67,7 @@ const addressOptions = grouped("Addresses of the guest:", {
   ipv6Only: flag("-6, --ipv6-only", "IPv6 only"),
   interface: optional(
     "-i, --interface <name>",
-    "interface of the host to copy (default: that with the default route)",
+    "interface of the host to copy, instead of that with the default route",
     interfaceName,
   ),
   address: repeated(
@@ -230,7 +230,7 @@ export const pastaOptions = {
     configNet: flag("--config-net", "set addresses and routes, and bring the interface up"),
     nsIfname: optional(
       "-I, --ns-ifname <name>",
-      "name of the interface (default: that of the host's)",
+      "name of the interface, instead of that of the host's",
       interfaceName,
     ),
     nsMacAddr: optional("--ns-mac-addr <mac>", "Ethernet address of the interface", macAddress),
