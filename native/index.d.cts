@@ -161,6 +161,18 @@ declare namespace tuntap2 {
   function agentSocket(agent: number, domain: number, type: number, protocol: number): number;
 
   /**
+   * Makes a stream or datagram socket inside the namespace and binds it there, with `SO_REUSEADDR` and
+   * `IPV6_V6ONLY`; ports below 1024 are permitted. @param address a struct sockaddr_in or sockaddr_in6
+   * @returns an `fd`, or a negative errno.
+   */
+  function agentBoundSocket(
+    agent: number,
+    domain: number,
+    type: number,
+    address: Uint8Array,
+  ): number;
+
+  /**
    * Ends the agent and reaps it. What it opened stays open. @returns 0, `-EBADF` when there is no
    * such agent, or `-EIO` when it had not ended by itself (killed, crashed).
    */
@@ -494,6 +506,9 @@ declare namespace tuntap2 {
 
   /** For options whose value is an `int`. */
   function setsockopt(fd: number, level: number, name: number, value: number): number;
+
+  /** For options whose value is a string or a struct. */
+  function setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array): number;
 
   /** @returns the option's `int` value; for `SO_ERROR` that is the pending errno, positive. */
   function getsockopt(fd: number, level: number, name: number): number;

@@ -99,7 +99,7 @@ describe("an agent", () => {
     expect(attack("taps")).toEqual([...started, "EINVAL", "ok+fd", "EMFILE", "ok"]);
   });
 
-  test("has one capability and no files, and cannot be traced", async () => {
+  test("has two capabilities and no files, and cannot be traced", async () => {
     const looked = spawn(join(root, "bin/slipway"), ["attach", "1"], {
       env: hostileEnvironment("look"),
       stdio: ["pipe", "pipe", "inherit"],
@@ -112,9 +112,9 @@ describe("an agent", () => {
     const [, pid, entered] = told.split("\n");
     expect(entered).toBe("ok");
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    const CAP_NET_ADMIN = 12;
+    const [CAP_NET_BIND_SERVICE, CAP_NET_ADMIN] = [10, 12];
     expect(/CapPrm:\t(.*)/.exec(status)?.[1]).toBe(
-      (2 ** CAP_NET_ADMIN).toString(16).padStart(16, "0"),
+      (2 ** CAP_NET_BIND_SERVICE + 2 ** CAP_NET_ADMIN).toString(16).padStart(16, "0"),
     );
     expect(status).toContain("NoNewPrivs:\t1");
     // What is not dumpable belongs to root (proc(5)), who alone sees where its root is.

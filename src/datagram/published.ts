@@ -4,7 +4,7 @@ import { type DropCounters, DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { appearanceOf, gatewayOf } from "../nat/appearance.js";
-import { PORT_ATTEMPTS, type PublishedRule, randomPort } from "../nat/published-port.js";
+import { PORT_ATTEMPTS, type PublishedRule, randomPort, ruleFor } from "../nat/published-port.js";
 import { openSessionSocket, receiveOffloaded } from "../sys/sockets/datagram-socket.js";
 import type { ScopedEndpoint } from "../sys/sockets/sockaddr.js";
 import type { Delivery } from "./delivery.js";
@@ -22,6 +22,14 @@ export interface PublishedContext {
   /** Whether the TAP has a virtio header. */
   readonly offload: boolean;
 }
+
+/** Takes a datagram of a client at the host's loopback that does not go through the TAP; it is gone afterwards. */
+export type PassBeside = (
+  port: AskedPort,
+  client: ScopedEndpoint,
+  datagram: Uint8Array,
+  now: number,
+) => void;
 
 /** What carries their datagrams. */
 export interface PublishedParts {
@@ -46,10 +54,20 @@ export class PublishedDatagrams {
   }
 
   /** See DatagramRelay.onPublished. */
-  receive(fd: number, rule: PublishedRule, mac: Mac | null, now: number): void {
+  receive(
+    fd: number,
+    rule: PublishedRule,
+    mac: Mac | null,
+    now: number,
+    passBeside: PassBeside | null,
+  ): void {
     const { receiver } = this.#parts;
     const received = receiver.receive(fd, RECEIVE_BATCH);
     for (let index = 0; index < received; index += 1) {
+      if (passBeside !== null && receiver.peerOf(index).isLoopback) {
+        this.#passBeside({ rule, listener: fd }, index, now, passBeside);
+        continue;
+      }
       if (mac === null) {
         this.#context.drops.count(DropReason.GuestUnreachable);
         continue;
@@ -75,6 +93,18 @@ export class PublishedDatagrams {
     delivery.deliver(mapping, mapping.session.seen, index, index + 1);
   }
 
+  #passBeside(
+    { rule, listener }: Pick<AskedPort, "rule" | "listener">,
+    index: number,
+    now: number,
+    pass: PassBeside,
+  ): void {
+    const { receiver } = this.#parts;
+    const asked = receiver.destinationOf(index) ?? rule.host;
+    const client = { address: receiver.peerOf(index), port: receiver.portOf(index), scope: 0 };
+    pass({ rule, asked, listener }, client, receiver.payloadOf(index), now);
+  }
+
   /**
    * Whether message `index` is of another client than the session's: its socket had the port for itself
    * before it was connected (openSessionSocket), and holds what came in between.
@@ -86,13 +116,18 @@ export class PublishedDatagrams {
 
   #sessionFor(port: AskedPort, index: number, mac: Mac, now: number): Mapping | null {
     const { receiver, mappings } = this.#parts;
-    const { rule, asked, listener } = port;
+    const { asked, listener } = port;
     const client = receiver.peerOf(index);
+    const rule = ruleFor(port.rule, client.family);
     const clientPort = receiver.portOf(index);
     const scope = receiver.scopeOf(index);
     const known = mappings.sessions.ofClient({ rule, client, clientPort, scope, asked });
     if (known !== null) return known;
-    const fd = this.#openSocket(port, { address: client, port: clientPort, scope }, now);
+    const fd = this.#openSocket(
+      { rule, asked, listener },
+      { address: client, port: clientPort, scope },
+      now,
+    );
     if (fd < 0) return null;
     const session = this.#sessionOf({ rule, client, clientPort, scope, asked, listener });
     return this.#addSession(fd, session, mac, now);
@@ -105,9 +140,9 @@ export class PublishedDatagrams {
     if (!opening.admit(now)) return -1;
     if (!quota.mayOpen(1) && !opening.endOldest()) return -1;
     const local = { address: asked, port: rule.hostPort, scope: client.scope };
-    let fd = openSessionSocket(listener, local, client);
+    let fd = openSessionSocket(listener, local, client, rule);
     if (isOutOfDescriptors(-fd) && (quota.reclaimOne() || opening.endOldest())) {
-      fd = openSessionSocket(listener, local, client);
+      fd = openSessionSocket(listener, local, client, rule);
     }
     if (fd >= 0 && offload) receiveOffloaded(fd);
     return fd;

@@ -96,6 +96,12 @@ export class Receiver {
     return this.#table.pieceOffset(index);
   }
 
+  /** The payload, as a view of the memory. */
+  payloadOf(index: number): Uint8Array {
+    const at = this.payloadAt(index);
+    return this.#stack.bytes.subarray(at, at + this.lengthOf(index));
+  }
+
   lengthOf(index: number): number {
     return this.#table.length(index);
   }

@@ -20,7 +20,7 @@ import { headerFields, type Mapping, MappingTable } from "./mapping.js";
 import { Opening, type OpeningContext } from "./opening.js";
 import { PingProtocol } from "./ping.js";
 import type { DatagramProtocol } from "./protocol.js";
-import { PublishedDatagrams } from "./published.js";
+import { type PassBeside, PublishedDatagrams } from "./published.js";
 import { KEPT_BUFFERS, RECEIVE_BATCH, Receiver } from "./receiver.js";
 import { type Outgoing, SendQueue } from "./send-queue.js";
 import { UdpProtocol } from "./udp.js";
@@ -211,9 +211,16 @@ export class DatagramRelay implements Engine {
    * @param fd the port's socket
    * @param mac the guest's Ethernet address; null: it has none, and what came is dropped
    * @param now in ms
+   * @param passBeside takes what clients at the host's loopback send; null: that is delivered, too
    */
-  onPublished(fd: number, rule: PublishedRule, mac: Mac | null, now: number): void {
-    this.#published.receive(fd, rule, mac, now);
+  onPublished(
+    fd: number,
+    rule: PublishedRule,
+    mac: Mac | null,
+    now: number,
+    passBeside: PassBeside | null,
+  ): void {
+    this.#published.receive(fd, rule, mac, now, passBeside);
   }
 
   /** Ends the sessions of a published port. */

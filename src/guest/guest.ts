@@ -12,13 +12,14 @@ import type { CaptureFile } from "../frames/capture.js";
 import type { StreamRest } from "../frames/frame-stream.js";
 import type { FlowRecord } from "../nat/flow-record.js";
 import type { SwitchPort } from "../network/switch.js";
-import { type ForwardContext, PortForwards } from "../publish/forwards.js";
+import { type ForwardContext, type ListenerSockets, PortForwards } from "../publish/forwards.js";
 import { LoopbackRelay, type MakeSocket } from "../publish/loopback/relay.js";
 import { type Announcer, DNS_SERVICE, servicesFor } from "../services/index.js";
 import type { StackStatistics } from "../stack/stack.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
-import type { TokenKind } from "../sys/token.js";
+import { openSessionSocket } from "../sys/sockets/datagram-socket.js";
+import { TokenKind } from "../sys/token.js";
 import { DataPath } from "./data-path.js";
 import { Ingress, type Responder } from "./ingress.js";
 import type { TapHandle } from "./tap-handle.js";
@@ -54,6 +55,8 @@ export class Guest {
   #ingress: Ingress;
   /** null: no published port leads to the guest's loopback. */
   #loopback: LoopbackRelay | null = null;
+  /** null: no port of the host appears on the guest's loopback. */
+  #hostPorts: { readonly ports: PortForwards; readonly relay: LoopbackRelay } | null = null;
   /** In the order of their turns: those that begin flows come before those that carry them. */
   #engines: readonly Engine[] = [];
   /** Those of them that have takeMoved(), which is called after each turn. */
@@ -125,7 +128,8 @@ export class Guest {
   }
 
   #listEngines(): void {
-    const engines = [this.forwards, ...this.#path.engines, this.#loopback];
+    const { ports = null, relay = null } = this.#hostPorts ?? {};
+    const engines = [this.forwards, ports, ...this.#path.engines, this.#loopback, relay];
     this.#engines = engines.filter((engine) => engine !== null);
     this.#movers = this.#engines.filter(({ takeMoved }) => takeMoved !== undefined);
     const byKind: Engine[] = [];
@@ -154,9 +158,39 @@ export class Guest {
   /** From now on published ports may lead to the guest's loopback. @param makeSocket makes sockets inside */
   reachLoopback(makeSocket: MakeSocket): void {
     const { limits } = this.config;
-    this.#loopback = new LoopbackRelay({ ...this.#common(), limits, makeSocket });
+    this.#loopback = new LoopbackRelay({
+      ...this.#common(),
+      limits,
+      makeSocket,
+      openSession: openSessionSocket,
+      kind: TokenKind.Loopback,
+      direction: "inbound",
+    });
     this.forwards.useLoopback(this.#loopback);
     this.#listEngines();
+  }
+
+  /**
+   * From now on ports of the host's loopback may appear on the guest's.
+   * @param sockets listen inside
+   * @param openSession connects a socket inside, see openSessionSocket()
+   * @returns these ports: in their rules, `host` is an address of the guest's loopback, and `guest` one of the host's
+   */
+  offerHost(sockets: ListenerSockets, openSession: typeof openSessionSocket): PortForwards {
+    const { limits } = this.config;
+    const relay = new LoopbackRelay({
+      ...this.#common(),
+      limits,
+      makeSocket: native.socket,
+      openSession,
+      kind: TokenKind.HostLoopback,
+      direction: "outbound",
+    });
+    const ports = new PortForwards(this.#forwardContext(), TokenKind.HostPort, sockets);
+    ports.useLoopback(relay);
+    this.#hostPorts = { ports, relay };
+    this.#listEngines();
+    return ports;
   }
 
   /**
@@ -170,6 +204,7 @@ export class Guest {
     this.#path = this.#makePath(failed.capture?.rest() ?? null, failed.stream?.rest() ?? null);
     this.#ingress = new Ingress(this.#path, this.#responders);
     this.forwards.resume(this.#forwardContext());
+    this.#hostPorts?.ports.resume(this.#forwardContext());
     this.#listEngines();
     for (const connection of connections) this.#path.provokeReset(connection);
   }

@@ -1,5 +1,7 @@
+import type { Address } from "../base/address.js";
 import { Socket } from "../sys/constants.js";
 import { native } from "../sys/native.js";
+import { SOCKADDR_SIZE, writeSockaddr } from "../sys/sockets/sockaddr.js";
 import { LOOPBACK_IFINDEX, linkUp } from "../wire/rtnetlink.js";
 import { settingFailure, systemFailure } from "./failure.js";
 import type { Namespace } from "./namespace.js";
@@ -53,6 +55,11 @@ export function cookieOf(namespace: Namespace): bigint | null {
 export interface Resident {
   /** As socket(2). @returns a handle, non-blocking, or a negative errno */
   socket(domain: number, type: number, protocol: number): number;
+  /**
+   * A socket that is bound inside, to ports below 1024, too, with SO_REUSEADDR. @returns as socket()
+   * @param type Socket.Stream or Socket.Datagram
+   */
+  boundSocket(type: number, address: Address, port: number): number;
   close(): void;
 }
 
@@ -64,6 +71,12 @@ export function openResident(namespace: Namespace): Resident {
   const agent = openAgent(namespace);
   return {
     socket: (domain, type, protocol) => native.agentSocket(agent, domain, type, protocol),
+    boundSocket: (type, address, port) => {
+      const name = new Uint8Array(SOCKADDR_SIZE);
+      const length = writeSockaddr(name, 0, address, port);
+      const domain = address.family === 4 ? Socket.Inet : Socket.Inet6;
+      return native.agentBoundSocket(agent, domain, type, name.subarray(0, length));
+    },
     close: () => native.closeAgent(agent),
   };
 }

@@ -121,9 +121,7 @@ export class AutoPublish {
 
   #isServer({ protocol, port }: Listener): boolean {
     if (this.#options.exclude.has(protocol, port)) return false;
-    if (protocol === "tcp") return true;
-    const isClient = port >= CLIENT_PORTS.first && port <= CLIENT_PORTS.last;
-    return !isClient && !DHCP_CLIENT_PORTS.includes(port);
+    return !isClientPort(protocol, port);
   }
 
   /** The guest's addresses at which a listener can be reached, at most one per family. */
@@ -223,6 +221,13 @@ export class AutoPublish {
     this.#reported.add(key);
     this.#options.onFailure(port, errno);
   }
+}
+
+/** Whether a socket that is bound there is a client's. */
+export function isClientPort(protocol: "tcp" | "udp", port: number): boolean {
+  if (protocol === "tcp") return false;
+  const isEphemeral = port >= CLIENT_PORTS.first && port <= CLIENT_PORTS.last;
+  return isEphemeral || DHCP_CLIENT_PORTS.includes(port);
 }
 
 function keyOf(protocol: "tcp" | "udp", port: number, family: Family): string {

@@ -1,23 +1,26 @@
 import { isOutOfDescriptors } from "../admission/admission.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
+import type { Family } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
+import { IdPool } from "../base/id-pool.js";
 import type { GuestConfig } from "../config/guest-config.js";
+import type { PassBeside } from "../datagram/published.js";
 import type { DatagramRelay } from "../datagram/relay.js";
 import type { Engine } from "../engine/engine.js";
 import type { Neighbors } from "../frames/neighbors.js";
 import { appearanceOf } from "../nat/appearance.js";
-import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
+import {
+  type PublishedPort,
+  type PublishedRule,
+  ruleFor,
+  splicedRule,
+} from "../nat/published-port.js";
 import { Epoll, Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { bindDatagramPort } from "../sys/sockets/datagram-socket.js";
-import {
-  type Accepted,
-  acceptSocket,
-  listenSocket,
-  localAddress,
-  resetSocket,
-} from "../sys/sockets/socket.js";
+import { listenSocket } from "../sys/sockets/listening.js";
+import { type Accepted, acceptSocket, localAddress, resetSocket } from "../sys/sockets/socket.js";
 import { TokenKind, tokenOf } from "../sys/token.js";
 import type { TcpRelay } from "../tcp/relay.js";
 import type { LoopbackRelay } from "./loopback/relay.js";
@@ -45,8 +48,22 @@ export interface ForwardContext {
   readonly neighbors: Pick<Neighbors, "macOf">;
 }
 
+/** A socket for the clients of a port, by protocol: see listenSocket() and bindDatagramPort(). */
+export type ListenerSockets = Readonly<Record<PublishedPort["protocol"], typeof listenSocket>>;
+
+const HOST_SOCKETS: ListenerSockets = { tcp: listenSocket, udp: bindDatagramPort };
+
+type ByFamily = Readonly<Record<Family, PublishedRule>>;
+
 interface Listener {
   readonly rule: PublishedRule;
+  /** The rule as it is for clients of each family. */
+  readonly ruleOf: ByFamily;
+  /** The same for clients at the host's loopback that go beside the TAP; null: none does. */
+  readonly splicedOf: ByFamily | null;
+  readonly passBeside: PassBeside | null;
+  /** Its id in tokens. */
+  readonly slot: number;
   readonly fd: number;
   /** Until when a UDP port waits for the guest's Ethernet address; NEVER: it does not wait. */
   waitsUntil: number;
@@ -64,9 +81,14 @@ interface Waiting {
  * address as its source where the guest can answer it (appearanceOf). Connections outlive their rule.
  */
 export class PortForwards implements Engine {
-  readonly kind = TokenKind.Published;
+  readonly kind: TokenKind;
+  readonly #sockets: ListenerSockets;
   #context: ForwardContext;
+  /** By the rule's id. */
   readonly #listeners = new Map<number, Listener>();
+  readonly #bySlot: (Listener | undefined)[] = [];
+  /** A guest may have ports published and ended (auto) more often than a token has ids. */
+  readonly #slots = new IdPool();
   #waiting: Waiting[] = [];
   /** UDP ports that wait for the guest's Ethernet address. */
   readonly #waitingPorts = new Set<Listener>();
@@ -81,8 +103,15 @@ export class PortForwards implements Engine {
   /** Called after a rule was added or removed. */
   onChange: (() => void) | null = null;
 
-  constructor(context: ForwardContext) {
+  /** @param kind of the tokens of its listeners */
+  constructor(
+    context: ForwardContext,
+    kind: TokenKind = TokenKind.Published,
+    sockets: ListenerSockets = HOST_SOCKETS,
+  ) {
     this.#context = context;
+    this.kind = kind;
+    this.#sockets = sockets;
   }
 
   /** Keeps rules and waiting clients when the guest's stack and relays were built again. */
@@ -137,18 +166,20 @@ export class PortForwards implements Engine {
       return -Errno.ENOSPC;
     }
     if (!quota.mayOpen(1)) return -Errno.EMFILE;
-    const open = port.protocol === "tcp" ? listenSocket : bindDatagramPort;
-    const fd = open(port.host, port.hostPort);
+    const fd = this.#sockets[port.protocol](port.host, port.hostPort, port);
     if (fd < 0) return fd;
     const hostPort = localAddress(fd)?.port ?? port.hostPort;
-    const token = tokenOf(this.kind, this.#context.guest, id);
-    const watched = native.watch(fd, Epoll.In, token);
+    const slot = this.#slots.take();
+    const watched = native.watch(fd, Epoll.In, tokenOf(this.kind, this.#context.guest, slot));
     if (watched < 0) {
+      this.#slots.release(slot);
       native.close(fd);
       return watched;
     }
     this.#lastId = Math.max(this.#lastId, id);
-    this.#listeners.set(id, { rule: { ...port, hostPort, id }, fd, waitsUntil: NEVER });
+    const listener = this.#listenerOf({ ...port, hostPort, id }, fd, slot);
+    this.#listeners.set(id, listener);
+    this.#bySlot[slot] = listener;
     this.onChange?.();
     return id;
   }
@@ -163,17 +194,19 @@ export class PortForwards implements Engine {
     const listener = this.#listeners.get(id);
     if (listener === undefined) return false;
     native.close(listener.fd);
-    this.#context.datagrams.endSessions(listener.rule);
+    if (!listener.rule.guest.isLoopback) this.#context.datagrams.endSessions(listener.rule);
     this.#loopback?.endSessions(id);
     this.#listeners.delete(id);
+    this.#bySlot[listener.slot] = undefined;
+    this.#slots.release(listener.slot);
     this.#waitingPorts.delete(listener);
-    if (kill) this.#endConnections(id);
+    if (kill) this.#endConnections(listener.rule);
     this.onChange?.();
     return true;
   }
 
-  #endConnections(id: number): void {
-    this.#context.tcp.endPublished(id);
+  #endConnections({ id, guest: { isLoopback: isOfLoopback } }: PublishedRule): void {
+    if (!isOfLoopback) this.#context.tcp.endPublished(id);
     this.#loopback?.endConnections(id);
     const [ending, staying] = partition(this.#waiting, ({ rule }) => rule.id === id);
     for (const { client } of ending) resetSocket(client.fd);
@@ -181,8 +214,8 @@ export class PortForwards implements Engine {
   }
 
   /** Accepts a port's clients, at most ACCEPT_BATCH, or receives its datagrams. */
-  onEvents(id: number, _events: number, now: number): void {
-    const listener = this.#listeners.get(id);
+  onEvents(slot: number, _events: number, now: number): void {
+    const listener = this.#bySlot[slot];
     if (listener === undefined) return;
     const { fd, rule } = listener;
     if (rule.protocol === "tcp") this.#acceptFrom(listener, now);
@@ -198,8 +231,11 @@ export class PortForwards implements Engine {
         if (isOutOfDescriptors(-client)) this.#pause(now);
         return;
       }
-      const { rule } = listener;
+      const { family } = client.address;
+      const rule = listener.ruleOf[family];
+      const spliced = client.address.isLoopback ? listener.splicedOf?.[family] : undefined;
       if (rule.guest.isLoopback) this.#loopback?.connect(client, rule, now);
+      else if (spliced && this.#loopback) this.#loopback.connect(client, spliced, now);
       else this.#take({ rule, client, until: now + WAIT_LIMIT }, now);
     }
   }
@@ -220,18 +256,19 @@ export class PortForwards implements Engine {
     const waits = listener.waitsUntil !== NEVER;
     if (mac !== null || now >= listener.waitsUntil) {
       if (waits) this.#endWait(listener);
-      datagrams.onPublished(fd, rule, mac, now);
+      const passBeside = this.#loopback === null ? null : listener.passBeside;
+      datagrams.onPublished(fd, rule, mac, now, passBeside);
     } else if (!waits) {
       listener.waitsUntil = now + WAIT_LIMIT;
       this.#waitingPorts.add(listener);
-      this.#rewatch(fd, 0, rule.id);
+      this.#rewatch(fd, 0, listener.slot);
     }
   }
 
   #endWait(listener: Listener): void {
     listener.waitsUntil = NEVER;
     this.#waitingPorts.delete(listener);
-    this.#rewatch(listener.fd, Epoll.In, listener.rule.id);
+    this.#rewatch(listener.fd, Epoll.In, listener.slot);
   }
 
   /** Ends a pause that is over, and tries again whoever waits for the guest's Ethernet address. */
@@ -258,7 +295,7 @@ export class PortForwards implements Engine {
   }
 
   reap(): void {
-    // Ids of rules are never used again.
+    this.#slots.reap();
   }
 
   close(): void {
@@ -266,8 +303,28 @@ export class PortForwards implements Engine {
     for (const { fd } of this.#listeners.values()) native.close(fd);
     for (const { client } of this.#waiting) resetSocket(client.fd);
     this.#listeners.clear();
+    this.#bySlot.length = 0;
     this.#waitingPorts.clear();
     this.#waiting = [];
+  }
+
+  #listenerOf(rule: PublishedRule, fd: number, slot: number): Listener {
+    const ruleOf = { 4: ruleFor(rule, 4), 6: ruleFor(rule, 6) };
+    const spliced =
+      rule.splice === undefined ? null : { 4: splicedRule(rule, 4), 6: splicedRule(rule, 6) };
+    const passBeside: PassBeside = (port, client, datagram, now) => {
+      const own = spliced?.[client.address.family] ?? rule;
+      this.#loopback?.passOn({ ...port, rule: own }, client, datagram, now);
+    };
+    return {
+      rule,
+      ruleOf,
+      splicedOf: spliced,
+      passBeside: spliced === null ? null : passBeside,
+      slot,
+      fd,
+      waitsUntil: NEVER,
+    };
   }
 
   /** Connects a client to the guest, or has it wait for the guest's Ethernet address, or resets it. */
@@ -300,20 +357,20 @@ export class PortForwards implements Engine {
   /** Stops accepting: without a free descriptor the listeners would report their clients in every wake-up. */
   #pause(now: number): void {
     this.#resumeAt = now + PAUSE;
-    for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, 0, rule.id);
+    for (const { fd, slot } of this.#tcpListeners()) this.#rewatch(fd, 0, slot);
   }
 
   #resume(): void {
     this.#resumeAt = NEVER;
-    for (const { fd, rule } of this.#tcpListeners()) this.#rewatch(fd, Epoll.In, rule.id);
+    for (const { fd, slot } of this.#tcpListeners()) this.#rewatch(fd, Epoll.In, slot);
   }
 
   #tcpListeners(): readonly Listener[] {
     return [...this.#listeners.values()].filter(({ rule }) => rule.protocol === "tcp");
   }
 
-  #rewatch(fd: number, events: number, id: number): void {
-    native.rewatch(fd, events, tokenOf(this.kind, this.#context.guest, id));
+  #rewatch(fd: number, events: number, slot: number): void {
+    native.rewatch(fd, events, tokenOf(this.kind, this.#context.guest, slot));
   }
 }
 

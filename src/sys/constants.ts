@@ -23,6 +23,7 @@ export const STREAM_EVENTS = Epoll.In | Epoll.Out | Epoll.ReadHangUp | Epoll.Edg
  * lines below, from which native/syscalls.sh makes the filter: add a new option there.
  *
  * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR) setsockopt(1=SOL_SOCKET;2=SO_OOBINLINE)
+ * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_BINDTODEVICE) setsockopt(1=SOL_IP;2=IP_FREEBIND)
  * #syscalls node: setsockopt(1=SOL_SOCKET;2=SO_SNDBUF) setsockopt(1=SOL_SOCKET;2=SO_RCVBUF)
  * #syscalls node: setsockopt(1=SOL_IP;2=IP_BIND_ADDRESS_NO_PORT) setsockopt(1=SOL_IP;2=IP_TOS)
  * #syscalls node: setsockopt(1=SOL_IP;2=IP_TTL) setsockopt(1=SOL_IP;2=IP_PKTINFO)
@@ -53,6 +54,7 @@ export const Socket = {
   ReuseAddress: 2,
   Error: 4,
   OutOfBandInline: 10,
+  BindToDevice: 25,
   SendBuffer: 7,
   ReceiveBuffer: 8,
   Type: 3,
@@ -68,6 +70,7 @@ export const Socket = {
   IpReceiveTtl: 12,
   IpReceiveTos: 13,
   IpMtu: 14,
+  IpFreebind: 15,
   LevelTcp: 6,
   NoDelay: 1,
   TcpInfo: 11,

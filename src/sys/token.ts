@@ -20,6 +20,10 @@ export const TokenKind = {
   Loopback: 7,
   /** A socket that brings frames from other hosts; the guest is 0. */
   Tunnel: 8,
+  /** As Published, of a port of the host that appears on the guest's loopback: the socket is inside. */
+  HostPort: 9,
+  /** As Loopback, of a client of such a port: its own socket is inside, and the other one is not. */
+  HostLoopback: 10,
 } as const;
 
 export type TokenKind = (typeof TokenKind)[keyof typeof TokenKind];

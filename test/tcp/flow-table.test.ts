@@ -5,10 +5,10 @@ import { DropCounters, DropReason } from "../../src/base/drop.js";
 import { DEFAULT_LIMITS, type Limits } from "../../src/config/limits.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
+import { listenSocket } from "../../src/sys/sockets/listening.js";
 import {
   acceptSocket,
   connectSocket,
-  listenSocket,
   localAddress,
   openSocket,
   pendingError,

@@ -10,10 +10,10 @@ import type { PublishedRule } from "../../src/nat/published-port.js";
 import { FlowEvent, type FlowTuple, Stack } from "../../src/stack/stack.js";
 import { Epoll, Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
+import { listenSocket } from "../../src/sys/sockets/listening.js";
 import {
   acceptSocket,
   connectSocket,
-  listenSocket,
   localAddress,
   openSocket,
   pendingError,

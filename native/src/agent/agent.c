@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,7 +40,8 @@ enum { SOCKET, TUN, FIRST_FREE };
  *
  * #syscalls agent: recvfrom recvmsg sendto sendmsg close exit_group restart_syscall
  * #syscalls agent: ioctl(1=TUNSETIFF) ioctl(1=TUNSETVNETHDRSZ) ioctl(1=TUNSETOFFLOAD) ioctl(1=SIOCGIFINDEX)
- * #syscalls agent: setsockopt(1=SOL_SOCKET;2=SO_RCVTIMEO)
+ * #syscalls agent: setsockopt(1=SOL_SOCKET;2=SO_RCVTIMEO) setsockopt(1=SOL_SOCKET;2=SO_REUSEADDR)
+ * #syscalls agent: setsockopt(1=SOL_IPV6;2=IPV6_V6ONLY) bind
  * #syscalls agent: socket(0=AF_INET;1&SOCK_TYPE=SOCK_STREAM;2=0) socket(0=AF_INET;1&SOCK_TYPE=SOCK_DGRAM;2=0)
  * #syscalls agent: socket(0=AF_INET6;1&SOCK_TYPE=SOCK_STREAM;2=0) socket(0=AF_INET6;1&SOCK_TYPE=SOCK_DGRAM;2=0)
  * #syscalls agent: socket(0=AF_NETLINK;1&SOCK_TYPE=SOCK_RAW;2=NETLINK_ROUTE)
@@ -48,7 +50,8 @@ enum { SOCKET, TUN, FIRST_FREE };
 static enum step confine(void) {
   /* An empty directory, as we have no other descriptors. There may be no /proc, or no right to chroot. */
   if (chroot("/proc/self/fdinfo") == 0 && chdir("/") < 0) return STEP_SECCOMP;
-  if (confine_capabilities(confine_permitted() & capability(CAP_NET_ADMIN), 0) < 0) {
+  capabilities kept = capability(CAP_NET_ADMIN) | capability(CAP_NET_BIND_SERVICE);
+  if (confine_capabilities(confine_permitted() & kept, 0) < 0) {
     return STEP_SECCOMP;
   }
   int ruleset = confine_ruleset(); /* -1 where there is no Landlock */
@@ -153,7 +156,7 @@ static struct outcome request_netlink(const struct agent_request *request) {
   return outcome;
 }
 
-/* Sockets that Node needs in a namespace: to relay to its loopback interface, and to see what listens there. */
+/* Sockets that Node needs in a namespace: to relay to its loopback interface and from it, and to see what listens there. */
 static const int32_t sockets[][3] = {
     {AF_INET, SOCK_STREAM, 0},
     {AF_INET, SOCK_DGRAM, 0},
@@ -162,11 +165,34 @@ static const int32_t sockets[][3] = {
     {AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG},
 };
 
-static struct outcome make_socket(const int32_t numbers[3]) {
+/*
+ * For the host's ports that appear on the namespace's loopback: a port below 1024 needs a capability that only we have
+ * there. IPv6 alone, and beside the sessions of the same port.
+ */
+static int bind_socket(int fd, const struct agent_request *request) {
+  struct sockaddr_storage address = {0};
+  int domain = request->numbers[0];
+  size_t length = domain == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  errno = EINVAL;
+  if (domain == AF_NETLINK || request->length != length) return -1;
+  memcpy(&address, request->payload, length);
+  if (address.ss_family != domain) return -1;
+  int yes = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0) return -1;
+  if (domain == AF_INET6 && setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)) < 0) return -1;
+  return bind(fd, (struct sockaddr *)&address, (socklen_t)length);
+}
+
+static struct outcome make_socket(const struct agent_request *request) {
+  const int32_t *numbers = request->numbers;
   for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
     if (memcmp(numbers, sockets[i], sizeof(sockets[i])) != 0) continue;
     int fd = socket(numbers[0], numbers[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, numbers[2]);
-    return fd < 0 ? failed(STEP_SOCKET) : opened(fd);
+    if (fd < 0) return failed(STEP_SOCKET);
+    if (request->length == 0 || bind_socket(fd, request) == 0) return opened(fd);
+    struct outcome outcome = failed(STEP_SOCKET);
+    close(fd);
+    return outcome;
   }
   errno = EACCES;
   return failed(STEP_SOCKET);
@@ -193,7 +219,7 @@ static struct outcome serve(const struct agent_request *request) {
     case AGENT_NETLINK:
       return request_netlink(request);
     case AGENT_SOCKET:
-      return make_socket(request->numbers);
+      return make_socket(request);
   }
   errno = ENOSYS;
   return failed(STEP_AGENT);

@@ -19,7 +19,7 @@ enum agent_operation {
   AGENT_OPEN_TAP, /* payload: the name; numbers[0]: with vnet header */
   AGENT_IFINDEX,  /* payload: the name */
   AGENT_NETLINK,  /* payload: the message */
-  AGENT_SOCKET,   /* numbers: domain, type, protocol */
+  AGENT_SOCKET,   /* numbers: domain, type, protocol; payload: what to bind it to, or nothing */
 };
 
 struct agent_request {

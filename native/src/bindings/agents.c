@@ -222,6 +222,21 @@ static napi_value agent_socket(napi_env env, napi_callback_info info) {
   return call_end(&call, exchange_fd(&call, agent, &request, ""));
 }
 
+static napi_value agent_bound_socket(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  struct agent *agent = call_agent(&call, 0);
+  struct range address = call_bytes(&call, 3);
+  struct agent_request request = {
+      .operation = AGENT_SOCKET,
+      .numbers = {call_int(&call, 1), call_int(&call, 2), 0},
+      .length = (uint32_t)address.length,
+  };
+  if (address.length == 0 || address.length > sizeof(struct sockaddr_storage)) call_fail(&call, -EINVAL);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  memcpy(request.payload, address.base, address.length);
+  return call_end(&call, exchange_fd(&call, agent, &request, ""));
+}
+
 static napi_value close_agent(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   struct agent *agent = call_agent(&call, 0);
@@ -235,6 +250,7 @@ const struct method agent_methods[] = {
     {"agentIfindex", agent_ifindex},
     {"agentNetlink", agent_netlink},
     {"agentSocket", agent_socket},
+    {"agentBoundSocket", agent_bound_socket},
     {"closeAgent", close_agent},
     {NULL, NULL},
 };

@@ -141,6 +141,18 @@ static napi_value set_option(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, setsockopt(fd, level, name, &value, sizeof(value)));
 }
 
+/* For options whose value is a string or a struct. */
+static napi_value set_option_bytes(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 4);
+  int fd = call_fd(&call, 0);
+  int level = call_int(&call, 1);
+  int name = call_int(&call, 2);
+  struct range value = call_bytes(&call, 3);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end_syscall(&call,
+                          setsockopt(fd, level, name, value.base, (socklen_t)value.length));
+}
+
 static napi_value get_option(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 3);
   int fd = call_fd(&call, 0);
@@ -192,6 +204,7 @@ const struct method socket_methods[] = {
     {"getsockname", get_socket_name},
     {"getpeername", get_peer_name},
     {"setsockopt", set_option},
+    {"setsockoptBytes", set_option_bytes},
     {"getsockopt", get_option},
     {"getsockoptBytes", get_option_bytes},
     {"recv", receive_range},

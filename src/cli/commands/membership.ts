@@ -5,7 +5,7 @@ import { Session, type SessionEnd } from "../../client/session.js";
 import { MOST_LOSSES, openOrStart } from "../../client/start.js";
 import { type AttachmentTap, openAttachment } from "../../client/taps.js";
 import { shortId } from "../../config/names.js";
-import { openListenerSocket } from "../../host/ports/publishing.js";
+import { openListenerSocket } from "../../host/ports/scanning.js";
 import type { Loop } from "../../loop/loop.js";
 import { setLoopbackUp } from "../../netns/agent.js";
 import type { DaemonPaths } from "../../rpc/daemon-paths.js";

@@ -12,6 +12,10 @@ const rules = v.array(
     guest: address,
     guestPort: port,
     otherwise: v.exactOptional(address),
+    isDualStack: v.exactOptional(v.literal(true)),
+    isFree: v.exactOptional(v.literal(true)),
+    interface: v.exactOptional(v.string()),
+    splice: v.exactOptional(v.picklist(["address", "loopback"])),
   }),
 );
 

@@ -1,7 +1,5 @@
-import { getSystemErrorName } from "node:util";
 import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../../base/address.js";
 import { monotonicMs } from "../../base/clock.js";
-import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { PublishOption, PublishOptions } from "../../commandline/publish-option.js";
 import type { Guest } from "../../guest/guest.js";
@@ -9,19 +7,15 @@ import type { PublishedPort } from "../../nat/published-port.js";
 import { openResident, type Resident } from "../../netns/agent.js";
 import type { Namespace } from "../../netns/namespace.js";
 import { AutoPublish, type AutoPublishOptions } from "../../publish/auto-publish.js";
-import { GuestListeners } from "../../publish/guest-listeners.js";
 import type { MakeSocket } from "../../publish/loopback/relay.js";
-import { Errno, Socket } from "../../sys/constants.js";
+import { Errno } from "../../sys/constants.js";
 import { failureText, publishFailure } from "./publish-failure.js";
+import { openListenerSocket, scanListeners } from "./scanning.js";
 
 /** Where a port is published when no host address is named: at one port in both families. */
 const ANY: readonly Address[] = [UNSPECIFIED[4], UNSPECIFIED[6]];
 /** How many free ports are tried until one is free in both families. */
 const RANDOM_ATTEMPTS = 16;
-
-/** Until an unfinished query for listeners goes on, and until a failed one is repeated, in ms. */
-const STEP_WAIT = 1;
-const FAILURE_WAIT = 5_000;
 
 /**
  * Publishes ports of a guest. With `auto`, publishes what it listens on, too, from then on.
@@ -57,22 +51,8 @@ export function publishListening(
   what: ListeningPorts,
   report: (line: string) => void,
 ): void {
-  const listeners = new GuestListeners(socket);
   const auto = autoPublish(guest, what, report);
-  let hasFailed = false;
-  const look = (): void => {
-    if (guest.forwards.isClosed) {
-      listeners.close();
-      return;
-    }
-    const found = listeners.step();
-    if (typeof found === "number" && !hasFailed) {
-      hasFailed = true;
-      log.warn(`cannot see what the namespace listens on: ${getSystemErrorName(found)}`);
-    }
-    setTimeout(look, waitAfter(auto, found));
-  };
-  look();
+  scanListeners(guest, socket, (found) => auto.update(found, monotonicMs()));
 }
 
 /** Makes sockets in the namespace. Warns once when the process that makes them has ended. */
@@ -86,28 +66,6 @@ function socketsOf(resident: Resident): MakeSocket {
     }
     return fd;
   };
-}
-
-function waitAfter(auto: AutoPublish, found: ReturnType<GuestListeners["step"]>): number {
-  if (found === null) return STEP_WAIT;
-  if (typeof found === "number") return FAILURE_WAIT;
-  return auto.update(found, monotonicMs());
-}
-
-/**
- * Makes a sock_diag(7) socket in a namespace, which lists what listens there. A socket belongs to its namespace even
- * when the process that made it has left.
- * @throws UserError
- */
-export function openListenerSocket(namespace: Namespace): number {
-  const resident = openResident(namespace);
-  const socket = resident.socket(Socket.Netlink, Socket.Raw, Socket.NetlinkSockDiag);
-  resident.close();
-  if (socket >= 0) return socket;
-  const name = getSystemErrorName(socket);
-  throw new UserError(
-    `--publish-auto: the kernel does not list listening sockets (${name}): sudo modprobe inet_diag, or publish ports by name`,
-  );
 }
 
 function autoPublish(

@@ -46,8 +46,9 @@ export class LoopbackConnections {
   }
 
   addFigures(figures: EngineFigures): void {
-    figures.tcpBytesFromGuest += this.#outwards;
-    figures.tcpBytesToGuest += this.#inwards;
+    const isInbound = this.#context.direction === "inbound";
+    figures.tcpBytesFromGuest += isInbound ? this.#outwards : this.#inwards;
+    figures.tcpBytesToGuest += isInbound ? this.#inwards : this.#outwards;
   }
 
   addUploads(uploads: Uploads): void {
@@ -174,6 +175,7 @@ export class LoopbackConnections {
 }
 
 /** Servers on "localhost" often listen on 127.0.0.1 only, while clients try ::1 first. */
-function addressesFor({ guest }: PublishedRule): Address[] {
-  return guest.family === 6 ? [guest, LOOPBACK[4]] : [guest];
+function addressesFor({ guest, otherwise }: PublishedRule): Address[] {
+  if (otherwise !== undefined) return [guest, otherwise];
+  return guest.family === 6 && guest.isLoopback ? [guest, LOOPBACK[4]] : [guest];
 }

@@ -5,7 +5,8 @@ import type { FlowRecord } from "../../nat/flow-record.js";
 import type { PublishedRule } from "../../nat/published-port.js";
 import { native } from "../../sys/native.js";
 import { localAddress, peerAddress, roundTripTime } from "../../sys/sockets/socket.js";
-import { TokenKind, tokenOf } from "../../sys/token.js";
+import { type TokenKind, tokenOf } from "../../sys/token.js";
+import type { Direction, LoopbackContext } from "./context.js";
 import type { LoopbackSession } from "./session.js";
 import type { SplicedConnection } from "./splice.js";
 
@@ -40,9 +41,11 @@ export class LinkTable {
   readonly #ids = new IdPool();
   /** Index of the guest in tokens. */
   readonly #guest: number;
+  readonly #kind: TokenKind;
 
-  constructor(guest: number) {
+  constructor({ guest, kind }: Pick<LoopbackContext, "guest" | "kind">) {
     this.#guest = guest;
+    this.#kind = kind;
   }
 
   /** @returns the link's id */
@@ -63,7 +66,7 @@ export class LinkTable {
 
   /** Watches one of a link's sockets. @returns false when the kernel has no memory for it */
   watch(id: number, isInside: boolean, fd: number, events: number): boolean {
-    const token = tokenOf(TokenKind.Loopback, this.#guest, 2 * id + (isInside ? 1 : 0));
+    const token = tokenOf(this.#kind, this.#guest, 2 * id + (isInside ? 1 : 0));
     return native.watch(fd, events, token) >= 0;
   }
 
@@ -88,29 +91,31 @@ export class LinkTable {
   }
 }
 
-/** What is reported of a link. */
-export function recordOf(link: Link): FlowRecord {
+/** What is reported of a link. @param direction outbound: `outside` is inside the guest's namespace */
+export function recordOf(link: Link, direction: Direction): FlowRecord {
   const { outside, inside } = link.kind === "session" ? link.session.fds : link.spliced.fds;
   const { guest, guestPort } = link.rule;
-  const common = {
-    direction: "inbound" as const,
-    guest: { own: { address: guest, port: guestPort }, peer: localAddress(inside) },
-    host: { own: localAddress(outside), peer: peerAddress(outside) },
-  };
+  const server = { own: { address: guest, port: guestPort }, peer: localAddress(inside) };
+  const client = { own: localAddress(outside), peer: peerAddress(outside) };
+  const isInbound = direction === "inbound";
+  const ends = isInbound ? { guest: server, host: client } : { guest: client, host: server };
+  const common = { direction, ...ends };
   if (link.kind === "session") {
-    const { isAnswered, fromGuest, toGuest, since } = link.session;
+    const { isAnswered, fromGuest: answers, toGuest: requests, since } = link.session;
     const state = isAnswered ? ("answered" as const) : ("unanswered" as const);
+    const [fromGuest, toGuest] = isInbound ? [answers, requests] : [requests, answers];
     return { ...common, protocol: "udp", state, fromGuest, toGuest, since, roundTripTime: null };
   }
   const { spliced, since } = link;
   const { outwards, inwards } = spliced.volume;
+  const [fromGuest, toGuest] = isInbound ? [outwards, inwards] : [inwards, outwards];
   return {
     ...common,
     since,
     protocol: "tcp",
     state: spliced.state,
-    fromGuest: { bytes: outwards, packets: 0 },
-    toGuest: { bytes: inwards, packets: 0 },
+    fromGuest: { bytes: fromGuest, packets: 0 },
+    toGuest: { bytes: toGuest, packets: 0 },
     roundTripTime: roundTripTime(outside),
   };
 }

@@ -1,10 +1,12 @@
+import type { AskedPort } from "../../datagram/sessions.js";
 import type { Engine, EngineFigures, Uploads } from "../../engine/engine.js";
 import type { FlowRecord } from "../../nat/flow-record.js";
 import type { PublishedRule } from "../../nat/published-port.js";
+import type { ScopedEndpoint } from "../../sys/sockets/sockaddr.js";
 import type { Accepted } from "../../sys/sockets/socket.js";
-import { TokenKind } from "../../sys/token.js";
+import type { TokenKind } from "../../sys/token.js";
 import { LoopbackConnections } from "./connections.js";
-import type { LoopbackContext } from "./context.js";
+import type { Direction, LoopbackContext } from "./context.js";
 import { LinkTable, recordOf } from "./links.js";
 import { LoopbackSessions } from "./sessions.js";
 
@@ -16,15 +18,18 @@ export type { MakeSocket } from "./context.js";
  * own loopback.
  */
 export class LoopbackRelay implements Engine {
-  readonly kind = TokenKind.Loopback;
+  readonly kind: TokenKind;
   /** Its clients are not ended for the sake of others. */
   readonly endable = 0;
   readonly #links: LinkTable;
   readonly #connections: LoopbackConnections;
   readonly #sessions: LoopbackSessions;
+  readonly #direction: Direction;
 
   constructor(context: LoopbackContext) {
-    this.#links = new LinkTable(context.guest);
+    this.kind = context.kind;
+    this.#direction = context.direction;
+    this.#links = new LinkTable(context);
     this.#connections = new LoopbackConnections(context, this.#links);
     this.#sessions = new LoopbackSessions(context, this.#links);
   }
@@ -48,7 +53,7 @@ export class LoopbackRelay implements Engine {
 
   /** The clients, each as it is when it is asked for. */
   *records(): Generator<FlowRecord> {
-    for (const link of this.#links.values()) yield recordOf(link);
+    for (const link of this.#links.values()) yield recordOf(link, this.#direction);
   }
 
   /** Joins a TCP client to the guest's server; resets it when the server refuses, or at a limit. */
@@ -59,6 +64,14 @@ export class LoopbackRelay implements Engine {
   /** Passes on what the socket of a published UDP port has received. */
   receive(listener: number, rule: PublishedRule, now: number): void {
     this.#sessions.receive(listener, rule, now);
+  }
+
+  /**
+   * Passes on the first datagram of a client that goes beside the TAP; the session that begins with it receives the
+   * next ones.
+   */
+  passOn(port: AskedPort, client: ScopedEndpoint, datagram: Uint8Array, now: number): void {
+    this.#sessions.passOn(port, client, datagram, now);
   }
 
   onEvents(id: number, events: number, now: number): void {

@@ -1,12 +1,12 @@
+import { UNSPECIFIED } from "../../base/address.js";
 import { NEVER } from "../../base/clock.js";
 import { DropReason } from "../../base/drop.js";
 import { type AskedPort, clientKey } from "../../datagram/sessions.js";
 import type { PublishedRule } from "../../nat/published-port.js";
 import { Epoll, Socket } from "../../sys/constants.js";
 import { native } from "../../sys/native.js";
-import { openSessionSocket } from "../../sys/sockets/datagram-socket.js";
 import type { ScopedEndpoint } from "../../sys/sockets/sockaddr.js";
-import { connectSocket } from "../../sys/sockets/socket.js";
+import { bindSocket, connectSocket } from "../../sys/sockets/socket.js";
 import { DOMAIN, type LoopbackContext } from "./context.js";
 import { DatagramBatch } from "./datagram-batch.js";
 import type { LinkTable, Session } from "./links.js";
@@ -46,6 +46,14 @@ export class LoopbackSessions {
       const asked = batch.destinationOf(index) ?? rule.host;
       this.#deliver({ rule, asked, listener }, batch, index, now);
     }
+  }
+
+  /** See LoopbackRelay.passOn. */
+  passOn(port: AskedPort, client: ScopedEndpoint, datagram: Uint8Array, now: number): void {
+    this.#batch ??= new DatagramBatch();
+    const session = this.#sessionOf(port, client, now);
+    if (session === null) this.#context.drops.count(DropReason.LimitFlows);
+    else session.pass(datagram, now);
   }
 
   onEvents(link: Session, isInside: boolean, events: number, now: number): void {
@@ -107,18 +115,12 @@ export class LoopbackSessions {
   }
 
   #deliver(port: AskedPort, batch: DatagramBatch, index: number, now: number): void {
-    const session = this.#sessionFor(port, batch, index, now);
+    const session = this.#sessionOf(port, batch.clientOf(index), now);
     if (session === null) this.#context.drops.count(DropReason.LimitFlows);
     else session.deliver(index, 1, now);
   }
 
-  #sessionFor(
-    port: AskedPort,
-    batch: DatagramBatch,
-    index: number,
-    now: number,
-  ): LoopbackSession | null {
-    const client = batch.clientOf(index);
+  #sessionOf(port: AskedPort, client: ScopedEndpoint, now: number): LoopbackSession | null {
     const { address, port: clientPort, scope } = client;
     const key = clientKey({ ...port, client: address, clientPort, scope });
     const known = this.#ids.get(key);
@@ -130,11 +132,13 @@ export class LoopbackSessions {
 
   #open(port: AskedPort, key: string, client: ScopedEndpoint, now: number): LoopbackSession | null {
     const { rule, asked, listener } = port;
-    const { guest, guestPort } = rule;
+    const { guest, guestPort, splice } = rule;
     const inside = this.#context.makeSocket(DOMAIN[guest.family], Socket.Datagram, 0);
     if (inside < 0) return null;
+    // As pasta: servers may tell clients by their ports. It may be taken inside.
+    if (splice !== undefined) bindSocket(inside, UNSPECIFIED[guest.family], client.port);
     const local = { address: asked, port: rule.hostPort, scope: client.scope };
-    const outside = openSessionSocket(listener, local, client);
+    const outside = this.#context.openSession(listener, local, client, rule);
     if (outside < 0 || this.#batch === null || connectSocket(inside, guest, guestPort) < 0) {
       native.close(inside);
       if (outside >= 0) native.close(outside);

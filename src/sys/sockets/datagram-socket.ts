@@ -1,6 +1,7 @@
 import type { Address, Family } from "../../base/address.js";
 import { Socket } from "../constants.js";
 import { native } from "../native.js";
+import { type Binding, setBinding } from "./listening.js";
 import type { ScopedEndpoint } from "./sockaddr.js";
 import { bindSocket, connectSocket } from "./socket.js";
 
@@ -103,19 +104,27 @@ export function setDontFragment(fd: number, family: Family, dontFragment: boolea
  * @param port 0 for any free one
  * @returns the socket, or a negative errno
  */
-export function bindDatagramPort(address: Address, port: number): number {
+export function bindDatagramPort(address: Address, port: number, binding: Binding = {}): number {
   const { family } = address;
   const fd = openDatagramSocket(family, 0);
   if (fd < 0) return fd;
+  reportDestinations(fd, family);
+  // What the first datagram of an IPv4 client brings along is asked for by IPv4's options.
+  if (binding.isDualStack)
+    for (const [level, name] of CONTROL_OPTIONS[4]) native.setsockopt(fd, level, name, 1);
+  return boundOrClosed(fd, { address, port, scope: 0 }, binding);
+}
+
+/** Has the kernel say to which address each datagram was sent (parseDestination). */
+export function reportDestinations(fd: number, family: Family): void {
   if (family === 4) native.setsockopt(fd, Socket.LevelIp, Socket.IpPacketInfo, 1);
   else native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6ReceivePacketInfo, 1);
-  return boundOrClosed(fd, { address, port, scope: 0 });
 }
 
 /** A socket for all that other hosts send to a tunnel. @returns the socket, or a negative errno */
 export function openTunnelSocket(address: Address, port: number): number {
   const fd = openDatagramSocket(address.family, 0);
-  return fd < 0 ? fd : boundOrClosed(fd, { address, port, scope: 0 });
+  return fd < 0 ? fd : boundOrClosed(fd, { address, port, scope: 0 }, {});
 }
 
 /**
@@ -124,18 +133,24 @@ export function openTunnelSocket(address: Address, port: number): number {
  * receives what other clients send to that address and port, so its first datagrams may be theirs.
  * @param listener the port's socket. It has SO_REUSEADDR during this call only: while it has, any process
  * that sets SO_REUSEADDR may bind the port and take clients from it.
+ * @param binding the listener's
  * @returns the socket, or a negative errno
  */
 export function openSessionSocket(
   listener: number,
   local: ScopedEndpoint,
   client: ScopedEndpoint,
+  { interface: name, isFree }: Binding = {},
 ): number {
   const unbound = openDatagramSocket(local.address.family, 0);
   if (unbound < 0) return unbound;
   native.setsockopt(unbound, Socket.LevelSocket, Socket.ReuseAddress, 1);
   native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 1);
-  const fd = boundOrClosed(unbound, local);
+  const binding = {
+    ...(name === undefined ? {} : { interface: name }),
+    ...(isFree ? { isFree } : {}),
+  };
+  const fd = boundOrClosed(unbound, local, binding);
   native.setsockopt(listener, Socket.LevelSocket, Socket.ReuseAddress, 0);
   if (fd < 0) return fd;
   const connected = connectSocket(fd, client.address, client.port, client.scope);
@@ -144,9 +159,13 @@ export function openSessionSocket(
   return connected;
 }
 
-function boundOrClosed(fd: number, { address, port, scope }: ScopedEndpoint): number {
-  if (address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
-  const bound = bindSocket(fd, address, port, scope);
+function boundOrClosed(
+  fd: number,
+  { address, port, scope }: ScopedEndpoint,
+  binding: Binding,
+): number {
+  const set = setBinding(fd, address.family, binding);
+  const bound = set < 0 ? set : bindSocket(fd, address, port, scope);
   if (bound >= 0) return fd;
   native.close(fd);
   return bound;

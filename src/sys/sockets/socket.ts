@@ -1,7 +1,6 @@
 import { Address, type Family } from "../../base/address.js";
 import { Errno, Socket } from "../constants.js";
 import { native } from "../native.js";
-import { BACKLOG } from "./local-socket.js";
 import {
   type Endpoint,
   sockaddrAddressOffset,
@@ -58,23 +57,6 @@ export function acceptSocket(listener: number): Accepted | number {
   const family = sockaddrFamily(scratch, 0);
   const address = Address.read(scratch, sockaddrAddressOffset(family), family);
   return { fd, address, port: sockaddrPort(scratch, 0) };
-}
-
-/**
- * A socket that listens for TCP at an address of the host; an IPv6 socket takes IPv6 clients only.
- * @param port 0 for any free one
- * @returns the socket, or a negative errno
- */
-export function listenSocket(address: Address, port: number): number {
-  const fd = openSocket(address.family, Socket.Stream);
-  if (fd < 0) return fd;
-  if (address.family === 6) native.setsockopt(fd, Socket.LevelIpv6, Socket.Ipv6Only, 1);
-  native.setsockopt(fd, Socket.LevelSocket, Socket.ReuseAddress, 1);
-  const bound = bindSocket(fd, address, port);
-  const error = bound < 0 ? bound : native.listen(fd, BACKLOG);
-  if (error >= 0) return fd;
-  native.close(fd);
-  return error;
 }
 
 /** The address and port a socket is bound to, or null when it has none. */

@@ -9,8 +9,13 @@ import type { PublishedRule } from "../../../src/nat/published-port.js";
 import { LoopbackRelay } from "../../../src/publish/loopback/relay.js";
 import { Epoll } from "../../../src/sys/constants.js";
 import { native } from "../../../src/sys/native.js";
-import { bindDatagramPort, openDatagramSocket } from "../../../src/sys/sockets/datagram-socket.js";
+import {
+  bindDatagramPort,
+  openDatagramSocket,
+  openSessionSocket,
+} from "../../../src/sys/sockets/datagram-socket.js";
 import { connectSocket, localAddress } from "../../../src/sys/sockets/socket.js";
+import { TokenKind } from "../../../src/sys/token.js";
 
 const address = Address.ofIpv4Word(0x7f00_0001);
 const datagram = Uint8Array.of(1);
@@ -55,6 +60,9 @@ beforeEach(() => {
     quota: quotas.add(),
     guest: 0,
     makeSocket: () => openDatagramSocket(4, 0),
+    openSession: openSessionSocket,
+    kind: TokenKind.Loopback,
+    direction: "inbound",
   });
   const published = boundSocket();
   const inGuest = boundSocket();
