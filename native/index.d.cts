@@ -507,8 +507,8 @@ declare namespace tuntap2 {
   /** For options whose value is an `int`. */
   function setsockopt(fd: number, level: number, name: number, value: number): number;
 
-  /** For options whose value is a string or a struct. */
-  function setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array): number;
+  /** `SO_BINDTODEVICE`. @param name without a NUL. @returns 0 or a negative errno: ENODEV, EPERM before Linux 5.7 */
+  function bindToDevice(fd: number, name: Uint8Array): number;
 
   /** @returns the option's `int` value; for `SO_ERROR` that is the pending errno, positive. */
   function getsockopt(fd: number, level: number, name: number): number;

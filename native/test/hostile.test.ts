@@ -83,7 +83,15 @@ test("hostile arguments give an errno or a TypeError, and nothing else happens",
       const functions = Object.entries(native as unknown as Record<string, Callable>).filter(
         ([name]) => !left.includes(name),
       );
-      const makers = ["socket", "accept", "pipe", "socketPair", "agentSocket", "agentOpenTap"];
+      const makers = [
+        "socket",
+        "accept",
+        "pipe",
+        "socketPair",
+        "agentSocket",
+        "agentBoundSocket",
+        "agentOpenTap",
+      ];
       const fs = require("node:fs") as typeof import("node:fs");
       const before = fs.fstatSync(2).ino;
       const wrong = new Set<string>();

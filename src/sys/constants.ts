@@ -54,7 +54,6 @@ export const Socket = {
   ReuseAddress: 2,
   Error: 4,
   OutOfBandInline: 10,
-  BindToDevice: 25,
   SendBuffer: 7,
   ReceiveBuffer: 8,
   Type: 3,

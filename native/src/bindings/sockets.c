@@ -5,6 +5,7 @@
  * #syscalls node: getsockopt(1=SOL_SOCKET;2=SO_ERROR)
  */
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -141,16 +142,14 @@ static napi_value set_option(napi_env env, napi_callback_info info) {
   return call_end_syscall(&call, setsockopt(fd, level, name, &value, sizeof(value)));
 }
 
-/* For options whose value is a string or a struct. */
-static napi_value set_option_bytes(napi_env env, napi_callback_info info) {
-  struct call call = call_begin(env, info, 4);
+static napi_value bind_to_device(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
   int fd = call_fd(&call, 0);
-  int level = call_int(&call, 1);
-  int name = call_int(&call, 2);
-  struct range value = call_bytes(&call, 3);
+  struct range name = call_bytes(&call, 1);
+  if (name.length == 0 || name.length >= IFNAMSIZ) call_fail(&call, -ENODEV);
   if (!call_ok(&call)) return call_end(&call, 0);
-  return call_end_syscall(&call,
-                          setsockopt(fd, level, name, value.base, (socklen_t)value.length));
+  socklen_t length = (socklen_t)name.length;
+  return call_end_syscall(&call, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.base, length));
 }
 
 static napi_value get_option(napi_env env, napi_callback_info info) {
@@ -204,7 +203,7 @@ const struct method socket_methods[] = {
     {"getsockname", get_socket_name},
     {"getpeername", get_peer_name},
     {"setsockopt", set_option},
-    {"setsockoptBytes", set_option_bytes},
+    {"bindToDevice", bind_to_device},
     {"getsockopt", get_option},
     {"getsockoptBytes", get_option_bytes},
     {"recv", receive_range},

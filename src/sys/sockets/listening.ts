@@ -25,7 +25,7 @@ export function setBinding(fd: number, family: Family, binding: Binding): number
   }
   if (isFree) native.setsockopt(fd, Socket.LevelIp, Socket.IpFreebind, 1);
   if (name === undefined) return 0;
-  return native.setsockoptBytes(fd, Socket.LevelSocket, Socket.BindToDevice, encoder.encode(name));
+  return native.bindToDevice(fd, encoder.encode(name));
 }
 
 /**
