@@ -264,6 +264,17 @@ describe("a guest", () => {
     });
   });
 
+  test("is served with as many settings as there may be", async () => {
+    const { launcher, peer, tap } = await startGuest();
+    peer.send(plan(usual(tap)));
+    await receiveTap(peer, tap);
+    const settings = Array.from({ length: 1280 }, () => setting(loopbackUp));
+    peer.send(message(Up, settings.length, ...settings, "all is up\n"));
+    peer.send(message(End, 3));
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 3, stdout: "all is up\n", ready: "1" });
+  });
+
   const before: readonly (readonly string[])[] = [
     ["-r", "3", "-c"],
     ["-c6", "-r", "3"],
@@ -454,7 +465,10 @@ describe("a guest", () => {
   const settings: readonly (readonly [string, () => Uint8Array])[] = [
     ["fewer than none", () => message(Up, -1)],
     ["more than are", () => message(Up, 2, setting(loopbackUp))],
-    ["too many", () => message(Up, 65, ...Array.from({ length: 65 }, () => setting(loopbackUp)))],
+    [
+      "too many",
+      () => message(Up, 1281, ...Array.from({ length: 1281 }, () => setting(loopbackUp))),
+    ],
     ["one with half a head", () => message(Up, 1, words(32))],
     ["one that ends behind the message", () => message(Up, 1, setting(loopbackUp, 33))],
     ["one of 4 GiB", () => message(Up, 1, setting(loopbackUp, -1))],

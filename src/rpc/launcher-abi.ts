@@ -2,7 +2,7 @@
 export const VERSION = 2;
 export const REQUEST_MAX = 32768;
 export const MESSAGE_MAX = 196608;
-export const SETTINGS_MAX = 64;
+export const SETTINGS_MAX = 1280;
 export const HEAD_LENGTH = 8;
 export const PLAN_LENGTH = 16;
 export const NONE = -1;

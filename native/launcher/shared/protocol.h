@@ -25,7 +25,7 @@ enum {
   SHARED_VERSION = 2, /* changes with every message that an older side would not understand */
   SHARED_REQUEST_MAX = 32768, /* bytes in a message from the launcher */
   SHARED_MESSAGE_MAX = 196608, /* bytes in a message from the daemon; below the usual net.core.wmem_default */
-  SHARED_SETTINGS_MAX = 64, /* settings in an UP, whose replies wait in a socket buffer */
+  SHARED_SETTINGS_MAX = 1280, /* settings in an UP: a guest has the addresses and routes of its host */
   SHARED_HEAD_LENGTH = 8, /* of struct shared_message */
   SHARED_PLAN_LENGTH = 16, /* of struct shared_plan */
   SHARED_NONE = -1, /* no descriptor, no process */

@@ -10,7 +10,10 @@
 
 #include "../../src/os/process.h"
 
-enum { INTERFACES_MAX = 1000 }; /* that are tried for a name */
+enum {
+  INTERFACES_MAX = 1000, /* that are tried for a name */
+  SETTINGS_AT_ONCE = 48, /* their replies wait in a socket buffer */
+};
 
 /*
  * All requests that are known are sent before the replies are read: each wait for the other side may cost the
@@ -114,43 +117,55 @@ static bool has_no_ipv6(int result) {
 #undef IS_RESULT
 }
 
-/* Sends the settings of an UP to the agent. Returns where its text begins, or 0 when the message is malformed. */
-static size_t send_settings(const struct agent *agent, const struct connection *connection,
-                            int32_t count, struct shared_setting settings[]) {
+/* The settings of an UP, as they are sent to the agent and answered by it. */
+struct settings {
+  const struct connection *connection;
+  size_t at;        /* of the next one to be sent, in the message */
+  uint32_t skipped; /* of the next ones to be answered: they need IPv6 */
+  uint32_t optional[SETTINGS_AT_ONCE]; /* of those that are sent */
+};
+
+/* Sends the next `count` settings. False: the message is malformed. */
+static bool send_settings(const struct agent *agent, struct settings *settings, int32_t count) {
+  const struct connection *connection = settings->connection;
   struct agent_request request = {.operation = AGENT_NETLINK};
-  size_t at = sizeof(struct shared_message);
+  struct shared_setting setting;
   for (int32_t i = 0; i < count; i++) {
-    if (connection->length - at < sizeof(settings[i])) return 0;
-    memcpy(&settings[i], connection->message + at, sizeof(settings[i]));
-    at += sizeof(settings[i]);
-    size_t size = settings[i].length;
-    if (size > connection->length - at || size > sizeof(request.payload)) return 0;
-    send_request(agent, &request, connection->message + at, size);
-    at += size;
+    if (connection->length - settings->at < sizeof(setting)) return false;
+    memcpy(&setting, connection->message + settings->at, sizeof(setting));
+    settings->at += sizeof(setting);
+    settings->optional[i] = setting.optional;
+    size_t size = setting.length;
+    if (size > connection->length - settings->at || size > sizeof(request.payload)) return false;
+    send_request(agent, &request, connection->message + settings->at, size);
+    settings->at += size;
   }
-  return at;
+  return true;
 }
 
-/* Whether all settings that must succeed did. */
-static bool receive_results(const struct agent *agent, int32_t count,
-                          const struct shared_setting settings[]) {
-  uint32_t skipped = 0;
+/* Whether all of them that must succeed did. */
+static bool receive_results(const struct agent *agent, struct settings *settings, int32_t count) {
   for (int32_t i = 0; i < count; i++) {
     int result = receive_result(agent);
-    if (skipped > 0) skipped--; /* it needs IPv6 */
-    else if (result < 0 && has_no_ipv6(result) && settings[i].optional > 0) {
-      skipped = settings[i].optional - 1;
+    if (settings->skipped > 0) settings->skipped--;
+    else if (result < 0 && has_no_ipv6(result) && settings->optional[i] > 0) {
+      settings->skipped = settings->optional[i] - 1;
     } else if (result < 0) return false;
   }
   return true;
 }
 
 char *tap_configure(const struct tap *tap, struct connection *connection) {
-  struct shared_setting settings[SHARED_SETTINGS_MAX];
-  int32_t count = connection_head(connection).number;
-  if (count < 0 || count > SHARED_SETTINGS_MAX) return NULL;
-  size_t end = send_settings(&tap->agent, connection, count, settings);
-  return end > 0 && receive_results(&tap->agent, count, settings) ? connection->message + end : NULL;
+  struct settings settings = {.connection = connection, .at = sizeof(struct shared_message)};
+  int32_t left = connection_head(connection).number;
+  if (left < 0 || left > SHARED_SETTINGS_MAX) return NULL;
+  while (left > 0) {
+    int32_t count = left < SETTINGS_AT_ONCE ? left : SETTINGS_AT_ONCE;
+    if (!send_settings(&tap->agent, &settings, count)) return NULL;
+    if (!receive_results(&tap->agent, &settings, count)) return NULL;
+    left -= count;
+  }
+  return connection->message + settings.at;
 }
 
 bool tap_process_lives(const struct tap *tap) {
