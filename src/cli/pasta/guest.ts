@@ -4,6 +4,7 @@ import { copyHost } from "../../host/copy/copy-host.js";
 import { HostTables } from "../../host/copy/host-tables.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { openCapture } from "../../host/output/capture-file.js";
+import { opensPortsLater } from "../../host/ports/forwarding.js";
 import type { PreparedGuest } from "../../host/sole-guest.js";
 import type { TapSettings } from "../../netns/tap.js";
 
@@ -25,7 +26,7 @@ export function preparePasta(options: PastaConfig): PastaGuest {
     host,
     config,
     capture,
-    publishesLater: false,
+    publishesLater: opensPortsLater(options),
     sandbox: true,
     stats: false,
   };

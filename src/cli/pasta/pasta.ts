@@ -6,6 +6,7 @@ import type { TapHandle } from "../../guest/tap-handle.js";
 import { isInBackground, PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
 import { openStream, type StreamTarget } from "../../host/links/stream.js";
+import { startForwarding } from "../../host/ports/forwarding.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
 import { superviseChild } from "../../netns/jobs.js";
@@ -44,8 +45,7 @@ function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile)
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const open = openedIn(target);
-  const sole = openGuest(config, open, target.pid, (line) => fail(new UserError(line)));
+  const sole = openGuest(config, inside(target), target.pid, (line) => fail(new UserError(line)));
   checkOwner(endings);
   watchEndings(endings, sole.loop, endSignals(), (why) => sole.end(why, 0));
   sole.start(null, { hasChild: false, inUse: [] });
@@ -63,11 +63,8 @@ function endSignals(): readonly NodeJS.Signals[] {
 /** Serves the virtual machines that connect to a socket. */
 function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
   const link = openStream(target);
-  const sole = openGuest(
-    config,
-    () => link,
-    null,
-    (line) => fail(new UserError(line)),
+  const sole = openGuest(config, { namespace: null, open: () => link }, null, (line) =>
+    fail(new UserError(line)),
   );
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
@@ -88,7 +85,7 @@ function runCommand(config: PastaConfig, words: readonly string[], pidFile: PidF
     inside: { ownPids: true, seesApi: false },
     apiSocket: config.controlSocket,
   });
-  const sole = openGuest(config, openedIn(namespaceOf(child)), child.pid, log.warn);
+  const sole = openGuest(config, inside(namespaceOf(child)), child.pid, log.warn);
   superviseChild(child, (status) => {
     sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
@@ -107,16 +104,21 @@ function commandOf([file, ...args]: readonly string[]): Required<
   return { command: [shell], calledAs: `-${shell}` };
 }
 
-type OpenTap = (name: string, settings: TapSettings | null) => TapHandle;
+/** Where the guest is. */
+interface Place {
+  /** null: none of this machine's. */
+  readonly namespace: Namespace | null;
+  open(name: string, settings: TapSettings | null): TapHandle;
+}
 
-function openedIn(namespace: Namespace): OpenTap {
-  return (name, settings) => openTap(namespace, name, settings);
+function inside(namespace: Namespace): Place {
+  return { namespace, open: (name, settings) => openTap(namespace, name, settings) };
 }
 
 /** @param onGone gets a line when the network is gone for a reason of its own */
 function openGuest(
   config: PastaConfig,
-  open: OpenTap,
+  { namespace, open }: Place,
   pid: number | null,
   onGone: (line: string) => void,
 ): SoleGuest {
@@ -126,7 +128,9 @@ function openGuest(
     tap: open(tapName, settings),
     pid,
     api: { mostClients: 0, isOpenInside: false },
-    publish: () => undefined,
+    publish: (guest) => {
+      startForwarding(guest, namespace, config);
+    },
     onGone: (why) => onGone(`${tapName}: ${why}: the network is gone`),
   });
 }

@@ -51,6 +51,12 @@ export function startForwarding(
   return forwarding;
 }
 
+/** Whether ports are opened after the sandbox is entered. */
+export function opensPortsLater(options: ForwardingOptions): boolean {
+  const { autoInbound, autoOutbound } = needsOf(options);
+  return autoInbound || autoOutbound;
+}
+
 /** What the ports of a command line need, and those that pesto may add. */
 function needsOf({ ports, controlSocket }: ForwardingOptions) {
   const mayChange = controlSocket !== null;

@@ -136,7 +136,10 @@ export class LoopbackSessions {
     const inside = this.#context.makeSocket(DOMAIN[guest.family], Socket.Datagram, 0);
     if (inside < 0) return null;
     // As pasta: servers may tell clients by their ports. It may be taken inside.
-    if (splice !== undefined) bindSocket(inside, UNSPECIFIED[guest.family], client.port);
+    if (splice !== undefined) {
+      if (guest.family === 6) native.setsockopt(inside, Socket.LevelIpv6, Socket.Ipv6Only, 1);
+      bindSocket(inside, UNSPECIFIED[guest.family], client.port);
+    }
     const local = { address: asked, port: rule.hostPort, scope: client.scope };
     const outside = this.#context.openSession(listener, local, client, rule);
     if (outside < 0 || this.#batch === null || connectSocket(inside, guest, guestPort) < 0) {
