@@ -34,8 +34,8 @@ function write(bytes: Uint8Array): number {
   }
 }
 
-/** In the words of strerror(3), which begin with a capital. */
-function wordsFor(errno = 0): string {
+/** In the words of strerror(3), which begin with a capital. @param errno negative, as system calls return it */
+export function wordsFor(errno = 0): string {
   const [, words = `error ${errno}`] = getSystemErrorMap().get(errno) ?? [];
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -1,5 +1,5 @@
-import { getSystemErrorMap } from "node:util";
 import { UserError } from "../base/errors.js";
+import { wordsFor } from "../base/stdio.js";
 import { native } from "../sys/native.js";
 
 /** Whether this process goes on in the background: the launcher has forked it, and the caller's process waits for it. */
@@ -51,10 +51,4 @@ function opened(path: string): number {
   throw new UserError(
     `Couldn't open PID file ${path}: ${wordsFor(fd)}: give a file of your own, in a folder where others cannot replace it`,
   );
-}
-
-/** In the words of strerror(3), which begin with a capital. */
-function wordsFor(result: number): string {
-  const [, words = `error ${-result}`] = getSystemErrorMap().get(result) ?? [];
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }

@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import { UserError } from "../base/errors.js";
 import type { AttachConfig } from "../commandline/invocation.js";
 import type { Loop } from "../loop/loop.js";
+import { NamespaceError } from "../netns/failure.js";
 import { noSuchProcess, processOf, watchNamespaceFile } from "../netns/netns-file.js";
 import { Errno } from "../sys/constants.js";
 import { adoptInherited, ignoredSignals } from "../sys/inherited.js";
@@ -58,6 +59,6 @@ export function watchEndings(
 /** @returns a pidfd: it is readable when the process has ended, and never refers to a later process of that number */
 function openProcess(pid: number): number {
   const pidfd = native.pidfdOpen(pid);
-  if (pidfd < 0) throw noSuchProcess(pid);
+  if (pidfd < 0) throw new NamespaceError(noSuchProcess(pid).message, "network", Errno.ENOENT);
   return pidfd;
 }

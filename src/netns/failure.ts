@@ -27,6 +27,20 @@ export function settingFailure(
   );
 }
 
+/** Why a namespace could not be opened or entered. */
+export class NamespaceError extends UserError {
+  /** Which of the two namespaces it was. */
+  readonly kind: "network" | "user";
+  /** As errno(3). */
+  readonly errno: number;
+
+  constructor(message: string, kind: NamespaceError["kind"], errno: number) {
+    super(message);
+    this.kind = kind;
+    this.errno = errno;
+  }
+}
+
 /**
  * The last failure of an agent or of a spawned child, in the words of the user.
  * @param result the negative errno that the call returned
@@ -35,7 +49,20 @@ export function settingFailure(
 export function systemFailure(result: number, namespace: Namespace | null): UserError {
   const { step, path } = native.lastError();
   const where = namespace === null ? "a new namespace" : ownerOf(namespace.netns);
-  return new UserError(sentence({ step, path, where, errno: -result }));
+  const text = sentence({ step, path, where, errno: -result });
+  switch (step) {
+    case "open-netns":
+    case "check-netns":
+    case "setns-net":
+      return new NamespaceError(text, "network", -result);
+    case "open-userns":
+    case "check-userns":
+    case "get-userns":
+    case "setns-user":
+      return new NamespaceError(text, "user", -result);
+    default:
+      return new UserError(text);
+  }
 }
 
 interface Failure {

@@ -15,6 +15,7 @@
 #include "../../src/held/plan.h"
 #include "../../src/os/process.h"
 #include "../common/pid-file.h"
+#include "../common/program.h"
 #include "../common/rename.h"
 #include "../common/text.h"
 #include "keeper.h"
@@ -176,6 +177,7 @@ int broker_become(char **argv, int parent, const char **word) {
   close(pair[1]);
   if (pid > 0) {
     served = pid;
+    program_invocation_short_name = text_format("%s", program_name(argv)); /* the argument is overwritten */
     rename_process(argv, "slipway-keeper");
     close(parent);
     serve(pair[0]);

@@ -1,5 +1,6 @@
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
+import { wordsFor } from "../../base/stdio.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
@@ -9,6 +10,7 @@ import { openStream, type StreamTarget } from "../../host/links/stream.js";
 import { startForwarding } from "../../host/ports/forwarding.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
+import { NamespaceError } from "../../netns/failure.js";
 import { superviseChild } from "../../netns/jobs.js";
 import type { Namespace } from "../../netns/namespace.js";
 import { namespaceOf, release, type SpawnRequest, spawnHeld } from "../../netns/spawn.js";
@@ -42,6 +44,22 @@ export async function pasta(config: PastaConfig): Promise<void> {
 
 /** Serves a namespace that exists. */
 function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
+  try {
+    connectEntered(config, target, pidFile);
+  } catch (error) {
+    throw inPastasWords(error, target);
+  }
+}
+
+/** Clients decide by pasta's words what to do about a namespace that is not there. */
+function inPastasWords(error: unknown, { netns, userns }: NamespaceTarget): unknown {
+  if (!(error instanceof NamespaceError)) return error;
+  const { kind, errno, message } = error;
+  const path = kind === "network" ? netns : (userns ?? `of ${netns}`);
+  return new UserError(`Couldn't open ${kind} namespace ${path}: ${wordsFor(-errno)}: ${message}`);
+}
+
+function connectEntered(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
