@@ -226,6 +226,10 @@ export class Prefix {
     );
   }
 
+  equals({ address, length }: Prefix): boolean {
+    return this.length === length && this.address.equals(address);
+  }
+
   /** Whether another prefix lies within this one. */
   covers({ address, length }: Prefix): boolean {
     return this.contains(address) && length >= this.length;

@@ -1,26 +1,24 @@
-import { type Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
-import { ownAddresses } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, type ArpMessage, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
+import { LinkAddresses } from "./link-addresses.js";
 import { drop, type Service, type Verdict } from "./service.js";
 
-/**
- * Answers ARP requests for Slipway's own addresses only. No answer for the guest's address, so that its address
- * conflict detection (RFC 5227) finds none; none for an address nobody has, which is unreachable then.
- */
+/** Answers ARP requests: for which addresses, link-addresses.ts says. There is no answer for an address that nobody has. */
 export class ArpService implements Service {
   readonly name = "arp";
   readonly isLimited = false;
   readonly #mac: Mac;
-  readonly #ours: readonly Address[];
+  /** null: the guest has no IPv4. */
+  readonly #addresses: LinkAddresses | null;
 
   constructor({ plans, gatewayMac }: Pick<GuestConfig, "plans" | "gatewayMac">) {
+    const plan = plans.find(({ guest }) => guest.family === 4);
     this.#mac = gatewayMac;
-    this.#ours = ownAddresses(plans);
+    this.#addresses = plan === undefined ? null : new LinkAddresses(plan);
   }
 
   claims(frame: Frame): boolean {
@@ -34,11 +32,11 @@ export class ArpService implements Service {
     return { kind: "reply", frame: this.#reply(message) };
   }
 
-  #isForUs(message: ArpMessage): boolean {
-    return (
-      message.operation === ArpOperation.Request &&
-      includesAddress(this.#ours, message.targetAddress)
-    );
+  #isForUs({ operation, senderAddress, targetAddress }: ArpMessage): boolean {
+    if (operation !== ArpOperation.Request) return false;
+    // A probe has no sender address yet, an announcement names its sender (RFC 5227 §1.1).
+    const detects = senderAddress.isUnspecified || senderAddress.equals(targetAddress);
+    return this.#addresses?.answersFor(targetAddress, detects) === true;
   }
 
   #reply(request: ArpMessage): Uint8Array {

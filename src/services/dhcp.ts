@@ -1,11 +1,12 @@
-import { Address, UNSPECIFIED } from "../base/address.js";
+import { Address, Prefix, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
-import type { AddressPlan } from "../config/address-plan.js";
+import { type AddressPlan, hasDefaultRoute, type Route } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { writeU16, writeU32 } from "../wire/bytes.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
 import {
+  composeClasslessRoute,
   composeDhcp,
   type DhcpMessage,
   DhcpOperation,
@@ -28,8 +29,10 @@ const REBINDING_TIME = (LEASE_TIME * 7) / 8;
 /** In bytes: every client accepts an IP packet of this size (RFC 2131 §2). */
 const LEAST_MAXIMUM_SIZE = 576;
 const IP_AND_UDP = 28;
-/** More than the fixed fields and the longest options without the search list, in bytes. */
-const WITHOUT_SEARCH = 400;
+/** More than the fixed fields and the longest options without routes and the search list, in bytes. */
+const WITHOUT_LISTS = 400;
+/** A /31 and a /32 have no broadcast address (RFC 3021). */
+const LONGEST_WITH_BROADCAST = 30;
 
 const BROADCAST = Address.ofIpv4Word(0xffff_ffff);
 
@@ -46,8 +49,8 @@ const UNASKED: ReadonlySet<number> = new Set<number>([
 type Options = Map<number, Uint8Array>;
 
 /**
- * The authoritative DHCP server (RFC 2131) of one IPv4 network. It leases the addresses of the plan's pool,
- * which does not contain the guest's configured address.
+ * The authoritative DHCP server (RFC 2131) of one IPv4 network. It leases the addresses of the plan's pool: further ones
+ * on a network of Slipway's own, the guest's address elsewhere.
  */
 export class DhcpService implements Service {
   readonly name = "dhcp";
@@ -158,16 +161,41 @@ export class DhcpService implements Service {
       options.set(DhcpOption.RebindingTime, wordBytes(REBINDING_TIME));
     }
     this.#addNetwork(options);
-    this.#addNames(options, maximumSize(request) - IP_AND_UDP - WITHOUT_SEARCH);
+    const room = maximumSize(request) - IP_AND_UDP - WITHOUT_LISTS;
+    this.#addNames(options, room - this.#addRoutes(options, room));
     return asRequested(options, request.options.get(DhcpOption.ParameterRequest));
   }
 
   #addNetwork(options: Options): void {
-    const { prefix, gateway } = this.#plan;
+    const { prefix } = this.#plan;
     options.set(DhcpOption.SubnetMask, prefix.netmask.toBytes());
-    options.set(DhcpOption.Router, gateway.toBytes());
-    options.set(DhcpOption.Broadcast, prefix.last.toBytes());
+    if (hasDefaultRoute(this.#plan)) options.set(DhcpOption.Router, this.#plan.router.toBytes());
+    if (prefix.length <= LONGEST_WITH_BROADCAST) {
+      options.set(DhcpOption.Broadcast, prefix.last.toBytes());
+    }
     options.set(DhcpOption.InterfaceMtu, shortBytes(this.#config.mtu));
+  }
+
+  /**
+   * Adds the routes where a mask and a router on the network do not say it all. A client that takes them ignores the
+   * router (RFC 3442), so they have the default route, too.
+   * @param room for them, in bytes; those that exceed it are left out, the last first
+   * @returns bytes used
+   */
+  #addRoutes(options: Options, room: number): number {
+    const routes = routesFor(this.#plan);
+    if (routes.length === 0) return 0;
+    const encoded = routes.map(({ destination, via }) =>
+      composeClasslessRoute(destination, via ?? UNSPECIFIED[4]),
+    );
+    let length = 0;
+    const fitting = encoded.filter((each) => {
+      length += each.length;
+      return length <= room;
+    });
+    const value = Buffer.concat(fitting);
+    options.set(DhcpOption.ClasslessRoutes, value);
+    return value.length;
   }
 
   /** @param room for the search list, in bytes */
@@ -183,6 +211,41 @@ export class DhcpService implements Service {
     const search = encodeDomainNames(dns.upstream.search, room);
     if (search.length > 0) options.set(DhcpOption.DomainSearch, search);
   }
+}
+
+/**
+ * The routes of a plan in the order in which a client can set them, with one to each next hop that is not on the network.
+ * Empty where the router is on the network and its route is the only one.
+ */
+function routesFor(plan: AddressPlan): readonly Route[] {
+  const { prefix, router } = plan;
+  const toRouter = { destination: EVERYWHERE, via: router, metric: null };
+  const all = plan.routes.length > 0 ? plan.routes : [toRouter];
+  // The client makes a route to the network itself. Of routes to one destination the first has preference.
+  const routes = all.filter(
+    ({ destination, via }, index) =>
+      (via !== null || !prefix.covers(destination)) &&
+      all.findIndex((one) => one.destination.equals(destination)) === index,
+  );
+  const isSimple = ({ destination, via }: Route) =>
+    destination.length === 0 && via?.equals(router) === true;
+  if (prefix.contains(router) && routes.every(isSimple)) return [];
+  const hops = new Set<string>();
+  // The default route first: without it the others are of little use.
+  return routes
+    .toSorted((a, b) => rank(a) - rank(b))
+    .flatMap((route) => {
+      const { via } = route;
+      if (via === null || prefix.contains(via) || hops.has(`${via}`)) return [route];
+      hops.add(`${via}`);
+      return [{ destination: Prefix.of(via, via.bits), via: null, metric: null }, route];
+    });
+}
+
+const EVERYWHERE = Prefix.of(UNSPECIFIED[4], 0);
+
+function rank({ destination }: Route): number {
+  return destination.length === 0 ? 0 : 1;
 }
 
 const EVERYBODY: LinkEndpoint = {

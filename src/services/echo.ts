@@ -1,6 +1,7 @@
-import { type Address, includesAddress } from "../base/address.js";
+import { Address, includesAddress } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
+import { translateDestination } from "../nat/translate.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 import type { Frame } from "../wire/frame.js";
 import {
@@ -15,14 +16,21 @@ import { ipHeaderLength } from "../wire/ip.js";
 import { copyBytes, DEFAULT_HOP_LIMIT, emitReplyHeaders } from "../wire/reply.js";
 import { drop, PASS, type Service, type Verdict } from "./service.js";
 
-/** Answers ping to the addresses of gateway and DNS server, in each family. */
+/**
+ * Answers ping to the addresses of gateway and DNS server, in each family. Where the plan is a copy of the host's, only to
+ * those that lead nowhere: at the others somebody else answers, the host itself at a mapped one.
+ */
 export class EchoService implements Service {
   readonly name = "echo";
   readonly isLimited = true;
   readonly #ours: readonly Address[];
 
   constructor(plans: readonly AddressPlan[]) {
-    this.#ours = ownAddresses(plans);
+    this.#ours = plans.flatMap((plan) =>
+      plan.neighbors === "nobody"
+        ? ownAddresses([plan])
+        : ownAddresses([plan]).filter((own) => !leadsSomewhere(plan, own)),
+    );
   }
 
   claims(frame: Frame): boolean {
@@ -36,6 +44,10 @@ export class EchoService implements Service {
     if (!icmpChecksumIsRight(frame.bytes, frame)) return drop(DropReason.IcmpBadChecksum);
     return { kind: "reply", frame: echoReply(frame) };
   }
+}
+
+function leadsSomewhere(plan: AddressPlan, address: Address): boolean {
+  return translateDestination({ plans: [plan] }, address, 0) instanceof Address;
 }
 
 function echoReply(request: Frame): Uint8Array {

@@ -19,7 +19,10 @@ interface Lease {
   expires: number;
 }
 
-/** The addresses that DHCP leases on one network, and their clients. */
+/**
+ * The addresses that DHCP leases on one network, and their clients. A pool of one address is for one machine, which may
+ * ask as several clients, one after the other (a boot loader and a system have different ids): each of them gets it.
+ */
 export class LeasePool {
   readonly #addresses: readonly Address[];
   readonly #duration: number;
@@ -78,6 +81,7 @@ export class LeasePool {
   #choose(client: string, wanted: Address | null, now: number): number | null {
     const own = [...this.#leases].find(([, lease]) => lease.client === client)?.[0];
     if (own !== undefined) return own;
+    if (this.#addresses.length === 1) return this.#isFreeFor(client, 0, now) ? 0 : null;
     const asked = wanted === null ? -1 : this.#indexOf(wanted);
     if (asked >= 0 && this.#isFreeFor(client, asked, now)) return asked;
     const fresh = this.#addresses.findIndex((_, index) => !this.#leases.has(index));
@@ -92,7 +96,8 @@ export class LeasePool {
 
   #isFreeFor(client: string, index: number, now: number): boolean {
     const lease = this.#leases.get(index);
-    return lease === undefined || lease.client === client || lease.expires <= now;
+    if (lease === undefined || lease.client === client || lease.expires <= now) return true;
+    return this.#addresses.length === 1 && lease.client !== NOBODY;
   }
 
   #indexOf(address: Address): number {

@@ -1,8 +1,8 @@
-import { Address, includesAddress } from "../base/address.js";
+import { Address, includesAddress, Prefix } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import type { Mac } from "../base/mac.js";
-import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
+import { type AddressPlan, hasDefaultRoute } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { Frame } from "../wire/frame.js";
 import { icmpChecksumIsRight } from "../wire/icmp.js";
@@ -18,9 +18,11 @@ import {
   neighborLength,
   parseNeighbor,
   parseRouterSolicitation,
+  type RouterAdvertisement,
 } from "../wire/ndp.js";
 import { DEFAULT_HOP_LIMIT } from "../wire/reply.js";
 import { PREFERRED_LIFETIME, VALID_LIFETIME } from "./leases.js";
+import { LinkAddresses } from "./link-addresses.js";
 import { type Announcer, drop, type Verdict } from "./service.js";
 
 /** Defaults of MaxRtrAdvInterval and MinRtrAdvInterval, in ms (RFC 4861 §6.2.1). */
@@ -30,14 +32,17 @@ const ADVERTISE_AT_LEAST = 200_000;
 /** Three intervals, in seconds (RFC 4861 §6.2.1); RFC 8106 §5.1 recommends the same for DNS. */
 const ROUTER_LIFETIME = 1800;
 
+/** Most of each in one advertisement, which must fit the least MTU. */
+const MOST_PREFIXES = 8;
+const MOST_SERVERS = 8;
+
 /** ff02::1, and the Ethernet address it maps to (RFC 2464 §7). */
 const ALL_NODES = Address.ofWords(0xff02_0000, 0, 0, 1);
 const ALL_NODES_MAC: Mac = 0x3333_0000_0001;
 
 /**
- * The IPv6 router of a guest's link. It answers neighbour solicitations for Slipway's own addresses only, so
- * that the guest's duplicate address detection finds none (RFC 4862 §5.4), and advertises itself, the prefix
- * and the DNS server.
+ * The IPv6 router of a guest's link. It answers neighbour solicitations (for which addresses, link-addresses.ts says), and
+ * advertises itself, the prefixes and the DNS servers.
  */
 export class NdpService implements Announcer {
   readonly name = "ndp";
@@ -45,14 +50,14 @@ export class NdpService implements Announcer {
   readonly #plan: AddressPlan;
   readonly #config: GuestConfig;
   readonly #mac: Mac;
-  readonly #ours: readonly Address[];
+  readonly #addresses: LinkAddresses;
   #announceAt = NEVER;
 
   constructor(plan: AddressPlan, config: GuestConfig) {
     this.#plan = plan;
     this.#config = config;
     this.#mac = config.gatewayMac;
-    this.#ours = ownAddresses([plan]);
+    this.#addresses = new LinkAddresses(plan);
   }
 
   /** NEVER until the guest has solicited a router; from then on every 200 to 600 s. */
@@ -60,9 +65,32 @@ export class NdpService implements Announcer {
     return this.#announceAt;
   }
 
+  announceSoon(): void {
+    if (this.#advertises) this.#announceAt = 0;
+  }
+
   announcement(now: number): Uint8Array {
     this.#schedule(now);
-    return this.#advertisement(ALL_NODES, ALL_NODES_MAC);
+    return this.#advertisement(ALL_NODES, ALL_NODES_MAC, this.#offer());
+  }
+
+  /** Takes back what the next plans do not have any more: the router, prefixes and DNS servers (RFC 4861 §6.2.5). */
+  farewell(plans: readonly AddressPlan[]): Uint8Array | null {
+    if (this.#announceAt === NEVER) return null;
+    const next = plans.find(({ guest }) => guest.family === 6);
+    const { router, nameServers } = this.#plan;
+    const routerStays = next?.router.equals(router) === true && hasDefaultRoute(next);
+    const still = next === undefined ? [] : prefixesOf(next);
+    const prefixes = prefixesOf(this.#plan)
+      .filter((prefix) => !still.some((other) => other.equals(prefix)))
+      .map((prefix) => ({ prefix, validLifetime: 0, preferredLifetime: 0 }));
+    const dnsServers = nameServers.filter(
+      (server) => next === undefined || !includesAddress(next.nameServers, server),
+    );
+    if (routerStays && prefixes.length === 0 && dnsServers.length === 0) return null;
+    const routerLifetime = routerStays ? ROUTER_LIFETIME : 0;
+    const contents = { routerLifetime, prefixes, dnsLifetime: 0, dnsServers, dnsSearch: [] };
+    return this.#advertisement(ALL_NODES, ALL_NODES_MAC, contents);
   }
 
   claims(frame: Frame): boolean {
@@ -96,14 +124,18 @@ export class NdpService implements Announcer {
     if (message === null || (source.isUnspecified && message.mac !== null)) {
       return drop(DropReason.NdpMalformed);
     }
-    const { membership, services } = this.#config;
-    // On a network of several guests, Slipway assigns the addresses: none may be made from the prefix.
-    if (membership !== undefined || !services.ra) return drop(DropReason.NdpNotForUs);
+    if (!this.#advertises) return drop(DropReason.NdpNotForUs);
     this.#schedule(now);
     const reply = source.isUnspecified
-      ? this.#advertisement(ALL_NODES, ALL_NODES_MAC)
-      : this.#advertisement(source, frame.sourceMac);
+      ? this.#advertisement(ALL_NODES, ALL_NODES_MAC, this.#offer())
+      : this.#advertisement(source, frame.sourceMac, this.#offer());
     return { kind: "reply", frame: reply };
+  }
+
+  /** On a network of several guests, Slipway assigns the addresses: none may be made from the prefix. */
+  get #advertises(): boolean {
+    const { membership, services } = this.#config;
+    return services.ra && membership === undefined;
   }
 
   #onNeighborSolicitation(frame: Frame): Verdict {
@@ -114,7 +146,7 @@ export class NdpService implements Announcer {
     if (message === null || (detects && (message.mac !== null || !destination.isMulticast))) {
       return drop(DropReason.NdpMalformed);
     }
-    if (!this.#config.services.ndp || !includesAddress(this.#ours, message.target)) {
+    if (!this.#config.services.ndp || !this.#addresses.answersFor(message.target, detects)) {
       return drop(DropReason.NdpNotForUs);
     }
     const to = detects ? ALL_NODES : source;
@@ -140,20 +172,35 @@ export class NdpService implements Announcer {
     this.#announceAt = now + ADVERTISE_AT_LEAST + Math.random() * spread;
   }
 
-  #advertisement(to: Address, toMac: Mac): Uint8Array {
-    const { dns, mtu } = this.#config;
-    const message = composeRouterAdvertisement({
-      mac: this.#mac,
-      mtu,
-      hopLimit: DEFAULT_HOP_LIMIT,
-      routerLifetime: ROUTER_LIFETIME,
-      prefix: this.#plan.prefix,
-      validLifetime: VALID_LIFETIME,
-      preferredLifetime: PREFERRED_LIFETIME,
+  #offer(): Contents {
+    const { dns } = this.#config;
+    return {
+      routerLifetime: hasDefaultRoute(this.#plan) ? ROUTER_LIFETIME : 0,
+      prefixes: prefixesOf(this.#plan).map((prefix) => ({
+        prefix,
+        validLifetime: VALID_LIFETIME,
+        preferredLifetime: PREFERRED_LIFETIME,
+      })),
       dnsLifetime: ROUTER_LIFETIME,
-      dnsServers: dns === null ? [] : this.#plan.nameServers,
+      dnsServers: dns === null ? [] : this.#plan.nameServers.slice(0, MOST_SERVERS),
       dnsSearch: dns?.upstream.search ?? [],
-    });
+    };
+  }
+
+  #advertisement(to: Address, toMac: Mac, contents: Contents): Uint8Array {
+    const { mtu } = this.#config;
+    const common = { mac: this.#mac, mtu, hopLimit: DEFAULT_HOP_LIMIT };
+    const message = composeRouterAdvertisement({ ...common, ...contents });
     return composeNdpFrame(this.#plan.router, this.#mac, to, toMac, message);
   }
+}
+
+/** What an advertisement says that changes with the plan. */
+type Contents = Omit<RouterAdvertisement, "mac" | "mtu" | "hopLimit">;
+
+/** The networks of the guest's addresses, each once. */
+function prefixesOf({ prefix, others }: AddressPlan): readonly Prefix[] {
+  const all = [prefix, ...others.map(({ address, length }) => Prefix.of(address, length))];
+  const different = all.filter((each, index) => all.findIndex((one) => one.equals(each)) === index);
+  return different.slice(0, MOST_PREFIXES);
 }

@@ -1,4 +1,5 @@
 import type { DropReason } from "../base/drop.js";
+import type { AddressPlan } from "../config/address-plan.js";
 import type { LinkEndpoint } from "../wire/datagram.js";
 import type { DnsQuery } from "../wire/dns.js";
 import type { Frame } from "../wire/frame.js";
@@ -40,8 +41,12 @@ export interface Service {
 export interface Announcer extends Service {
   /** When it wants to send, in ms of the loop's clock; NEVER when nothing is planned. */
   readonly announceAt: number;
+  /** Has it send in the next turn. */
+  announceSoon(): void;
   /** Makes the Ethernet frame that is due, with complete checksums, and plans the next. */
   announcement(now: number): Uint8Array;
+  /** The frame that takes back what is not in the plans that follow; null: the guest was told nothing else. */
+  farewell(plans: readonly AddressPlan[]): Uint8Array | null;
 }
 
 export const PASS: Verdict = { kind: "pass" };

@@ -1,4 +1,4 @@
-import { Address } from "../base/address.js";
+import { Address, type Prefix } from "../base/address.js";
 import { MAC_LENGTH, type Mac, readMac, writeMac } from "../base/mac.js";
 import { HARDWARE_ETHERNET } from "./arp.js";
 import { readU16, readU32, writeU16, writeU32 } from "./bytes.js";
@@ -17,7 +17,7 @@ export const DhcpType = {
   Inform: 8,
 } as const;
 
-/** Option codes (RFC 2132; ClientId in answers: RFC 6842; 119: RFC 3397). */
+/** Option codes (RFC 2132; ClientId in answers: RFC 6842; 119: RFC 3397; 121: RFC 3442). */
 export const DhcpOption = {
   SubnetMask: 1,
   Router: 3,
@@ -37,6 +37,7 @@ export const DhcpOption = {
   RebindingTime: 59,
   ClientId: 61,
   DomainSearch: 119,
+  ClasslessRoutes: 121,
 } as const;
 
 export const DhcpOperation = { Request: 1, Reply: 2 } as const;
@@ -112,6 +113,13 @@ export function composeDhcp(message: DhcpMessage): Uint8Array {
   writeU32(bytes, At.cookie, MAGIC_COOKIE);
   bytes.set(options, At.options);
   return bytes;
+}
+
+/** A route of the option ClasslessRoutes. @param router 0.0.0.0: the destination is on the link */
+export function composeClasslessRoute(destination: Prefix, router: Address): Uint8Array {
+  const { address, length } = destination;
+  const significant = address.toBytes().subarray(0, Math.ceil(length / 8));
+  return Uint8Array.from([length, ...significant, ...router.toBytes()]);
 }
 
 function parseAllOptions(message: Uint8Array): Map<number, Uint8Array> | null {

@@ -44,8 +44,8 @@ const LINK_ADDRESS_LENGTH = 8;
 const PREFIX_LENGTH = 32;
 const MTU_LENGTH = 8;
 const DNS_HEADER_LENGTH = 8;
-/** Most bytes of the search list: the advertisement must fit the least MTU of IPv6. */
-const SEARCH_ROOM = 1024;
+/** Longest advertisement, in bytes: it must fit the least MTU of IPv6, 1280. */
+const LONGEST_ADVERTISEMENT = 1280 - IPV6_HEADER_LENGTH;
 
 /** Flags of a prefix (RFC 4861 §4.6.2): on-link, autonomous address configuration. */
 const ON_LINK = 0x80;
@@ -68,15 +68,20 @@ export interface NeighborMessage {
   readonly mac: Mac | null;
 }
 
+/** A prefix of a router advertisement; lifetimes in seconds. */
+export interface AdvertisedPrefix {
+  readonly prefix: Prefix;
+  readonly validLifetime: number;
+  readonly preferredLifetime: number;
+}
+
 /** A router advertisement; lifetimes in seconds. */
 export interface RouterAdvertisement {
   readonly mac: Mac;
   readonly mtu: number;
   readonly hopLimit: number;
   readonly routerLifetime: number;
-  readonly prefix: Prefix;
-  readonly validLifetime: number;
-  readonly preferredLifetime: number;
+  readonly prefixes: readonly AdvertisedPrefix[];
   readonly dnsLifetime: number;
   readonly dnsServers: readonly Address[];
   readonly dnsSearch: readonly string[];
@@ -172,23 +177,25 @@ export function parseRouterSolicitation(
   return mac === undefined ? null : { mac };
 }
 
-/** Composes the message, with a checksum of 0. */
+/** Composes the message, with a checksum of 0. The search list is cut to what fits. */
 export function composeRouterAdvertisement(message: RouterAdvertisement): Uint8Array {
-  return Buffer.concat([
+  const bytes = Buffer.concat([
     advertisementHeader(message),
     linkAddressOption(message.mac),
     mtuOption(message.mtu),
-    prefixOption(message),
+    ...message.prefixes.map(prefixOption),
     ...(message.dnsServers.length > 0 ? [serversOption(message)] : []),
-    ...(message.dnsSearch.length > 0 ? [searchOption(message)] : []),
   ]);
+  if (message.dnsSearch.length === 0) return bytes;
+  return Buffer.concat([bytes, searchOption(message, LONGEST_ADVERTISEMENT - bytes.length)]);
 }
 
 function advertisementHeader(message: RouterAdvertisement): Uint8Array {
   const bytes = new Uint8Array(ADVERTISEMENT_LENGTH);
   emitHeader(bytes, 0, NdpType.RouterAdvertisement);
   bytes[4] = message.hopLimit;
-  bytes[5] = OTHER | (isAutonomous(message.prefix) ? 0 : MANAGED);
+  const isManaged = message.prefixes.some(({ prefix }) => !isAutonomous(prefix));
+  bytes[5] = OTHER | (isManaged ? MANAGED : 0);
   writeU16(bytes, 6, message.routerLifetime);
   return bytes;
 }
@@ -205,13 +212,12 @@ function mtuOption(mtu: number): Uint8Array {
   return bytes;
 }
 
-function prefixOption(message: RouterAdvertisement): Uint8Array {
-  const { prefix } = message;
+function prefixOption({ prefix, validLifetime, preferredLifetime }: AdvertisedPrefix): Uint8Array {
   const bytes = option(Option.PrefixInformation, PREFIX_LENGTH);
   bytes[2] = prefix.length;
   bytes[3] = isAutonomous(prefix) ? ON_LINK | AUTONOMOUS : ON_LINK;
-  writeU32(bytes, 4, message.validLifetime);
-  writeU32(bytes, 8, message.preferredLifetime);
+  writeU32(bytes, 4, validLifetime);
+  writeU32(bytes, 8, preferredLifetime);
   prefix.address.write(bytes, 16);
   return bytes;
 }
@@ -225,8 +231,9 @@ function serversOption({ dnsServers, dnsLifetime }: RouterAdvertisement): Uint8A
   return bytes;
 }
 
-function searchOption({ dnsSearch, dnsLifetime }: RouterAdvertisement): Uint8Array {
-  const names = encodeDomainNames(dnsSearch, SEARCH_ROOM);
+/** @param room for it, in bytes, a multiple of UNIT */
+function searchOption({ dnsSearch, dnsLifetime }: RouterAdvertisement, room: number): Uint8Array {
+  const names = encodeDomainNames(dnsSearch, room - DNS_HEADER_LENGTH);
   const length = DNS_HEADER_LENGTH + names.length;
   const bytes = option(Option.DnsSearchList, Math.ceil(length / UNIT) * UNIT);
   writeU32(bytes, 4, dnsLifetime);

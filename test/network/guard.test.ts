@@ -148,13 +148,13 @@ function neighbor(changes: Partial<NeighborMessage>, { source = OWN6 } = {}): Ui
 }
 
 function routerAdvertisement(): Uint8Array {
-  const lifetimes = { routerLifetime: 9, validLifetime: 9, preferredLifetime: 9, dnsLifetime: 9 };
   const message = composeRouterAdvertisement({
-    ...lifetimes,
+    routerLifetime: 9,
+    dnsLifetime: 9,
     mac: OWN_MAC,
     mtu: 1500,
     hopLimit: 64,
-    prefix: PLAN6.prefix,
+    prefixes: [{ prefix: PLAN6.prefix, validLifetime: 9, preferredLifetime: 9 }],
     dnsServers: [],
     dnsSearch: [],
   });

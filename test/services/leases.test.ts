@@ -72,4 +72,16 @@ describe.each([
     expect(leases.bind("a", first, 3_600_000)).toBe(false);
     expect(leases.bind("a", first, 3_600_001)).toBe(true);
   });
+
+  it("of a single address are for whoever asks, unless another host uses it", () => {
+    const leases = new LeasePool(first, first, HOUR);
+    for (const client of ["boot loader", "system"]) {
+      expect(leases.offer(client, null, 0)).toEqual(first);
+      expect(leases.bind(client, first, 1)).toBe(true);
+    }
+    leases.decline("system", first, 2);
+    expect(leases.offer("system", first, 3)).toBeNull();
+    expect(leases.bind("boot loader", first, 3_600_001)).toBe(false);
+    expect(leases.offer("boot loader", null, 3_600_002)).toEqual(first);
+  });
 });

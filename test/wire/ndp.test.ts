@@ -112,14 +112,13 @@ describe("router solicitations", () => {
 });
 
 describe("router advertisements", () => {
+  const PREFIX = Prefix.parse("fd00::/64");
   const advertisement: RouterAdvertisement = {
     mac: 0x52_55_0a_00_02_02,
     mtu: 1500,
     hopLimit: 64,
     routerLifetime: 1800,
-    prefix: Prefix.parse("fd00::/64"),
-    validLifetime: 86_400,
-    preferredLifetime: 14_400,
+    prefixes: [{ prefix: PREFIX, validLifetime: 86_400, preferredLifetime: 14_400 }],
     dnsLifetime: 1800,
     dnsServers: [],
     dnsSearch: [],
@@ -139,7 +138,7 @@ describe("router advertisements", () => {
   });
 
   it("have servers and domains", () => {
-    const dnsServers = [advertisement.prefix.address.plus(3)];
+    const dnsServers = [PREFIX.address.plus(3)];
     const dnsSearch = ["example.org", "a.example."];
     expect(hex({ dnsServers, dnsSearch })).toBe(
       `${head}${prefix}1903000000000708fd000000000000000000000000000003` +
@@ -153,8 +152,37 @@ describe("router advertisements", () => {
     );
   });
 
+  it("have each prefix with its lifetimes", () => {
+    const former = {
+      prefix: Prefix.parse("2001:db8::/64"),
+      validLifetime: 0,
+      preferredLifetime: 0,
+    };
+    expect(hex({ prefixes: [...advertisement.prefixes, former] })).toBe(
+      `${head}${prefix}030440c000000000000000000000000020010db8000000000000000000000000`,
+    );
+  });
+
+  it("fit the least MTU, however many domains there are", () => {
+    const [first] = advertisement.prefixes;
+    const dnsSearch = Array.from({ length: 300 }, (_, index) => `n${index}.example`);
+    for (const count of [1, 8]) {
+      const prefixes = Array.from({ length: count }, () => first);
+      const dnsServers = Array.from({ length: count }, () => PREFIX.address);
+      const { length } = composeRouterAdvertisement({
+        ...advertisement,
+        prefixes,
+        dnsServers,
+        dnsSearch,
+      });
+      expect(length).toBeLessThanOrEqual(1240);
+      expect(length).toBeGreaterThan(1200);
+    }
+  });
+
   it("ask for DHCPv6 if hosts cannot autoconfigure", () => {
-    const text = hex({ prefix: Prefix.parse("2001:db8::/80") });
+    const [first] = advertisement.prefixes;
+    const text = hex({ prefixes: [{ ...first, prefix: Prefix.parse("2001:db8::/80") }] });
     expect(text.slice(10, 12)).toBe("c0");
     expect(text.slice(64, 72)).toBe("03045080");
   });

@@ -1,0 +1,31 @@
+import { Address, includesAddress } from "../base/address.js";
+import { type AddressPlan, isGuests, ownAddresses } from "../config/address-plan.js";
+import { translateDestination } from "../nat/translate.js";
+
+/** For which addresses Slipway answers on the guest's link, by ARP and neighbour discovery, in one family. */
+export class LinkAddresses {
+  readonly #plan: AddressPlan;
+  /** The same as a list, for translateDestination(). */
+  readonly #reach: { readonly plans: readonly AddressPlan[] };
+  /** Slipway's own, and those that lead elsewhere. */
+  readonly #ours: readonly Address[];
+
+  constructor(plan: AddressPlan) {
+    this.#plan = plan;
+    this.#reach = { plans: [plan] };
+    this.#ours = [...ownAddresses([plan]), ...plan.mapped.map(({ at }) => at)];
+  }
+
+  /**
+   * Whether Slipway answers for an address: its own, and where the plan is a copy of the host's all that lead somewhere.
+   * Never for the guest's own, nor for one that the guest is about to take, which only it knows: then its detection of
+   * conflicts (RFC 4862 §5.4, RFC 5227) finds none.
+   * @param detects whether the guest asks because it wants to have the address
+   */
+  answersFor(address: Address, detects: boolean): boolean {
+    if (isGuests(this.#plan, address)) return false;
+    if (includesAddress(this.#ours, address)) return true;
+    if (detects || this.#plan.neighbors === "nobody") return false;
+    return translateDestination(this.#reach, address, 0) instanceof Address;
+  }
+}
