@@ -3,7 +3,8 @@ import { expect } from "vitest";
 import { Account } from "../../lab/account.ts";
 import { httpName, served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
-import { compare, type Engine, type Helper } from "./comparison.ts";
+import type { Engine, Helper } from "../comparison.ts";
+import { compare } from "./comparison.ts";
 import { makeImage } from "./image.ts";
 
 /** buildah of an ordinary user, with a helper found through PATH, and a container. */

@@ -1,7 +1,8 @@
 import { expect } from "vitest";
 import { Account } from "../../lab/account.ts";
 import type { Lab } from "../../lab/lab.ts";
-import { compare, type Engine, type Helper } from "./comparison.ts";
+import type { Engine, Helper } from "../comparison.ts";
+import { compare } from "./comparison.ts";
 import { fetch4, makeImage, worldFile } from "./image.ts";
 
 /** Programs that make namespaces and start no helper: the test starts it. */
@@ -88,6 +89,6 @@ compare("namespaces of", Namespaces.create, (check) => {
       `);
       expect(text).toContain("ended");
     },
-    { slirp4netns: "it stays until it is killed", error: /to contain 'ended'/ },
+    { why: "it stays until it is killed", error: /to contain 'ended'/ },
   );
 });

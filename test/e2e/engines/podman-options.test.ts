@@ -72,7 +72,7 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
       expect(code).toBe(126);
       expect(stderr).toContain("192.0.2.77");
     },
-    { slirp4netns: "taken, and nothing gets out", error: /expected \+0 to be 126/ },
+    { why: "taken, and nothing gets out", error: /expected \+0 to be 126/ },
   );
 
   check(
@@ -89,6 +89,6 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
       // podman quotes everything the helper printed.
       expect(stderr.trimEnd().replaceAll("\\n", "\n").split("\n").at(-2)).toMatch(/MTU|mtu/);
     },
-    { slirp4netns: "its usage follows the reason", error: /to match/ },
+    { why: "its usage follows the reason", error: /to match/ },
   );
 });

@@ -41,13 +41,13 @@ compare("podman run -p", Podman.create, (check) => {
       await using _box = await podman.start([...slirp4netns, "-p", `[::1]:${port}:80`], ...serving);
       await seenFromHost(podman.lab, port, "[::1]");
     },
-    { slirp4netns: "its API has IPv4 only", error: /bad arguments.host_addr/ },
+    { why: "its API has IPv4 only", error: /bad arguments.host_addr/ },
   );
 
   check("UDP from another host", (podman) => asksUdp(podman, "world"));
 
   check("UDP from 127.0.0.1, host loopback disabled", (podman) => asksUdp(podman, "host"), {
-    slirp4netns: "no answer arrives",
+    why: "no answer arrives",
     error: /no answer within/,
   });
 
@@ -75,7 +75,7 @@ compare("podman run -p", Podman.create, (check) => {
         }
       });
     },
-    { slirp4netns: "answers of one leave from the other", error: /"port": 9\d+|to deeply equal/ },
+    { why: "answers of one leave from the other", error: /"port": 9\d+|to deeply equal/ },
   );
 
   check("a port in use is refused, and the container does not start", async (podman) => {

@@ -36,7 +36,7 @@ compare("podman run", Podman.create, (check) => {
       const text = await podman.run(["--cap-add=NET_RAW"], ...ping);
       expect(text).toContain("1 packets received");
     },
-    { slirp4netns: "ICMPv6 echo ends at the gateway", error: /status 1/ },
+    { why: "ICMPv6 echo ends at the gateway", error: /status 1/ },
   );
 
   check(
@@ -48,7 +48,7 @@ compare("podman run", Podman.create, (check) => {
       expect((await to(served.http)).stderr).toContain("Connection refused");
       expect((await to(failing.hostUnreachable)).stderr).toContain("No route to host");
     },
-    { slirp4netns: "it drops the SYN", error: /timed out/ },
+    { why: "it drops the SYN", error: /timed out/ },
   );
 
   check("exec", async (podman) => {
@@ -80,7 +80,7 @@ compare("podman run", Podman.create, (check) => {
       expect(status).toMatch(/^CapBnd:\t0{16}$/m);
       expect(await podman.account.user.shell(`ls -A /proc/${helperPid}/root/`)).toBe("");
     },
-    { slirp4netns: "CAP_NET_BIND_SERVICE, /etc and /run", error: /CapEff:/ },
+    { why: "CAP_NET_BIND_SERVICE, /etc and /run", error: /CapEff:/ },
   );
 
   check("restart", async (podman) => {

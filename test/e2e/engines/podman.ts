@@ -3,7 +3,7 @@ import { link } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace, RunOptions } from "../../lab/namespace.ts";
 import type { Outcome } from "../../lab/process.ts";
-import type { Engine, Helper } from "./comparison.ts";
+import type { Engine, Helper } from "../comparison.ts";
 import { image, makeImage, worldFile } from "./image.ts";
 
 /** An object of podman's, removed when disposed of. */
@@ -40,23 +40,42 @@ class Container extends Removable {
   }
 }
 
+/** What tells one helper of podman's from another. */
+interface Door {
+  /** lines for the section engine of containers.conf */
+  readonly settings: string;
+  /** command lines of the helper's processes */
+  readonly processes: RegExp;
+}
+
 /** podman of an ordinary user, with a helper set in containers.conf. */
 export class Podman implements Engine {
   readonly account: Account;
   readonly helper: Helper;
   /** of the world's file, in hex: what {@link fetch4} prints */
   readonly sha256: string;
+  readonly #processes: RegExp;
   #nextPort: number;
 
-  private constructor(account: Account, helper: Helper, sha256: string) {
+  private constructor(account: Account, helper: Helper, processes: RegExp, sha256: string) {
     this.account = account;
     this.helper = helper;
     this.sha256 = sha256;
+    this.#processes = processes;
     this.#nextPort = helper.firstPort;
   }
 
+  /** podman of this machine with a helper that has slirp4netns's command line. */
   static async create(lab: Lab, helper: Helper): Promise<Podman> {
     const account = await Account.create(lab, `p${helper.firstPort}`);
+    return Podman.of(account, helper, {
+      settings: `network_cmd_path = "${helper.path}"`,
+      processes: /--netns-type|^\S*slirp4netns/,
+    });
+  }
+
+  /** podman of an account's machine. */
+  static async of(account: Account, helper: Helper, door: Door): Promise<Podman> {
     await makeImage(account);
     await account.user.shell(`
       mkdir -p .config/containers
@@ -64,7 +83,7 @@ export class Podman implements Engine {
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
-network_cmd_path = "${helper.path}"
+${door.settings}
 [containers]
 log_driver = "k8s-file"
 END
@@ -72,7 +91,7 @@ END
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
       tar -C image --owner=0 --group=0 -c . | podman import --quiet - ${image}
     `);
-    return new Podman(account, helper, await worldFile(lab));
+    return new Podman(account, helper, door.processes, await worldFile(account.lab));
   }
 
   get lab(): Lab {
@@ -120,7 +139,7 @@ END
   /** Command lines of the helpers that run. */
   async helpers(): Promise<string[]> {
     const processes = await this.account.processes();
-    return processes.filter((line) => /--netns-type|^\S*slirp4netns/.test(line));
+    return processes.filter((line) => this.#processes.test(line));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

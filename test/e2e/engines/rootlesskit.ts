@@ -1,7 +1,7 @@
 import { Account } from "../../lab/account.ts";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace } from "../../lab/namespace.ts";
-import type { Engine, Helper } from "./comparison.ts";
+import type { Engine, Helper } from "../comparison.ts";
 import { makeImage } from "./image.ts";
 
 /** RootlessKit of an ordinary user, told which helper to start. */

@@ -3,7 +3,7 @@ import { type Account, accountsPossible } from "../../lab/account.ts";
 import { link, served } from "../../lab/addresses.ts";
 import { Lab } from "../../lab/lab.ts";
 import { helper, isSlipway, slipway } from "../../lab/product.ts";
-import type { Helper } from "./comparison.ts";
+import type { Helper } from "../comparison.ts";
 import { fetch4, serving } from "./image.ts";
 import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
 import { RootlessKit } from "./rootlesskit.ts";

@@ -1,0 +1,25 @@
+import { join } from "node:path";
+import { getuid } from "node:process";
+import { debian13 } from "../../lab/debian13.ts";
+import type { Lab } from "../../lab/lab.ts";
+import { root } from "../../lab/product.ts";
+import { type Check, compareWith, type Engine, type Helper, type Peer } from "../comparison.ts";
+
+const pasta: Peer = {
+  possible: getuid?.() === 0 && debian13 !== null,
+  why: "scripts/debian13 has made no Debian 13",
+  name: "pasta",
+  paths: (lab) => ({
+    ours: lab.host.stage.inside(join(root, "bin/pasta")),
+    peers: "/usr/bin/pasta",
+  }),
+};
+
+/** A group of checks with an engine on Slipway's pasta and one on Debian's. */
+export function compare<E extends Engine>(
+  title: string,
+  make: (lab: Lab, helper: Helper) => Promise<E>,
+  define: (check: Check<E>) => void,
+): void {
+  compareWith(pasta, title, make, define);
+}
