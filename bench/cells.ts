@@ -23,6 +23,8 @@ export type Workload =
       readonly load: OverlayLoad;
       readonly link?: Link;
     }
+  /** One of these with pasta's command line and podman's options (pasta/bed.ts). */
+  | { readonly kind: "pasta"; readonly load: PastaLoad }
   /** The same beside this many bulk streams. */
   | {
       readonly kind: "transactions-under-bulk";
@@ -53,6 +55,16 @@ export type Workload =
   | { readonly kind: "idle-flows"; readonly flows: number }
   /** Memory of the helper after this many streams each way have ended. */
   | { readonly kind: "after-load"; readonly streams: number };
+
+/** Where a client of a published port is: on the host, at its loopback or its own address. */
+export type From = "loopback" | "address";
+
+export type PastaLoad =
+  | Extract<Workload, { kind: "bulk" | "datagrams" | "ready" | "idle" }>
+  /** iperf3 from the host to a server in the guest. */
+  | { readonly kind: "published"; readonly from: From; readonly streams: number }
+  /** Requests of this many clients on the host, each with a connection and one request at a time. */
+  | { readonly kind: "requests"; readonly from: From; readonly clients: number };
 
 export type MembersLoad = "bulk" | "transactions" | "transactions-under-flood";
 
@@ -373,6 +385,7 @@ export function loopbackWorkload(workload: Workload): LoopbackWorkload | null {
       return { kind: "bulk", direction: "up", streams: workload.streams };
     case "members":
     case "overlay":
+    case "pasta":
     case "ready":
     case "idle":
     case "idle-flows":

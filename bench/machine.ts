@@ -4,7 +4,7 @@ const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Helper } from "./helpers/helper.ts";
 import { unprivilegedIdentity } from "./launch.ts";
@@ -59,7 +59,9 @@ export function allowedCongestionControls(): string[] {
  * Debian's pasta does not know its own version: the package's is reported, too.
  * @throws RangeError if the user that will run the helper cannot run it.
  */
-export function describeHelper({ name, path, versionOption = "--version" }: Helper): HelperRecord {
+export function describeHelper(helper: Helper): HelperRecord {
+  const { name, path, version, versionOption = "--version" } = helper;
+  if (version !== undefined) return { name, path: basename(path), version };
   const identity = unprivilegedIdentity();
   // Called as slirp4netns, Slipway prints the version of that.
   const program = name === "slipway" ? join(dirname(path), "slipway") : path;

@@ -2,14 +2,15 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { allCells, type Cell, selectCells } from "./cells.ts";
+import type { Durations } from "./durations.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { findHelpers, SUBJECT } from "./helpers/index.ts";
 import { allowedCongestionControls, describeHelper, describeMachine } from "./machine.ts";
-import type { Durations } from "./measure.ts";
 import { METRICS, type MetricName } from "./metrics.ts";
 import { type Options, parseOptions } from "./options.ts";
+import { PASTA_CELLS } from "./pasta/cells.ts";
 import { RECORD_FORMAT, type RunRecord, readRecord, type Sample } from "./record.ts";
-import { writeDocs } from "./report/docs.ts";
+import { BENCH, PASTA, writeDocs } from "./report/docs.ts";
 import { formatNumber } from "./report/format.ts";
 import { reportText } from "./report/text.ts";
 import { type Plan, type Progress, run } from "./run.ts";
@@ -32,13 +33,21 @@ const FULL: Extent = { durations: { bulk: 2, load: 2, idle: 10 }, limitSeconds: 
 /** Per core, before the run: above it the figures also measure something else. */
 const BUSY_LOAD = 0.25;
 
+/** Those that are measured by name only. */
+function cellsOf({ pasta }: Options): readonly Cell[] {
+  return pasta ? PASTA_CELLS : allCells(allowedCongestionControls());
+}
+
 function chooseCells(cells: readonly Cell[], options: Options): Cell[] {
   if (options.cells !== null) return selectCells(cells, options.cells);
   return cells.filter((cell) => cell.quick || !options.quick);
 }
 
 /** @throws RangeError for a name that belongs to no helper. */
-function chooseHelpers(helpers: readonly Helper[], names: readonly string[] | null): Helper[] {
+function chooseHelpers(all: readonly Helper[], { helpers: names, pasta }: Options): Helper[] {
+  const helpers = all.filter(
+    ({ name, part }) => (part === "pasta") === pasta || (pasta && name === SUBJECT),
+  );
   const unknown = names?.find((name) => helpers.every((helper) => helper.name !== name));
   if (unknown === undefined) {
     return helpers.filter(({ name }) => names?.includes(name) ?? true);
@@ -73,8 +82,8 @@ async function measure(options: Options): Promise<RunRecord> {
 
   const { durations, limitSeconds } = options.quick ? QUICK : FULL;
   const plan: Plan = {
-    cells: chooseCells(allCells(allowedCongestionControls()), options),
-    helpers: chooseHelpers(helpers, options.helpers),
+    cells: chooseCells(cellsOf(options), options),
+    helpers: chooseHelpers(helpers, options),
     rounds: options.rounds,
     durations,
     limitSeconds,
@@ -103,7 +112,7 @@ async function measure(options: Options): Promise<RunRecord> {
 async function main(): Promise<void> {
   const options = parseOptions(process.argv);
   if (options.list) {
-    for (const { id, title } of allCells(allowedCongestionControls())) {
+    for (const { id, title } of cellsOf(options)) {
       process.stdout.write(`${id.padEnd(22)} ${title}\n`);
     }
     return;
@@ -113,7 +122,7 @@ async function main(): Promise<void> {
     writeFileSync(options.json, `${JSON.stringify(record, null, 1)}\n`);
   }
   const summary = new Summary(record);
-  if (options.docs) writeDocs(summary, DOCUMENT);
+  if (options.docs) writeDocs(summary, DOCUMENT, options.pasta ? PASTA : BENCH);
   process.stdout.write(`\n${reportText(summary, 2)}`);
 }
 

@@ -1,9 +1,11 @@
 /** One measurement: a cell's workload through one helper, in a fresh namespace. */
 import type { Cell, LoopbackWorkload, MembersLoad, OverlayWorkload, Workload } from "./cells.ts";
+import type { Durations } from "./durations.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { createMembers } from "./members.ts";
 import type { Metrics } from "./metrics.ts";
 import { createOverlay } from "./overlay.ts";
+import { measurePasta } from "./pasta/measure.ts";
 import { median } from "./stats.ts";
 import {
   createTestbed,
@@ -24,13 +26,6 @@ import {
 } from "./workloads/load.ts";
 import { measureAfterLoad, measureIdle, measureIdleFlows } from "./workloads/standing.ts";
 import type { Workshop } from "./workshop.ts";
-
-/** Duration of each kind of measurement, seconds; bulk in whole ones, as iperf3 counts. */
-export interface Durations {
-  readonly bulk: number;
-  readonly load: number;
-  readonly idle: number;
-}
 
 /** The port of the server in the guest; the namespace is fresh, so any will do. */
 const GUEST_PORT = 5201;
@@ -57,6 +52,9 @@ export async function measureHelper(
   }
   if (workload.kind === "overlay") {
     return await measureOverlay(workshop, helper, cell, workload, durations);
+  }
+  if (workload.kind === "pasta") {
+    return await measurePasta(workshop, helper, cell, workload.load, durations);
   }
   if (workload.kind === "published") {
     const publish = { hostPort: await freePort(), guestPort: GUEST_PORT };
@@ -139,7 +137,10 @@ async function measureReady(
 }
 
 /** Workloads that need only an ordinary testbed. */
-type PlainWorkload = Exclude<Workload, { kind: "ready" | "published" | "members" | "overlay" }>;
+type PlainWorkload = Exclude<
+  Workload,
+  { kind: "ready" | "published" | "members" | "overlay" | "pasta" }
+>;
 
 function measureIn(bed: Testbed, workload: PlainWorkload, durations: Durations): Promise<Metrics> {
   switch (workload.kind) {

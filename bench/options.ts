@@ -3,6 +3,8 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 
 export interface Options {
+  /** Only the cells that measure Slipway in the role of pasta. */
+  readonly pasta: boolean;
   readonly quick: boolean;
   readonly rounds: number;
   /** Ids and patterns; null for all cells of a full or quick run. */
@@ -18,6 +20,7 @@ export interface Options {
 }
 
 interface RawOptions {
+  readonly pasta: boolean;
   readonly quick: boolean;
   readonly rounds: number;
   readonly cells?: string[];
@@ -34,6 +37,7 @@ export function parseOptions(argv: readonly string[]): Options {
   const command = new Command("npm run bench --")
     .description("Slipway, slirp4netns, pasta and plain loopback, side by side")
     .option("--quick", "measure a few cells briefly: under 2 minutes instead of under 20", false)
+    .option("--pasta", "measure Slipway in the role of pasta, beside the real one", false)
     .option("--rounds <n>", "alternating rounds", parseRounds, 3)
     .option("--cells <ids>", "cells to measure, comma-separated, * allowed", parseWords)
     .option("--helpers <names>", "helpers to measure, comma-separated", parseWords)

@@ -67,6 +67,25 @@ export function parseField(text: string, name: string): number {
   return Number(match[1]);
 }
 
+/** The processes of a session, by the process that leads it: of a daemon, itself and what it has started. */
+export function session(leader: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => sessionOf(pid) === leader);
+}
+
+/** Null if the process has ended. */
+function sessionOf(pid: number): number | null {
+  try {
+    const stat = read(pid, "stat");
+    const [state, , , id] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z" ? null : Number(id);
+  } catch {
+    return null;
+  }
+}
+
 /** The process and its descendants. */
 function family(pid: number): number[] {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>

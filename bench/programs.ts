@@ -5,6 +5,8 @@ import { join } from "node:path";
 export interface Programs {
   readonly guard: string;
   readonly load: string;
+  /** Measures how long a program runs. */
+  readonly timed: string;
   /** A wire with delay, loss and reordering (test/lab/wire.c). */
   readonly wire: string;
 }
@@ -29,6 +31,7 @@ export function compilePrograms(directory: string): Programs {
   return {
     guard: compile(directory, "guard", ["guard.c"]),
     load: compile(directory, "load", ["load.c", ...LOAD_SOURCES]),
+    timed: compile(directory, "timed", ["timed.c"]),
     wire: compile(directory, "wire", ["../../test/lab/wire.c"]),
   };
 }

@@ -1,8 +1,8 @@
 /** The result of a run, from which all reports are made, as JSON. */
 import { readFileSync } from "node:fs";
 import type { Cell } from "./cells.ts";
+import type { Durations } from "./durations.ts";
 import type { Machine } from "./machine.ts";
-import type { Durations } from "./measure.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Incremented when older records can no longer be read. */

@@ -1,8 +1,9 @@
 /** Alternating rounds: every cell of a round through every helper before the next round begins. */
 import { type Cell, loopbackWorkload } from "./cells.ts";
+import type { Durations } from "./durations.ts";
 import { type Helper, NotAvailable } from "./helpers/helper.ts";
 import { LOOPBACK, SUBJECT } from "./helpers/index.ts";
-import { type Durations, measureHelper, measureLoopback } from "./measure.ts";
+import { measureHelper, measureLoopback } from "./measure.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Outcome, Sample } from "./record.ts";
 import type { Workshop } from "./workshop.ts";
@@ -72,6 +73,7 @@ function* schedule(workshop: Workshop, plan: Plan): Generator<Measurement> {
 
 function hasPart({ name, part, encrypts }: Helper, { workload }: Cell): boolean {
   if (workload.kind === "members") return name === SUBJECT || part === "members";
+  if (workload.kind === "pasta") return name === SUBJECT || part === "pasta";
   if (workload.kind !== "overlay") return part === undefined || part === workload.kind;
   if (name === SUBJECT) return true;
   const hasKind = encrypts === undefined || encrypts === workload.encrypted;

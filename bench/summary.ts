@@ -1,9 +1,15 @@
 /** Samples of a run turned into figures: medians, spread, ratios, verdicts. */
 import { LOOPBACK, SUBJECT } from "./helpers/index.ts";
+import { SHARED } from "./helpers/podmans-pasta.ts";
 import { better, METRIC_NAMES, METRICS, type MetricName } from "./metrics.ts";
+import { PASTA_TARGETS } from "./pasta/targets.ts";
 import type { RunRecord, Sample } from "./record.ts";
 import { ratio, type Spread, spread } from "./stats.ts";
 import { type Bound, TARGETS, type Target } from "./targets.ts";
+
+const ALL_TARGETS = [...TARGETS, ...PASTA_TARGETS];
+/** Slipway in another form is no peer of it. */
+const OWN: readonly string[] = [SUBJECT, SHARED];
 
 /** The figures of one run. */
 export class Summary {
@@ -50,7 +56,7 @@ export class Summary {
   /** The best median among Slipway's peers; null without peers. */
   bestPeer(cell: string, metric: MetricName): number | null {
     const medians = this.record.helpers
-      .filter(({ name }) => name !== SUBJECT)
+      .filter(({ name }) => !OWN.includes(name))
       .map(({ name }) => this.median(cell, name, metric))
       .filter((value) => value !== null);
     return medians.length === 0 ? null : medians.reduce((a, b) => better(metric, a, b));
@@ -87,15 +93,15 @@ export interface Verdict {
 }
 
 /** Every target on every cell of the run that it applies to. */
-export function verdicts(summary: Summary, targets: readonly Target[] = TARGETS): Verdict[] {
+export function verdicts(summary: Summary, targets: readonly Target[] = ALL_TARGETS): Verdict[] {
   return targets.flatMap((target) =>
     summary.record.cells.filter(target.applies).map(({ id }) => verdict(summary, target, id)),
   );
 }
 
 function verdict(summary: Summary, target: Target, cell: string): Verdict {
-  const { metric, bound } = target;
-  const measured = summary.median(cell, SUBJECT, metric);
+  const { metric, bound, subject = SUBJECT } = target;
+  const measured = summary.median(cell, subject, metric);
   const needed = limit(summary, bound, cell, metric);
   const met = measured === null || needed === null ? null : isWithin(metric, measured, needed);
   return { target, cell, measured, needed, met };

@@ -14,6 +14,8 @@ export interface Target {
   readonly metric: MetricName;
   readonly applies: (cell: Cell) => boolean;
   readonly bound: Bound;
+  /** Whose figure must reach it; absent: Slipway's. */
+  readonly subject?: string;
 }
 
 const singleStream1500 = (cell: Cell): boolean => /^tcp-(up|down)-1500-/.test(cell.id);

@@ -39,6 +39,11 @@ export class HelperMeter {
     this.readyMs = readyMs;
   }
 
+  /** Of several helpers, or of one process that several share: each process counts once. */
+  static together(meters: readonly HelperMeter[]): HelperMeter {
+    return new HelperMeter(0, [...new Set(meters.flatMap((meter) => meter.#pids))]);
+  }
+
   cpuSeconds(): number {
     return sum(this.#pids.map(cpuSeconds));
   }

@@ -29,10 +29,12 @@ export class NotAvailable extends Error {}
 export interface Helper {
   readonly name: string;
   readonly path: string;
+  /** Absent: what it prints itself. */
+  readonly version?: string;
   /** What has it print its version; absent: `--version`. */
   readonly versionOption?: string;
-  /** The only kind of cell that it takes part in; absent: all except those of members and overlays. */
-  readonly part?: "published" | "members" | "overlay";
+  /** The only kind of cell that it takes part in; absent: all except those of members, overlays and pasta. */
+  readonly part?: "published" | "members" | "overlay" | "pasta";
   /** Of overlays: only those that are encrypted, or that are not; absent: both. */
   readonly encrypts?: boolean;
   /** @throws NotAvailable if it lacks what the options ask for. */

@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import { findProgram } from "../path.ts";
 import type { Helper } from "./helper.ts";
 import { Pasta } from "./pasta.ts";
+import { PodmansPasta, REAL, realPasta, SHARED, SLIPWAY_PASTA } from "./podmans-pasta.ts";
 import { RootlessKit } from "./rootlesskit.ts";
 import { Slirp4netns } from "./slirp4netns.ts";
 import { Underlay, Vxlan, WireguardGo } from "./tunnel.ts";
@@ -44,6 +45,12 @@ export function findHelpers(
   for (const [name, path] of places) {
     if (path === null) missing.push(name);
     else helpers.push(makeHelper(name, path, socketDirectory));
+  }
+  const real = realPasta(socketDirectory);
+  if (real === null) missing.push(REAL);
+  else helpers.push(real);
+  if (existsSync(SLIPWAY_PASTA)) {
+    helpers.push(new PodmansPasta(SHARED, [SLIPWAY_PASTA], { isShared: true }));
   }
   return { helpers, missing };
 }

@@ -8,8 +8,27 @@ import type { Summary } from "../summary.ts";
 import { type BarGroup, barChart } from "./plot.ts";
 import { reportText } from "./text.ts";
 
-const BEGIN = "<!-- bench:begin, written by npm run bench -- --docs -->";
-const END = "<!-- bench:end -->";
+/** A part of the document that is written by a command. */
+export interface Part {
+  readonly begin: string;
+  readonly end: string;
+  readonly hasPlots: boolean;
+  /** Of its headings. */
+  readonly level: number;
+}
+
+export const BENCH: Part = {
+  begin: "<!-- bench:begin, written by npm run bench -- --docs -->",
+  end: "<!-- bench:end -->",
+  hasPlots: true,
+  level: 3,
+};
+export const PASTA: Part = {
+  begin: "<!-- bench:pasta:begin, written by npm run bench:pasta -- --docs -->",
+  end: "<!-- bench:pasta:end -->",
+  hasPlots: false,
+  level: 4,
+};
 
 interface Plot {
   readonly file: string;
@@ -74,9 +93,15 @@ const PLOTS: readonly Plot[] = [
   },
 ];
 
-/** Writes plots beside the document and replaces the text between its markers. */
-export function writeDocs(summary: Summary, document: string): void {
-  const directory = join(dirname(document), "plots");
+/** Writes the part's plots beside the document and replaces the text between its markers. */
+export function writeDocs(summary: Summary, document: string, part: Part): void {
+  const plots = part.hasPlots ? writePlots(summary, join(dirname(document), "plots")) : "";
+  const generated = `${plots}${reportText(summary, part.level)}`;
+  writeFileSync(document, replaceGenerated(readFileSync(document, "utf8"), generated, part));
+}
+
+/** @returns the lines that show them */
+function writePlots(summary: Summary, directory: string): string {
   mkdirSync(directory, { recursive: true });
   const images = PLOTS.flatMap((plot) => {
     const svg = drawPlot(summary, plot);
@@ -84,16 +109,17 @@ export function writeDocs(summary: Summary, document: string): void {
     writeFileSync(join(directory, plot.file), svg);
     return [`![${plot.title}](plots/${plot.file})`];
   });
-  const generated = `${images.join("\n\n")}\n\n${reportText(summary, 3)}`;
-  writeFileSync(document, replaceGenerated(readFileSync(document, "utf8"), generated));
+  return `${images.join("\n\n")}\n\n`;
 }
 
 /** @throws RangeError if the text lacks the markers. */
-export function replaceGenerated(text: string, generated: string): string {
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new RangeError(`no ${BEGIN} … ${END} in the document`);
-  return `${text.slice(0, begin)}${BEGIN}\n\n${generated}\n${text.slice(end)}`;
+export function replaceGenerated(text: string, generated: string, part: Part): string {
+  const begin = text.indexOf(part.begin);
+  const end = text.indexOf(part.end);
+  if (begin < 0 || end < begin) {
+    throw new RangeError(`no ${part.begin} … ${part.end} in the document`);
+  }
+  return `${text.slice(0, begin)}${part.begin}\n\n${generated}\n${text.slice(end)}`;
 }
 
 /** Null if nothing of it was measured. */

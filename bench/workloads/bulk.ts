@@ -30,11 +30,12 @@ export async function measurePublished(
   bed: Testbed,
   port: PublishedPort,
   transfer: Transfer,
+  address = HOST_LOOPBACK,
 ): Promise<Metrics> {
   await using server = bed.startInGuest(serverCommand(port.guestPort, null));
   await untilListening(server);
   const { result, seconds } = await helperCost(bed, async () => {
-    await using client = bed.startOnHost(clientCommand(HOST_LOOPBACK, port.hostPort, transfer));
+    await using client = bed.startOnHost(clientCommand(address, port.hostPort, transfer));
     return await transferResult(client, transfer);
   });
   return bulkMetrics(result, seconds);

@@ -47,6 +47,19 @@ export function measureFlows(
   return measureLoad(bed, seconds, "flows", [flows, depth]);
 }
 
+/** One request at a time of each client on the host, to a server that runs. */
+export async function measureRequests(
+  bed: Testbed,
+  seconds: number,
+  server: { readonly address: string; readonly port: number },
+  clients: number,
+): Promise<Metrics> {
+  const numbers = [server.port, seconds, clients, clients].map((n) => `${n}`);
+  await using client = bed.startOnHost([bed.programs.load, "flows", server.address, ...numbers]);
+  await client.line(CONNECT_MS);
+  return await loadMetrics(bed, client, seconds);
+}
+
 /** Reports only latency: the helper's CPU time is mostly that of the bulk streams. */
 export async function measureTransactionsUnderBulk(
   bed: Testbed,
@@ -95,11 +108,15 @@ async function measureLoad(
   details: readonly number[] = [],
 ): Promise<Metrics> {
   return await withLoad(bed, workload, [seconds, ...details], async (client) => {
-    const { result, seconds: cpu } = await helperCost(bed, () => runLoad(client, seconds));
-    const { count, p50, p99 } = result;
-    const metrics = { rate: count / result.seconds, p50, p99 };
-    return cpu === null ? metrics : { ...metrics, cpuPerOperation: (cpu * 1e6) / count };
+    return await loadMetrics(bed, client, seconds);
   });
+}
+
+async function loadMetrics(bed: Testbed, client: Program, seconds: number): Promise<Metrics> {
+  const { result, seconds: cpu } = await helperCost(bed, () => runLoad(client, seconds));
+  const { count, p50, p99 } = result;
+  const metrics = { rate: count / result.seconds, p50, p99 };
+  return cpu === null ? metrics : { ...metrics, cpuPerOperation: (cpu * 1e6) / count };
 }
 
 /** A server on the host and a client in the guest with established connections. */

@@ -10,7 +10,7 @@ import { holdingFlows } from "./load.ts";
  * Time until start-up work, duplicate address detection and the like are over, and a runtime that returns
  * memory when idle has done so.
  */
-const SETTLE_MS = 5000;
+export const SETTLE_MS = 5000;
 
 /**
  * Flows before those that count: the first ones bring a helper's own code into memory (5 MB

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { allCells, congestionControls, loopbackWorkload, selectCells } from "../../bench/cells.ts";
+import { PASTA_CELLS } from "../../bench/pasta/cells.ts";
+import { PASTA_TARGETS } from "../../bench/pasta/targets.ts";
 import { TARGETS } from "../../bench/targets.ts";
 
 const cells = allCells(["reno", "bbr", "cubic"]);
@@ -20,6 +22,20 @@ describe("allCells", () => {
     expect(idle).toEqual([]);
     const others = TARGETS.flatMap(({ bound }) => (bound.kind === "own-cell" ? [bound.cell] : []));
     expect(ids).toEqual(expect.arrayContaining(others));
+  });
+});
+
+describe("PASTA_CELLS", () => {
+  it("has ids of its own, and each is in a target of Slipway's", () => {
+    const own = PASTA_CELLS.map(({ id }) => id);
+    expect(new Set([...own, ...ids]).size).toBe(own.length + ids.length);
+    const targets = PASTA_TARGETS.filter(({ subject }) => subject === undefined);
+    for (const cell of PASTA_CELLS) {
+      expect(
+        targets.some(({ applies }) => applies(cell)),
+        cell.id,
+      ).toBe(true);
+    }
   });
 });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { replaceGenerated } from "../../bench/report/docs.ts";
+import { BENCH, PASTA, replaceGenerated } from "../../bench/report/docs.ts";
 import { axisTicks, barChart } from "../../bench/report/plot.ts";
 import { reportText } from "../../bench/report/text.ts";
 import { Summary } from "../../bench/summary.ts";
@@ -114,12 +114,18 @@ describe("replaceGenerated", () => {
   const text = `before\n${begin}\nold\n<!-- bench:end -->\nafter\n`;
 
   it("replaces what stands between the markers and nothing else", () => {
-    const once = replaceGenerated(text, "new");
+    const once = replaceGenerated(text, "new", BENCH);
     expect(once).toBe(`before\n${begin}\n\nnew\n<!-- bench:end -->\nafter\n`);
-    expect(replaceGenerated(once, "new")).toBe(once);
+    expect(replaceGenerated(once, "new", BENCH)).toBe(once);
+  });
+
+  it("leaves the part of another command as it is", () => {
+    const both = `${PASTA.begin}\nhers\n${PASTA.end}\n${text}`;
+    expect(replaceGenerated(both, "new", BENCH)).toContain(`${PASTA.begin}\nhers\n${PASTA.end}\n`);
+    expect(replaceGenerated(both, "new", PASTA)).toContain(text);
   });
 
   it("refuses a document without them", () => {
-    expect(() => replaceGenerated("nothing", "new")).toThrow(RangeError);
+    expect(() => replaceGenerated("nothing", "new", BENCH)).toThrow(RangeError);
   });
 });
