@@ -23,7 +23,7 @@ export interface AddressPlan {
   readonly guest: Address;
   /** Its further ones. */
   readonly others: readonly GuestAddress[];
-  /** What is configured in the namespace, in order; the default route is one of them. Empty: that to the router alone. */
+  /** What is configured in the namespace, in order; the default route is one of them. */
   readonly routes: readonly Route[];
   /** First and last address of the DHCP pool. */
   readonly dhcpBegin: Address;
@@ -137,9 +137,8 @@ export function hasHostLoopback(plans: readonly AddressPlan[]): boolean {
   return plans.some(({ mapped }) => mapped.some(({ to }) => to.isLoopback));
 }
 
-/** Whether the guest's default route leads to the router: of a plan that lists no routes it does. */
 export function hasDefaultRoute({ routes }: AddressPlan): boolean {
-  return routes.length === 0 || routes.some(({ destination }) => destination.length === 0);
+  return routes.some(({ destination }) => destination.length === 0);
 }
 
 /** Whether the guest has that address, of the plan's family. */

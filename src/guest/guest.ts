@@ -1,11 +1,10 @@
-import { Admission } from "../admission/admission.js";
 import { BulkMeter } from "../admission/bulk-meter.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
 import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import { DropCounters, DropReason } from "../base/drop.js";
-import { planOfFamily } from "../config/address-plan.js";
+import { type AddressPlan, isGuests, planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { type Engine, type EngineFigures, noFigures, type Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
@@ -14,25 +13,29 @@ import type { FlowRecord } from "../nat/flow-record.js";
 import type { SwitchPort } from "../network/switch.js";
 import { type ForwardContext, type ListenerSockets, PortForwards } from "../publish/forwards.js";
 import { LoopbackRelay, type MakeSocket } from "../publish/loopback/relay.js";
-import { type Announcer, DNS_SERVICE, servicesFor } from "../services/index.js";
+import { DNS_SERVICE } from "../services/index.js";
 import type { StackStatistics } from "../stack/stack.js";
 import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { openSessionSocket } from "../sys/sockets/datagram-socket.js";
 import { TokenKind } from "../sys/token.js";
 import { DataPath } from "./data-path.js";
-import { Ingress, type Responder } from "./ingress.js";
+import { GuestServices } from "./guest-services.js";
+import { Ingress } from "./ingress.js";
 import type { TapHandle } from "./tap-handle.js";
 import { TapReader } from "./tap-reader.js";
 
 export type GuestStatistics = Readonly<StackStatistics & EngineFigures>;
+
+/** A configuration whose plans replan() changes. */
+type Settings = Omit<GuestConfig, "plans"> & { plans: GuestConfig["plans"] };
 
 /**
  * One guest: a network namespace, its TAP, its stack and its flows. It knows no other guest. The loop tells it
  * what happened and asks when it wants to be called again.
  */
 export class Guest {
-  readonly config: GuestConfig;
+  readonly #config: Settings;
   readonly drops = new DropCounters();
   /** When it began, in ms of monotonicMs(). */
   readonly since = monotonicMs();
@@ -46,10 +49,7 @@ export class Guest {
   readonly #quota: DescriptorQuota;
   readonly #reports: LimitReports;
   readonly #bulk = new BulkMeter();
-  readonly #responders: readonly Responder[];
-  readonly #announcers: readonly Announcer[];
-  /** By the name of the service; services of one name, one of each family, share one. */
-  readonly #admissions = new Map<string, Admission>();
+  readonly #services: GuestServices;
   // Both are built again when the stack has failed.
   #path: DataPath;
   #ingress: Ingress;
@@ -81,24 +81,24 @@ export class Guest {
     captureFile: CaptureFile | null = null,
     port: SwitchPort | null = null,
   ) {
-    this.config = config;
+    this.#config = { ...config };
     this.#quota = quota;
     this.#index = index;
     this.#port = port;
     this.#tap = tap;
     this.#reader = new TapReader(tap, index, port);
     this.#reports = new LimitReports(this.drops, config.limits);
-    const { responders, announcers } = servicesFor(config);
-    this.#responders = responders.map((service) => ({
-      service,
-      admission: service.isLimited ? this.#admissionTo(service.name) : null,
-    }));
-    this.#announcers = announcers;
+    this.#services = new GuestServices(this.#config, this.#bulk);
     this.#path = this.#makePath(captureFile, null);
-    this.#ingress = new Ingress(this.#path, this.#responders);
+    this.#ingress = new Ingress(this.#path, this.#services.responders);
     this.forwards = new PortForwards(this.#forwardContext());
     this.#listEngines();
     this.watchTap();
+  }
+
+  /** The same object for as long as the guest lives. */
+  get config(): GuestConfig {
+    return this.#config;
   }
 
   #makePath(captureFile: CaptureFile | null, rest: StreamRest | null): DataPath {
@@ -108,7 +108,7 @@ export class Guest {
         tap: this.#tap,
         reports: this.#reports,
         bulk: this.#bulk,
-        dnsAdmission: this.#admissionTo(DNS_SERVICE),
+        dnsAdmission: this.#services.admissionTo(DNS_SERVICE),
       },
       captureFile,
       rest,
@@ -135,14 +135,6 @@ export class Guest {
     const byKind: Engine[] = [];
     for (const engine of this.#engines) byKind[engine.kind] = engine;
     this.#engineOf = byKind;
-  }
-
-  #admissionTo(name: string): Admission {
-    const known = this.#admissions.get(name);
-    if (known !== undefined) return known;
-    const admission = new Admission(this.config.limits.newMappings, this.#bulk);
-    this.#admissions.set(name, admission);
-    return admission;
   }
 
   /** Has epoll report frames. Called again when another descriptor stands behind that of the TAP. */
@@ -202,11 +194,28 @@ export class Guest {
     const connections = failed.tcp.connections();
     failed.abandon();
     this.#path = this.#makePath(failed.capture?.rest() ?? null, failed.stream?.rest() ?? null);
-    this.#ingress = new Ingress(this.#path, this.#responders);
+    this.#ingress = new Ingress(this.#path, this.#services.responders);
     this.forwards.resume(this.#forwardContext());
     this.#hostPorts?.ports.resume(this.#forwardContext());
     this.#listEngines();
     for (const connection of connections) this.#path.provokeReset(connection);
+  }
+
+  /**
+   * Gives the guest other addresses, routes and neighbours, as the host's have changed: for each decision from now on.
+   * Flows go on; published ports lead to the guest's new address. Leases are forgotten, and router advertisements tell of
+   * the change. The addresses in the namespace are the caller's affair. To be called in a callback of Loop.watch(), so that
+   * the guest has a turn afterwards.
+   */
+  replan(plans: readonly AddressPlan[], now: number): void {
+    const former = this.config.plans;
+    this.#config.plans = plans;
+    this.#services.replace(this.#path.writer, now);
+    this.#ingress = new Ingress(this.#path, this.#services.responders);
+    for (const { guest } of former) {
+      const plan = plans.find((each) => each.guest.family === guest.family);
+      if (plan !== undefined && !isGuests(plan, guest)) this.forwards.readdress(guest, plan.guest);
+    }
   }
 
   /** Ends all flows and closes the TAP. */
@@ -343,7 +352,7 @@ export class Guest {
       engines[index].turn(now, this.#isShared);
     }
     path.runTimers(now);
-    this.#announce(now);
+    this.#services.announce(path.writer, now);
     path.takeStackEvents(now);
     for (let index = 0; index < engines.length; index += 1) engines[index].reap();
     path.flushAcks();
@@ -351,18 +360,8 @@ export class Guest {
     return path.stream?.hasFrame ? now : this.#nextTurn(now);
   }
 
-  #announce(now: number): void {
-    for (let index = 0; index < this.#announcers.length; index += 1) {
-      const announcer = this.#announcers[index];
-      if (now >= announcer.announceAt) this.#path.writer.writeFrame(announcer.announcement(now));
-    }
-  }
-
   #nextTurn(now: number): number {
-    let next = this.#path.nextAt(now);
-    for (let index = 0; index < this.#announcers.length; index += 1) {
-      next = Math.min(next, this.#announcers[index].announceAt);
-    }
+    let next = Math.min(this.#path.nextAt(now), this.#services.nextAt);
     for (let index = 0; index < this.#engines.length; index += 1) {
       next = Math.min(next, this.#engines[index].nextAt(now));
     }

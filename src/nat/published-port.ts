@@ -43,6 +43,25 @@ export function splicedRule<Port extends PublishedPort>(port: Port, family: Fami
   return { ...port, guest: LOOPBACK[family], otherwise: LOOPBACK[family === 4 ? 6 : 4] };
 }
 
+/** Whether a port leads to that address of the guest, for some of its clients. */
+export function leadsTo({ guest, otherwise }: PublishedPort, address: Address): boolean {
+  return guest.equals(address) || otherwise?.equals(address) === true;
+}
+
+/** The port, leading to another address of the guest where it led to one that the guest has no more. */
+export function readdressed<Port extends PublishedPort>(
+  port: Port,
+  from: Address,
+  to: Address,
+): Port {
+  const { guest, otherwise } = port;
+  return {
+    ...port,
+    ...(guest.equals(from) ? { guest: to } : {}),
+    ...(otherwise?.equals(from) === true ? { otherwise: to } : {}),
+  };
+}
+
 /** Dynamic ports (RFC 6335 §6), for clients that appear as the gateway when their own port is taken. */
 const FIRST_DYNAMIC_PORT = 49_152;
 const DYNAMIC_PORTS = 16_384;

@@ -1,6 +1,11 @@
 import { Address, Prefix } from "../base/address.js";
 import type { Mac } from "../base/mac.js";
-import { type AddressPlan, gatewayMac, withHostLoopback } from "../config/address-plan.js";
+import {
+  type AddressPlan,
+  defaultRoute,
+  gatewayMac,
+  withHostLoopback,
+} from "../config/address-plan.js";
 import type { Reach } from "../nat/translate.js";
 
 /** A subnet of a network: one of each family at most. */
@@ -75,7 +80,7 @@ export function memberPlan({ prefix, gateway }: MemberSubnet, guest: Address): A
     nameServers: [gateway],
     guest,
     others: [],
-    routes: [],
+    routes: [defaultRoute(gateway)],
     dhcpBegin: guest,
     dhcpEnd: guest,
     mapped: [],

@@ -1,6 +1,6 @@
 import { isOutOfDescriptors } from "../admission/admission.js";
 import type { DescriptorQuota } from "../admission/descriptors.js";
-import type { Family } from "../base/address.js";
+import type { Address, Family } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { type DropCounters, DropReason } from "../base/drop.js";
 import { IdPool } from "../base/id-pool.js";
@@ -11,8 +11,10 @@ import type { Engine } from "../engine/engine.js";
 import type { Neighbors } from "../frames/neighbors.js";
 import { appearanceOf } from "../nat/appearance.js";
 import {
+  leadsTo,
   type PublishedPort,
   type PublishedRule,
+  readdressed,
   ruleFor,
   splicedRule,
 } from "../nat/published-port.js";
@@ -203,6 +205,24 @@ export class PortForwards implements Engine {
     if (kill) this.#endConnections(listener.rule);
     this.onChange?.();
     return true;
+  }
+
+  /** Rules that lead to one address of the guest lead to another from now on. Their TCP connections stay. */
+  readdress(from: Address, to: Address): void {
+    for (const listener of this.#listeners.values()) {
+      const { rule, fd, slot, waitsUntil } = listener;
+      if (!leadsTo(rule, from)) continue;
+      this.#context.datagrams.endSessions(rule);
+      this.#loopback?.endSessions(rule.id);
+      const next = { ...this.#listenerOf(readdressed(rule, from, to), fd, slot), waitsUntil };
+      this.#listeners.set(rule.id, next);
+      this.#bySlot[slot] = next;
+      if (this.#waitingPorts.delete(listener)) this.#waitingPorts.add(next);
+    }
+    this.#waiting = this.#waiting.map((each) => ({
+      ...each,
+      rule: readdressed(each.rule, from, to),
+    }));
   }
 
   #endConnections({ id, guest: { isLoopback: isOfLoopback } }: PublishedRule): void {

@@ -217,32 +217,38 @@ export class DhcpService implements Service {
  * The routes of a plan in the order in which a client can set them, with one to each next hop that is not on the network.
  * Empty where the router is on the network and its route is the only one.
  */
-function routesFor(plan: AddressPlan): readonly Route[] {
-  const { prefix, router } = plan;
-  const toRouter = { destination: EVERYWHERE, via: router, metric: null };
-  const all = plan.routes.length > 0 ? plan.routes : [toRouter];
-  // The client makes a route to the network itself. Of routes to one destination the first has preference.
-  const routes = all.filter(
-    ({ destination, via }, index) =>
-      (via !== null || !prefix.covers(destination)) &&
-      all.findIndex((one) => one.destination.equals(destination)) === index,
+function routesFor({ prefix, router, routes }: AddressPlan): readonly Route[] {
+  // The client makes a route to the network itself.
+  const further = routes.filter(
+    ({ destination, via }) => via !== null || !prefix.covers(destination),
   );
   const isSimple = ({ destination, via }: Route) =>
     destination.length === 0 && via?.equals(router) === true;
-  if (prefix.contains(router) && routes.every(isSimple)) return [];
-  const hops = new Set<string>();
+  if (prefix.contains(router) && further.every(isSimple)) return [];
   // The default route first: without it the others are of little use.
-  return routes
-    .toSorted((a, b) => rank(a) - rank(b))
-    .flatMap((route) => {
-      const { via } = route;
-      if (via === null || prefix.contains(via) || hops.has(`${via}`)) return [route];
-      hops.add(`${via}`);
-      return [{ destination: Prefix.of(via, via.bits), via: null, metric: null }, route];
-    });
+  return withoutTwins(
+    further
+      .toSorted((a, b) => rank(a) - rank(b))
+      .flatMap((route) => {
+        const { via } = route;
+        const isOnNetwork = via === null || prefix.contains(via);
+        const toHop = isOnNetwork
+          ? []
+          : [{ destination: Prefix.of(via, via.bits), via: null, metric: null }];
+        return [...toHop, route];
+      }),
+  );
 }
 
-const EVERYWHERE = Prefix.of(UNSPECIFIED[4], 0);
+/** Of routes to one destination the first has preference. */
+function withoutTwins(routes: readonly Route[]): readonly Route[] {
+  const known = new Set<string>();
+  return routes.filter(({ destination }) => {
+    const isNew = !known.has(`${destination}`);
+    known.add(`${destination}`);
+    return isNew;
+  });
+}
 
 function rank({ destination }: Route): number {
   return destination.length === 0 ? 0 : 1;

@@ -21,9 +21,11 @@ export function servicesFor(config: GuestConfig): Services {
   const { plans, dns, gatewayMac, protocols, services } = config;
   const ipv4 = plans.filter(({ guest }) => guest.family === 4);
   const ipv6 = plans.filter(({ guest }) => guest.family === 6);
+  // A guest makes its link-local address itself.
+  const leased = services.dhcpv6 ? ipv6.filter(({ guest }) => !guest.isLinkLocal) : [];
   const ndp = services.ndp || services.ra ? ipv6.map((plan) => new NdpService(plan, config)) : [];
   const dhcp = services.dhcp ? ipv4.map((plan) => new DhcpService(plan, config)) : [];
-  const dhcpv6 = services.dhcpv6 ? ipv6.map((plan) => new Dhcpv6Service(plan, config)) : [];
+  const dhcpv6 = leased.map((plan) => new Dhcpv6Service(plan, config));
   const names =
     dns !== null && protocols.udp
       ? plans.map(({ guest }) => new DnsService(guest.family, dns, gatewayMac, config))

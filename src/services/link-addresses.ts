@@ -10,10 +10,11 @@ export class LinkAddresses {
   /** Slipway's own, and those that lead elsewhere. */
   readonly #ours: readonly Address[];
 
-  constructor(plan: AddressPlan) {
+  /** @param further addresses that are Slipway's own */
+  constructor(plan: AddressPlan, ...further: readonly Address[]) {
     this.#plan = plan;
     this.#reach = { plans: [plan] };
-    this.#ours = [...ownAddresses([plan]), ...plan.mapped.map(({ at }) => at)];
+    this.#ours = [...ownAddresses([plan]), ...plan.mapped.map(({ at }) => at), ...further];
   }
 
   /**

@@ -1,7 +1,7 @@
 import { Address, includesAddress, Prefix } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
-import type { Mac } from "../base/mac.js";
+import { linkLocalOf, type Mac } from "../base/mac.js";
 import { type AddressPlan, hasDefaultRoute } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { Frame } from "../wire/frame.js";
@@ -50,6 +50,8 @@ export class NdpService implements Announcer {
   readonly #plan: AddressPlan;
   readonly #config: GuestConfig;
   readonly #mac: Mac;
+  /** Of advertisements, which must be link-local (RFC 4861 §4.2): where the user chose another router, one of our own. */
+  readonly #source: Address;
   readonly #addresses: LinkAddresses;
   #announceAt = NEVER;
 
@@ -57,7 +59,8 @@ export class NdpService implements Announcer {
     this.#plan = plan;
     this.#config = config;
     this.#mac = config.gatewayMac;
-    this.#addresses = new LinkAddresses(plan);
+    this.#source = plan.router.isLinkLocal ? plan.router : linkLocalOf(config.gatewayMac);
+    this.#addresses = new LinkAddresses(plan, this.#source);
   }
 
   /** NEVER until the guest has solicited a router; from then on every 200 to 600 s. */
@@ -191,7 +194,7 @@ export class NdpService implements Announcer {
     const { mtu } = this.#config;
     const common = { mac: this.#mac, mtu, hopLimit: DEFAULT_HOP_LIMIT };
     const message = composeRouterAdvertisement({ ...common, ...contents });
-    return composeNdpFrame(this.#plan.router, this.#mac, to, toMac, message);
+    return composeNdpFrame(this.#source, this.#mac, to, toMac, message);
   }
 }
 
@@ -200,7 +203,9 @@ type Contents = Omit<RouterAdvertisement, "mac" | "mtu" | "hopLimit">;
 
 /** The networks of the guest's addresses, each once. */
 function prefixesOf({ prefix, others }: AddressPlan): readonly Prefix[] {
-  const all = [prefix, ...others.map(({ address, length }) => Prefix.of(address, length))];
+  const further = others.map(({ address, length }) => Prefix.of(address, length));
+  // No host takes the link-local one (RFC 4861 §6.3.4).
+  const all = [prefix, ...further].filter(({ address }) => !address.isLinkLocal);
   const different = all.filter((each, index) => all.findIndex((one) => one.equals(each)) === index);
   return different.slice(0, MOST_PREFIXES);
 }

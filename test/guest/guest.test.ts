@@ -12,17 +12,22 @@ import { Guest } from "../../src/guest/guest.js";
 import { Errno, Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
 import { bindSocket, localAddress, openSocket } from "../../src/sys/sockets/socket.js";
+import { NdpType } from "../../src/wire/ndp.js";
+import { VNET_HEADER_LENGTH } from "../../src/wire/vnet.js";
 import {
   ethernet,
   flag,
   frame,
   icmp,
+  icmpv6,
   ipv4,
+  ipv6 as ipv6Packet,
   protocol,
   tcp,
   udp,
   zeros,
 } from "../e2e/attacks/frames.ts";
+import { COPIED, COPIED_OPEN } from "../nat/plans.js";
 import { config, OPEN_PLANS } from "../services/frames.js";
 import { makeLink } from "./link.js";
 
@@ -137,4 +142,84 @@ test.each<ProtocolName>(["tcp", "udp", "icmp"])("%s is dropped where it is not r
   expect(guest.drops.get(DropReason.PolicyProtocol)).toBe(1);
   expect(guest.statistics().tcpFlows).toBe(name === "tcp" ? 0 : 1);
   expect(native.readBytes(world, new Uint8Array(200))).toBe(name === "udp" ? -Errno.EAGAIN : 7);
+});
+
+/** The router advertisements that the guest has been sent. */
+function advertisements(): { readonly from: string; readonly lifetime: number }[] {
+  const sent: { from: string; lifetime: number }[] = [];
+  const bytes = new Uint8Array(2_000);
+  for (
+    let length = native.readBytes(far, bytes);
+    length > 0;
+    length = native.readBytes(far, bytes)
+  ) {
+    const packet = Buffer.from(bytes.subarray(VNET_HEADER_LENGTH + 14, length));
+    if (packet[0] >> 4 !== 6 || packet[40] !== NdpType.RouterAdvertisement) continue;
+    const lifetime = packet.readUInt16BE(46);
+    sent.push({ from: `${Address.read(packet, 8, 6)}`, lifetime });
+  }
+  return sent;
+}
+
+test("other plans count at once, flows go on, and published ports lead to the new address", () => {
+  guest.close();
+  ({ tap, far } = makeLink());
+  guest = guestOf(config({ plans: COPIED_OPEN }));
+  const rule = guest.forwards.add({
+    protocol: "udp",
+    host: LOOPBACK,
+    hostPort: 0,
+    guest: guest.addressFor(6),
+    guestPort: 80,
+    otherwise: guest.addressFor(4),
+  });
+  send(udp("192.0.2.1", 40_000, port, zeros(7)));
+  expect(native.readBytes(world, new Uint8Array(200))).toBe(7);
+
+  const [plan] = COPIED_OPEN;
+  const to = plan.guest.plus(1);
+  const mapped = plan.mapped.filter(({ at }) => !at.equals(plan.router));
+  guest.replan([{ ...plan, guest: to, mapped }], now);
+
+  // The guest sends as ghost, an address of no plan.
+  send(udp("169.254.1.2", 40_000, port, zeros(7)));
+  send(udp(`${to}`, 40_000, port, zeros(7)));
+  expect(guest.drops.get(DropReason.PolicyDenied)).toBe(1);
+  expect([...guest.flows()].map(({ host }) => `${host.peer?.address}`)).toEqual([
+    "127.0.0.1",
+    "192.0.2.10",
+  ]);
+  expect(guest.config.plans).toHaveLength(1);
+  expect(guest.forwards.rules.map(({ id, guest: own }) => `${id} ${own}`)).toEqual([
+    `${rule} 2001:db8:1::10`,
+  ]);
+  expect(`${guest.forwards.rules[0].otherwise}`).toBe("192.0.2.11");
+});
+
+test("a guest that was told of a network is told of another, and of the end of the former", () => {
+  guest.close();
+  ({ tap, far } = makeLink());
+  guest = guestOf(config({ plans: COPIED }));
+  const [ipv4, ipv6] = COPIED;
+  const next = { ...ipv6, router: Address.ofWords(0xfe80_0000, 0, 0, 9) };
+  guest.replan([ipv4, next], now);
+  expect(advertisements()).toEqual([]);
+
+  const ask = icmpv6("fe80::64", "ff02::2", NdpType.RouterSolicitation, 0, zeros(4));
+  send(
+    frame(
+      ethernet.ipv6,
+      ipv6Packet("ff02::2", protocol.icmpv6, ask, { source: "fe80::64", hopLimit: 255 }),
+    ),
+  );
+  expect(advertisements()).toEqual([{ from: "fe80::9", lifetime: 1800 }]);
+  guest.replan(COPIED, now);
+  expect(advertisements()).toEqual([
+    { from: "fe80::9", lifetime: 0 },
+    { from: "fe80::1", lifetime: 1800 },
+  ]);
+  guest.replan([ipv4], now);
+  expect(advertisements()).toEqual([{ from: "fe80::1", lifetime: 0 }]);
+  guest.replan(COPIED, now);
+  expect(advertisements()).toEqual([{ from: "fe80::1", lifetime: 1800 }]);
 });

@@ -2,6 +2,7 @@ import { Address, LOOPBACK, Prefix } from "../../src/base/address.js";
 import {
   type AddressPlan,
   DEFAULT_PREFIX,
+  defaultRoute,
   planFor,
   withHostLoopback,
 } from "../../src/config/address-plan.js";
@@ -28,7 +29,7 @@ function copiedPlan(changes: Partial<AddressPlan> & Pick<AddressPlan, "guest">):
     dns: address(guest.family === 4 ? "169.254.1.1" : "fd00:1::53"),
     nameServers: [],
     others: [],
-    routes: [],
+    routes: [defaultRoute(router)],
     dhcpBegin: guest,
     dhcpEnd: guest,
     mapped: [],

@@ -318,6 +318,23 @@ describe("router advertisements", () => {
     expect(advertised(frame).lifetime).toBe(0);
   });
 
+  test("come from a link-local address of ours where the user chose another router", () => {
+    const router = address("2001:db8:1::1");
+    const guest = config({ plans: [{ ...COPIED6, router, gateway: router }] });
+    const { source } = replied(decide(asksForRouter, guest));
+    expect(source.isLinkLocal).toBe(true);
+    expect(isAnswered(`${source}`, guest)).toBe(true);
+  });
+
+  test("have no network where the guest has a link-local address only, which DHCPv6 does not lease", () => {
+    const guest = address("fe80::64");
+    const alone = { ...COPIED6, guest, prefix: Prefix.of(guest, 64), others: [] };
+    const settings = config({ plans: [alone] });
+    const { flags, prefixes } = advertised(replied(decide(asksForRouter, settings)));
+    expect([flags, prefixes]).toEqual([0x40, []]);
+    expect(servicesFor(settings).responders.map(({ name }) => name)).not.toContain("dhcpv6");
+  });
+
   test("take back what the next plan has not, if the guest was told", () => {
     const { responders, announcers } = servicesFor(config({ plans: [COPIED6] }));
     const [ndp] = announcers;
