@@ -157,8 +157,12 @@ END
 }
 
 /** The client's address as image.ts's server sees it: of the world, of the host's loopback. */
-export function seenFromWorld(lab: Lab, port: number): Promise<string> {
-  return asked(lab.world.root, `${link.host}:${port}`);
+export function seenFromWorld(
+  lab: Lab,
+  port: number,
+  address: string = link.host,
+): Promise<string> {
+  return asked(lab.world.root, `${address}:${port}`);
 }
 
 export function seenFromHost(lab: Lab, port: number, address = "127.0.0.1"): Promise<string> {

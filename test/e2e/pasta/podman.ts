@@ -9,7 +9,7 @@ import { Podman } from "../engines/podman.ts";
 export async function podman5(lab: Lab, helper: Helper): Promise<Podman> {
   const account = await Account.create(lab, `d${helper.firstPort}`, [], debian13);
   return Podman.of(account, helper, {
-    settings: `helper_binaries_dir = ["${dirname(helper.path)}", "/usr/lib/podman"]`,
+    settings: `helper_binaries_dir = ["${dirname(helper.path)}", {append=true}]`,
     processes: /--config-net|^\S*pasta /,
   });
 }

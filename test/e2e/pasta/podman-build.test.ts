@@ -1,0 +1,51 @@
+import { expect } from "vitest";
+import { httpName, served } from "../../lab/addresses.ts";
+import { fetch4, image } from "../engines/image.ts";
+import type { Podman } from "../engines/podman.ts";
+import { compare } from "./comparison.ts";
+import { podman5 } from "./podman.ts";
+
+/** Builds an image whose RUN lines these are, and prints what the last one wrote to /out. */
+async function build(podman: Podman, options: readonly string[], run: string): Promise<string> {
+  await podman.account.user.shell(`
+    mkdir -p build
+    cat > build/Containerfile <<'END'
+FROM ${image}
+RUN ${run}
+END
+  `);
+  await podman.do("build", "--quiet", "--no-cache", ...options, "--tag", "built", "build");
+  const text = await podman.do("run", "--rm", "--network=none", "built", "cat", "/out");
+  await podman.do("rmi", "built");
+  return text;
+}
+
+compare("podman build", podman5, (check) => {
+  check("a RUN line reaches the world by address and name", async (podman) => {
+    const text = await build(podman, [], `(${fetch4}; nslookup ${httpName}) > /out`);
+    expect(text).toContain(podman.sha256);
+    expect(text).toContain(served.http);
+    await expect.poll(() => podman.helpers()).toEqual([]);
+  });
+
+  check("--network=pasta:OPTIONS", async (podman) => {
+    const options = ["--network=pasta:--mtu,1400"];
+    const text = await build(podman, options, "cat /sys/class/net/eth0/mtu > /out");
+    expect(text).toBe("1400");
+  });
+
+  check("--network=none", async (podman) => {
+    const text = await build(podman, ["--network=none"], "ls /sys/class/net > /out");
+    expect(text).toBe("lo");
+  });
+
+  check("no helper is left of a RUN line that is killed", async (podman) => {
+    const script = "sleep 1000";
+    const building = build(podman, [], script);
+    const failed = expect(building).rejects.toThrow();
+    await expect.poll(() => podman.helpers()).toHaveLength(1);
+    await podman.account.user.shell("pkill -KILL --full 'sleep 100[0]'");
+    await failed;
+    await expect.poll(() => podman.helpers()).toEqual([]);
+  });
+});
