@@ -16,6 +16,8 @@ export interface PublishedPort extends Binding {
    * dual-stack port it is where clients of its own family lead.
    */
   readonly otherwise?: Address;
+  /** The guest's own address, if `guest` is that of a machine behind it: frames for that one go there. */
+  readonly via?: Address;
   /** Whether it is published only for as long as the guest listens on it (--publish-auto). */
   readonly isAuto?: true;
   /**

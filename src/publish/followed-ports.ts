@@ -67,7 +67,15 @@ export class FollowedPorts {
       const { address, interface: name, range, targetFirst } = entry;
       const port = range.first + target - targetFirst;
       if (port < range.first || port > range.last) continue;
-      const forward = { protocol, address, interface: name, port, target, isAuto: true };
+      const forward = {
+        protocol,
+        address,
+        interface: name,
+        port,
+        target,
+        targetAddress: null,
+        isAuto: true,
+      };
       wanted.set(keyOf(forward), forward);
     }
   }

@@ -18,6 +18,8 @@ export interface Place {
 export interface Forward extends Place {
   /** On the other side. */
   readonly target: number;
+  /** Of a machine behind the guest; null: the guest itself. */
+  readonly targetAddress: Address | null;
   /** Whether it ends with the listener that it leads to. */
   readonly isAuto: boolean;
 }
@@ -68,7 +70,7 @@ export class ForwardTable {
     const key = keyOf(forward);
     const present = this.#entries.get(key);
     if (present !== undefined) {
-      if (present.target !== forward.target) return -Errno.EADDRINUSE;
+      if (!leadsAs(present, forward)) return -Errno.EADDRINUSE;
       const isAuto = present.isAuto && forward.isAuto;
       this.#entries.set(key, { ...forward, isAuto, ids: present.ids });
       return 0;
@@ -115,6 +117,10 @@ export class ForwardTable {
     if (count > 0) this.#counts.set(key, count);
     else this.#counts.delete(key);
   }
+}
+
+function leadsAs(a: Forward, b: Forward): boolean {
+  return a.target === b.target && `${a.targetAddress}` === `${b.targetAddress}`;
 }
 
 export function keyOf({ protocol, address, interface: name, port }: Place): string {

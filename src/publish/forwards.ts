@@ -272,7 +272,7 @@ export class PortForwards implements Engine {
   #receiveFrom(listener: Listener, now: number): void {
     const { neighbors, datagrams } = this.#context;
     const { fd, rule } = listener;
-    const mac = neighbors.macOf(rule.guest, now);
+    const mac = neighbors.macOf(rule.via ?? rule.guest, now);
     const waits = listener.waitsUntil !== NEVER;
     if (mac !== null || now >= listener.waitsUntil) {
       if (waits) this.#endWait(listener);
@@ -351,7 +351,7 @@ export class PortForwards implements Engine {
   #take(each: Waiting, now: number): void {
     const { neighbors, drops, config } = this.#context;
     const { rule, client, until } = each;
-    const mac = neighbors.macOf(rule.guest, now);
+    const mac = neighbors.macOf(rule.via ?? rule.guest, now);
     if (mac !== null) {
       this.#connect(rule, client, mac, now);
     } else if (now < until && this.#waiting.length < config.limits.halfOpen) {

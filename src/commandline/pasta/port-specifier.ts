@@ -1,4 +1,4 @@
-import { Address } from "../../base/address.js";
+import { Address, UNSPECIFIED } from "../../base/address.js";
 import type { UserError } from "../../base/errors.js";
 import { isInterfaceName, wrong } from "../parsing/values.js";
 import type { Direction } from "./pesto.js";
@@ -7,12 +7,18 @@ import type { ForwardedPorts, PortRange } from "./ports.js";
 /** Of an option's value, so that a hostile one costs no time. */
 const LONGEST = 4096;
 const HIGHEST_PORT = 65_535;
-const ALL: PortRange = { first: 1, last: HIGHEST_PORT };
-
 /** A range and where it leads. */
 interface Mapped extends PortRange {
   readonly targetFirst: number;
+  readonly targetAddress: Address | null;
 }
+
+const EVERYTHING: Mapped = {
+  first: 1,
+  last: HIGHEST_PORT,
+  targetFirst: 1,
+  targetAddress: null,
+};
 
 /**
  * The values of -t, -u, -T or -U, which add up.
@@ -44,7 +50,8 @@ export function forwardedPorts(
 }
 
 /**
- * `[ADDRESS][%INTERFACE]/LIST` or `LIST`, of `FIRST[-LAST][:FIRST[-LAST]]`, `~FIRST[-LAST]`, `all` and `auto`.
+ * `[ADDRESS][%INTERFACE]/LIST` or `LIST`, of `FIRST[-LAST][:[TARGET/]FIRST[-LAST]]`, `FIRST[-LAST]:TARGET`,
+ * `~FIRST[-LAST]`, `all[:TARGET]` and `auto`; TARGET is the address of a machine behind the guest.
  * @param option for messages, such as `-t`
  * @throws UserError
  */
@@ -55,13 +62,12 @@ export function portSpecifier(
 ): readonly ForwardedPorts[] {
   const invalid = (why: string): UserError => wrong(`Invalid port specifier ${text}: ${why}`);
   if (text.length > LONGEST) throw invalid(`it has more than ${LONGEST} characters`);
-  const slash = text.indexOf("/");
+  const slash = hasPlace(text) ? text.indexOf("/") : -1;
   const place = slash < 0 ? NO_PLACE : placeOf(text.slice(0, slash), direction, invalid);
   const { includes, excludes, isAll, isAuto } = listOf(text.slice(slash + 1), invalid);
-  if (isAll && (isAuto || includes.length > 0)) {
+  if (isAll && (isAuto || includes.length > 1)) {
     throw invalid("all leaves nothing to add but exclusions, such as all,~8080");
   }
-  const included = includes.length > 0 ? includes : [{ ...ALL, targetFirst: ALL.first }];
   const overlapping = includes.find((range, index) =>
     includes.slice(0, index).some((each) => intersect(each, range)),
   );
@@ -69,17 +75,52 @@ export function portSpecifier(
     throw wrong(`Overlapping port specifier ${text}: name each port once`);
   const left = excludes.reduce<readonly Mapped[]>(
     (ranges, excluded) => ranges.flatMap((range) => without(range, excluded)),
-    included,
+    includes.length > 0 ? includes : [EVERYTHING],
   );
   if (left.length === 0) throw invalid("its exclusions leave no port");
-  const which = isAuto ? "listening" : includes.length > 0 ? "every" : "available";
-  return left.map(({ first, last, targetFirst }) => ({
-    ...place,
-    text: `${option} ${text}`,
-    range: { first, last },
-    targetFirst,
-    which,
-  }));
+  const isListed = includes.length > 0 && !isAll;
+  const which = isAuto ? "listening" : isListed ? "every" : "available";
+  return left.map(({ first, last, targetFirst, targetAddress }) => {
+    if (targetAddress !== null) requireTarget(targetAddress, place, which, direction, invalid);
+    const everywhere = targetAddress === null ? null : UNSPECIFIED[targetAddress.family];
+    return {
+      address: place.address ?? everywhere,
+      interface: place.interface,
+      text: `${option} ${text}`,
+      range: { first, last },
+      targetFirst,
+      targetAddress,
+      which,
+    };
+  });
+}
+
+/** Whether the first slash is behind a place to listen, and not behind the address of a target. */
+function hasPlace(text: string): boolean {
+  const [before] = text.split("/", 1);
+  if (before.length === text.length) return false;
+  const isList = before.includes(",") || /^(all|[\d-]+):/.test(before);
+  return !isList || Address.parse(before) !== null;
+}
+
+function requireTarget(
+  target: Address,
+  { address }: Place,
+  which: ForwardedPorts["which"],
+  direction: Direction,
+  invalid: (why: string) => UserError,
+): void {
+  const { isLoopback, isUnspecified, isMulticast, isBroadcast } = target;
+  if (isLoopback || isUnspecified || isMulticast || isBroadcast) {
+    throw invalid(`${target} is no address behind the guest: leave it out`);
+  }
+  if (direction === "outbound") {
+    throw invalid("ports of the host lead to its loopback only: leave out the address");
+  }
+  if (which === "listening") throw invalid("auto is for the guest itself: leave out the address");
+  if (address !== null && address.family !== target.family) {
+    throw invalid("both addresses need to be of the same IP version");
+  }
 }
 
 type Place = Pick<ForwardedPorts, "address" | "interface">;
@@ -125,27 +166,59 @@ function listOf(text: string, invalid: (why: string) => UserError): List {
   const includes: Mapped[] = [];
   const excludes: PortRange[] = [];
   const items = text.split(",");
-  const words: readonly string[] = items.filter((item) => item === "all" || item === "auto");
+  let isAll = false;
+  let isAuto = false;
   for (const item of items) {
-    if (words.includes(item)) continue;
-    if (item.startsWith("~")) excludes.push(rangeOf(item.slice(1), invalid));
-    else includes.push(mappedOf(item, invalid));
+    const [word, target] = splitAt(":", item);
+    if (item === "auto") {
+      isAuto = true;
+    } else if (word === "all") {
+      isAll = true;
+      includes.push({
+        ...EVERYTHING,
+        ...(target === null ? {} : { targetAddress: addressOf(target, invalid) }),
+      });
+    } else if (item.startsWith("~")) {
+      excludes.push(rangeOf(item.slice(1), invalid));
+    } else {
+      includes.push(mappedOf(word, target, invalid));
+    }
   }
-  return { includes, excludes, isAll: words.includes("all"), isAuto: words.includes("auto") };
+  return { includes, excludes, isAll, isAuto };
 }
 
-function mappedOf(text: string, invalid: (why: string) => UserError): Mapped {
-  const [ports, targetText = ports, superfluous] = text.split(":");
-  if (superfluous !== undefined) throw invalid(FORMS);
+/** behind: null where there is no separator. */
+function splitAt(separator: string, text: string): [before: string, behind: string | null] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** @param target what is behind the colon: ports, an address, or both with a slash between */
+function mappedOf(
+  ports: string,
+  target: string | null,
+  invalid: (why: string) => UserError,
+): Mapped {
   const range = rangeOf(ports, invalid);
-  const target = rangeOf(targetText, invalid);
-  if (target.last - target.first !== range.last - range.first) {
+  if (target === null) return { ...range, targetFirst: range.first, targetAddress: null };
+  const [before, behind] = splitAt("/", target);
+  const isPorts = behind === null && /^[\d-]+$/.test(before);
+  const targetAddress = isPorts ? null : addressOf(before, invalid);
+  if (behind === null && !isPorts) return { ...range, targetFirst: range.first, targetAddress };
+  const targets = rangeOf(behind ?? before, invalid);
+  if (targets.last - targets.first !== range.last - range.first) {
     throw invalid("both sides of the colon need the same number of ports");
   }
-  return { ...range, targetFirst: target.first };
+  return { ...range, targetFirst: targets.first, targetAddress };
 }
 
-const FORMS = "write ports like 8080, 8080-8089, 8080:80 or ~8085";
+function addressOf(text: string, invalid: (why: string) => UserError): Address {
+  const address = Address.parse(text.replace(/^\[(.*)\]$/s, "$1"));
+  if (address !== null) return address;
+  throw invalid(FORMS);
+}
+
+const FORMS = "write ports like 8080, 8080-8089, 8080:80, 8080:192.0.2.5/80 or ~8085";
 
 function rangeOf(text: string, invalid: (why: string) => UserError): PortRange {
   const [, firstText, lastText = firstText] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
@@ -157,11 +230,12 @@ function rangeOf(text: string, invalid: (why: string) => UserError): PortRange {
 }
 
 /** What is left of a range. */
-function without({ first, last, targetFirst }: Mapped, excluded: PortRange): readonly Mapped[] {
+function without(range: Mapped, excluded: PortRange): readonly Mapped[] {
+  const { first, last, targetFirst } = range;
   const start = Math.max(first, excluded.last + 1);
   return [
-    { first, last: Math.min(last, excluded.first - 1), targetFirst },
-    { first: start, last, targetFirst: targetFirst + start - first },
+    { ...range, last: Math.min(last, excluded.first - 1) },
+    { ...range, first: start, targetFirst: targetFirst + start - first },
   ].filter((part) => part.first <= part.last);
 }
 

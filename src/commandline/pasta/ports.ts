@@ -26,6 +26,8 @@ export interface ForwardedPorts {
   readonly range: PortRange;
   /** Of the other side, the first one. */
   readonly targetFirst: number;
+  /** Of a machine behind the guest, in the family of `address`; null: the guest's own. Podman names its containers. */
+  readonly targetAddress: Address | null;
   /**
    * `every`: it fails if one cannot be had. `available`, of `all` or exclusions alone: without the ports that the kernel
    * gives to clients, and without those that cannot be had; it fails if none can. `listening`, of `auto`: those on which

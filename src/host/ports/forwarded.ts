@@ -152,13 +152,14 @@ export class Forwarding {
 }
 
 function forwardsOf({ protocol, ports }: PortChange): readonly Forward[] {
-  const { address, interface: name, range, targetFirst } = ports;
+  const { address, interface: name, range, targetFirst, targetAddress } = ports;
   return Array.from({ length: range.last - range.first + 1 }, (_, index) => ({
     protocol,
     address,
     interface: name,
     port: range.first + index,
     target: targetFirst + index,
+    targetAddress,
     isAuto: false,
   }));
 }

@@ -12,27 +12,33 @@ import { BACKLOG } from "../../sys/sockets/local-socket.js";
 import type { ScopedEndpoint } from "../../sys/sockets/sockaddr.js";
 import { connectSocket } from "../../sys/sockets/socket.js";
 
+/** Where clients of a port are led. */
+type LeadsTo = Pick<PublishedPort, "guest" | "via" | "otherwise" | "splice">;
+
 type ListenerOptions = Pick<PastaConfig, "hostLoopbackToGuestLoopback" | "freebind" | "splice">;
 
 /** Of ports of the host that lead to the guest: one dual-stack socket if it can be had, else what can. */
 export function inboundSockets(guest: Guest, options: ListenerOptions): SocketsOf {
   const { hostLoopbackToGuestLoopback, freebind, splice } = options;
   const families = FAMILIES.filter((family) => guest.addressFor(family).family === family);
-  const common: Partial<PublishedPort> = {
-    ...(freebind ? { isFree: true } : {}),
-    ...(splice === "never" ? {} : { splice: hostLoopbackToGuestLoopback ? "loopback" : "address" }),
+  const common: Partial<PublishedPort> = freebind ? { isFree: true } : {};
+  const spliced: Partial<PublishedPort> =
+    splice === "never" ? {} : { splice: hostLoopbackToGuestLoopback ? "loopback" : "address" };
+  const leadsTo = ({ targetAddress }: Forward, family: Family): LeadsTo => {
+    const own = guest.addressFor(family);
+    // Beside the TAP a machine behind the guest would see the guest as the client.
+    if (targetAddress !== null) return { guest: targetAddress, via: own };
+    const other = guest.addressFor(otherThan(family));
+    return { ...spliced, guest: own, ...(other.equals(own) ? {} : { otherwise: other }) };
   };
   const portOf = (forward: Forward, family: Family): PublishedPort => {
-    const own = guest.addressFor(family);
-    const other = guest.addressFor(otherThan(family));
     return {
       ...common,
+      ...leadsTo(forward, family),
       protocol: forward.protocol,
       host: forward.address ?? UNSPECIFIED[family],
       hostPort: forward.port,
-      guest: own,
       guestPort: forward.target,
-      ...(other.equals(own) ? {} : { otherwise: other }),
       ...(forward.isAuto ? { isAuto: true } : {}),
       ...(forward.interface === null ? {} : { interface: forward.interface }),
     };

@@ -19,6 +19,7 @@ function forwarded(text: string, first: number, targetFirst: number, host: strin
     interface: null,
     range: { first, last: first },
     targetFirst,
+    targetAddress: null,
     which: "every",
   } satisfies ForwardedPorts;
 }
@@ -29,6 +30,7 @@ const auto = (option: string): ForwardedPorts => ({
   interface: null,
   range: { first: 1, last: 65_535 },
   targetFirst: 1,
+  targetAddress: null,
   which: "listening",
 });
 

@@ -11,7 +11,8 @@ function shown(change: PestoChange): string {
   if (change.action === "clear") return `clear ${change.direction}`;
   const { action, protocol, direction, ports } = change;
   const { first, last } = ports.range;
-  return `${action} ${direction} ${protocol} ${ports.address ?? ""}/${first}-${last}`;
+  const to = ports.targetAddress === null ? "" : ` to ${ports.targetAddress}`;
+  return `${action} ${direction} ${protocol} ${ports.address ?? ""}/${first}-${last}${to}`;
 }
 
 describe("what pesto asks for", () => {
@@ -28,6 +29,20 @@ describe("what pesto asks for", () => {
       socket: "/run/pasta.sock",
       show: false,
     });
+  });
+
+  test("podman's ports of one container, from 6.1 on", () => {
+    expect(changes("--add -t 0.0.0.0/8080:10.89.0.2/80 -t [::]/8080:fd00::2/80 /x")).toEqual([
+      "add inbound tcp 0.0.0.0/8080-8080 to 10.89.0.2",
+      "add inbound tcp ::/8080-8080 to fd00::2",
+    ]);
+  });
+
+  test("RootlessKit's port driver", () => {
+    expect(changes("-A --tcp-ports=0.0.0.0/8080:80 /x")).toEqual([
+      "add inbound tcp 0.0.0.0/8080-8080",
+    ]);
+    expect(changes("-D --udp-ports=::/8080:80 /x")).toEqual(["delete inbound udp ::/8080-8080"]);
   });
 
   test("without an action the ports take the place of those of their table", () => {

@@ -8,11 +8,13 @@ function inbound(...specifiers: string[]): string[] {
   return pasta(...specifiers.flatMap((each) => ["-t", each]), "4711").ports.inbound.tcp.map(shown);
 }
 
-function shown({ address, interface: name, range, targetFirst, which }: ForwardedPorts): string {
+function shown(ports: ForwardedPorts): string {
+  const { address, interface: name, range, targetFirst, targetAddress, which } = ports;
   const { first, last } = range;
   const place = `${address ?? ""}${name === null ? "" : `%${name}`}`;
   const target = targetFirst === first ? "" : `:${targetFirst}-${targetFirst + last - first}`;
-  return `${place === "" ? "" : `${place}/`}${first}-${last}${target} ${which}`;
+  const to = targetAddress === null ? "" : ` to ${targetAddress}`;
+  return `${place === "" ? "" : `${place}/`}${first}-${last}${target} ${which}${to}`;
 }
 
 describe("the notation of ports", () => {
@@ -45,6 +47,18 @@ describe("the notation of ports", () => {
     ["auto,~22", ["1-21 listening", "23-65535 listening"]],
     ["8000-8010,auto", ["8000-8010 listening"]],
     ["::1/auto", ["::1/1-65535 listening"]],
+    ["0.0.0.0/8080:10.89.0.2/80", ["0.0.0.0/8080-8080:80-80 every to 10.89.0.2"]],
+    ["8080:10.89.0.2/80", ["0.0.0.0/8080-8080:80-80 every to 10.89.0.2"]],
+    ["80:10.89.0.2", ["0.0.0.0/80-80 every to 10.89.0.2"]],
+    ["22,8080:10.89.0.2/80", ["22-22 every", "0.0.0.0/8080-8080:80-80 every to 10.89.0.2"]],
+    ["[::]/53-60:fd00::2/153-160", ["::/53-60:153-160 every to fd00::2"]],
+    ["80:[fd00::2]/81", ["::/80-80:81-81 every to fd00::2"]],
+    [
+      "%eth0/80-90:10.89.0.2,~85",
+      ["0.0.0.0%eth0/80-84 every to 10.89.0.2", "0.0.0.0%eth0/86-90 every to 10.89.0.2"],
+    ],
+    ["127.0.0.6/all:10.89.0.2", ["127.0.0.6/1-65535 available to 10.89.0.2"]],
+    ["all:10.89.0.2", ["0.0.0.0/1-65535 available to 10.89.0.2"]],
     ["none", []],
   ])("%s", (specifier, expected) => {
     expect(inbound(specifier)).toEqual(expected);
@@ -126,6 +140,18 @@ describe("ports that are refused", () => {
     ["~"],
     ["~foo"],
     ["auto,none"],
+    ["80:127.0.0.1"],
+    ["80:0.0.0.0/80"],
+    ["80:224.0.0.1"],
+    ["80:10.89.0.2/"],
+    ["80:10.89.0.2/80/80"],
+    ["80-81:10.89.0.2/80"],
+    ["80:10.89.0.2,auto"],
+    ["auto:10.89.0.2"],
+    ["~80:10.89.0.2"],
+    ["::/80:10.89.0.2"],
+    ["0.0.0.0/80:fd00::2/80"],
+    ["all:foo"],
   ])("%j", (specifier) => {
     const text = `Invalid port specifier ${specifier}: `;
     for (const option of ["-t", "-u", "-T", "-U"]) {
