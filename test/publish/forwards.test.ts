@@ -17,7 +17,7 @@ const PLAN = planFor(Prefix.parse("10.0.2.0/24"));
 let mac: Mac | null;
 let forwards: PortForwards;
 const onPublished = vi.fn();
-const macOf = vi.fn(() => mac);
+const macOf = vi.fn((_: Address) => mac);
 
 /** The id in tokens of the first port that is published. */
 const FIRST = 0;
@@ -56,6 +56,20 @@ it("receives a UDP port's datagrams at once when the guest's Ethernet address is
   forwards.onEvents(FIRST, Epoll.In, 0);
   expect(onPublished).toHaveBeenCalledTimes(1);
   expect(forwards.nextAt()).toBe(NEVER);
+});
+
+it("asks for the guest's Ethernet address where a port leads to a machine behind it", () => {
+  const behind = Address.ofIpv4Word(0x0a59_0002);
+  forwards.add({
+    protocol: "udp",
+    host: HOST,
+    hostPort: 0,
+    guest: behind,
+    via: PLAN.guest,
+    guestPort: 53,
+  });
+  forwards.onEvents(FIRST, Epoll.In, 0);
+  expect(macOf.mock.calls.map(([address]) => `${address}`)).toEqual([`${PLAN.guest}`]);
 });
 
 it("tries a UDP port again every 250 ms until the guest's Ethernet address is known", () => {
