@@ -124,9 +124,18 @@ declare namespace tuntap2 {
    *   that is already ours is not entered.
    * @param netns path of a network namespace: `/proc/PID/ns/net`, or wherever it is mounted.
    * @returns an agent's number (not an `fd`), or a negative errno with {@link lastError};
-   *   `-ENFILE` when 64 agents are open.
+   *   `-ENFILE` when 512 agents are open.
    */
   function openAgent(userns: string | null, netns: string): number;
+
+  /**
+   * Makes the socket of an agent that another process has started one of ours. A request that it does not answer within
+   * 1 s is its last.
+   *
+   * @param fd becomes the agent's, also if it is no agent's: then each request fails.
+   * @returns as {@link openAgent}
+   */
+  function adoptAgent(fd: number): number;
 
   /**
    * Opens a TAP in the agent's network namespace: creates it, or attaches to a persistent one. With

@@ -136,9 +136,8 @@ static void prepare_sandbox(char **argv) {
   setenv("SLIPWAY_ROOT", namespaces_prepare(), 1);
 }
 
-/* From now on this is another process. The caller's waits for it. */
-static void go_to_background(char **argv) {
-  int parent = background_enter();
+/* From now on this is another process. The caller's waits for it, at the other end of `parent`. */
+static void go_to_background(char **argv, int parent) {
   const char *root = "";
   int broker = broker_become(argv, parent, &root);
   if (broker < 0) text_fail("can't fork: %s; -f stays in the foreground", strerror(errno));
@@ -147,16 +146,19 @@ static void go_to_background(char **argv) {
   setenv("SLIPWAY_ROOT", root, 1);
 }
 
-/* What the command line needs before Node runs. */
-static enum start { PLAIN, SANDBOX, BACKGROUND } start_of(int argc, char **argv) {
-  bool is_passt = program_is(argv, "passt");
-  if (!is_passt && !program_is(argv, "pasta")) {
-    bool is_plain = command_is_about_itself(argv) || command_asks_daemon(argv) || command_runs_on_network(argv);
-    return is_plain ? PLAIN : SANDBOX;
-  }
-  enum pasta_kind kind = pasta_kind_of(argc, argv, is_passt);
-  if (kind == PASTA_ABOUT_ITSELF) return PLAIN;
-  return kind == PASTA_BACKGROUND ? BACKGROUND : SANDBOX;
+/* Prepares what Node needs to serve pasta's guest. */
+static void begin_pasta(int argc, char **argv) {
+  struct pasta_options options = pasta_read(argc, argv, program_is(argv, "passt"));
+  if (options.kind == PASTA_ABOUT_ITSELF) return;
+  int parent = options.kind == PASTA_BACKGROUND ? background_enter() : -1;
+  bool is_shared = program_is(argv, "pasta") && shared_is_wanted_of_pasta(options.kind);
+  bool is_taken = is_shared && shared_serve_pasta(argv, &options, parent);
+  if (is_taken || parent < 0) prepare_sandbox(argv);
+  else go_to_background(argv, parent);
+}
+
+static bool is_plain(char **argv) {
+  return command_is_about_itself(argv) || command_asks_daemon(argv) || command_runs_on_network(argv);
 }
 
 int main(int argc, char **argv) {
@@ -174,15 +176,15 @@ int main(int argc, char **argv) {
   unsetenv("SLIPWAY_TAKEN");
   unsetenv("SLIPWAY_UNSHARED");
   unsetenv("SLIPWAY_STORE");
-  enum start start = start_of(argc, argv);
-  if (shared_is_wanted(argv)) shared_serve(argv);
-  if (command_is_question(argv)) shared_ask(argv);
-  if (start == BACKGROUND) go_to_background(argv);
+  bool is_pasta = program_is(argv, "pasta") || program_is(argv, "passt");
+  if (is_pasta) begin_pasta(argc, argv);
+  else if (shared_is_wanted(argv)) shared_serve(argv);
+  else if (command_is_question(argv)) shared_ask(argv);
   node_check_descriptors();
   const char *bundle = node_bundle(root);
   const char *node = node_find(root);
   if (command_is_daemon(argv)) supervise_daemon();
-  if (start == SANDBOX) prepare_sandbox(argv);
+  if (!is_pasta && !is_plain(argv)) prepare_sandbox(argv);
   /* COMMAND of `run --network` is forked from Node and would inherit the filter. */
   if (!command_runs_on_network(argv)) deny_io_uring();
   execv(node, node_arguments(node, bundle, argc, argv));

@@ -255,7 +255,7 @@ test("an unknown interface has no index, an agent that is closed or was never op
       unknown,
       step,
       native.agentIfindex(agent, "lo"),
-      native.agentOpenTap(64, "tap0", true),
+      native.agentOpenTap(512, "tap0", true),
       native.agentSocket(-1, 2, 2, 0),
       native.agentNetlink(1e9, new Uint8Array(16)),
       native.closeAgent(agent),
@@ -264,10 +264,10 @@ test("an unknown interface has no index, an agent that is closed or was never op
   expect(results).toEqual([-19, "ifindex", -9, -9, -9, -9, -9]); // ENODEV, EBADF
 });
 
-test("the 65th agent is refused, the others serve", async () => {
+test("the 513th agent is refused, the others serve", async () => {
   const results = await subject.run(({ native, hold, enter }) => {
     const child = hold("exec sleep 60");
-    const agents = Array.from({ length: 64 }, () => enter(child.pid));
+    const agents = Array.from({ length: 512 }, () => enter(child.pid));
     const excess = native.openAgent(null, `/proc/${child.pid}/ns/net`);
     const served = agents.every((agent) => native.agentIfindex(agent, "lo") === 1);
     const ended = agents.every((agent) => native.closeAgent(agent) === 0);

@@ -6,6 +6,6 @@
 
 int main(int argc, char **argv) {
   static const char *const words[] = {"about itself", "command", "foreground", "background"};
-  puts(words[pasta_kind_of(argc - 1, argv + 1, strcmp(argv[1], "passt") == 0)]);
+  puts(words[pasta_read(argc - 1, argv + 1, strcmp(argv[1], "passt") == 0).kind]);
   return 0;
 }

@@ -68,7 +68,11 @@ export interface Resident {
  * @throws UserError
  */
 export function openResident(namespace: Namespace): Resident {
-  const agent = openAgent(namespace);
+  return residentOf(openAgent(namespace));
+}
+
+/** @param agent becomes the resident's: it ends with it */
+export function residentOf(agent: number): Resident {
   return {
     socket: (domain, type, protocol) => native.agentSocket(agent, domain, type, protocol),
     boundSocket: (type, address, port) => {

@@ -10,6 +10,7 @@ export const REQUEST = 1;
 export const TAP = 2;
 export const API = 3;
 export const DONE = 4;
+export const AGENT = 5;
 export const PLAN = 1;
 export const UP = 2;
 export const KEEP = 3;

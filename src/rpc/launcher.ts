@@ -16,6 +16,8 @@ export type LauncherMessage =
   | { readonly kind: "request"; readonly request: LauncherRequest }
   | { readonly kind: "tap"; readonly tap: LauncherTap }
   | { readonly kind: "api" }
+  /** An agent's socket is passed: what was to be set in the namespace is set. */
+  | { readonly kind: "agent" }
   /** The launcher has applied the settings. */
   | { readonly kind: "done" };
 
@@ -78,6 +80,8 @@ export function parseLauncherMessage(bytes: Uint8Array): LauncherMessage | null 
       return parseTap(number, textsOf(bytes));
     case abi.API:
       return { kind: "api" };
+    case abi.AGENT:
+      return { kind: "agent" };
     case abi.DONE:
       return { kind: "done" };
     default:

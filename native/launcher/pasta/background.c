@@ -1,7 +1,9 @@
 #include "background.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -71,4 +73,31 @@ int background_enter(void) {
   if (child > 0) wait_until_up(pair[0], child);
   setsid();
   return pair[1];
+}
+
+/* Those that the caller left open, often without knowing: slipway.c lists them. Ours have other numbers. */
+static void close_inherited(void) {
+  const char *list = getenv("SLIPWAY_FDS");
+  while (list != NULL && *list != '\0') {
+    char *end;
+    long fd = strtol(list, &end, 10);
+    if (fd > STDERR_FILENO) close((int)fd);
+    list = *end == '\0' ? NULL : end + 1;
+  }
+}
+
+static bool release_outputs(void) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return false;
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) dup2(null, fd);
+  close(null);
+  return true;
+}
+
+bool background_announce(int parent, int pid_file) {
+  if (!release_outputs()) return false;
+  close_inherited();
+  bool is_told = process_send_fd(parent, "", 1, 0, pid_file) == 1;
+  close(parent);
+  return is_told;
 }

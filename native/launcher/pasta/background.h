@@ -6,10 +6,19 @@
 #ifndef SLIPWAY_BACKGROUND_H
 #define SLIPWAY_BACKGROUND_H
 
+#include <stdbool.h>
+
 /*
  * Forks. Returns in the child, which leads a session of its own: the socket to the parent, close-on-exec. The parent does
  * not return.
  */
 int background_enter(void);
+
+/*
+ * In the child, for a network that this process has without Node: lets the caller's outputs and everything else that was
+ * inherited go, and has the parent write the number of this process and end. `pid_file` is -1 where there is none. False:
+ * nobody waits any more, or there is no /dev/null.
+ */
+bool background_announce(int parent, int pid_file);
 
 #endif

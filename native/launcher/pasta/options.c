@@ -5,13 +5,13 @@
 #include <string.h>
 
 /* Codes of the options that count here; the others are OTHER. */
-enum { OTHER = 256, NETNS, VERSION };
+enum { OTHER = 256, NETNS, USERNS, NO_NETNS_QUIT, VERSION };
 
 static const char short_options[] = "+46dqfehl:p:P:m:M:a:n:g:i:o:D:S:H:t:u:T:U:I:c:s:F:1";
 
 static const struct option long_options[] = {
     {"address", 1, NULL, OTHER},
-    {"conf-path", 1, NULL, OTHER},
+    {"conf-path", 1, NULL, 'c'},
     {"config-net", 0, NULL, OTHER},
     {"debug", 0, NULL, OTHER},
     {"dhcp-dns", 0, NULL, OTHER},
@@ -51,19 +51,19 @@ static const struct option long_options[] = {
     {"no-icmp", 0, NULL, OTHER},
     {"no-map-gw", 0, NULL, OTHER},
     {"no-ndp", 0, NULL, OTHER},
-    {"no-netns-quit", 0, NULL, OTHER},
+    {"no-netns-quit", 0, NULL, NO_NETNS_QUIT},
     {"no-ra", 0, NULL, OTHER},
     {"no-splice", 0, NULL, OTHER},
     {"no-tcp", 0, NULL, OTHER},
     {"no-udp", 0, NULL, OTHER},
-    {"ns-ifname", 1, NULL, OTHER},
+    {"ns-ifname", 1, NULL, 'I'},
     {"ns-mac-addr", 1, NULL, OTHER},
     {"one-off", 0, NULL, OTHER},
     {"outbound", 1, NULL, OTHER},
     {"outbound-if4", 1, NULL, OTHER},
     {"outbound-if6", 1, NULL, OTHER},
     {"pcap", 1, NULL, OTHER},
-    {"pid", 1, NULL, OTHER},
+    {"pid", 1, NULL, 'P'},
     {"print-capabilities", 0, NULL, OTHER},
     {"quiet", 0, NULL, OTHER},
     {"repair-path", 1, NULL, OTHER},
@@ -79,7 +79,7 @@ static const struct option long_options[] = {
     {"trace", 0, NULL, OTHER},
     {"udp-ns", 1, NULL, OTHER},
     {"udp-ports", 1, NULL, OTHER},
-    {"userns", 1, NULL, OTHER},
+    {"userns", 1, NULL, USERNS},
     {"version", 0, NULL, VERSION},
     {"vhost-user", 0, NULL, OTHER},
     {NULL, 0, NULL, 0},
@@ -91,15 +91,45 @@ static bool is_pid(int argc, char **argv) {
          argv[optind][strspn(argv[optind], "0123456789")] == '\0';
 }
 
-enum pasta_kind pasta_kind_of(int argc, char **argv, bool is_passt) {
-  bool is_foreground = false;
-  bool has_target = is_passt;
+static void take(struct pasta_options *options, int code) {
+  switch (code) {
+    case 'f':
+      options->kind = PASTA_FOREGROUND;
+      break;
+    case 'c':
+      options->control = optarg;
+      break;
+    case 'I':
+      options->ifname = optarg;
+      break;
+    case 'P':
+      options->pid_file = optarg;
+      break;
+    case NETNS:
+      options->netns = optarg;
+      break;
+    case USERNS:
+      options->userns = optarg;
+      break;
+    case NO_NETNS_QUIT:
+      options->stays = true;
+      break;
+    default:
+      break;
+  }
+}
+
+struct pasta_options pasta_read(int argc, char **argv, bool is_passt) {
+  struct pasta_options options = {.kind = PASTA_BACKGROUND};
+  optind = 0; /* from the beginning, also the second time */
   opterr = 0;
   for (int code; (code = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
-    if (code == 'h' || code == VERSION) return PASTA_ABOUT_ITSELF;
-    if (code == 'f') is_foreground = true;
-    if (code == NETNS) has_target = true;
+    take(&options, code);
+    if (code != 'h' && code != VERSION) continue;
+    options.kind = PASTA_ABOUT_ITSELF;
+    return options;
   }
-  if (!has_target && !is_pid(argc, argv)) return PASTA_COMMAND;
-  return is_foreground ? PASTA_FOREGROUND : PASTA_BACKGROUND;
+  if (is_pid(argc, argv)) options.process = argv[optind];
+  if (!is_passt && options.netns == NULL && options.process == NULL) options.kind = PASTA_COMMAND;
+  return options;
 }

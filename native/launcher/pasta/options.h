@@ -11,7 +11,19 @@ enum pasta_kind {
   PASTA_BACKGROUND,
 };
 
-/* Reads as getopt_long(3) does. What is wrong with the command line Node says. */
-enum pasta_kind pasta_kind_of(int argc, char **argv, bool is_passt);
+/* Texts of the command line; NULL where it has none. */
+struct pasta_options {
+  enum pasta_kind kind;
+  const char *netns; /* a path, or a name */
+  const char *userns;
+  const char *process; /* digits: the argument */
+  const char *ifname;
+  const char *control; /* path of the socket for pesto */
+  const char *pid_file;
+  bool stays; /* also when the file of the namespace is gone */
+};
+
+/* Reads as getopt_long(3) does; an option's last value counts. What is wrong with the command line Node says. */
+struct pasta_options pasta_read(int argc, char **argv, bool is_passt);
 
 #endif

@@ -112,3 +112,39 @@ bool plan_is_given(const struct plan *plan, char **argv) {
          is_given_fd(argv, plan->ready_fd, "--ready-fd", 'r') &&
          is_given_fd(argv, plan->exit_fd, "--exit-fd", 'e');
 }
+
+/* ---- pasta ---------------------------------------------------------------------------------------- */
+
+static bool is_same(const char *text, const char *given) {
+  return given == NULL ? text[0] == '\0' : strcmp(text, given) == 0;
+}
+
+/* The namespace by a process, a path, or a name of ip-netns(8). */
+static bool is_pastas_netns(const struct target *target, const struct pasta_options *options) {
+  const char *digits = pid_of(target->netns);
+  if (target->pid >= 0 && (digits == NULL || atoi(digits) != target->pid)) return false;
+  if (options->netns == NULL) return digits != NULL && is_same(digits, options->process);
+  if (strcmp(target->netns, options->netns) == 0) return strchr(options->netns, '/') != NULL;
+  static const char named[] = "/run/netns/";
+  size_t length = strlen(named);
+  return strncmp(target->netns, named, length) == 0 && strchr(options->netns, '/') == NULL &&
+         strcmp(target->netns + length, options->netns) == 0;
+}
+
+/* A process stands for its user namespace, too. */
+static bool is_pastas_userns(const struct target *target, const struct pasta_options *options) {
+  char own[40];
+  if (target->userns[0] == '\0' || options->userns != NULL || options->process == NULL) {
+    return is_same(target->userns, options->userns);
+  }
+  snprintf(own, sizeof(own), "/proc/%.15s/ns/user", options->process);
+  return strcmp(target->userns, own) == 0;
+}
+
+bool plan_is_pastas(const struct plan *plan, const struct pasta_options *options) {
+  const struct target *target = &plan->target;
+  return is_pastas_netns(target, options) && is_pastas_userns(target, options) &&
+         (options->ifname == NULL ? target->tap[0] != '\0' : is_same(target->tap, options->ifname)) &&
+         is_same(plan->api_path, options->control) && plan->ready_fd == SHARED_NONE &&
+         plan->exit_fd == SHARED_NONE;
+}

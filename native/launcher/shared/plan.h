@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "../pasta/options.h"
 #include "connection.h"
 #include "target.h"
 
@@ -24,5 +25,8 @@ bool plan_take(struct plan *plan, const struct connection *connection);
  * argument by itself. If we cannot tell, Node is started, which parses the whole command line.
  */
 bool plan_is_given(const struct plan *plan, char **argv);
+
+/* The same for a command line of pasta. The interface is named by it, or after one of the host's, as the daemon sees it. */
+bool plan_is_pastas(const struct plan *plan, const struct pasta_options *options);
 
 #endif

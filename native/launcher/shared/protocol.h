@@ -8,6 +8,7 @@
  *     TAP: its index, with the TAP itself         ──────>
  *     API: with the API's socket                  ──────>
  *                                                 <──────  UP: requests of netlink, text for stdout
+ *     AGENT: for pasta, its settings are made     ──────>
  *                                                 <──────  KEEP: what the next process must know; repeated
  *                                                 <──────  END: status, and text for stderr
  *
@@ -36,6 +37,7 @@ enum shared_from_launcher {
   SHARED_TAP = 2,
   SHARED_API = 3,
   SHARED_DONE = 4,
+  SHARED_AGENT = 5,
 };
 
 enum shared_from_daemon {
@@ -54,6 +56,7 @@ enum shared_from_daemon {
  *                             in clock ticks ("" for none). The TAP comes along
  * API        0                nothing. The socket comes along
  * DONE       0                nothing
+ * AGENT      0                nothing. The socket of an agent in the guest's namespace comes along (src/agent/agent.h)
  * UP         settings         so many times struct shared_setting; then text for stdout
  * KEEP       (it has none)    anything, behind `kind` alone
  * END        exit status      text for stderr, or nothing

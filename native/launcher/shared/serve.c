@@ -32,14 +32,18 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "../common/pid-file.h"
 #include "../common/printable.h"
 #include "../common/program.h"
+#include "../pasta/background.h"
+#include "../pasta/options.h"
 #include "guess.h"
 #include "session.h"
 #include "shared.h"
 #include "silence.h"
 
 static struct session shared;
+static struct pasta_options pasta;
 
 /* ---- from start to planned ----------------------------------------------------------------------- */
 
@@ -50,11 +54,19 @@ static bool has_argument(char **argv, const char *word) {
   return false;
 }
 
+static bool is_preferred(void) {
+  const char *variable = getenv("SLIPWAY_SHARED");
+  return variable != NULL && strcmp(variable, "1") == 0;
+}
+
 bool shared_is_wanted(char **argv) {
   if (argv[1] == NULL) return false;
   if (!program_is(argv, "slirp4netns") && strcmp(argv[1], "attach") != 0) return false;
-  const char *variable = getenv("SLIPWAY_SHARED");
-  return has_argument(argv, "--shared") || (variable != NULL && strcmp(variable, "1") == 0);
+  return has_argument(argv, "--shared") || is_preferred();
+}
+
+bool shared_is_wanted_of_pasta(enum pasta_kind kind) {
+  return (kind == PASTA_FOREGROUND || kind == PASTA_BACKGROUND) && is_preferred();
 }
 
 /*
@@ -101,8 +113,17 @@ static bool send_api(void) {
   return connection_send(&shared.daemon, shared.api.fd);
 }
 
+/* What only this process can do for pasta: the daemon is not told of it. */
+static bool open_pastas(void) {
+  if (pasta.pid_file != NULL && (shared.pid_file = pid_file_open(pasta.pid_file)) < 0) return false;
+  bool is_watched = !pasta.stays && pasta.netns != NULL && pasta.netns[0] == '/' &&
+                    strncmp(pasta.netns, "/proc/", strlen("/proc/")) != 0;
+  return !is_watched || netns_file_watch(&shared.netns, pasta.netns);
+}
+
 /* Returns the text for stdout once the network is up, or NULL when it could not be brought up. */
 static char *begin(void) {
+  if (shared.pasta != NULL && !open_pastas()) return NULL;
   if (!request_network() || !pass_planned_tap() || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
   connection_receive(&shared.daemon);
@@ -110,6 +131,13 @@ static char *begin(void) {
 }
 
 /* ---- up ------------------------------------------------------------------------------------------- */
+
+/* The caller sees no text. False: nobody waits for us. */
+static bool announce_pasta(void) {
+  if (!tap_pass_agent(&shared.tap, &shared.daemon)) return false;
+  if (shared.parent >= 0) return background_announce(shared.parent, shared.pid_file);
+  return shared.pid_file < 0 || pid_file_write(shared.pid_file, getpid()) == 0;
+}
 
 static void announce(char *text) {
   printable_make(text, strlen(text));
@@ -128,12 +156,14 @@ static _Noreturn void end(int status) {
 /* A signal that is ignored stays ignored, as `nohup` wants. */
 static sigset_t end_signals(void) {
   static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+  bool is_in_background = shared.parent >= 0; /* no terminal hangs up */
   sigset_t set;
   sigemptyset(&set);
   for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
     struct sigaction action;
     sigaction(numbers[i], NULL, &action);
-    if (action.sa_handler != SIG_IGN) sigaddset(&set, numbers[i]);
+    if (numbers[i] == SIGHUP && is_in_background) signal(SIGHUP, SIG_IGN);
+    else if (action.sa_handler != SIG_IGN) sigaddset(&set, numbers[i]);
   }
   return set;
 }
@@ -148,7 +178,7 @@ static int watch_all(int signals) {
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return -1;
   if (watch(epoll, signals) && watch(epoll, shared.daemon.socket) && watch(epoll, shared.plan.exit_fd) &&
-      watch(epoll, shared.tap.process)) {
+      watch(epoll, shared.tap.process) && watch(epoll, shared.netns.watch)) {
     return epoll;
   }
   close(epoll);
@@ -188,6 +218,7 @@ static void wait_for_end(int epoll) {
   for (;;) {
     int count = epoll_wait(epoll, &event, 1, -1);
     if (count < 0 && errno == EINTR) continue;
+    if (count > 0 && event.data.fd == shared.netns.watch && !netns_file_is_gone(&shared.netns)) continue;
     if (count < 0 || event.data.fd != shared.daemon.socket) end(count < 0 ? 1 : 0);
     if (!handle_message()) return;
   }
@@ -214,7 +245,8 @@ static bool serve_to_the_end(int signals, char *text) {
   int epoll = watch_all(signals);
   if (epoll < 0) return false;
   connection_limit(&shared.daemon, CONNECTION_ENDLESS);
-  announce(text);
+  if (shared.pasta == NULL) announce(text);
+  else if (!announce_pasta()) return false;
   tap_end_agent(&shared.tap); /* takes time, and no caller waits for it */
   api_socket_keep(&shared.api, shared.argv);
   wait_for_end(epoll);
@@ -255,10 +287,23 @@ static void pass_reason(char **argv) {
   setenv("SLIPWAY_UNSHARED", reason, 1);
 }
 
-void shared_serve(char **argv) {
-  session_begin(&shared, argv);
+static bool serve(char **argv) {
   char *text = begin();
-  if (text != NULL && run(text)) return;
+  if (text != NULL && run(text)) return true;
   pass_reason(argv);
   session_undo(&shared);
+  return false;
+}
+
+bool shared_serve(char **argv) {
+  session_begin(&shared, argv);
+  return serve(argv);
+}
+
+bool shared_serve_pasta(char **argv, const struct pasta_options *options, int parent) {
+  session_begin(&shared, argv);
+  pasta = *options;
+  shared.pasta = &pasta;
+  shared.parent = parent;
+  return serve(argv);
 }

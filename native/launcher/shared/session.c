@@ -13,6 +13,9 @@ void session_begin(struct session *session, char **argv) {
   session->tap = (struct tap){.fd = -1, .process = -1, .agent.socket = -1};
   session->api = (struct api_socket){.fd = -1};
   session->kept = -1;
+  session->parent = -1;
+  session->pid_file = -1;
+  session->netns.watch = -1;
 }
 
 bool session_pass_tap(struct session *session, const struct target *target) {
@@ -20,7 +23,9 @@ bool session_pass_tap(struct session *session, const struct target *target) {
 }
 
 bool session_take_plan(struct session *session) {
-  return plan_take(&session->plan, &session->daemon) && plan_is_given(&session->plan, session->argv);
+  const struct plan *plan = &session->plan;
+  if (!plan_take(&session->plan, &session->daemon)) return false;
+  return session->pasta == NULL ? plan_is_given(plan, session->argv) : plan_is_pastas(plan, session->pasta);
 }
 
 char *session_set_up(struct session *session) {
@@ -30,7 +35,8 @@ char *session_set_up(struct session *session) {
 }
 
 void session_undo(struct session *session) {
-  int fds[] = {session->daemon.socket, session->tap.fd, session->api.fd, session->tap.process};
+  int fds[] = {session->daemon.socket, session->tap.fd,   session->api.fd,
+               session->tap.process,   session->pid_file, session->netns.watch};
   tap_end_agent(&session->tap);
   api_socket_remove(&session->api);
   connection_leave(&session->daemon);

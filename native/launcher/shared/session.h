@@ -7,13 +7,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "../pasta/options.h"
 #include "api-socket.h"
 #include "connection.h"
+#include "netns-file.h"
 #include "plan.h"
 #include "tap.h"
 
 struct session {
   char **argv;
+  const struct pasta_options *pasta; /* NULL: another program */
+  int parent;   /* pasta in the background: who waits for it; -1: nobody */
+  int pid_file; /* -1: there is none */
+  struct netns_file netns;
   const char *name; /* of the program (common/program.h) */
   struct connection daemon;
   struct plan plan;

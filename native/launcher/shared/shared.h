@@ -13,16 +13,22 @@
 
 #include <stdbool.h>
 
+#include "../pasta/options.h"
+
 /* Whether the caller asks for it, by --shared or SLIPWAY_SHARED=1, for a command that can have it. */
 bool shared_is_wanted(char **argv);
+bool shared_is_wanted_of_pasta(enum pasta_kind kind);
 
 /*
- * Does not return while the daemon serves: ends this process when the network ends. Returns when there is no daemon
- * that would, and nothing was done then; or when the daemon has died: then SLIPWAY_TAKEN has the descriptors of the
+ * Does not return while the daemon serves: ends this process when the network ends. Returns false when there is no daemon
+ * that would, and nothing was done then; true when the daemon has died: then SLIPWAY_TAKEN has the descriptors of the
  * TAP, of the API's socket and of what was KEPT, each -1 where there is none, and the process that is started goes on
  * with them.
  */
-void shared_serve(char **argv);
+bool shared_serve(char **argv);
+
+/* The same for pasta. `parent` is what background_enter() returned; -1: it stays in the foreground. */
+bool shared_serve_pasta(char **argv, const struct pasta_options *options, int parent);
 
 /*
  * Prints the daemon's answer to a command that asks it, and exits. Returns when the daemon does not answer;

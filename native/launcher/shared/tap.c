@@ -179,3 +179,11 @@ void tap_end_agent(struct tap *tap) {
   process_reap(tap->agent.pid);
   tap->agent.socket = -1;
 }
+
+bool tap_pass_agent(struct tap *tap, struct connection *connection) {
+  connection_begin(connection, SHARED_AGENT, 0);
+  if (!connection_send(connection, tap->agent.socket)) return false;
+  close(tap->agent.socket);
+  tap->agent.socket = -1;
+  return true;
+}

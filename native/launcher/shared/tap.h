@@ -37,4 +37,7 @@ bool tap_process_lives(const struct tap *tap);
 
 void tap_end_agent(struct tap *tap);
 
+/* Gives the agent's socket to the daemon, which ends the agent by closing it. */
+bool tap_pass_agent(struct tap *tap, struct connection *connection);
+
 #endif

@@ -53,9 +53,13 @@ static struct agent *free_agent(struct agents *agents) {
   return NULL;
 }
 
-/* Longer than any request takes, NETLINK_TIMEOUT_SECONDS of agent.c included. */
-static void limit_waiting(int socket) {
-  struct timeval timeout = {.tv_sec = 6};
+/* Seconds: longer than any request takes, NETLINK_TIMEOUT_SECONDS of agent.c included. */
+enum { OWN_PATIENCE = 6 };
+/* Of an agent that somebody else has started, and may stop: it must not hold up other guests for long, and it does so once. */
+enum { ADOPTED_PATIENCE = 1 };
+
+static void limit_waiting(int socket, int seconds) {
+  struct timeval timeout = {.tv_sec = seconds};
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 }
 
@@ -93,12 +97,25 @@ static int open_agent_in(struct instance *instance, const char *userns, const ch
   if (error < 0) return error;
   struct agent_reply reply = receive_result(agent);
   if (reply.result == 0) {
-    limit_waiting(agent->socket);
+    limit_waiting(agent->socket, OWN_PATIENCE);
     return (int)(agent - instance->agents.table);
   }
   end_agent(agent);
   if (reply.result > 0) reply = (struct agent_reply){-EPROTO, STEP_AGENT};
   return failed_reply(&instance->failure, &reply, targets_subject(reply.step, userns, netns));
+}
+
+static napi_value adopt_agent(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 1);
+  int fd = call_fd(&call, 0);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  struct agents *agents = &call.instance->agents;
+  struct agent *agent = free_agent(agents);
+  if (agent == NULL) return call_end(&call, -ENFILE);
+  handles_forget(&call.instance->handles, fd);
+  *agent = (struct agent){.pid = -1, .socket = fd, .is_brokers = true};
+  limit_waiting(fd, ADOPTED_PATIENCE);
+  return call_end(&call, (int)(agent - agents->table));
 }
 
 /* A string argument that belongs to a step: the step failed when the string can't be used. */
@@ -245,6 +262,7 @@ static napi_value close_agent(napi_env env, napi_callback_info info) {
 
 const struct method agent_methods[] = {
     {"openAgent", open_agent},
+    {"adoptAgent", adopt_agent},
     {"agentOpenTap", agent_open_tap},
     {"setUpTap", set_up_tap},
     {"agentIfindex", agent_ifindex},

@@ -4,7 +4,7 @@
 
 #include "../agent/agent.h"
 
-enum { AGENT_MAX = 64 };
+enum { AGENT_MAX = 512 }; /* as many as a loop has guests */
 
 struct agents {
   struct agent table[AGENT_MAX];

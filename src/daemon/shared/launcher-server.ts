@@ -3,16 +3,16 @@ import { logText, UserError } from "../../base/errors.js";
 import { childLog, log } from "../../base/log.js";
 import type { Requests } from "../../client/target.js";
 import { parseCommandLine } from "../../commandline/command-line.js";
-import type { AttachConfig } from "../../commandline/invocation.js";
 import type { DaemonRequest } from "../../commandline/requests.js";
 import type { Upstream } from "../../config/dns-config.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
+import { HostTables } from "../../host/copy/host-tables.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { formatSnapshot } from "../../host/ports/port-snapshot.js";
-import { publishPorts } from "../../host/ports/publishing.js";
 import { type ServedGuest, serveGuest } from "../../host/serve-guest.js";
 import type { Loop } from "../../loop/loop.js";
 import type { PublishedRule } from "../../nat/published-port.js";
+import { type Resident, residentOf } from "../../netns/agent.js";
 import {
   endMessage,
   keepMessage,
@@ -29,6 +29,7 @@ import { Gate } from "../../sys/peers/gate.js";
 import { acceptLocal } from "../../sys/sockets/local-socket.js";
 import { listenPrivately } from "../../sys/sockets/private-socket.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
+import { pastaPlanOf } from "./pasta-plan.js";
 import { differenceOf, type Planned, planMessageOf, planOf, upMessageOf } from "./plan.js";
 
 const MOST_LAUNCHERS = 1024;
@@ -58,6 +59,7 @@ export class LauncherServer {
   readonly #requests: WarningRequests;
   readonly #listener: number;
   readonly #upstream = new ResolvConf(RESOLV_CONF);
+  readonly #tables = new HostTables();
   readonly #launchers = new Set<Launcher>();
   readonly #gate: Gate;
 
@@ -80,6 +82,7 @@ export class LauncherServer {
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
     this.#gate.close();
+    this.#tables.close();
     for (const launcher of this.#launchers) launcher.close();
   }
 
@@ -104,7 +107,12 @@ export class LauncherServer {
   }
 
   #serve(fd: number): void {
-    const context = { loop: this.#loop, upstream: this.#upstream, requests: this.#requests };
+    const context = {
+      loop: this.#loop,
+      tables: this.#tables,
+      upstream: this.#upstream,
+      requests: this.#requests,
+    };
     const launcher = new Launcher(fd, context, () => this.#launchers.delete(launcher));
     this.#launchers.add(launcher);
   }
@@ -115,6 +123,8 @@ type WarningRequests = Requests & { readonly hasWarning: () => boolean };
 
 interface Context {
   readonly loop: Loop;
+  /** The host's, for guests that have a copy of them. */
+  readonly tables: HostTables;
   readonly upstream: Upstream;
   readonly requests: WarningRequests;
 }
@@ -127,6 +137,7 @@ interface Context {
  *                                       request: command    proxied
  *   planned   #planned set              tap                 served
  *   served    #guest set                api, at most once   served
+ *                                       agent, likewise     served
  *   proxied   #proxy set                what it awaits      proxied, then closed with the answer
  *
  * Any other message, an error and the end of the connection close it. A launcher whose connection is closed without an
@@ -141,6 +152,8 @@ class Launcher {
   #proxy: CommandProxy | null = null;
   #planned: Planned | null = null;
   #hasApi = false;
+  /** Of the launcher that has passed one, in the guest's namespace. */
+  #agent: Resident | null = null;
   /** Whether the launcher was told that its network is up. */
   #isUp = false;
   #guest: ServedGuest | null = null;
@@ -162,6 +175,7 @@ class Launcher {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#guest?.close();
+    this.#agent?.close();
     this.#loop.unwatch(this.#fd);
     native.close(this.#fd);
     this.#onClosed();
@@ -202,10 +216,28 @@ class Launcher {
     } else if (message?.kind === "api" && guest !== null && !this.#hasApi && passed !== null) {
       this.#hasApi = true;
       guest.serveApi((...about) => serveApi(passed, ...about));
+    } else if (
+      message?.kind === "agent" &&
+      guest !== null &&
+      this.#agent === null &&
+      passed !== null
+    ) {
+      this.#takeAgent(passed);
     } else {
       if (passed !== null) native.close(passed);
       this.close();
     }
+  }
+
+  /** Without it only clients of the host's loopback are refused: there may be as many agents as guests. */
+  #takeAgent(socket: number): void {
+    const agent = native.adoptAgent(socket);
+    if (agent < 0) {
+      native.close(socket);
+      return;
+    }
+    this.#agent = residentOf(agent);
+    this.#planned?.useAgent?.(this.#agent);
   }
 
   /** The launcher starts a process of its own. That meets an error of the command line, too, and ends with it. */
@@ -240,7 +272,10 @@ class Launcher {
       return;
     }
     const invocation = parseCommandLine(request.name, request.args);
-    if (invocation.kind === "attach") this.#plan(invocation.config, request.pid);
+    const { tables, upstream } = this.#context;
+    if (invocation.kind === "attach") this.#plan(planOf(invocation.config, request.pid, upstream));
+    else if (invocation.kind === "pasta")
+      this.#plan(pastaPlanOf(invocation.config, tables, upstream));
     else if (invocation.kind === "ask daemon") this.#answer(invocation.request);
     else this.close();
   }
@@ -257,8 +292,7 @@ class Launcher {
     setImmediate(() => void proxy.answer(request).then(() => this.close()));
   }
 
-  #plan(options: AttachConfig, launcher: string): void {
-    const planned = planOf(options, launcher, this.#context.upstream);
+  #plan(planned: Planned | string): void {
     if (typeof planned === "string") {
       this.#refuse(`the daemon does not serve ${planned}`);
       return;
@@ -274,11 +308,10 @@ class Launcher {
       this.close();
       return;
     }
-    const { options, config } = planned;
-    const { tap: name, publish, target, maxApiClients } = options;
+    const { config, tap: name, publish, target, mostApiClients: mostClients } = planned;
     // The launcher may go on before the guest is made: frames wait in the TAP, clients in the API's socket. If the
     // guest cannot be made, the connection closes and the launcher serves the TAP by a process of its own.
-    if (publish.ports.length === 0) this.#bringUp(planned, ifindex, "");
+    if (publish === null) this.#bringUp(planned, ifindex, "");
     let report = "";
     this.#guest = serveGuest(this.#loop, {
       tap: { fd: tap, vnetHeader: true },
@@ -286,9 +319,9 @@ class Launcher {
       pid: target.pid,
       config,
       log: childLog(),
-      api: { mostClients: maxApiClients, isOpenInside: false },
+      api: { mostClients, isOpenInside: false },
       publish: (guest) =>
-        publishPorts(guest, publish.ports, false, (line) => {
+        publish?.(guest, (line) => {
           report += line;
         }),
       onGone: (why) => this.#onGone(name, why),

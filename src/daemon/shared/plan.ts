@@ -3,9 +3,12 @@ import type { AttachConfig } from "../../commandline/invocation.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { GuestConfig } from "../../config/guest-config.js";
+import type { Guest } from "../../guest/guest.js";
 import { guestConfig, hostnameOf, RESOLV_CONF, tapSettings } from "../../host/guest-config.js";
 import { announcement } from "../../host/output/announcement.js";
-import { tapRequests } from "../../netns/tap.js";
+import { publishPorts } from "../../host/ports/publishing.js";
+import type { Resident } from "../../netns/agent.js";
+import { type TapRequest, tapRequests } from "../../netns/tap.js";
 import { socketPathOf } from "../../rpc/api-path.js";
 import {
   LAUNCHER_VERSION,
@@ -16,12 +19,28 @@ import {
 import { namespaceId, netnsOf } from "../../rpc/namespaces.js";
 import { apiDirectory } from "../../rpc/xdg.js";
 
-/** The request of a launcher, parsed and checked. */
+/** What a launcher's command line means here, parsed and checked. */
 export interface Planned {
-  readonly options: AttachConfig & { readonly target: NamespaceTarget };
+  readonly target: NamespaceTarget;
+  /** Name of the TAP in the namespace. */
+  readonly tap: string;
   readonly config: GuestConfig;
+  readonly readyFd: number | null;
+  readonly exitFd: number | null;
   /** Path of the API's socket. */
   readonly apiSocket: string | null;
+  readonly mostApiClients: number;
+  /** Which settings the launcher makes. */
+  requests(ifindex: number): readonly TapRequest[];
+  /** What the launcher prints on stdout when the network is up. */
+  readonly announcement: string;
+  /**
+   * Publishes the ports that the guest begins with, with a line for each that Slipway chooses; null: there are none.
+   * @throws UserError
+   */
+  readonly publish: ((guest: Guest, report: (line: string) => void) => void) | null;
+  /** Takes the agent that its launcher passes; null: it passes none. */
+  readonly useAgent: ((resident: Resident) => void) | null;
 }
 
 /** The network namespace of this process, once it was needed. */
@@ -53,33 +72,38 @@ export function planOf(
   launcher: string,
   upstream: Upstream,
 ): Planned | string {
-  const { target } = options;
+  const { target, tap, configure, mac, publish, readyFd, exitFd, maxApiClients } = options;
   if (target.kind === "tapfd") return "--netns-type=tapfd";
   if (target.kind === "bess") return "--target-type=bess";
   const option = unsharedOption(options);
   if (option !== null) return option;
+  const config = guestConfig(options.network, upstream, hostnameOf(target.pid));
   return {
-    options: { ...options, target },
-    config: guestConfig(options.network, upstream, hostnameOf(target.pid)),
+    target,
+    tap,
+    config,
+    readyFd,
+    exitFd,
     apiSocket: apiSocketOf(options, launcher),
+    mostApiClients: maxApiClients,
+    requests: (ifindex) => (configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : []),
+    announcement: announcement(options, config),
+    publish:
+      publish.ports.length === 0
+        ? null
+        : (guest, report) => publishPorts(guest, publish.ports, false, report),
+    useAgent: null,
   };
 }
 
-export function planMessageOf({ options, apiSocket }: Planned): Uint8Array {
-  const { readyFd, exitFd, tap, target } = options;
+export function planMessageOf({ target, tap, readyFd, exitFd, apiSocket }: Planned): Uint8Array {
   const { netns, userns, pid } = target;
   return planMessage({ readyFd, exitFd, pid, netns, userns, tap, apiSocket });
 }
 
 /** @param report lines about the ports that Slipway chose */
-export function upMessageOf(
-  { options, config }: Planned,
-  ifindex: number,
-  report: string,
-): Uint8Array {
-  const { configure, mac, tap } = options;
-  const settings = configure ? tapRequests(ifindex, tap, tapSettings(config, mac)) : [];
-  return upMessage(settings, announcement(options, config) + report);
+export function upMessageOf(planned: Planned, ifindex: number, report: string): Uint8Array {
+  return upMessage(planned.requests(ifindex), planned.announcement + report);
 }
 
 /** An option that writes a file or to stderr, needs the namespace to be entered later, or what the sandbox forbids. */

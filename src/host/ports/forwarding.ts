@@ -32,8 +32,20 @@ export function startForwarding(
   namespace: Namespace | null,
   options: ForwardingOptions,
 ): Forwarding {
+  const isNeeded = namespace !== null && needsOf(options).resident;
+  return startForwardingBy(guest, isNeeded ? openResident(namespace) : null, options);
+}
+
+/**
+ * The same where a resident is there already.
+ * @param resident becomes the guest's; null: there is none, or none is needed
+ */
+export function startForwardingBy(
+  guest: Guest,
+  resident: Resident | null,
+  options: ForwardingOptions,
+): Forwarding {
   const needed = needsOf(options);
-  const resident = namespace !== null && needed.resident ? openResident(namespace) : null;
   const { splice } = options;
   if (resident !== null && splice !== "never") guest.reachLoopback(resident.socket);
   const inbound = new ForwardTable(guest.forwards, inboundSockets(guest, options));
