@@ -73,10 +73,11 @@ function autoPublish(
   what: ListeningPorts,
   report: (line: string) => void,
 ): AutoPublish {
-  const { plans } = guest.config;
   return new AutoPublish({
     ...what,
-    plans,
+    get plans() {
+      return guest.config.plans;
+    },
     forwards: guest.forwards,
     onPublished: (port) => report(`published ${lineOf(port)}`),
     onEnded: (port) => report(`no longer published ${lineOf(port)}`),
