@@ -26,7 +26,7 @@ const native: Native = createRequire(import.meta.url)("../build/tuntap2.node");
 const Local = 1;
 const SequencedPackets = 5;
 
-const ToDaemon = { Request: 1, Tap: 2, Api: 3, Done: 4 };
+const ToDaemon = { Request: 1, Tap: 2, Api: 3, Done: 4, Agent: 5 };
 const Plan = 1;
 const Up = 2;
 const Keep = 3;
@@ -49,7 +49,7 @@ beforeAll(async () => {
     mkdirSync(join(root, folder), { recursive: true });
   }
   copyFileSync(launcherFile, join(root, "bin/slipway"));
-  symlinkSync("slipway", join(root, "bin/slirp4netns"));
+  for (const name of ["slirp4netns", "pasta"]) symlinkSync("slipway", join(root, "bin", name));
   writeFileSync(
     join(root, "dist/slipway.cjs"),
     `
@@ -578,3 +578,85 @@ function commandLine(pid: string): string {
     return "";
   }
 }
+
+/** A launcher of pasta that wants a guest. */
+async function startPasta(...options: readonly string[]) {
+  const launcher = start("pasta", [...options, `${held.pid}`]);
+  const peer = await Peer.accept();
+  const { texts } = await peer.receive();
+  expect(texts.slice(3)).toEqual(["pasta", ...options, `${held.pid}`]);
+  return { launcher, peer };
+}
+
+function usualPasta(): PlanFields {
+  return { ...usual("eth0"), ready: -1 };
+}
+
+/** Until the network is up. */
+async function bringUp(peer: Peer): Promise<void> {
+  peer.send(plan(usualPasta()));
+  await receiveTap(peer, "eth0");
+  peer.send(message(Up, 1, setting(loopbackUp)));
+  const came = await peer.receive();
+  expect(came).toMatchObject({ kind: ToDaemon.Agent });
+  expect(came.passed).toBeGreaterThan(2);
+  native.close(came.passed);
+}
+
+describe("pasta", () => {
+  test("goes on in the background when its network is up, and ends by a signal", async () => {
+    const file = join(root, "pasta.pid");
+    const { launcher, peer } = await startPasta("--config-net", "-P", file);
+    expect(readFileSync(file, "utf8")).toBe("");
+    await bringUp(peer);
+    expect(await launcher.ended).toEqual({ code: 0, stdout: "", stderr: "", ready: "" });
+    const pid = Number(readFileSync(file, "utf8"));
+    expect(pid).not.toBe(launcher.pid);
+    process.kill(pid, "SIGHUP"); // changes nothing
+    process.kill(pid, "SIGTERM");
+    await peer.end();
+  });
+
+  test("stays in the foreground by -f, with its own number in the file", async () => {
+    const file = join(root, "foreground.pid");
+    const { launcher, peer } = await startPasta("-f", "-P", file);
+    await bringUp(peer);
+    await eventually(() => (readFileSync(file, "utf8") === `${launcher.pid}\n` ? true : null));
+    launcher.process.kill("SIGTERM");
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 0 });
+  });
+
+  test("is taken over by a new process when the daemon dies", async () => {
+    const { launcher, peer } = await startPasta("-f");
+    await bringUp(peer);
+    peer.close();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":true,"kept":null}\n');
+  });
+
+  const others: readonly (readonly [string, Partial<PlanFields>, readonly string[]])[] = [
+    ["another namespace", { netns: "/proc/1/ns/net" }, []],
+    ["another process", { pid: 1 }, []],
+    ["another user namespace", { userns: "/proc/1/ns/user" }, []],
+    ["another interface than -I names", { tap: "eth1" }, ["-I", "eth0"]],
+    ["no interface", { tap: "" }, []],
+    ["a socket for pesto", { api: "/tmp/other.sock" }, ["-P", "/tmp/other.sock"]],
+    ["a descriptor", { ready: 3 }, []],
+  ];
+  test.for(others)("is not served by a plan of %s", async ([, lie, options]) => {
+    const { launcher, peer } = await startPasta("-f", ...options);
+    peer.send(plan({ ...usualPasta(), ...lie }));
+    peer.send(message(Up, 0)); // it would serve now
+    await peer.end();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+
+  test("writes no file that is another user's or a link", async () => {
+    const link = join(root, "link.pid");
+    symlinkSync(join(root, "target"), link);
+    const launcher = start("pasta", ["-f", "-P", link, `${held.pid}`]);
+    // It asks no daemon: Node says what is wrong.
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+    expect(existsSync(join(root, "target"))).toBe(false);
+  });
+});
