@@ -12,6 +12,7 @@ static const char short_options[] = "+46dqfehl:p:P:m:M:a:n:g:i:o:D:S:H:t:u:T:U:I
 static const struct option long_options[] = {
     {"address", 1, NULL, OTHER},
     {"conf-path", 1, NULL, 'c'},
+    {"no-pidns", 0, NULL, OTHER},
     {"config-net", 0, NULL, OTHER},
     {"debug", 0, NULL, OTHER},
     {"dhcp-dns", 0, NULL, OTHER},
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
     {"no-map-gw", 0, NULL, OTHER},
     {"no-ndp", 0, NULL, OTHER},
     {"no-netns-quit", 0, NULL, NO_NETNS_QUIT},
+    {"no-pidns", 0, NULL, OTHER},
     {"no-ra", 0, NULL, OTHER},
     {"no-splice", 0, NULL, OTHER},
     {"no-tcp", 0, NULL, OTHER},

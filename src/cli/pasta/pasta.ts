@@ -1,7 +1,7 @@
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { wordsFor } from "../../base/stdio.js";
-import type { PastaConfig } from "../../commandline/pasta/config.js";
+import type { CommandTarget, PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
 import { isInBackground, PidFile } from "../../host/background.js";
@@ -33,7 +33,7 @@ export async function pasta(config: PastaConfig): Promise<void> {
       connect(config, target, pidFile);
       return;
     case "command":
-      runCommand(config, target.command, pidFile);
+      runCommand(config, target, pidFile);
       return;
     case "socket":
     case "fd":
@@ -93,14 +93,14 @@ function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFil
 }
 
 /** Runs a command, or the user's shell, in namespaces of its own, and ends with its exit status. */
-function runCommand(config: PastaConfig, words: readonly string[], pidFile: PidFile): void {
-  const { command, calledAs } = commandOf(words);
+function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile): void {
+  const { command, calledAs } = commandOf(target.command);
   const child = spawnHeld({
     command,
     calledAs,
     keepId: false,
     resolvConf: null,
-    inside: { ownPids: true, seesApi: false },
+    inside: { ownPids: target.ownPids, seesApi: false },
     apiSocket: config.controlSocket,
   });
   const sole = openGuest(config, inside(namespaceOf(child)), child.pid, log.warn);

@@ -18,6 +18,9 @@ export function pastaConfig(
   operands: readonly string[],
 ): PastaConfig {
   if (values.noSplice && values.spliceOnly) throw exclusive("--no-splice", "--splice-only");
+  if (values.noSplice && values.hostLoToNsLo) {
+    throw exclusive("--no-splice", "--host-lo-to-ns-lo");
+  }
   return {
     ...commonConfig(values),
     program: "pasta",
@@ -82,22 +85,26 @@ export function passtConfig(
 }
 
 function pastaTarget(
-  { netns, userns, netnsOnly }: Values<typeof pastaOptions>,
+  { netns, userns, netnsOnly, noPidns }: Values<typeof pastaOptions>,
   operands: readonly string[],
 ): PastaTarget {
   if (userns !== null && netnsOnly) throw exclusive("--userns", "--netns-only");
   const [word, ...others] = operands;
+  const isPidGiven = word !== undefined && others.length === 0 && isPid(word);
+  if (noPidns && (netns !== null || isPidGiven)) throw exclusive("--no-pidns", "PID or --netns");
   if (netns !== null) {
     if (word !== undefined) throw exclusive("--netns", "PID or COMMAND");
     const path = netns.includes("/") ? netns : `${NAMED_NAMESPACES}/${netns}`;
     return { kind: "namespace", netns: path, userns, pid: null };
   }
-  if (word !== undefined && others.length === 0 && isPid(word)) {
+  if (isPidGiven) {
     const id = pid(word, "PID");
     const usernsOfPid = netnsOnly ? null : `/proc/${id}/ns/user`;
     return { kind: "namespace", netns: netnsOf(id), userns: userns ?? usernsOfPid, pid: id };
   }
-  if (userns === null) return { kind: "command", command: operands, netnsOnly };
+  if (userns === null) {
+    return { kind: "command", command: operands, netnsOnly, ownPids: !noPidns };
+  }
   throw wrong("--userns needs a PID or --netns: a COMMAND gets a user namespace of its own");
 }
 

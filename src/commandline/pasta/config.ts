@@ -38,11 +38,21 @@ export interface PastaConfig {
   readonly pcap: string | null;
 }
 
+/** A command in new namespaces. */
+export interface CommandTarget {
+  readonly kind: "command";
+  /** Empty: the user's shell. */
+  readonly command: readonly string[];
+  /** Whether it stays in the caller's user namespace. */
+  readonly netnsOnly: boolean;
+  /** Whether it has a PID namespace of its own. */
+  readonly ownPids: boolean;
+}
+
 /** What is connected. */
 export type PastaTarget =
   | NamespaceTarget
-  /** A command in new namespaces; empty: the user's shell. */
-  | { readonly kind: "command"; readonly command: readonly string[]; readonly netnsOnly: boolean }
+  | CommandTarget
   /** passt: a client that connects to this path; null: the first that is free of the usual ones. */
   | { readonly kind: "socket"; readonly path: string | null; readonly isOneOff: boolean }
   /** passt: a connected socket. */

@@ -45,6 +45,7 @@ const processOptions = {
     someText,
   ),
   stderr: hidden(flag("-e, --stderr", "has no effect")),
+  chrootFallback: hidden(flag("--chroot-fallback", "has no effect")),
 };
 
 const logOptions = grouped("Log:", {
@@ -226,6 +227,7 @@ export const pastaOptions = {
     ),
     userns: optional("--userns <path>", "file of the user namespace to enter", someText),
     netnsOnly: flag("--netns-only", "enter or make no user namespace"),
+    noPidns: flag("--no-pidns", "COMMAND sees the host's processes: it has no PID namespace"),
     noNetnsQuit: flag("--no-netns-quit", "go on when the namespace's file is removed"),
     configNet: flag("--config-net", "set addresses and routes, and bring the interface up"),
     nsIfname: optional(

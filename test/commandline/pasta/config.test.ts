@@ -3,9 +3,13 @@ import { address, passt, pasta, refusal } from "./parse.js";
 
 describe("what pasta connects", () => {
   test.each([
-    [[], { kind: "command", command: [], netnsOnly: false }],
-    [["--netns-only"], { kind: "command", command: [], netnsOnly: true }],
-    [["4711", "x"], { kind: "command", command: ["4711", "x"], netnsOnly: false }],
+    [[], { kind: "command", command: [], netnsOnly: false, ownPids: true }],
+    [["--netns-only"], { kind: "command", command: [], netnsOnly: true, ownPids: true }],
+    [
+      ["--no-pidns", "true"],
+      { kind: "command", command: ["true"], netnsOnly: false, ownPids: false },
+    ],
+    [["4711", "x"], { kind: "command", command: ["4711", "x"], netnsOnly: false, ownPids: true }],
     [["4711"], namespace("/proc/4711/ns/net", "/proc/4711/ns/user", 4711)],
     [["--netns-only", "4711"], namespace("/proc/4711/ns/net", null, 4711)],
     [["--userns", "/u", "4711"], namespace("/proc/4711/ns/net", "/u", 4711)],
@@ -22,6 +26,9 @@ describe("what pasta connects", () => {
     [["--netns", ""], "--netns is empty"],
     [["--userns", "/u", "--netns-only", "4711"], "--userns and --netns-only exclude each other"],
     [["--userns", "/u", "true"], "--userns needs a PID or --netns"],
+    [["--no-pidns", "4711"], "--no-pidns and PID or --netns exclude each other"],
+    [["--no-pidns", "--netns", "/n"], "--no-pidns and PID or --netns exclude each other"],
+    [["--no-splice", "--host-lo-to-ns-lo", "4711"], "--no-splice and --host-lo-to-ns-lo exclude"],
     [["0"], "PID 0 is too small"],
     [["99999999999"], "PID 99999999999 is too large"],
   ])("%j is refused", (args, text) => {

@@ -45,6 +45,7 @@ describe("a command line is split as getopt_long(3) does", () => {
       kind: "command",
       command: ["curl", "-f", "--", "--mtu=9"],
       netnsOnly: false,
+      ownPids: true,
     });
   });
 
