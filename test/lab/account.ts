@@ -40,15 +40,18 @@ function lines(file: string): string[] {
  * namespace: {@link processes} are only those of this account, and none outlives it.
  */
 export class Account {
+  /** the root of its machine */
+  readonly root: Namespace;
   /** runs programs as the user */
   readonly user: Namespace;
   readonly home: string;
   readonly #lab: Lab;
   readonly #init: Process;
 
-  private constructor(lab: Lab, init: Process, user: Namespace, home: string) {
+  private constructor(lab: Lab, init: Process, root: Namespace, user: Namespace, home: string) {
     this.#lab = lab;
     this.#init = init;
+    this.root = root;
     this.user = user;
     this.home = home;
   }
@@ -80,13 +83,15 @@ export class Account {
     const of = (kind: string) => `/proc/${init.pid}/ns/${kind}`;
     const entry = [`--mount=${of("mnt")}`, `--cgroup=${of("cgroup")}`];
     const ids = [`--reuid=${userId}`, `--regid=${userId}`, "--clear-groups", "--inh-caps=-all"];
-    const user = machine.forking([
+    const inside = machine.forking([
       ...["nsenter", ...entry, `--pid=${of("pid_for_children")}`, "--"],
+    ]);
+    const user = inside.behind([
       ...["setpriv", ...ids, "--", "env", `--chdir=${home}`],
       ...[`HOME=${home}`, `XDG_RUNTIME_DIR=${runtime}`, `USER=${userName}`],
       `PATH=${[...path, "/usr/sbin:/usr/bin:/sbin:/bin"].join(":")}`,
     ]);
-    return new Account(lab, init, user, home);
+    return new Account(lab, init, inside, user, home);
   }
 
   /** Command lines of the account's processes. */

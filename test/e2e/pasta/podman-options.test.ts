@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import { httpName, link, served } from "../../lab/addresses.ts";
+import { Agent } from "../../lab/agent/client.ts";
 import { fetch4, image, serving } from "../engines/image.ts";
 import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
 import { compare } from "./comparison.ts";
@@ -44,6 +45,30 @@ compare("podman run --network=pasta:OPTIONS", podman5, (check) => {
     expect(await podman.run(options, ...ask("127.0.0.1", port))).toBe("hello");
   });
 
+  check(
+    "--host-lo-to-ns-lo: from the host's loopback to a server on the container's",
+    async (podman) => {
+      const port = podman.port();
+      const options = [network("--host-lo-to-ns-lo"), "-p", `127.0.0.1:${port}:80`];
+      const server = ["httpd", "-f", "-p", "127.0.0.1:80", "-h", "/www"];
+      await using _web = await podman.start(options, ...server);
+      expect(await seenFromHost(podman.lab, port)).toBe("127.0.0.1");
+    },
+  );
+
+  check("-U: a UDP port of the host's loopback is on the container's", async (podman) => {
+    const server = await podman.lab.host.agent.udp("127.0.0.1");
+    const { port } = server.endpoint;
+    await using box = await podman.start([network("-U", `${port}`)], "sleep", "1000");
+    await using agent = await Agent.start(await box.network(), podman.lab.host.stage);
+    const client = await agent.udp("127.0.0.1");
+    await client.send({ address: "127.0.0.1", port }, "question");
+    const { text, from } = await server.receive();
+    expect(text).toBe("question");
+    await server.send(from, "answer");
+    expect(await client.receive(5_000)).toMatchObject({ text: "answer", from: { port } });
+  });
+
   check("-t: published without podman's knowledge", async (podman) => {
     const port = podman.port();
     await using _web = await podman.start([network("-t", `${port}:80`)], ...serving);
@@ -75,6 +100,30 @@ compare("podman run --network=pasta:OPTIONS", podman5, (check) => {
     expect(text).toMatch(/^default via 192\.0\.2\.2 /m);
     expect(text).toContain(podman.sha256);
   });
+
+  check(
+    "all addresses of the host's interface; --outbound-addr chooses the source",
+    async (podman) => {
+      const { lab } = podman;
+      const other = "198.51.100.7";
+      await lab.host.root.shell(`ip address replace ${other}/32 dev eth0`);
+      try {
+        const server = await lab.world.agent.listen(served.services);
+        const { address, port } = server.endpoint;
+        await using box = await podman.start([network("-o", other)], "sleep", "1000");
+        expect(await box.exec("ip", "-4", "address", "show", "eth0")).toContain(
+          `inet ${other}/32 `,
+        );
+        const client = box.exec("nc", address, `${port}`);
+        const connection = await server.accept();
+        expect(connection.client.address).toBe(other);
+        await connection.close();
+        await client;
+      } finally {
+        await lab.host.root.shell(`ip address delete ${other}/32 dev eth0`);
+      }
+    },
+  );
 
   check("--ns-ifname, --ns-mac-addr and --mtu", async (podman) => {
     const options = network(
