@@ -37,6 +37,7 @@
 #include "node.h"
 #include "pasta/background.h"
 #include "pasta/options.h"
+#include "pesto/pesto.h"
 #include "sandbox/broker.h"
 #include "sandbox/namespaces.h"
 #include "shared/shared.h"
@@ -164,6 +165,7 @@ static bool is_plain(char **argv) {
 int main(int argc, char **argv) {
   if (argc < 1) text_fail("started without a name");
   confine_memory(); /* processes forked from here stay, with the user's rights; after exec the addon does it again */
+  if (program_is(argv, "pesto")) pesto_ask(argc, argv);
   const char *root = node_root();
   park_environment();
   list_descriptors();

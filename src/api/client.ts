@@ -11,6 +11,8 @@ import type { TimeShare } from "./time-share.js";
 
 /** Longest request, in bytes. slirp4netns reads 4096 bytes at once, and rejects a request of that length. */
 const MOST_REQUEST = 4095;
+/** The same where pesto may ask: its command line may have many ports. */
+const MOST_WITH_PESTO = 65_535;
 
 /** Time limit for a client to send its request, and to receive a part of the answer, in ms. */
 const TIME_LIMIT = 5_000;
@@ -122,11 +124,11 @@ export class Client {
   #take(length: number): void {
     this.#ended = length === 0;
     if (!this.#ended) this.#request = Buffer.concat([this.#request, received.subarray(0, length)]);
-    if (this.#request.length > MOST_REQUEST) {
+    const { subject, figures } = this.#context;
+    if (this.#request.length > (subject.pesto === undefined ? MOST_REQUEST : MOST_WITH_PESTO)) {
       this.#respond([refusal("too large message")]);
       return;
     }
-    const { subject, figures } = this.#context;
     const text = this.#request.toString();
     const request = parseRequest(text, this.#ended);
     if (request === undefined && !this.#ended) this.#await(Epoll.In);

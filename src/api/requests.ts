@@ -9,6 +9,8 @@ import type { ApiFigures, Subject } from "./subject.js";
 
 const logArguments = v.object({ level: v.picklist(LOG_LEVELS) });
 
+const pestoArguments = v.object({ args: v.array(v.string()) });
+
 const request = v.object({ execute: v.string(), arguments: v.optional(v.unknown(), {}) });
 
 /**
@@ -56,11 +58,19 @@ function execute(subject: Subject, figures: Readonly<ApiFigures>, parsed: unknow
       return listFlows(guest);
     case "set_log_level":
       return changeLogLevel(log, raw);
+    case "pesto":
+      return askPorts(subject, raw);
     case "query_status":
       return wholeAnswer(statusOf(subject, figures));
     default:
       throw new BadRequest("unknown execute");
   }
+}
+
+/** Only `pasta -c` knows it, and only pesto asks it (native/launcher/pesto). */
+function askPorts({ pesto }: Subject, raw: unknown): Answer {
+  if (pesto === undefined) throw new BadRequest("unknown execute");
+  return pesto(checked("pesto", pestoArguments, raw).args);
 }
 
 function changeLogLevel(log: Log, raw: unknown): Answer {

@@ -1,5 +1,6 @@
 import type { Log } from "../base/log.js";
 import type { Guest } from "../guest/guest.js";
+import type { Answer } from "./answers.js";
 
 /** The guest that requests are about. */
 export interface Subject {
@@ -10,6 +11,8 @@ export interface Subject {
   readonly pid: number | null;
   /** Whether ports may be published: not at the gateway of an internal network. */
   readonly mayPublish: boolean;
+  /** Carries out a command line of pesto; absent: the API knows no such request. @returns its status, 0 or 1, and its text */
+  readonly pesto?: (args: readonly string[]) => Answer;
   /** The log for requests; set_log_level changes its level. */
   readonly log: Log;
 }

@@ -18,6 +18,6 @@ void runProgram(async (name, args) => {
     case "pasta":
       return (await import("./pasta/pasta.js")).pasta(invocation.config);
     case "pesto":
-      throw new Error("not written yet");
+      return (await import("./pasta/pesto.js")).pesto(invocation.request);
   }
 });

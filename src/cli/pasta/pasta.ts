@@ -4,10 +4,12 @@ import { wordsFor } from "../../base/stdio.js";
 import type { CommandTarget, PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
+import type { ApiListener } from "../../host/api-socket.js";
 import { isInBackground, PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
 import { openStream, type StreamTarget } from "../../host/links/stream.js";
-import { startForwarding } from "../../host/ports/forwarding.js";
+import { listenForPesto } from "../../host/ports/control-socket.js";
+import { type Forwarding, startForwarding } from "../../host/ports/forwarding.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
 import { NamespaceError } from "../../netns/failure.js";
@@ -63,10 +65,12 @@ function connectEntered(config: PastaConfig, target: NamespaceTarget, pidFile: P
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const sole = openGuest(config, inside(target), target.pid, (line) => fail(new UserError(line)));
+  const { sole, control } = openGuest(config, inside(target), target.pid, (line) =>
+    fail(new UserError(line)),
+  );
   checkOwner(endings);
   watchEndings(endings, sole.loop, endSignals(), (why) => sole.end(why, 0));
-  sole.start(null, { hasChild: false, inUse: [] });
+  sole.start(control, { hasChild: false, inUse: [] });
   log.info("the namespace of %s is connected", target.netns);
   pidFile.announce();
 }
@@ -81,13 +85,13 @@ function endSignals(): readonly NodeJS.Signals[] {
 /** Serves the virtual machines that connect to a socket. */
 function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
   const link = openStream(target);
-  const sole = openGuest(config, { namespace: null, open: () => link }, null, (line) =>
+  const { sole, control } = openGuest(config, { namespace: null, open: () => link }, null, (line) =>
     fail(new UserError(line)),
   );
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
   for (const signal of endSignals()) process.on(signal, end);
-  sole.start(null, { hasChild: false, inUse: target.kind === "fd" ? [target.fd] : [] });
+  sole.start(control, { hasChild: false, inUse: target.kind === "fd" ? [target.fd] : [] });
   log.info("%s is served", link.name);
   pidFile.announce();
 }
@@ -103,11 +107,11 @@ function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile
     inside: { ownPids: target.ownPids, seesApi: false },
     apiSocket: config.controlSocket,
   });
-  const sole = openGuest(config, inside(namespaceOf(child)), child.pid, log.warn);
+  const { sole, control } = openGuest(config, inside(namespaceOf(child)), child.pid, log.warn);
   superviseChild(child, (status) => {
     sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
-  sole.start(null, { hasChild: true, inUse: [] });
+  sole.start(control, { hasChild: true, inUse: [] });
   pidFile.announce();
   release(child);
 }
@@ -133,22 +137,32 @@ function inside(namespace: Namespace): Place {
   return { namespace, open: (name, settings) => openTap(namespace, name, settings) };
 }
 
+interface Opened {
+  readonly sole: SoleGuest;
+  /** Where pesto is answered; null: nowhere. */
+  readonly control: ApiListener | null;
+}
+
 /** @param onGone gets a line when the network is gone for a reason of its own */
 function openGuest(
   config: PastaConfig,
   { namespace, open }: Place,
   pid: number | null,
   onGone: (line: string) => void,
-): SoleGuest {
+): Opened {
   const { prepared, settings } = preparePasta(config);
   const { tapName } = prepared;
-  return new SoleGuest(prepared, {
+  const { controlSocket: path } = config;
+  const forwarding: Forwarding[] = [];
+  const sole = new SoleGuest(prepared, {
     tap: open(tapName, settings),
     pid,
     api: { mostClients: 0, isOpenInside: false },
     publish: (guest) => {
-      startForwarding(guest, namespace, config);
+      forwarding.push(startForwarding(guest, namespace, config));
     },
     onGone: (why) => onGone(`${tapName}: ${why}: the network is gone`),
   });
+  const control = path === null ? null : listenForPesto(path, () => forwarding[0]);
+  return { sole, control };
 }

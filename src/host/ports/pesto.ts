@@ -1,0 +1,67 @@
+import { UserError } from "../../base/errors.js";
+import { log } from "../../base/log.js";
+import { parsePasta } from "../../commandline/pasta/command-line.js";
+import type { Direction } from "../../commandline/pasta/pesto.js";
+import type { Forward } from "../../publish/forward-table.js";
+import type { Forwarding } from "./forwarded.js";
+
+/** What the answer begins with: pesto's exit status (native/launcher/pesto). */
+const DONE = "0";
+const FAILED = "1";
+
+/** The option of a table's ports. */
+const OPTIONS: Readonly<Record<Direction, Readonly<Record<Forward["protocol"], string>>>> = {
+  inbound: { tcp: "-t", udp: "-u" },
+  outbound: { tcp: "-T", udp: "-U" },
+};
+
+/**
+ * Carries out a command line of pesto, all or nothing of it, in parts.
+ * @returns its exit status, and what it prints: on stdout, or on stderr where it fails
+ */
+export function* answerPesto(forwarding: Forwarding, args: readonly string[]): Generator<string> {
+  try {
+    const invocation = parsePasta("pesto", args);
+    if (invocation.kind !== "pesto") {
+      yield DONE;
+      return;
+    }
+    const { changes, show } = invocation.request;
+    const before = show ? textOf(forwarding) : "";
+    // An empty part: packets are handled in between.
+    for (const _step of forwarding.change(changes)) yield "";
+    const line = forwarding.takeLeftOut();
+    if (line !== null) log.warn(line);
+    const after = show && changes.length > 0 ? `now:\n${textOf(forwarding)}` : "";
+    yield `${DONE}${before}${after}`;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    yield `${FAILED}${error.message}`;
+  }
+}
+
+/** The forwarded ports, a line each, as options of pasta. */
+function textOf({ tables, automatic }: Forwarding): string {
+  const lines: string[] = [];
+  for (const direction of ["inbound", "outbound"] as const) {
+    for (const protocol of ["tcp", "udp"] as const) {
+      for (const { text } of automatic[direction][protocol]) lines.push(`${text}\n`);
+    }
+    const forwards = [...(tables[direction]?.all ?? [])].sort(inOrder);
+    for (const forward of forwards) {
+      lines.push(`${OPTIONS[direction][forward.protocol]} ${specifierOf(forward)}\n`);
+    }
+  }
+  return lines.join("");
+}
+
+function inOrder(a: Forward, b: Forward): number {
+  return a.protocol.localeCompare(b.protocol) || a.port - b.port;
+}
+
+function specifierOf({ address, interface: name, port, target, isAuto }: Forward): string {
+  const host = address === null ? "" : address.family === 6 ? `[${address}]` : `${address}`;
+  const place = host + (name === null ? "" : `%${name}`);
+  const ports = target === port ? `${port}` : `${port}:${target}`;
+  return `${place === "" ? "" : `${place}/`}${ports}${isAuto ? " (auto)" : ""}`;
+}
