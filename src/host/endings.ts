@@ -3,7 +3,7 @@ import { UserError } from "../base/errors.js";
 import type { AttachConfig } from "../commandline/invocation.js";
 import type { Loop } from "../loop/loop.js";
 import { NamespaceError } from "../netns/failure.js";
-import { noSuchProcess, processOf, watchNamespaceFile } from "../netns/netns-file.js";
+import { noSuchProcess, processOnPath, watchNamespaceFile } from "../netns/netns-file.js";
 import { Errno } from "../sys/constants.js";
 import { adoptInherited, ignoredSignals } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
@@ -14,7 +14,7 @@ type EndingOptions = Pick<AttachConfig, "exitFd" | "exitWithNetns" | "target">;
 export interface Endings {
   /** A handle of the addon. */
   readonly exitFd: number | null;
-  /** The process whose namespace it is, and its pidfd. */
+  /** The process whose namespace it is, or by which the path to its file leads, and its pidfd. */
   readonly owner: { readonly pid: number; readonly fd: number } | null;
   /** The namespace's file, if no process is known to own it. */
   readonly file: string | null;
@@ -24,7 +24,7 @@ export interface Endings {
 export function openEndings({ exitFd, exitWithNetns, target }: EndingOptions): Endings {
   if (exitFd !== null) adoptInherited("--exit-fd", exitFd);
   const file = exitWithNetns && target.kind === "namespace" ? target.netns : null;
-  const pid = target.pid ?? (file === null ? null : processOf(file));
+  const pid = target.pid ?? (file === null ? null : processOnPath(file));
   if (pid === null) return { exitFd, owner: null, file };
   return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
 }

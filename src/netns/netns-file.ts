@@ -8,6 +8,15 @@ export function processOf(file: string): number | null {
   return pid === undefined ? null : Number(pid);
 }
 
+/**
+ * The process by whose directory in /proc a path leads, as to a file in the mount namespace of another; null for any
+ * other path. It is gone with the process, and cannot be watched: our sandbox does not look into others' /proc/PID/root.
+ */
+export function processOnPath(file: string): number | null {
+  const [, pid] = /^\/proc\/(\d+)\//.exec(file) ?? [];
+  return pid === undefined ? null : Number(pid);
+}
+
 export function noSuchProcess(pid: number): UserError {
   return new UserError(`process ${pid} does not exist: give the PID of a running process`);
 }

@@ -56,8 +56,9 @@ export async function makeStage(census: Census, manyIds = false): Promise<Stage>
 function install(checkout: string): string {
   const runtime = relative(root, dirname(dirname(realpathSync(node))));
   const needed = ["bin", "dist", "node_modules/.bin", runtime, "test/lab"];
-  const servers = "build/servers"; // of packages that this machine does not have
-  const parts = exists(join(root, servers)) ? [...needed, servers] : needed;
+  // Servers of packages that this machine does not have, and clients that scripts/modern has built.
+  const built = ["build/servers", "build/modern"].filter((part) => exists(join(root, part)));
+  const parts = [...needed, ...built];
   return `
     cd '${root}'
     umask 022

@@ -4,26 +4,41 @@ import type { Namespace } from "../../lab/namespace.ts";
 import type { Engine, Helper } from "../comparison.ts";
 import { makeImage } from "./image.ts";
 
+/** How RootlessKit is told which helper to start. */
+interface Door {
+  readonly network: readonly string[];
+  /** NAME=VALUE, of RootlessKit and its helper */
+  readonly env?: readonly string[];
+  /** command lines of the helper's processes */
+  readonly processes: RegExp;
+}
+
 /** RootlessKit of an ordinary user, told which helper to start. */
 export class RootlessKit implements Engine {
   readonly account: Account;
   readonly helper: Helper;
-  readonly #env: readonly string[];
+  readonly #door: Door;
   #nextPort: number;
   #sessions = 0;
 
-  private constructor(account: Account, helper: Helper, env: readonly string[]) {
+  private constructor(account: Account, helper: Helper, door: Door) {
     this.account = account;
     this.helper = helper;
-    this.#env = env;
+    this.#door = door;
     this.#nextPort = helper.firstPort;
   }
 
   /** @param env NAME=VALUE, of RootlessKit and its helper */
   static async create(lab: Lab, helper: Helper, env: readonly string[] = []): Promise<RootlessKit> {
     const account = await Account.create(lab, `r${helper.firstPort}`);
+    const network = ["--net=slirp4netns", `--slirp4netns-binary=${helper.path}`];
+    return RootlessKit.of(account, helper, { network, env, processes: / -r 3 / });
+  }
+
+  /** RootlessKit of an account's machine. */
+  static async of(account: Account, helper: Helper, door: Door): Promise<RootlessKit> {
     await makeImage(account);
-    return new RootlessKit(account, helper, env);
+    return new RootlessKit(account, helper, door);
   }
 
   get lab(): Lab {
@@ -40,12 +55,15 @@ export class RootlessKit implements Engine {
   async start(...options: readonly string[]): Promise<Session> {
     this.#sessions += 1;
     const state = `${this.account.home}/state${this.#sessions}`;
-    const network = ["--net=slirp4netns", `--slirp4netns-binary=${this.helper.path}`];
-    const serve = "echo started; exec busybox httpd -f -p 80 -h image/www";
+    const { network, env = [] } = this.#door;
+    // With --detach-netns the command is in the host's network, where its user may not open port 80.
+    const isDetached = options.includes("--detach-netns");
+    const server = isDetached ? "sleep 1000" : "busybox httpd -f -p 80 -h image/www";
+    const serve = `echo started; exec ${server}`;
     const process = this.account.user.spawn([
       ...[
         "env",
-        ...this.#env,
+        ...env,
         "rootlesskit",
         `--state-dir=${state}`,
         ...network,
@@ -62,7 +80,7 @@ export class RootlessKit implements Engine {
   /** Command lines of the helpers that run. */
   async helpers(): Promise<string[]> {
     const processes = await this.account.processes();
-    return processes.filter((line) => / -r 3 /.test(line));
+    return processes.filter((line) => this.#door.processes.test(line));
   }
 
   close(): Promise<void> {
@@ -88,6 +106,14 @@ export class Session {
     this.#child = child;
     const kinds = ["--user", "--net", "--mount", "--preserve-credentials"];
     this.inside = account.user.behind(["nsenter", "--target", `${child}`, ...kinds, "--"]);
+  }
+
+  /** The network namespace that the command is in: with --detach-netns not the one inside. */
+  async commandsNetwork(): Promise<string> {
+    const [command] = (await this.#account.user.output(["pgrep", "-P", `${this.#child}`])).split(
+      "\n",
+    );
+    return this.#account.user.output(["readlink", `/proc/${command}/ns/net`]);
   }
 
   /** Runs rootlessctl, which must succeed. */
