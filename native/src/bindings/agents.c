@@ -3,6 +3,7 @@
 #include <net/if.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -112,6 +113,8 @@ static napi_value adopt_agent(napi_env env, napi_callback_info info) {
   struct agents *agents = &call.instance->agents;
   struct agent *agent = free_agent(agents);
   if (agent == NULL) return call_end(&call, -ENFILE);
+  int no = 0; /* a descriptor that was passed does not block */
+  if (ioctl(fd, FIONBIO, &no) < 0) return call_end(&call, -errno);
   handles_forget(&call.instance->handles, fd);
   *agent = (struct agent){.pid = -1, .socket = fd, .is_brokers = true};
   limit_waiting(fd, ADOPTED_PATIENCE);

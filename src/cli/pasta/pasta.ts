@@ -5,7 +5,7 @@ import type { CommandTarget, PastaConfig } from "../../commandline/pasta/config.
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
 import type { ApiListener } from "../../host/api-socket.js";
-import { isInBackground, PidFile } from "../../host/background.js";
+import { PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
 import { openStream, type StreamTarget } from "../../host/links/stream.js";
 import { listenForPesto } from "../../host/ports/control-socket.js";
@@ -29,6 +29,11 @@ export async function pasta(config: PastaConfig): Promise<void> {
   startPastaLog(config);
   joinBroker();
   const { target } = config;
+  const { SLIPWAY_TAKEN: taken } = process.env;
+  if (taken !== undefined && target.kind === "namespace") {
+    await takeOver(config, target, taken);
+    return;
+  }
   const pidFile = new PidFile(config.pidFile);
   switch (target.kind) {
     case "namespace":
@@ -47,10 +52,21 @@ export async function pasta(config: PastaConfig): Promise<void> {
 /** Serves a namespace that exists. */
 function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
   try {
-    connectEntered(config, target, pidFile);
+    serveNamespace(config, target, inside(target));
+    pidFile.announce();
   } catch (error) {
     throw inPastasWords(error, target);
   }
+}
+
+/** Goes on with the guest of a daemon that has died. The launcher has written the pid file. */
+async function takeOver(
+  config: PastaConfig,
+  target: NamespaceTarget,
+  descriptors: string,
+): Promise<void> {
+  const { tap } = (await import("../../host/takeover.js")).takeOver(descriptors);
+  serveNamespace(config, target, { namespace: target, open: () => tap });
 }
 
 /** Clients decide by pasta's words what to do about a namespace that is not there. */
@@ -61,23 +77,22 @@ function inPastasWords(error: unknown, { netns, userns }: NamespaceTarget): unkn
   return new UserError(`Couldn't open ${kind} namespace ${path}: ${wordsFor(-errno)}: ${message}`);
 }
 
-function connectEntered(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
+function serveNamespace(config: PastaConfig, target: NamespaceTarget, place: Place): void {
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const { sole, control } = openGuest(config, inside(target), target.pid, (line) =>
+  const { sole, control } = openGuest(config, place, target.pid, (line) =>
     fail(new UserError(line)),
   );
   checkOwner(endings);
-  watchEndings(endings, sole.loop, endSignals(), (why) => sole.end(why, 0));
+  watchEndings(endings, sole.loop, endSignals(config), (why) => sole.end(why, 0));
   sole.start(control, { hasChild: false, inUse: [] });
   log.info("the namespace of %s is connected", target.netns);
-  pidFile.announce();
 }
 
 /** Signals that end the process. In the background SIGHUP would, too, if it were not ignored. */
-function endSignals(): readonly NodeJS.Signals[] {
-  if (!isInBackground()) return ["SIGTERM", "SIGINT", "SIGHUP"];
+function endSignals({ isForeground }: PastaConfig): readonly NodeJS.Signals[] {
+  if (isForeground) return ["SIGTERM", "SIGINT", "SIGHUP"];
   process.on("SIGHUP", () => undefined);
   return ["SIGTERM", "SIGINT"];
 }
@@ -90,7 +105,7 @@ function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFil
   );
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
-  for (const signal of endSignals()) process.on(signal, end);
+  for (const signal of endSignals(config)) process.on(signal, end);
   sole.start(control, { hasChild: false, inUse: target.kind === "fd" ? [target.fd] : [] });
   log.info("%s is served", link.name);
   pidFile.announce();
