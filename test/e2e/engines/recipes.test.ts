@@ -16,6 +16,7 @@ const prints: Readonly<Record<string, RegExp>> = {
   image: /^sha256:[0-9a-f]{64}$/m,
   // A client on the host's loopback appears as the gateway.
   "podman-ports": /^\S*10\.0\.2\.2\]?$/m,
+  pesto: /^\S+$.*^-t 8088:80$/ms,
   "podman-network":
     /^\[?(?:(?:::ffff:)?10\.89\.8\.\d+|fd[0-9a-f:]+)\]?$.*^Address: 10\.89\.8\.2$.*^removed$/ms,
   "crun-network": /^Address: 10\.89\.9\.2$/m,
