@@ -51,7 +51,7 @@ export function cookieOf(namespace: Namespace): bigint | null {
   return length === bytes.length ? new DataView(bytes.buffer).getBigUint64(0, true) : null;
 }
 
-/** An agent that stays in a namespace to make sockets there. */
+/** An agent that stays in a namespace, to make sockets and to change settings there. */
 export interface Resident {
   /** As socket(2). @returns a handle, non-blocking, or a negative errno */
   socket(domain: number, type: number, protocol: number): number;
@@ -60,6 +60,10 @@ export interface Resident {
    * @param type Socket.Stream or Socket.Datagram
    */
   boundSocket(type: number, address: Address, port: number): number;
+  /** The index of an interface, or a negative errno. */
+  indexOf(name: string): number;
+  /** Sends a request of rtnetlink. @returns 0 or a negative errno */
+  set(request: Uint8Array): number;
   close(): void;
 }
 
@@ -81,6 +85,8 @@ export function residentOf(agent: number): Resident {
       const domain = address.family === 4 ? Socket.Inet : Socket.Inet6;
       return native.agentBoundSocket(agent, domain, type, name.subarray(0, length));
     },
+    indexOf: (name) => native.agentIfindex(agent, name),
+    set: (request) => native.agentNetlink(agent, request),
     close: () => native.closeAgent(agent),
   };
 }

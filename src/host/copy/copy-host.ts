@@ -10,7 +10,14 @@ import type { TapSettings } from "../../netns/tap.js";
 import { randomInterfaceMac } from "../../sys/random.js";
 import type { RouteTables } from "../../wire/rtnetlink-dump.js";
 import { sourceOf } from "../guest-config.js";
-import { MOST_ADDRESSES, MOST_ROUTES, plansOf, type Templates, templatesOf } from "./plans.js";
+import {
+  MOST_ADDRESSES,
+  MOST_ROUTES,
+  plansOf,
+  requireInterfaces,
+  type Templates,
+  templatesOf,
+} from "./plans.js";
 
 /** The interface's name where the host has none to copy. */
 const DEFAULT_NAME = "tap0";
@@ -23,6 +30,8 @@ export interface HostCopy {
   /** Of its interface. */
   readonly mac: Mac;
   readonly settings: TapSettings;
+  /** What it has copied. */
+  readonly templates: Templates;
 }
 
 /**
@@ -32,6 +41,7 @@ export interface HostCopy {
  */
 export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstream): HostCopy {
   const { addressing } = options;
+  requireInterfaces(tables, addressing);
   const templates = templatesOf(tables, addressing);
   warnOfMany(templates);
   const mac = addressing.guestMac ?? randomInterfaceMac();
@@ -55,6 +65,7 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     ifname: nameOf(options, templates),
     mac,
     settings: settingsOf(options, config, mac),
+    templates,
   };
 }
 

@@ -42,13 +42,16 @@ export const MOST_ADDRESSES = 64;
 export const MOST_ROUTES = 256;
 
 /** @throws UserError for an interface that the host does not have */
-export function templatesOf(tables: RouteTables, { template }: Addressing): Templates {
+export function requireInterfaces(tables: RouteTables, { template }: Addressing): void {
   for (const family of FAMILIES) {
     const name = template[family];
     if (name !== null && linkNamed(tables, name) === null) {
       throw new UserError(`the host has no interface ${name}: see ip link`);
     }
   }
+}
+
+export function templatesOf(tables: RouteTables, { template }: Addressing): Templates {
   return {
     4: templateOf(tables, 4, template[4]),
     6: templateOf(tables, 6, template[6]),

@@ -1,6 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import type { AddressPlan } from "../../../src/config/address-plan.js";
-import { templatesOf } from "../../../src/host/copy/plans.js";
+import { requireInterfaces, templatesOf } from "../../../src/host/copy/plans.js";
 import type { RouteTables } from "../../../src/wire/rtnetlink-dump.js";
 import { address } from "../../services/frames.js";
 import {
@@ -96,7 +96,9 @@ describe("the interface that is copied", () => {
   });
 
   it("is an error when the host does not have it", () => {
-    expect(() => named(HOST, 4, "eth7")).toThrow("the host has no interface eth7: see ip link");
+    const { addressing } = options({ addressing: { template: { 4: null, 6: "eth7" } } });
+    const check = () => requireInterfaces(HOST, addressing);
+    expect(check).toThrow("the host has no interface eth7: see ip link");
   });
 });
 
