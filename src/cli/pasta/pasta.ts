@@ -165,7 +165,7 @@ function openGuest(
   pid: number | null,
   onGone: (line: string) => void,
 ): Opened {
-  const { prepared, settings } = preparePasta(config);
+  const { prepared, settings, follow } = preparePasta(config);
   const { tapName } = prepared;
   const { controlSocket: path } = config;
   const forwarding: Forwarding[] = [];
@@ -178,6 +178,7 @@ function openGuest(
     },
     onGone: (why) => onGone(`${tapName}: ${why}: the network is gone`),
   });
+  follow(sole, namespace);
   const control = path === null ? null : listenForPesto(path, () => forwarding[0]);
   return { sole, control };
 }

@@ -48,8 +48,11 @@ export class ConfiguredLink {
     for (const [key, address] of addresses) {
       if (!this.#addresses.has(key) && this.#add(address)) this.#addresses.set(key, address);
     }
-    const deleted = this.#deleteOthers(addresses);
-    this.#restore(deleted);
+    for (const [key, address] of this.#addresses) {
+      if (addresses.has(key)) continue;
+      this.#addresses.delete(key);
+      this.#delete(address);
+    }
     for (const [key, route] of routes) {
       if (this.#routes.has(key)) continue;
       if (this.#send(addRoute(this.#index, route, Mode.New)) >= 0) this.#routes.set(key, route);
@@ -60,23 +63,25 @@ export class ConfiguredLink {
     return this.#send(addAddress(this.#index, address, Mode.New)) >= 0;
   }
 
-  #deleteOthers(kept: ReadonlyMap<string, GuestAddress>): readonly GuestAddress[] {
-    const deleted: GuestAddress[] = [];
-    for (const [key, address] of this.#addresses) {
-      if (kept.has(key)) continue;
-      this.#addresses.delete(key);
-      this.#send(deleteAddress(this.#index, address));
-      deleted.push(address);
-    }
-    return deleted;
+  /**
+   * With the first IPv4 address of a network its others go, too, unless promote_secondaries is set (ip-sysctl), and with the
+   * last address of the interface all routes: one of the others is there under another length meanwhile.
+   */
+  #delete(address: GuestAddress): void {
+    const others = this.#othersBeside(address);
+    const [other] = others;
+    const meanwhile = other === undefined ? null : { ...other, length: other.address.bits };
+    if (meanwhile !== null) this.#add(meanwhile);
+    this.#send(deleteAddress(this.#index, address));
+    for (const each of others) this.#add(each);
+    if (meanwhile !== null) this.#send(deleteAddress(this.#index, meanwhile));
   }
 
-  /** With the first IPv4 address of a network its others go, too, unless promote_secondaries is set (ip-sysctl). */
-  #restore(deleted: readonly GuestAddress[]): void {
-    const networks = new Set(deleted.map(networkOf));
-    for (const address of this.#addresses.values()) {
-      if (address.address.family === 4 && networks.has(networkOf(address))) this.#add(address);
-    }
+  /** Other IPv4 addresses of ours in the network of one. */
+  #othersBeside(address: GuestAddress): readonly GuestAddress[] {
+    if (address.address.family === 6) return [];
+    const network = networkOf(address);
+    return [...this.#addresses.values()].filter((other) => networkOf(other) === network);
   }
 }
 
