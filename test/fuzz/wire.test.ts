@@ -7,6 +7,8 @@ import { parseAssociatedAddress, parseAssociation } from "../../src/wire/dhcpv6.
 import { answersQuery, parseDnsQuery } from "../../src/wire/dns.js";
 import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js";
 import { parseListeners } from "../../src/wire/inet-diag.js";
+import { DumpEnd } from "../../src/wire/netlink.js";
+import { parseRouteDump, type RouteTables } from "../../src/wire/rtnetlink-dump.js";
 import { address, config, datagram, PLAN4, PLAN6 } from "../services/frames.js";
 import { LINUX } from "../wire/captures.js";
 import { emitListener } from "../wire/listeners.js";
@@ -39,6 +41,20 @@ const LISTENER = emitListener({
   port: 443,
   isIpv6Only: true,
 });
+
+/** An interface, an address of each family and two routes, as a Linux 6.18 told of them (rtnetlink(7)). */
+const ROUTE_MESSAGES = [
+  "3000000010000200000000000000000000000403010000004900010000000000070003006c6f00000800040000000100",
+  "5000000014000200000000000c490000021880000300000008000100c000020508000200c0000205090003006574683000000000080008008000000014000600ffffffffffffffff2e094c002e094c00",
+  "4800000014000200000000000c4900000a408200030000001400010020010db800000000000000000000000514000600ffffffffffffffff2e094c002e094c000800080082000000",
+  "4800000018000200000000000d49000002000000fe0300010000000008000f00fe00000024000900100000000300000008000500c0000201100000000300000008000500c0000202",
+  "4c00000018000200000000000d49000002180000fe0300010000000008000f00fe00000008000100cb007100160012000a00fe80000000000000000000000000000900000800040003000000",
+  "7400000018000200000000000d4900000a000000fe0300010000000008000f00fe000000080006000004000014000500fe800000000000000000000000000001080004000300000024000c0000000000000000000000000000000000000000000000000000000000000000000500140000000000",
+].map((hex) => Uint8Array.from(Buffer.from(hex, "hex")));
+
+function joined(messages: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(messages.flatMap((message) => [...message]));
+}
 
 const bytesOf = (frame: Frame) => Uint8Array.from(frame.bytes);
 const seeds = [
@@ -81,6 +97,26 @@ test("no message makes the other parsers throw or read outside it", { timeout: T
     parseAssociation(bytes);
     parseAssociatedAddress(bytes);
     parseListeners(bytes, { protocol: "tcp", family: 6 }, []);
+  });
+  fc.assert(property, forAWhile);
+});
+
+test("no answer about links, addresses and routes makes its parser throw", {
+  timeout: TIMEOUT,
+}, () => {
+  const seeds = [...ROUTE_MESSAGES, joined(ROUTE_MESSAGES)];
+  const whole: RouteTables = { links: [], addresses: [], routes: [] };
+  expect(parseRouteDump(joined(ROUTE_MESSAGES), whole, 9, () => {})).toBe(DumpEnd.More);
+  expect([whole.links.length, whole.addresses.length, whole.routes.length]).toEqual([1, 2, 3]);
+  const property = fc.property(mutated(seeds), (bytes) => {
+    const tables: RouteTables = { links: [], addresses: [], routes: [] };
+    parseRouteDump(bytes, tables, 2, () => {});
+    const { links, addresses, routes } = tables;
+    expect(Math.max(links.length, addresses.length, routes.length)).toBeLessThanOrEqual(2);
+    for (const { address, length } of addresses) expect(length).toBeLessThanOrEqual(address.bits);
+    for (const { destination } of routes) {
+      expect(destination.length).toBeLessThanOrEqual(destination.address.bits);
+    }
   });
   fc.assert(property, forAWhile);
 });

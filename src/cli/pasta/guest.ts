@@ -1,4 +1,6 @@
+import { monotonicMs } from "../../base/clock.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
+import type { AddressPlan } from "../../config/address-plan.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
 import { copyHost } from "../../host/copy/copy-host.js";
 import { followHost } from "../../host/copy/following.js";
@@ -43,10 +45,10 @@ export function preparePasta(options: PastaConfig): PastaGuest {
   return {
     prepared,
     settings,
-    follow: ({ loop }, namespace) => {
+    follow: ({ loop, guest }, namespace) => {
       if (watch === null) return;
       const resident = namespace === null ? null : openResident(namespace);
-      const replan = (): void => undefined;
+      const replan = (plans: readonly AddressPlan[]) => guest.replan(plans, monotonicMs());
       followHost(loop, { watch, options, host, copy, resident, replan });
     },
   };

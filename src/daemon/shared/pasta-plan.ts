@@ -84,6 +84,8 @@ function passedAgent(): PassedAgent {
     resident: {
       socket: (...what) => agent?.socket(...what) ?? -Errno.EPIPE,
       boundSocket: (...what) => agent?.boundSocket(...what) ?? -Errno.EPIPE,
+      indexOf: (name) => agent?.indexOf(name) ?? -Errno.EPIPE,
+      set: (request) => agent?.set(request) ?? -Errno.EPIPE,
       // The agent ends with the connection of its launcher.
       close: () => undefined,
     },

@@ -24,13 +24,13 @@ export interface Following {
 }
 
 /** From now on the guest has what the host has, as it changes. */
-export function followHost(loop: Pick<Loop, "watch">, following: Following): void {
+export function followHost(loop: Pick<Loop, "watch" | "rewatch">, following: Following): void {
   const { watch, options, host, copy, resident, replan } = following;
   const follower = new PlanFollower(options, host, copy);
   const link = configuredLink(copy, resident);
   const onTables = (tables: RouteTables): void => {
     const { plans, recheck } = follower.follow(tables);
-    if (recheck !== null) watch.readWithin(recheck, onTables);
+    if (recheck !== null) watch.readWithin(recheck);
     if (plans === null) return;
     log.info("the host's network has changed: the guest follows");
     // Slipway goes first: it answers for a new router before the guest has a route through it.

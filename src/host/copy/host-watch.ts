@@ -1,5 +1,5 @@
 import { getSystemErrorName } from "node:util";
-import { monotonicMs } from "../../base/clock.js";
+import { monotonicMs, NEVER } from "../../base/clock.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import type { Loop } from "../../loop/loop.js";
@@ -15,11 +15,10 @@ const SETTLING = 100;
 /** A host whose routes change all the time is read so seldom that this takes a fiftieth of a processor. */
 const PAUSE = 50;
 
-/** Until reading goes on that one step has not finished, in ms. */
-const STEP_WAIT = 1;
-
 /** Notices that are taken in one wake-up; the others wait for the next. */
 const READS_A_WAKE = 32;
+
+type WatchLoop = Pick<Loop, "watch" | "rewatch">;
 
 /**
  * Watches the host's links, addresses and routes. Both of its sockets are opened at once, that of the notices first, so
@@ -29,7 +28,12 @@ export class HostWatch {
   readonly #notices: number;
   readonly #tables: HostTables;
   readonly #buffer = new Uint8Array(32_768);
-  #timer: NodeJS.Timeout | null = null;
+  #loop: WatchLoop | null = null;
+  /** When the tables are to be read. */
+  #dueAt = NEVER;
+  #timer: NodeJS.Timeout | undefined;
+  /** ms that reading has taken by now. */
+  #spent = 0;
   #nextAt = 0;
 
   /** @throws UserError when the kernel gives no socket */
@@ -54,17 +58,30 @@ export class HostWatch {
     return this.#tables.read();
   }
 
-  /** Calls back with the tables after each change. */
-  follow(loop: Pick<Loop, "watch">, onTables: (tables: RouteTables) => void): void {
-    loop.watch(this.#notices, Epoll.In, () => {
-      this.#takeNotices();
-      this.#readSoon(onTables);
+  /** Calls back with the tables after each change, in a callback of Loop.watch(). */
+  follow(loop: WatchLoop, onTables: (tables: RouteTables) => void): void {
+    this.#loop = loop;
+    loop.watch(this.#notices, Epoll.In, (events) => {
+      if ((events & ~Epoll.Out) !== 0) {
+        this.#takeNotices();
+        this.readWithin(SETTLING);
+      }
+      if ((events & Epoll.Out) !== 0) this.#read(onTables);
     });
   }
 
-  /** Reads the tables after some time, even without a notice. */
-  readWithin(ms: number, onTables: (tables: RouteTables) => void): void {
-    setTimeout(() => this.#readSoon(onTables), ms);
+  /** Has the tables read after so many ms, or sooner, even without a notice. */
+  readWithin(ms: number): void {
+    const now = monotonicMs();
+    const at = Math.max(now + ms, this.#nextAt);
+    if (at >= this.#dueAt) return;
+    this.#dueAt = at;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#dueAt = NEVER;
+      // A netlink socket can be written to at any time: epoll reports it at once.
+      this.#loop?.rewatch(this.#notices, Epoll.In | Epoll.Out);
+    }, at - now);
   }
 
   /** What they say does not count. ENOBUFS, that some were lost, is a notice like others. */
@@ -74,24 +91,16 @@ export class HostWatch {
     }
   }
 
-  #readSoon(onTables: (tables: RouteTables) => void): void {
-    if (this.#timer !== null) return;
-    const wait = Math.max(SETTLING, this.#nextAt - monotonicMs());
-    this.#timer = setTimeout(() => this.#read(onTables, 0), wait);
-  }
-
-  /** @param spent ms that reading has taken by now */
-  #read(onTables: (tables: RouteTables) => void, spent: number): void {
+  #read(onTables: (tables: RouteTables) => void): void {
     const begun = monotonicMs();
     const result = this.#tables.step();
     const now = monotonicMs();
-    const taken = spent + now - begun;
-    if (result === null) {
-      this.#timer = setTimeout(() => this.#read(onTables, taken), STEP_WAIT);
-      return;
-    }
-    this.#timer = null;
-    this.#nextAt = now + taken * PAUSE;
+    this.#spent += now - begun;
+    // Unfinished: the next wake-up goes on.
+    if (result === null) return;
+    this.#loop?.rewatch(this.#notices, Epoll.In);
+    this.#nextAt = now + this.#spent * PAUSE;
+    this.#spent = 0;
     if (typeof result === "number") {
       log.warn("the host's network cannot be read: %s", getSystemErrorName(result));
     } else onTables(result);
