@@ -51,7 +51,7 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     plans,
     gatewayMac: addressing.gatewayMac ?? gatewayMac(plans),
     protocols: options.protocols,
-    services: options.services,
+    services: servicesOf(options),
     dns: { upstream: upstreamOf(options, host), records: new Map() },
     hostname: options.dns.hostname,
     outbound: { 4: sourceOf(options.outbound, 4), 6: sourceOf(options.outbound, 6) },
@@ -67,6 +67,14 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     settings: settingsOf(options, config, mac),
     templates,
   };
+}
+
+/**
+ * An interface that is configured here has the host's addresses and no others, as with pasta: an advertisement would have
+ * the kernel make one more of the prefix.
+ */
+function servicesOf({ services, addressing }: PastaConfig): GuestConfig["services"] {
+  return { ...services, ra: services.ra && !addressing.configure };
 }
 
 function nameOf({ addressing }: PastaConfig, templates: Templates): string {

@@ -33,14 +33,24 @@ export class Background {
   }
 
   /** Starts one, as the lab's user or another, and expects its parent to end with 0. */
-  static async start(
+  static start(
+    lab: Lab,
+    args: readonly string[],
+    user: Namespace = lab.host.user,
+    options: ProcessOptions = {},
+  ): Promise<Background> {
+    return Background.startPlain(lab, [...quiet, ...args], user, options);
+  }
+
+  /** As start(), without the options of `quiet`. */
+  static async startPlain(
     lab: Lab,
     args: readonly string[],
     user: Namespace = lab.host.user,
     options: ProcessOptions = {},
   ): Promise<Background> {
     const file = pidFileOf(lab);
-    const argv = [pastaPath(lab), "-P", file, ...quiet, ...args];
+    const argv = [pastaPath(lab), "-P", file, ...args];
     const outcome = await user.run(argv, { timeoutMs: 20_000, ...options });
     if (outcome.code !== 0) throw new Error(`pasta: status ${outcome.code}: ${outcome.stderr}`);
     const pid = Number(await user.output(["cat", file]));
