@@ -7,6 +7,16 @@ import { resetSocket } from "../../sys/sockets/socket.js";
 /** Capacity of a pipe in bytes: the kernel's limit for ordinary users (pipe(7), pipe-max-size). */
 const PIPE_CAPACITY = 1 << 20;
 
+/**
+ * What is shorter than this is copied: a pipe costs more than 16 KiB of copies, and after a read that was not filled the
+ * socket is known to be empty, where splice(2) has to be called once more. Requests and answers are mostly short.
+ */
+const COPIED = 16_384;
+
+/** On its way between two sockets in one call. */
+const scratch = new Uint8Array(new ArrayBuffer(COPIED));
+const scratchMemory = native.registerMemory(scratch.buffer);
+
 /** Bytes that one direction may move per turn, so that no connection starves another. */
 const TURN_BUDGET = 1 << 20;
 
@@ -70,6 +80,12 @@ class End {
   /** Holds `held` bytes that were read here and not yet written to the other socket. */
   pipe: Pipe | null = null;
   held = 0;
+  /** Bytes that were read here without a pipe and that the other socket has not taken; they come before those in it. */
+  rest: Uint8Array | null = null;
+  /** Whether its last bytes were many: the next ones are spliced. */
+  isBulk = false;
+  /** Its peer has sent FIN or RST: a read that was not filled says nothing. */
+  hasHungUp = false;
   /** Bytes written to it. */
   taken = 0;
 
@@ -138,6 +154,7 @@ export class SplicedConnection {
     const end = isInside ? this.#inside : this.#outside;
     if (events & Epoll.Error) return false;
     if (events & Epoll.Out) end.writable = true;
+    if (events & (Epoll.ReadHangUp | Epoll.HangUp)) end.hasHungUp = true;
     if (events & (Epoll.In | Epoll.ReadHangUp | Epoll.HangUp)) end.readable = true;
     return true;
   }
@@ -185,7 +202,10 @@ export class SplicedConnection {
   #moveAll(from: End, to: End): Progress {
     let budget = TURN_BUDGET;
     while (to.writable && !to.shut) {
-      if (from.held > 0) {
+      if (from.rest !== null) {
+        const written = this.#writeRest(from, to, from.rest);
+        if (written !== "more") return written;
+      } else if (from.held > 0) {
         const written = this.#write(from, to);
         if (written !== "more") return written;
       } else if (from.ended) {
@@ -195,12 +215,44 @@ export class SplicedConnection {
         return "idle";
       } else if (budget <= 0) {
         return "more";
-      } else {
+      } else if (from.isBulk) {
         const read = this.#read(from);
         if (read !== "more") return read;
         budget -= from.held;
+      } else {
+        const copied = this.#copy(from, to);
+        if (copied !== "more") return copied;
       }
     }
+    return "idle";
+  }
+
+  #copy(from: End, to: End): Progress {
+    const length = native.read(from.fd, scratchMemory, 0, COPIED);
+    if (length <= 0) return this.#noteRead(from, length);
+    from.isBulk = length === COPIED;
+    if (!from.isBulk && !from.hasHungUp) from.readable = false;
+    const written = native.write(to.fd, scratchMemory, 0, length);
+    if (written === length) {
+      to.taken += written;
+      return "more";
+    }
+    if (written < 0 && written !== -Errno.EAGAIN) return "over";
+    const taken = Math.max(0, written);
+    to.taken += taken;
+    to.writable = false;
+    from.rest = scratch.slice(taken, length);
+    return "idle";
+  }
+
+  #writeRest(from: End, to: End, rest: Uint8Array): Progress {
+    const written = native.writeBytes(to.fd, rest);
+    if (written < 0 && written !== -Errno.EAGAIN) return "over";
+    const taken = Math.max(0, written);
+    to.taken += taken;
+    from.rest = taken === rest.length ? null : rest.subarray(taken);
+    if (from.rest === null) return "more";
+    to.writable = false;
     return "idle";
   }
 
@@ -208,11 +260,18 @@ export class SplicedConnection {
     from.pipe ??= this.#pipes.take();
     if (from.pipe === null) return "over";
     const moved = native.splice(from.fd, from.pipe.writeEnd, PIPE_CAPACITY);
-    if (moved > 0) from.held = moved;
-    else if (moved === 0) from.ended = true;
-    else if (moved === -Errno.EAGAIN) from.readable = false;
+    if (moved <= 0) return this.#noteRead(from, moved);
+    from.held = moved;
+    from.isBulk = moved >= COPIED;
+    return "more";
+  }
+
+  /** @param result of a read: 0 at the end, or a negative errno */
+  #noteRead(from: End, result: number): Progress {
+    if (result === 0) from.ended = true;
+    else if (result === -Errno.EAGAIN) from.readable = false;
     else return "over";
-    return moved === -Errno.EAGAIN ? "idle" : "more";
+    return result === 0 ? "more" : "idle";
   }
 
   #write(from: End, to: End): Progress {
