@@ -49,7 +49,8 @@ export function preparePasta(options: PastaConfig): PastaGuest {
       if (watch === null) return;
       const resident = namespace === null ? null : openResident(namespace);
       const replan = (plans: readonly AddressPlan[]) => guest.replan(plans, monotonicMs());
-      followHost(loop, { watch, options, host, copy, resident, replan });
+      watch.start(loop);
+      followHost({ watch, options, host, copy, resident, replan });
     },
   };
 }

@@ -6,7 +6,8 @@ import { parseCommandLine } from "../../commandline/command-line.js";
 import type { DaemonRequest } from "../../commandline/requests.js";
 import type { Upstream } from "../../config/dns-config.js";
 import { ResolvConf } from "../../dns/resolv-conf.js";
-import { HostTables } from "../../host/copy/host-tables.js";
+import type { Guest } from "../../guest/guest.js";
+import { HostWatch } from "../../host/copy/host-watch.js";
 import { RESOLV_CONF } from "../../host/guest-config.js";
 import { formatSnapshot } from "../../host/ports/port-snapshot.js";
 import { type ServedGuest, serveGuest } from "../../host/serve-guest.js";
@@ -59,7 +60,7 @@ export class LauncherServer {
   readonly #requests: WarningRequests;
   readonly #listener: number;
   readonly #upstream = new ResolvConf(RESOLV_CONF);
-  readonly #tables = new HostTables();
+  readonly #watch = new HostWatch();
   readonly #launchers = new Set<Launcher>();
   readonly #gate: Gate;
 
@@ -74,6 +75,7 @@ export class LauncherServer {
     this.#requests = requests;
     this.#listener = listenPrivately("socket", path, Socket.SequencedPackets);
     loop.watch(this.#listener, Epoll.In, () => this.#accept());
+    this.#watch.start(loop);
     loop.onReclaimed = () => warmUp(this.#upstream);
   }
 
@@ -82,7 +84,7 @@ export class LauncherServer {
     this.#loop.unwatch(this.#listener);
     native.close(this.#listener);
     this.#gate.close();
-    this.#tables.close();
+    this.#watch.close();
     for (const launcher of this.#launchers) launcher.close();
   }
 
@@ -109,7 +111,7 @@ export class LauncherServer {
   #serve(fd: number): void {
     const context = {
       loop: this.#loop,
-      tables: this.#tables,
+      watch: this.#watch,
       upstream: this.#upstream,
       requests: this.#requests,
     };
@@ -123,8 +125,8 @@ type WarningRequests = Requests & { readonly hasWarning: () => boolean };
 
 interface Context {
   readonly loop: Loop;
-  /** The host's, for guests that have a copy of them. */
-  readonly tables: HostTables;
+  /** Of the host's network, of which guests have a copy. */
+  readonly watch: HostWatch;
   readonly upstream: Upstream;
   readonly requests: WarningRequests;
 }
@@ -174,6 +176,7 @@ class Launcher {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#planned?.end?.();
     this.#guest?.close();
     this.#agent?.close();
     this.#loop.unwatch(this.#fd);
@@ -222,22 +225,25 @@ class Launcher {
       this.#agent === null &&
       passed !== null
     ) {
-      this.#takeAgent(passed);
+      this.#takeAgent(passed, guest.guest);
     } else {
       if (passed !== null) native.close(passed);
       this.close();
     }
   }
 
-  /** Without it only clients of the host's loopback are refused: there may be as many agents as guests. */
-  #takeAgent(socket: number): void {
+  /**
+   * Without it clients of the host's loopback are refused, and the host's network is not followed: there may be as many
+   * agents as guests.
+   */
+  #takeAgent(socket: number, guest: Guest): void {
     const agent = native.adoptAgent(socket);
     if (agent < 0) {
       native.close(socket);
       return;
     }
     this.#agent = residentOf(agent);
-    this.#planned?.useAgent?.(this.#agent);
+    this.#planned?.useAgent?.(this.#agent, guest);
   }
 
   /** The launcher starts a process of its own. That meets an error of the command line, too, and ends with it. */
@@ -272,10 +278,10 @@ class Launcher {
       return;
     }
     const invocation = parseCommandLine(request.name, request.args);
-    const { tables, upstream } = this.#context;
+    const { watch, upstream } = this.#context;
     if (invocation.kind === "attach") this.#plan(planOf(invocation.config, request.pid, upstream));
     else if (invocation.kind === "pasta")
-      this.#plan(pastaPlanOf(invocation.config, tables, upstream));
+      this.#plan(pastaPlanOf(invocation.config, watch, upstream));
     else if (invocation.kind === "ask daemon") this.#answer(invocation.request);
     else this.close();
   }

@@ -1,8 +1,11 @@
+import { monotonicMs } from "../../base/clock.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
+import type { AddressPlan } from "../../config/address-plan.js";
 import type { Upstream } from "../../config/dns-config.js";
 import { copyHost } from "../../host/copy/copy-host.js";
-import type { HostTables } from "../../host/copy/host-tables.js";
+import { followHost } from "../../host/copy/following.js";
+import type { HostWatch } from "../../host/copy/host-watch.js";
 import { startForwardingBy } from "../../host/ports/forwarding.js";
 import type { Resident } from "../../netns/agent.js";
 import { processOf } from "../../netns/netns-file.js";
@@ -17,15 +20,17 @@ import type { Planned } from "./plan.js";
  */
 export function pastaPlanOf(
   options: PastaConfig,
-  tables: HostTables,
+  watch: HostWatch,
   upstream: Upstream,
 ): Planned | string {
   const { target } = options;
   if (target.kind !== "namespace") return "such a target";
   const option = unsharedOption(options);
   if (option !== null) return option;
-  const { config, ifname: tap, settings } = copyHost(options, tables.read(), upstream);
+  const copy = copyHost(options, watch.read(), upstream);
+  const { config, ifname: tap, settings } = copy;
   const passed = passedAgent();
+  let unfollow = (): void => undefined;
   return {
     target: { ...target, pid: ownerOf(target, options) },
     tap,
@@ -41,7 +46,13 @@ export function pastaPlanOf(
           startForwardingBy(guest, passed.resident, options);
         }
       : null,
-    useAgent: passed.use,
+    useAgent: (resident, guest) => {
+      passed.use(resident);
+      if (!options.addressing.follows) return;
+      const replan = (plans: readonly AddressPlan[]) => guest.replan(plans, monotonicMs());
+      unfollow = followHost({ watch, options, host: upstream, copy, resident, replan });
+    },
+    end: () => unfollow(),
   };
 }
 

@@ -39,8 +39,10 @@ export interface Planned {
    * @throws UserError
    */
   readonly publish: ((guest: Guest, report: (line: string) => void) => void) | null;
-  /** Takes the agent that its launcher passes; null: it passes none. */
-  readonly useAgent: ((resident: Resident) => void) | null;
+  /** Takes the agent that its launcher passes when the guest is served; null: it passes none. */
+  readonly useAgent: ((resident: Resident, guest: Guest) => void) | null;
+  /** To be called when the guest is closed; null: for nothing. */
+  readonly end: (() => void) | null;
 }
 
 /** The network namespace of this process, once it was needed. */
@@ -93,6 +95,7 @@ export function planOf(
         ? null
         : (guest, report) => publishPorts(guest, publish.ports, false, report),
     useAgent: null,
+    end: null,
   };
 }
 

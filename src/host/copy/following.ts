@@ -1,7 +1,6 @@
 import { log } from "../../base/log.js";
 import type { AddressPlan } from "../../config/address-plan.js";
 import type { Upstream } from "../../config/dns-config.js";
-import type { Loop } from "../../loop/loop.js";
 import type { Resident } from "../../netns/agent.js";
 import type { RouteTables } from "../../wire/rtnetlink-dump.js";
 import { ConfiguredLink } from "./configured-link.js";
@@ -23,8 +22,8 @@ export interface Following {
   readonly replan: (plans: readonly AddressPlan[]) => void;
 }
 
-/** From now on the guest has what the host has, as it changes. */
-export function followHost(loop: Pick<Loop, "watch" | "rewatch">, following: Following): void {
+/** From now on the guest has what the host has, as it changes. @returns ends that */
+export function followHost(following: Following): () => void {
   const { watch, options, host, copy, resident, replan } = following;
   const follower = new PlanFollower(options, host, copy);
   const link = configuredLink(copy, resident);
@@ -37,7 +36,7 @@ export function followHost(loop: Pick<Loop, "watch" | "rewatch">, following: Fol
     replan(plans);
     link?.change(plans);
   };
-  watch.follow(loop, onTables);
+  return watch.follow(onTables);
 }
 
 function configuredLink(

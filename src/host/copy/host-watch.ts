@@ -18,7 +18,8 @@ const PAUSE = 50;
 /** Notices that are taken in one wake-up; the others wait for the next. */
 const READS_A_WAKE = 32;
 
-type WatchLoop = Pick<Loop, "watch" | "rewatch">;
+type WatchLoop = Pick<Loop, "watch" | "rewatch" | "unwatch">;
+type OnTables = (tables: RouteTables) => void;
 
 /**
  * Watches the host's links, addresses and routes. Both of its sockets are opened at once, that of the notices first, so
@@ -28,6 +29,7 @@ export class HostWatch {
   readonly #notices: number;
   readonly #tables: HostTables;
   readonly #buffer = new Uint8Array(32_768);
+  readonly #followers = new Set<OnTables>();
   #loop: WatchLoop | null = null;
   /** When the tables are to be read. */
   #dueAt = NEVER;
@@ -58,16 +60,30 @@ export class HostWatch {
     return this.#tables.read();
   }
 
-  /** Calls back with the tables after each change, in a callback of Loop.watch(). */
-  follow(loop: WatchLoop, onTables: (tables: RouteTables) => void): void {
+  /** Watches from now on. */
+  start(loop: WatchLoop): void {
     this.#loop = loop;
     loop.watch(this.#notices, Epoll.In, (events) => {
       if ((events & ~Epoll.Out) !== 0) {
         this.#takeNotices();
-        this.readWithin(SETTLING);
+        if (this.#followers.size > 0) this.readWithin(SETTLING);
       }
-      if ((events & Epoll.Out) !== 0) this.#read(onTables);
+      if ((events & Epoll.Out) !== 0) this.#read();
     });
+  }
+
+  /** Calls back with the tables after each change, in a callback of Loop.watch(). @returns ends that */
+  follow(onTables: OnTables): () => void {
+    this.#followers.add(onTables);
+    return () => this.#followers.delete(onTables);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#followers.clear();
+    this.#loop?.unwatch(this.#notices);
+    native.close(this.#notices);
+    this.#tables.close();
   }
 
   /** Has the tables read after so many ms, or sooner, even without a notice. */
@@ -91,7 +107,7 @@ export class HostWatch {
     }
   }
 
-  #read(onTables: (tables: RouteTables) => void): void {
+  #read(): void {
     const begun = monotonicMs();
     const result = this.#tables.step();
     const now = monotonicMs();
@@ -103,6 +119,8 @@ export class HostWatch {
     this.#spent = 0;
     if (typeof result === "number") {
       log.warn("the host's network cannot be read: %s", getSystemErrorName(result));
-    } else onTables(result);
+      return;
+    }
+    for (const onTables of this.#followers) onTables(result);
   }
 }

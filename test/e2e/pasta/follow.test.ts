@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { link, served } from "../../lab/addresses.ts";
 import { Agent } from "../../lab/agent/client.ts";
 import type { Lab } from "../../lab/lab.ts";
+import { DaemonUser } from "../daemon-user.ts";
 import { describe, expect, test } from "../fixture.ts";
 import { addressesOf, changed, FOLLOWED, ip, networkOf, PastaGuest } from "./network.ts";
 
@@ -157,5 +159,30 @@ describe("the guest stays as it is", () => {
     );
     await expectCopy(lab, other);
     expect(await addressesOf(guest.namespace, "eth0")).toEqual([OWN4, OWN6]);
+  });
+});
+
+describe("in shared mode", () => {
+  test("the daemon's guests follow, too, for as long as they are there", async ({ lab }) => {
+    await using daemon = await DaemonUser.create(lab);
+    await daemon.ok("daemon", "start");
+    const env = Object.entries({ ...daemon.env, SLIPWAY_SHARED: "1" });
+    const user = lab.host.user.behind(["env", ...env.map(([name, value]) => `${name}=${value}`)]);
+    await using ended = await PastaGuest.start(lab, [], user);
+    await ended.pasta[Symbol.asyncDispose]();
+    await using guest = await PastaGuest.start(lab, [], user);
+    await using other = await PastaGuest.start(lab, ["--no-follow"], user);
+    expect(readFileSync(`/proc/${guest.pasta.pid}/cmdline`, "utf8")).not.toMatch(/^[^\0]*node\0/);
+    await using _ = await changed(
+      lab.host.root,
+      `address add 198.51.100.9/24 dev eth0
+       route add 192.0.2.64/27 via ${link.world} metric 7`,
+      `address delete 198.51.100.9/24 dev eth0
+       route delete 192.0.2.64/27`,
+    );
+    await expectCopy(lab, guest);
+    expect(await addressesOf(guest.namespace, "eth0")).toContain("198.51.100.9/24");
+    expect(await addressesOf(other.namespace, "eth0")).toEqual([OWN4, OWN6]);
+    expect(await guest.fetch(`http://${served.http}/`)).toBe("ok");
   });
 });

@@ -78,10 +78,14 @@ export class PastaGuest {
     this.#end = end;
   }
 
-  /** @param dns what its resolv.conf names */
-  static async start(lab: Lab, args: readonly string[] = [], dns?: string): Promise<PastaGuest> {
-    const namespace = await lab.host.namespace(dns);
-    const pasta = await Background.start(lab, [...args, `${namespace.pid}`]);
+  /** @param user who starts it, and with which environment */
+  static async start(
+    lab: Lab,
+    args: readonly string[] = [],
+    user: Namespace = lab.host.user,
+  ): Promise<PastaGuest> {
+    const namespace = await lab.host.namespace();
+    const pasta = await Background.start(lab, [...args, `${namespace.pid}`], user);
     return new PastaGuest(pasta, namespace, () => namespace[Symbol.asyncDispose]());
   }
 
