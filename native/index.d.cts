@@ -325,6 +325,9 @@ declare namespace tuntap2 {
    */
   function useBroker(fd: number): number;
 
+  /** Opens a directory by O_PATH, as the broker finds it, where there is one. @returns an `fd`, or an errno */
+  function openDirectory(path: string): number;
+
   /**
    * Has the broker make or empty a pid file, readable by its owner only.
    *

@@ -3,7 +3,7 @@ import { UserError } from "../base/errors.js";
 import type { AttachConfig } from "../commandline/invocation.js";
 import type { Loop } from "../loop/loop.js";
 import { NamespaceError } from "../netns/failure.js";
-import { noSuchProcess, processOnPath, watchNamespaceFile } from "../netns/netns-file.js";
+import { noSuchProcess, processOf, processOnPath, watchNamespaceFile } from "../netns/netns-file.js";
 import { Errno } from "../sys/constants.js";
 import { adoptInherited, ignoredSignals } from "../sys/inherited.js";
 import { native } from "../sys/native.js";
@@ -14,9 +14,9 @@ type EndingOptions = Pick<AttachConfig, "exitFd" | "exitWithNetns" | "target">;
 export interface Endings {
   /** A handle of the addon. */
   readonly exitFd: number | null;
-  /** The process whose namespace it is, or by which the path to its file leads, and its pidfd. */
+  /** The process whose namespace it is, or below whose root its file is, and its pidfd. */
   readonly owner: { readonly pid: number; readonly fd: number } | null;
-  /** The namespace's file, if no process is known to own it. */
+  /** The namespace's file, unless it is that of a process. */
   readonly file: string | null;
 }
 
@@ -26,7 +26,8 @@ export function openEndings({ exitFd, exitWithNetns, target }: EndingOptions): E
   const file = exitWithNetns && target.kind === "namespace" ? target.netns : null;
   const pid = target.pid ?? (file === null ? null : processOnPath(file));
   if (pid === null) return { exitFd, owner: null, file };
-  return { exitFd, owner: { pid, fd: openProcess(pid) }, file: null };
+  const isOfProcess = file === null || target.pid !== null || processOf(file) !== null;
+  return { exitFd, owner: { pid, fd: openProcess(pid) }, file: isOfProcess ? null : file };
 }
 
 /**

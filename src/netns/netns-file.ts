@@ -1,6 +1,8 @@
 import { statSync, watch } from "node:fs";
 import path from "node:path";
+import { getSystemErrorName } from "node:util";
 import { errnoOf, UserError } from "../base/errors.js";
+import { native } from "../sys/native.js";
 
 /** The process of a path such as /proc/42/ns/net; null for any other. */
 export function processOf(file: string): number | null {
@@ -29,24 +31,34 @@ export function noSuchProcess(pid: number): UserError {
  */
 export function watchNamespaceFile(file: string, onGone: () => void): void {
   const name = path.basename(file);
-  const before = identityOf(file);
+  const directory = native.openDirectory(path.dirname(file));
+  if (directory < 0) throw unwatched(file, getSystemErrorName(directory));
+  // The directory may be one that only the broker finds.
+  const found = `/proc/self/fd/${directory}`;
   try {
-    watch(path.dirname(file), (event, changed) => {
-      if (event === "rename" && changed === name && identityOf(file) !== before) onGone();
+    watch(found, (event, changed) => {
+      if (event === "rename" && changed === name) onGone();
     });
+    if (!isThere(`${found}/${name}`)) setImmediate(onGone);
   } catch (error) {
-    throw new UserError(
-      `--exit-with-netns: cannot watch the directory of ${file} (${errnoOf(error)}): check the limits in sysctl fs.inotify`,
-    );
+    throw unwatched(file, errnoOf(error));
+  } finally {
+    native.close(directory);
   }
 }
 
-/** Device and inode; null when there is no such file, or we may not see it. */
-function identityOf(file: string): string | null {
+function unwatched(file: string, error: string): UserError {
+  return new UserError(
+    `cannot watch the directory of ${file} (${error}): check the limits in sysctl fs.inotify`,
+  );
+}
+
+/** False only if we know. */
+function isThere(file: string): boolean {
   try {
-    const { dev, ino } = statSync(file);
-    return `${dev}:${ino}`;
-  } catch {
-    return null;
+    statSync(file);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== "ENOENT";
   }
 }

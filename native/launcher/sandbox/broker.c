@@ -1,6 +1,7 @@
 #include "broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -85,6 +86,12 @@ static struct outcome open_process(const struct broker_request *request) {
   return fd < 0 ? failed(fd, STEP_PIDFD_OPEN) : (struct outcome){.fd = fd};
 }
 
+/* It may be below the root of a process of another user namespace, into which only we may look (proc_pid_root(5)). */
+static struct outcome open_directory(const struct broker_request *request) {
+  int fd = open(request->paths[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? failed(-errno, STEP_BROKER) : (struct outcome){.fd = fd};
+}
+
 static struct outcome open_pid_file(const struct broker_request *request) {
   int fd = pid_file_open(request->paths[0]);
   return fd < 0 ? failed(fd, STEP_BROKER) : (struct outcome){.fd = fd};
@@ -113,6 +120,8 @@ static struct outcome serve_one(int socket, const struct broker_request *request
       return compare(request);
     case BROKER_PROCESS:
       return open_process(request);
+    case BROKER_DIRECTORY:
+      return open_directory(request);
     case BROKER_PID_FILE:
       return open_pid_file(request);
     case BROKER_KEEP:

@@ -19,14 +19,23 @@ static napi_value use_broker(napi_env env, napi_callback_info info) {
   return call_end(&call, 0);
 }
 
-static napi_value open_pid_file(napi_env env, napi_callback_info info) {
+static napi_value open_by(napi_env env, napi_callback_info info,
+                          int (*open_path)(const struct broker *broker, const char *path)) {
   struct call call = call_begin(env, info, 1);
   char path[BROKER_PATH_CAPACITY];
   call_string(&call, 0, path, sizeof(path));
   if (!call_ok(&call)) return call_end(&call, 0);
-  int fd = broker_open_pid_file(&call.instance->broker, path);
+  int fd = open_path(&call.instance->broker, path);
   if (fd < 0) return call_end(&call, fd);
   return call_end(&call, handles_issue(&call.instance->handles, fd, HANDLE_PLAIN));
+}
+
+static napi_value open_pid_file(napi_env env, napi_callback_info info) {
+  return open_by(env, info, broker_open_pid_file);
+}
+
+static napi_value open_directory(napi_env env, napi_callback_info info) {
+  return open_by(env, info, broker_open_directory);
 }
 
 static napi_value same_namespace(napi_env env, napi_callback_info info) {
@@ -76,6 +85,7 @@ static napi_value end_broker(napi_env env, napi_callback_info info) {
 
 const struct method broker_methods[] = {
     {"useBroker", use_broker},
+    {"openDirectory", open_directory},
     {"openPidFile", open_pid_file},
     {"sameNamespace", same_namespace},
     {"becomeKeeper", become_keeper},

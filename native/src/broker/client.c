@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,6 +106,12 @@ static int ask_for_fd(int broker, enum broker_operation operation, const char *p
 int broker_open_process(const struct broker *broker, pid_t pid) {
   char digits[PROCESS_DIGITS_CAPACITY];
   return ask_for_fd(broker->socket, BROKER_PROCESS, process_digits(pid, digits));
+}
+
+int broker_open_directory(const struct broker *broker, const char *path) {
+  if (broker->socket >= 0) return ask_for_fd(broker->socket, BROKER_DIRECTORY, path);
+  int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
 }
 
 int broker_open_pid_file(const struct broker *broker, const char *path) {

@@ -29,6 +29,9 @@ int broker_spawn(const struct broker *broker, const struct held_plan *plan, pid_
 /* A pidfd of a process by its number in the broker's PID namespace. */
 int broker_open_process(const struct broker *broker, pid_t pid);
 
+/* A directory by O_PATH, as the broker finds it, or as we do without a broker. */
+int broker_open_directory(const struct broker *broker, const char *path);
+
 /* A pid file, open and empty. */
 int broker_open_pid_file(const struct broker *broker, const char *path);
 
