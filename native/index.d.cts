@@ -364,6 +364,13 @@ declare namespace tuntap2 {
   function endBroker(): number;
 
   /**
+   * Gives all threads another user and group, and no further groups. What the lock-down needs stays until then.
+   *
+   * @returns 0, or an errno: `-EPERM` we are not root, or `-EINVAL` ids that our user namespace does not have.
+   */
+  function becomeUser(uid: number, gid: number): number;
+
+  /**
    * Locks this process down, all threads of it and for good: no_new_privs, no capabilities, Landlock
    * where the kernel has it, a seccomp filter with the calls of `#syscalls` lines (syscalls.sh), and
    * stdin /dev/null.

@@ -3,7 +3,12 @@ import { UserError } from "../base/errors.js";
 import type { AttachConfig } from "../commandline/invocation.js";
 import type { Loop } from "../loop/loop.js";
 import { NamespaceError } from "../netns/failure.js";
-import { noSuchProcess, processOf, processOnPath, watchNamespaceFile } from "../netns/netns-file.js";
+import {
+  noSuchProcess,
+  processOf,
+  processOnPath,
+  watchNamespaceFile,
+} from "../netns/netns-file.js";
 import { Errno } from "../sys/constants.js";
 import { adoptInherited, ignoredSignals } from "../sys/inherited.js";
 import { native } from "../sys/native.js";

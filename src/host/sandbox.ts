@@ -22,6 +22,8 @@ export interface SandboxNeeds {
   readonly opensPorts: boolean;
   /** Whether a command is to be waited for and signalled. */
   readonly hasChild: boolean;
+  /** Whom root becomes; absent or null: nobody else. */
+  readonly user?: { readonly uid: number; readonly gid: number } | null;
   /** Inherited descriptors that are in use. */
   readonly inUse: readonly (number | null)[];
 }
@@ -46,6 +48,7 @@ export function enterSandbox(needs: SandboxNeeds): void {
   }
   for (const fd of inheritedDescriptors()) if (!needs.inUse.includes(fd)) closeQuietly(fd);
   const keeps = keepOrEnd(needs);
+  becomeUser(needs);
   lockDown(root, needs);
   // Only now: the keeper locks itself down meanwhile, which takes 0.5 ms as our own lock-down does.
   const confirmed = keeps ? native.confirmKeeper() : 0;
@@ -87,7 +90,18 @@ function readKept(): string | null {
   }
 }
 
-function lockDown(root: string, { opensPorts: keepsPorts, hasChild }: SandboxNeeds): void {
+function becomeUser({ user = null }: SandboxNeeds): void {
+  if (user === null) return;
+  const result = native.becomeUser(user.uid, user.gid);
+  if (result >= 0) return;
+  throw new UserError(
+    `cannot become user ${user.uid} (${getSystemErrorName(result)}): start it as root`,
+  );
+}
+
+function lockDown(root: string, { opensPorts, hasChild, user = null }: SandboxNeeds): void {
+  // Another user's threads have none to keep.
+  const keepsPorts = opensPorts && user === null;
   if (root !== OWN_ROOT) warnOfRoot(root);
   else {
     const result = native.lockDown(true, keepsPorts, hasChild);

@@ -68,7 +68,7 @@ export class SoleGuest {
    * Starts the loop and the API, and enters the sandbox before the first event is served.
    * @throws UserError when it cannot be entered
    */
-  start(api: ApiListener | null, needs: Pick<SandboxNeeds, "hasChild" | "inUse">): void {
+  start(api: ApiListener | null, needs: Pick<SandboxNeeds, "hasChild" | "inUse" | "user">): void {
     const { sandbox, publishesLater, config, host } = this.#prepared;
     this.loop.start();
     if (api !== null) this.#served.serveApi(api.serve);

@@ -65,9 +65,10 @@ static bool owns_network(void) {
   return owner >= 0; /* EPERM: its owner is above our user namespace */
 }
 
-/* Until the lock-down Node opens files with root's rights and publishes low ports. */
+/* Until the lock-down Node opens files with root's rights, publishes low ports, and may become another user. */
 static capabilities of_root(void) {
-  static const int numbers[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER};
+  static const int numbers[] = {CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                CAP_SETUID,    CAP_SETGID};
   capabilities all = owns_network() ? capability(CAP_NET_BIND_SERVICE) : 0;
   for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) all |= capability(numbers[i]);
   return all & confine_permitted();

@@ -41,6 +41,7 @@
 #include "../confine/filter.h"
 #include "root.h"
 #include "threads.h"
+#include "user.h"
 
 struct lock_down {
   bool empty_root;
@@ -129,7 +130,16 @@ static napi_value lock_down_daemon(napi_env env, napi_callback_info info) {
   return call_end(&call, 0);
 }
 
+static napi_value become_user(napi_env env, napi_callback_info info) {
+  struct call call = call_begin(env, info, 2);
+  int uid = call_int(&call, 0);
+  int gid = call_int(&call, 1);
+  if (!call_ok(&call)) return call_end(&call, 0);
+  return call_end(&call, user_become((uid_t)uid, (gid_t)gid));
+}
+
 const struct method sandbox_methods[] = {
+    {"becomeUser", become_user},
     {"lockDown", lock_down_process},
     {"lockDownDaemon", lock_down_daemon},
     {NULL, NULL},

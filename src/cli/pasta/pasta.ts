@@ -20,6 +20,7 @@ import { openTap, type TapSettings } from "../../netns/tap.js";
 import { fail } from "../exit.js";
 import { preparePasta } from "./guest.js";
 import { startPastaLog } from "./log.js";
+import { refuseOtherUser, userAfter } from "./run-as.js";
 
 /**
  * `pasta` and `passt`: serve a guest until its namespace or its command ends, or a signal arrives.
@@ -78,6 +79,7 @@ function inPastasWords(error: unknown, { netns, userns }: NamespaceTarget): unkn
 }
 
 function serveNamespace(config: PastaConfig, target: NamespaceTarget, place: Place): void {
+  const user = userAfter(config.runAs);
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
@@ -86,7 +88,7 @@ function serveNamespace(config: PastaConfig, target: NamespaceTarget, place: Pla
   );
   checkOwner(endings);
   watchEndings(endings, sole.loop, endSignals(config), (why) => sole.end(why, 0));
-  sole.start(control, { hasChild: false, inUse: [] });
+  sole.start(control, { hasChild: false, inUse: [], user });
   log.info("the namespace of %s is connected", target.netns);
 }
 
@@ -99,6 +101,7 @@ function endSignals({ isForeground }: PastaConfig): readonly NodeJS.Signals[] {
 
 /** Serves the virtual machines that connect to a socket. */
 function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
+  const user = userAfter(config.runAs);
   const link = openStream(target);
   const { sole, control } = openGuest(config, { namespace: null, open: () => link }, null, (line) =>
     fail(new UserError(line)),
@@ -106,13 +109,15 @@ function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFil
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
   for (const signal of endSignals(config)) process.on(signal, end);
-  sole.start(control, { hasChild: false, inUse: target.kind === "fd" ? [target.fd] : [] });
+  const inUse = target.kind === "fd" ? [target.fd] : [];
+  sole.start(control, { hasChild: false, inUse, user });
   log.info("%s is served", link.name);
   pidFile.announce();
 }
 
 /** Runs a command, or the user's shell, in namespaces of its own, and ends with its exit status. */
 function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile): void {
+  refuseOtherUser(config.runAs);
   const { command, calledAs } = commandOf(target.command);
   const child = spawnHeld({
     command,
