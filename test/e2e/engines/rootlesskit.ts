@@ -108,7 +108,14 @@ export class Session {
     this.inside = account.user.behind(["nsenter", "--target", `${child}`, ...kinds, "--"]);
   }
 
-  /** The network namespace that the command is in: with --detach-netns not the one inside. */
+  /** With --detach-netns: where the network of the helper is. The command is elsewhere, as are some threads of the child. */
+  get detached(): Namespace {
+    const net = `--net=/proc/${this.#child}/root${this.#state}/netns`;
+    const kinds = ["--user", "--mount", net, "--preserve-credentials"];
+    return this.#account.user.behind(["nsenter", "--target", `${this.#child}`, ...kinds, "--"]);
+  }
+
+  /** The network namespace that the command is in. */
   async commandsNetwork(): Promise<string> {
     const [command] = (await this.#account.user.output(["pgrep", "-P", `${this.#child}`])).split(
       "\n",
@@ -125,6 +132,15 @@ export class Session {
   /** Kills RootlessKit itself, not its command. */
   async killParent(signal: "KILL" | "TERM"): Promise<void> {
     await this.#account.user.shell(`kill -${signal} "$(ps -o ppid= -p ${this.#child})"`);
+  }
+
+  /**
+   * Kills RootlessKit and its child. With --detach-netns the child survives its parent now and then, whatever the helper,
+   * in spite of its parent-death signal.
+   */
+  async kill(): Promise<void> {
+    await this.killParent("KILL");
+    await this.#account.user.shell(`kill -KILL ${this.#child} 2>/dev/null || true`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -101,15 +101,15 @@ function defineChecks(check: Check<RootlessKit>, hasIpv6: boolean): void {
     await using session = await kit.start("--detach-netns", "--port-driver=implicit");
     const network = ["readlink", "/proc/self/ns/net"];
     expect(await session.commandsNetwork()).toBe(await kit.account.user.output(network));
-    expect(await session.commandsNetwork()).not.toBe(await session.inside.output(network));
-    expect(await status(session.inside, served.http)).toBe("403");
+    expect(await session.commandsNetwork()).not.toBe(await session.detached.output(network));
+    expect(await status(session.detached, served.http)).toBe("403");
     expect(await kit.helpers()).toContainEqual(expect.stringContaining("--netns=/proc/"));
   });
 
   check("the helper ends with RootlessKit", async (kit) => {
     const session = await kit.start();
     expect(await kit.helpers()).not.toEqual([]);
-    await session.killParent("KILL");
+    await session.kill();
     await expect.poll(() => kit.helpers(), GONE).toEqual([]);
   });
 
@@ -118,7 +118,7 @@ function defineChecks(check: Check<RootlessKit>, hasIpv6: boolean): void {
     async (kit) => {
       const session = await kit.start("--detach-netns");
       expect(await kit.helpers()).not.toEqual([]);
-      await session.killParent("KILL");
+      await session.kill();
       try {
         await expect.poll(() => kit.helpers(), GONE).toEqual([]);
       } finally {
