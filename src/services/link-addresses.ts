@@ -1,5 +1,5 @@
 import { Address, includesAddress } from "../base/address.js";
-import { type AddressPlan, isGuests, ownAddresses } from "../config/address-plan.js";
+import { type AddressPlan, ownAddresses } from "../config/address-plan.js";
 import { translateDestination } from "../nat/translate.js";
 
 /** For which addresses Slipway answers on the guest's link, by ARP and neighbour discovery, in one family. */
@@ -24,7 +24,6 @@ export class LinkAddresses {
    * @param detects whether the guest asks because it wants to have the address
    */
   answersFor(address: Address, detects: boolean): boolean {
-    if (isGuests(this.#plan, address)) return false;
     if (includesAddress(this.#ours, address)) return true;
     if (detects || this.#plan.neighbors === "nobody") return false;
     return translateDestination(this.#reach, address, 0) instanceof Address;

@@ -5,6 +5,7 @@ import { DEFAULT_TIMEOUTS } from "../../src/config/guest-config.js";
 import { Mapping, MappingTable } from "../../src/datagram/mapping.js";
 import { UdpProtocol } from "../../src/datagram/udp.js";
 import { Frame } from "../../src/wire/frame.js";
+import { COPIED_OPEN } from "../nat/plans.js";
 import { config } from "../services/frames.js";
 
 const guest = Address.parse("10.0.2.100") as Address;
@@ -121,6 +122,13 @@ describe("mappings", () => {
     expect(translated.appearanceOf(config(), server)).toBe(gateway);
     expect(translated.appearanceOf(config(), other)).toBeNull();
     expect(open(4002, 80, 0, true).appearanceOf(config(), other)).toBeNull();
+  });
+
+  it("let the host at an address that the guest has, too, appear elsewhere", () => {
+    const copied = config({ plans: COPIED_OPEN });
+    const [{ guest: shadowed }] = COPIED_OPEN;
+    expect(`${open(4000, 80, 0).appearanceOf(copied, shadowed)}`).toBe("169.254.1.2");
+    expect(open(4001, 80, 0).appearanceOf(copied, other)).toBe(other);
   });
 
   it("admit anybody, or only peers that the guest has sent to", () => {

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
-import { Address } from "../../src/base/address.js";
+import { describe, expect, it, test } from "vitest";
+import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import type { AddressPlan } from "../../src/config/address-plan.js";
 import { isOurDns, type Reach, translateDestination } from "../../src/nat/translate.js";
@@ -130,6 +130,11 @@ describe("a network that is copied from the host", () => {
   ])("of a single address, %s leads to %s", (text, expected) => {
     expect(leads(text, [ALONE])).toBe(expected);
   });
+});
+
+test("a network of two addresses has no broadcast address", () => {
+  const plan = { ...ALONE, prefix: Prefix.of(ALONE.guest, 31) };
+  expect(leads("192.0.2.11", [plan])).toBe("192.0.2.11");
 });
 
 describe("our DNS server", () => {

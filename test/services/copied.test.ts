@@ -48,13 +48,17 @@ function asksFor(target: Address, detects: boolean): Frame {
   return target.family === 4 ? arpFor(target, detects) : solicitationFor(target, detects);
 }
 
-function arpFor(target: Address, detects: boolean): Frame {
+function arpFor(
+  target: Address,
+  detects: boolean,
+  sender = detects ? UNSPECIFIED[4] : COPIED4.guest,
+): Frame {
   const bytes = new Uint8Array(14 + ARP_LENGTH);
   const at = emitEthernet(bytes, 0, BROADCAST_MAC, GUEST_MAC, EtherType.Arp);
   emitArp(bytes, at, {
     operation: ArpOperation.Request,
     senderMac: GUEST_MAC,
-    senderAddress: detects ? UNSPECIFIED[4] : COPIED4.guest,
+    senderAddress: sender,
     targetMac: 0,
     targetAddress: target,
   });
@@ -106,6 +110,11 @@ describe("who has an address, the guest is told", () => {
       expect(isAnswered(text, open, true)).toBe(false);
     },
   );
+
+  test("not when it announces one that it has taken (RFC 5227 §2.3)", () => {
+    const taken = address("192.0.2.77");
+    expect(decide(arpFor(taken, false, taken), open)?.kind).toBe("drop");
+  });
 
   test.each(["192.0.2.1", "fe80::1", "169.254.1.2", "fd00:1::2"])(
     "also then if %s is the router, or leads elsewhere",
