@@ -99,7 +99,7 @@ static bool pass_planned_tap(void) {
   struct target guessed;
   const struct target *target = &shared.plan.target;
   bool is_guessed = guess_target(&guessed, shared.name, shared.argv);
-  if (is_guessed && !tap_open(&shared.tap, &guessed)) return false;
+  if (is_guessed && !tap_open(&shared.tap, &guessed, shared.argv)) return false;
   connection_receive(&shared.daemon);
   if (!session_take_plan(&shared)) return false;
   if (!is_guessed) return session_pass_tap(&shared, target);

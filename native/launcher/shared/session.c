@@ -19,7 +19,7 @@ void session_begin(struct session *session, char **argv) {
 }
 
 bool session_pass_tap(struct session *session, const struct target *target) {
-  return tap_open(&session->tap, target) && tap_send(&session->tap, target, &session->daemon);
+  return tap_open(&session->tap, target, session->argv) && tap_send(&session->tap, target, &session->daemon);
 }
 
 bool session_take_plan(struct session *session) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../../src/os/process.h"
+#include "../common/rename.h"
 
 enum {
   INTERFACES_MAX = 1000, /* that are tried for a name */
@@ -68,12 +69,22 @@ static bool open_process(struct tap *tap, int pid) {
   return tap->process >= 0;
 }
 
-bool tap_open(struct tap *tap, const struct target *target) {
+static char **command_line; /* of this process */
+
+/* Whoever looks for pasta by its command line finds one process. */
+static pid_t fork_agent(void) {
+  pid_t pid = process_fork();
+  if (pid == 0) rename_process(command_line, "slipway-agent");
+  return pid;
+}
+
+bool tap_open(struct tap *tap, const struct target *target, char **argv) {
   enum step step;
   bool is_named = target->tap[0] != '\0';
+  command_line = argv;
   if (strlen(target->tap) >= sizeof(tap->name)) return false;
   if (target->pid >= 0 && !open_process(tap, target->pid)) return false;
-  if (agent_start(target->userns, target->netns, process_fork, &tap->agent, &step) < 0) return false;
+  if (agent_start(target->userns, target->netns, fork_agent, &tap->agent, &step) < 0) return false;
   strcpy(tap->name, target->tap);
   if (is_named) request_tap(&tap->agent, tap->name);
   if (receive_result(&tap->agent) < 0) return false; /* it could not enter */

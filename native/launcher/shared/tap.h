@@ -19,9 +19,9 @@ struct tap {
 
 /*
  * Enters the namespaces and opens the TAP. The pidfd is opened before the namespace: see tap_process_lives(). On
- * failure `tap` holds what is open.
+ * failure `tap` holds what is open. The agent overwrites its copy of `argv`.
  */
-bool tap_open(struct tap *tap, const struct target *target);
+bool tap_open(struct tap *tap, const struct target *target, char **argv);
 
 /* Sends the TAP to the daemon. */
 bool tap_send(const struct tap *tap, const struct target *target, struct connection *connection);

@@ -5,7 +5,8 @@ import type { Lab } from "../../lab/lab.ts";
 import { root } from "../../lab/product.ts";
 import { type Check, compareWith, type Engine, type Helper, type Peer } from "../comparison.ts";
 
-const pasta: Peer = {
+/** The pasta of Debian 13, and ours. */
+export const pasta: Peer = {
   possible: getuid?.() === 0 && debian13 !== null,
   why: "scripts/debian13 has made no Debian 13",
   name: "pasta",
