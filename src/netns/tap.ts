@@ -4,7 +4,7 @@ import { type AddressPlan, addressesOf, type Route } from "../config/address-pla
 import * as abi from "../rpc/launcher-abi.js";
 import { native } from "../sys/native.js";
 import { addAddress, addRoute, LOOPBACK_IFINDEX, linkUp, setLink } from "../wire/rtnetlink.js";
-import { openAgent } from "./agent.js";
+import { openAgent, type Resident, residentOf } from "./agent.js";
 import { settingFailure, systemFailure } from "./failure.js";
 import type { Namespace } from "./namespace.js";
 
@@ -37,6 +37,17 @@ export interface Tap {
  * @throws UserError
  */
 export function openTap(namespace: Namespace, name: string, settings: TapSettings | null): Tap {
+  const { tap, resident } = openTapAndStay(namespace, name, settings);
+  resident.close();
+  return tap;
+}
+
+/** As openTap(), with the agent that has done it. @throws UserError */
+export function openTapAndStay(
+  namespace: Namespace,
+  name: string,
+  settings: TapSettings | null,
+): { readonly tap: Tap; readonly resident: Resident } {
   const agent = openAgent(namespace);
   try {
     const fd = native.agentOpenTap(agent, name, true);
@@ -47,9 +58,10 @@ export function openTap(namespace: Namespace, name: string, settings: TapSetting
       native.close(fd);
       throw error;
     }
-    return { fd, vnetHeader: true };
-  } finally {
+    return { tap: { fd, vnetHeader: true }, resident: residentOf(agent) };
+  } catch (error) {
     native.closeAgent(agent);
+    throw error;
   }
 }
 

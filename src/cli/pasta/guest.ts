@@ -10,8 +10,7 @@ import { RESOLV_CONF } from "../../host/guest-config.js";
 import { openCapture } from "../../host/output/capture-file.js";
 import { opensPortsLater } from "../../host/ports/forwarding.js";
 import type { PreparedGuest, SoleGuest } from "../../host/sole-guest.js";
-import { openResident } from "../../netns/agent.js";
-import type { Namespace } from "../../netns/namespace.js";
+import type { Resident } from "../../netns/agent.js";
 import type { TapSettings } from "../../netns/tap.js";
 import type { RouteTables } from "../../wire/rtnetlink-dump.js";
 
@@ -20,9 +19,9 @@ interface PastaGuest {
   readonly settings: TapSettings;
   /**
    * Has the guest have what the host has from now on, unless the user does not want that. Call it before the sandbox is
-   * entered. @param namespace null: none of this machine's. @throws UserError
+   * entered. @param resident in its namespace; null: that is none of this machine's
    */
-  readonly follow: (sole: SoleGuest, namespace: Namespace | null) => void;
+  readonly follow: (sole: SoleGuest, resident: Resident | null) => void;
 }
 
 /** Begins to set up the guest of a process that has joined the broker. @throws UserError */
@@ -45,9 +44,8 @@ export function preparePasta(options: PastaConfig): PastaGuest {
   return {
     prepared,
     settings,
-    follow: ({ loop, guest }, namespace) => {
+    follow: ({ loop, guest }, resident) => {
       if (watch === null) return;
-      const resident = namespace === null ? null : openResident(namespace);
       const replan = (plans: readonly AddressPlan[]) => guest.replan(plans, monotonicMs());
       watch.start(loop);
       followHost({ watch, options, host, copy, resident, replan });

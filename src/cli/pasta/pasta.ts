@@ -9,14 +9,15 @@ import { PidFile } from "../../host/background.js";
 import { checkOwner, openEndings, watchEndings } from "../../host/endings.js";
 import { openStream, type StreamTarget } from "../../host/links/stream.js";
 import { listenForPesto } from "../../host/ports/control-socket.js";
-import { type Forwarding, startForwarding } from "../../host/ports/forwarding.js";
+import { type Forwarding, needsResident, startForwarding } from "../../host/ports/forwarding.js";
 import { joinBroker } from "../../host/sandbox.js";
 import { SoleGuest } from "../../host/sole-guest.js";
+import { openResident, type Resident } from "../../netns/agent.js";
 import { NamespaceError } from "../../netns/failure.js";
 import { superviseChild } from "../../netns/jobs.js";
 import type { Namespace } from "../../netns/namespace.js";
 import { namespaceOf, release, type SpawnRequest, spawnHeld } from "../../netns/spawn.js";
-import { openTap, type TapSettings } from "../../netns/tap.js";
+import { openTapAndStay, type TapSettings } from "../../netns/tap.js";
 import { fail } from "../exit.js";
 import { preparePasta } from "./guest.js";
 import { startPastaLog } from "./log.js";
@@ -67,7 +68,7 @@ async function takeOver(
   descriptors: string,
 ): Promise<void> {
   const { tap } = (await import("../../host/takeover.js")).takeOver(descriptors);
-  serveNamespace(config, target, { namespace: target, open: () => tap });
+  serveNamespace(config, target, { open: () => ({ tap, resident: openResident(target) }) });
 }
 
 /** Clients decide by pasta's words what to do about a namespace that is not there. */
@@ -103,8 +104,11 @@ function endSignals({ isForeground }: PastaConfig): readonly NodeJS.Signals[] {
 function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
   const user = userAfter(config.runAs);
   const link = openStream(target);
-  const { sole, control } = openGuest(config, { namespace: null, open: () => link }, null, (line) =>
-    fail(new UserError(line)),
+  const { sole, control } = openGuest(
+    config,
+    { open: () => ({ tap: link, resident: null }) },
+    null,
+    (line) => fail(new UserError(line)),
   );
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
@@ -148,13 +152,15 @@ function commandOf([file, ...args]: readonly string[]): Required<
 
 /** Where the guest is. */
 interface Place {
-  /** null: none of this machine's. */
-  readonly namespace: Namespace | null;
-  open(name: string, settings: TapSettings | null): TapHandle;
+  /** @returns the guest's link, and an agent in its namespace; null: that is none of this machine's */
+  open(
+    name: string,
+    settings: TapSettings,
+  ): { readonly tap: TapHandle; readonly resident: Resident | null };
 }
 
 function inside(namespace: Namespace): Place {
-  return { namespace, open: (name, settings) => openTap(namespace, name, settings) };
+  return { open: (name, settings) => openTapAndStay(namespace, name, settings) };
 }
 
 interface Opened {
@@ -166,7 +172,7 @@ interface Opened {
 /** @param onGone gets a line when the network is gone for a reason of its own */
 function openGuest(
   config: PastaConfig,
-  { namespace, open }: Place,
+  { open }: Place,
   pid: number | null,
   onGone: (line: string) => void,
 ): Opened {
@@ -174,16 +180,19 @@ function openGuest(
   const { tapName } = prepared;
   const { controlSocket: path } = config;
   const forwarding: Forwarding[] = [];
+  const { tap, resident } = open(tapName, settings);
+  const forPorts = needsResident(config) ? resident : null;
   const sole = new SoleGuest(prepared, {
-    tap: open(tapName, settings),
+    tap,
     pid,
     api: { mostClients: 0, isOpenInside: false },
     publish: (guest) => {
-      forwarding.push(startForwarding(guest, namespace, config));
+      forwarding.push(startForwarding(guest, forPorts, config));
     },
     onGone: (why) => onGone(`${tapName}: ${why}: the network is gone`),
   });
-  follow(sole, namespace);
+  if (config.addressing.follows) follow(sole, resident);
+  else if (forPorts === null) resident?.close();
   const control = path === null ? null : listenForPesto(path, () => forwarding[0]);
   return { sole, control };
 }

@@ -6,7 +6,7 @@ import type { Upstream } from "../../config/dns-config.js";
 import { copyHost } from "../../host/copy/copy-host.js";
 import { followHost } from "../../host/copy/following.js";
 import type { HostWatch } from "../../host/copy/host-watch.js";
-import { startForwardingBy } from "../../host/ports/forwarding.js";
+import { startForwarding } from "../../host/ports/forwarding.js";
 import type { Resident } from "../../netns/agent.js";
 import { processOf } from "../../netns/netns-file.js";
 import { tapRequests } from "../../netns/tap.js";
@@ -43,7 +43,7 @@ export function pastaPlanOf(
     announcement: "",
     publish: hasPorts(options)
       ? (guest) => {
-          startForwardingBy(guest, passed.resident, options);
+          startForwarding(guest, passed.resident, options);
         }
       : null,
     useAgent: (resident, guest) => {

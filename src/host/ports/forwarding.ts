@@ -4,8 +4,7 @@ import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { Direction, PestoChange } from "../../commandline/pasta/pesto.js";
 import type { PortForwards } from "../../commandline/pasta/ports.js";
 import type { Guest } from "../../guest/guest.js";
-import { openResident, type Resident } from "../../netns/agent.js";
-import type { Namespace } from "../../netns/namespace.js";
+import type { Resident } from "../../netns/agent.js";
 import { FollowedPorts } from "../../publish/followed-ports.js";
 import { ForwardTable } from "../../publish/forward-table.js";
 import type { Listener } from "../../wire/inet-diag.js";
@@ -24,23 +23,10 @@ export type ForwardingOptions = Pick<
 /**
  * Forwards the ports of a command line of pasta: all, or none. To be called before the sandbox is entered; what is added
  * later needs nothing else.
- * @param namespace the guest's; null: it is none of this machine
+ * @param resident in the guest's namespace, and the guest's from now on; null: there is none, or none is needed
  * @throws UserError for the first that cannot be had
  */
 export function startForwarding(
-  guest: Guest,
-  namespace: Namespace | null,
-  options: ForwardingOptions,
-): Forwarding {
-  const isNeeded = namespace !== null && needsOf(options).resident;
-  return startForwardingBy(guest, isNeeded ? openResident(namespace) : null, options);
-}
-
-/**
- * The same where a resident is there already.
- * @param resident becomes the guest's; null: there is none, or none is needed
- */
-export function startForwardingBy(
   guest: Guest,
   resident: Resident | null,
   options: ForwardingOptions,
@@ -61,6 +47,11 @@ export function startForwardingBy(
   const line = forwarding.takeLeftOut();
   if (line !== null) log.warn(line);
   return forwarding;
+}
+
+/** Whether the ports need a resident in the guest's namespace. */
+export function needsResident(options: ForwardingOptions): boolean {
+  return needsOf(options).resident;
 }
 
 /** Whether ports are opened after the sandbox is entered. */
