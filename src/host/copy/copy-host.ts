@@ -58,7 +58,8 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     udpFiltering: "endpoint",
     timeouts: DEFAULT_TIMEOUTS,
     memoryBudget: DEFAULT_MEMORY_BUDGET,
-    limits: DEFAULT_LIMITS,
+    // -t all -u all, and two sockets where one of both families cannot be had. Those of auto have a limit of their own.
+    limits: { ...DEFAULT_LIMITS, listeners: 4 * 65_535 },
   };
   return {
     config,
