@@ -44,6 +44,8 @@ class Container extends Removable {
 interface Door {
   /** lines for the section engine of containers.conf */
   readonly settings: string;
+  /** further lines: of the section containers, and sections after it */
+  readonly further?: string;
   /** command lines of the helper's processes */
   readonly processes: RegExp;
 }
@@ -86,6 +88,7 @@ events_logger = "none"
 ${door.settings}
 [containers]
 log_driver = "k8s-file"
+${door.further ?? ""}
 END
       # The driver that needs nothing of kernel and file system.
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf

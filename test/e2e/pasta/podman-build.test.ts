@@ -2,8 +2,7 @@ import { expect } from "vitest";
 import { httpName, served } from "../../lab/addresses.ts";
 import { fetch4, image } from "../engines/image.ts";
 import type { Podman } from "../engines/podman.ts";
-import { compare } from "./comparison.ts";
-import { podman5 } from "./podman.ts";
+import { comparePodmans } from "./podman.ts";
 
 /** Builds an image whose RUN lines these are, and prints what the last one wrote to /out. */
 async function build(podman: Podman, options: readonly string[], run: string): Promise<string> {
@@ -20,7 +19,7 @@ END
   return text;
 }
 
-compare("podman build", podman5, (check) => {
+comparePodmans("podman build", (check) => {
   check("a RUN line reaches the world by address and name", async (podman) => {
     const text = await build(podman, [], `(${fetch4}; nslookup ${httpName}) > /out`);
     expect(text).toContain(podman.sha256);

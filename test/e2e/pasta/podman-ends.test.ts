@@ -1,13 +1,12 @@
 import { expect } from "vitest";
 import { fetch4, image, serving } from "../engines/image.ts";
 import { type Podman, seenFromHost } from "../engines/podman.ts";
-import { compare } from "./comparison.ts";
-import { podman5 } from "./podman.ts";
+import { comparePodmans } from "./podman.ts";
 
 /** In the shell, the number of the helper's process that has the guest; brackets exclude pgrep's own shell. */
 const helperPid = "$(pgrep --full --newest -- '--config-ne[t]')";
 
-compare("podman and the end of pasta", podman5, (check) => {
+comparePodmans("podman and the end of pasta", (check) => {
   check(
     "podman restart finds its port free, each time",
     async (podman) => {

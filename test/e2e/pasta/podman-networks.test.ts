@@ -2,15 +2,14 @@ import { expect } from "vitest";
 import { httpName, link, served } from "../../lab/addresses.ts";
 import { fetch4, serving } from "../engines/image.ts";
 import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
-import { compare } from "./comparison.ts";
-import { podman5 } from "./podman.ts";
+import { comparePodmans } from "./podman.ts";
 
 /** Where podman keeps what the networks of a user share, below the runtime directory. */
 const shared = '"$XDG_RUNTIME_DIR"/containers/networks/rootless-netns';
 
 // Rootless bridge networks: netavark and aardvark-dns in one namespace that all of them share, with
 // one pasta for that namespace.
-compare("podman run --network=BRIDGE", podman5, (check) => {
+comparePodmans("podman run --network=BRIDGE", (check) => {
   check("containers find each other by name, and the world", async (podman) => {
     await using _network = await podman.bridge("net");
     await using _web = await podman.start(["--network=net", "--name=web"], ...serving);

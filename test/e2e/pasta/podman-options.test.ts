@@ -3,8 +3,7 @@ import { httpName, link, served } from "../../lab/addresses.ts";
 import { Agent } from "../../lab/agent/client.ts";
 import { fetch4, image, serving } from "../engines/image.ts";
 import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
-import { compare } from "./comparison.ts";
-import { podman5 } from "./podman.ts";
+import { comparePodmans } from "./podman.ts";
 
 /** Sends a line to a port of an echo server and prints the answer. */
 function ask(address: string, port: number): readonly string[] {
@@ -13,7 +12,7 @@ function ask(address: string, port: number): readonly string[] {
 
 const network = (...options: readonly string[]) => `--network=pasta:${options.join(",")}`;
 
-compare("podman run --network=pasta:OPTIONS", podman5, (check) => {
+comparePodmans("podman run --network=pasta:OPTIONS", (check) => {
   check("host.containers.internal is the host at its own address", async (podman) => {
     const { port } = await podman.lab.host.agent.echo(link.host);
     expect(await podman.run([], ...ask("host.containers.internal", port))).toBe("hello");

@@ -2,10 +2,9 @@ import { expect } from "vitest";
 import { failing, httpName, link, served } from "../../lab/addresses.ts";
 import { fetch4, fetch6, serving } from "../engines/image.ts";
 import { seenFromHost } from "../engines/podman.ts";
-import { compare } from "./comparison.ts";
-import { podman5 } from "./podman.ts";
+import { comparePodmans } from "./podman.ts";
 
-compare("podman run", podman5, (check) => {
+comparePodmans("podman run", (check) => {
   check("has the host's interface, addresses and routes", async (podman) => {
     const script = "ip address show eth0; ip route; ip -6 route";
     const text = await podman.run([], "sh", "-c", script);
