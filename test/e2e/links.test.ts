@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { httpName, link } from "../lab/addresses.ts";
 import { Agent } from "../lab/agent/client.ts";
@@ -6,21 +5,12 @@ import { ready } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import type { Process } from "../lab/process.ts";
-import { helper, isSlipway, root } from "../lab/product.ts";
+import { helper, isSlipway } from "../lab/product.ts";
+import { taps } from "../lab/taps.ts";
 import { addForward, ask, userDirectory } from "./api-client.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const test = base.runIf(isSlipway);
-
-/** The program that makes links as other tools do; built at first use. */
-async function taps(lab: Lab): Promise<string> {
-  const program = join(lab.host.stage.directory, "taps");
-  const source = lab.host.stage.inside(join(root, "test/lab/taps.c"));
-  await lab.host.root.shell(
-    `[ -e ${program} ] || gcc -std=gnu17 -O2 -Wall -o ${program} ${source}`,
-  );
-  return program;
-}
 
 /** Address, route and neighbours as the guest's user sets them. */
 const CONFIGURE = `

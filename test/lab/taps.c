@@ -7,8 +7,11 @@
   *         a client of the transport "bess" of User Mode Linux: connects to the socket PATH
   *         (SOCK_SEQPACKET, one Ethernet frame per message) and carries its frames to and from a TAP
   *         NAME of this network namespace; prints a line when connected, ends with the socket
+  *     taps stream PATH NAME
+  *         the same by QEMU's framing: SOCK_STREAM, each frame behind its length in 4 bytes, network order
   */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -16,6 +19,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,25 +115,71 @@ static void carry(int from, int to, const char *what) {
   if (written < 0 && errno != EIO && errno != EAGAIN && errno != ENOBUFS) fail(what);
 }
 
-static int bess(const char *path, const char *name) {
+static void receive_all(int socket, void *bytes, size_t length) {
+  ssize_t received = recv(socket, bytes, length, MSG_WAITALL);
+  if (received == 0) exit(0);
+  if (received != (ssize_t)length) fail("from the socket");
+}
+
+/* Waits until the socket has taken all of it. */
+static void send_all(int socket, const char *bytes, size_t length) {
+  for (size_t sent = 0; sent < length;) {
+    ssize_t now = send(socket, bytes + sent, length - sent, MSG_NOSIGNAL);
+    if (now <= 0) exit(0);
+    sent += (size_t)now;
+  }
+}
+
+static void to_stream(int tap, int socket) {
+  static char frame[sizeof(uint32_t) + FRAME_ROOM];
+  ssize_t length = read(tap, frame + sizeof(uint32_t), FRAME_ROOM);
+  if (length <= 0) fail("from the TAP");
+  uint32_t prefix = htonl((uint32_t)length);
+  memcpy(frame, &prefix, sizeof(prefix));
+  send_all(socket, frame, sizeof(prefix) + (size_t)length);
+}
+
+static void from_stream(int socket, int tap) {
+  static char frame[FRAME_ROOM];
+  uint32_t prefix;
+  receive_all(socket, &prefix, sizeof(prefix));
+  size_t length = ntohl(prefix);
+  if (length > sizeof(frame)) exit(3);
+  receive_all(socket, frame, length);
+  if (write(tap, frame, length) < 0 && errno != EIO) fail("to the TAP");
+}
+
+static int client(int type, const char *path, const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-  int server = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  int server = socket(AF_UNIX, type, 0);
   if (connect(server, (struct sockaddr *)&address, sizeof(address)) < 0) fail(path);
   int tap = open_tap(name, false);
   puts("connected");
   fflush(stdout);
   struct pollfd watched[] = {{.fd = server, .events = POLLIN}, {.fd = tap, .events = POLLIN}};
   while (poll(watched, 2, -1) > 0) {
-    if (watched[0].revents != 0) carry(server, tap, "from the socket");
-    if (watched[1].revents != 0) carry(tap, server, "from the TAP");
+    bool is_stream = type == SOCK_STREAM;
+    if (watched[0].revents != 0) {
+      if (is_stream) from_stream(server, tap);
+      else carry(server, tap, "from the socket");
+    }
+    if (watched[1].revents != 0) {
+      if (is_stream) to_stream(tap, server);
+      else carry(tap, server, "from the TAP");
+    }
   }
   return 1;
 }
 
 int main(int count, char **arguments) {
   if (count > 6 && strcmp(arguments[1], "give") == 0) return give(arguments + 2);
-  if (count == 4 && strcmp(arguments[1], "bess") == 0) return bess(arguments[2], arguments[3]);
+  if (count == 4 && strcmp(arguments[1], "bess") == 0) {
+    return client(SOCK_SEQPACKET, arguments[2], arguments[3]);
+  }
+  if (count == 4 && strcmp(arguments[1], "stream") == 0) {
+    return client(SOCK_STREAM, arguments[2], arguments[3]);
+  }
   fputs("usage: see taps.c\n", stderr);
   return 2;
 }
