@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { Mac } from "../base/mac.js";
+import { linkLocalOf, type Mac } from "../base/mac.js";
 import { type AddressPlan, addressesOf, type Route } from "../config/address-plan.js";
 import * as abi from "../rpc/launcher-abi.js";
 import { native } from "../sys/native.js";
@@ -10,6 +10,9 @@ import type { Namespace } from "./namespace.js";
 
 /** Errnos of a namespace without IPv6, in which the requests for IPv6 are skipped. */
 const NO_IPV6: readonly number[] = abi.NO_IPV6.map((name) => constants.errno[name]);
+
+/** Bits of the network of a link-local address (RFC 4291 §2.5.6). */
+const LINK_LOCAL_LENGTH = 64;
 
 /** What to configure in the namespace. */
 export interface TapSettings {
@@ -111,7 +114,7 @@ export function tapRequests(
       `set ${link.mtu === undefined ? "the queue" : `MTU ${link.mtu}`} of ${name}`,
       setLink(tap, link),
     ),
-    ...(isUp ? [must(`bring up ${name}`, linkUp(tap))] : []),
+    ...(isUp ? [...linkLocal(tap, name, settings), must(`bring up ${name}`, linkUp(tap))] : []),
     ...plans.flatMap((plan) => {
       const requests = planRequests(tap, name, plan);
       const isIpv6 = plan.guest.family === 6;
@@ -123,6 +126,17 @@ export function tapRequests(
       }));
     }),
   ];
+}
+
+/**
+ * The link-local address that the kernel makes of the MAC (RFC 4291, appendix A), before it makes it: the kernel would look
+ * for duplicates first, and the address be of no use for a second or two.
+ */
+function linkLocal(tap: number, name: string, { plans, mac }: TapSettings): readonly TapRequest[] {
+  if (mac === undefined || !plans.some(({ guest }) => guest.family === 6)) return [];
+  const address = linkLocalOf(mac);
+  const message = addAddress(tap, { address, length: LINK_LOCAL_LENGTH });
+  return [{ purpose: `give ${name} the address ${address}`, message, isIpv6: true, optional: 1 }];
 }
 
 /** The first is for an address. */

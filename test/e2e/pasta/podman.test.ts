@@ -16,6 +16,16 @@ comparePodmans("podman run", (check) => {
     expect(text).not.toMatch(/scope global .*tentative/);
   });
 
+  check(
+    "its link-local address is of use at once",
+    async (podman) => {
+      const text = await podman.run([], "sh", "-c", "ip address show eth0");
+      expect(text).toMatch(/inet6 fe80::\S+ scope link/);
+      expect(text).not.toContain("tentative");
+    },
+    { why: "is tentative for a moment", error: null },
+  );
+
   check("fetches a file by IPv4, by IPv6, and resolves names", async (podman) => {
     const script = `${fetch4}; ${fetch6}; nslookup ${httpName}`;
     const [by4, by6, ...resolved] = (await podman.run([], "sh", "-c", script)).split("\n");
