@@ -38,7 +38,7 @@ export function parsePasta(name: ProgramName, args: readonly string[]): PastaInv
 
 /** The first line is as in pasta. Its date is that of the pasta whose command line this is: clients compare it. */
 function versionOf(name: string): string {
-  return `${name} 0.0~git20260801.slipway\nslipway ${manifest.version}\n`;
+  return `${name} 0.0~git20261002.slipway\nslipway ${manifest.version}\n`;
 }
 
 function print(text: string): PastaInvocation {
