@@ -3,6 +3,7 @@ import { Lab } from "../lab/lab.ts";
 
 /** A program that gives namespaces a network: Slipway, or the one whose command line it shares. */
 export interface Helper {
+  /** "Slipway", "shared" for its shared mode, or the peer's */
   readonly name: string;
   /** its path for the lab's processes */
   readonly path: string;
@@ -28,25 +29,29 @@ export interface Peer {
   readonly possible: boolean;
   readonly why: string;
   readonly name: string;
+  /** Slipway's names */
+  readonly ours: readonly string[];
   /** paths of both programs for processes of the lab */
   paths(lab: Lab): { readonly ours: string; readonly peers: string };
 }
 
-/** Defines a check: on Slipway it must pass, on the peer it must do as stated. */
+/** Defines a check, which must pass unless something else is stated. */
 export type Check<E extends Engine> = (
   name: string,
   body: (engine: E) => Promise<void>,
   expectation?: Expectation,
 ) => void;
 
-const OURS = "Slipway";
+/** First port of the first helper, and how far those of the next are. */
+const FIRST_PORT = 8_000;
+const PORTS = 500;
 
 interface Row {
   readonly results: Map<string, "yes" | "no">;
   readonly why: string;
 }
 
-/** A group of checks, with an engine on each of the two helpers and a table at the end. */
+/** A group of checks, with an engine on each helper and a table at the end. */
 export function compareWith<E extends Engine>(
   peer: Peer,
   title: string,
@@ -55,7 +60,7 @@ export function compareWith<E extends Engine>(
 ): void {
   const rows = new Map<string, Row>();
   const engines = new Map<string, E>();
-  const names = [OURS, peer.name] as const;
+  const names = [...peer.ours, peer.name];
   let lab: Lab | undefined;
 
   const check: Check<E> = (name, body, expectation) => {
@@ -73,19 +78,17 @@ export function compareWith<E extends Engine>(
         return error;
       }
     };
-    test(`${name}: ${OURS}`, async () => {
-      const error = await attempt(OURS);
-      if (error !== null) throw error;
-    });
-    const expected = expectation?.error;
-    if (expected === null) return;
-    test(`${name}: ${peer.name}`, async () => {
-      const error = await attempt(peer.name);
-      if (expected === undefined && error !== null) throw error;
-      if (expected === undefined) return;
-      expect(error, `${peer.name} can do it now: update docs/differences.md`).not.toBe(null);
-      expect(String(error)).toMatch(expected);
-    });
+    for (const helper of names) {
+      const expected = helper === peer.name ? expectation?.error : undefined;
+      if (expected === null) continue;
+      test(`${name}: ${helper}`, async () => {
+        const error = await attempt(helper);
+        if (expected === undefined && error !== null) throw error;
+        if (expected === undefined) return;
+        expect(error, `${helper} can do it now: update docs/differences.md`).not.toBe(null);
+        expect(String(error)).toMatch(expected);
+      });
+    }
   };
 
   describe.skipIf(!peer.possible)(peer.possible ? title : `${title} (${peer.why})`, () => {
@@ -93,9 +96,11 @@ export function compareWith<E extends Engine>(
       const created = await Lab.create(undefined, true);
       lab = created;
       const { ours, peers } = peer.paths(created);
-      engines.set(OURS, await make(created, { name: OURS, path: ours, firstPort: 8_000 }));
-      const other = { name: peer.name, path: peers, firstPort: 9_000 };
-      engines.set(peer.name, await make(created, other));
+      for (const [index, name] of names.entries()) {
+        const path = name === peer.name ? peers : ours;
+        const helper = { name, path, firstPort: FIRST_PORT + index * PORTS };
+        engines.set(name, await make(created, helper));
+      }
     });
     define(check);
     test.for(names)("nothing is left of it: %s", async (name) => {

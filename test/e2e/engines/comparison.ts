@@ -6,6 +6,7 @@ import { type Check, compareWith, type Engine, type Helper, type Peer } from "..
 const slirp4netns: Peer = {
   ...accountsPossible(),
   name: "slirp4netns",
+  ours: ["Slipway"],
   paths: (lab) => ({ ours: lab.host.stage.inside(ours), peers: "/usr/bin/slirp4netns" }),
 };
 

@@ -48,6 +48,8 @@ interface Door {
   readonly further?: string;
   /** command lines of the helper's processes */
   readonly processes: RegExp;
+  /** ends what the helper needs beside itself, when all containers are gone */
+  readonly end?: () => Promise<unknown>;
 }
 
 /** podman of an ordinary user, with a helper set in containers.conf. */
@@ -56,14 +58,14 @@ export class Podman implements Engine {
   readonly helper: Helper;
   /** of the world's file, in hex: what {@link fetch4} prints */
   readonly sha256: string;
-  readonly #processes: RegExp;
+  readonly #door: Door;
   #nextPort: number;
 
-  private constructor(account: Account, helper: Helper, processes: RegExp, sha256: string) {
+  private constructor(account: Account, helper: Helper, door: Door, sha256: string) {
     this.account = account;
     this.helper = helper;
     this.sha256 = sha256;
-    this.#processes = processes;
+    this.#door = door;
     this.#nextPort = helper.firstPort;
   }
 
@@ -94,7 +96,7 @@ END
       printf '[storage]\\ndriver = "vfs"\\n' > .config/containers/storage.conf
       tar -C image --owner=0 --group=0 -c . | podman import --quiet - ${image}
     `);
-    return new Podman(account, helper, door.processes, await worldFile(account.lab));
+    return new Podman(account, helper, door, await worldFile(account.lab));
   }
 
   get lab(): Lab {
@@ -142,7 +144,7 @@ END
   /** Command lines of the helpers that run. */
   async helpers(): Promise<string[]> {
     const processes = await this.account.processes();
-    return processes.filter((line) => this.#processes.test(line));
+    return processes.filter((line) => this.#door.processes.test(line));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -154,6 +156,7 @@ END
     await this.do("rm", "--all", "--force", "--time=0");
     // Ends the process that holds the user namespace between calls.
     await this.do("system", "migrate");
+    await this.#door.end?.();
     // podman 4.3 forgets its name server after `network disconnect`.
     await this.account.close(/aardvark-dns/);
   }

@@ -39,11 +39,10 @@ comparePodmans("podman build", (check) => {
   });
 
   check("no helper is left of a RUN line that is killed", async (podman) => {
-    const script = "sleep 1000";
-    const building = build(podman, [], script);
+    const { user } = podman.account;
+    const building = build(podman, [], "sleep 1000");
     const failed = expect(building).rejects.toThrow();
-    await expect.poll(() => podman.helpers()).toHaveLength(1);
-    await podman.account.user.shell("pkill -KILL --full 'sleep 100[0]'");
+    await expect.poll(() => user.run(["pkill", "-KILL", "-x", "sleep"])).toMatchObject({ code: 0 });
     await failed;
     await expect.poll(() => podman.helpers()).toEqual([]);
   });

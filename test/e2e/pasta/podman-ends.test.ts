@@ -1,9 +1,10 @@
 import { expect } from "vitest";
 import { fetch4, image, serving } from "../engines/image.ts";
 import { type Podman, seenFromHost } from "../engines/podman.ts";
-import { comparePodmans } from "./podman.ts";
+import { compare } from "./comparison.ts";
+import { comparePodmans, podman5 } from "./podman.ts";
 
-/** In the shell, the number of the helper's process that has the guest; brackets exclude pgrep's own shell. */
+/** In the shell, the number of the process that has the guest; brackets exclude pgrep's own shell. */
 const helperPid = "$(pgrep --full --newest -- '--config-ne[t]')";
 
 comparePodmans("podman and the end of pasta", (check) => {
@@ -44,7 +45,9 @@ comparePodmans("podman and the end of pasta", (check) => {
     expect(await podman.helpers()).toHaveLength(1);
     await podman.do("rm", "--force", "--time=0", id);
   });
+});
 
+compare("podman run: what pasta may do", podman5, (check) => {
   check(
     "the helper has a system call filter, and sees no files and no other process",
     async (podman) => {

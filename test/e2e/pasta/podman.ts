@@ -1,4 +1,4 @@
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { Account } from "../../lab/account.ts";
 import { debian13 } from "../../lab/debian13.ts";
 import type { Lab } from "../../lab/lab.ts";
@@ -9,11 +9,19 @@ import { compare } from "./comparison.ts";
 
 const processes = /--config-net|^\S*pasta /;
 
-/** podman 5 of Debian 13, which finds pasta where its users say so. */
+/** podman 5 of Debian 13, which finds pasta where its users say so; with the user's daemon for the helper "shared". */
 export async function podman5(lab: Lab, helper: Helper): Promise<Podman> {
   const account = await Account.create(lab, `d${helper.firstPort}`, [], debian13);
   const settings = `helper_binaries_dir = ["${dirname(helper.path)}", {append=true}]`;
-  return Podman.of(account, helper, { settings, processes });
+  if (helper.name !== "shared") return Podman.of(account, helper, { settings, processes });
+  const slipway = join(dirname(helper.path), "slipway");
+  await account.user.output([slipway, "daemon", "start"]);
+  return Podman.of(account, helper, {
+    // The line of docs/use-with.md.
+    settings: `${settings}\nenv = ["SLIPWAY_SHARED=1"]`,
+    processes,
+    end: () => account.user.output([slipway, "daemon", "stop"]),
+  });
 }
 
 /** podman 6 as scripts/modern builds it, with its netavark, in a Debian 13. */
@@ -46,8 +54,8 @@ async function makePodman6(lab: Lab, helper: Helper, sections: string): Promise<
 /** What a test of podman 6 needs and is not there; null: all is there. */
 export const withoutPodman6 = leftOut("podman") ?? leftOut("netavark");
 
-/** A group of checks on both podmans. */
+/** A group of checks on both podmans, and with podman 5 in shared mode, too. */
 export function comparePodmans(title: string, define: (check: Check<Podman>) => void): void {
-  compare(title, podman5, define);
+  compare(title, podman5, define, null, ["Slipway", "shared"]);
   compare(`podman 6: ${title}`, podman6, define, withoutPodman6);
 }
