@@ -7,14 +7,16 @@ export class LinkAddresses {
   readonly #plan: AddressPlan;
   /** The same as a list, for translateDestination(). */
   readonly #reach: { readonly plans: readonly AddressPlan[] };
-  /** Slipway's own, and those that lead elsewhere. */
+  /** Slipway's own, those that lead elsewhere, and the next hops of the guest's routes. */
   readonly #ours: readonly Address[];
 
   /** @param further addresses that are Slipway's own */
   constructor(plan: AddressPlan, ...further: readonly Address[]) {
     this.#plan = plan;
     this.#reach = { plans: [plan] };
-    this.#ours = [...ownAddresses([plan]), ...plan.mapped.map(({ at }) => at), ...further];
+    const mapped = plan.mapped.map(({ at }) => at);
+    const nextHops = plan.routes.flatMap(({ via }) => via ?? []);
+    this.#ours = [...ownAddresses([plan]), ...mapped, ...nextHops, ...further];
   }
 
   /**

@@ -81,6 +81,21 @@ describe("the guest", () => {
     expect(await guest.fetch(`http://${served.http}/`)).toBe("ok");
   });
 
+  test("reaches what is behind another router, which the host knows by a link-local address", async ({
+    lab,
+  }) => {
+    const shown = await lab.world.root.output(["ip", "-6", "-j", "address", "show", "dev", "host"]);
+    const [{ addr_info }] = JSON.parse(shown) as [
+      { readonly addr_info: readonly { readonly local: string }[] },
+    ];
+    const router = addr_info.find(({ local }) => local.startsWith("fe80:"))?.local;
+    const way = `${served.http6}/128 via ${router} dev eth0`;
+    await using _ = await changed(lab.host.root, `route add ${way}`, `route delete ${way}`);
+    await using guest = await PastaGuest.start(lab);
+    expect(await guest.network()).toContain(`-6 ${served.http6} ${router} 1024`);
+    expect(await guest.fetch(`http://[${served.http6}]/`)).toBe("ok");
+  });
+
   test("has 40 addresses and 100 routes", async ({ lab }) => {
     const addresses = Array.from(
       { length: 40 },
