@@ -1,10 +1,10 @@
-import { Account } from "../../lab/account.ts";
-import { debian13 } from "../../lab/debian13.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { leftOut, modernPrograms } from "../../lab/modern.ts";
-import type { Process } from "../../lab/process.ts";
-import type { Engine, Helper } from "../comparison.ts";
-import { image, makeImage, worldFile } from "../engines/image.ts";
+import { Account } from "../../../lab/account.ts";
+import { debian13 } from "../../../lab/debian13.ts";
+import type { Lab } from "../../../lab/lab.ts";
+import { leftOut, modernPrograms } from "../../../lab/modern.ts";
+import type { Process } from "../../../lab/process.ts";
+import type { Engine, Helper } from "../../comparison.ts";
+import { image, makeImage, worldFile } from "../../engines/image.ts";
 
 const SCRIPT = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 const START_MS = 60_000;

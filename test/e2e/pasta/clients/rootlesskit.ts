@@ -1,9 +1,9 @@
-import { Account } from "../../lab/account.ts";
-import { debian13 } from "../../lab/debian13.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { leftOut, modernPrograms } from "../../lab/modern.ts";
-import type { Helper } from "../comparison.ts";
-import { RootlessKit } from "../engines/rootlesskit.ts";
+import { Account } from "../../../lab/account.ts";
+import { debian13 } from "../../../lab/debian13.ts";
+import type { Lab } from "../../../lab/lab.ts";
+import { leftOut, modernPrograms } from "../../../lab/modern.ts";
+import type { Helper } from "../../comparison.ts";
+import { RootlessKit } from "../../engines/rootlesskit.ts";
 
 /** RootlessKit that starts pasta, in an account whose machine is a Debian 13. */
 async function make(lab: Lab, helper: Helper, path: readonly string[]): Promise<RootlessKit> {
