@@ -6,7 +6,7 @@ import { debian13 } from "../../../lab/debian13.ts";
 import type { Lab } from "../../../lab/lab.ts";
 import type { Engine, Helper } from "../../comparison.ts";
 import { fetch4, makeImage, worldFile } from "../../engines/image.ts";
-import { compare } from "../comparison.ts";
+import { compare } from "./comparison.ts";
 
 /** buildah of Debian 13, which starts the pasta that containers.conf leads to, and a container. */
 class Buildah implements Engine {

@@ -3,7 +3,7 @@ import { httpName, link, served } from "../../../lab/addresses.ts";
 import type { Check } from "../../comparison.ts";
 import { fetch4, serving } from "../../engines/image.ts";
 import { seenFromHost, seenFromWorld } from "../../engines/podman.ts";
-import { compare } from "../comparison.ts";
+import { compare } from "./comparison.ts";
 import { type Docker, dockers } from "./docker.ts";
 
 for (const { title, why, make, reachesLoopback } of dockers) {

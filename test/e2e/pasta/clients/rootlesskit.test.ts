@@ -6,7 +6,7 @@ import type { Namespace } from "../../../lab/namespace.ts";
 import type { Check } from "../../comparison.ts";
 import { seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import type { RootlessKit, Session } from "../../engines/rootlesskit.ts";
-import { compare } from "../comparison.ts";
+import { compare } from "./comparison.ts";
 import { rootlessKits } from "./rootlesskit.ts";
 
 /** The status of the world's web server for `/`, asked by its name or an address. */

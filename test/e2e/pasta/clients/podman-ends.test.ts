@@ -1,6 +1,6 @@
 import { expect } from "vitest";
-import { fetch4, image, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost } from "../engines/podman.ts";
+import { fetch4, image, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost } from "../../engines/podman.ts";
 import { compare } from "./comparison.ts";
 import { comparePodmans, podman5 } from "./podman.ts";
 

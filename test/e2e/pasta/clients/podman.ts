@@ -1,10 +1,10 @@
 import { dirname, join } from "node:path";
-import { Account } from "../../lab/account.ts";
-import { debian13 } from "../../lab/debian13.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { leftOut, modernPrograms } from "../../lab/modern.ts";
-import type { Check, Helper } from "../comparison.ts";
-import { Podman } from "../engines/podman.ts";
+import { Account } from "../../../lab/account.ts";
+import { debian13 } from "../../../lab/debian13.ts";
+import type { Lab } from "../../../lab/lab.ts";
+import { leftOut, modernPrograms } from "../../../lab/modern.ts";
+import type { Check, Helper } from "../../comparison.ts";
+import { Podman } from "../../engines/podman.ts";
 import { compare } from "./comparison.ts";
 
 const processes = /--config-net|^\S*pasta /;

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { httpName, link, served } from "../../lab/addresses.ts";
-import { Agent } from "../../lab/agent/client.ts";
-import { fetch4, image, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
+import { httpName, link, served } from "../../../lab/addresses.ts";
+import { Agent } from "../../../lab/agent/client.ts";
+import { fetch4, image, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { comparePodmans } from "./podman.ts";
 
 /** Sends a line to a port of an echo server and prints the answer. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { link } from "../../lab/addresses.ts";
-import { Lab } from "../../lab/lab.ts";
-import { slipway } from "../../lab/product.ts";
-import { fetch4, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
+import { link } from "../../../lab/addresses.ts";
+import { Lab } from "../../../lab/lab.ts";
+import { slipway } from "../../../lab/product.ts";
+import { fetch4, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { pasta } from "./comparison.ts";
 import { podman5 } from "./podman.ts";
 

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { getuid } from "node:process";
-import { debian13 } from "../../lab/debian13.ts";
-import type { Lab } from "../../lab/lab.ts";
-import { root } from "../../lab/product.ts";
-import { type Check, compareWith, type Engine, type Helper, type Peer } from "../comparison.ts";
+import { debian13 } from "../../../lab/debian13.ts";
+import type { Lab } from "../../../lab/lab.ts";
+import { root } from "../../../lab/product.ts";
+import { type Check, compareWith, type Engine, type Helper, type Peer } from "../../comparison.ts";
 
 /** The pasta of Debian 13, and ours. */
 export const pasta: Peer = {

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { httpName, link, served } from "../../lab/addresses.ts";
-import { fetch4, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
+import { httpName, link, served } from "../../../lab/addresses.ts";
+import { fetch4, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { comparePodmans } from "./podman.ts";
 
 /** Where podman keeps what the networks of a user share, below the runtime directory. */

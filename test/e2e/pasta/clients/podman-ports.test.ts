@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { link } from "../../lab/addresses.ts";
-import { Agent, type UdpSocket } from "../../lab/agent/client.ts";
-import { image, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
+import { link } from "../../../lab/addresses.ts";
+import { Agent, type UdpSocket } from "../../../lab/agent/client.ts";
+import { image, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { comparePodmans } from "./podman.ts";
 
 const host6 = `[${link.host6}]`;

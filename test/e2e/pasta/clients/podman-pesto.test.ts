@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import { link, served } from "../../lab/addresses.ts";
-import { Agent } from "../../lab/agent/client.ts";
-import { fetch4, serving } from "../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../engines/podman.ts";
+import { link, served } from "../../../lab/addresses.ts";
+import { Agent } from "../../../lab/agent/client.ts";
+import { fetch4, serving } from "../../engines/image.ts";
+import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { compare } from "./comparison.ts";
 import { podman6WithPesto, withoutPodman6 } from "./podman.ts";
 

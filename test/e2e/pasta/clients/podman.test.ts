@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { failing, httpName, link, served } from "../../lab/addresses.ts";
-import { fetch4, fetch6, serving } from "../engines/image.ts";
-import { seenFromHost } from "../engines/podman.ts";
+import { failing, httpName, link, served } from "../../../lab/addresses.ts";
+import { fetch4, fetch6, serving } from "../../engines/image.ts";
+import { seenFromHost } from "../../engines/podman.ts";
 import { comparePodmans } from "./podman.ts";
 
 comparePodmans("podman run", (check) => {

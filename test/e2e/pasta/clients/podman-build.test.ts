@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { httpName, served } from "../../lab/addresses.ts";
-import { fetch4, image } from "../engines/image.ts";
-import type { Podman } from "../engines/podman.ts";
+import { httpName, served } from "../../../lab/addresses.ts";
+import { fetch4, image } from "../../engines/image.ts";
+import type { Podman } from "../../engines/podman.ts";
 import { comparePodmans } from "./podman.ts";
 
 /** Builds an image whose RUN lines these are, and prints what the last one wrote to /out. */
