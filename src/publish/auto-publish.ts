@@ -4,16 +4,10 @@ import type { GuestConfig } from "../config/guest-config.js";
 import type { PublishedPort, PublishedRule } from "../nat/published-port.js";
 import { Errno } from "../sys/constants.js";
 import type { Listener } from "../wire/inet-diag.js";
+import { Following } from "./following.js";
 
-/**
- * Time until the next scan, in ms. It doubles with each scan that finds nothing new: servers start in groups,
- * mostly early, and an idle guest should cost nothing. pasta scans every second.
- */
-const SHORTEST_WAIT = 100;
+/** Longest time until the next scan, in ms: an idle guest should cost nothing. pasta scans every second. */
 const LONGEST_WAIT = 2_000;
-
-/** When a port that could not be published is tried again, in ms. */
-const RETRY_AFTER = 2_000;
 
 /** How far above a port that only root may open on the host (ip(7), ip_unprivileged_port_start) it is published: 80 at 8080. */
 const PRIVILEGED_OFFSET = 8_000;
@@ -72,14 +66,24 @@ interface Published {
  */
 export class AutoPublish {
   readonly #options: AutoPublishOptions;
-  readonly #published = new Map<string, Published>();
-  /** When ports that could not be published are tried again, in ms, by key. */
-  readonly #retryAt = new Map<string, number>();
+  readonly #following: Following<PublishedPort, Published>;
   readonly #reported = new Set<string>();
-  #wait = SHORTEST_WAIT;
+  /** Servers published by name: the user has decided about these. */
+  #others: ReadonlySet<string> = new Set();
 
   constructor(options: AutoPublishOptions) {
+    const { forwards, onEnded } = options;
     this.#options = options;
+    this.#following = new Following({
+      longestWait: LONGEST_WAIT,
+      isSame: ({ guest }, { port }) => guest.equals(port.guest),
+      isServed: (port) => this.#others.has(serverOf(port)),
+      begin: (port, all) => this.#begin(port, all),
+      end: ({ port, id }) => {
+        // It may have been removed by the API before.
+        if (forwards.remove(id)) onEnded(port);
+      },
+    });
   }
 
   /**
@@ -88,11 +92,8 @@ export class AutoPublish {
    * @returns ms until the next scan
    */
   update(listeners: readonly Listener[], now: number): number {
-    const wanted = this.#wanted(listeners);
-    const ended = this.#endOthers(wanted);
-    const begun = this.#begin(wanted, now);
-    this.#wait = ended || begun ? SHORTEST_WAIT : Math.min(2 * this.#wait, LONGEST_WAIT);
-    return this.#wait;
+    this.#others = this.#publishedOtherwise();
+    return this.#following.update(this.#wanted(listeners), now);
   }
 
   #wanted(listeners: readonly Listener[]): Map<string, PublishedPort> {
@@ -137,44 +138,16 @@ export class AutoPublish {
       .filter(({ family }) => isBoth || family === address.family);
   }
 
-  #endOthers(wanted: Wanted): boolean {
-    const { forwards, onEnded } = this.#options;
-    let ended = false;
-    for (const [key, { port, id }] of this.#published) {
-      if (wanted.get(key)?.guest.equals(port.guest) === true) continue;
-      this.#published.delete(key);
-      ended = true;
-      // It may have been removed by the API before.
-      if (forwards.remove(id)) onEnded(port);
-    }
-    for (const key of this.#retryAt.keys()) if (!wanted.has(key)) this.#retryAt.delete(key);
-    return ended;
-  }
-
-  #begin(wanted: Wanted, now: number): boolean {
-    const { onPublished } = this.#options;
-    const others = this.#publishedOtherwise();
-    let begun = false;
-    for (const [key, port] of wanted) {
-      if (this.#published.has(key) || (this.#retryAt.get(key) ?? 0) > now) continue;
-      if (others.has(serverOf(port))) continue;
-      const added = this.#add(port, wanted);
-      if (typeof added === "number") {
-        this.#retryAt.set(key, now + RETRY_AFTER);
-        this.#report(port, -added);
-      } else {
-        this.#published.set(key, added);
-        this.#retryAt.delete(key);
-        begun = true;
-        onPublished(added.port);
-      }
-    }
-    return begun;
+  #begin(port: PublishedPort, wanted: Wanted): Published | number {
+    const added = this.#add(port, wanted);
+    if (typeof added === "number") this.#report(port, -added);
+    else this.#options.onPublished(added.port);
+    return added;
   }
 
   /** @param wanted all ports @returns what is published, or a negative errno */
   #add(port: PublishedPort, wanted: Wanted): Published | number {
-    if (this.#published.size >= MOST_PUBLISHED) return -Errno.ENFILE;
+    if (this.#following.held.size >= MOST_PUBLISHED) return -Errno.ENFILE;
     const { forwards } = this.#options;
     const id = forwards.add(port);
     if (id > 0) return { port, id };
@@ -193,7 +166,7 @@ export class AutoPublish {
     wanted: Wanted,
   ): readonly number[] {
     if (errno !== Errno.EACCES && errno !== Errno.EADDRINUSE) return [];
-    const sibling = [...this.#published.values()].find(
+    const sibling = [...this.#following.held.values()].find(
       ({ port }) => port.protocol === protocol && port.guestPort === guestPort,
     );
     const near = guestPort + PRIVILEGED_OFFSET;
@@ -205,9 +178,8 @@ export class AutoPublish {
     ];
   }
 
-  /** Servers published by name: the user has decided about these. */
   #publishedOtherwise(): ReadonlySet<string> {
-    const own = new Set([...this.#published.values()].map(({ id }) => id));
+    const own = new Set([...this.#following.held.values()].map(({ id }) => id));
     const others = this.#options.forwards.rules.filter(({ id }) => !own.has(id));
     return new Set(others.map(serverOf));
   }
