@@ -17,7 +17,9 @@ export function pastaConfig(
   values: Values<typeof pastaOptions>,
   operands: readonly string[],
 ): PastaConfig {
-  if (values.noSplice && values.spliceOnly) throw exclusive("--no-splice", "--splice-only");
+  if (values.spliceOnly) {
+    throw wrong("--splice-only is not supported: leave it out, and the guest has a network, too");
+  }
   if (values.noSplice && values.hostLoToNsLo) {
     throw exclusive("--no-splice", "--host-lo-to-ns-lo");
   }
@@ -44,7 +46,7 @@ export function pastaConfig(
       },
     },
     hostLoopbackToGuestLoopback: values.hostLoToNsLo,
-    splice: values.spliceOnly ? "no TAP" : values.noSplice ? "never" : "beside the TAP",
+    splice: values.noSplice ? "never" : "beside the TAP",
     staysWithoutNetns: values.noNetnsQuit,
   };
 }
@@ -102,8 +104,10 @@ function pastaTarget(
     const usernsOfPid = netnsOnly ? null : `/proc/${id}/ns/user`;
     return { kind: "namespace", netns: netnsOf(id), userns: userns ?? usernsOfPid, pid: id };
   }
+  if (netnsOnly)
+    throw wrong("--netns-only needs a PID or --netns: a COMMAND gets a user namespace");
   if (userns === null) {
-    return { kind: "command", command: operands, netnsOnly, ownPids: !noPidns };
+    return { kind: "command", command: operands, ownPids: !noPidns };
   }
   throw wrong("--userns needs a PID or --netns: a COMMAND gets a user namespace of its own");
 }
@@ -122,7 +126,6 @@ type CommonConfig = Pick<
   | "protocols"
   | "services"
   | "outbound"
-  | "outboundInterface"
   | "freebind"
   | "controlSocket"
   | "isForeground"
@@ -138,17 +141,12 @@ function commonConfig(values: Common): CommonConfig {
     protocols: { tcp: !values.noTcp, udp: !values.noUdp, icmp: !values.noIcmp },
     services: servicesOf(values),
     outbound: byFamily((family) => outboundOf(values, family)),
-    outboundInterface: { 4: values.outboundIf4, 6: values.outboundIf6 },
     freebind: values.freebind,
     controlSocket: values.confPath,
     isForeground: values.foreground,
     pidFile: values.pid,
     runAs: values.runas,
-    log: {
-      file: values.logFile,
-      fileSize: values.logSize,
-      level: levelOf(values),
-    },
+    log: { file: values.logFile, level: levelOf(values) },
     pcap: values.pcap,
   };
 }
@@ -199,9 +197,11 @@ function servicesOf(values: Common): PastaConfig["services"] {
   return { dhcp: !values.noDhcp, dhcpv6: !values.noDhcpv6, ndp, ra: ndp && !values.noRa };
 }
 
-function outboundOf({ outbound }: Common, family: Family): OutboundOption | null {
-  const address = outbound.findLast((each) => each.family === family);
-  return address === undefined ? null : { option: "--outbound", source: `${address}` };
+function outboundOf(values: Common, family: Family): OutboundOption | null {
+  const address = values.outbound.findLast((each) => each.family === family);
+  if (address !== undefined) return { option: "--outbound", source: `${address}` };
+  const name = family === 4 ? values.outboundIf4 : values.outboundIf6;
+  return name === null ? null : { option: `--outbound-if${family}`, source: name };
 }
 
 /** @param announcesDns whether DHCP and router advertisements name servers; `announcesSearch` and search domains */
@@ -212,7 +212,6 @@ function dnsOf(values: Common, announcesDns: boolean, announcesSearch: boolean):
     announced: announcesDns ? listed(values.dns) : [],
     search: announcesSearch ? (listed(values.search)?.flat() ?? null) : [],
     hostname: values.hostname,
-    fqdn: values.fqdn,
   };
 }
 

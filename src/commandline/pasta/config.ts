@@ -14,16 +14,15 @@ export interface PastaConfig {
   /** What is relayed, and which services answer. */
   readonly protocols: Readonly<Record<"tcp" | "udp" | "icmp", boolean>>;
   readonly services: Readonly<Record<"dhcp" | "dhcpv6" | "ndp" | "ra", boolean>>;
-  /** What to send from, by family: an address and an interface; null: the kernel chooses. */
+  /** What to send from, by family; null: the kernel chooses. */
   readonly outbound: Readonly<Record<Family, OutboundOption | null>>;
-  readonly outboundInterface: Readonly<Record<Family, string | null>>;
   readonly ports: PortForwards;
   /** Whether loopback clients of published ports arrive at the guest's loopback; otherwise at its address. */
   readonly hostLoopbackToGuestLoopback: boolean;
   /** Whether listeners may have addresses that the host does not have (yet). */
   readonly freebind: boolean;
-  /** How ports lead from loopback to loopback: beside the TAP, through it, or without any TAP. */
-  readonly splice: "beside the TAP" | "never" | "no TAP";
+  /** How ports lead from loopback to loopback: beside the TAP, or through it as all others. */
+  readonly splice: "beside the TAP" | "never";
   /** Path at which `pesto` is answered; null: nowhere. */
   readonly controlSocket: string | null;
   readonly isForeground: boolean;
@@ -43,8 +42,6 @@ export interface CommandTarget {
   readonly kind: "command";
   /** Empty: the user's shell. */
   readonly command: readonly string[];
-  /** Whether it stays in the caller's user namespace. */
-  readonly netnsOnly: boolean;
   /** Whether it has a PID namespace of its own. */
   readonly ownPids: boolean;
 }
@@ -106,15 +103,12 @@ export interface PastaDns {
   readonly announced: readonly Address[] | null;
   /** As `announced`. */
   readonly search: readonly string[] | null;
-  /** What DHCP and DHCPv6 tell the guest to be called; null: nothing. */
+  /** What DHCP tells the guest to be called; null: nothing. */
   readonly hostname: string | null;
-  readonly fqdn: string | null;
 }
 
 export interface PastaLog {
   /** null: stderr, and the system's log in the background. */
   readonly file: string | null;
-  /** Bytes at which it is cut. */
-  readonly fileSize: number;
   readonly level: LogLevel;
 }

@@ -53,12 +53,7 @@ const logOptions = grouped("Log:", {
   debug: flag("-d, --debug", "log more"),
   trace: flag("--trace", "log everything"),
   logFile: optional("-l, --log-file <file>", "log to a file", someText),
-  logSize: value(
-    "--log-size <bytes>",
-    "cut the log file's beginning off at this size",
-    logSize,
-    "1048576",
-  ),
+  logSize: hidden(value("--log-size <bytes>", "has no effect", logSize, "1048576")),
   pcap: optional("-p, --pcap <file>", "write all frames to a file, for Wireshark", someText),
   stats: hidden(optional("--stats <seconds>", "has no effect", statsDelay)),
 });
@@ -119,7 +114,7 @@ const dnsOptions = grouped("Names:", {
   dhcpSearch: flag("--dhcp-search", "announce search domains (passt does by default)"),
   noDhcpSearch: flag("--no-dhcp-search", "announce no search domains"),
   hostname: optional("-H, --hostname <name>", "hostname that DHCP announces", hostname),
-  fqdn: optional("--fqdn <name>", "full name that DHCP announces", domainName),
+  fqdn: hidden(optional("--fqdn <name>", "has no effect", domainName)),
 });
 
 const trafficOptions = grouped("Traffic:", {
@@ -128,8 +123,12 @@ const trafficOptions = grouped("Traffic:", {
     "address of the host to send from; once for each family",
     outboundAddress,
   ),
-  outboundIf4: optional("--outbound-if4 <name>", "interface to send IPv4 from", interfaceName),
-  outboundIf6: optional("--outbound-if6 <name>", "interface to send IPv6 from", interfaceName),
+  outboundIf4: optional(
+    "--outbound-if4 <name>",
+    "interface of which to take the IPv4 address to send from",
+    interfaceName,
+  ),
+  outboundIf6: optional("--outbound-if6 <name>", "the same for IPv6", interfaceName),
   mapHostLoopback: repeated(
     "--map-host-loopback <address>",
     "address that leads to the host's loopback, or none (default: the gateway)",
@@ -217,7 +216,7 @@ export const pastaOptions = {
       "who connects to a port on the host's loopback arrives at the guest's loopback",
     ),
     noSplice: flag("--no-splice", "ports of the host's loopback lead through the TAP"),
-    spliceOnly: flag("--splice-only", "no TAP: ports lead from loopback to loopback only"),
+    spliceOnly: hidden(flag("--splice-only", "is refused")),
   }),
   ...grouped("The namespace:", {
     netns: optional(
@@ -226,7 +225,10 @@ export const pastaOptions = {
       someText,
     ),
     userns: optional("--userns <path>", "file of the user namespace to enter", someText),
-    netnsOnly: flag("--netns-only", "enter or make no user namespace"),
+    netnsOnly: flag(
+      "--netns-only",
+      "enter no user namespace but the owner of the network namespace",
+    ),
     noPidns: flag("--no-pidns", "COMMAND sees the host's processes: it has no PID namespace"),
     noNetnsQuit: flag("--no-netns-quit", "go on when the namespace's file is removed"),
     configNet: flag("--config-net", "set addresses and routes, and bring the interface up"),

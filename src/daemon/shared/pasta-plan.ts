@@ -67,15 +67,13 @@ function hasPorts({ ports: { inbound } }: PastaConfig): boolean {
 
 /** An option that writes a file, needs another user, or sockets inside before the launcher has passed its agent. */
 function unsharedOption(options: PastaConfig): string | null {
-  const { pcap, log, runAs, splice, controlSocket, ports, outbound, outboundInterface } = options;
+  const { pcap, log, runAs, controlSocket, ports, outbound } = options;
   if (pcap !== null) return "--pcap";
   if (log.file !== null) return "--log-file";
   if (log.level === "debug") return "--debug";
   if (runAs !== null) return "--runas";
-  if (splice === "no TAP") return "--splice-only";
   if (controlSocket !== null) return "--conf-path";
-  if (outbound[4] !== null || outbound[6] !== null) return "--outbound";
-  if (outboundInterface[4] !== null || outboundInterface[6] !== null) return "--outbound-if4";
+  if (outbound[4] !== null || outbound[6] !== null) return "--outbound and --outbound-if4";
   const { inbound, outbound: hostPorts } = ports;
   if (hostPorts.tcp.length + hostPorts.udp.length > 0) return "--tcp-ns and --udp-ns";
   const listed = [...inbound.tcp, ...inbound.udp].every(({ which }) => which === "every");

@@ -44,7 +44,6 @@ describe("a command line is split as getopt_long(3) does", () => {
     expect(pasta("-f", "curl", "-f", "--", "--mtu=9").target).toEqual({
       kind: "command",
       command: ["curl", "-f", "--", "--mtu=9"],
-      netnsOnly: false,
       ownPids: true,
     });
   });

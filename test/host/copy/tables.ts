@@ -103,7 +103,6 @@ export function options({ addressing, mapping, dns }: Changes = {}): PlanOptions
       announced: null,
       search: null,
       hostname: null,
-      fqdn: null,
       ...dns,
     },
   };
