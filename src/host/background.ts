@@ -8,6 +8,13 @@ export function isInBackground(): boolean {
   return parent !== undefined;
 }
 
+let isFree = false;
+
+/** Whether this process has let the caller's outputs go. */
+export function isDetached(): boolean {
+  return isFree;
+}
+
 /** The file that is to hold the number of this process. */
 export class PidFile {
   readonly #fd: number | null;
@@ -39,6 +46,7 @@ export class PidFile {
   #tell(parent: number): void {
     native.adoptFd(parent);
     native.releaseOutput();
+    isFree = true;
     const sent = native.sendPassing(parent, Buffer.alloc(1), this.#fd);
     if (sent < 0) throw new UserError("the process that waited for the network has ended");
     native.close(parent);

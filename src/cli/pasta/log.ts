@@ -2,14 +2,15 @@ import { writeSync } from "node:fs";
 import { DEFAULT_LINES_PER_SECOND, startLog, type Write } from "../../base/log.js";
 import { Stdio } from "../../base/stdio.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
-import { isInBackground } from "../../host/background.js";
+import { isDetached, isInBackground } from "../../host/background.js";
 import { startLogging } from "../../host/output/logging.js";
 import { openOutputFile } from "../../host/output/output-file.js";
+import { systemLogWriter } from "../../host/output/system-log.js";
 import { fileWriter } from "../../sys/output.js";
 
 /**
- * Opens the log. In the background stderr is the caller's until the network is up: it is written as it is, as a copy of it
- * would keep the caller waiting for its end.
+ * Opens the log. In the background it is the system's, once the network is up: stderr is the caller's until then, and written as
+ * it is, as a copy of it would keep the caller waiting for its end.
  * @throws UserError when the file cannot be written
  */
 export function startPastaLog({ log: { file, level: wanted }, target }: PastaConfig): void {
@@ -21,8 +22,12 @@ export function startPastaLog({ log: { file, level: wanted }, target }: PastaCon
     return;
   }
   const writeStderr: Write = (text) => writeSync(Stdio.Error, text);
+  const writeSystemLog = file === null ? (systemLogWriter() ?? writeStderr) : writeStderr;
   startLog({
-    write: file === null ? writeStderr : fileWriter(openOutputFile("--log-file", file, null)),
+    write:
+      file === null
+        ? (text) => (isDetached() ? writeSystemLog(text) : writeStderr(text))
+        : fileWriter(openOutputFile("--log-file", file, null)),
     writeStderr,
     isFile: file !== null,
     level,

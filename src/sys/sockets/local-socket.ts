@@ -38,7 +38,7 @@ export function connectLocal(path: string): number {
 }
 
 /**
- * A datagram socket connected to a service manager's (sd_notify(3)).
+ * A datagram socket connected to another: a service manager's (sd_notify(3)), or that of the system's log.
  * @param path its file; or an @ and its name in the abstract namespace (unix(7))
  * @returns the socket, or a negative errno
  */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { served } from "../../lab/addresses.ts";
+import { httpName, served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { stateOf } from "../../lab/process.ts";
 import { describe, expect, test } from "../fixture.ts";
@@ -234,4 +234,36 @@ describe("a target that is refused", () => {
     expect(await failure(lab, [`${namespace.pid}`])).toMatch(/Couldn't open|not permitted/);
     expect(stateOf(namespace.pid)).not.toBe("Z");
   });
+});
+
+test("in the background warnings go to the system's log", async ({ lab }) => {
+  const dns = "169.254.1.1";
+  await using namespace = await lab.host.namespace(dns);
+  const socket = join(lab.directory, "log");
+  const log = lab.host.user.spawn(["socat", "-u", `UNIX-RECV:${socket}`, "STDOUT"]);
+  await lab.host.user.output(["sh", "-c", `until test -S ${socket}; do sleep 0.02; done`]);
+  const devices = join(lab.directory, "dev");
+  const user = lab.host.userAfter(`
+    mkdir -p ${devices}
+    mount -t tmpfs tmpfs ${devices}
+    mkdir ${devices}/net
+    for device in null net/tun urandom; do
+      touch ${devices}/$device
+      mount --bind /dev/$device ${devices}/$device
+    done
+    ln -s ${socket} ${devices}/log
+    mount --rbind ${devices} /dev
+  `);
+  const args = ["--dns-forward", dns, `${namespace.pid}`];
+  await using pasta = await Background.start(lab, args, user);
+  const [, keeper = ""] =
+    /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pasta.pid}/status`, "utf8")) ?? [];
+  await lab.host.user.output(["kill", "-KILL", keeper]);
+  const deadline = performance.now() + 15_000;
+  while (log.stdout === "" && performance.now() < deadline) {
+    await delay(300);
+    await namespace.run(["getent", "ahostsv4", httpName]);
+  }
+  expect(log.stdout).toMatch(/^<28>pasta: warning: \/etc\/resolv\.conf is not followed any more/);
+  log.kill("SIGTERM");
 });
