@@ -29,18 +29,17 @@ export class Namespace implements Place, AsyncDisposable {
    */
   static async create(launcher: Launcher, host = MACHINE): Promise<Namespace> {
     const command = ["unshare", "--user", "--map-root-user", "--net", "cat"];
-    const namespace = await Namespace.#held(launcher, host.inside(command));
-    await using scope = new AsyncDisposableStack();
-    scope.use(namespace);
+    return await Namespace.#held(launcher, host.inside(command));
+  }
+
+  async #prepare(): Promise<void> {
     // The guest's kernel would send these while the helper is measured idle: disable
     // the former, and send the others (in ms) at once instead of within ten seconds.
-    await namespace.#sysctl("net/ipv6/conf/default/router_solicitations", "0");
-    await namespace.#sysctl("net/ipv6/conf/default/mldv2_unsolicited_report_interval", "100");
+    await this.#sysctl("net/ipv6/conf/default/router_solicitations", "0");
+    await this.#sysctl("net/ipv6/conf/default/mldv2_unsolicited_report_interval", "100");
     // After 14,000 connections half of the usual 28,232 ports are used, and the client's own
     // connect() then takes longer than everything that is measured.
-    await namespace.#sysctl("net/ipv4/ip_local_port_range", "1024 65535");
-    scope.move();
-    return namespace;
+    await this.#sysctl("net/ipv4/ip_local_port_range", "1024 65535");
   }
 
   static async #held(launcher: Launcher, command: readonly string[]): Promise<Namespace> {
@@ -50,6 +49,7 @@ export class Namespace implements Place, AsyncDisposable {
     holder.send("made");
     await holder.line();
     const namespace = new Namespace(launcher, holder, await holder.pid());
+    await namespace.#prepare();
     scope.move();
     return namespace;
   }

@@ -95,12 +95,12 @@ export class PastaHost implements AsyncDisposable {
 
   /** A namespace that nothing connects yet. */
   async guest(): Promise<Namespace> {
-    const namespace = this.#scope.use(await Namespace.create(this.#workshop.launcher, this.#host));
+    const namespace = this.#scope.use(await this.#host.beside());
     await namespace.setCongestionControl(this.#setting.congestion);
     return namespace;
   }
 
-  /** Starts pasta with podman's options, as root of the guest's user namespace; resolves when its parent has exited. */
+  /** Starts pasta with podman's options, as root of the user namespace; resolves when its parent has exited. */
   async connect(guest: Namespace, publish: PublishedPort): Promise<HelperMeter> {
     const { mtu } = this.#setting;
     const { launcher, programs, directory } = this.#workshop;
@@ -114,8 +114,7 @@ export class PastaHost implements AsyncDisposable {
       ...["--no-map-gw", "--quiet", "--netns", `/proc/${guest.pid}/ns/net`],
       ...["--map-guest-addr", "169.254.1.2"],
     ]);
-    const enter = ["nsenter", "--target", `${guest.pid}`, "--user", "--preserve-credentials", "--"];
-    const started = launcher.start(this.#host.inside([...enter, ...command]), this.#pasta.name);
+    const started = launcher.start(this.#host.inside(command), this.#pasta.name);
     const printed = await started.completed(START_MS);
     const pid = Number(readFileSync(pidFile, "utf8"));
     this.#scope.defer(() => this.#end(pid));
