@@ -11,6 +11,9 @@ const LONGEST_WAIT = 1_000;
 /** Most ports forwarded at once, so that a guest cannot take all descriptors. */
 const MOST = 1_024;
 
+/** Most ports that a scan looks at: a guest may listen on all that there are, and each costs time. */
+const MOST_SEEN = 8_192;
+
 export interface FollowedOptions {
   /** Of the direction that is followed. */
   readonly table: ForwardTable;
@@ -51,6 +54,7 @@ export class FollowedPorts {
   #wanted(listeners: readonly Listener[]): ReadonlyMap<string, Forward> {
     const wanted = new Map<string, Forward>();
     for (const listener of listeners) {
+      if (wanted.size >= MOST_SEEN) break;
       if (!this.#options.counts(listener)) continue;
       const { protocol, port } = listener;
       if (!isClientPort(protocol, port)) this.#want(protocol, port, wanted);

@@ -41,7 +41,7 @@ export class ForwardTable {
   readonly #socketsOf: SocketsOf;
   readonly #entries = new Map<string, Entry>();
   /** How many entries a port has, by portKey(). */
-  readonly #counts = new Map<string, number>();
+  readonly #counts = new Map<number, number>();
 
   constructor(forwards: Forwards, socketsOf: SocketsOf) {
     this.#forwards = forwards;
@@ -127,6 +127,7 @@ export function keyOf({ protocol, address, interface: name, port }: Place): stri
   return `${protocol} ${port} ${address ?? "*"} ${name ?? "*"}`;
 }
 
-function portKey(protocol: Protocol, port: number): string {
-  return `${protocol} ${port}`;
+/** A number, as ports of a guest that listens on all of them are looked up. */
+function portKey(protocol: Protocol, port: number): number {
+  return protocol === "tcp" ? port : port + 65_536;
 }
