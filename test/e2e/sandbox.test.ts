@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,7 +7,8 @@ import type { Guest } from "../lab/guest.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
 import { isOpenToTests, type Process } from "../lab/process.ts";
-import { isSlipway, node, root } from "../lab/product.ts";
+import { isSlipway } from "../lab/product.ts";
+import { attacked, expectStopped, installAttack } from "./attacked-process.ts";
 import { DaemonUser } from "./daemon-user.ts";
 import { describe, expect, test } from "./fixture.ts";
 
@@ -296,34 +296,9 @@ describe.runIf(isSlipway)("without user namespaces", () => {
   });
 });
 
-/** A copy of the product with the attacks in it (test/attack/README.md), as the lab's user sees it. */
-function installAttack(lab: Lab, name: string): string {
-  const copy = join(lab.directory, name);
-  const outside = lab.host.stage.outside(copy);
-  mkdirSync(join(outside, "bin"), { recursive: true });
-  cpSync(join(root, "bin/slipway"), join(outside, "bin/slipway"));
-  symlinkSync("slipway", join(outside, "bin/slirp4netns"));
-  cpSync(join(root, "dist"), join(outside, "dist"), { recursive: true });
-  cpSync(join(root, "dist/slipway.cjs"), join(outside, "dist/entry.cjs"));
-  cpSync(join(root, "test/attack/start.cjs"), join(outside, "dist/slipway.cjs"));
-  const flags = "-Wall -Wextra -Werror -std=gnu17 -O1 -fPIC -shared -D_GNU_SOURCE -DNAPI_VERSION=8";
-  execFileSync("cc", [
-    ...flags.split(" "),
-    `-I${join(root, "node_modules/node-api-headers/include")}`,
-    ...["-o", join(outside, "dist/build/attack.node"), join(root, "test/attack/attack.c")],
-  ]);
-  return copy;
-}
-
 /** A guest whose helper is a copy of the product with the attacks in it, made by installAttack. */
 function attackedGuest(lab: Lab, copy: string, victim: Process, lethal = 0): Promise<Guest> {
-  const variables = {
-    SLIPWAY_NODE: lab.host.stage.inside(node),
-    ATTACK_VICTIM: `${victim.pid}`,
-    ATTACK_LETHAL: `${lethal}`,
-  };
-  const words = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  return lab.guest({ helper: ["env", ...words, join(copy, "bin/slirp4netns")] });
+  return lab.guest({ helper: attacked(lab, copy, "slirp4netns", victim, lethal) });
 }
 
 /** Names of the attempts that end a process, by their number in attack.c. */
@@ -336,29 +311,6 @@ function lethalAttempts(lab: Lab, copy: string): string[] {
 /** How many guests are attacked at the same time. */
 const AT_ONCE = 4;
 
-/** The result of an attempt, as attack.c reports it. */
-function outcomeOf(result: number): string {
-  switch (result) {
-    case 0:
-      return "let through";
-    case 1: // EPERM, the filter's own answer
-      return "refused";
-    case -1:
-      return "not tried";
-    case -2:
-      return "faulted";
-    default:
-      return `errno ${result}`;
-  }
-}
-
-/** No attacks: they show that the test distinguishes each kind of outcome from a refusal. */
-const controls: Readonly<Record<string, string>> = {
-  control_allowed: "let through",
-  control_privileged: "faulted",
-  control_illegal: "faulted",
-};
-
 describe.runIf(isSlipway)("attacked from inside", () => {
   test("every attempt fails on every thread, and the relay keeps working", async ({
     lab,
@@ -370,24 +322,7 @@ describe.runIf(isSlipway)("attacked from inside", () => {
     const threads = readdirSync(`/proc/${pid}/task`).map(Number);
     const pages = Promise.all([1, 2, 3].map(() => guest.run(fetchPage)));
     guest.helper.kill("SIGUSR2");
-    await guest.helper.printed(/attacks: .*\n/);
-    const [, json = ""] = /attacks: (.*)\n/.exec(guest.helper.stderr) ?? [];
-    const results: Record<string, Record<string, number>> = JSON.parse(json);
-    expect(Object.keys(results).map(Number).sort()).toEqual(threads.sort());
-    for (const [thread, attempts] of Object.entries(results)) {
-      const outcomes = Object.entries(attempts).map(
-        ([name, result]) => [name, outcomeOf(result)] as const,
-      );
-      const isControl = ([name]: readonly [string, string]) => name in controls;
-      expect(Object.fromEntries(outcomes.filter(isControl)), `thread ${thread}`).toEqual(controls);
-      const attacks = outcomes.filter((each) => !isControl(each));
-      // Where the kernel or the processor has no such entry at all, the attempt faults: int 0x80.
-      const isStopped = (outcome: string) => outcome === "refused" || outcome === "faulted";
-      const others = attacks.filter(([, outcome]) => !isStopped(outcome));
-      expect(others, `thread ${thread}`).toEqual([]);
-      const faulted = attacks.filter(([, outcome]) => outcome === "faulted").map(([name]) => name);
-      await annotate(`thread ${thread}: ${attacks.length} attacks, of which faulted: ${faulted}`);
-    }
+    for (const line of await expectStopped(guest.helper, threads)) await annotate(line);
     for (const { code } of await pages) expect(code).toBe(0);
     expect((await guest.run(fetchPage)).code).toBe(0);
     expect(victim.running).toBe(true);

@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { getuid } from "node:process";
+import { served } from "../../lab/addresses.ts";
 import { isOpenToTests } from "../../lab/process.ts";
+import { attacked, expectStopped, installAttack } from "../attacked-process.ts";
 import { describe, expect, test } from "../fixture.ts";
 import { Background, pastaPath, pidFileOf, quiet } from "./background.ts";
 
@@ -121,5 +124,33 @@ describe.runIf(getuid?.() === 0)("started as root", () => {
       expect(stderr).toMatch(/^pasta: Invalid --runas option: [^\n]+\n$/);
     }
     expect((await start("--runas", "0", "true")).code).toBe(0);
+  });
+});
+
+describe("attacked from inside", () => {
+  // The lock-down is that of the background, which has a PID namespace besides.
+  test("every attempt fails on every thread, and the relay keeps working", async ({
+    lab,
+    annotate,
+  }) => {
+    const victim = lab.host.user.spawn(["sleep", "infinity"]);
+    await using namespace = await lab.host.namespace();
+    const file = pidFileOf(lab);
+    const program = attacked(lab, installAttack(lab, "attacked-pasta"), "pasta", victim);
+    const pasta = lab.host.user.spawn([
+      ...program,
+      ...[...quiet, "-f", "-P", file, "-c", join(lab.directory, "attacked.sock")],
+      `${namespace.pid}`,
+    ]);
+    await expect.poll(async () => (await lab.host.user.run(["cat", file])).stdout).toMatch(/\n/);
+    const threads = readdirSync(`/proc/${pasta.pid}/task`).map(Number);
+    pasta.kill("SIGUSR2");
+    for (const line of await expectStopped(pasta, threads)) await annotate(line);
+    const page = ["curl", "-sS", "--max-time", "5", "-o", "/dev/null", `http://${served.http}/`];
+    expect((await namespace.run(page)).code).toBe(0);
+    expect(victim.running).toBe(true);
+    victim.kill("SIGKILL");
+    pasta.kill("SIGTERM");
+    expect((await pasta.ended(10_000)).code).toBe(0);
   });
 });
