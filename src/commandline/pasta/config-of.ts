@@ -8,6 +8,7 @@ import type { OutboundOption } from "../target.js";
 import type { Addressing, AddressMapping, PastaConfig, PastaDns, PastaTarget } from "./config.js";
 import type { commonOptions, inboundOptions, passtOptions, pastaOptions } from "./options.js";
 import { forwardedPorts } from "./port-specifier.js";
+import type { PortForwards } from "./ports.js";
 
 /** Where ip-netns(8) keeps its namespaces. */
 const NAMED_NAMESPACES = "/run/netns";
@@ -35,7 +36,7 @@ export function pastaConfig(
       copiesAll: { addresses: !values.noCopyAddrs, routes: !values.noCopyRoutes },
     },
     dns: dnsOf(values, values.dhcpDns, values.dhcpSearch),
-    ports: {
+    ports: relayedPorts(values, {
       inbound: {
         tcp: forwardedPorts("-t", "inbound", values.tcpPorts, "auto"),
         udp: forwardedPorts("-u", "inbound", values.udpPorts, "auto"),
@@ -44,7 +45,7 @@ export function pastaConfig(
         tcp: forwardedPorts("-T", "outbound", values.tcpNs, "auto"),
         udp: forwardedPorts("-U", "outbound", values.udpNs, "auto"),
       },
-    },
+    }),
     hostLoopbackToGuestLoopback: values.hostLoToNsLo,
     splice: values.noSplice ? "never" : "beside the TAP",
     staysWithoutNetns: values.noNetnsQuit,
@@ -73,17 +74,26 @@ export function passtConfig(
       copiesAll: { addresses: true, routes: true },
     },
     dns: dnsOf(values, !values.noDhcpDns, !values.noDhcpSearch),
-    ports: {
+    ports: relayedPorts(values, {
       inbound: {
         tcp: forwardedPorts("-t", "inbound", values.tcpPorts, "none"),
         udp: forwardedPorts("-u", "inbound", values.udpPorts, "none"),
       },
       outbound: { tcp: [], udp: [] },
-    },
+    }),
     hostLoopbackToGuestLoopback: false,
     splice: "never",
     staysWithoutNetns: false,
   };
+}
+
+/** Without those of a protocol that is not relayed. */
+function relayedPorts({ noTcp, noUdp }: Common, { inbound, outbound }: PortForwards): PortForwards {
+  const relayed = ({ tcp, udp }: PortForwards["inbound"]): PortForwards["inbound"] => ({
+    tcp: noTcp ? [] : tcp,
+    udp: noUdp ? [] : udp,
+  });
+  return { inbound: relayed(inbound), outbound: relayed(outbound) };
 }
 
 function pastaTarget(

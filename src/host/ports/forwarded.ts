@@ -16,6 +16,15 @@ const STEP = 64;
 
 type Undo = (() => void)[];
 type Entries = Record<Direction, Record<Protocol, ForwardedPorts[]>>;
+
+/** What has become of the ports of an option. */
+interface Attempt {
+  readonly text: string;
+  readonly failed: { readonly port: number; readonly errno: number }[];
+  count: number;
+}
+
+type Attempts = Map<string | ForwardedPorts, Attempt>;
 type PortChange = Extract<PestoChange, { readonly ports: ForwardedPorts }>;
 
 /** The forwarded ports of a guest. */
@@ -51,14 +60,16 @@ export class Forwarding {
   *change(changes: readonly PestoChange[]): Generator<void> {
     if (this.#isChanging) throw new UserError("the ports are being changed: try again");
     const undo: Undo = [];
+    const attempts: Attempts = new Map();
     let isDone = false;
     this.#isChanging = true;
     try {
       for (const change of changes) {
         if (change.action === "clear") yield* this.#clear(change.direction, undo);
-        else if (change.action === "add") yield* this.#add(change, undo);
+        else if (change.action === "add") yield* this.#add(change, undo, attempts);
         else yield* this.#delete(change, undo);
       }
+      for (const attempt of attempts.values()) this.#note(attempt);
       isDone = true;
     } finally {
       this.#isChanging = false;
@@ -66,7 +77,7 @@ export class Forwarding {
     }
   }
 
-  *#add(change: PortChange, undo: Undo): Generator<void> {
+  *#add(change: PortChange, undo: Undo, attempts: Attempts): Generator<void> {
     const { direction, protocol, ports } = change;
     if (ports.which === "listening") {
       const entries = this.automatic[direction][protocol];
@@ -76,8 +87,8 @@ export class Forwarding {
       return;
     }
     const table = this.#tableFor(change);
-    const failed: { readonly port: number; readonly errno: number }[] = [];
-    let count = 0;
+    const attempt = attemptAt(ports, attempts);
+    const { failed } = attempt;
     for (const forward of forwardsOf(change)) {
       if (ports.which === "available" && isWithin(this.#ephemeral, forward.port)) continue;
       const errno = -addTo(table, forward, undo);
@@ -87,18 +98,13 @@ export class Forwarding {
         }
         failed.push({ port: forward.port, errno });
       } else {
-        count += 1;
+        attempt.count += 1;
       }
-      if ((count + failed.length) % STEP === 0) yield;
+      if ((attempt.count + failed.length) % STEP === 0) yield;
     }
-    this.#note(ports, failed, count);
   }
 
-  #note(
-    { text }: ForwardedPorts,
-    failed: readonly { readonly port: number; readonly errno: number }[],
-    count: number,
-  ): void {
+  #note({ text, failed, count }: Attempt): void {
     if (failed.length === 0) return;
     const [{ errno }] = failed;
     if (count === 0) throw noneForwarded(errno, text);
@@ -149,6 +155,14 @@ export class Forwarding {
     if (table !== null) return table;
     throw new UserError(`option '${ports.text}' needs a network namespace: leave it out`);
   }
+}
+
+/** Exclusions alone are one attempt, though they leave several ranges: `~22` means 1 to 21, too, but not only. */
+function attemptAt(ports: ForwardedPorts, attempts: Attempts): Attempt {
+  const key = ports.which === "available" ? ports.text : ports;
+  const attempt = attempts.get(key) ?? { text: ports.text, failed: [], count: 0 };
+  attempts.set(key, attempt);
+  return attempt;
 }
 
 function forwardsOf({ protocol, ports }: PortChange): readonly Forward[] {

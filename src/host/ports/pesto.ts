@@ -1,3 +1,4 @@
+import type { Address } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { parsePasta } from "../../commandline/pasta/command-line.js";
@@ -59,9 +60,15 @@ function inOrder(a: Forward, b: Forward): number {
   return a.protocol.localeCompare(b.protocol) || a.port - b.port;
 }
 
-function specifierOf({ address, interface: name, port, target, isAuto }: Forward): string {
-  const host = address === null ? "" : address.family === 6 ? `[${address}]` : `${address}`;
+function specifierOf(forward: Forward): string {
+  const { address, interface: name, port, target, targetAddress, isAuto } = forward;
+  const host = address === null ? "" : hostOf(address);
   const place = host + (name === null ? "" : `%${name}`);
-  const ports = target === port ? `${port}` : `${port}:${target}`;
+  const behind = targetAddress === null ? "" : `${hostOf(targetAddress)}/`;
+  const ports = target === port && behind === "" ? `${port}` : `${port}:${behind}${target}`;
   return `${place === "" ? "" : `${place}/`}${ports}${isAuto ? " (auto)" : ""}`;
+}
+
+function hostOf(address: Address): string {
+  return address.family === 6 ? `[${address}]` : `${address}`;
 }

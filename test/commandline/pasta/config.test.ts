@@ -275,6 +275,14 @@ describe("what is relayed and answered", () => {
     expect(pasta("--no-splice", "4711").splice).toBe("never");
     expect(passt().splice).toBe("never");
   });
+
+  test("ports of a protocol that is not relayed are not forwarded", () => {
+    const { inbound, outbound } = pasta("--no-tcp", "-t", "8080", "4711").ports;
+    expect([inbound.tcp, outbound.tcp]).toEqual([[], []]);
+    expect([inbound.udp.length, outbound.udp.length]).toEqual([1, 1]);
+    const ports = passt("--no-udp", "-t", "22", "-u", "53").ports.inbound;
+    expect([ports.tcp.length, ports.udp.length]).toEqual([1, 0]);
+  });
 });
 
 describe("the process and its log", () => {

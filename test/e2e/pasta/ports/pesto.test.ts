@@ -81,6 +81,21 @@ describe("pesto", () => {
     expect(await listening(guest.namespace)).toEqual(["tcp 0.0.0.0:8523"]);
   });
 
+  test("ports that lead to a machine behind the guest are shown so that they can be deleted", async ({
+    lab,
+  }) => {
+    const socket = newSocket(lab);
+    await using _guest = await Forwarded.start(lab, ["-c", socket]);
+    const ports = ["-t", "0.0.0.0/8551:10.89.0.2/80", "-u", "[::]/8551:[fd00::2]/8551"];
+    expect(await pesto(lab, "--add", ...ports, socket)).toMatchObject(OK);
+    const { stdout } = await pesto(lab, socket);
+    expect(stdout).toBe("-t 0.0.0.0/8551:10.89.0.2/80\n-u [::]/8551:[fd00::2]/8551\n");
+    const shown = stdout.trimEnd().split(/[ \n]/);
+    expect(await pesto(lab, "--delete", ...shown, "--show", socket)).toMatchObject({
+      stdout: `${stdout}now:\n`,
+    });
+  });
+
   test("what is wrong, and nobody at the path, is one line", async ({ lab }) => {
     const socket = newSocket(lab);
     await using _guest = await Forwarded.start(lab, ["-c", socket]);
@@ -93,6 +108,11 @@ describe("pesto", () => {
     expect([nobody.code, nobody.stderr]).toEqual([
       1,
       expect.stringMatching(/^pesto: .*nobody.*\n$/),
+    ]);
+    const early = await pesto(lab, socket, "--add", "-t", "8531");
+    expect([early.code, early.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^pesto: the path comes last.*\n$/),
     ]);
     expect((await pesto(lab, "--version")).code).toBe(0);
   });
