@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launcherFile, sanitizerEnvironment } from "./launcher-file.js";
 import type { Native } from "./subject-main.js";
@@ -237,12 +237,15 @@ async function startGuest(...options: readonly string[]) {
   return { launcher, peer, tap };
 }
 
-async function receiveTap(peer: Peer, name: string): Promise<void> {
+/** @param started when the process of the namespace was; "" where none is named */
+async function receiveTap(
+  peer: Peer,
+  name: string,
+  started: unknown = expect.stringMatching(/^\d+$/),
+): Promise<void> {
   const came = await peer.receive();
   expect(came).toMatchObject({ kind: ToDaemon.Tap });
-  expect(came.texts).toEqual([
-    ...[name, expect.stringMatching(/^\d+:\d+$/), expect.stringMatching(/^\d+$/)],
-  ]);
+  expect(came.texts).toEqual([...[name, expect.stringMatching(/^\d+:\d+$/), started]]);
   expect(came.passed).toBeGreaterThan(2);
   native.close(came.passed);
 }
@@ -593,9 +596,10 @@ function usualPasta(): PlanFields {
 }
 
 /** Until the network is up. */
-async function bringUp(peer: Peer): Promise<void> {
-  peer.send(plan(usualPasta()));
-  await receiveTap(peer, "eth0");
+async function bringUp(peer: Peer, other: Partial<PlanFields> = {}): Promise<void> {
+  const fields = { ...usualPasta(), ...other };
+  peer.send(plan(fields));
+  await receiveTap(peer, fields.tap, fields.pid < 0 ? "" : undefined);
   peer.send(message(Up, 1, setting(loopbackUp)));
   const came = await peer.receive();
   expect(came).toMatchObject({ kind: ToDaemon.Agent });
@@ -647,6 +651,32 @@ describe("pasta", () => {
     const { launcher, peer } = await startPasta("-f", ...options);
     peer.send(plan({ ...usualPasta(), ...lie }));
     peer.send(message(Up, 0)); // it would serve now
+    await peer.end();
+    expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
+  });
+
+  test("ends with the file of its namespace, by whatever name that was given", async () => {
+    const file = join(root, "netns");
+    symlinkSync(`/proc/${held.pid}/ns/net`, file);
+    const netns = relative(process.cwd(), file);
+    const launcher = start("pasta", ["-f", "-I", "tap98", "--netns", netns]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    await bringUp(peer, { pid: -1, netns, tap: "tap98" });
+    rmSync(file);
+    await peer.end();
+    expect(await launcher.ended).toMatchObject({ code: 0 });
+  });
+
+  test("is not served in a namespace whose file is below the root of a process", async () => {
+    const file = join(root, "below");
+    symlinkSync(`/proc/${held.pid}/ns/net`, file);
+    const netns = `/proc/self/root${file}`;
+    const launcher = start("pasta", ["-f", "-I", "tap99", "--netns", netns]);
+    const peer = await Peer.accept();
+    await peer.receive();
+    peer.send(plan({ ...usualPasta(), pid: -1, netns, tap: "tap99" }));
+    peer.send(message(Up, 1, setting(loopbackUp)));
     await peer.end();
     expect((await launcher.ended).stdout).toBe('{"isTaken":false,"kept":null}\n');
   });

@@ -114,17 +114,27 @@ static bool send_api(void) {
 }
 
 /* What only this process can do for pasta: the daemon is not told of it. */
-static bool open_pastas(void) {
-  if (pasta.pid_file != NULL && (shared.pid_file = pid_file_open(pasta.pid_file)) < 0) return false;
-  bool is_watched = !pasta.stays && pasta.netns != NULL && pasta.netns[0] == '/' &&
-                    strncmp(pasta.netns, "/proc/", strlen("/proc/")) != 0;
-  return !is_watched || netns_file_watch(&shared.netns, pasta.netns);
+static bool open_pid_file(void) {
+  if (pasta.pid_file == NULL) return true;
+  shared.pid_file = pid_file_open(pasta.pid_file);
+  return shared.pid_file >= 0;
+}
+
+/*
+ * The file that ends the network, by whatever name it was given. One below the root of a process ends with the process, too,
+ * for which a process of our own watches.
+ */
+static bool watch_netns(void) {
+  const struct target *target = &shared.plan.target;
+  if (shared.pasta == NULL || pasta.stays || target->pid >= 0) return true;
+  if (strncmp(target->netns, "/proc/", strlen("/proc/")) == 0) return false;
+  return netns_file_watch(&shared.netns, target->netns);
 }
 
 /* Returns the text for stdout once the network is up, or NULL when it could not be brought up. */
 static char *begin(void) {
-  if (shared.pasta != NULL && !open_pastas()) return NULL;
-  if (!request_network() || !pass_planned_tap() || !send_api()) return NULL;
+  if (shared.pasta != NULL && !open_pid_file()) return NULL;
+  if (!request_network() || !pass_planned_tap() || !watch_netns() || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
   connection_receive(&shared.daemon);
   return session_set_up(&shared);
