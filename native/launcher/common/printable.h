@@ -1,4 +1,4 @@
-/* Text from the daemon, on its way to the user's terminal. */
+/* Text from the daemon or from pasta, on its way to the user's terminal. */
 #ifndef SLIPWAY_PRINTABLE_H
 #define SLIPWAY_PRINTABLE_H
 

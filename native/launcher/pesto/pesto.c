@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../common/output.h"
+#include "../common/printable.h"
 #include "../common/text.h"
 
 enum {
@@ -133,6 +134,7 @@ void pesto_ask(int argc, char **argv) {
   if (!is_answered) text_fail("no answer at %s: %s", path, strerror(errno));
   char status = answer.length > 0 ? answer.text[0] : '\0';
   if (status != '0' && status != '1') text_fail("%s is not the socket of a pasta -c", path);
+  printable_make(answer.text + 1, answer.length - 1); /* a guest may have taken over who answers */
   if (status == '1') text_fail("%.*s", (int)(answer.length - 1), answer.text + 1);
   output_write(answer.text + 1, answer.length - 1);
   exit(0);
