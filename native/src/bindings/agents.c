@@ -18,15 +18,17 @@
 #include "../call/methods.h"
 #include "../os/process.h"
 
+static void lose(struct agent *agent) {
+  agent->lost = true;
+  shutdown(agent->socket, SHUT_RDWR);
+}
+
 /* A reply that comes too late would be taken for the next one: the agent gets no more requests then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   int fd = -1;
   ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), 0, &fd);
   if (received == sizeof(*reply)) return fd;
-  if (received < 0 && errno == EAGAIN) {
-    agent->lost = true;
-    shutdown(agent->socket, SHUT_RDWR);
-  }
+  if (received < 0 && errno == EAGAIN) lose(agent);
   if (fd >= 0) close(fd);
   *reply = (struct agent_reply){-EPIPE, STEP_AGENT};
   return -1;
@@ -62,6 +64,7 @@ enum { ADOPTED_PATIENCE = 1 };
 static void limit_waiting(int socket, int seconds) {
   struct timeval timeout = {.tv_sec = seconds};
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 }
 
 /* shutdown, as close would not end the socket while a child that is held has a copy of it. */
@@ -154,6 +157,7 @@ static int ask(struct failure *failure, struct agent *agent, const struct agent_
                const char *subject) {
   size_t length = offsetof(struct agent_request, payload) + request->length;
   if (process_send(agent->socket, request, length) >= 0) return 0;
+  if (errno == EAGAIN) lose(agent);
   return failure_set(failure, STEP_AGENT, subject, -EPIPE);
 }
 
