@@ -190,16 +190,23 @@ export class NdpService implements Announcer {
     };
   }
 
+  /** The guest is to have the host's address: published ports lead to it, and not to one that the guest makes. */
+  get #leases(): boolean {
+    const { neighbors, guest } = this.#plan;
+    return this.#config.services.dhcpv6 && neighbors !== "nobody" && !guest.isLinkLocal;
+  }
+
   #advertisement(to: Address, toMac: Mac, contents: Contents): Uint8Array {
     const { mtu } = this.#config;
-    const common = { mac: this.#mac, mtu, hopLimit: DEFAULT_HOP_LIMIT };
+    const isLeased = this.#leases;
+    const common = { mac: this.#mac, mtu, hopLimit: DEFAULT_HOP_LIMIT, isLeased };
     const message = composeRouterAdvertisement({ ...common, ...contents });
     return composeNdpFrame(this.#source, this.#mac, to, toMac, message);
   }
 }
 
 /** What an advertisement says that changes with the plan. */
-type Contents = Omit<RouterAdvertisement, "mac" | "mtu" | "hopLimit">;
+type Contents = Omit<RouterAdvertisement, "mac" | "mtu" | "hopLimit" | "isLeased">;
 
 /** The networks of the guest's addresses, each once. */
 function prefixesOf({ prefix, others }: AddressPlan): readonly Prefix[] {

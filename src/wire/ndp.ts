@@ -82,6 +82,8 @@ export interface RouterAdvertisement {
   readonly hopLimit: number;
   readonly routerLifetime: number;
   readonly prefixes: readonly AdvertisedPrefix[];
+  /** Whether DHCPv6 leases an address, though one can be made of each prefix. */
+  readonly isLeased: boolean;
   readonly dnsLifetime: number;
   readonly dnsServers: readonly Address[];
   readonly dnsSearch: readonly string[];
@@ -194,7 +196,8 @@ function advertisementHeader(message: RouterAdvertisement): Uint8Array {
   const bytes = new Uint8Array(ADVERTISEMENT_LENGTH);
   emitHeader(bytes, 0, NdpType.RouterAdvertisement);
   bytes[4] = message.hopLimit;
-  const isManaged = message.prefixes.some(({ prefix }) => !isAutonomous(prefix));
+  const isManaged =
+    message.isLeased || message.prefixes.some(({ prefix }) => !isAutonomous(prefix));
   bytes[5] = OTHER | (isManaged ? MANAGED : 0);
   writeU16(bytes, 6, message.routerLifetime);
   return bytes;

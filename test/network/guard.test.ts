@@ -155,6 +155,7 @@ function routerAdvertisement(): Uint8Array {
     mtu: 1500,
     hopLimit: 64,
     prefixes: [{ prefix: PLAN6.prefix, validLifetime: 9, preferredLifetime: 9 }],
+    isLeased: false,
     dnsServers: [],
     dnsSearch: [],
   });

@@ -4,6 +4,7 @@ import { NEVER } from "../../src/base/clock.js";
 import { BROADCAST_MAC } from "../../src/base/mac.js";
 import type { AddressPlan, Route } from "../../src/config/address-plan.js";
 import type { GuestConfig } from "../../src/config/guest-config.js";
+import { ALL_SERVICES } from "../../src/config/guest-config.js";
 import { servicesFor } from "../../src/services/index.js";
 import { ARP_LENGTH, ArpOperation, emitArp } from "../../src/wire/arp.js";
 import { composeDatagram } from "../../src/wire/datagram.js";
@@ -306,7 +307,7 @@ describe("router advertisements", () => {
     const frame = replied(decide(asksForRouter, closed));
     expect(`${frame.source}`).toBe("fe80::1");
     expect(advertised(frame)).toEqual({
-      flags: 0x40,
+      flags: 0xc0,
       lifetime: 1800,
       prefixes: ["20010db800010000/64 192 86400", "20010db800020000/64 192 86400"],
     });
@@ -319,6 +320,12 @@ describe("router advertisements", () => {
     );
     expect(flags).toBe(0xc0);
     expect(prefixes).toEqual(["20010db800010000/128 128 86400"]);
+  });
+
+  test("do not send to DHCPv6 where it does not answer", () => {
+    const services = { ...ALL_SERVICES, dhcpv6: false };
+    const guest = config({ plans: [COPIED6], services });
+    expect(advertised(replied(decide(asksForRouter, guest))).flags).toBe(0x40);
   });
 
   test("are no default router where the host has none", () => {

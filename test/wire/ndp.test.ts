@@ -119,6 +119,7 @@ describe("router advertisements", () => {
     hopLimit: 64,
     routerLifetime: 1800,
     prefixes: [{ prefix: PREFIX, validLifetime: 86_400, preferredLifetime: 14_400 }],
+    isLeased: false,
     dnsLifetime: 1800,
     dnsServers: [],
     dnsSearch: [],
