@@ -16,7 +16,7 @@ interface Rule {
 /** Of a name that DNS can ask for (RFC 1035 §2.3.4); each part between two dots has 63 at most. */
 const LONGEST_DOMAIN = 253;
 /** __NEW_UTS_LEN of the kernel. */
-const LONGEST_HOSTNAME = 64;
+export const LONGEST_HOSTNAME = 64;
 
 const LENGTHS = `63 at most between dots, ${LONGEST_DOMAIN} in all`;
 

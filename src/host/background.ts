@@ -1,5 +1,6 @@
 import { UserError } from "../base/errors.js";
 import { wordsFor } from "../base/stdio.js";
+import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 
 /** Whether this process goes on in the background: the launcher has forked it, and the caller's process waits for it. */
@@ -56,7 +57,8 @@ export class PidFile {
 function opened(path: string): number {
   const fd = native.openPidFile(path);
   if (fd >= 0) return fd;
+  const flaw = fd === -Errno.ELOOP ? "it is a symbolic link: " : "";
   throw new UserError(
-    `Couldn't open PID file ${path}: ${wordsFor(fd)}: give a file of your own, in a folder where others cannot replace it`,
+    `Couldn't open PID file ${path}: ${wordsFor(fd)}: ${flaw}give a file of your own, in a folder where others cannot replace it`,
   );
 }

@@ -143,7 +143,7 @@ function openSentence({ step, path, errno }: Failure): string {
   if (errno === EACCES || errno === EPERM) {
     return isProcess
       ? // A container whose runtime has not executed its program yet is not dumpable.
-        `not permitted to open the namespaces of ${owner}: it belongs to another user, or its program has not started: run slipway as that user, or later`
+        `not permitted to open the namespaces of ${owner}: it belongs to another user, or its program has not started: run it as that user, or later`
       : `not permitted to open ${path}: run slipway as its owner`;
   }
   return `cannot open ${path}: ${nameOf(-errno)}: give a file such as ${example}`;

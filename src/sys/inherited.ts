@@ -9,7 +9,7 @@ import { native } from "./native.js";
  */
 export function adoptInherited(option: string, fd: number): void {
   if (!wasOpenAtStart(fd) || native.adoptFd(fd) < 0) {
-    throw new UserError(`${option} ${fd} is not open: start slipway with descriptor ${fd} open`);
+    throw new UserError(`${option} ${fd} is not open: start it with descriptor ${fd} open`);
   }
 }
 

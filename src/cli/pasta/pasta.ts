@@ -1,8 +1,10 @@
+import { hostname } from "node:os";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { wordsFor } from "../../base/stdio.js";
 import type { CommandTarget, PastaConfig } from "../../commandline/pasta/config.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
+import { LONGEST_HOSTNAME } from "../../config/names.js";
 import type { TapHandle } from "../../guest/tap-handle.js";
 import type { ApiListener } from "../../host/api-socket.js";
 import { PidFile } from "../../host/background.js";
@@ -128,6 +130,7 @@ function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile
     calledAs,
     keepId: false,
     resolvConf: null,
+    hostname: `pasta-${hostname()}`.slice(0, LONGEST_HOSTNAME),
     inside: { ownPids: target.ownPids, seesApi: false },
     apiSocket: config.controlSocket,
   });

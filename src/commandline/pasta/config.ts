@@ -77,8 +77,8 @@ export interface Addressing {
   readonly copiesAll: Readonly<Record<"addresses" | "routes", boolean>>;
   /** null: random. */
   readonly guestMac: Mac | null;
-  /** Slipway's own; null: the usual. */
-  readonly gatewayMac: Mac | null;
+  /** Slipway's own. */
+  readonly gatewayMac: Mac;
   /** Whether the guest follows changes of the host's addresses, routes and resolvers. */
   readonly follows: boolean;
 }

@@ -77,10 +77,12 @@ const addressOptions = grouped("Addresses of the guest:", {
     "gateway in place of the interface's; once for each family",
     gatewayAddress,
   ),
-  macAddr: {
-    ...optional("-M, --mac-addr <mac>", "Ethernet address of the gateway", macAddress),
-    default: "9a:55:9a:55:9a:55",
-  },
+  macAddr: value(
+    "-M, --mac-addr <mac>",
+    "Ethernet address of the gateway",
+    macAddress,
+    "9a:55:9a:55:9a:55",
+  ),
   mtu: value("-m, --mtu <bytes>", "MTU; 0 leaves the kernel's", mtu, `${PASTA_MTU.most}`),
   noFollow: flag(
     "--no-follow",

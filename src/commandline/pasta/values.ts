@@ -93,7 +93,8 @@ export const macAddress: Reader<Mac> = (text) => {
 };
 
 export const interfaceName: Reader<string> = (text) => {
-  if (isInterfaceName(text) && text !== "lo") return text;
+  if (text === "lo") throw wrong("Invalid interface name: lo; it is the loopback: give another");
+  if (isInterfaceName(text)) return text;
   throw wrong(`Invalid interface name: ${text}; write one like eth0, of 15 bytes at most`);
 };
 

@@ -1,7 +1,6 @@
 import { log } from "../../base/log.js";
 import type { Mac } from "../../base/mac.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
-import { gatewayMac } from "../../config/address-plan.js";
 import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, TXQUEUELEN } from "../../config/constants.js";
 import type { Upstream } from "../../config/dns-config.js";
 import { DEFAULT_TIMEOUTS, type GuestConfig } from "../../config/guest-config.js";
@@ -49,7 +48,7 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
   const config: GuestConfig = {
     mtu: addressing.mtu ?? DEFAULT_MTU,
     plans,
-    gatewayMac: addressing.gatewayMac ?? gatewayMac(plans),
+    gatewayMac: addressing.gatewayMac,
     protocols: options.protocols,
     services: servicesOf(options),
     dns: { upstream: upstreamOf(options, host), records: new Map() },

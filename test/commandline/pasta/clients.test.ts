@@ -55,7 +55,7 @@ describe("podman's command lines", () => {
       configure: true,
       copiesAll: { addresses: true, routes: true },
       guestMac: null,
-      gatewayMac: null,
+      gatewayMac: 0x9a55_9a55_9a55,
       follows: true,
     });
     expect(parsed).toMatchObject({

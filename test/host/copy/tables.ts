@@ -88,7 +88,7 @@ export function options({ addressing, mapping, dns }: Changes = {}): PlanOptions
       configure: true,
       copiesAll: { addresses: true, routes: true },
       guestMac: MAC,
-      gatewayMac: null,
+      gatewayMac: MAC + 1,
       follows: true,
       ...addressing,
     },
