@@ -1,9 +1,9 @@
 /* Agents as JavaScript sees them: the parent's side of agent.h. */
 #include <errno.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -18,6 +18,22 @@
 #include "../call/methods.h"
 #include "../os/process.h"
 
+/* Seconds: longer than any request takes, NETLINK_TIMEOUT_SECONDS of agent.c included. */
+enum { OWN_PATIENCE = 6 };
+/* Of an agent that somebody else has started, and may stop: it must not hold up other guests for long, and it does so once. */
+enum { ADOPTED_PATIENCE = 1 };
+
+/*
+ * The flags of a call that must not block for long. Who has passed a socket may have a copy of it, and change its time limits and
+ * O_NONBLOCK at any time: what was adopted is waited for by poll(2). A signal ends that: treat it as a late answer.
+ */
+static int wait_for(const struct agent *agent, short events) {
+  bool is_adopted = agent->pid < 0;
+  struct pollfd socket = {.fd = agent->socket, .events = events};
+  if (is_adopted) poll(&socket, 1, ADOPTED_PATIENCE * 1000);
+  return is_adopted ? MSG_DONTWAIT : 0;
+}
+
 static void lose(struct agent *agent) {
   agent->lost = true;
   shutdown(agent->socket, SHUT_RDWR);
@@ -26,7 +42,7 @@ static void lose(struct agent *agent) {
 /* A reply that comes too late would be taken for the next one: the agent gets no more requests then. */
 static int receive_reply(struct agent *agent, struct agent_reply *reply) {
   int fd = -1;
-  ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), 0, &fd);
+  ssize_t received = process_recv_fd(agent->socket, reply, sizeof(*reply), wait_for(agent, POLLIN), &fd);
   if (received == sizeof(*reply)) return fd;
   if (received < 0 && errno == EAGAIN) lose(agent);
   if (fd >= 0) close(fd);
@@ -56,15 +72,9 @@ static struct agent *free_agent(struct agents *agents) {
   return NULL;
 }
 
-/* Seconds: longer than any request takes, NETLINK_TIMEOUT_SECONDS of agent.c included. */
-enum { OWN_PATIENCE = 6 };
-/* Of an agent that somebody else has started, and may stop: it must not hold up other guests for long, and it does so once. */
-enum { ADOPTED_PATIENCE = 1 };
-
-static void limit_waiting(int socket, int seconds) {
-  struct timeval timeout = {.tv_sec = seconds};
+static void limit_waiting(int socket) {
+  struct timeval timeout = {.tv_sec = OWN_PATIENCE};
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-  setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 }
 
 /* shutdown, as close would not end the socket while a child that is held has a copy of it. */
@@ -101,7 +111,7 @@ static int open_agent_in(struct instance *instance, const char *userns, const ch
   if (error < 0) return error;
   struct agent_reply reply = receive_result(agent);
   if (reply.result == 0) {
-    limit_waiting(agent->socket, OWN_PATIENCE);
+    limit_waiting(agent->socket);
     return (int)(agent - instance->agents.table);
   }
   end_agent(agent);
@@ -116,11 +126,8 @@ static napi_value adopt_agent(napi_env env, napi_callback_info info) {
   struct agents *agents = &call.instance->agents;
   struct agent *agent = free_agent(agents);
   if (agent == NULL) return call_end(&call, -ENFILE);
-  int no = 0; /* a descriptor that was passed does not block */
-  if (ioctl(fd, FIONBIO, &no) < 0) return call_end(&call, -errno);
   handles_forget(&call.instance->handles, fd);
   *agent = (struct agent){.pid = -1, .socket = fd, .is_brokers = true};
-  limit_waiting(fd, ADOPTED_PATIENCE);
   return call_end(&call, (int)(agent - agents->table));
 }
 
@@ -156,7 +163,7 @@ static struct agent *call_agent(struct call *call, size_t index) {
 static int ask(struct failure *failure, struct agent *agent, const struct agent_request *request,
                const char *subject) {
   size_t length = offsetof(struct agent_request, payload) + request->length;
-  if (process_send(agent->socket, request, length) >= 0) return 0;
+  if (process_send_fd(agent->socket, request, length, wait_for(agent, POLLOUT), -1) >= 0) return 0;
   if (errno == EAGAIN) lose(agent);
   return failure_set(failure, STEP_AGENT, subject, -EPIPE);
 }
