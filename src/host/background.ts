@@ -1,3 +1,4 @@
+import { ftruncateSync } from "node:fs";
 import { UserError } from "../base/errors.js";
 import { wordsFor } from "../base/stdio.js";
 import { Errno } from "../sys/constants.js";
@@ -23,6 +24,14 @@ export class PidFile {
   /** Call it after joinBroker(), which has it opened. @param path null: there is none. @throws UserError */
   constructor(path: string | null) {
     this.#fd = path === null ? null : opened(path);
+  }
+
+  /**
+   * Empties the file for a process in the foreground, as the sandbox does not let it: what it had was another process's
+   * number as long as the network could fail to come up.
+   */
+  prepare(): void {
+    if (this.#fd !== null && !isInBackground()) ftruncateSync(this.#fd);
   }
 
   /**

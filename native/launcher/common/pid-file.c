@@ -29,7 +29,7 @@ static int check(int fd) {
   if (fstat(fd, &status) < 0) return -errno;
   bool is_ours = S_ISREG(status.st_mode) && status.st_uid == geteuid() && status.st_nlink == 1;
   if (!is_ours) return -EPERM;
-  return fchmod(fd, S_IRUSR | S_IWUSR) < 0 || ftruncate(fd, 0) < 0 ? -errno : 0;
+  return fchmod(fd, S_IRUSR | S_IWUSR) < 0 ? -errno : 0;
 }
 
 int pid_file_open(const char *path) {
@@ -49,6 +49,7 @@ int pid_file_open(const char *path) {
 int pid_file_write(int fd, pid_t pid) {
   char text[16];
   int length = snprintf(text, sizeof(text), "%d\n", pid);
+  if (ftruncate(fd, 0) < 0) return -1;
   ssize_t written = pwrite(fd, text, (size_t)length, 0);
   if (written == length) return 0;
   if (written >= 0) errno = ENOSPC;

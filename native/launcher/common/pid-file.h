@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 /*
- * Makes or empties the file, readable by its owner only. Returns a descriptor, or a negative errno: ELOOP for a link, EPERM
+ * Makes the file, or opens it with what it has, readable by its owner only. Returns a descriptor, or a negative errno: ELOOP for a link, EPERM
  * for what is another user's, is no file, or lies where others could replace it.
  */
 int pid_file_open(const char *path);

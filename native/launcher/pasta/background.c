@@ -97,7 +97,7 @@ static bool release_outputs(void) {
 bool background_announce(int parent, int pid_file) {
   if (!release_outputs()) return false;
   close_inherited();
-  bool is_told = process_send_fd(parent, "", 1, 0, pid_file) == 1;
+  if (process_send_fd(parent, "", 1, 0, pid_file) != 1) return false;
   close(parent);
-  return is_told;
+  return true;
 }

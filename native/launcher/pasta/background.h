@@ -17,7 +17,7 @@ int background_enter(void);
 /*
  * In the child, for a network that this process has without Node: lets the caller's outputs and everything else that was
  * inherited go, and has the parent write the number of this process and end. `pid_file` is -1 where there is none. False:
- * nobody waits any more, or there is no /dev/null.
+ * nobody waits any more, or there is no /dev/null; `parent` is open then.
  */
 bool background_announce(int parent, int pid_file);
 

@@ -12,7 +12,6 @@ static const char short_options[] = "+46dqfehl:p:P:m:M:a:n:g:i:o:D:S:H:t:u:T:U:I
 static const struct option long_options[] = {
     {"address", 1, NULL, OTHER},
     {"conf-path", 1, NULL, 'c'},
-    {"no-pidns", 0, NULL, OTHER},
     {"config-net", 0, NULL, OTHER},
     {"debug", 0, NULL, OTHER},
     {"dhcp-dns", 0, NULL, OTHER},

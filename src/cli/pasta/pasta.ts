@@ -56,7 +56,7 @@ export async function pasta(config: PastaConfig): Promise<void> {
 /** Serves a namespace that exists. */
 function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
   try {
-    serveNamespace(config, target, inside(target));
+    serveNamespace(config, target, inside(target), pidFile);
     pidFile.announce();
   } catch (error) {
     throw inPastasWords(error, target);
@@ -70,7 +70,7 @@ async function takeOver(
   descriptors: string,
 ): Promise<void> {
   const { tap } = (await import("../../host/takeover.js")).takeOver(descriptors);
-  serveNamespace(config, target, { open: () => ({ tap, resident: openResident(target) }) });
+  serveNamespace(config, target, { open: () => ({ tap, resident: openResident(target) }) }, null);
 }
 
 /** Clients decide by pasta's words what to do about a namespace that is not there. */
@@ -81,7 +81,13 @@ function inPastasWords(error: unknown, { netns, userns }: NamespaceTarget): unkn
   return new UserError(`Couldn't open ${kind} namespace ${path}: ${wordsFor(-errno)}: ${message}`);
 }
 
-function serveNamespace(config: PastaConfig, target: NamespaceTarget, place: Place): void {
+/** @param pidFile null: it is written */
+function serveNamespace(
+  config: PastaConfig,
+  target: NamespaceTarget,
+  place: Place,
+  pidFile: PidFile | null,
+): void {
   const user = userAfter(config.runAs);
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
@@ -91,6 +97,7 @@ function serveNamespace(config: PastaConfig, target: NamespaceTarget, place: Pla
   );
   checkOwner(endings);
   watchEndings(endings, sole.loop, endSignals(config), (why) => sole.end(why, 0));
+  pidFile?.prepare();
   sole.start(control, { hasChild: false, inUse: [], user });
   log.info("the namespace of %s is connected", target.netns);
 }
@@ -116,6 +123,7 @@ function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFil
   link.start(sole.loop, sole.guest, end);
   for (const signal of endSignals(config)) process.on(signal, end);
   const inUse = target.kind === "fd" ? [target.fd] : [];
+  pidFile.prepare();
   sole.start(control, { hasChild: false, inUse, user });
   log.info("%s is served", link.name);
   pidFile.announce();
@@ -138,6 +146,7 @@ function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile
   superviseChild(child, (status) => {
     sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
+  pidFile.prepare();
   sole.start(control, { hasChild: true, inUse: [] });
   pidFile.announce();
   release(child);

@@ -67,6 +67,16 @@ describe("in the background", () => {
     await lab.host.user.output(["kill", pid.trim()]);
   });
 
+  test.for([[], ["-f"]])(
+    "a pasta that fails (%j) leaves the pid file of another as it is",
+    async (options, { lab }) => {
+      const file = pidFileOf(lab);
+      await lab.host.user.shell(`echo 12345 > ${file}`);
+      await failure(lab, [...options, "-P", file, "--netns", "/nonexistent"]);
+      expect(await lab.host.user.output(["cat", file])).toBe("12345\n");
+    },
+  );
+
   test("it leads a session of its own, and belongs to nobody that still runs", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
     await using pasta = await Background.start(lab, [`${namespace.pid}`]);
