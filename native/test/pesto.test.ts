@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -19,12 +19,16 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-/** What pesto makes of an answer. */
-async function answered(answer: string) {
+/** What pesto makes of what a pasta does when it has read the request. */
+async function answered(answer: string | ((client: Socket) => void)) {
   const path = join(root, "pasta.sock");
   const server = createServer({ allowHalfOpen: true }, (client) => {
     client.resume();
-    client.on("end", () => client.end(answer));
+    client.on("error", () => undefined);
+    client.on("end", () => {
+      if (typeof answer === "string") client.end(answer);
+      else answer(client);
+    });
   }).listen(path);
   await once(server, "listening");
   const child = spawn(join(root, "bin/pesto"), [path], { env: sanitizerEnvironment });
@@ -46,4 +50,15 @@ test("what it prints is no command to the terminal", async () => {
   expect(await answered(`0${text}`)).toEqual({ code: 0, stdout: printed, stderr: "" });
   const stderr = `pesto: ${printed}\n`;
   expect(await answered(`1${text}`)).toEqual({ code: 1, stdout: "", stderr });
+});
+
+test("an answer that never ends, a byte at a time, is not waited for", {
+  timeout: 60_000,
+}, async () => {
+  const { code, stderr } = await answered((client) => {
+    const drip = setInterval(() => client.write("0"), 500);
+    client.on("close", () => clearInterval(drip));
+  });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^pesto: no answer at \S+ for 10 s: is pasta stopped\?\n$/);
 });

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../src/os/process.h"
 #include "../common/output.h"
 #include "../common/printable.h"
 #include "../common/text.h"
@@ -100,10 +102,13 @@ struct answer {
   size_t length;
 };
 
-/* Reads to the end. Returns false with errno. */
+/* Reads to the end. Returns false with errno: EAGAIN when that takes too long, however little comes at a time. */
 static bool receive_all(int fd, struct answer *answer) {
+  int64_t until = process_now_ms() + TIME_LIMIT_SECONDS * INT64_C(1000);
   size_t room = 0;
   for (;;) {
+    errno = EAGAIN;
+    if (process_now_ms() > until) return false;
     if (answer->length == room) {
       room = room == 0 ? 4096 : 2 * room;
       errno = EMSGSIZE;
