@@ -71,8 +71,6 @@ function checkout(): string {
   copyFileSync(join(root, "package-lock.json"), join(tree, "node_modules/.slipway-lock"));
   mkdirSync(join(tree, "build/servers"), { recursive: true });
   writeFileSync(join(tree, "build/servers/etcd-server"), "");
-  mkdirSync(join(tree, "build/guest-kernel"));
-  writeFileSync(join(tree, "build/guest-kernel/vmlinuz"), "");
   return tree;
 }
 

@@ -43,7 +43,7 @@ let serial = 0;
  */
 export async function bootMachine(host: Host, socket: string, script: string): Promise<Process> {
   if (!existsSync(join(kernel, "vmlinuz"))) {
-    throw new Error("build/guest-kernel is missing: run scripts/setup first");
+    throw new Error("build/guest-kernel is missing: run scripts/guest-kernel first");
   }
   serial += 1;
   const { directory } = host.stage;
