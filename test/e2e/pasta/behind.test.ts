@@ -3,7 +3,8 @@ import { pastaPath, pidFileOf } from "./background.ts";
 
 /** A machine of its own behind the guest, as a container of podman's bridge networks: it tells clients their address. */
 const MACHINE = `
-  unshare --net sleep 60 & sleep 0.3
+  unshare --net sleep 60 &
+  until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
   ip link add bridge type veth peer name container netns $!
   ip address add 10.89.0.1/24 dev bridge
   ip link set bridge up
@@ -15,7 +16,7 @@ const MACHINE = `
     ip route add default via 10.89.0.1
     socat TCP4-LISTEN:80,fork,reuseaddr SYSTEM:"echo tcp \\$SOCAT_PEERADDR" &
     socat UDP4-RECVFROM:80,fork SYSTEM:"echo udp \\$SOCAT_PEERADDR" &
-    sleep 0.3
+    until grep -q ":0050 " /proc/net/tcp && grep -q ":0050 " /proc/net/udp; do sleep 0.05; done
     echo serving
     wait'`;
 
@@ -32,11 +33,12 @@ test("a port may lead to a machine behind the guest", async ({ lab }) => {
     ...["--map-host-loopback", "169.254.1.2"],
     ...["-t", "0.0.0.0/8099:10.89.0.2/80", "-u", "8099:10.89.0.2/80", `${namespace.pid}`],
   ]);
-  for (const protocol of ["TCP4", "UDP4"]) {
+  for (const protocol of ["tcp", "udp"]) {
+    // socat waits for the end of a connection, and that long for the answer of UDP, which has none.
     const answer = await lab.host.user.output(
-      ["socat", "-t1", "STDIO", `${protocol}:127.0.0.1:8099`],
+      ["socat", protocol === "tcp" ? "-t20" : "-t5", "STDIO", `${protocol}4:127.0.0.1:8099`],
       { input: "who am I?" },
     );
-    expect(answer).toBe(`${protocol === "TCP4" ? "tcp" : "udp"} 169.254.1.2\n`);
+    expect(answer).toBe(`${protocol} 169.254.1.2\n`);
   }
 });
