@@ -23,10 +23,15 @@ export class HttpServer {
 END
     `);
     root.spawn(["nginx", "-e", "stderr", "-c", `${directory}/nginx.conf`]);
-    await root.output([
-      ...["curl", "--silent", "--retry", "50", "--retry-delay", "0", "--retry-connrefused"],
-      ...["--retry-max-time", "60", "--output", "/dev/null", `http://${served.http}/`],
-    ]);
+    // A delay of 0 would be one that doubles, and a try without a limit might be the last.
+    await root.output(
+      [
+        ...["curl", "--silent", "--retry", "60", "--retry-delay", "1", "--retry-connrefused"],
+        ...["--max-time", "10", "--retry-max-time", "60"],
+        ...["--output", "/dev/null", `http://${served.http}/`],
+      ],
+      { timeoutMs: 80_000 },
+    );
     return new HttpServer(root, files);
   }
 

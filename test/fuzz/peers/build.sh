@@ -22,6 +22,7 @@ src=native/src
 process="$(echo $src/os/*.c $src/confine/*.c) $src/agent/netlink.c $src/agent/tap.c $src/agent/targets.c"
 held=$(echo $src/held/*.c)
 launcher=native/launcher
+common=$(echo $launcher/common/*.c)
 # For a real agent: at its exit the sanitizer would make calls that the agent's filter refuses.
 # shellcheck disable=SC2086 # the flags are words
 clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
@@ -30,11 +31,12 @@ clang-16 $flags -fno-sanitize=address -c -o $agent native/src/agent/agent.c
 {
   fuzzer agent $process &
   agent_pid=$!
-  fuzzer broker $agent $process $held $launcher/sandbox/keeper.c $launcher/common/rename.c
+  fuzzer broker $agent $process $held $launcher/sandbox/keeper.c $launcher/sandbox/namespaces.c $common
   wait $agent_pid
-  fuzzer keeper $agent $process $held $launcher/sandbox/broker.c $launcher/common/rename.c &
+  fuzzer keeper $agent $process $held $launcher/sandbox/broker.c $launcher/sandbox/namespaces.c $common &
   keeper_pid=$!
-  fuzzer launcher $agent $process $held $launcher/sandbox/keeper.c $(echo $launcher/common/*.c) \
-    $launcher/shared/guess.c $launcher/shared/silence.c $launcher/shared/plan.c $launcher/shared/plan-given.c
+  fuzzer launcher $agent $process $held $launcher/sandbox/keeper.c $common \
+    $launcher/shared/guess.c $launcher/shared/silence.c $launcher/shared/plan.c $launcher/shared/plan-given.c \
+    $launcher/shared/netns-file.c $launcher/pasta/background.c $launcher/pasta/options.c
   wait $keeper_pid
 }
