@@ -92,7 +92,8 @@ static void send_request(struct input *input) {
   uint8_t shape = take_byte(input);
   memset(&message.request, 0, sizeof(message.request));
   message.request.operation = (shape & 7) < 4 ? BROKER_SPAWN : shape & 7;
-  if ((shape & 7) >= 4) message.request.operation = shape % 5;
+  /* Not BROKER_KEEP, which waits for nobody any more, but numbers that are no operation. */
+  if ((shape & 7) >= 4) message.request.operation = (shape >> 3) % 8 == BROKER_KEEP ? 99 : (shape >> 3) % 8;
   size_t sent = sizeof(message.request);
   if (shape > 240) sent = take_byte(input) | (size_t)take_byte(input) << 8;
   if (sent > sizeof(message)) sent = sizeof(message);
@@ -113,14 +114,24 @@ static void check_end(pid_t pid) {
   if (WIFSIGNALED(status)) found("a child that was killed");
 }
 
+/* Whether it opens something for its peer, instead of starting a process. */
+static bool opens(uint32_t operation) {
+  return operation == BROKER_PROCESS || operation == BROKER_DIRECTORY || operation == BROKER_PID_FILE;
+}
+
 /* A started process ends when its socket closes, and until then has one on which to answer. */
-static void check_answer(void) {
+static void check_answer(uint32_t operation) {
   struct broker_reply reply;
   struct held_report report = {.error = 0};
   int fd;
   if (receive_with(peer, &reply, sizeof(reply), &fd) != sizeof(reply)) found("no answer");
   if (reply.step >= STEP_COUNT || reply.result < -4095) found("an answer that is none");
   if (fd < 0) return;
+  if (opens(operation)) {
+    if (reply.result != 0) found("a descriptor with an error");
+    close(fd);
+    return;
+  }
   if (reply.result <= 0) found("a descriptor without a process");
   ssize_t length = recv(fd, &report, sizeof(report), 0);
   /* An agent answers less. */
@@ -157,7 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ssize_t received = process_recv_fd(ours, &request, sizeof(request), 0, &fd);
     if (received == sizeof(request)) {
       serve_request(ours, &request, fd);
-      check_answer();
+      check_answer(request.operation);
     } else if (fd >= 0) {
       close(fd);
     }
