@@ -100,23 +100,26 @@ function dnsConfig(
   }
   const ofHost = (asked: string) => (HOST_NAMES.includes(asked) ? hostGateway(reach) : undefined);
   return {
-    upstream: upstreamOf(host, servers, search),
+    upstream: upstreamOf(host, servers, search.length > 0 ? search : null),
     records: { get: (asked) => known.get(asked) ?? ofHost(asked) },
   };
 }
 
-/** The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf. */
-function upstreamOf(
+/**
+ * The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf.
+ * @param servers of the user; empty: the host's @param search of the user; null: the host's
+ */
+export function upstreamOf(
   host: Upstream,
   servers: readonly Address[],
-  search: readonly string[],
+  search: readonly string[] | null,
 ): Upstream {
   return {
     get servers() {
       return servers.length > 0 ? servers : host.servers;
     },
     get search() {
-      return search.length > 0 ? search : host.search;
+      return search ?? host.search;
     },
   };
 }

@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from "../../config/limits.js";
 import type { TapSettings } from "../../netns/tap.js";
 import { randomInterfaceMac } from "../../sys/random.js";
 import type { RouteTables } from "../../wire/rtnetlink-dump.js";
-import { sourceOf } from "../guest-config.js";
+import { sourceOf, upstreamOf } from "../guest-config.js";
 import {
   MOST_ADDRESSES,
   MOST_ROUTES,
@@ -51,7 +51,7 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     gatewayMac: addressing.gatewayMac,
     protocols: options.protocols,
     services: servicesOf(options),
-    dns: { upstream: upstreamOf(options, host), records: new Map() },
+    dns: { upstream: upstreamOf(host, options.dns.host, options.dns.search), records: new Map() },
     hostname: options.dns.hostname,
     outbound: { 4: sourceOf(options.outbound, 4), 6: sourceOf(options.outbound, 6) },
     udpFiltering: "endpoint",
@@ -88,18 +88,6 @@ function settingsOf({ addressing }: PastaConfig, { plans }: GuestConfig, mac: Ma
   const link = { txqueuelen: TXQUEUELEN, ...(mtu === null ? {} : { mtu }) };
   if (configure) return { ...link, plans, mac };
   return { ...link, plans: [], isUp: false, ...(guestMac === null ? {} : { mac: guestMac }) };
-}
-
-/** The host's settings, each replaced by the user's if there are any. They follow the host's resolv.conf. */
-function upstreamOf({ dns }: PastaConfig, host: Upstream): Upstream {
-  return {
-    get servers() {
-      return dns.host.length > 0 ? dns.host : host.servers;
-    },
-    get search() {
-      return dns.search ?? host.search;
-    },
-  };
 }
 
 function warnOfMany(templates: Templates): void {
