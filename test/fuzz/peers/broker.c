@@ -2,6 +2,7 @@
   * The broker's requests and plans, from a peer that may send anything. The broker starts real processes, but for most
   * requests fork fails, as it takes 2 ms. No held child is ever released, so none runs a program.
  */
+#include <sys/mount.h>
 #include <sys/types.h>
 
 #include "../../../native/launcher/sandbox/keeper.h"
@@ -27,8 +28,15 @@ static pid_t fork_or_fail(void) {
   return may_fork ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : -1;
 }
 
-static const char *const paths[] = {"/proc/self/ns/net", "/proc/self/ns/user", "/proc/self/ns/mnt",
-                                    "/dev/null", "/", "", "/nonexistent"};
+/* The broker makes a pid file where it is told to: in a file system of our own, and nowhere else. */
+#define OWN_FOLDER "/mnt"
+static const char *const paths[] = {"/proc/self/ns/net", "/proc/self/ns/user", "/proc/self/ns/mnt", "/dev/null", "/",
+                                    "", "/nonexistent/file", OWN_FOLDER "/pid"};
+
+static void mount_own_folder(void) {
+  if (unshare(CLONE_NEWNS) < 0) give_up("unshare");
+  if (mount("pid", OWN_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700") < 0) give_up("mount");
+}
 
 static void put_path(struct input *input, char path[BROKER_PATH_CAPACITY]) {
   uint8_t shape = take_byte(input);
@@ -149,6 +157,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
   int pair[2];
   start_tally();
   enter_own_namespaces();
+  mount_own_folder();
   if (process_socketpair(pair) < 0) give_up("socketpair");
   ours = pair[0];
   peer = pair[1];
