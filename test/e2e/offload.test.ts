@@ -6,6 +6,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace, Namespace } from "../lab/namespace.ts";
 import { isSlipway } from "../lab/product.ts";
 import { finalFigures } from "../lab/statistics.ts";
+import { checksumOptions, mangledZero } from "../lab/tshark.ts";
 import { test as base, describe, expect } from "./fixture.ts";
 
 const size = 4 * 1024 * 1024;
@@ -73,9 +74,9 @@ async function captured(
   await work();
   capture.kill("SIGINT");
   await capture.ended(10_000);
-  const checks = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"];
+  const segments = `tcp && !(${mangledZero})`;
   const text = await place.output(
-    ["tshark", "-r", file, ...checks, "-Y", "tcp", "-T", "fields", ...fields],
+    ["tshark", "-r", file, ...checksumOptions, "-Y", segments, "-T", "fields", ...fields],
     { timeoutMs: 60_000 },
   );
   return text.trimEnd().split("\n");

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
+import { checksumOptions, wrongChecksum } from "../lab/tshark.js";
 import type { Place } from "./stage.js";
 
 /**
@@ -39,11 +40,10 @@ export class Capture {
 
   /** Packets that match a display filter, a line each. */
   matching(filter: string): string[] {
-    const checked = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
     const options = { stdio: "pipe", maxBuffer: 1 << 26 } as const;
     const text = execFileSync(
       "tshark",
-      ["-n", "-r", this.#file, ...checked, "-Y", filter],
+      ["-n", "-r", this.#file, ...checksumOptions, "-Y", filter],
       options,
     );
     return text
@@ -54,9 +54,6 @@ export class Capture {
 
   /** Those that tshark finds fault with. */
   get faulty(): string[] {
-    const wrong = ["ip", "tcp", "udp", "icmp", "icmpv6"].map(
-      (it) => `${it}.checksum.status == "Bad"`,
-    );
-    return this.matching([...wrong, "_ws.malformed"].join(" || "));
+    return this.matching(`${wrongChecksum} || _ws.malformed`);
   }
 }

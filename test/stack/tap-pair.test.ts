@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { TunnelLayout } from "../../src/stack/tunnel-frames.js";
 import { TAPS_TAKE_DATAGRAMS } from "../../src/sys/release.js";
+import { checksumOptions, wrongChecksum } from "../lab/tshark.js";
 import { OVER_IP, OVER_VXLAN } from "./joining.js";
 import { TapPair, type Wire } from "./tap-pair.js";
 
@@ -77,11 +78,9 @@ function complaints(packets: readonly Buffer[], layout: TunnelLayout): string {
   });
   const file = join(directory, "wire.pcap");
   writeFileSync(file, Buffer.concat([header, ...records]));
-  const checked = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
-  const wrong = ["ip", "tcp", "udp", "icmpv6"].map((name) => `${name}.checksum.status == "Bad"`);
-  const filter = [...wrong, "_ws.malformed"].join(" || ");
+  const filter = `${wrongChecksum} || _ws.malformed`;
   const options = { stdio: "pipe", maxBuffer: 1 << 26 } as const;
-  return execFileSync("tshark", ["-r", file, ...checked, "-Y", filter], options).toString();
+  return execFileSync("tshark", ["-r", file, ...checksumOptions, "-Y", filter], options).toString();
 }
 
 describe.each([
