@@ -3,7 +3,8 @@ import { link } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace, RunOptions } from "../../lab/namespace.ts";
 import type { Outcome } from "../../lab/process.ts";
-import type { Engine, Helper } from "../comparison.ts";
+import type { Helper } from "../comparison.ts";
+import { AccountEngine } from "./engine.ts";
 import { image, makeImage, worldFile } from "./image.ts";
 
 /** An object of podman's, removed when disposed of. */
@@ -53,20 +54,15 @@ interface Door {
 }
 
 /** podman of an ordinary user, with a helper set in containers.conf. */
-export class Podman implements Engine {
-  readonly account: Account;
-  readonly helper: Helper;
+export class Podman extends AccountEngine {
   /** of the world's file, in hex: what {@link fetch4} prints */
   readonly sha256: string;
   readonly #door: Door;
-  #nextPort: number;
 
   private constructor(account: Account, helper: Helper, door: Door, sha256: string) {
-    this.account = account;
-    this.helper = helper;
+    super(account, helper);
     this.sha256 = sha256;
     this.#door = door;
-    this.#nextPort = helper.firstPort;
   }
 
   /** podman of this machine with a helper that has slirp4netns's command line. */
@@ -97,16 +93,6 @@ END
       tar -C image --owner=0 --group=0 -c . | podman import --quiet - ${image}
     `);
     return new Podman(account, helper, door, await worldFile(account.lab));
-  }
-
-  get lab(): Lab {
-    return this.account.lab;
-  }
-
-  /** A port of the host that no other check uses. */
-  port(): number {
-    this.#nextPort += 1;
-    return this.#nextPort;
   }
 
   /** Runs podman to its end. */
@@ -145,10 +131,6 @@ END
   async helpers(): Promise<string[]> {
     const processes = await this.account.processes();
     return processes.filter((line) => this.#door.processes.test(line));
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,8 @@
 import { Account } from "../../lab/account.ts";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace } from "../../lab/namespace.ts";
-import type { Engine, Helper } from "../comparison.ts";
+import type { Helper } from "../comparison.ts";
+import { AccountEngine } from "./engine.ts";
 import { makeImage } from "./image.ts";
 
 /** How RootlessKit is told which helper to start. */
@@ -14,18 +15,13 @@ interface Door {
 }
 
 /** RootlessKit of an ordinary user, told which helper to start. */
-export class RootlessKit implements Engine {
-  readonly account: Account;
-  readonly helper: Helper;
+export class RootlessKit extends AccountEngine {
   readonly #door: Door;
-  #nextPort: number;
   #sessions = 0;
 
   private constructor(account: Account, helper: Helper, door: Door) {
-    this.account = account;
-    this.helper = helper;
+    super(account, helper);
     this.#door = door;
-    this.#nextPort = helper.firstPort;
   }
 
   /** @param env NAME=VALUE, of RootlessKit and its helper */
@@ -39,16 +35,6 @@ export class RootlessKit implements Engine {
   static async of(account: Account, helper: Helper, door: Door): Promise<RootlessKit> {
     await makeImage(account);
     return new RootlessKit(account, helper, door);
-  }
-
-  get lab(): Lab {
-    return this.account.lab;
-  }
-
-  /** A port of the host that no other check uses. */
-  port(): number {
-    this.#nextPort += 1;
-    return this.#nextPort;
   }
 
   /** Starts RootlessKit around the web server of image.ts; resolves once that runs. */
@@ -85,10 +71,6 @@ export class RootlessKit implements Engine {
 
   close(): Promise<void> {
     return this.account.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 }
 

@@ -3,27 +3,23 @@ import { debian13 } from "../../../lab/debian13.ts";
 import type { Lab } from "../../../lab/lab.ts";
 import { leftOut, modernPrograms } from "../../../lab/modern.ts";
 import type { Process } from "../../../lab/process.ts";
-import type { Engine, Helper } from "../../comparison.ts";
+import type { Helper } from "../../comparison.ts";
+import { AccountEngine } from "../../engines/engine.ts";
 import { image, makeImage, worldFile } from "../../engines/image.ts";
 
 const SCRIPT = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 const START_MS = 60_000;
 
 /** Rootless docker of Debian 13 on a RootlessKit, which starts pasta. */
-export class Docker implements Engine {
-  readonly account: Account;
-  readonly helper: Helper;
+export class Docker extends AccountEngine {
   /** of the world's file, in hex */
   readonly sha256: string;
   readonly #daemon: Process;
-  #nextPort: number;
 
   private constructor(account: Account, helper: Helper, daemon: Process, sha256: string) {
-    this.account = account;
-    this.helper = helper;
+    super(account, helper);
     this.sha256 = sha256;
     this.#daemon = daemon;
-    this.#nextPort = helper.firstPort;
   }
 
   /** @param path of directories in which to find RootlessKit before all others */
@@ -48,16 +44,6 @@ export class Docker implements Engine {
         DOCKER_HOST=unix://$XDG_RUNTIME_DIR/docker.sock docker import - ${image}
     `);
     return docker;
-  }
-
-  get lab(): Lab {
-    return this.account.lab;
-  }
-
-  /** A port of the host that no other check uses. */
-  port(): number {
-    this.#nextPort += 1;
-    return this.#nextPort;
   }
 
   /** Runs docker, which must succeed; its stdout without the last newline. */
