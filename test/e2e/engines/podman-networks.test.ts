@@ -1,32 +1,13 @@
 import { expect } from "vitest";
-import { httpName, link, served } from "../../lab/addresses.ts";
 import { compare } from "./comparison.ts";
-import { fetch4, serving } from "./image.ts";
-import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
+import { fetch4 } from "./image.ts";
+import { Podman } from "./podman.ts";
+import { checkNetworks } from "./podman-checks.ts";
 
 // Rootless bridge networks: netavark and aardvark-dns in one namespace that all of them share, with
 // one helper for that namespace.
 compare("podman run --network=BRIDGE", Podman.create, (check) => {
-  check("containers find each other by name, and the world", async (podman) => {
-    await using _network = await podman.bridge("net");
-    await using _web = await podman.start(["--network=net", "--name=web"], ...serving);
-    const script = `nslookup web; nslookup ${httpName}; ${fetch4}`;
-    const text = await podman.run(["--network=net"], "sh", "-c", script);
-    expect(text).toMatch(/Name:\s+web\.dns\.podman\nAddress: 10\.89\./);
-    expect(text).toContain(served.http);
-    expect(text).toContain(podman.sha256);
-    expect(await podman.helpers()).toHaveLength(1);
-  });
-
-  check("a published port is reached", async (podman) => {
-    await using _network = await podman.bridge("net");
-    const port = podman.port();
-    const options = ["--network=net", "-p", `${port}:80`];
-    await using _web = await podman.start(options, ...serving);
-    await seenFromHost(podman.lab, port);
-    await seenFromWorld(podman.lab, port);
-    await seenFromHost(podman.lab, port, link.host);
-  });
+  checkNetworks(check);
 
   check("network connect and disconnect", async (podman) => {
     await using _one = await podman.bridge("one");

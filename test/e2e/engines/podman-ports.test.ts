@@ -1,9 +1,9 @@
 import { expect } from "vitest";
 import { link } from "../../lab/addresses.ts";
-import { Agent, type UdpSocket } from "../../lab/agent/client.ts";
 import { compare } from "./comparison.ts";
 import { image, serving } from "./image.ts";
 import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
+import { checkUdpPorts, withUdpServer } from "./podman-checks.ts";
 
 compare("podman run -p", Podman.create, (check) => {
   const rootlessport: string[] = [];
@@ -59,24 +59,7 @@ compare("podman run -p", Podman.create, (check) => {
     await seenFromWorld(podman.lab, b);
   });
 
-  check(
-    "two UDP ports of the host lead to one of the container",
-    async (podman) => {
-      const [a, b] = [podman.port(), podman.port()];
-      const ports = ["-p", `${a}:53/udp`, "-p", `${b}:53/udp`];
-      await withUdpServer(podman, [...slirp4netns, ...ports], async (server) => {
-        const client = await podman.lab.world.agent.udp("0.0.0.0");
-        for (const port of [a, b]) {
-          await client.send({ address: link.host, port }, `to ${port}`);
-          const { from, text } = await server.receive();
-          expect(text).toBe(`to ${port}`);
-          await server.send(from, "answer");
-          expect((await client.receive()).from).toEqual({ address: link.host, port });
-        }
-      });
-    },
-    { why: "answers of one leave from the other", error: /"port": 9\d+|to deeply equal/ },
-  );
+  checkUdpPorts(check, slirp4netns, "0.0.0.0");
 
   check("a port in use is refused, and the container does not start", async (podman) => {
     const taken = await podman.lab.host.agent.listen("0.0.0.0");
@@ -101,7 +84,8 @@ compare("podman run -p", Podman.create, (check) => {
 
   async function asksUdp(podman: Podman, from: "world" | "host"): Promise<void> {
     const port = podman.port();
-    await withUdpServer(podman, [...slirp4netns, "-p", `${port}:53/udp`], async (server) => {
+    const options = [...slirp4netns, "-p", `${port}:53/udp`];
+    await withUdpServer(podman, options, "0.0.0.0", async (server) => {
       const { agent } = podman.lab[from];
       const client = await agent.udp("0.0.0.0");
       const address = from === "world" ? link.host : "127.0.0.1";
@@ -113,14 +97,3 @@ compare("podman run -p", Podman.create, (check) => {
     });
   }
 });
-
-/** A socket at port 53 of a container with these options. */
-async function withUdpServer(
-  podman: Podman,
-  options: readonly string[],
-  body: (server: UdpSocket) => Promise<void>,
-): Promise<void> {
-  await using box = await podman.start(options, "sleep", "1000");
-  await using agent = await Agent.start(await box.network(), podman.lab.host.stage);
-  await body(await agent.udp("0.0.0.0", 53));
-}

@@ -1,27 +1,21 @@
 import { expect } from "vitest";
-import { failing, httpName, link, served } from "../../lab/addresses.ts";
+import { link, served } from "../../lab/addresses.ts";
 import { compare } from "./comparison.ts";
-import { fetch4, fetch6, serving } from "./image.ts";
+import { fetch4, serving } from "./image.ts";
 import { Podman, seenFromHost } from "./podman.ts";
+import { checkContainers, hearsOfFailures } from "./podman-checks.ts";
 
 /** In the shell, the helper's pid, found by its descriptors; brackets exclude pgrep's own shell. */
 const helperPid = "$(pgrep --full -- '-e 3 -r [4] ')";
 
 compare("podman run", Podman.create, (check) => {
+  checkContainers(check);
+
   check("has podman's addresses, MTU and route", async (podman) => {
     const text = await podman.run([], "sh", "-c", "ip link show tap0; ip -4 address; ip route");
     expect(text).toMatch(/tap0: .* mtu 65520 /);
     expect(text).toMatch(/inet 10\.0\.2\.100\/24 /);
     expect(text).toMatch(/default via 10\.0\.2\.2 dev tap0/);
-  });
-
-  check("fetches a file by IPv4, by IPv6, and resolves names", async (podman) => {
-    const script = `${fetch4}; ${fetch6}; nslookup ${httpName}`;
-    const [by4, by6, ...resolved] = (await podman.run([], "sh", "-c", script)).split("\n");
-    expect(by4).toBe(podman.sha256);
-    expect(by6).toBe(podman.sha256);
-    expect(resolved.join("\n")).toContain(served.http);
-    expect(resolved.join("\n")).toContain(served.http6);
   });
 
   check("pings beyond the gateway", async (podman) => {
@@ -39,29 +33,9 @@ compare("podman run", Podman.create, (check) => {
     { why: "ICMPv6 echo ends at the gateway", error: /status 1/ },
   );
 
-  check(
-    "gets errors for a closed port and an unreachable host",
-    async (podman) => {
-      await using box = await podman.start([], "sleep", "1000");
-      const to = (address: string) =>
-        podman.attempt(["exec", box.id, "nc", "-w", "4", address, "1"]);
-      expect((await to(served.http)).stderr).toContain("Connection refused");
-      expect((await to(failing.hostUnreachable)).stderr).toContain("No route to host");
-    },
-    { why: "it drops the SYN", error: /timed out/ },
-  );
-
-  check("exec", async (podman) => {
-    await using box = await podman.start([], "sleep", "1000");
-    expect(await box.exec("sh", "-c", fetch4)).toBe(podman.sha256);
-  });
-
-  check("the helper ends with its container", async (podman) => {
-    await using box = await podman.start([], "sleep", "1000");
-    expect(await podman.helpers()).toHaveLength(1);
-    await podman.do("kill", box.id);
-    await podman.do("wait", box.id);
-    await expect.poll(() => podman.helpers()).toEqual([]);
+  check("gets errors for a closed port and an unreachable host", hearsOfFailures, {
+    why: "it drops the SYN",
+    error: /timed out/,
   });
 
   check("the helper has a system call filter", async (podman) => {
@@ -91,34 +65,6 @@ compare("podman run", Podman.create, (check) => {
     await podman.do("restart", "--time=0", box.id);
     await seenFromHost(podman.lab, port, link.host);
     expect(await box.exec("sh", "-c", fetch4)).toBe(podman.sha256);
-    expect(await podman.helpers()).toHaveLength(1);
-  });
-
-  check("ten containers at once", async (podman) => {
-    const ten = Array.from({ length: 10 }, () => podman.run([], "sh", "-c", fetch4));
-    for (const output of await Promise.all(ten)) expect(output).toBe(podman.sha256);
-    await expect.poll(() => podman.helpers()).toEqual([]);
-  });
-
-  check("--userns=keep-id", async (podman) => {
-    const text = await podman.run(["--userns=keep-id"], "sh", "-c", `id -u; ${fetch4}`);
-    const [uid, sum] = text.split("\n");
-    expect(uid).toBe("61000");
-    expect(sum).toBe(podman.sha256);
-  });
-
-  check("pods share one network", async (podman) => {
-    const port = podman.port();
-    await using pod = await podman.pod("-p", `${port}:80`);
-    await using _box = await podman.start([`--pod=${pod.id}`], ...serving);
-    await seenFromHost(podman.lab, port);
-    const ask = "printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n'";
-    const text = await podman.run(
-      [`--pod=${pod.id}`],
-      ...["sh", "-c", `${ask} | nc -w 5 127.0.0.1 80; ${fetch4}`],
-    );
-    expect(text).toContain("127.0.0.1");
-    expect(text).toContain(podman.sha256);
     expect(await podman.helpers()).toHaveLength(1);
   });
 

@@ -1,7 +1,8 @@
 import { expect } from "vitest";
-import { httpName, link, served } from "../../../lab/addresses.ts";
+import { link, served } from "../../../lab/addresses.ts";
 import { fetch4, serving } from "../../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
+import { type Podman, seenFromWorld } from "../../engines/podman.ts";
+import { checkNetworks } from "../../engines/podman-checks.ts";
 import { comparePodmans } from "./podman.ts";
 
 /** Where podman keeps what the networks of a user share, below the runtime directory. */
@@ -10,32 +11,13 @@ const shared = '"$XDG_RUNTIME_DIR"/containers/networks/rootless-netns';
 // Rootless bridge networks: netavark and aardvark-dns in one namespace that all of them share, with
 // one pasta for that namespace.
 comparePodmans("podman run --network=BRIDGE", (check) => {
-  check("containers find each other by name, and the world", async (podman) => {
-    await using _network = await podman.bridge("net");
-    await using _web = await podman.start(["--network=net", "--name=web"], ...serving);
-    const script = `nslookup web; nslookup ${httpName}; ${fetch4}`;
-    const text = await podman.run(["--network=net"], "sh", "-c", script);
-    expect(text).toMatch(/Name:\s+web\.dns\.podman\nAddress: 10\.89\./);
-    expect(text).toContain(served.http);
-    expect(text).toContain(podman.sha256);
-    expect(await podman.helpers()).toHaveLength(1);
-  });
+  checkNetworks(check);
 
   check("host.containers.internal is the host", async (podman) => {
     await using _network = await podman.bridge("net");
     const { port } = await podman.lab.host.agent.echo(link.host);
     const script = `echo hello | nc -w 5 host.containers.internal ${port} | head -n 1`;
     expect(await podman.run(["--network=net"], "sh", "-c", script)).toBe("hello");
-  });
-
-  check("a published port is reached", async (podman) => {
-    await using _network = await podman.bridge("net");
-    const port = podman.port();
-    const options = ["--network=net", "-p", `${port}:80`];
-    await using _web = await podman.start(options, ...serving);
-    await seenFromHost(podman.lab, port);
-    await seenFromHost(podman.lab, port, link.host);
-    await seenFromWorld(podman.lab, port);
   });
 
   check("network connect, disconnect and reload", async (podman) => {

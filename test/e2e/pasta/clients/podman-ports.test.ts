@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { link } from "../../../lab/addresses.ts";
-import { Agent, type UdpSocket } from "../../../lab/agent/client.ts";
 import { image, serving } from "../../engines/image.ts";
 import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
+import { checkUdpPorts, withUdpServer } from "../../engines/podman-checks.ts";
 import { comparePodmans } from "./podman.ts";
 
 const host6 = `[${link.host6}]`;
@@ -87,7 +87,7 @@ comparePodmans("podman run -p", (check) => {
   ] as const) {
     check(title, async (podman) => {
       const port = podman.port();
-      await withUdpServer(podman, ["-p", `${port}:53/udp`], async (server) => {
+      await withUdpServer(podman, ["-p", `${port}:53/udp`], "::", async (server) => {
         const client = await podman.lab[from].agent.udp(address.includes(":") ? "::" : "0.0.0.0");
         for (const text of ["question", "another"]) {
           await client.send({ address, port }, text);
@@ -101,24 +101,7 @@ comparePodmans("podman run -p", (check) => {
     });
   }
 
-  check(
-    "two UDP ports of the host lead to one of the container",
-    async (podman) => {
-      const [a, b] = [podman.port(), podman.port()];
-      const ports = ["-p", `${a}:53/udp`, "-p", `${b}:53/udp`];
-      await withUdpServer(podman, ports, async (server) => {
-        const client = await podman.lab.world.agent.udp("0.0.0.0");
-        for (const port of [a, b]) {
-          await client.send({ address: link.host, port }, `to ${port}`);
-          const { from, text } = await server.receive();
-          expect(text).toBe(`to ${port}`);
-          await server.send(from, "answer");
-          expect((await client.receive(5_000)).from).toEqual({ address: link.host, port });
-        }
-      });
-    },
-    { why: "answers of one leave from the other", error: /"port": 9\d+|to deeply equal/ },
-  );
+  checkUdpPorts(check, [], "::");
 
   check("a port in use is refused, and the container does not start", async (podman) => {
     await using taken = await podman.lab.host.agent.listen("0.0.0.0");
@@ -167,15 +150,4 @@ async function refusal(podman: Podman, publish: string): Promise<string> {
   await expect.poll(() => podman.helpers()).toEqual([]);
   expect(await podman.do("ps", "--all", "--quiet")).toBe("");
   return stderr;
-}
-
-/** A socket at port 53 of a container with these options. */
-async function withUdpServer(
-  podman: Podman,
-  options: readonly string[],
-  body: (server: UdpSocket) => Promise<void>,
-): Promise<void> {
-  await using box = await podman.start(options, "sleep", "1000");
-  await using agent = await Agent.start(await box.network(), podman.lab.host.stage);
-  await body(await agent.udp("::", 53));
 }
