@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { Account } from "../../lab/account.ts";
 import { link } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
@@ -155,6 +156,12 @@ export function seenFromWorld(
 
 export function seenFromHost(lab: Lab, port: number, address = "127.0.0.1"): Promise<string> {
   return asked(lab.host.user, `${address}:${port}`);
+}
+
+/** Nobody listens at a port of the host's loopback. */
+export async function refusedFromHost(lab: Lab, port: number): Promise<void> {
+  const error = await lab.host.agent.refusal({ address: "127.0.0.1", port });
+  expect(error.code).toBe("ECONNREFUSED");
 }
 
 async function asked(from: Namespace, server: string): Promise<string> {

@@ -74,6 +74,12 @@ export class RootlessKit extends AccountEngine {
   }
 }
 
+/** The status of the world's web server for `/`, asked by its name or an address. */
+export function status(inside: Namespace, server: string): Promise<string> {
+  const format = ["-o", "/dev/null", "-w", "%{http_code}"];
+  return inside.output(["curl", "-sS", "-m", "10", ...format, `http://${server}/`]);
+}
+
 /** A command that RootlessKit runs, and its namespaces. */
 export class Session {
   /** inside */

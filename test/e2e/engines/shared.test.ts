@@ -6,7 +6,7 @@ import { helper, isSlipway, slipway } from "../../lab/product.ts";
 import type { Helper } from "../comparison.ts";
 import { fetch4, serving } from "./image.ts";
 import { Podman, seenFromHost, seenFromWorld } from "./podman.ts";
-import { RootlessKit } from "./rootlesskit.ts";
+import { RootlessKit, status } from "./rootlesskit.ts";
 
 const { possible, why } = accountsPossible();
 
@@ -79,8 +79,7 @@ describe.runIf(possible && isSlipway)(possible ? "in shared mode" : why, () => {
       const [, child = ""] = / (\d+) tap0/.exec(line) ?? [];
       expect(await portsOf(kit.account, child)).toMatchObject([{ host_port: port }]);
       expect(await seenFromWorld(lab, port)).toBe(link.world);
-      const asked = ["curl", "-sS", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}"];
-      expect(await session.inside.output([...asked, `http://${served.http}/`])).toBe("403");
+      expect(await status(session.inside, served.http)).toBe("403");
     }
     await daemon(kit.account, "stop");
   });

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { link, served } from "../../../lab/addresses.ts";
 import { Agent } from "../../../lab/agent/client.ts";
 import { fetch4, serving } from "../../engines/image.ts";
-import { type Podman, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
+import { refusedFromHost, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
 import { compare } from "./comparison.ts";
 import { podman6WithPesto, withoutPodman6 } from "./podman.ts";
 
@@ -42,7 +42,7 @@ compare(
           await seenFromWorld(podman.lab, first);
           await seenFromWorld(podman.lab, second);
         }
-        await isRefused(podman, second);
+        await refusedFromHost(podman.lab, second);
         await seenFromWorld(podman.lab, first);
         expect(await podman.helpers()).toHaveLength(1);
       },
@@ -82,7 +82,7 @@ compare(
         await using web = await podman.start(options, ...serving);
         await seenFromWorld(podman.lab, port);
         await podman.do("stop", "--time=0", web.id);
-        await isRefused(podman, port);
+        await refusedFromHost(podman.lab, port);
         await podman.do("start", web.id);
         expect(await seenFromWorld(podman.lab, port)).toBe(link.world);
         await podman.do("restart", "--time=0", web.id);
@@ -112,8 +112,3 @@ compare(
   },
   withoutPodman6,
 );
-
-async function isRefused({ lab }: Podman, port: number): Promise<void> {
-  const error = await lab.host.agent.refusal({ address: "127.0.0.1", port });
-  expect(error.code).toBe("ECONNREFUSED");
-}

@@ -2,18 +2,11 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { httpName, link, served } from "../../../lab/addresses.ts";
-import type { Namespace } from "../../../lab/namespace.ts";
 import type { Check } from "../../comparison.ts";
-import { seenFromHost, seenFromWorld } from "../../engines/podman.ts";
-import type { RootlessKit, Session } from "../../engines/rootlesskit.ts";
+import { refusedFromHost, seenFromHost, seenFromWorld } from "../../engines/podman.ts";
+import { type RootlessKit, type Session, status } from "../../engines/rootlesskit.ts";
 import { compare } from "./comparison.ts";
 import { rootlessKits } from "./rootlesskit.ts";
-
-/** The status of the world's web server for `/`, asked by its name or an address. */
-function status(inside: Namespace, server: string): Promise<string> {
-  const format = ["-o", "/dev/null", "-w", "%{http_code}"];
-  return inside.output(["curl", "-sS", "-m", "10", ...format, `http://${server}/`]);
-}
 
 /** Runs image.ts's web server once more, at this port. */
 function serve(session: Session, kit: RootlessKit, port: number): AsyncDisposable {
@@ -29,11 +22,6 @@ function serve(session: Session, kit: RootlessKit, port: number): AsyncDisposabl
 
 function address(session: Session, name: string): Promise<string> {
   return session.inside.output(["ip", "address", "show", name]);
-}
-
-async function isRefused(kit: RootlessKit, port: number): Promise<void> {
-  const error = await kit.lab.host.agent.refusal({ address: "127.0.0.1", port });
-  expect(error.code).toBe("ECONNREFUSED");
 }
 
 /** RootlessKit is dead, and its helper has this long. */
@@ -94,7 +82,7 @@ function defineChecks(check: Check<RootlessKit>, hasIpv6: boolean): void {
     await session.inside.output([...ask, `http://127.0.0.1:${port}/`]);
     // "auto" would have found it within a second.
     await delay(2_500);
-    await isRefused(kit, port);
+    await refusedFromHost(kit.lab, port);
   });
 
   check("--detach-netns: its namespace has the network, its command the host's", async (kit) => {
@@ -142,7 +130,7 @@ function definePestosChecks(check: Check<RootlessKit>): void {
       await seenFromHost(kit.lab, goes);
       expect(await session.control("list-ports", "--json")).toContain(`"parentPort":${stays}`);
       await session.control("remove-ports", "2");
-      await isRefused(kit, goes);
+      await refusedFromHost(kit.lab, goes);
       await seenFromWorld(kit.lab, stays);
     },
     { why: "has no pesto in Debian 13", error: /pesto/ },
