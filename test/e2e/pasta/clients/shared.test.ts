@@ -15,21 +15,12 @@ describe.runIf(pasta.possible)(pasta.possible ? "pasta in shared mode" : pasta.w
   beforeAll(async () => {
     lab = await Lab.create(undefined, true);
     const path = pasta.paths(lab).ours;
-    podman = await podman5(lab, { name: "Slipway", path, firstPort: 8_600 });
-    // The line of docs/use-with.md.
-    const line = 'env = ["SLIPWAY_SHARED=1"]';
-    const config = ".config/containers/containers.conf";
-    await podman.account.user.output(["sed", "-i", `s/^.engine.$/&\\n${line}/`, config]);
-    await daemon("start");
+    podman = await podman5(lab, { name: "shared", path, firstPort: 8_600 });
   });
   afterAll(async () => {
-    await daemon("stop");
     await podman.close();
     await lab.close();
   });
-
-  const daemon = (action: "start" | "stop") =>
-    podman.account.user.output([lab.host.stage.inside(slipway), "daemon", action]);
 
   /** The helpers of all containers, none of which is Node. */
   const launchers = async (): Promise<readonly string[]> => {
@@ -68,6 +59,6 @@ describe.runIf(pasta.possible)(pasta.possible ? "pasta in shared mode" : pasta.w
     expect(await seenFromWorld(lab, port)).toBe(link.world);
     expect(await seenFromHost(lab, port)).toBe(link.host);
     expect(await box.exec("sh", "-c", fetch4)).toBe(podman.sha256);
-    await daemon("start");
+    await podman.account.user.output([lab.host.stage.inside(slipway), "daemon", "start"]);
   });
 });
