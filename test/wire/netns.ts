@@ -83,6 +83,12 @@ export class TestNamespace {
     return JSON.parse(this.run("ip", "-j", ...args)) as unknown[];
   }
 
+  /** Makes a TAP. @returns its index */
+  addTap(name: string): number {
+    this.run("ip", "tuntap", "add", "name", name, "mode", "tap");
+    return this.link(name).ifindex;
+  }
+
   /** One link with its addresses, of one family or (empty) of both. */
   link(name: string, family: "" | "-4" | "-6" = ""): Link {
     const [link] = this.ip(...(family === "" ? [] : [family]), "addr", "show", "dev", name);

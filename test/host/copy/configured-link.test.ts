@@ -12,8 +12,7 @@ let ifindex: number;
 
 beforeEach(async () => {
   namespace = await TestNamespace.open();
-  namespace.run("ip", "tuntap", "add", "name", TAP, "mode", "tap");
-  ifindex = namespace.link(TAP).ifindex;
+  ifindex = namespace.addTap(TAP);
 });
 
 afterEach(async () => {
