@@ -9,8 +9,9 @@ import { createAddressCaches, Frame, parseFrame } from "../../src/wire/frame.js"
 import { parseListeners } from "../../src/wire/inet-diag.js";
 import { DumpEnd } from "../../src/wire/netlink.js";
 import { parseRouteDump, type RouteTables } from "../../src/wire/rtnetlink-dump.js";
+import { address } from "../base/addresses.js";
 import { COPIED_OPEN } from "../nat/plans.js";
-import { address, config, datagram, PLAN4, PLAN6 } from "../services/frames.js";
+import { config, datagram, PLAN4, PLAN6 } from "../services/frames.js";
 import { LINUX } from "../wire/captures.js";
 import { emitListener } from "../wire/listeners.js";
 import { mutated, repaired, type Watch, watched } from "./mutation.js";

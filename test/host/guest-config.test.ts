@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { Address } from "../../src/base/address.js";
 import type { AttachConfig, NetworkOptions } from "../../src/commandline/invocation.js";
 import { DEFAULT_PREFIX, planFor } from "../../src/config/address-plan.js";
 import { HOST_GATEWAY } from "../../src/config/constants.js";
@@ -9,6 +8,7 @@ import { DEFAULT_LIMITS } from "../../src/config/limits.js";
 import { guestConfig } from "../../src/host/guest-config.js";
 import { guestResolvConf, memberResolvConf } from "../../src/host/guest-resolv-conf.js";
 import { announcement } from "../../src/host/output/announcement.js";
+import { address } from "../base/addresses.js";
 
 const plan = planFor(DEFAULT_PREFIX[4]);
 
@@ -25,12 +25,6 @@ const network: NetworkOptions = {
   limits: DEFAULT_LIMITS,
 };
 const noUpstream: Upstream = { servers: [], search: [] };
-
-function address(text: string): Address {
-  const parsed = Address.parse(text);
-  if (parsed === null) throw new Error(`${text} does not parse`);
-  return parsed;
-}
 
 describe("the guest's resolv.conf", () => {
   const host = [

@@ -9,7 +9,8 @@ import { Loop } from "../../src/loop/loop.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
 import { openSocket } from "../../src/sys/sockets/socket.js";
-import { address, config, PLAN4 } from "../services/frames.js";
+import { address } from "../base/addresses.js";
+import { config, PLAN4 } from "../services/frames.js";
 
 const LOOPBACK = address("127.0.0.1");
 

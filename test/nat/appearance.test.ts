@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { Family } from "../../src/base/address.js";
 import type { AddressPlan } from "../../src/config/address-plan.js";
 import { appearanceOf, appearanceOfPeer } from "../../src/nat/appearance.js";
-import { address, COPIED, COPIED_OPEN, OWN, OWN_OPEN } from "./plans.js";
+import { address } from "../base/addresses.js";
+import { COPIED, COPIED_OPEN, OWN, OWN_OPEN } from "./plans.js";
 
 function seen(plans: readonly AddressPlan[], client: string, family: Family): string {
   return `${appearanceOf({ plans }, address(client), family)}`;

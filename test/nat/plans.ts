@@ -1,4 +1,4 @@
-import { Address, LOOPBACK, Prefix } from "../../src/base/address.js";
+import { LOOPBACK, Prefix } from "../../src/base/address.js";
 import {
   type AddressPlan,
   DEFAULT_PREFIX,
@@ -6,12 +6,7 @@ import {
   planFor,
   withHostLoopback,
 } from "../../src/config/address-plan.js";
-
-export function address(text: string): Address {
-  const parsed = Address.parse(text);
-  if (parsed === null) throw new Error(`${text} does not parse`);
-  return parsed;
-}
+import { address } from "../base/addresses.js";
 
 /** Networks of Slipway's own. */
 export const OWN = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];

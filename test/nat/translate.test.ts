@@ -3,7 +3,8 @@ import { Address, Prefix } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import type { AddressPlan } from "../../src/config/address-plan.js";
 import { isOurDns, type Reach, translateDestination } from "../../src/nat/translate.js";
-import { ALONE, address, COPIED, COPIED_OPEN, OWN, OWN_OPEN } from "./plans.js";
+import { address } from "../base/addresses.js";
+import { ALONE, COPIED, COPIED_OPEN, OWN, OWN_OPEN } from "./plans.js";
 
 const LOOPBACK_CLOSED = DropReason.PolicyHostLoopback;
 const FOR_ALL = DropReason.PolicyMulticast;

@@ -17,7 +17,8 @@ import {
   neighborLength,
   solicitedNodeGroup,
 } from "../../src/wire/ndp.ts";
-import { address, PLAN6 } from "../services/frames.ts";
+import { address } from "../base/addresses.ts";
+import { PLAN6 } from "../services/frames.ts";
 
 const OWN_MAC: Mac = 0x0242_0a59_0002;
 const OTHER_MAC: Mac = 0x0242_0a59_0003;

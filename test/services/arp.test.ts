@@ -6,9 +6,10 @@ import { planFor } from "../../src/config/address-plan.js";
 import { type ArpMessage, ArpOperation, emitArp, parseArp } from "../../src/wire/arp.js";
 import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";
+import { address } from "../base/addresses.js";
 import { linuxFrame } from "../wire/captures.js";
 import { parseOk } from "../wire/parsing.js";
-import { address, config, decide, GATEWAY_MAC, GUEST_MAC, PLAN4, replied } from "./frames.js";
+import { config, decide, GATEWAY_MAC, GUEST_MAC, PLAN4, replied } from "./frames.js";
 
 const UNSPECIFIED = address("0.0.0.0");
 

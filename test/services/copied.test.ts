@@ -34,7 +34,8 @@ import {
 } from "../../src/wire/icmp.js";
 import { emitIp, ipHeaderLength } from "../../src/wire/ip.js";
 import { composeNdpFrame, emitNeighbor, NdpType, neighborLength } from "../../src/wire/ndp.js";
-import { ALONE, address, COPIED, COPIED_OPEN } from "../nat/plans.js";
+import { address } from "../base/addresses.js";
+import { ALONE, COPIED, COPIED_OPEN } from "../nat/plans.js";
 import { parseOk } from "../wire/parsing.js";
 import { config, decide, GUEST_MAC, replied } from "./frames.js";
 

@@ -14,8 +14,9 @@ import {
   parseDhcp,
 } from "../../src/wire/dhcp.js";
 import type { Frame } from "../../src/wire/frame.js";
+import { address } from "../base/addresses.js";
 import { parseOk } from "../wire/parsing.js";
-import { address, config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN4, replied } from "./frames.js";
+import { config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN4, replied } from "./frames.js";
 
 const ANY = address("0.0.0.0");
 const BROADCAST = address("255.255.255.255");

@@ -18,8 +18,9 @@ import {
   parseDhcpv6,
 } from "../../src/wire/dhcpv6.js";
 import type { Frame } from "../../src/wire/frame.js";
+import { address } from "../base/addresses.js";
 import { parseOk } from "../wire/parsing.js";
-import { address, config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN6, replied } from "./frames.js";
+import { config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN6, replied } from "./frames.js";
 
 const CLIENT = { code: Dhcpv6Option.ClientId, value: Uint8Array.of(0, 3, 0, 1, 9) };
 const SERVER_DUID = Uint8Array.of(0, 3, 0, 1, 0x52, 0x55, 10, 0, 2, 2);

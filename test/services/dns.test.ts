@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { DropReason } from "../../src/base/drop.js";
 import { addToSum, isIntact, pseudoHeaderSum } from "../../src/wire/checksum.js";
 import type { Frame } from "../../src/wire/frame.js";
+import { address } from "../base/addresses.js";
 import {
-  address,
   config,
   datagram,
   decide,

@@ -1,4 +1,5 @@
-import { Address, Prefix } from "../../src/base/address.js";
+import type { Address } from "../../src/base/address.js";
+import { Prefix } from "../../src/base/address.js";
 import { gatewayMac, planFor, withHostLoopback } from "../../src/config/address-plan.js";
 import type { DnsConfig, Upstream } from "../../src/config/dns-config.js";
 import {
@@ -22,12 +23,6 @@ export const PLAN6 = planFor(Prefix.parse("fd00::/64"));
 
 /** Both, with the host's loopback at their gateways. */
 export const OPEN_PLANS = [PLAN4, PLAN6].map(withHostLoopback);
-
-export function address(text: string): Address {
-  const parsed = Address.parse(text);
-  if (parsed === null) throw new Error(`${text} does not parse`);
-  return parsed;
-}
 
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const { plans = [PLAN4, PLAN6] } = changes;

@@ -7,8 +7,9 @@ import {
 } from "../../src/config/guest-config.js";
 import { servicesFor } from "../../src/services/index.js";
 import { composeNdpFrame, NdpType } from "../../src/wire/ndp.js";
+import { address } from "../base/addresses.js";
 import { parseOk } from "../wire/parsing.js";
-import { address, config, decide, GUEST_MAC, PLAN4, PLAN6, replied } from "./frames.js";
+import { config, decide, GUEST_MAC, PLAN4, PLAN6, replied } from "./frames.js";
 
 function namesOf(guest: GuestConfig): string {
   return servicesFor(guest)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LeasePool } from "../../src/services/leases.js";
-import { address } from "./frames.js";
+import { address } from "../base/addresses.js";
 
 const HOUR = 3600;
 

@@ -6,17 +6,9 @@ import type { NameTable } from "../../src/config/dns-config.js";
 import { translateDestination } from "../../src/nat/translate.js";
 import { addressOfReverseName } from "../../src/wire/dns.js";
 import { composeNdpFrame } from "../../src/wire/ndp.js";
+import { address } from "../base/addresses.js";
 import { parseOk } from "../wire/parsing.js";
-import {
-  address,
-  config,
-  datagram,
-  decide,
-  dnsConfig,
-  GUEST_MAC,
-  PLAN4,
-  replied,
-} from "./frames.js";
+import { config, datagram, decide, dnsConfig, GUEST_MAC, PLAN4, replied } from "./frames.js";
 
 const DB = [address("10.0.2.7"), address("fd00::7")];
 

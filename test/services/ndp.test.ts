@@ -16,9 +16,9 @@ import {
   neighborLength,
   parseNeighbor,
 } from "../../src/wire/ndp.js";
+import { address } from "../base/addresses.js";
 import { parseOk } from "../wire/parsing.js";
 import {
-  address,
   config,
   decide,
   dnsConfig,

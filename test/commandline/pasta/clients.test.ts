@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { parseCommandLine } from "../../../src/commandline/command-line.js";
 import type { PastaConfig } from "../../../src/commandline/pasta/config.js";
 import type { ForwardedPorts } from "../../../src/commandline/pasta/ports.js";
-import { address, pasta } from "./parse.js";
+import { address } from "../../base/addresses.js";
+import { pasta } from "./parse.js";
 
 const NS = "/run/user/1000/netns/netns-2bd5e1d1-6e1b-4a3f-9a55-0d3f8f5f1f10";
 const RN = "/run/user/1000/containers/networks/rootless-netns";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { address, passt, pasta, refusal } from "./parse.js";
+import { address } from "../../base/addresses.js";
+import { passt, pasta, refusal } from "./parse.js";
 
 describe("what pasta connects", () => {
   test.each([

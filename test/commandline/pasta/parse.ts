@@ -1,4 +1,3 @@
-import { Address } from "../../../src/base/address.js";
 import { UserError } from "../../../src/base/errors.js";
 import { parseCommandLine } from "../../../src/commandline/command-line.js";
 import type { PastaConfig } from "../../../src/commandline/pasta/config.js";
@@ -33,10 +32,4 @@ export function refusal(name: string, ...args: string[]): string {
     throw error;
   }
   throw new Error("accepted");
-}
-
-export function address(text: string): Address {
-  const parsed = Address.parse(text);
-  if (parsed === null) throw new Error(text);
-  return parsed;
 }

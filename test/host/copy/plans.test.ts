@@ -2,7 +2,7 @@ import { describe, expect, it, test } from "vitest";
 import type { AddressPlan } from "../../../src/config/address-plan.js";
 import { requireInterfaces, templatesOf } from "../../../src/host/copy/plans.js";
 import type { RouteTables } from "../../../src/wire/rtnetlink-dump.js";
-import { address } from "../../services/frames.js";
+import { address } from "../../base/addresses.js";
 import {
   addressTexts,
   HOST,

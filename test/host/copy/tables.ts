@@ -9,7 +9,7 @@ import type {
   LinkRoute,
   RouteTables,
 } from "../../../src/wire/rtnetlink-dump.js";
-import { address } from "../../services/frames.js";
+import { address } from "../../base/addresses.js";
 
 export const MAC = 0x02_00_00_00_00_64;
 
