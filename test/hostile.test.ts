@@ -28,7 +28,8 @@ import {
   zeros,
 } from "./e2e/attacks/frames.ts";
 import { makeLink } from "./guest/link.js";
-import { config, OPEN_PLANS } from "./services/frames.ts";
+import { OWN_OPEN } from "./nat/plans.ts";
+import { config } from "./services/frames.ts";
 
 const loopback = Address.ofIpv4Word(0x7f00_0001);
 const gateway = "10.0.2.2";
@@ -45,7 +46,7 @@ describe("a guest whose TAP says anything", () => {
     const link = makeLink();
     far = link.far;
     const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-    guest = new Guest(0, { fd: link.tap, vnetHeader: true }, config({ plans: OPEN_PLANS }), quota);
+    guest = new Guest(0, { fd: link.tap, vnetHeader: true }, config({ plans: OWN_OPEN }), quota);
   });
   afterEach(() => {
     guest.close();

@@ -27,8 +27,8 @@ import {
   udp,
   zeros,
 } from "../e2e/attacks/frames.ts";
-import { COPIED, COPIED_OPEN } from "../nat/plans.js";
-import { config, OPEN_PLANS } from "../services/frames.js";
+import { COPIED, COPIED_OPEN, OWN_OPEN } from "../nat/plans.js";
+import { config } from "../services/frames.js";
 import { makeLink } from "./link.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
@@ -49,7 +49,7 @@ beforeEach(() => {
   world = openSocket(4, Socket.Datagram);
   bindSocket(world, LOOPBACK, 0);
   port = localAddress(world)?.port ?? 0;
-  guest = guestOf(config({ plans: OPEN_PLANS }));
+  guest = guestOf(config({ plans: OWN_OPEN }));
 });
 
 function guestOf(settings: GuestConfig): Guest {
@@ -137,7 +137,7 @@ test("after a failure of the stack the flows are new, drops and published ports 
 test.each<ProtocolName>(["tcp", "udp", "icmp"])("%s is dropped where it is not relayed", (name) => {
   guest.close();
   ({ tap, far } = makeLink());
-  guest = guestOf(config({ plans: OPEN_PLANS, protocols: { ...ALL_PROTOCOLS, [name]: false } }));
+  guest = guestOf(config({ plans: OWN_OPEN, protocols: { ...ALL_PROTOCOLS, [name]: false } }));
   send(udp(GATEWAY, 40_000, port, zeros(7)), tcp(GATEWAY, 40_001, 9, flag.syn), PING);
   expect(guest.drops.get(DropReason.PolicyProtocol)).toBe(1);
   expect(guest.statistics().tcpFlows).toBe(name === "tcp" ? 0 : 1);

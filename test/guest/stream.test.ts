@@ -19,7 +19,8 @@ import {
   vnetLength,
   zeros,
 } from "../e2e/attacks/frames.ts";
-import { config, OPEN_PLANS } from "../services/frames.js";
+import { OWN_OPEN } from "../nat/plans.js";
+import { config } from "../services/frames.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const GATEWAY = "10.0.2.2";
@@ -44,7 +45,7 @@ beforeEach(() => {
   native.setsockopt(world, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
   port = localAddress(world)?.port ?? 0;
   const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-  const settings = config({ plans: OPEN_PLANS });
+  const settings = config({ plans: OWN_OPEN });
   const tap = { fd, vnetHeader: false, isStream: true, onEnd: (lost: boolean) => ends.push(lost) };
   guest = new Guest(0, tap, settings, quota);
 });

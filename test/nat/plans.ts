@@ -8,7 +8,7 @@ import {
 } from "../../src/config/address-plan.js";
 import { address } from "../base/addresses.js";
 
-/** Networks of Slipway's own. */
+/** Networks of Slipway's own; OWN_OPEN has the host's loopback at their gateways. */
 export const OWN = [planFor(DEFAULT_PREFIX[4]), planFor(DEFAULT_PREFIX[6])];
 export const OWN_OPEN = OWN.map(withHostLoopback);
 

@@ -1,6 +1,5 @@
 import type { Address } from "../../src/base/address.js";
-import { Prefix } from "../../src/base/address.js";
-import { gatewayMac, planFor, withHostLoopback } from "../../src/config/address-plan.js";
+import { gatewayMac } from "../../src/config/address-plan.js";
 import type { DnsConfig, Upstream } from "../../src/config/dns-config.js";
 import {
   ALL_PROTOCOLS,
@@ -14,15 +13,12 @@ import { EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";
 import { emitIp, IpProtocol, ipHeaderLength } from "../../src/wire/ip.js";
 import { emitUdp, writeUdpChecksum } from "../../src/wire/udp.js";
+import { OWN } from "../nat/plans.js";
 import { parseOk } from "../wire/parsing.js";
 
 export const GUEST_MAC = 0x02_00_00_00_00_64;
 export const GATEWAY_MAC = 0x52_55_0a_00_02_02;
-export const PLAN4 = planFor(Prefix.parse("10.0.2.0/24"));
-export const PLAN6 = planFor(Prefix.parse("fd00::/64"));
-
-/** Both, with the host's loopback at their gateways. */
-export const OPEN_PLANS = [PLAN4, PLAN6].map(withHostLoopback);
+export const [PLAN4, PLAN6] = OWN;
 
 export function config(changes: Partial<GuestConfig> = {}): GuestConfig {
   const { plans = [PLAN4, PLAN6] } = changes;

@@ -21,7 +21,8 @@ import {
 } from "../../src/sys/sockets/socket.js";
 import { TcpRelay } from "../../src/tcp/relay.js";
 import { IcmpError } from "../../src/wire/icmp.js";
-import { config, OPEN_PLANS } from "../services/frames.ts";
+import { OWN_OPEN } from "../nat/plans.ts";
+import { config } from "../services/frames.ts";
 
 // The table of states of src/tcp/flow.ts, row by row: a second stack is the guest's, the host's peers are sockets
 // of the loopback, and the test reports their events.
@@ -91,7 +92,7 @@ function setUp(limits: Partial<Limits> = {}): void {
   const all = { ...DEFAULT_LIMITS, ...limits };
   relay = new TcpRelay({
     stack: ours.stack,
-    config: config({ plans: OPEN_PLANS, limits: all }),
+    config: config({ plans: OWN_OPEN, limits: all }),
     dnsStreams: null,
     drops,
     reports: new LimitReports(drops, all),
