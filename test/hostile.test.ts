@@ -1,13 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DescriptorLedger } from "../src/admission/descriptor-ledger.js";
-import { DescriptorQuotas } from "../src/admission/descriptors.js";
-import { Address } from "../src/base/address.js";
 import { DropReason } from "../src/base/drop.js";
-import { Guest } from "../src/guest/guest.js";
+import type { Guest } from "../src/guest/guest.js";
 import { Stack } from "../src/stack/stack.js";
-import { Socket } from "../src/sys/constants.js";
 import { native } from "../src/sys/native.js";
-import { bindSocket, localAddress, openSocket } from "../src/sys/sockets/socket.js";
 import { createAddressCaches, Frame, parseFrame } from "../src/wire/frame.js";
 import {
   arp,
@@ -27,11 +22,10 @@ import {
   vnetLength,
   zeros,
 } from "./e2e/attacks/frames.ts";
-import { makeLink } from "./guest/link.js";
+import { makeGuest, makeLink, openWorld } from "./guest/link.js";
 import { OWN_OPEN } from "./nat/plans.ts";
 import { config } from "./services/frames.ts";
 
-const loopback = Address.ofIpv4Word(0x7f00_0001);
 const gateway = "10.0.2.2";
 
 /**
@@ -45,8 +39,8 @@ describe("a guest whose TAP says anything", () => {
   beforeEach(() => {
     const link = makeLink();
     far = link.far;
-    const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-    guest = new Guest(0, { fd: link.tap, vnetHeader: true }, config({ plans: OWN_OPEN }), quota);
+    const tap = { fd: link.tap, vnetHeader: true };
+    guest = makeGuest(tap, config({ plans: OWN_OPEN }), () => now);
   });
   afterEach(() => {
     guest.close();
@@ -100,10 +94,8 @@ describe("a guest whose TAP says anything", () => {
   });
 
   test("cannot have a frame cut into more datagrams than a kernel sends in one", () => {
-    const world = openSocket(4, Socket.Datagram);
-    bindSocket(world, loopback, 0);
-    native.setsockopt(world, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
-    const whole = udp(gateway, 40_000, localAddress(world)?.port ?? 0, zeros(3_000));
+    const { world, port } = openWorld();
+    const whole = udp(gateway, 40_000, port, zeros(3_000));
     const rest = whole.subarray(vnetLength);
     const arrived = (gsoSize: number) => {
       feed([bytes(vnet({ gsoType: 5, flags: 1, gsoSize, checksumStart: 34 }), rest)]);

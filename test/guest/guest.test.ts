@@ -1,6 +1,4 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { DescriptorLedger } from "../../src/admission/descriptor-ledger.js";
-import { DescriptorQuotas } from "../../src/admission/descriptors.js";
 import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import {
@@ -8,10 +6,9 @@ import {
   type GuestConfig,
   type ProtocolName,
 } from "../../src/config/guest-config.js";
-import { Guest } from "../../src/guest/guest.js";
-import { Errno, Socket } from "../../src/sys/constants.js";
+import type { Guest } from "../../src/guest/guest.js";
+import { Errno } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
-import { bindSocket, localAddress, openSocket } from "../../src/sys/sockets/socket.js";
 import { NdpType } from "../../src/wire/ndp.js";
 import { VNET_HEADER_LENGTH } from "../../src/wire/vnet.js";
 import {
@@ -29,7 +26,7 @@ import {
 } from "../e2e/attacks/frames.ts";
 import { COPIED, COPIED_OPEN, OWN_OPEN } from "../nat/plans.js";
 import { config } from "../services/frames.js";
-import { makeLink } from "./link.js";
+import { makeGuest, makeLink, openWorld } from "./link.js";
 
 const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const GATEWAY = "10.0.2.2";
@@ -46,15 +43,12 @@ let now: number;
 beforeEach(() => {
   now = 1_000;
   ({ tap, far } = makeLink());
-  world = openSocket(4, Socket.Datagram);
-  bindSocket(world, LOOPBACK, 0);
-  port = localAddress(world)?.port ?? 0;
+  ({ world, port } = openWorld());
   guest = guestOf(config({ plans: OWN_OPEN }));
 });
 
 function guestOf(settings: GuestConfig): Guest {
-  const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
-  return new Guest(0, { fd: tap, vnetHeader: true }, settings, quota);
+  return makeGuest({ fd: tap, vnetHeader: true }, settings, () => now);
 }
 
 afterEach(() => {

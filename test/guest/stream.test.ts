@@ -1,13 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { DescriptorLedger } from "../../src/admission/descriptor-ledger.js";
-import { DescriptorQuotas } from "../../src/admission/descriptors.js";
-import { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { LONGEST_FRAME } from "../../src/frames/frame-stream.js";
-import { Guest } from "../../src/guest/guest.js";
+import type { Guest } from "../../src/guest/guest.js";
 import { Socket } from "../../src/sys/constants.js";
 import { native } from "../../src/sys/native.js";
-import { bindSocket, localAddress, openSocket, socketPair } from "../../src/sys/sockets/socket.js";
+import { socketPair } from "../../src/sys/sockets/socket.js";
 import {
   arp,
   ethernet,
@@ -21,8 +18,8 @@ import {
 } from "../e2e/attacks/frames.ts";
 import { OWN_OPEN } from "../nat/plans.js";
 import { config } from "../services/frames.js";
+import { makeGuest, openWorld } from "./link.js";
 
-const LOOPBACK = Address.ofIpv4Word(0x7f00_0001);
 const GATEWAY = "10.0.2.2";
 
 let guest: Guest;
@@ -40,14 +37,10 @@ beforeEach(() => {
   if (typeof pair === "number") throw new Error(`socketpair: ${pair}`);
   const [fd] = pair;
   client = pair[1];
-  world = openSocket(4, Socket.Datagram);
-  bindSocket(world, LOOPBACK, 0);
-  native.setsockopt(world, Socket.LevelSocket, Socket.ReceiveBuffer, 1 << 20);
-  port = localAddress(world)?.port ?? 0;
-  const quota = new DescriptorQuotas(DescriptorLedger.create(1_000), () => now).add();
+  ({ world, port } = openWorld());
   const settings = config({ plans: OWN_OPEN });
   const tap = { fd, vnetHeader: false, isStream: true, onEnd: (lost: boolean) => ends.push(lost) };
-  guest = new Guest(0, tap, settings, quota);
+  guest = makeGuest(tap, settings, () => now);
 });
 
 afterEach(() => {
