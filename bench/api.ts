@@ -74,7 +74,7 @@ async function start({ launcher, programs, directory }: Workshop): Promise<Subje
     serverAddress: HOST_LOOPBACK,
     hostAddress: GATEWAY,
     startOnHost: (argv) => launcher.start(argv),
-    startInGuest: (argv) => launcher.start(namespace.inside(argv), argv[0]),
+    startInGuest: (argv) => namespace.start(argv),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
   return { bed, socket };

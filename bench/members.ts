@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import type { Cell } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { Veth } from "./helpers/veth.ts";
-import type { Launcher, Program } from "./launch.ts";
+import type { Program } from "./launch.ts";
 import { Namespace } from "./namespace.ts";
 import { HelperMeter, type Testbed } from "./testbed.ts";
 import type { Workshop } from "./workshop.ts";
@@ -62,7 +62,7 @@ async function onSlipway(
   }
   const pid = Number(await launcher.run([...program, "daemon", "status", "--format", "{{.pid}}"]));
   const helper = new HelperMeter(readyMs, [pid]);
-  return bedOf(launcher, programs, places, helper, scope.move());
+  return bedOf(programs, places, helper, scope.move());
 }
 
 async function onBridge(
@@ -82,7 +82,7 @@ async function onBridge(
     await namespace.setCongestionControl(congestion);
     places.push(namespace);
   }
-  return bedOf(launcher, programs, places, null, scope.move());
+  return bedOf(programs, places, null, scope.move());
 }
 
 function vethOutside(index: number, pid: number, mtu: number, offload: string): string {
@@ -103,7 +103,6 @@ function vethInside(address: string, mtu: number, offload: string): string {
 }
 
 function bedOf(
-  launcher: Launcher,
   programs: Workshop["programs"],
   [client, server, flooder]: readonly Namespace[],
   helper: HelperMeter | null,
@@ -114,9 +113,9 @@ function bedOf(
     helper,
     serverAddress: SERVER,
     hostAddress: SERVER,
-    startOnHost: (argv) => launcher.start(server.inside(argv), argv[0]),
-    startInGuest: (argv) => launcher.start(client.inside(argv), argv[0]),
-    startFlood: () => launcher.start(flooder.inside(FLOOD), FLOOD[0]),
+    startOnHost: (argv) => server.start(argv),
+    startInGuest: (argv) => client.start(argv),
+    startFlood: () => flooder.start(FLOOD),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

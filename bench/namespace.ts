@@ -70,6 +70,11 @@ export class Namespace implements Place, AsyncDisposable {
     return [...enter, "--preserve-credentials", "--", ...argv];
   }
 
+  /** Starts a program inside. */
+  start(argv: readonly string[]): Program {
+    return this.#launcher.start(this.inside(argv), argv[0]);
+  }
+
   /** Runs a short shell script inside. */
   async shell(script: string): Promise<void> {
     await this.#launcher.run(this.inside(["sh", "-euc", script, "sh"]));

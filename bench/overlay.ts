@@ -55,7 +55,7 @@ export async function createOverlay(
   const { client, server, serverAddress, meter, joining } = ends;
   for (const end of [client, server]) await end.setCongestionControl(congestion);
   await client.shell(`until ping -c 1 -W 1 ${serverAddress}; do sleep 0.1; done`);
-  const { launcher, programs } = workshop;
+  const { programs } = workshop;
   const owned = scope.move();
   return {
     programs,
@@ -63,8 +63,8 @@ export async function createOverlay(
     joining,
     serverAddress,
     hostAddress: serverAddress,
-    startOnHost: (argv) => launcher.start(server.inside(argv), argv[0]),
-    startInGuest: (argv) => launcher.start(client.inside(argv), argv[0]),
+    startOnHost: (argv) => server.start(argv),
+    startInGuest: (argv) => client.start(argv),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -81,7 +81,7 @@ export async function createTestbed(
     hostAddress: GATEWAY,
     helper: new HelperMeter(running.readyMs, [running.pid]),
     startOnHost: (argv) => launcher.start(argv),
-    startInGuest: (argv) => launcher.start(namespace.inside(argv), argv[0]),
+    startInGuest: (argv) => namespace.start(argv),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -4,7 +4,6 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PublishedPort } from "../helpers/helper.ts";
 import type { PodmansPasta } from "../helpers/podmans-pasta.ts";
-import type { Program } from "../launch.ts";
 import { Namespace } from "../namespace.ts";
 import { session } from "../proc.ts";
 import { HelperMeter, type Testbed } from "../testbed.ts";
@@ -132,21 +131,17 @@ export class PastaHost implements AsyncDisposable {
     }
   }
 
-  startIn(guest: Namespace, argv: readonly string[]): Program {
-    return this.#workshop.launcher.start(guest.inside(argv), argv[0]);
-  }
-
   /** @param from where the other ends of the guest's connections are */
   testbed(guest: Namespace, helper: HelperMeter, from: "host" | "world"): Testbed {
-    const { launcher, programs } = this.#workshop;
+    const { programs } = this.#workshop;
     const place = from === "host" ? this.#host : this.#world;
     return {
       programs,
       helper,
       serverAddress: WORLD,
       hostAddress: WORLD,
-      startOnHost: (argv) => launcher.start(place.inside(argv), argv[0]),
-      startInGuest: (argv) => this.startIn(guest, argv),
+      startOnHost: (argv) => place.start(argv),
+      startInGuest: (argv) => guest.start(argv),
       [Symbol.asyncDispose]: async () => {},
     };
   }

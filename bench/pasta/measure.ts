@@ -39,7 +39,7 @@ export async function measurePasta(
   const guest = await host.guest();
   if (load.kind === "requests") {
     // Before pasta, which is told the port that the server got.
-    await using server = host.startIn(guest, [workshop.programs.load, "serve", "0.0.0.0"]);
+    await using server = guest.start([workshop.programs.load, "serve", "0.0.0.0"]);
     const guestPort = Number(await server.line());
     const meter = await host.connect(guest, { ...PORT, guestPort });
     const bed = host.testbed(guest, meter, "host");
