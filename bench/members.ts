@@ -1,16 +1,16 @@
 /**
  * Members of a network, as a testbed: on a network of Slipway, or on a kernel bridge with veth pairs.
  */
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Cell } from "./cells.ts";
 import type { Helper } from "./helpers/helper.ts";
 import { Veth } from "./helpers/veth.ts";
 import type { Program } from "./launch.ts";
-import { Namespace } from "./namespace.ts";
+import { MACHINE, Namespace } from "./namespace.ts";
+import { startDaemon } from "./overlay-daemons.ts";
 import { HelperMeter, type Testbed } from "./testbed.ts";
 import type { Workshop } from "./workshop.ts";
 
-const SLIPWAY = resolve(import.meta.dirname, "../bin/slipway");
 const SUBNET = "10.90.0.0/24";
 const CLIENT = "10.90.0.10";
 const SERVER = "10.90.0.11";
@@ -43,25 +43,17 @@ async function onSlipway(
   { mtu, congestion }: Setting,
 ): Promise<MembersTestbed> {
   await using scope = new AsyncDisposableStack();
-  const home = join(directory, "members");
-  await launcher.run(["mkdir", "-p", "-m", "0700", home]);
-  const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
-  const program = ["env", ...kinds.map((kind) => `XDG_${kind}=${home}`), SLIPWAY];
-  const daemon = scope.use(launcher.startTimed([...program, "daemon", "run", "--ready-fd", "3"]));
-  const readyMs = await daemon.ready();
-  await launcher.run([...program, "network", "prune"]);
+  const daemon = await startDaemon(launcher, MACHINE, [], join(directory, "members"), scope);
+  await daemon.slipway(["network", "prune"]);
   const network = ["bench", "--subnet", SUBNET, "--mtu", `${mtu}`];
-  await launcher.run([...program, "network", "create", ...network]);
+  await daemon.slipway(["network", "create", ...network]);
   const places = [];
   for (const address of [CLIENT, SERVER, FLOODER]) {
-    const namespace = scope.use(await Namespace.create(launcher));
-    const connect = ["network", "connect", "bench", `${namespace.pid}`, "--ip", address];
-    await launcher.run([...program, ...connect]);
+    const namespace = scope.use(await daemon.join("bench", ["--ip", address]));
     await namespace.setCongestionControl(congestion);
     places.push(namespace);
   }
-  const pid = Number(await launcher.run([...program, "daemon", "status", "--format", "{{.pid}}"]));
-  const helper = new HelperMeter(readyMs, [pid]);
+  const helper = new HelperMeter(daemon.readyMs, [daemon.pid]);
   return bedOf(programs, places, helper, scope.move());
 }
 

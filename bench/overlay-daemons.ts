@@ -82,6 +82,7 @@ async function startStore(
 /** A daemon of Slipway. */
 export class Daemon {
   readonly readyMs: number;
+  /** Of its broker, whose child is Node. */
   readonly pid: number;
   readonly #launcher: Launcher;
   readonly #host: Place;
@@ -131,6 +132,12 @@ export class Daemon {
   }
 }
 
+/** The beginning of a command line of a user whose daemon has its sockets and state there. */
+export function userAt(home: string): string[] {
+  const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
+  return ["env", ...kinds.map((kind) => `XDG_${kind}=${home}`)];
+}
+
 /**
  * @param home of its sockets and state; it is made
  * @param scope gets it
@@ -143,11 +150,8 @@ export async function startDaemon(
   scope: AsyncDisposableStack,
 ): Promise<Daemon> {
   await launcher.run(["mkdir", "-p", "-m", "0700", home]);
-  const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
-  const program = ["env", ...kinds.map((kind) => `XDG_${kind}=${home}`), SLIPWAY];
+  const program = [...userAt(home), SLIPWAY];
   const command = [...program, "daemon", "run", "--ready-fd", "3", ...options];
   const daemon = scope.use(launcher.startTimed(place.inside(command)));
-  const readyMs = await daemon.ready();
-  const status = place.inside([...program, "daemon", "status", "--format", "{{.pid}}"]);
-  return new Daemon(launcher, place, program, readyMs, Number(await launcher.run(status)));
+  return new Daemon(launcher, place, program, await daemon.ready(), await daemon.pid());
 }

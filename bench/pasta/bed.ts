@@ -1,15 +1,15 @@
 /** A host, a world and guests that pasta connects as podman has it do. */
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PublishedPort } from "../helpers/helper.ts";
 import type { PodmansPasta } from "../helpers/podmans-pasta.ts";
 import { Namespace } from "../namespace.ts";
+import { startDaemon, userAt } from "../overlay-daemons.ts";
 import { session } from "../proc.ts";
 import { HelperMeter, type Testbed } from "../testbed.ts";
 import type { Workshop } from "../workshop.ts";
 
-const SLIPWAY = resolve(import.meta.dirname, "../../bin/slipway");
 const HOST6 = "2001:db8::1";
 const WORLD = "192.0.2.2";
 const WORLD6 = "2001:db8::2";
@@ -85,11 +85,8 @@ export class PastaHost implements AsyncDisposable {
 
   async #startDaemon(): Promise<void> {
     const { launcher } = this.#workshop;
-    await launcher.run(["mkdir", "-p", "-m", "0700", this.#runtime]);
-    const command = this.#environment([SLIPWAY, "daemon", "run", "--ready-fd", "3"]);
-    const daemon = this.#scope.use(launcher.startTimed(this.#host.inside(command)));
-    await daemon.ready();
-    this.#daemon = await daemon.pid();
+    const daemon = await startDaemon(launcher, this.#host, [], this.#runtime, this.#scope);
+    this.#daemon = daemon.pid;
   }
 
   /** A namespace that nothing connects yet. */
@@ -146,11 +143,10 @@ export class PastaHost implements AsyncDisposable {
     };
   }
 
-  /** The user's, of the daemon and of those that ask it. */
+  /** Of the user whose daemon it is. */
   #environment(argv: readonly string[]): string[] {
-    const kinds = ["RUNTIME_DIR", "STATE_HOME", "CONFIG_HOME"];
     const shared = this.#pasta.isShared ? ["SLIPWAY_SHARED=1"] : [];
-    return ["env", ...kinds.map((kind) => `XDG_${kind}=${this.#runtime}`), ...shared, ...argv];
+    return [...userAt(this.#runtime), ...shared, ...argv];
   }
 
   get #runtime(): string {
