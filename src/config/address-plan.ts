@@ -84,6 +84,26 @@ export function defaultRoute(router: Address, metric = DEFAULT_METRIC[router.fam
   return { destination: EVERYTHING[router.family], via: router, metric };
 }
 
+/** The route to an address on the link. */
+export function hostRoute(address: Address): Route {
+  return { destination: Prefix.of(address, address.bits), via: null, metric: null };
+}
+
+/** Equal for routes that are equal. */
+export function textOfRoute({ destination, via, metric }: Route): string {
+  return `${destination} ${via} ${metric}`;
+}
+
+/** Equal for addresses that are equal. */
+export function textOfAddress({ address, length }: GuestAddress): string {
+  return `${address}/${length}`;
+}
+
+/** The network that an address is in. */
+export function networkOf({ address, length }: GuestAddress): Prefix {
+  return Prefix.of(address, length);
+}
+
 /** Offsets from the network's address, those of slirp4netns. */
 const OFFSET = { gateway: 2, dns: 3, dhcpBegin: 15, dhcpEnd: 30, guest: 100 } as const;
 
@@ -137,7 +157,7 @@ export function hasHostLoopback(plans: readonly AddressPlan[]): boolean {
   return plans.some(({ mapped }) => mapped.some(({ to }) => to.isLoopback));
 }
 
-export function hasDefaultRoute({ routes }: AddressPlan): boolean {
+export function hasDefaultRoute({ routes }: Pick<AddressPlan, "routes">): boolean {
   return routes.some(({ destination }) => destination.length === 0);
 }
 

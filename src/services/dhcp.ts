@@ -1,7 +1,12 @@
-import { Address, Prefix, UNSPECIFIED } from "../base/address.js";
+import { Address, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
-import { type AddressPlan, hasDefaultRoute, type Route } from "../config/address-plan.js";
+import {
+  type AddressPlan,
+  hasDefaultRoute,
+  hostRoute,
+  type Route,
+} from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { writeU16, writeU32 } from "../wire/bytes.js";
 import { composeDatagram, type LinkEndpoint } from "../wire/datagram.js";
@@ -232,9 +237,7 @@ function routesFor({ prefix, router, routes }: AddressPlan): readonly Route[] {
       .flatMap((route) => {
         const { via } = route;
         const isOnNetwork = via === null || prefix.contains(via);
-        const toHop = isOnNetwork
-          ? []
-          : [{ destination: Prefix.of(via, via.bits), via: null, metric: null }];
+        const toHop = isOnNetwork ? [] : [hostRoute(via)];
         return [...toHop, route];
       }),
   );

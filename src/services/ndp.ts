@@ -1,8 +1,8 @@
-import { Address, includesAddress, Prefix } from "../base/address.js";
+import { Address, includesAddress, type Prefix } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import { linkLocalOf, type Mac } from "../base/mac.js";
-import { type AddressPlan, hasDefaultRoute } from "../config/address-plan.js";
+import { type AddressPlan, hasDefaultRoute, networkOf } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { Frame } from "../wire/frame.js";
 import { icmpChecksumIsRight } from "../wire/icmp.js";
@@ -210,9 +210,8 @@ type Contents = Omit<RouterAdvertisement, "mac" | "mtu" | "hopLimit" | "isLeased
 
 /** The networks of the guest's addresses, each once. */
 function prefixesOf({ prefix, others }: AddressPlan): readonly Prefix[] {
-  const further = others.map(({ address, length }) => Prefix.of(address, length));
   // No host takes the link-local one (RFC 4861 §6.3.4).
-  const all = [prefix, ...further].filter(({ address }) => !address.isLinkLocal);
+  const all = [prefix, ...others.map(networkOf)].filter(({ address }) => !address.isLinkLocal);
   const different = all.filter((each, index) => all.findIndex((one) => one.equals(each)) === index);
   return different.slice(0, MOST_PREFIXES);
 }

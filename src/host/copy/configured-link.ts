@@ -1,9 +1,11 @@
-import { Prefix } from "../../base/address.js";
 import {
   type AddressPlan,
   addressesOf,
   type GuestAddress,
+  networkOf,
   type Route,
+  textOfAddress,
+  textOfRoute,
 } from "../../config/address-plan.js";
 import { addAddress, addRoute, deleteAddress, deleteRoute, Mode } from "../../wire/rtnetlink.js";
 
@@ -81,23 +83,14 @@ export class ConfiguredLink {
   #othersBeside(address: GuestAddress): readonly GuestAddress[] {
     if (address.address.family === 6) return [];
     const network = networkOf(address);
-    return [...this.#addresses.values()].filter((other) => networkOf(other) === network);
+    return [...this.#addresses.values()].filter((other) => networkOf(other).equals(network));
   }
 }
 
-function networkOf({ address, length }: GuestAddress): string {
-  return `${Prefix.of(address, length)}`;
-}
-
 function addressesIn(plans: readonly AddressPlan[]): Map<string, GuestAddress> {
-  const addresses = plans.flatMap(addressesOf);
-  return new Map(addresses.map((each) => [`${each.address}/${each.length}`, each]));
+  return new Map(plans.flatMap(addressesOf).map((each) => [textOfAddress(each), each]));
 }
 
 function routesIn(plans: readonly AddressPlan[]): Map<string, Route> {
-  return new Map(plans.flatMap(({ routes }) => routes).map((route) => [keyOf(route), route]));
-}
-
-function keyOf({ destination, via, metric }: Route): string {
-  return `${destination} ${via} ${metric}`;
+  return new Map(plans.flatMap(({ routes }) => routes).map((each) => [textOfRoute(each), each]));
 }

@@ -2,12 +2,18 @@ import { FAMILIES, type Family } from "../../base/address.js";
 import { monotonicMs } from "../../base/clock.js";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
-import { type AddressPlan, addressesOf } from "../../config/address-plan.js";
+import {
+  type AddressPlan,
+  addressesOf,
+  hasDefaultRoute,
+  textOfAddress,
+  textOfRoute,
+} from "../../config/address-plan.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { RouteTables } from "../../wire/rtnetlink-dump.js";
 import type { HostCopy } from "./copy-host.js";
 import { type PlanOptions, plansOf, type Templates, templatesOf } from "./plans.js";
-import { hasDefaultRoute, type Template } from "./template.js";
+import type { Template } from "./template.js";
 
 /** How long the guest keeps a family that the host has lost while it still has the other, in ms. */
 export const GRACE = 5_000;
@@ -115,8 +121,8 @@ function textOf(plans: readonly AddressPlan[]): string {
   return plans
     .map((plan) => {
       const { gateway, router, dns, routes, mapped, neighbors } = plan;
-      const addresses = addressesOf(plan).map(({ address, length }) => `${address}/${length}`);
-      const ways = routes.map(({ destination, via, metric }) => `${destination} ${via} ${metric}`);
+      const addresses = addressesOf(plan).map(textOfAddress);
+      const ways = routes.map(textOfRoute);
       const places = mapped.map(({ at, to }) => `${at} ${to}`);
       return [gateway, router, dns, neighbors, ...addresses, "", ...ways, "", ...places].join("\n");
     })

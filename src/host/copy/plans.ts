@@ -1,11 +1,4 @@
-import {
-  Address,
-  FAMILIES,
-  type Family,
-  includesAddress,
-  LOOPBACK,
-  Prefix,
-} from "../../base/address.js";
+import { Address, FAMILIES, type Family, includesAddress, LOOPBACK } from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { linkLocalOf, type Mac } from "../../base/mac.js";
 import type { Addressing, PastaConfig, PastaDns } from "../../commandline/pasta/config.js";
@@ -13,13 +6,15 @@ import {
   type AddressPlan,
   defaultRoute,
   type GuestAddress,
+  hostRoute,
   type MappedAddress,
+  networkOf,
   type Route,
 } from "../../config/address-plan.js";
 import { IPV6_LEAST_MTU } from "../../config/constants.js";
 import type { Upstream } from "../../config/dns-config.js";
 import type { LinkRoute, RouteTables } from "../../wire/rtnetlink-dump.js";
-import { copiedRoutes, hostRoute, isOnLink } from "./routes.js";
+import { copiedRoutes, isOnLink } from "./routes.js";
 import { linkNamed, type Template, templateOf } from "./template.js";
 
 /** What of a command line the plans depend on. */
@@ -132,7 +127,7 @@ function planOf(subject: Subject): AddressPlan {
   const dns = dnsOf(options.dns, family, host, mapping.loopback);
   requireDistinct(addresses, [router, dns, mapping.loopback, mapping.shadowed]);
   return {
-    prefix: Prefix.of(guest.address, guest.length),
+    prefix: networkOf(guest),
     gateway: router,
     router,
     dns,

@@ -1,5 +1,5 @@
-import { type Address, Prefix } from "../../base/address.js";
-import type { GuestAddress, Route } from "../../config/address-plan.js";
+import type { Address } from "../../base/address.js";
+import { type GuestAddress, hostRoute, networkOf, type Route } from "../../config/address-plan.js";
 import type { LinkRoute } from "../../wire/rtnetlink-dump.js";
 
 /**
@@ -26,24 +26,11 @@ export function isOnLink(address: Address, addresses: readonly GuestAddress[]): 
   return addresses.some((own) => networkOf(own).contains(address));
 }
 
-/** The route to an address on the link. */
-export function hostRoute(address: Address): Route {
-  return { destination: Prefix.of(address, address.bits), via: null, metric: null };
-}
-
-function networkOf({ address, length }: GuestAddress): Prefix {
-  return Prefix.of(address, length);
-}
-
 function isMadeByKernel(
   { destination, isOfKernel }: LinkRoute,
   addresses: readonly GuestAddress[],
 ): boolean {
-  return isOfKernel && addresses.some((own) => isSame(networkOf(own), destination));
-}
-
-function isSame(one: Prefix, other: Prefix): boolean {
-  return one.length === other.length && one.address.equals(other.address);
+  return isOfKernel && addresses.some((own) => networkOf(own).equals(destination));
 }
 
 /** @returns null when the guest cannot have it */

@@ -28,10 +28,6 @@ export function templateOf(
   return { link, addresses, routes };
 }
 
-export function hasDefaultRoute({ routes }: Template): boolean {
-  return routes.some(({ destination }) => destination.length === 0);
-}
-
 export function linkNamed({ links }: RouteTables, name: string): Link | null {
   return links.find((link) => link.name === name) ?? null;
 }
