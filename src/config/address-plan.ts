@@ -173,9 +173,15 @@ export function addressesOf({ guest, prefix, others }: AddressPlan): readonly Gu
   return [{ address: guest, length: prefix.length }, ...others];
 }
 
+/** The plan of a family; null: the guest has none of that family. A loop, as it is looked for with each datagram. */
+export function findPlan(plans: readonly AddressPlan[], family: Family): AddressPlan | null {
+  for (const plan of plans) if (plan.guest.family === family) return plan;
+  return null;
+}
+
 /** The plan of a family, or the first where the guest has none of that family. */
 export function planOfFamily(plans: readonly AddressPlan[], family: Family): AddressPlan {
-  return plans.find(({ prefix }) => prefix.address.family === family) ?? plans[0];
+  return findPlan(plans, family) ?? plans[0];
 }
 
 /** All addresses of the guest's networks that are Slipway's own. */

@@ -4,7 +4,7 @@ import { LimitReports } from "../admission/limit-reports.js";
 import type { Address, Family } from "../base/address.js";
 import { monotonicMs } from "../base/clock.js";
 import { DropCounters, DropReason } from "../base/drop.js";
-import { type AddressPlan, isGuests, planOfFamily } from "../config/address-plan.js";
+import { type AddressPlan, findPlan, isGuests, planOfFamily } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { type Engine, type EngineFigures, noFigures, type Uploads } from "../engine/engine.js";
 import type { CaptureFile } from "../frames/capture.js";
@@ -213,8 +213,8 @@ export class Guest {
     this.#services.replace(this.#path.writer, now);
     this.#ingress = new Ingress(this.#path, this.#services.responders);
     for (const { guest } of former) {
-      const plan = plans.find((each) => each.guest.family === guest.family);
-      if (plan !== undefined && !isGuests(plan, guest)) this.forwards.readdress(guest, plan.guest);
+      const plan = findPlan(plans, guest.family);
+      if (plan !== null && !isGuests(plan, guest)) this.forwards.readdress(guest, plan.guest);
     }
   }
 

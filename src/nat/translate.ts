@@ -1,6 +1,6 @@
 import type { Address, Family } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
-import { type AddressPlan, isGuests } from "../config/address-plan.js";
+import { type AddressPlan, findPlan, isGuests } from "../config/address-plan.js";
 import type { GuestConfig, Membership } from "../config/guest-config.js";
 import { DNS_PORT } from "../wire/dns.js";
 
@@ -44,7 +44,7 @@ export function translateDestination(
   destination: Address,
   port: number,
 ): Address | DropReason {
-  const plan = planOf(reach.plans, destination.family);
+  const plan = findPlan(reach.plans, destination.family);
   if (plan !== null) {
     for (const { at, to } of plan.mapped) if (at.equals(destination)) return to;
     if (isClosedGateway(plan, destination)) return DropReason.PolicyHostLoopback;
@@ -68,13 +68,8 @@ export function isOurDns(
   port: number,
 ): boolean {
   if (port !== DNS_PORT) return false;
-  const plan = planOf(plans, destination.family);
+  const plan = findPlan(plans, destination.family);
   return plan?.dns?.equals(destination) === true || membership?.isGateway(destination) === true;
-}
-
-function planOf(plans: readonly AddressPlan[], family: Family): AddressPlan | null {
-  for (const plan of plans) if (plan.guest.family === family) return plan;
-  return null;
 }
 
 /** The gateway of a copied plan is the host's, and leads to itself like any neighbour. */

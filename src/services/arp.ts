@@ -1,5 +1,6 @@
 import { DropReason } from "../base/drop.js";
 import { isMulticastMac, type Mac } from "../base/mac.js";
+import { findPlan } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import { ARP_LENGTH, type ArpMessage, ArpOperation, emitArp, parseArp } from "../wire/arp.js";
 import { ETHERNET_HEADER_LENGTH, EtherType, emitEthernet } from "../wire/ethernet.js";
@@ -16,9 +17,9 @@ export class ArpService implements Service {
   readonly #addresses: LinkAddresses | null;
 
   constructor({ plans, gatewayMac }: Pick<GuestConfig, "plans" | "gatewayMac">) {
-    const plan = plans.find(({ guest }) => guest.family === 4);
+    const plan = findPlan(plans, 4);
     this.#mac = gatewayMac;
-    this.#addresses = plan === undefined ? null : new LinkAddresses(plan);
+    this.#addresses = plan === null ? null : new LinkAddresses(plan);
   }
 
   claims(frame: Frame): boolean {

@@ -2,7 +2,7 @@ import { Address, includesAddress, type Prefix } from "../base/address.js";
 import { NEVER } from "../base/clock.js";
 import { DropReason } from "../base/drop.js";
 import { linkLocalOf, type Mac } from "../base/mac.js";
-import { type AddressPlan, hasDefaultRoute, networkOf } from "../config/address-plan.js";
+import { type AddressPlan, findPlan, hasDefaultRoute, networkOf } from "../config/address-plan.js";
 import type { GuestConfig } from "../config/guest-config.js";
 import type { Frame } from "../wire/frame.js";
 import { icmpChecksumIsRight } from "../wire/icmp.js";
@@ -80,15 +80,15 @@ export class NdpService implements Announcer {
   /** Takes back what the next plans do not have any more: the router, prefixes and DNS servers (RFC 4861 §6.2.5). */
   farewell(plans: readonly AddressPlan[]): Uint8Array | null {
     if (this.#announceAt === NEVER) return null;
-    const next = plans.find(({ guest }) => guest.family === 6);
+    const next = findPlan(plans, 6);
     const { router, nameServers } = this.#plan;
     const routerStays = next?.router.equals(router) === true && hasDefaultRoute(next);
-    const still = next === undefined ? [] : prefixesOf(next);
+    const still = next === null ? [] : prefixesOf(next);
     const prefixes = prefixesOf(this.#plan)
       .filter((prefix) => !still.some((other) => other.equals(prefix)))
       .map((prefix) => ({ prefix, validLifetime: 0, preferredLifetime: 0 }));
     const dnsServers = nameServers.filter(
-      (server) => next === undefined || !includesAddress(next.nameServers, server),
+      (server) => next === null || !includesAddress(next.nameServers, server),
     );
     if (routerStays && prefixes.length === 0 && dnsServers.length === 0) return null;
     const routerLifetime = routerStays ? ROUTER_LIFETIME : 0;
