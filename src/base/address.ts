@@ -187,6 +187,9 @@ export class AddressCache {
   }
 }
 
+/** Longest IPv4 prefix whose last address is for broadcast: a /31 and a /32 have none (RFC 3021). */
+export const LONGEST_WITH_BROADCAST = 30;
+
 /** A network: an address whose host bits are zero, and a prefix length in bits. */
 export class Prefix {
   readonly address: Address;
@@ -240,7 +243,7 @@ export class Prefix {
     return masked(ALL_ONES[this.address.family], this.length);
   }
 
-  /** The last address; in IPv4, the directed broadcast address. */
+  /** The last address; in IPv4, the directed broadcast address, up to LONGEST_WITH_BROADCAST. */
   get last(): Address {
     const { w0, w1, w2, w3 } = this.netmask;
     const { address } = this;

@@ -1,4 +1,4 @@
-import type { Address, Family } from "../base/address.js";
+import { type Address, type Family, LONGEST_WITH_BROADCAST } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { type AddressPlan, findPlan, isGuests } from "../config/address-plan.js";
 import type { GuestConfig, Membership } from "../config/guest-config.js";
@@ -6,9 +6,6 @@ import { DNS_PORT } from "../wire/dns.js";
 
 /** DNS over TLS, DTLS and QUIC (RFC 7858, RFC 8094, RFC 9250). */
 const DNS_TLS_PORT = 853;
-
-/** A /31 and a /32 have no broadcast address (RFC 3021). */
-const LONGEST_WITH_BROADCAST = 30;
 
 /** What decides where a guest's destinations lead. */
 export type Reach = Pick<GuestConfig, "plans"> & {

@@ -1,4 +1,4 @@
-import { Address, UNSPECIFIED } from "../base/address.js";
+import { Address, LONGEST_WITH_BROADCAST, UNSPECIFIED } from "../base/address.js";
 import { DropReason } from "../base/drop.js";
 import { BROADCAST_MAC, type Mac } from "../base/mac.js";
 import {
@@ -36,8 +36,6 @@ const LEAST_MAXIMUM_SIZE = 576;
 const IP_AND_UDP = 28;
 /** More than the fixed fields and the longest options without routes and the search list, in bytes. */
 const WITHOUT_LISTS = 400;
-/** A /31 and a /32 have no broadcast address (RFC 3021). */
-const LONGEST_WITH_BROADCAST = 30;
 
 const BROADCAST = Address.ofIpv4Word(0xffff_ffff);
 

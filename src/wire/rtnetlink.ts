@@ -1,4 +1,4 @@
-import { Prefix } from "../base/address.js";
+import { LONGEST_WITH_BROADCAST, Prefix } from "../base/address.js";
 import { type Mac, writeMac } from "../base/mac.js";
 import type { GuestAddress, Route } from "../config/address-plan.js";
 import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
@@ -98,9 +98,8 @@ export function addAddress(
 ): Uint8Array {
   const { address, length } = added;
   // rtnetlink sets no broadcast address by itself, unlike the ioctl that slirp4netns uses; programs need one.
-  // A network of one or two addresses has none (RFC 3021).
   const broadcast =
-    address.family === 4 && length < 31
+    address.family === 4 && length <= LONGEST_WITH_BROADCAST
       ? [attribute(IFA_BROADCAST, Prefix.of(address, length).last.toBytes())]
       : [];
   return request(RTM_NEWADDR, mode, [...addressParts(ifindex, added), ...broadcast]);
