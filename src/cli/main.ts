@@ -19,10 +19,8 @@ async function execute(invocation: Invocation): Promise<void> {
     }
     case "ask daemon":
       return (await import("./commands/ask-daemon.js")).askDaemon(invocation.request);
-    case "pasta":
-    case "pesto":
     case "run daemon":
-      throw new Error(`dist/slipway.cjs starts another program for ${invocation.kind}`);
+      throw new Error("dist/slipway.cjs starts another program for it");
     case "oci hook":
       return (await import("../integrations/oci/hook.js")).ociHook();
     case "doctor":

@@ -9,18 +9,17 @@ import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help
 import type { Option, Options } from "./parsing/option.js";
 import { questionOf, suggestion } from "./parsing/suggestion.js";
 import { truth, wrong } from "./parsing/values.js";
-import { isProgramOfPasta, parsePasta } from "./pasta/command-line.js";
 
 const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];
 
 /**
  * Parses a command line, without looking at the machine.
- * @param name by which the program was called; `slirp4netns`, `pasta`, `passt` and `pesto` have command lines of their own
- * @throws UserError with exit status 2; for those 1, as in the originals
+ * @param name by which the program was called; `slirp4netns` has a command line of its own. Those of pasta and its siblings
+ *   are parsed by parsePasta(): this program has none of their options
+ * @throws UserError with exit status 2; for slirp4netns 1, as in the original
  */
 export function parseCommandLine(name: string, args: readonly string[]): Invocation {
-  if (isProgramOfPasta(name)) return parsePasta(name, args);
   if (name !== "slirp4netns") return parseNode(slipway, "slipway", args);
   try {
     return parseNode(slirp4netns, "slirp4netns", args);

@@ -6,8 +6,6 @@ import type { GuestConfig, Timeouts } from "../config/guest-config.js";
 import type { Limits } from "../config/limits.js";
 import type { NetworkMode } from "./network-mode.js";
 import type { HostRecord } from "./parsing/values.js";
-import type { PastaConfig } from "./pasta/config.js";
-import type { PestoRequest } from "./pasta/pesto.js";
 import type { PublishOptions } from "./publish-option.js";
 import type { ControlOptions, ControlRequest, DaemonRequest, DaemonRunConfig } from "./requests.js";
 import type { NamespaceTarget, OutboundOption } from "./target.js";
@@ -17,8 +15,6 @@ export type Invocation =
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "run"; readonly config: RunConfig }
   | { readonly kind: "attach"; readonly config: AttachConfig }
-  | { readonly kind: "pasta"; readonly config: PastaConfig }
-  | { readonly kind: "pesto"; readonly request: PestoRequest }
   | { readonly kind: "doctor" }
   | { readonly kind: "oci hook" }
   | {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { parseCommandLine } from "../../src/commandline/command-line.js";
+import { isProgramOfPasta, parsePasta } from "../../src/commandline/pasta/command-line.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const programs = ["slipway", "slirp4netns", "pasta", "pesto"] as const;
@@ -13,7 +14,10 @@ const alsoIn: Readonly<Record<string, readonly string[]>> = { pasta: ["passt"] }
 
 /** What `--help` shows, of a program or of one of its commands. */
 function help(program: string, ...command: string[]): string {
-  const invocation = parseCommandLine(program, [...command, "--help"]);
+  const args = [...command, "--help"];
+  const invocation = isProgramOfPasta(program)
+    ? parsePasta(program, args)
+    : parseCommandLine(program, args);
   if (invocation.kind !== "print") throw new Error(`parsed as ${invocation.kind}`);
   return invocation.text;
 }

@@ -1,14 +1,10 @@
 import manifest from "../../../package.json" with { type: "json" };
 import { UserError } from "../../base/errors.js";
-import type { Invocation } from "../invocation.js";
 import { getopt } from "../parsing/getopt.js";
 import { helpOf, helpOption } from "../parsing/help.js";
-import { programs } from "./programs.js";
+import { type PastaInvocation, programs } from "./programs.js";
 
-export type ProgramName = keyof typeof programs;
-
-/** What a command line of these programs asks for. */
-export type PastaInvocation = Extract<Invocation, { kind: "print" | "pasta" | "pesto" }>;
+type ProgramName = keyof typeof programs;
 
 /** Of a terminal that does not say it. */
 const USUAL_WIDTH = 80;

@@ -1,17 +1,24 @@
-import type { Invocation } from "../invocation.js";
 import type { Described } from "../parsing/command.js";
 import type { Given } from "../parsing/getopt.js";
 import type { Options, Values } from "../parsing/option.js";
+import type { PastaConfig } from "./config.js";
 import { passtConfig, pastaConfig } from "./config-of.js";
 import { passtOptions, pastaOptions, pestoOptions } from "./options.js";
+import type { PestoRequest } from "./pesto.js";
 import { pestoRequest } from "./pesto-request.js";
+
+/** What a command line of these programs asks for. */
+export type PastaInvocation =
+  | { readonly kind: "print"; readonly text: string }
+  | { readonly kind: "pasta"; readonly config: PastaConfig }
+  | { readonly kind: "pesto"; readonly request: PestoRequest };
 
 /** A program with a command line as pasta's. */
 export interface Program extends Described {
   /** Whether the first argument ends the options, as another program's command line begins with it. */
   readonly passesThrough: boolean;
   /** @throws UserError */
-  invoke(given: Given): Extract<Invocation, { kind: "pasta" | "pesto" }>;
+  invoke(given: Given): Exclude<PastaInvocation, { kind: "print" }>;
 }
 
 const pasta: Program = {

@@ -30,7 +30,7 @@ import { Gate } from "../../sys/peers/gate.js";
 import { acceptLocal } from "../../sys/sockets/local-socket.js";
 import { listenPrivately } from "../../sys/sockets/private-socket.js";
 import { CommandProxy, isProxied } from "./command-proxy.js";
-import { pastaPlanOf } from "./pasta-plan.js";
+import { invocationOf, pastaPlanOf } from "./pasta-plan.js";
 import { differenceOf, type Planned, planMessageOf, planOf, upMessageOf } from "./plan.js";
 
 const MOST_LAUNCHERS = 1024;
@@ -277,7 +277,7 @@ class Launcher {
       this.#refuse(difference);
       return;
     }
-    const invocation = parseCommandLine(request.name, request.args);
+    const invocation = invocationOf(request);
     const { watch, upstream } = this.#context;
     if (invocation.kind === "attach") this.#plan(planOf(invocation.config, request.pid, upstream));
     else if (invocation.kind === "pasta")

@@ -1,5 +1,9 @@
 import { monotonicMs } from "../../base/clock.js";
+import { parseCommandLine } from "../../commandline/command-line.js";
+import type { Invocation } from "../../commandline/invocation.js";
+import { isProgramOfPasta, parsePasta } from "../../commandline/pasta/command-line.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
+import type { PastaInvocation } from "../../commandline/pasta/programs.js";
 import type { NamespaceTarget } from "../../commandline/target.js";
 import type { AddressPlan } from "../../config/address-plan.js";
 import type { Upstream } from "../../config/dns-config.js";
@@ -10,8 +14,14 @@ import { startForwarding } from "../../host/ports/forwarding.js";
 import type { Resident } from "../../netns/agent.js";
 import { processOf } from "../../netns/netns-file.js";
 import { tapRequests } from "../../netns/tap.js";
+import type { LauncherRequest } from "../../rpc/launcher.js";
 import { Errno } from "../../sys/constants.js";
 import type { Planned } from "./plan.js";
+
+/** What a launcher's command line asks for, by whichever name it was called. @throws UserError when it is wrong */
+export function invocationOf({ name, args }: LauncherRequest): Invocation | PastaInvocation {
+  return isProgramOfPasta(name) ? parsePasta(name, args) : parseCommandLine(name, args);
+}
 
 /**
  * What a command line of pasta means here. Pid file, background and the end of the namespace are the launcher's.

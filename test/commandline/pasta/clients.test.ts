@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseCommandLine } from "../../../src/commandline/command-line.js";
+import { parsePasta } from "../../../src/commandline/pasta/command-line.js";
 import type { PastaConfig } from "../../../src/commandline/pasta/config.js";
 import type { ForwardedPorts } from "../../../src/commandline/pasta/ports.js";
 import { address } from "../../base/addresses.js";
@@ -136,7 +136,7 @@ describe("podman's command lines", () => {
   });
 
   test("info: --version exits with 0", () => {
-    const invocation = parseCommandLine("pasta", ["--version"]);
+    const invocation = parsePasta("pasta", ["--version"]);
     expect(invocation).toMatchObject({
       kind: "print",
       text: expect.stringMatching(/^pasta 0\.0~/),
@@ -200,8 +200,8 @@ describe("RootlessKit's command lines", () => {
   });
 
   test("the probe of a feature exits with 0", () => {
-    expect(parseCommandLine("pasta", ["--host-lo-to-ns-lo", "--version"]).kind).toBe("print");
-    expect(() => parseCommandLine("pasta", ["--no-such-option", "--version"])).toThrow(
+    expect(parsePasta("pasta", ["--host-lo-to-ns-lo", "--version"]).kind).toBe("print");
+    expect(() => parsePasta("pasta", ["--no-such-option", "--version"])).toThrow(
       "unrecognized option '--no-such-option'",
     );
   });

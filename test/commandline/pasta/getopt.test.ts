@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseCommandLine } from "../../../src/commandline/command-line.js";
-import { passt, pasta, refusal } from "./parse.js";
+import { parse, passt, pasta, refusal } from "./parse.js";
 
 describe("a command line is split as getopt_long(3) does", () => {
   test.each([
@@ -89,7 +88,7 @@ describe("--help and --version", () => {
 });
 
 function textOf(name: string, ...args: string[]): string {
-  const invocation = parseCommandLine(name, args);
+  const invocation = parse(name, args);
   if (invocation.kind !== "print") throw new Error(`parsed as ${invocation.kind}`);
   return invocation.text;
 }

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { UserError } from "../../../src/base/errors.js";
-import { parseCommandLine } from "../../../src/commandline/command-line.js";
 import { programs } from "../../../src/commandline/pasta/programs.js";
+import { parse } from "./parse.js";
 
 const ODD = [
   ...[
@@ -76,7 +76,7 @@ test.each(["pasta", "passt", "pesto"] as const)(
 /** null: the command line is accepted. */
 function messageOf(name: string, args: readonly string[]): string | null {
   try {
-    parseCommandLine(name, args);
+    parse(name, args);
     return null;
   } catch (error) {
     if (error instanceof UserError && error.exitStatus === 1) return error.message;

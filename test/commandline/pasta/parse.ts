@@ -1,7 +1,14 @@
 import { UserError } from "../../../src/base/errors.js";
-import { parseCommandLine } from "../../../src/commandline/command-line.js";
+import { isProgramOfPasta, parsePasta } from "../../../src/commandline/pasta/command-line.js";
 import type { PastaConfig } from "../../../src/commandline/pasta/config.js";
 import type { PestoRequest } from "../../../src/commandline/pasta/pesto.js";
+import type { PastaInvocation } from "../../../src/commandline/pasta/programs.js";
+
+/** A command line of one of the programs. */
+export function parse(name: string, args: readonly string[]): PastaInvocation {
+  if (!isProgramOfPasta(name)) throw new Error(`no program of pasta: ${name}`);
+  return parsePasta(name, args);
+}
 
 export function pasta(...args: string[]): PastaConfig {
   return configOf("pasta", args);
@@ -12,13 +19,13 @@ export function passt(...args: string[]): PastaConfig {
 }
 
 function configOf(name: string, args: readonly string[]): PastaConfig {
-  const invocation = parseCommandLine(name, args);
+  const invocation = parse(name, args);
   if (invocation.kind !== "pasta") throw new Error(`parsed as ${invocation.kind}`);
   return invocation.config;
 }
 
 export function pesto(...args: string[]): PestoRequest {
-  const invocation = parseCommandLine("pesto", args);
+  const invocation = parse("pesto", args);
   if (invocation.kind !== "pesto") throw new Error(`parsed as ${invocation.kind}`);
   return invocation.request;
 }
@@ -26,7 +33,7 @@ export function pesto(...args: string[]): PestoRequest {
 /** The message of an error, whose status is always 1. */
 export function refusal(name: string, ...args: string[]): string {
   try {
-    parseCommandLine(name, args);
+    parse(name, args);
   } catch (error) {
     if (error instanceof UserError && error.exitStatus === 1) return error.message;
     throw error;
