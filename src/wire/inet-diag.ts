@@ -2,11 +2,11 @@ import { Address, type Family } from "../base/address.js";
 import {
   ADDRESS_FAMILY,
   attributesIn,
+  composeRequest,
   familyOfNumber,
-  NETLINK_HEADER_LENGTH,
   NLM_F_DUMP,
-  NLM_F_REQUEST,
   readDump,
+  viewOf,
 } from "./netlink.js";
 
 /** A request for the listening sockets of one protocol and family. */
@@ -49,15 +49,12 @@ const PROTOCOL_NUMBER = { tcp: 6, udp: 17 } as const;
  * one message for each socket in the network namespace of that socket.
  */
 export function emitListenerQuery({ protocol, family }: ListenerQuery): Uint8Array {
-  const message = new Uint8Array(NETLINK_HEADER_LENGTH + REQUEST_LENGTH);
-  const view = new DataView(message.buffer);
-  view.setUint32(0, message.length, true);
-  view.setUint16(4, SOCK_DIAG_BY_FAMILY, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  view.setUint8(NETLINK_HEADER_LENGTH, ADDRESS_FAMILY[family]);
-  view.setUint8(NETLINK_HEADER_LENGTH + 1, PROTOCOL_NUMBER[protocol]);
-  view.setUint32(NETLINK_HEADER_LENGTH + 4, WAITING_STATES[protocol], true);
-  return message;
+  const body = new Uint8Array(REQUEST_LENGTH);
+  const view = viewOf(body);
+  view.setUint8(0, ADDRESS_FAMILY[family]);
+  view.setUint8(1, PROTOCOL_NUMBER[protocol]);
+  view.setUint32(4, WAITING_STATES[protocol], true);
+  return composeRequest(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, [body]);
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { Family } from "../base/address.js";
 
 // linux/netlink.h
-export const NETLINK_HEADER_LENGTH = 16;
-export const NLM_F_REQUEST = 0x1;
+const NETLINK_HEADER_LENGTH = 16;
+const NLM_F_REQUEST = 0x1;
 export const NLM_F_DUMP = 0x300;
 const NLM_F_DUMP_INTR = 0x10;
 const NLMSG_ERROR = 2;
@@ -15,6 +15,29 @@ const ATTRIBUTE_TYPE_MASK = 0x3fff;
 
 /** AF_INET and AF_INET6. */
 export const ADDRESS_FAMILY: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+
+/**
+ * Composes a request: struct nlmsghdr and its parts. Sequence number and port id are 0.
+ * @param flags besides NLM_F_REQUEST
+ */
+export function composeRequest(
+  type: number,
+  flags: number,
+  parts: readonly Uint8Array[],
+): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, NETLINK_HEADER_LENGTH);
+  const message = new Uint8Array(length);
+  const view = viewOf(message);
+  view.setUint32(0, length, true);
+  view.setUint16(4, type, true);
+  view.setUint16(6, NLM_F_REQUEST | flags, true);
+  let at = NETLINK_HEADER_LENGTH;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return message;
+}
 
 /** Whether a dump ends with a buffer. */
 export const DumpEnd = {

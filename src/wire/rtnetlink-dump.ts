@@ -1,10 +1,9 @@
 import { Address, type Family, Prefix } from "../base/address.js";
 import {
   attributesIn,
+  composeRequest,
   familyOfNumber,
-  NETLINK_HEADER_LENGTH,
   NLM_F_DUMP,
-  NLM_F_REQUEST,
   readDump,
   viewOf,
 } from "./netlink.js";
@@ -106,12 +105,7 @@ const NEXT_HOP_LENGTH = 8;
 
 /** A request to a NETLINK_ROUTE socket (rtnetlink(7)) for all entries of a kind, of all families. */
 export function emitRouteQuery(dump: RouteDump): Uint8Array {
-  const message = new Uint8Array(NETLINK_HEADER_LENGTH + BODY_LENGTH[dump]);
-  const view = viewOf(message);
-  view.setUint32(0, message.length, true);
-  view.setUint16(4, dump + GET, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  return message;
+  return composeRequest(dump + GET, NLM_F_DUMP, [new Uint8Array(BODY_LENGTH[dump])]);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { LONGEST_WITH_BROADCAST, Prefix } from "../base/address.js";
 import { type Mac, writeMac } from "../base/mac.js";
 import type { GuestAddress, Route } from "../config/address-plan.js";
-import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "./netlink.js";
+import { ADDRESS_FAMILY, ATTRIBUTE_HEADER_LENGTH, composeRequest } from "./netlink.js";
 
 /** The loopback interface has this index in every network namespace (net/core/dev.c, LOOPBACK_IFINDEX). */
 export const LOOPBACK_IFINDEX = 1;
@@ -150,30 +150,19 @@ function routeParts(ifindex: number, { destination, via, metric }: Route): reado
   return [body, ...attributes];
 }
 
-/** Composes a message: struct nlmsghdr and its parts. Sequence number and port id are 0. */
+/** A request that the kernel acknowledges. */
 function request(type: number, flags: number, parts: readonly Uint8Array[]): Uint8Array {
-  const length = parts.reduce((sum, part) => sum + part.length, NETLINK_HEADER_LENGTH);
-  const message = new Uint8Array(length);
-  const view = new DataView(message.buffer);
-  view.setUint32(0, length, true);
-  view.setUint16(4, type, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_ACK | flags, true);
-  let at = NETLINK_HEADER_LENGTH;
-  for (const part of parts) {
-    message.set(part, at);
-    at += part.length;
-  }
-  return message;
+  return composeRequest(type, NLM_F_ACK | flags, parts);
 }
 
 /** Composes a struct rtattr with its value, padded to four bytes. */
 function attribute(type: number, value: Uint8Array): Uint8Array {
-  const length = 4 + value.length;
+  const length = ATTRIBUTE_HEADER_LENGTH + value.length;
   const bytes = new Uint8Array((length + 3) & ~3);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, length, true);
   view.setUint16(2, type, true);
-  bytes.set(value, 4);
+  bytes.set(value, ATTRIBUTE_HEADER_LENGTH);
   return bytes;
 }
 

@@ -1,9 +1,11 @@
 /** The inverses of src/wire/inet-diag.ts: what the kernel reads of a query, and what it writes of a socket. */
 import type { Family } from "../../src/base/address.js";
 import type { Listener, ListenerQuery } from "../../src/wire/inet-diag.js";
-import { ADDRESS_FAMILY, NETLINK_HEADER_LENGTH, NLM_F_REQUEST } from "../../src/wire/netlink.js";
+import { ADDRESS_FAMILY } from "../../src/wire/netlink.js";
 
 // linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
+const NETLINK_HEADER_LENGTH = 16;
+const NLM_F_REQUEST = 0x1;
 const NLM_F_DUMP = 0x300;
 const SOCK_DIAG_BY_FAMILY = 20;
 const REQUEST_LENGTH = 56;
