@@ -36,9 +36,8 @@ struct agent_reply {
 
 /* An agent, as its parent holds it. */
 struct agent {
-  pid_t pid; /* 0: there is none */
+  pid_t pid; /* 0: there is none; BROKER_REAPS (broker/protocol.h): a child of the broker; -1: of somebody else */
   int socket;
-  bool is_brokers; /* a child of the broker, not ours */
   bool lost; /* it did not answer in time; it gets no more requests */
 };
 

@@ -77,12 +77,16 @@ static void limit_waiting(int socket) {
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 }
 
+static bool is_child(const struct agent *agent) {
+  return agent->pid > 0 && agent->pid != BROKER_REAPS;
+}
+
 /* shutdown, as close would not end the socket while a child that is held has a copy of it. */
 static int end_agent(struct agent *agent) {
   shutdown(agent->socket, SHUT_RDWR);
   close(agent->socket);
   /* An agent that is stopped does not end before we do. */
-  int status = agent->lost ? -1 : agent->is_brokers ? 0 : process_reap(agent->pid);
+  int status = agent->lost ? -1 : is_child(agent) ? process_reap(agent->pid) : 0;
   *agent = (struct agent){0};
   return status == 0 ? 0 : -EIO;
 }
@@ -127,7 +131,7 @@ static napi_value adopt_agent(napi_env env, napi_callback_info info) {
   struct agent *agent = free_agent(agents);
   if (agent == NULL) return call_end(&call, -ENFILE);
   handles_forget(&call.instance->handles, fd);
-  *agent = (struct agent){.pid = -1, .socket = fd, .is_brokers = true};
+  *agent = (struct agent){.pid = -1, .socket = fd};
   return call_end(&call, (int)(agent - agents->table));
 }
 

@@ -74,7 +74,7 @@ int broker_start_agent(const struct broker *broker, const char *userns, const ch
   int pid = start(broker->socket, &request, -1, &reply, &socket);
   *step = reply.step < STEP_COUNT ? (enum step)reply.step : STEP_BROKER;
   if (pid < 0) return pid;
-  *agent = (struct agent){.pid = pid, .socket = socket, .is_brokers = pid == BROKER_REAPS};
+  *agent = (struct agent){.pid = pid, .socket = socket};
   return 0;
 }
 
