@@ -43,7 +43,6 @@
 #include "silence.h"
 
 static struct session shared;
-static struct pasta_options pasta;
 
 /* ---- from start to planned ----------------------------------------------------------------------- */
 
@@ -115,8 +114,8 @@ static bool send_api(void) {
 
 /* What only this process can do for pasta: the daemon is not told of it. */
 static bool open_pid_file(void) {
-  if (pasta.pid_file == NULL) return true;
-  shared.pid_file = pid_file_open(pasta.pid_file);
+  if (shared.pasta == NULL || shared.pasta->pid_file == NULL) return true;
+  shared.pid_file = pid_file_open(shared.pasta->pid_file);
   return shared.pid_file >= 0;
 }
 
@@ -126,15 +125,14 @@ static bool open_pid_file(void) {
  */
 static bool watch_netns(void) {
   const struct target *target = &shared.plan.target;
-  if (shared.pasta == NULL || pasta.stays || target->pid >= 0) return true;
+  if (shared.pasta == NULL || shared.pasta->stays || target->pid >= 0) return true;
   if (strncmp(target->netns, "/proc/", strlen("/proc/")) == 0) return false;
   return netns_file_watch(&shared.netns, target->netns);
 }
 
 /* Returns the text for stdout once the network is up, or NULL when it could not be brought up. */
 static char *begin(void) {
-  if (shared.pasta != NULL && !open_pid_file()) return NULL;
-  if (!request_network() || !pass_planned_tap() || !watch_netns() || !send_api()) return NULL;
+  if (!open_pid_file() || !request_network() || !pass_planned_tap() || !watch_netns() || !send_api()) return NULL;
   if (!is_open(shared.plan.ready_fd) || !is_open(shared.plan.exit_fd)) return NULL;
   connection_receive(&shared.daemon);
   return session_set_up(&shared);
@@ -312,8 +310,7 @@ bool shared_serve(char **argv) {
 
 bool shared_serve_pasta(char **argv, const struct pasta_options *options, int parent) {
   session_begin(&shared, argv);
-  pasta = *options;
-  shared.pasta = &pasta;
+  shared.pasta = options;
   shared.parent = parent;
   return serve(argv);
 }
