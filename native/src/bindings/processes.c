@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include "../call/call.h"
 #include "../call/instance.h"
 #include "../call/methods.h"
-#include "../os/process.h"
 
 /* glibc has P_PIDFD since 2.36; the kernel's number. */
 enum { WAIT_PIDFD = 3, KILLED_BASE = 256, STOPPED_BASE = 512 };
@@ -45,17 +43,11 @@ static napi_value wait_child(napi_env env, napi_callback_info info) {
   return call_end(&call, call_ok(&call) ? wait_now(pidfd) : 0);
 }
 
-/* In the background we have a PID namespace of our own, and the broker knows the numbers that users name. */
-static int open_process(const struct broker *broker, pid_t pid) {
-  bool asks = broker->socket >= 0 && !broker->is_keeper;
-  return asks ? broker_open_process(broker, pid) : process_open(pid);
-}
-
 static napi_value open_pidfd(napi_env env, napi_callback_info info) {
   struct call call = call_begin(env, info, 1);
   int pid = call_int(&call, 0);
   if (!call_ok(&call)) return call_end(&call, 0);
-  int pidfd = open_process(&call.instance->broker, pid);
+  int pidfd = broker_open_process(&call.instance->broker, pid);
   if (pidfd < 0) return call_end(&call, pidfd);
   return call_end(&call, handles_issue(&call.instance->handles, pidfd, HANDLE_PIDFD));
 }

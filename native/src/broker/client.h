@@ -26,7 +26,7 @@ int broker_start_agent(const struct broker *broker, const char *userns, const ch
 int broker_spawn(const struct broker *broker, const struct held_plan *plan, pid_t *pid,
                  int *control);
 
-/* A pidfd of a process by its number in the broker's PID namespace. */
+/* A pidfd of a process by its number in the broker's PID namespace, or in ours without a broker or with a keeper. */
 int broker_open_process(const struct broker *broker, pid_t pid);
 
 /* A directory by O_PATH, as the broker finds it, or as we do without a broker. */
