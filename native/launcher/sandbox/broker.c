@@ -83,7 +83,7 @@ static struct outcome compare(const struct broker_request *request) {
 /* The target's processes may have no number in the PID namespace of the process that we serve. */
 static struct outcome open_process(const struct broker_request *request) {
   int fd = process_open(atoi(request->paths[0]));
-  return fd < 0 ? failed(fd, STEP_PIDFD_OPEN) : (struct outcome){.fd = fd};
+  return fd < 0 ? failed(-errno, STEP_PIDFD_OPEN) : (struct outcome){.fd = fd};
 }
 
 /* It may be below the root of a process of another user namespace, into which only we may look (proc_pid_root(5)). */

@@ -65,7 +65,7 @@ static bool choose_name(struct tap *tap) {
 }
 
 static bool open_process(struct tap *tap, int pid) {
-  tap->process = (int)syscall(SYS_pidfd_open, pid, 0);
+  tap->process = process_open(pid);
   return tap->process >= 0;
 }
 

@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -271,7 +270,7 @@ static void drain(void) {
 
 void store_serve(pid_t daemon) {
   close_end(&store.daemon_end);
-  int pidfd = (int)syscall(SYS_pidfd_open, daemon, 0);
+  int pidfd = process_open(daemon);
   struct pollfd polled[] = {{.fd = pidfd, .events = POLLIN}, {.fd = store.socket}};
   while (pidfd >= 0 && store.socket >= 0) {
     polled[1].events = (short)(POLLIN | POLLRDHUP | (store.is_given ? 0 : POLLOUT));

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../call/call.h"
@@ -94,7 +93,7 @@ static int open_peer(int socket) {
   struct ucred peer;
   length = sizeof(peer);
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -1;
-  return (int)syscall(SYS_pidfd_open, peer.pid, 0);
+  return process_open(peer.pid);
 }
 
 static napi_value peer_pidfd(napi_env env, napi_callback_info info) {

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../agent/targets.h"
@@ -73,7 +72,7 @@ static int wait_until_ready(struct failure *failure, const struct held_plan *pla
 }
 
 static int open_pidfd(struct failure *failure, pid_t pid, int *pidfd) {
-  *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  *pidfd = process_open(pid);
   return *pidfd < 0 ? failure_set(failure, STEP_PIDFD_OPEN, "", -errno) : 0;
 }
 

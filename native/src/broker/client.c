@@ -105,9 +105,11 @@ static int ask_for_fd(int broker, enum broker_operation operation, const char *p
 
 /* In the background we have a PID namespace of our own, and the broker knows the numbers that users name. */
 int broker_open_process(const struct broker *broker, pid_t pid) {
-  if (broker->socket < 0 || broker->is_keeper) return process_open(pid);
   char digits[PROCESS_DIGITS_CAPACITY];
-  return ask_for_fd(broker->socket, BROKER_PROCESS, process_digits(pid, digits));
+  bool asks = broker->socket >= 0 && !broker->is_keeper;
+  if (asks) return ask_for_fd(broker->socket, BROKER_PROCESS, process_digits(pid, digits));
+  int pidfd = process_open(pid);
+  return pidfd < 0 ? -errno : pidfd;
 }
 
 int broker_open_directory(const struct broker *broker, const char *path) {

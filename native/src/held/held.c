@@ -82,7 +82,7 @@ static enum step enter_inner(const struct held_plan *plan, const struct reaper *
 static enum step join_process(const struct held_plan *plan) {
   char directory[PATH_MAX];
   bool has_directory = getcwd(directory, sizeof(directory)) != NULL;
-  int pidfd = (int)syscall(SYS_pidfd_open, plan->joined, 0);
+  int pidfd = process_open(plan->joined);
   if (pidfd < 0) return STEP_OPEN_NETNS;
   int result = setns(pidfd, plan->joined_namespaces);
   int error = errno;

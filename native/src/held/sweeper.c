@@ -57,7 +57,7 @@ static bool kill_below(const char *text) {
     pid = pid * 10 + (*digit - '0');
   }
   if (pid == getpid()) return false;
-  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  int pidfd = process_open(pid);
   if (pidfd < 0) return false;
   bool lives = is_below(text) && !has_ended(pidfd);
   if (lives) syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

@@ -158,8 +158,7 @@ char *process_digits(pid_t pid, char buffer[PROCESS_DIGITS_CAPACITY]) {
 }
 
 int process_open(pid_t pid) {
-  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-  return pidfd < 0 ? -errno : pidfd;
+  return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
 int process_reap(pid_t pid) {

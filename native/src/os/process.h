@@ -54,7 +54,7 @@ enum { PROCESS_DIGITS_CAPACITY = 12 };
 /* A PID in decimal, ended by a NUL. Returns where it begins in the buffer. */
 char *process_digits(pid_t pid, char buffer[PROCESS_DIGITS_CAPACITY]);
 
-/* A pidfd, or -errno. */
+/* A pidfd, or -1 with errno. */
 int process_open(pid_t pid);
 
 /* Waits for the end of a child; returns its raw wait status, or -errno. */
