@@ -67,10 +67,15 @@ static const char *pid_of(const char *netns) {
   return netns[length] == '\0' ? digits : NULL;
 }
 
+/* `digits` are those of its path. A process whose end ends the network is the one that the path names. */
+static bool has_its_process(const struct target *target, const char *digits) {
+  return target->pid < 0 || (digits != NULL && atoi(digits) == target->pid);
+}
+
 /* The target is given by a path with a slash, or by the process whose end ends the network. */
 static bool is_given_target(char **argv, const struct target *target) {
   const char *digits = pid_of(target->netns);
-  if (target->pid >= 0 && (digits == NULL || atoi(digits) != target->pid)) return false;
+  if (!has_its_process(target, digits)) return false;
   if (target->userns[0] != '\0' && !is_value(argv, target->userns, "--userns-path", '\0')) return false;
   if (digits != NULL && is_argument(argv, digits)) return true;
   return strchr(target->netns, '/') != NULL && is_argument(argv, target->netns);
@@ -122,7 +127,7 @@ static bool is_same(const char *text, const char *given) {
 /* The namespace by a process, a path, or a name of ip-netns(8). */
 static bool is_pastas_netns(const struct target *target, const struct pasta_options *options) {
   const char *digits = pid_of(target->netns);
-  if (target->pid >= 0 && (digits == NULL || atoi(digits) != target->pid)) return false;
+  if (!has_its_process(target, digits)) return false;
   if (options->netns == NULL) return digits != NULL && is_same(digits, options->process);
   if (strcmp(target->netns, options->netns) == 0) return strchr(options->netns, '/') != NULL;
   static const char named[] = "/run/netns/";
