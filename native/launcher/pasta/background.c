@@ -3,13 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../src/os/process.h"
+#include "../common/inherited.h"
 #include "../common/pid-file.h"
 #include "../common/text.h"
 
@@ -75,17 +75,6 @@ int background_enter(void) {
   return pair[1];
 }
 
-/* Those that the caller left open, often without knowing: slipway.c lists them. Ours have other numbers. */
-static void close_inherited(void) {
-  const char *list = getenv("SLIPWAY_FDS");
-  while (list != NULL && *list != '\0') {
-    char *end;
-    long fd = strtol(list, &end, 10);
-    if (fd > STDERR_FILENO) close((int)fd);
-    list = *end == '\0' ? NULL : end + 1;
-  }
-}
-
 static bool release_outputs(void) {
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null < 0) return false;
@@ -96,7 +85,7 @@ static bool release_outputs(void) {
 
 bool background_announce(int parent, int pid_file) {
   if (!release_outputs()) return false;
-  close_inherited();
+  inherited_close();
   if (process_send_fd(parent, "", 1, 0, pid_file) != 1) return false;
   close(parent);
   return true;

@@ -32,6 +32,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "../common/inherited.h"
 #include "../common/pid-file.h"
 #include "../common/printable.h"
 #include "../common/program.h"
@@ -68,21 +69,9 @@ bool shared_is_wanted_of_pasta(enum pasta_kind kind) {
   return (kind == PASTA_FOREGROUND || kind == PASTA_BACKGROUND) && is_preferred();
 }
 
-/*
- * Whether the caller gave us the descriptor, whose number may be one of ours by now. slipway.c lists those that
- * were open at the start; without /proc there is no list.
- */
+/* -1: no descriptor. */
 static bool is_open(int fd) {
-  const char *list = getenv("SLIPWAY_FDS");
-  if (fd < 0) return true;
-  if (list == NULL) return fcntl(fd, F_GETFD) >= 0;
-  while (*list != '\0') {
-    char *end;
-    if (strtol(list, &end, 10) == fd) return true;
-    if (*end == '\0') break;
-    list = end + 1;
-  }
-  return false;
+  return fd < 0 || inherited_has(fd);
 }
 
 static bool request_network(void) {
