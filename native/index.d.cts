@@ -329,7 +329,7 @@ declare namespace tuntap2 {
   function openDirectory(path: string): number;
 
   /**
-   * Has the broker make or empty a pid file, readable by its owner only.
+   * Has the broker make a pid file, or open it with what it has, readable by its owner only.
    *
    * @returns an `fd` for {@link writeBytes}; or an errno: `-ELOOP` a link, `-EPERM` another user's, no file, or where others
    *   could replace it; `-EBADF` there is no broker.

@@ -5,12 +5,14 @@
  *     start    a daemon of ours listens                 send REQUEST; open the TAP if we can guess it           asked
  *     asked    PLAN that the caller gave                open the TAP if it is not; send it, send API            planned
  *     planned  UP, its settings are made, the process   hold signals; text to stdout, "1" to the ready-fd;      up
- *              of the namespace lives                   fork the keeper of the API's file
+ *              of the namespace lives                   for pasta send AGENT and write the pid file instead;
+ *                                                       fork the keeper of the API's file
  *     up       KEEP                                     store_kept it in a memfd, instead of what was kept            up
  *     up       END                                      its text to stderr; remove the API's file, wait until   ended
  *                                                       the daemon closes, exit with its status
  *     up       SIGTERM, SIGINT or SIGHUP; exit-fd;      remove the API's file, wait until the daemon closes,    ended
- *              the process has ended                    exit with 0
+ *              the process has ended; for pasta: the    exit with 0
+ *              namespace's file is gone
  *     up       the daemon closes                        end the keeper, put TAP, API and what was kept into     taken
  *                                                       SLIPWAY_TAKEN
  *     before up: anything else, or nothing for 2 s      remove the API's file, wait until the daemon closes,    undone

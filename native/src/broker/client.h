@@ -32,7 +32,7 @@ int broker_open_process(const struct broker *broker, pid_t pid);
 /* A directory by O_PATH, as the broker finds it, or as we do without a broker. */
 int broker_open_directory(const struct broker *broker, const char *path);
 
-/* A pid file, open and empty. */
+/* A pid file, made or open with what it has. */
 int broker_open_pid_file(const struct broker *broker, const char *path);
 
 /* Whether two paths are one file as the broker sees them, or as we do without a broker: 0 or 1. */

@@ -27,7 +27,7 @@ enum broker_operation {
   BROKER_SPAWN, /* with a memfd that holds a plan (plan.h). The reply: pid and control socket */
   BROKER_PROCESS,  /* path: a PID of the broker's namespace. The reply brings a pidfd */
   BROKER_DIRECTORY, /* path. The reply brings it, by O_PATH */
-  BROKER_PID_FILE, /* path. The reply brings it, open and empty (launcher/common/pid-file.h) */
+  BROKER_PID_FILE, /* path. The reply brings it, open, with what it has (launcher/common/pid-file.h) */
   BROKER_SAME,  /* whether two paths are one namespace: 0 or 1 */
   BROKER_KEEP,  /* paths: resolv.conf, API socket or "" */
 };
