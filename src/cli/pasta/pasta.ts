@@ -35,28 +35,28 @@ export async function pasta(config: PastaConfig): Promise<void> {
   const { target } = config;
   const { SLIPWAY_TAKEN: taken } = process.env;
   if (taken !== undefined && target.kind === "namespace") {
-    await takeOver(config, target, taken);
-    return;
+    return takeOver(config, target, taken);
   }
   const pidFile = new PidFile(config.pidFile);
   switch (target.kind) {
     case "namespace":
-      connect(config, target, pidFile);
-      return;
+      return connect(config, target, pidFile);
     case "command":
-      runCommand(config, target, pidFile);
-      return;
+      return runCommand(config, target, pidFile);
     case "socket":
     case "fd":
-      serveMachine(config, target, pidFile);
-      return;
+      return serveMachine(config, target, pidFile);
   }
 }
 
 /** Serves a namespace that exists. */
-function connect(config: PastaConfig, target: NamespaceTarget, pidFile: PidFile): void {
+async function connect(
+  config: PastaConfig,
+  target: NamespaceTarget,
+  pidFile: PidFile,
+): Promise<void> {
   try {
-    serveNamespace(config, target, inside(target), pidFile);
+    await serveNamespace(config, target, inside(target), pidFile);
     pidFile.announce();
   } catch (error) {
     throw inPastasWords(error, target);
@@ -70,7 +70,8 @@ async function takeOver(
   descriptors: string,
 ): Promise<void> {
   const { tap } = (await import("../../host/takeover.js")).takeOver(descriptors);
-  serveNamespace(config, target, { open: () => ({ tap, resident: openResident(target) }) }, null);
+  const place = { open: () => ({ tap, resident: openResident(target) }) };
+  await serveNamespace(config, target, place, null);
 }
 
 /** Clients decide by pasta's words what to do about a namespace that is not there. */
@@ -82,17 +83,17 @@ function inPastasWords(error: unknown, { netns, userns }: NamespaceTarget): unkn
 }
 
 /** @param pidFile null: it is written */
-function serveNamespace(
+async function serveNamespace(
   config: PastaConfig,
   target: NamespaceTarget,
   place: Place,
   pidFile: PidFile | null,
-): void {
+): Promise<void> {
   const user = userAfter(config.runAs);
   const exitWithNetns = !config.staysWithoutNetns;
   const pid = exitWithNetns ? target.pid : null;
   const endings = openEndings({ exitFd: null, exitWithNetns, target: { ...target, pid } });
-  const { sole, control } = openGuest(config, place, target.pid, (line) =>
+  const { sole, control } = await openGuest(config, place, target.pid, (line) =>
     fail(new UserError(line)),
   );
   checkOwner(endings);
@@ -110,10 +111,14 @@ function endSignals({ isForeground }: PastaConfig): readonly NodeJS.Signals[] {
 }
 
 /** Serves the virtual machines that connect to a socket. */
-function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFile): void {
+async function serveMachine(
+  config: PastaConfig,
+  target: StreamTarget,
+  pidFile: PidFile,
+): Promise<void> {
   const user = userAfter(config.runAs);
   const link = openStream(target);
-  const { sole, control } = openGuest(
+  const { sole, control } = await openGuest(
     config,
     { open: () => ({ tap: link, resident: null }) },
     null,
@@ -130,7 +135,11 @@ function serveMachine(config: PastaConfig, target: StreamTarget, pidFile: PidFil
 }
 
 /** Runs a command, or the user's shell, in namespaces of its own, and ends with its exit status. */
-function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile): void {
+async function runCommand(
+  config: PastaConfig,
+  target: CommandTarget,
+  pidFile: PidFile,
+): Promise<void> {
   refuseOtherUser(config.runAs);
   const { command, calledAs } = commandOf(target.command);
   const child = spawnHeld({
@@ -142,7 +151,8 @@ function runCommand(config: PastaConfig, target: CommandTarget, pidFile: PidFile
     inside: { ownPids: target.ownPids, seesApi: false },
     apiSocket: config.controlSocket,
   });
-  const { sole, control } = openGuest(config, inside(namespaceOf(child)), child.pid, log.warn);
+  const place = inside(namespaceOf(child));
+  const { sole, control } = await openGuest(config, place, child.pid, log.warn);
   superviseChild(child, (status) => {
     sole.endDrained(`${command[0]} has ended with status ${status}`, status);
   });
@@ -182,12 +192,12 @@ interface Opened {
 }
 
 /** @param onGone gets a line when the network is gone for a reason of its own */
-function openGuest(
+async function openGuest(
   config: PastaConfig,
   { open }: Place,
   pid: number | null,
   onGone: (line: string) => void,
-): Opened {
+): Promise<Opened> {
   const { prepared, settings, follow } = preparePasta(config);
   const { tapName } = prepared;
   const { controlSocket: path } = config;
@@ -205,6 +215,6 @@ function openGuest(
   });
   if (config.addressing.follows) follow(sole, resident);
   else if (forPorts === null) resident?.close();
-  const control = path === null ? null : listenForPesto(path, () => forwarding[0]);
+  const control = path === null ? null : await listenForPesto(path, () => forwarding[0]);
   return { sole, control };
 }

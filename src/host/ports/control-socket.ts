@@ -1,4 +1,3 @@
-import { serveApi } from "../../api/server.js";
 import { Socket } from "../../sys/constants.js";
 import { listenPrivately, removeQuietly } from "../../sys/sockets/private-socket.js";
 import type { ApiListener } from "../api-socket.js";
@@ -15,7 +14,11 @@ const MOST_CLIENTS = 32;
  * @param forwarding what is forwarded, once the guest is served
  * @throws UserError when it cannot listen there
  */
-export function listenForPesto(path: string, forwarding: () => Forwarding): ApiListener {
+export async function listenForPesto(
+  path: string,
+  forwarding: () => Forwarding,
+): Promise<ApiListener> {
+  const { serveApi } = await import("../../api/server.js");
   const fd = listenPrivately("-c", path, Socket.Stream);
   process.once("exit", () => removeQuietly(path));
   return {
