@@ -77,7 +77,7 @@ export const EVERYTHING: Readonly<Record<Family, Prefix>> = {
  * advertisement: for the kernel two routes with the same metric and router are one. It fails to add the second, and
  * ignores the whole advertisement (m).
  */
-export const DEFAULT_METRIC: Readonly<Record<Family, number | null>> = { 4: null, 6: 2048 };
+const DEFAULT_METRIC: Readonly<Record<Family, number | null>> = { 4: null, 6: 2048 };
 
 /** The default route through a router on the guest's link. */
 export function defaultRoute(router: Address, metric = DEFAULT_METRIC[router.family]): Route {

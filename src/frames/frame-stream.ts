@@ -7,7 +7,7 @@ import { readU32, writeU32 } from "../wire/bytes.js";
 import { ETHERNET_HEADER_LENGTH } from "../wire/ethernet.js";
 
 /** Bytes of the length in front of each frame, in network order (QEMU, net/stream.c). */
-export const LENGTH_SIZE = 4;
+const LENGTH_SIZE = 4;
 
 /** The longest frame: an IP packet of 65,535 bytes. */
 export const LONGEST_FRAME = ETHERNET_HEADER_LENGTH + 0xffff;

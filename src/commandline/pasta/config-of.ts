@@ -26,7 +26,6 @@ export function pastaConfig(
   }
   return {
     ...commonConfig(values),
-    program: "pasta",
     target: pastaTarget(values, operands),
     addressing: {
       ...commonAddressing(values),
@@ -64,7 +63,6 @@ export function passtConfig(
   }
   return {
     ...commonConfig(values),
-    program: "passt",
     target: passtTarget(values),
     addressing: {
       ...commonAddressing(values),

@@ -6,7 +6,6 @@ import type { PortForwards } from "./ports.js";
 
 /** What a command line of `pasta` or `passt` asks for: right in itself; whether it fits the machine is seen later. */
 export interface PastaConfig {
-  readonly program: "pasta" | "passt";
   readonly target: PastaTarget;
   readonly addressing: Addressing;
   readonly mapping: AddressMapping;

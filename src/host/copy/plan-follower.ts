@@ -16,7 +16,7 @@ import { type PlanOptions, plansOf, type Templates, templatesOf } from "./plans.
 import type { Template } from "./template.js";
 
 /** How long the guest keeps a family that the host has lost while it still has the other, in ms. */
-export const GRACE = 5_000;
+const GRACE = 5_000;
 
 /** What becomes of the plans of a guest when the host's network changes. */
 export interface Followed {

@@ -10,7 +10,6 @@ import { Errno } from "../../sys/constants.js";
 import { adoptInherited } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
 import { tapSettings } from "../guest-config.js";
-import type { SocketLink } from "./socket-link.js";
 
 /** How a guest is connected. */
 export interface Link {
@@ -35,11 +34,7 @@ export async function openLink(
     log.warn("--configure has no effect on this target: only the guest can set its addresses");
   if (target.kind === "tapfd") return { tap: inheritedTap(target.fd), start: () => {} };
   const { openBess } = await import("./bess.js");
-  return linkBy(openBess(target.path));
-}
-
-/** A link by a socket. */
-export function linkBy(tap: SocketLink): Link {
+  const tap = openBess(target.path);
   return { tap, start: (loop, guest, end) => tap.start(loop, guest, end) };
 }
 
