@@ -5,12 +5,11 @@ import { slipway } from "./commands/slipway.js";
 import { slirp4netns } from "./commands/slirp4netns.js";
 import type { Invocation } from "./invocation.js";
 import { type Command, type CommandGroup, commandNamed, isGroup } from "./parsing/command.js";
-import { helpOf, helpOption, helpOptionFor, versionOption } from "./parsing/help.js";
+import { helpOf, helpOption, helpOptionFor, terminalWidth, versionOption } from "./parsing/help.js";
 import type { Option, Options } from "./parsing/option.js";
 import { questionOf, suggestion } from "./parsing/suggestion.js";
 import { truth, wrong } from "./parsing/values.js";
 
-const USUAL_WIDTH = 80;
 const NONE: readonly string[] = [];
 
 /**
@@ -62,10 +61,10 @@ function helpArgs(node: Command | CommandGroup, words: readonly string[]): reado
 /** The arguments of a group that begin with none of its commands. */
 function parseGroup(group: CommandGroup, path: string, args: readonly string[]): Invocation {
   const [word = "help", about = helpOption.long] = args;
-  if (is(helpOption, word)) return print(helpOf(group, path, width()));
+  if (is(helpOption, word)) return print(helpOf(group, path, terminalWidth()));
   if (group.version !== undefined && is(versionOption, word)) return print(`${group.version}\n`);
   if (word !== "help") return parseOther(group, path, word, args);
-  if (is(helpOption, about) || about === "help") return print(helpOf(group, path, width()));
+  if (is(helpOption, about) || about === "help") return print(helpOf(group, path, terminalWidth()));
   throw unknownWord(group, about);
 }
 
@@ -110,7 +109,7 @@ function parseCommand(command: Command, path: string, args: readonly string[]): 
   const options: Options = { ...command.options, ...standard };
   const { given, operands, unknown } = split(command, options, args);
   if (given.has("versionOption")) return print(`${command.version}\n`);
-  if (given.has("helpOption")) return print(helpOf(command, path, width()));
+  if (given.has("helpOption")) return print(helpOf(command, path, terminalWidth()));
   if (unknown !== null) throw notTaken(command, unknown, options, path);
   const values: Record<string, unknown> = {};
   for (const [key, option] of Object.entries(command.options)) {
@@ -277,8 +276,4 @@ function unknownOption(name: string, options: Options): UserError {
 
 function print(text: string): Invocation {
   return { kind: "print", text };
-}
-
-function width(): number {
-  return process.stdout.columns ?? USUAL_WIDTH;
 }

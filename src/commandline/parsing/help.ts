@@ -14,6 +14,14 @@ export function helpOptionFor(options: Options): Option<boolean> {
 const LEAST_DESCRIPTION = 40;
 
 /** What a list in the help has: a term, and its description. */
+/** Of a terminal that does not say it. */
+const USUAL_WIDTH = 80;
+
+/** In columns. */
+export function terminalWidth(): number {
+  return process.stdout.columns ?? USUAL_WIDTH;
+}
+
 type Entry = readonly [term: string, description: string];
 
 /**

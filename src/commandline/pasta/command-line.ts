@@ -1,13 +1,10 @@
 import manifest from "../../../package.json" with { type: "json" };
 import { UserError } from "../../base/errors.js";
 import { getopt } from "../parsing/getopt.js";
-import { helpOf, helpOption } from "../parsing/help.js";
+import { helpOf, helpOption, terminalWidth } from "../parsing/help.js";
 import { type PastaInvocation, programs } from "./programs.js";
 
 type ProgramName = keyof typeof programs;
-
-/** Of a terminal that does not say it. */
-const USUAL_WIDTH = 80;
 
 export function isProgramOfPasta(name: string): name is ProgramName {
   return Object.hasOwn(programs, name);
@@ -24,7 +21,7 @@ export function parsePasta(name: ProgramName, args: readonly string[]): PastaInv
     const given = getopt(options, args, ["help", "version"], program.passesThrough);
     const last = given.options.at(-1)?.key;
     if (last === "version") return print(versionOf(name));
-    if (last === "help") return print(helpOf(program, name, process.stdout.columns ?? USUAL_WIDTH));
+    if (last === "help") return print(helpOf(program, name, terminalWidth()));
     return program.invoke(given);
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${error.message}; see ${name} --help`, 1);
