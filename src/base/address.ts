@@ -6,6 +6,10 @@ export type Family = 4 | 6;
 
 export const FAMILIES: readonly Family[] = [4, 6];
 
+export function otherFamily(family: Family): Family {
+  return family === 4 ? 6 : 4;
+}
+
 const MAPPED_PREFIX = 0xffff;
 const WORD_RANGE = 0x1_0000_0000;
 

@@ -1,4 +1,4 @@
-import { type Address, type Family, LOOPBACK } from "../base/address.js";
+import { type Address, type Family, LOOPBACK, otherFamily } from "../base/address.js";
 import type { Binding } from "../sys/sockets/listening.js";
 
 /** A port of the host that leads to a port of the guest; and to what its socket is bound besides. */
@@ -42,7 +42,7 @@ export function ruleFor<Port extends PublishedPort>(port: Port, family: Family):
 /** A rule as it is for clients of one family at the host's loopback. */
 export function splicedRule<Port extends PublishedPort>(port: Port, family: Family): Port {
   if (port.splice !== "loopback") return ruleFor(port, family);
-  return { ...port, guest: LOOPBACK[family], otherwise: LOOPBACK[family === 4 ? 6 : 4] };
+  return { ...port, guest: LOOPBACK[family], otherwise: LOOPBACK[otherFamily(family)] };
 }
 
 /** Whether a port leads to that address of the guest, for some of its clients. */

@@ -1,4 +1,11 @@
-import { Address, FAMILIES, type Family, includesAddress, LOOPBACK } from "../../base/address.js";
+import {
+  Address,
+  FAMILIES,
+  type Family,
+  includesAddress,
+  LOOPBACK,
+  otherFamily,
+} from "../../base/address.js";
 import { UserError } from "../../base/errors.js";
 import { linkLocalOf, type Mac } from "../../base/mac.js";
 import type { Addressing, PastaConfig, PastaDns } from "../../commandline/pasta/config.js";
@@ -101,10 +108,11 @@ function requireHost(
 ): void {
   const [asked, ...others] = families;
   if (others.length > 0 || given.length > 0) return;
-  const other = templates[asked === 4 ? 6 : 4];
+  const present = otherFamily(asked);
+  const other = templates[present];
   if (other === null) return;
   throw new UserError(
-    `the host has IPv${asked === 4 ? 6 : 4} (${other.link.name}) and no IPv${asked}: leave --ipv${asked}-only out, or give --address`,
+    `the host has IPv${present} (${other.link.name}) and no IPv${asked}: leave --ipv${asked}-only out, or give --address`,
   );
 }
 

@@ -1,4 +1,10 @@
-import { type Address, formatEndpoint, LOOPBACK, UNSPECIFIED } from "../../base/address.js";
+import {
+  type Address,
+  formatEndpoint,
+  LOOPBACK,
+  otherFamily,
+  UNSPECIFIED,
+} from "../../base/address.js";
 import { monotonicMs } from "../../base/clock.js";
 import { log } from "../../base/log.js";
 import type { PublishOption, PublishOptions } from "../../commandline/publish-option.js";
@@ -166,6 +172,6 @@ function addAtRandom(guest: Guest, ports: Ports, hosts: readonly Address[]): num
 function portOf(guest: Guest, { toLoopback, ...ports }: Ports, host: Address): PublishedPort {
   const own = guest.addressFor(host.family);
   if (toLoopback) return { ...ports, host, guest: LOOPBACK[own.family] };
-  const otherwise = guest.addressFor(own.family === 4 ? 6 : 4);
+  const otherwise = guest.addressFor(otherFamily(own.family));
   return { ...ports, host, guest: own, ...(otherwise.equals(own) ? {} : { otherwise }) };
 }

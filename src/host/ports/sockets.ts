@@ -1,4 +1,4 @@
-import { FAMILIES, type Family, LOOPBACK, UNSPECIFIED } from "../../base/address.js";
+import { FAMILIES, type Family, LOOPBACK, otherFamily, UNSPECIFIED } from "../../base/address.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
 import type { Guest } from "../../guest/guest.js";
 import type { PublishedPort } from "../../nat/published-port.js";
@@ -28,7 +28,7 @@ export function inboundSockets(guest: Guest, options: ListenerOptions): SocketsO
     const own = guest.addressFor(family);
     // Beside the TAP a machine behind the guest would see the guest as the client.
     if (targetAddress !== null) return { guest: targetAddress, via: own };
-    const other = guest.addressFor(otherThan(family));
+    const other = guest.addressFor(otherFamily(family));
     return { ...spliced, guest: own, ...(other.equals(own) ? {} : { otherwise: other }) };
   };
   const portOf = (forward: Forward, family: Family): PublishedPort => {
@@ -58,17 +58,13 @@ export const outboundSockets: SocketsOf = ({ protocol, address, port, target }) 
     host,
     hostPort: port,
     guest: LOOPBACK[host.family],
-    otherwise: LOOPBACK[otherThan(host.family)],
+    otherwise: LOOPBACK[otherFamily(host.family)],
     guestPort: target,
   });
   return [
     address === null ? FAMILIES.map((family) => portOf(LOOPBACK[family])) : [portOf(address)],
   ];
 };
-
-function otherThan(family: Family): Family {
-  return family === 4 ? 6 : 4;
-}
 
 /** Listening sockets inside the namespace. */
 export function socketsInside(resident: Resident): ListenerSockets {
