@@ -1,6 +1,7 @@
 import type { Address, Family } from "../../base/address.js";
 import type { LogLevel } from "../../base/log.js";
 import type { Mac } from "../../base/mac.js";
+import type { GuestConfig } from "../../config/guest-config.js";
 import type { NamespaceTarget, OutboundOption } from "../target.js";
 import type { PortForwards } from "./ports.js";
 
@@ -11,8 +12,8 @@ export interface PastaConfig {
   readonly mapping: AddressMapping;
   readonly dns: PastaDns;
   /** What is relayed, and which services answer. */
-  readonly protocols: Readonly<Record<"tcp" | "udp" | "icmp", boolean>>;
-  readonly services: Readonly<Record<"dhcp" | "dhcpv6" | "ndp" | "ra", boolean>>;
+  readonly protocols: GuestConfig["protocols"];
+  readonly services: GuestConfig["services"];
   /** What to send from, by family; null: the kernel chooses. */
   readonly outbound: Readonly<Record<Family, OutboundOption | null>>;
   readonly ports: PortForwards;

@@ -1,4 +1,4 @@
-import { Address, parseCidr } from "../../base/address.js";
+import { Address, Prefix } from "../../base/address.js";
 import { type Mac, parseInterfaceMac } from "../../base/mac.js";
 import type { Reader } from "../parsing/option.js";
 import { domainName, isInterfaceName, wholeNumber, wrong } from "../parsing/values.js";
@@ -65,8 +65,7 @@ function lengthOfMask(text: string): number | null {
   const address = Address.parse(text);
   if (address === null || address.family !== 4) return null;
   const length = Math.clz32(~address.w3);
-  const { prefix } = parseCidr(`255.255.255.255/${length}`);
-  return length > 0 && prefix.address.equals(address) ? length : null;
+  return length > 0 && Prefix.of(address, length).netmask.equals(address) ? length : null;
 }
 
 function prefixLength(text: string, most: number): number | null {

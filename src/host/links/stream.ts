@@ -1,5 +1,6 @@
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
+import type { PastaTarget } from "../../commandline/pasta/config.js";
 import { Errno, Socket } from "../../sys/constants.js";
 import { adoptInherited } from "../../sys/inherited.js";
 import { native } from "../../sys/native.js";
@@ -14,11 +15,7 @@ const USUAL_PATHS: readonly string[] = Array.from(
 );
 
 /** Who connects, and whether the process serves others afterwards. */
-export type StreamTarget =
-  /** Who connects to this path; null: to the first that is free of the usual ones. */
-  | { readonly kind: "socket"; readonly path: string | null; readonly isOneOff: boolean }
-  /** A connected socket that was inherited. */
-  | { readonly kind: "fd"; readonly fd: number };
+export type StreamTarget = Extract<PastaTarget, { readonly kind: "socket" | "fd" }>;
 
 /**
  * A link by a stream socket, each frame preceded by its length, as virtual machines have it (QEMU's -netdev stream).

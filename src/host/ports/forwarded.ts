@@ -6,6 +6,7 @@ import type { Forward, ForwardTable } from "../../publish/forward-table.js";
 import { Errno } from "../../sys/constants.js";
 import { forwardingFailure, isOfTheProcess, leftOut, noneForwarded } from "./forwarding-failure.js";
 
+export const DIRECTIONS: readonly Direction[] = ["inbound", "outbound"];
 export const PROTOCOLS: readonly Protocol[] = ["tcp", "udp"];
 
 /** Ports that only root may have, unless a sysctl says otherwise (ip(7), ip_unprivileged_port_start). */

@@ -8,7 +8,7 @@ import type { Resident } from "../../netns/agent.js";
 import { FollowedPorts } from "../../publish/followed-ports.js";
 import { ForwardTable } from "../../publish/forward-table.js";
 import type { Listener } from "../../wire/inet-diag.js";
-import { Forwarding, PROTOCOLS } from "./forwarded.js";
+import { DIRECTIONS, Forwarding, PROTOCOLS } from "./forwarded.js";
 import { listenerSocketHere, listenerSocketInside, scanListeners } from "./scanning.js";
 import { inboundSockets, outboundSockets, sessionInside, socketsInside } from "./sockets.js";
 
@@ -82,7 +82,7 @@ function outboundTable(guest: Guest, resident: Resident): ForwardTable {
 }
 
 function additionsOf(ports: PortForwards): readonly PestoChange[] {
-  return (["inbound", "outbound"] as const).flatMap((direction) =>
+  return DIRECTIONS.flatMap((direction) =>
     PROTOCOLS.flatMap((protocol) =>
       ports[direction][protocol].map(
         (each): PestoChange => ({ action: "add", direction, protocol, ports: each }),

@@ -4,7 +4,7 @@ import { log } from "../../base/log.js";
 import { parsePasta } from "../../commandline/pasta/command-line.js";
 import type { Direction } from "../../commandline/pasta/pesto.js";
 import type { Forward } from "../../publish/forward-table.js";
-import type { Forwarding } from "./forwarded.js";
+import { DIRECTIONS, type Forwarding, PROTOCOLS } from "./forwarded.js";
 
 /** What the answer begins with: pesto's exit status (native/launcher/pesto). */
 const DONE = "0";
@@ -44,8 +44,8 @@ export function* answerPesto(forwarding: Forwarding, args: readonly string[]): G
 /** The forwarded ports, a line each, as options of pasta. */
 function textOf({ tables, automatic }: Forwarding): string {
   const lines: string[] = [];
-  for (const direction of ["inbound", "outbound"] as const) {
-    for (const protocol of ["tcp", "udp"] as const) {
+  for (const direction of DIRECTIONS) {
+    for (const protocol of PROTOCOLS) {
       for (const { text } of automatic[direction][protocol]) lines.push(`${text}\n`);
     }
     const forwards = [...(tables[direction]?.all ?? [])].sort(inOrder);
