@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../base/errors.js";
+import { LONGEST_SOCKET_PATH } from "../config/constants.js";
 import { daemonPid } from "../rpc/daemon-paths.js";
 import {
   type DaemonEvent,
@@ -17,7 +18,7 @@ import { Errno } from "../sys/constants.js";
 import { native } from "../sys/native.js";
 import { isUserOrRoot } from "../sys/peers/peer.js";
 import { LineSocket, type Watcher } from "../sys/sockets/line-socket.js";
-import { connectLocal, LONGEST_SOCKET_PATH } from "../sys/sockets/local-socket.js";
+import { connectLocal } from "../sys/sockets/local-socket.js";
 import { LOOK, Patience } from "./patience.js";
 
 /**

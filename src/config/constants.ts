@@ -32,6 +32,9 @@ export const MOST_NAME_SERVERS = 3;
 /** PID_MAX_LIMIT of the kernel, 64 bits. */
 export const HIGHEST_PID = 2 ** 22;
 
+/** Longest path of a local socket, in bytes: sun_path of unix(7) without its terminating NUL. */
+export const LONGEST_SOCKET_PATH = 107;
+
 /** Memory for a guest's packets and connections unless --memory says otherwise, in bytes. */
 export const DEFAULT_MEMORY_BUDGET = 64 * 1024 * 1024;
 

@@ -1,12 +1,13 @@
 import { Address, UNSPECIFIED } from "../../base/address.js";
 import type { UserError } from "../../base/errors.js";
+import { HIGHEST_PORT } from "../../base/port-set.js";
 import { isInterfaceName, wrong } from "../parsing/values.js";
 import type { Direction } from "./pesto.js";
 import type { ForwardedPorts, PortRange } from "./ports.js";
 
 /** Of an option's value, so that a hostile one costs no time. */
 const LONGEST = 4096;
-const HIGHEST_PORT = 65_535;
+
 /** A range and where it leads. */
 interface Mapped extends PortRange {
   readonly targetFirst: number;

@@ -1,13 +1,11 @@
 import { Address, Prefix } from "../../base/address.js";
 import { type Mac, parseInterfaceMac } from "../../base/mac.js";
+import { LONGEST_SOCKET_PATH } from "../../config/constants.js";
 import type { Reader } from "../parsing/option.js";
 import { domainName, isInterfaceName, wholeNumber, wrong } from "../parsing/values.js";
 
 /** Texts of errors begin as those of pasta, which its clients look for, and go on with how to fix it. */
 const EXAMPLES = "write one like 192.0.2.1 or 2001:db8::1";
-
-/** What the kernel takes for a path of a socket (sun_path of unix(7)), without the terminating zero. */
-const LONGEST_SOCKET_PATH = 107;
 
 /** Largest that fits into a frame of Ethernet, in multiples of 4 bytes; least of RFC 791. */
 export const PASTA_MTU = { least: 68, most: 65_520 } as const;

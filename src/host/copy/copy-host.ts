@@ -1,5 +1,6 @@
 import { log } from "../../base/log.js";
 import type { Mac } from "../../base/mac.js";
+import { HIGHEST_PORT } from "../../base/port-set.js";
 import type { PastaConfig } from "../../commandline/pasta/config.js";
 import { DEFAULT_MEMORY_BUDGET, DEFAULT_MTU, TXQUEUELEN } from "../../config/constants.js";
 import type { Upstream } from "../../config/dns-config.js";
@@ -58,7 +59,7 @@ export function copyHost(options: PastaConfig, tables: RouteTables, host: Upstre
     timeouts: DEFAULT_TIMEOUTS,
     memoryBudget: DEFAULT_MEMORY_BUDGET,
     // -t all -u all, and two sockets where one of both families cannot be had. Those of auto have a limit of their own.
-    limits: { ...DEFAULT_LIMITS, listeners: 4 * 65_535 },
+    limits: { ...DEFAULT_LIMITS, listeners: 4 * HIGHEST_PORT },
   };
   return {
     config,

@@ -1,18 +1,16 @@
+import { LONGEST_SOCKET_PATH } from "../../config/constants.js";
 import { Errno, Socket } from "../constants.js";
 import { native } from "../native.js";
 
 /** struct sockaddr_un of unix(7): the family, then sun_path with its terminating NUL. */
 const PATH_OFFSET = 2;
-const PATH_SIZE = 108;
+const PATH_SIZE = LONGEST_SOCKET_PATH + 1;
 
 /** Of a listening socket: clients that may wait for accept(2). The kernel cuts it to net.core.somaxconn. */
 export const BACKLOG = 4096;
 
 const name = new Uint8Array(new ArrayBuffer(PATH_OFFSET + PATH_SIZE));
 const nameMemory = native.registerMemory(name.buffer);
-
-/** Longest path of a local socket, in bytes. */
-export const LONGEST_SOCKET_PATH = PATH_SIZE - 1;
 
 /**
  * A socket that listens at `path`; bind(2) creates the file.

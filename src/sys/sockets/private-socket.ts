@@ -1,9 +1,10 @@
 import { lstatSync, unlinkSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import { UserError } from "../../base/errors.js";
+import { LONGEST_SOCKET_PATH } from "../../config/constants.js";
 import { Errno } from "../constants.js";
 import { native } from "../native.js";
-import { BACKLOG, connectLocal, LONGEST_SOCKET_PATH, listenLocal } from "./local-socket.js";
+import { BACKLOG, connectLocal, listenLocal } from "./local-socket.js";
 
 /** Leaves mode 0600: a client of our sockets can open ports as this user, or is his network. */
 const UMASK = 0o177;
