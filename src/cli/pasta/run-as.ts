@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { UserError } from "../../base/errors.js";
 import { log } from "../../base/log.js";
 import { effectiveIds } from "../../netns/spawn.js";
+import { isInitialNamespace } from "../../rpc/safe-directory.js";
 
 /** Ids of a process. */
 export interface Ids {
@@ -12,9 +13,6 @@ export interface Ids {
 /** Of systems without an account of that name: overflowuid of proc(5). */
 const NOBODY = 65_534;
 
-/** The map of the machine's own user namespace (user_namespaces(7)). */
-const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/;
-
 /**
  * Whom this process becomes when everything is open: who `--runas` names; without it root of the machine, but not of a
  * user namespace, becomes nobody.
@@ -23,7 +21,7 @@ const INITIAL_MAP = /^\s*0\s+0\s+4294967295\s*$/;
  */
 export function userAfter(option: string | null): Ids | null {
   if (option !== null) return named(option);
-  if (effectiveIds().uid !== 0 || !INITIAL_MAP.test(readText("/proc/self/uid_map"))) return null;
+  if (effectiveIds().uid !== 0 || !isInitialNamespace()) return null;
   log.info("started as root: becomes nobody");
   const { uid = NOBODY, gid = NOBODY } = accountOf("nobody") ?? {};
   return { uid, gid };
