@@ -13,6 +13,9 @@ import { printStatistics } from "./output/statistics.js";
 import { enterSandbox, leaveBroker, type SandboxNeeds } from "./sandbox.js";
 import { type GuestSpec, type ServedGuest, serveGuest } from "./serve-guest.js";
 
+/** Signals that end a process with one guest; in the background SIGHUP does not. */
+export const END_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
 /** What is set up before there is a TAP. */
 export interface PreparedGuest {
   /** Name of the TAP in the namespace. */
@@ -87,7 +90,7 @@ export class SoleGuest {
   /** Ends as end(), when what COMMAND sent last has been passed on. A signal ends the wait. */
   endDrained(why: string, exitStatus: number): void {
     const end = (): never => this.end(why, exitStatus);
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, end);
+    for (const signal of END_SIGNALS) process.on(signal, end);
     this.loop.drain(DRAIN_LIMIT, end);
   }
 

@@ -11,7 +11,7 @@ import { announcement } from "../../host/output/announcement.js";
 import { startLogging } from "../../host/output/logging.js";
 import { startPublishing } from "../../host/ports/publishing.js";
 import { joinBroker } from "../../host/sandbox.js";
-import { prepareGuest, SoleGuest } from "../../host/sole-guest.js";
+import { END_SIGNALS, prepareGuest, SoleGuest } from "../../host/sole-guest.js";
 import type { Takeover } from "../../host/takeover.js";
 import { isRun, meantProcess } from "../../netns/run-process.js";
 import { netnsOf } from "../../rpc/namespaces.js";
@@ -50,7 +50,7 @@ export async function attach(given: AttachConfig): Promise<void> {
   });
   const end = (why: string): void => sole.end(why, 0);
   link.start(sole.loop, sole.guest, end);
-  watchEndings(endings, sole.loop, ["SIGTERM", "SIGINT", "SIGHUP"], end);
+  watchEndings(endings, sole.loop, END_SIGNALS, end);
   const api = await listenForApi(options.apiSocket, takeover?.apiSocket);
   const tapFd = target.kind === "tapfd" ? target.fd : null;
   sole.start(api, { hasChild: false, inUse: [options.readyFd, options.exitFd, tapFd] });

@@ -13,7 +13,7 @@ import { openStream, type StreamTarget } from "../../host/links/stream.js";
 import { listenForPesto } from "../../host/ports/control-socket.js";
 import { type Forwarding, needsResident, startForwarding } from "../../host/ports/forwarding.js";
 import { joinBroker } from "../../host/sandbox.js";
-import { SoleGuest } from "../../host/sole-guest.js";
+import { END_SIGNALS, SoleGuest } from "../../host/sole-guest.js";
 import { openResident, type Resident } from "../../netns/agent.js";
 import { NamespaceError } from "../../netns/failure.js";
 import { superviseChild } from "../../netns/jobs.js";
@@ -105,9 +105,9 @@ async function serveNamespace(
 
 /** Signals that end the process. In the background SIGHUP would, too, if it were not ignored. */
 function endSignals({ isForeground }: PastaConfig): readonly NodeJS.Signals[] {
-  if (isForeground) return ["SIGTERM", "SIGINT", "SIGHUP"];
+  if (isForeground) return END_SIGNALS;
   process.on("SIGHUP", () => undefined);
-  return ["SIGTERM", "SIGINT"];
+  return END_SIGNALS.filter((signal) => signal !== "SIGHUP");
 }
 
 /** Serves the virtual machines that connect to a socket. */
