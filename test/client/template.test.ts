@@ -51,6 +51,9 @@ const PARTS = [
   "\\n",
 ] as const;
 
+/** What a message says when its author has not thought of a value. */
+const SLIP = /undefined|NaN|\[object/;
+
 test("any text is a template, or is refused in one line", async () => {
   const text = fc
     .array(fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...PARTS) }, fc.string()), {
@@ -59,6 +62,8 @@ test("any text is a template, or is refused in one line", async () => {
     .map((parts) => parts.join(""));
   await fc.assert(
     fc.asyncProperty(text, async (format) => {
+      // The message quotes it: fast-check may have written such a word itself.
+      fc.pre(!SLIP.test(format));
       try {
         expect(typeof (await say(["network", "inspect", "web", `--format=${format}`]))).toBe(
           "string",
@@ -66,7 +71,8 @@ test("any text is a template, or is refused in one line", async () => {
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         expect(error.message).toMatch(/^--format: .*--json shows all/);
-        expect(error.message).not.toMatch(/\n|undefined|NaN|\[object/);
+        expect(error.message).not.toMatch(/\n/);
+        expect(error.message).not.toMatch(SLIP);
       }
     }),
     { numRuns: 3000 },
