@@ -7,22 +7,13 @@ import type { GuestConfig } from "../../src/config/guest-config.js";
 import { ALL_SERVICES } from "../../src/config/guest-config.js";
 import { servicesFor } from "../../src/services/index.js";
 import { ARP_LENGTH, ArpOperation, emitArp } from "../../src/wire/arp.js";
-import { composeDatagram } from "../../src/wire/datagram.js";
-import {
-  composeDhcp,
-  type DhcpMessage,
-  DhcpOption,
-  DhcpType,
-  parseDhcp,
-} from "../../src/wire/dhcp.js";
+import { type DhcpMessage, DhcpOption, DhcpType } from "../../src/wire/dhcp.js";
 import {
   composeAssociation,
-  composeDhcpv6,
   Dhcpv6Option,
   Dhcpv6Type,
   parseAssociatedAddress,
   parseAssociation,
-  parseDhcpv6,
 } from "../../src/wire/dhcpv6.js";
 import { composeEthernet, EtherType, emitEthernet } from "../../src/wire/ethernet.js";
 import type { Frame } from "../../src/wire/frame.js";
@@ -38,6 +29,7 @@ import { address } from "../base/addresses.js";
 import { ALONE, COPIED, COPIED_OPEN } from "../nat/plans.js";
 import { parseOk } from "../wire/parsing.js";
 import { config, decide, GUEST_MAC, replied } from "./frames.js";
+import { asked, askedV6, dhcpIn, dhcpv6In } from "./requests.js";
 
 const UNSPECIFIED = { 4: address("0.0.0.0"), 6: address("::") };
 const [COPIED4, COPIED6] = COPIED;
@@ -155,31 +147,9 @@ describe("ping", () => {
 
 const LEASE = [DhcpOption.ParameterRequest, Uint8Array.of(1, 3, 121, 28, 6)] as const;
 
-function offered(
-  plan: AddressPlan,
-  ...options: readonly (readonly [number, Uint8Array])[]
-): DhcpMessage {
-  const message: DhcpMessage = {
-    operation: 1,
-    transaction: 7,
-    broadcast: false,
-    clientAddress: UNSPECIFIED[4],
-    yourAddress: UNSPECIFIED[4],
-    relayAddress: UNSPECIFIED[4],
-    clientMac: GUEST_MAC,
-    options: new Map([
-      [DhcpOption.MessageType, Uint8Array.of(DhcpType.Discover)],
-      ...(options.length === 0 ? [LEASE] : options),
-    ]),
-  };
-  const from = { mac: GUEST_MAC, address: UNSPECIFIED[4], port: 68 };
-  const to = { mac: BROADCAST_MAC, address: address("255.255.255.255"), port: 67 };
-  const frame = replied(
-    decide(parseOk(composeDatagram(from, to, composeDhcp(message))), config({ plans: [plan] })),
-  );
-  const answer = parseDhcp(frame.bytes, frame.payloadOffset, frame.payloadLength);
-  if (answer === null) throw new Error("no DHCP message");
-  return answer;
+function offered(plan: AddressPlan, option: readonly [number, Uint8Array] = LEASE): DhcpMessage {
+  const discover = asked({ type: DhcpType.Discover, options: [option] });
+  return dhcpIn(replied(decide(discover, config({ plans: [plan] }))));
 }
 
 function option({ options }: DhcpMessage, code: number): string | undefined {
@@ -258,21 +228,15 @@ describe("DHCP offers the guest's address", () => {
 
 test("DHCPv6 grants the guest's address", () => {
   const association = composeAssociation({ id: 1, renewalTime: 0, rebindingTime: 0, options: [] });
-  const solicit = composeDhcpv6({
-    type: Dhcpv6Type.Solicit,
-    transaction: 1,
-    options: [
-      { code: Dhcpv6Option.ClientId, value: Uint8Array.of(0, 3, 0, 1) },
-      { code: Dhcpv6Option.IdentityAssociation, value: association },
-    ],
-  });
-  const from = { mac: GUEST_MAC, address: address("fe80::64"), port: 546 };
-  const to = { mac: 0x3333_0001_0002, address: address("ff02::1:2"), port: 547 };
-  const frame = replied(decide(parseOk(composeDatagram(from, to, solicit)), closed));
+  const solicit = askedV6(
+    Dhcpv6Type.Solicit,
+    { code: Dhcpv6Option.ClientId, value: Uint8Array.of(0, 3, 0, 1) },
+    { code: Dhcpv6Option.IdentityAssociation, value: association },
+  );
+  const frame = replied(decide(solicit, closed));
   expect(`${frame.source}`).toBe("fe80::1");
-  const answer = parseDhcpv6(frame.bytes, frame.payloadOffset, frame.payloadLength);
-  const granted = answer?.options
-    .filter(({ code }) => code === Dhcpv6Option.IdentityAssociation)
+  const granted = dhcpv6In(frame)
+    .options.filter(({ code }) => code === Dhcpv6Option.IdentityAssociation)
     .flatMap(({ value }) => parseAssociation(value)?.options ?? [])
     .map(({ value }) => `${parseAssociatedAddress(value)?.address}`);
   expect(granted).toEqual(["2001:db8:1::10"]);

@@ -5,47 +5,15 @@ import { BROADCAST_MAC } from "../../src/base/mac.js";
 import type { GuestConfig } from "../../src/config/guest-config.js";
 import { DhcpService } from "../../src/services/dhcp.js";
 import type { Verdict } from "../../src/services/service.js";
-import { composeDatagram } from "../../src/wire/datagram.js";
-import {
-  composeDhcp,
-  type DhcpMessage,
-  DhcpOption,
-  DhcpType,
-  parseDhcp,
-} from "../../src/wire/dhcp.js";
+import { type DhcpMessage, DhcpOption, DhcpType } from "../../src/wire/dhcp.js";
 import type { Frame } from "../../src/wire/frame.js";
 import { address } from "../base/addresses.js";
-import { parseOk } from "../wire/parsing.js";
 import { config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN4, replied } from "./frames.js";
+import { asked, dhcpIn } from "./requests.js";
 
 const ANY = address("0.0.0.0");
 const BROADCAST = address("255.255.255.255");
 const FIRST = PLAN4.dhcpBegin;
-
-interface Ask {
-  readonly type: number;
-  readonly options?: readonly (readonly [number, Uint8Array])[];
-  readonly changes?: Partial<DhcpMessage>;
-  readonly destination?: Address;
-}
-
-/** A frame with a DHCP message from a client. */
-function asked({ type, options = [], changes = {}, destination = BROADCAST }: Ask): Frame {
-  const message: DhcpMessage = {
-    operation: 1,
-    transaction: 0x1234_5678,
-    broadcast: false,
-    clientAddress: ANY,
-    yourAddress: ANY,
-    relayAddress: ANY,
-    clientMac: GUEST_MAC,
-    options: new Map([[DhcpOption.MessageType, Uint8Array.of(type)], ...options]),
-    ...changes,
-  };
-  const from = { mac: GUEST_MAC, address: message.clientAddress, port: 68 };
-  const to = { mac: BROADCAST_MAC, address: destination, port: 67 };
-  return parseOk(composeDatagram(from, to, composeDhcp(message)));
-}
 
 function serve(service: DhcpService, frame: Frame, now = 0): Verdict {
   expect(service.claims(frame)).toBe(true);
@@ -55,8 +23,7 @@ function serve(service: DhcpService, frame: Frame, now = 0): Verdict {
 /** The reply's frame and message. */
 function answered(verdict: Verdict): { frame: Frame; message: DhcpMessage; type: number } {
   const frame = replied(verdict);
-  const message = parseDhcp(frame.bytes, frame.payloadOffset, frame.payloadLength);
-  if (message === null) throw new Error("no DHCP message");
+  const message = dhcpIn(frame);
   return { frame, message, type: message.options.get(DhcpOption.MessageType)?.[0] ?? 0 };
 }
 

@@ -3,11 +3,9 @@ import type { Address } from "../../src/base/address.js";
 import { DropReason } from "../../src/base/drop.js";
 import { Dhcpv6Service } from "../../src/services/dhcpv6.js";
 import type { Verdict } from "../../src/services/service.js";
-import { composeDatagram } from "../../src/wire/datagram.js";
 import {
   composeAssociatedAddress,
   composeAssociation,
-  composeDhcpv6,
   type Dhcpv6Message,
   Dhcpv6Option,
   type Dhcpv6OptionValue,
@@ -15,19 +13,17 @@ import {
   Dhcpv6Type,
   parseAssociatedAddress,
   parseAssociation,
-  parseDhcpv6,
 } from "../../src/wire/dhcpv6.js";
 import type { Frame } from "../../src/wire/frame.js";
 import { address } from "../base/addresses.js";
-import { parseOk } from "../wire/parsing.js";
 import { config, dnsConfig, GATEWAY_MAC, GUEST_MAC, PLAN6, replied } from "./frames.js";
+import { askedV6 as asked, dhcpv6In } from "./requests.js";
 
 const CLIENT = { code: Dhcpv6Option.ClientId, value: Uint8Array.of(0, 3, 0, 1, 9) };
 const SERVER_DUID = Uint8Array.of(0, 3, 0, 1, 0x52, 0x55, 10, 0, 2, 2);
 const SERVER = { code: Dhcpv6Option.ServerId, value: SERVER_DUID };
 const FIRST = PLAN6.dhcpBegin;
 const GUEST = address("fe80::64");
-const ALL_SERVERS = address("ff02::1:2");
 
 function association(...addresses: Address[]): Dhcpv6OptionValue {
   const options = addresses.map((each) => ({
@@ -36,12 +32,6 @@ function association(...addresses: Address[]): Dhcpv6OptionValue {
   }));
   const value = composeAssociation({ id: 7, renewalTime: 0, rebindingTime: 0, options });
   return { code: Dhcpv6Option.IdentityAssociation, value };
-}
-
-function asked(type: number, ...options: Dhcpv6OptionValue[]): Frame {
-  const from = { mac: GUEST_MAC, address: GUEST, port: 546 };
-  const to = { mac: 0x3333_0001_0002, address: ALL_SERVERS, port: 547 };
-  return parseOk(composeDatagram(from, to, composeDhcpv6({ type, transaction: 42, options })));
 }
 
 function serve(service: Dhcpv6Service, frame: Frame, now = 0): Verdict {
@@ -59,8 +49,7 @@ function answered(verdict: Verdict): Dhcpv6Message {
     sourcePort: 547,
     destinationPort: 546,
   });
-  const message = parseDhcpv6(frame.bytes, frame.payloadOffset, frame.payloadLength);
-  if (message === null) throw new Error("no DHCPv6 message");
+  const message = dhcpv6In(frame);
   expect(message.transaction).toBe(42);
   return message;
 }
