@@ -1,11 +1,8 @@
-import { join } from "node:path";
 import { link, served } from "../lab/addresses.ts";
-import type { Lab } from "../lab/lab.ts";
 import { bootMachine, hasMachines } from "../lab/machine.ts";
-import type { Process } from "../lab/process.ts";
-import { isSlipway, root } from "../lab/product.ts";
-import { userDirectory } from "./api-client.ts";
+import { isSlipway } from "../lab/product.ts";
 import { test as base, describe, expect } from "./fixture.ts";
+import { servedPasst } from "./passt.ts";
 
 const test = base.runIf(isSlipway && hasMachines);
 
@@ -13,24 +10,12 @@ const BYTES = 10_000_000;
 /** Emulated processors are slow, and two may share one real one with other tests. */
 const LONG = 300_000;
 
-let serial = 0;
-
-/** Starts passt in the foreground. @returns it and the path of its socket */
-async function startPasst(lab: Lab, options: readonly string[]): Promise<[Process, string]> {
-  serial += 1;
-  const path = `${await userDirectory(lab)}/machine.${serial}`;
-  const program = lab.host.stage.inside(join(root, "bin/passt"));
-  const passt = lab.host.user.spawn([program, "-f", "--socket", path, ...options]);
-  await passt.printed(/is served/);
-  return [passt, path];
-}
-
 describe("passt, with a virtual machine", { timeout: LONG }, () => {
   test("has addresses by DHCP and RA, names, and 10 MB out and in by each family", async ({
     lab,
   }) => {
     const sha256 = await lab.world.http.addFile("machine", BYTES);
-    const [passt, path] = await startPasst(lab, ["--one-off", "-t", "8230:80,8231:9"]);
+    const [passt, path] = await servedPasst(lab, "--one-off", "-t", "8230:80,8231:9");
     const machine = await bootMachine(
       lab.host,
       path,

@@ -1,38 +1,18 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { httpName, link, served as world } from "../lab/addresses.ts";
+import { httpName, link, served } from "../lab/addresses.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { HeldNamespace } from "../lab/namespace.ts";
-import type { Process, ProcessOptions } from "../lab/process.ts";
-import { isSlipway, root } from "../lab/product.ts";
+import type { Process } from "../lab/process.ts";
+import { isSlipway } from "../lab/product.ts";
 import { taps } from "../lab/taps.ts";
 import { userDirectory } from "./api-client.ts";
 import { test as base, describe, expect } from "./fixture.ts";
+import { servedPasst, startPasst } from "./passt.ts";
 
 /** passt with clients that are no virtual machine (those: machine.test.ts): good ones, and some that lie. */
 const test = base.runIf(isSlipway);
-
-let serial = 0;
-
-function start(lab: Lab, options: readonly string[], how?: ProcessOptions): Process {
-  return lab.host.user.spawn(
-    [lab.host.stage.inside(join(root, "bin/passt")), "-f", ...options],
-    how,
-  );
-}
-
-async function freePath(lab: Lab): Promise<string> {
-  serial += 1;
-  return `${await userDirectory(lab)}/passt.${serial}`;
-}
-
-async function served(lab: Lab, ...options: readonly string[]): Promise<[Process, string]> {
-  const path = await freePath(lab);
-  const passt = start(lab, ["--socket", path, ...options]);
-  await passt.printed(/is served/);
-  return [passt, path];
-}
 
 /** A client with a TAP in a namespace of its own, which has the address that DHCP would lease. */
 async function connect(lab: Lab, path: string): Promise<[HeldNamespace, Process]> {
@@ -60,14 +40,14 @@ async function end(passt: Process): Promise<void> {
 
 describe("passt --socket", () => {
   test("carries 20 MB each way, and serves the next client when one has gone", async ({ lab }) => {
-    const [passt, path] = await served(lab);
+    const [passt, path] = await servedPasst(lab);
     expect(await lab.host.user.output(["stat", "-c", "%a %F", path])).toBe("600 socket\n");
     const sha256 = await lab.world.http.addFile("stream", 20_000_000);
     for (const name of ["one", "two"]) {
       const [namespace, client] = await connect(lab, path);
       await using _ = namespace;
       await namespace.shell(`ping -c 1 -w 20 ${link.world} >&2`);
-      const resolve = `--resolve ${httpName}:80:${world.http}`;
+      const resolve = `--resolve ${httpName}:80:${served.http}`;
       const file = join(await userDirectory(lab), name);
       await namespace.shell(`curl -sS -m 60 ${resolve} -o ${file} http://${httpName}/stream`);
       expect((await namespace.output(["sha256sum", file])).slice(0, 64)).toBe(sha256);
@@ -87,7 +67,7 @@ describe("passt --socket", () => {
   ] as const)(
     "a length of %s ends the client, and the next is served",
     async ([, bytes], { lab }) => {
-      const [passt, path] = await served(lab);
+      const [passt, path] = await servedPasst(lab);
       await sendTo(lab, path, [...bytes, ...Array.from({ length: 60 }, () => 0)]);
       await passt.printed(/the client sent what is no frame: disconnected/);
       const [namespace] = await connect(lab, path);
@@ -100,7 +80,7 @@ describe("passt --socket", () => {
   test("a client that ends in the middle of a frame costs the next one nothing", async ({
     lab,
   }) => {
-    const [passt, path] = await served(lab);
+    const [passt, path] = await servedPasst(lab);
     await lab.host.user.shell(`printf '\\000\\000\\005\\352abc' | socat -u - UNIX-CONNECT:${path}`);
     await passt.printed(/the client has disconnected/);
     const [namespace] = await connect(lab, path);
@@ -110,7 +90,7 @@ describe("passt --socket", () => {
   });
 
   test("one client is served at a time", async ({ lab }) => {
-    const [passt, path] = await served(lab);
+    const [passt, path] = await servedPasst(lab);
     const [first, client] = await connect(lab, path);
     await using _first = first;
     const [second] = await connect(lab, path);
@@ -123,7 +103,7 @@ describe("passt --socket", () => {
   });
 
   test("with --one-off it ends with its client, and refuses others meanwhile", async ({ lab }) => {
-    const [passt, path] = await served(lab, "--one-off");
+    const [passt, path] = await servedPasst(lab, "--one-off");
     const [namespace, client] = await connect(lab, path);
     await using _ = namespace;
     await namespace.output(["ping", "-c1", "-w20", link.world]);
@@ -141,18 +121,18 @@ describe("passt --socket", () => {
   test("a path that is in use, or no socket, is refused; a stale one is replaced", async ({
     lab,
   }) => {
-    const [first, path] = await served(lab);
+    const [first, path] = await servedPasst(lab);
     for (const [at, message] of [
       [path, /is in use by another process/],
       ["/etc/passwd", /exists and is not a socket/],
     ] as const) {
-      const { code, stderr } = await start(lab, ["--socket", at]).ended(10_000);
+      const { code, stderr } = await startPasst(lab, ["--socket", at]).ended(10_000);
       expect(stderr).toMatch(message);
       expect(code).toBe(1);
     }
     first.kill("SIGKILL");
     await first.exit;
-    const again = start(lab, ["--socket", path]);
+    const again = startPasst(lab, ["--socket", path]);
     await again.printed(/is served/);
     await end(again);
   });
@@ -169,7 +149,7 @@ describe("passt --fd", () => {
   test("serves the socket that it inherits, byte by byte if need be, and ends with it", async ({
     lab,
   }) => {
-    const passt = start(lab, ["--fd", "3"], { pipes: [3] });
+    const passt = startPasst(lab, ["--fd", "3"], { pipes: [3] });
     const socket = passt.pipe(3);
     const answer = once(socket, "data");
     for (const byte of request) {
@@ -184,9 +164,9 @@ describe("passt --fd", () => {
   });
 
   test("what is no connected stream socket is refused", async ({ lab }) => {
-    const closed = await start(lab, ["--fd", "9"]).ended(10_000);
+    const closed = await startPasst(lab, ["--fd", "9"]).ended(10_000);
     expect(closed.stderr).toMatch(/--fd 9 is not open/);
-    const program = lab.host.stage.inside(join(root, "bin/passt"));
+    const program = lab.host.program("passt");
     const file = await lab.host.user.run(["sh", "-c", `exec ${program} -f --fd 7 7</dev/null`]);
     expect(file.stderr).toMatch(/--fd 7 is not a socket: give a connected stream socket/);
     expect([closed.code, file.code]).toEqual([1, 1]);
@@ -194,7 +174,7 @@ describe("passt --fd", () => {
 });
 
 test("--vhost-user is refused in one line that says what there is instead", async ({ lab }) => {
-  const { code, stderr } = await start(lab, ["--vhost-user"]).ended(10_000);
+  const { code, stderr } = await startPasst(lab, ["--vhost-user"]).ended(10_000);
   expect(stderr).toMatch(/^passt: .*vhost-user is not supported: .*-netdev stream.*\n$/);
   expect(code).toBe(1);
 });

@@ -146,7 +146,7 @@ describe("the API's socket", () => {
       helper: [
         ...["env", "SLIPWAY_SHARED=1"],
         ...Object.entries(user.env).map(([name, value]) => `${name}=${value}`),
-        `${lab.host.slipwayPath.replace(/slipway$/, "slirp4netns")}`,
+        lab.host.program("slirp4netns"),
       ],
     });
     expect(refusalOfApi(await answer(guest.namespace, asking(socket), ADD))).toContain(

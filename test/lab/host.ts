@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { failing, link, served } from "./addresses.ts";
 import { Agent } from "./agent/client.ts";
 import { type Impairment, makeLink } from "./link.ts";
@@ -61,6 +61,11 @@ export class Host {
   /** The command `slipway`, at the path where processes of the lab find it. */
   get slipwayPath(): string {
     return this.stage.inside(slipway);
+  }
+
+  /** Another name of it, likewise. */
+  program(name: "slirp4netns" | "pasta" | "passt" | "pesto"): string {
+    return join(dirname(this.slipwayPath), name);
   }
 
   /** Starts `slipway`, as the user. */

@@ -50,7 +50,7 @@ export class Background {
     options: ProcessOptions = {},
   ): Promise<Background> {
     const file = pidFileOf(lab);
-    const argv = [pastaPath(lab), "-P", file, ...args];
+    const argv = [lab.host.program("pasta"), "-P", file, ...args];
     const outcome = await user.run(argv, { timeoutMs: 20_000, ...options });
     if (outcome.code !== 0) throw new Error(`pasta: status ${outcome.code}: ${outcome.stderr}`);
     const pid = Number(await user.output(["cat", file]));
@@ -82,11 +82,6 @@ export class Background {
     await this.signal("TERM");
     await this.ended(10_000);
   }
-}
-
-/** The program `pasta`, where processes of the lab find it. */
-export function pastaPath(lab: Lab): string {
-  return lab.host.slipwayPath.replace(/slipway$/, "pasta");
 }
 
 /** Whether a process is there, and not only its exit status. */

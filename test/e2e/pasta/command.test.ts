@@ -3,12 +3,12 @@ import type { Lab } from "../../lab/lab.ts";
 import type { RunOptions } from "../../lab/namespace.ts";
 import type { Outcome } from "../../lab/process.ts";
 import { expect, test } from "../fixture.ts";
-import { pastaPath, quiet } from "./background.ts";
+import { quiet } from "./background.ts";
 
 const ports: readonly string[] = quiet.filter((word) => word !== "--config-net");
 
 function run(lab: Lab, args: readonly string[], options?: RunOptions): Promise<Outcome> {
-  return lab.host.user.run([pastaPath(lab), ...args], options);
+  return lab.host.user.run([lab.host.program("pasta"), ...args], options);
 }
 
 test("a command in fresh namespaces: root there, with the network, and its status is passed on", async ({
@@ -90,7 +90,7 @@ test("what it leaves behind ends with it, and SIGTERM to pasta reaches it", asyn
   expect(left.code).toBe(0);
   expect((await lab.host.user.run(["pgrep", "-f", "^sleep 61.25"])).code).toBe(1);
   const script = "trap 'echo got it; exit 5' TERM; echo here; while :; do sleep 0.05; done";
-  const pasta = lab.host.user.spawn([pastaPath(lab), ...quiet, "sh", "-c", script]);
+  const pasta = lab.host.user.spawn([lab.host.program("pasta"), ...quiet, "sh", "-c", script]);
   await pasta.printed(/here/);
   pasta.kill("SIGTERM");
   expect(await pasta.ended(10_000)).toMatchObject({ code: 5, stdout: "here\ngot it\n" });

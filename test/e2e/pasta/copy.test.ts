@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { link, served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { describe, expect, test } from "../fixture.ts";
-import { pastaPath, quiet } from "./background.ts";
+import { quiet } from "./background.ts";
 import { addressesOf, changed, networkOf, PastaGuest, routesOf } from "./network.ts";
 
 const OWN4 = `${link.host}/${link.length}`;
@@ -35,7 +35,7 @@ function host(lab: Lab): Promise<readonly string[]> {
 /** How a pasta fails. */
 async function failure(lab: Lab, ...args: readonly string[]): Promise<string> {
   await using namespace = await lab.host.namespace();
-  const argv = [pastaPath(lab), ...quiet, ...args, `${namespace.pid}`];
+  const argv = [lab.host.program("pasta"), ...quiet, ...args, `${namespace.pid}`];
   const { code, stderr } = await lab.host.user.run(argv, { timeoutMs: 20_000 });
   expect(code).toBe(1);
   expect(await namespace.output(["ip", "-brief", "link"])).toMatch(/^lo [^\n]*\n$/);
@@ -149,7 +149,13 @@ describe("the guest", () => {
     await using namespace = await lab.host.namespace();
     const file = join(lab.directory, "unconfigured.pid");
     const options = quiet.filter((option) => option !== "--config-net");
-    await lab.host.user.output([pastaPath(lab), "-P", file, ...options, `${namespace.pid}`]);
+    await lab.host.user.output([
+      lab.host.program("pasta"),
+      "-P",
+      file,
+      ...options,
+      `${namespace.pid}`,
+    ]);
     const links = await namespace.output(["ip", "-brief", "link"]);
     expect(links).toMatch(/^lo .*[<,]UP[,>]/m);
     expect(links).toMatch(/^eth0 .*<BROADCAST,MULTICAST>/m);
@@ -169,7 +175,15 @@ describe("the guest", () => {
     const index = () => namespace.shell("ip -oneline link show tap7 | cut -d: -f1");
     const before = await index();
     const file = join(lab.directory, "attached.pid");
-    const argv = [pastaPath(lab), "-P", file, ...quiet, "-I", "tap7", `${namespace.pid}`];
+    const argv = [
+      lab.host.program("pasta"),
+      "-P",
+      file,
+      ...quiet,
+      "-I",
+      "tap7",
+      `${namespace.pid}`,
+    ];
     await lab.host.user.output(argv);
     expect(await index()).toBe(before);
     expect(await networkOf(namespace, "tap7")).toEqual(await host(lab));
@@ -180,7 +194,7 @@ describe("the guest", () => {
     await using namespace = await lab.host.namespace();
     await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
     const file = join(lab.directory, "ipv4.pid");
-    const argv = [pastaPath(lab), "-P", file, ...quiet, `${namespace.pid}`];
+    const argv = [lab.host.program("pasta"), "-P", file, ...quiet, `${namespace.pid}`];
     await lab.host.user.output(argv);
     expect(await addressesOf(namespace, "eth0")).toEqual([OWN4]);
     await lab.host.user.output(["sh", "-c", `kill $(cat ${file})`]);
@@ -245,7 +259,7 @@ describe("errors", () => {
   test("IPv6 alone in a namespace without it", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
     await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-    const argv = [pastaPath(lab), ...quiet, "-6", `${namespace.pid}`];
+    const argv = [lab.host.program("pasta"), ...quiet, "-6", `${namespace.pid}`];
     const { code, stderr } = await lab.host.user.run(argv);
     expect({ code, stderr }).toMatchObject({ code: 1, stderr: /it has no IPv6/ });
     expect(await namespace.output(["ip", "-brief", "link"])).toMatch(/^lo [^\n]*\n$/);
@@ -297,7 +311,7 @@ describe.skipIf(!existsSync(REAL))("as the pasta of this machine", () => {
     { args: ["-m", "1400"] },
     { args: ["-i", "eth0"] },
   ])("with $args", async ({ args }, { lab }) => {
-    const ours = await seenBy(lab, pastaPath(lab), ...args);
+    const ours = await seenBy(lab, lab.host.program("pasta"), ...args);
     expect(ours).toEqual(await seenBy(lab, REAL, ...args));
   });
 });

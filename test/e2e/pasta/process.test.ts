@@ -5,7 +5,7 @@ import { httpName, served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { stateOf } from "../../lab/process.ts";
 import { describe, expect, test } from "../fixture.ts";
-import { Background, isRunning, pastaPath, pidFileOf, quiet } from "./background.ts";
+import { Background, isRunning, pidFileOf, quiet } from "./background.ts";
 
 /** Fields of proc_pid_stat(5) behind the name. */
 function statOf(pid: number): readonly string[] {
@@ -15,7 +15,11 @@ function statOf(pid: number): readonly string[] {
 
 /** Runs a pasta that fails. */
 async function failure(lab: Lab, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await lab.host.user.run([pastaPath(lab), ...quiet, ...args]);
+  const { code, stdout, stderr } = await lab.host.user.run([
+    lab.host.program("pasta"),
+    ...quiet,
+    ...args,
+  ]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
   expect(stderr).toMatch(/^pasta: [^\n]+\n$/);
   return stderr;
@@ -44,7 +48,9 @@ describe("in the background", () => {
   }) => {
     await using namespace = await lab.host.namespace();
     const file = pidFileOf(lab);
-    await lab.host.user.output([...[pastaPath(lab), "--pid", file, ...quiet, `${namespace.pid}`]]);
+    await lab.host.user.output([
+      ...[lab.host.program("pasta"), "--pid", file, ...quiet, `${namespace.pid}`],
+    ]);
     const text = await lab.host.user.output(["cat", file]);
     expect(text).toMatch(/^\d+\n$/);
     expect(await lab.host.user.output(["stat", "-c", "%a %F", file])).toBe("600 regular file\n");
@@ -60,7 +66,13 @@ describe("in the background", () => {
       "-c",
       `echo 12345678901234567890 > ${file}; chmod 644 ${file}`,
     ]);
-    await lab.host.user.output([pastaPath(lab), "-P", file, ...quiet, `${namespace.pid}`]);
+    await lab.host.user.output([
+      lab.host.program("pasta"),
+      "-P",
+      file,
+      ...quiet,
+      `${namespace.pid}`,
+    ]);
     const pid = await lab.host.user.output(["cat", file]);
     expect(isRunning(Number(pid))).toBe(true);
     expect(await lab.host.user.output(["stat", "-c", "%a", file])).toBe("600\n");
@@ -90,7 +102,7 @@ describe("in the background", () => {
     const fifo = join(lab.directory, "leaked");
     const script = `mkfifo ${fifo}; sleep 60 <>${fifo} & exec 9<>${fifo}; out=$("$@" 2>&1); echo "read until the end: $out"; kill $!`;
     const file = pidFileOf(lab);
-    const argv = [pastaPath(lab), "-P", file, ...quiet, `${namespace.pid}`];
+    const argv = [lab.host.program("pasta"), "-P", file, ...quiet, `${namespace.pid}`];
     const { code, stdout } = await lab.host.user.run(["sh", "-c", script, "sh", ...argv]);
     const pid = Number(await lab.host.user.output(["cat", file]));
     const isUp = isRunning(pid);
@@ -134,9 +146,12 @@ describe("in the background", () => {
       `printf '#!/bin/sh\\nsleep 60\\n' > ${fifo}; chmod 755 ${fifo}`,
     ]);
     const env = { SLIPWAY_NODE: fifo };
-    const parent = lab.host.user.spawn([pastaPath(lab), "-P", file, ...quiet, `${namespace.pid}`], {
-      env,
-    });
+    const parent = lab.host.user.spawn(
+      [lab.host.program("pasta"), "-P", file, ...quiet, `${namespace.pid}`],
+      {
+        env,
+      },
+    );
     await delay(300);
     expect(parent.running).toBe(true);
     await lab.host.user.output(["pkill", "-KILL", "-f", `^/bin/sh ${fifo}`]);
@@ -156,7 +171,7 @@ describe("in the foreground", () => {
     await using namespace = await lab.host.namespace();
     const file = pidFileOf(lab);
     const pasta = lab.host.user.spawn([
-      pastaPath(lab),
+      lab.host.program("pasta"),
       "-f",
       "-P",
       file,
@@ -174,7 +189,7 @@ describe("in the foreground", () => {
     const file = pidFileOf(lab);
     // RootlessKit starts its helpers so.
     const script = `setpriv --pdeathsig KILL -- "$@" & wait`;
-    const argv = [pastaPath(lab), "-f", "-P", file, ...quiet, `${namespace.pid}`];
+    const argv = [lab.host.program("pasta"), "-f", "-P", file, ...quiet, `${namespace.pid}`];
     const parent = lab.host.user.spawn(["sh", "-c", script, "sh", ...argv]);
     const pid = Number(await readWhenThere(lab, file));
     parent.kill("SIGKILL");

@@ -5,7 +5,7 @@ import { served } from "../../lab/addresses.ts";
 import { isOpenToTests } from "../../lab/process.ts";
 import { attacked, expectStopped, installAttack } from "../attacked-process.ts";
 import { describe, expect, test } from "../fixture.ts";
-import { Background, pastaPath, pidFileOf, quiet } from "./background.ts";
+import { Background, pidFileOf, quiet } from "./background.ts";
 
 const NOTHING = "0000000000000000";
 
@@ -112,7 +112,7 @@ describe.runIf(getuid?.() === 0)("started as root", () => {
 
   test("a user that does not exist is refused, and a COMMAND for another", async ({ lab }) => {
     const start = (...args: string[]) =>
-      lab.host.root.run([pastaPath(lab), ...quiet, "-P", pidFileOf(lab), ...args]);
+      lab.host.root.run([lab.host.program("pasta"), ...quiet, "-P", pidFileOf(lab), ...args]);
     await using namespace = await lab.host.root.unshare(["net"]);
     const refused = [
       await start("--runas", "nosuch", `${namespace.pid}`),

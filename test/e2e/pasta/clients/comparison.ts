@@ -1,8 +1,6 @@
-import { join } from "node:path";
 import { getuid } from "node:process";
 import { debian13 } from "../../../lab/debian13.ts";
 import type { Lab } from "../../../lab/lab.ts";
-import { root } from "../../../lab/product.ts";
 import { type Check, compareWith, type Engine, type Helper, type Peer } from "../../comparison.ts";
 
 /** The pasta of Debian 13, and ours. */
@@ -12,7 +10,7 @@ export const pasta: Peer = {
   name: "pasta",
   ours: ["Slipway"],
   paths: (lab) => ({
-    ours: lab.host.stage.inside(join(root, "bin/pasta")),
+    ours: lab.host.program("pasta"),
     peers: "/usr/bin/pasta",
   }),
 };

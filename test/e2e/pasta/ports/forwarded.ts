@@ -3,7 +3,7 @@ import { Agent } from "../../../lab/agent/client.ts";
 import type { Lab } from "../../../lab/lab.ts";
 import type { HeldNamespace, Namespace } from "../../../lab/namespace.ts";
 import { isOpenToTests, type Outcome } from "../../../lab/process.ts";
-import { isRunning, pastaPath, pidFileOf } from "../background.ts";
+import { isRunning, pidFileOf } from "../background.ts";
 
 /** Until a port follows what listens: pasta says a second, and the machine may be busy. */
 export const FOLLOWED = { timeout: 15_000, interval: 50 };
@@ -59,7 +59,14 @@ export async function failure(lab: Lab, args: readonly string[]): Promise<Outcom
 function runPasta(lab: Lab, namespace: HeldNamespace, args: readonly string[]): Promise<Outcome> {
   const others = ["-t", "-u", "-T", "-U"].filter((option) => !args.includes(option));
   const none = others.flatMap((option) => [option, "none"]);
-  const argv = [pastaPath(lab), "--config-net", "--quiet", ...none, ...args, `${namespace.pid}`];
+  const argv = [
+    lab.host.program("pasta"),
+    "--config-net",
+    "--quiet",
+    ...none,
+    ...args,
+    `${namespace.pid}`,
+  ];
   return lab.host.user.run(argv, { timeoutMs: 30_000 });
 }
 

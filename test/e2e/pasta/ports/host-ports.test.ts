@@ -40,7 +40,7 @@ describe("-T and -U", () => {
 
   test("a port that the guest has in use is an error", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
-    const pasta = lab.host.slipwayPath.replace(/slipway$/, "pasta");
+    const pasta = lab.host.program("pasta");
     await namespace.shell("ip link set lo up");
     const server = namespace.spawn(["socat", "TCP6-LISTEN:8303,ipv6only=0", "STDIO"]);
     await expect.poll(() => listening(namespace)).toContain("tcp *:8303");

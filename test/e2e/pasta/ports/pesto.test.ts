@@ -13,8 +13,7 @@ function newSocket(lab: Lab): string {
 }
 
 function pesto(lab: Lab, ...args: readonly string[]): Promise<Outcome> {
-  const path = lab.host.slipwayPath.replace(/slipway$/, "pesto");
-  return lab.host.user.run([path, ...args], { timeoutMs: 30_000 });
+  return lab.host.user.run([lab.host.program("pesto"), ...args], { timeoutMs: 30_000 });
 }
 
 const OK = { code: 0, stdout: "", stderr: "" };
@@ -131,7 +130,7 @@ describe("pesto", () => {
       return client;
     });
     await expect.poll(() => guest.openDescriptors).toBeGreaterThan(before);
-    const program = lab.host.slipwayPath.replace(/slipway$/, "pesto");
+    const program = lab.host.program("pesto");
     await lab.host.user.shell(`
       for i in $(seq 500); do
         ${program} --add -t 8541 -u 127.0.0.1/8541 ${socket}

@@ -101,7 +101,7 @@ describe("ports that cannot be had", () => {
 
   test("-t all without enough descriptors says so", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
-    const pasta = lab.host.slipwayPath.replace(/slipway$/, "pasta");
+    const pasta = lab.host.program("pasta");
     const { code, stderr } = await lab.host.user.run([
       ...["prlimit", "--nofile=512:512", pasta, "--config-net", "--quiet"],
       ...["-t", "all", "-u", "none", "-T", "none", "-U", "none", `${namespace.pid}`],
