@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Lab } from "../../lab/lab.ts";
 import type { Namespace } from "../../lab/namespace.ts";
-import { type Outcome, type ProcessOptions, stateOf } from "../../lab/process.ts";
+import { type Outcome, stateOf } from "../../lab/process.ts";
 
-/** Options without which a pasta would publish ports or copy what a test does not look at. */
-export const quiet: readonly string[] = [
-  ...["--config-net", "--quiet"],
-  ...["-t", "none", "-u", "none", "-T", "none", "-U", "none"],
-];
+/** Options without which a pasta would forward ports that a test does not look at. */
+export const noPorts = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"] as const;
+
+/** Likewise, for a guest that is configured. */
+export const quiet: readonly string[] = ["--config-net", "--quiet", ...noPorts];
 
 let files = 0;
 
@@ -37,9 +37,8 @@ export class Background {
     lab: Lab,
     args: readonly string[],
     user: Namespace = lab.host.user,
-    options: ProcessOptions = {},
   ): Promise<Background> {
-    return Background.startPlain(lab, [...quiet, ...args], user, options);
+    return Background.startPlain(lab, [...quiet, ...args], user);
   }
 
   /** As start(), without the options of `quiet`. */
@@ -47,11 +46,11 @@ export class Background {
     lab: Lab,
     args: readonly string[],
     user: Namespace = lab.host.user,
-    options: ProcessOptions = {},
+    timeoutMs = 20_000,
   ): Promise<Background> {
     const file = pidFileOf(lab);
     const argv = [lab.host.program("pasta"), "-P", file, ...args];
-    const outcome = await user.run(argv, { timeoutMs: 20_000, ...options });
+    const outcome = await user.run(argv, { timeoutMs });
     if (outcome.code !== 0) throw new Error(`pasta: status ${outcome.code}: ${outcome.stderr}`);
     const pid = Number(await user.output(["cat", file]));
     return new Background(user, outcome, pid);

@@ -1,5 +1,5 @@
 import { expect, test } from "../fixture.ts";
-import { pidFileOf } from "./background.ts";
+import { Background } from "./background.ts";
 
 /** A machine of its own behind the guest, as a container of podman's bridge networks: it tells clients their address. */
 const MACHINE = `
@@ -27,19 +27,8 @@ test("a port may lead to a machine behind the guest", async ({ lab }) => {
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", MACHINE],
   ]);
   await machine.printed(/^serving$/m);
-  const pidFile = pidFileOf(lab);
-  await lab.host.user.output([
-    ...[
-      lab.host.program("pasta"),
-      "--config-net",
-      "--quiet",
-      "-T",
-      "none",
-      "-U",
-      "none",
-      "-P",
-      pidFile,
-    ],
+  await using _pasta = await Background.startPlain(lab, [
+    ...["--config-net", "--quiet", "-T", "none", "-U", "none"],
     ...["--map-host-loopback", "169.254.1.2"],
     ...["-t", "0.0.0.0/8099:10.89.0.2/80", "-u", "8099:10.89.0.2/80", `${namespace.pid}`],
   ]);

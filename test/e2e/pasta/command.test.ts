@@ -3,9 +3,7 @@ import type { Lab } from "../../lab/lab.ts";
 import type { RunOptions } from "../../lab/namespace.ts";
 import type { Outcome } from "../../lab/process.ts";
 import { expect, test } from "../fixture.ts";
-import { quiet } from "./background.ts";
-
-const ports: readonly string[] = quiet.filter((word) => word !== "--config-net");
+import { noPorts, quiet } from "./background.ts";
 
 function run(lab: Lab, args: readonly string[], options?: RunOptions): Promise<Outcome> {
   return lab.host.user.run([lab.host.program("pasta"), ...args], options);
@@ -65,7 +63,7 @@ test("--config-net configures; without it the interface is there, and has no add
     "ip -oneline link | grep -v ': lo:' | wc -l; ip -oneline -4 address | grep -c 'scope global'";
   const configured = await run(lab, [...quiet, "sh", "-c", script]);
   expect(configured.stdout).toBe("1\n1\n");
-  const bare = await run(lab, [...ports, "sh", "-c", script]);
+  const bare = await run(lab, ["--quiet", ...noPorts, "sh", "-c", script]);
   expect(bare.stdout).toBe("1\n0\n");
 });
 

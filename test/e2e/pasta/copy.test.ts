@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { link, served } from "../../lab/addresses.ts";
 import type { Lab } from "../../lab/lab.ts";
 import { describe, expect, test } from "../fixture.ts";
-import { quiet } from "./background.ts";
+import { Background, noPorts, quiet } from "./background.ts";
 import { addressesOf, changed, networkOf, PastaGuest, routesOf } from "./network.ts";
 
 const OWN4 = `${link.host}/${link.length}`;
@@ -147,15 +146,8 @@ describe("the guest", () => {
 
   test("sets its addresses by itself without --config-net", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
-    const file = join(lab.directory, "unconfigured.pid");
-    const options = quiet.filter((option) => option !== "--config-net");
-    await lab.host.user.output([
-      lab.host.program("pasta"),
-      "-P",
-      file,
-      ...options,
-      `${namespace.pid}`,
-    ]);
+    const args = ["--quiet", ...noPorts, `${namespace.pid}`];
+    await using _pasta = await Background.startPlain(lab, args);
     const links = await namespace.output(["ip", "-brief", "link"]);
     expect(links).toMatch(/^lo .*[<,]UP[,>]/m);
     expect(links).toMatch(/^eth0 .*<BROADCAST,MULTICAST>/m);
@@ -166,7 +158,6 @@ describe("the guest", () => {
       ip route add default via ${link.world}
       curl -sS -m 20 -o /dev/null http://${served.http}/
     `);
-    await lab.host.user.output(["sh", "-c", `kill $(cat ${file})`]);
   });
 
   test("has a TAP already, which is attached to", async ({ lab }) => {
@@ -174,30 +165,16 @@ describe("the guest", () => {
     await namespace.shell("ip tuntap add name tap7 mode tap");
     const index = () => namespace.shell("ip -oneline link show tap7 | cut -d: -f1");
     const before = await index();
-    const file = join(lab.directory, "attached.pid");
-    const argv = [
-      lab.host.program("pasta"),
-      "-P",
-      file,
-      ...quiet,
-      "-I",
-      "tap7",
-      `${namespace.pid}`,
-    ];
-    await lab.host.user.output(argv);
+    await using _pasta = await Background.start(lab, ["-I", "tap7", `${namespace.pid}`]);
     expect(await index()).toBe(before);
     expect(await networkOf(namespace, "tap7")).toEqual(await host(lab));
-    await lab.host.user.output(["sh", "-c", `kill $(cat ${file})`]);
   });
 
   test("has IPv4 alone in a namespace without IPv6", async ({ lab }) => {
     await using namespace = await lab.host.namespace();
     await namespace.shell("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-    const file = join(lab.directory, "ipv4.pid");
-    const argv = [lab.host.program("pasta"), "-P", file, ...quiet, `${namespace.pid}`];
-    await lab.host.user.output(argv);
+    await using _pasta = await Background.start(lab, [`${namespace.pid}`]);
     expect(await addressesOf(namespace, "eth0")).toEqual([OWN4]);
-    await lab.host.user.output(["sh", "-c", `kill $(cat ${file})`]);
   });
 });
 
@@ -272,7 +249,7 @@ describe.skipIf(!existsSync(REAL))("as the pasta of this machine", () => {
   /** What a guest of a pasta has: the first address of each family, which old versions copy alone, and the routes. */
   async function seenBy(lab: Lab, program: string, ...args: readonly string[]): Promise<unknown> {
     const script = "ip -j address; echo; ip -j -4 route; echo; ip -j -6 route";
-    const options = [...quiet.filter((option) => option !== "--quiet"), "-f", ...args];
+    const options = ["--config-net", ...noPorts, "-f", ...args];
     const argv = [program, ...options, "--", "sh", "-c", script];
     const { stdout } = await lab.host.user.run(argv, { timeoutMs: 20_000 });
     const [links, ...routes] = stdout

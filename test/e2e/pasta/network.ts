@@ -1,5 +1,5 @@
 import type { Lab } from "../../lab/lab.ts";
-import type { Namespace } from "../../lab/namespace.ts";
+import type { HeldNamespace, Namespace } from "../../lab/namespace.ts";
 import { Background } from "./background.ts";
 
 /** Until a guest has what its host has: pasta waits 100 ms for further changes, and the machine may be busy. */
@@ -69,13 +69,11 @@ export async function networkOf(namespace: Namespace, name = "eth0"): Promise<re
 /** A guest of pasta, and the pasta. */
 export class PastaGuest {
   readonly pasta: Background;
-  readonly namespace: Namespace;
-  readonly #end: () => Promise<void>;
+  readonly namespace: HeldNamespace;
 
-  private constructor(pasta: Background, namespace: Namespace, end: () => Promise<void>) {
+  private constructor(pasta: Background, namespace: HeldNamespace) {
     this.pasta = pasta;
     this.namespace = namespace;
-    this.#end = end;
   }
 
   /** @param user who starts it, and with which environment */
@@ -86,7 +84,7 @@ export class PastaGuest {
   ): Promise<PastaGuest> {
     const namespace = await lab.host.namespace();
     const pasta = await Background.start(lab, [...args, `${namespace.pid}`], user);
-    return new PastaGuest(pasta, namespace, () => namespace[Symbol.asyncDispose]());
+    return new PastaGuest(pasta, namespace);
   }
 
   network(name?: string): Promise<readonly string[]> {
@@ -103,6 +101,6 @@ export class PastaGuest {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pasta[Symbol.asyncDispose]();
-    await this.#end();
+    await this.namespace.release();
   }
 }
