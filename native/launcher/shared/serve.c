@@ -7,7 +7,7 @@
  *     planned  UP, its settings are made, the process   hold signals; text to stdout, "1" to the ready-fd;      up
  *              of the namespace lives                   for pasta send AGENT and write the pid file instead;
  *                                                       fork the keeper of the API's file
- *     up       KEEP                                     store_kept it in a memfd, instead of what was kept            up
+ *     up       KEEP                                     keep it in a memfd, instead of what was kept            up
  *     up       END                                      its text to stderr; remove the API's file, wait until   ended
  *                                                       the daemon closes, exit with its status
  *     up       SIGTERM, SIGINT or SIGHUP; exit-fd;      remove the API's file, wait until the daemon closes,    ended

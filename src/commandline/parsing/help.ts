@@ -13,7 +13,6 @@ export function helpOptionFor(options: Options): Option<boolean> {
 /** Narrower than this descriptions are hard to read. */
 const LEAST_DESCRIPTION = 40;
 
-/** What a list in the help has: a term, and its description. */
 /** Of a terminal that does not say it. */
 const USUAL_WIDTH = 80;
 
@@ -22,6 +21,7 @@ export function terminalWidth(): number {
   return process.stdout.columns ?? USUAL_WIDTH;
 }
 
+/** What a list in the help has: a term, and its description. */
 type Entry = readonly [term: string, description: string];
 
 /**
