@@ -40,7 +40,9 @@ compare("podman run --network=slirp4netns:OPTION", Podman.create, (check) => {
 
   check("enable_ipv6=false", async (podman) => {
     const script = "cat /proc/net/if_inet6";
-    expect(await podman.run([network("enable_ipv6=true")], "sh", "-c", script)).toMatch(/^fd00/m);
+    // The address comes by a router advertisement, somewhat after the start.
+    const patient = `for i in $(seq 100); do grep -q ^fd00 /proc/net/if_inet6 && break; sleep 0.1; done; ${script}`;
+    expect(await podman.run([network("enable_ipv6=true")], "sh", "-c", patient)).toMatch(/^fd00/m);
     expect(await podman.run([network("enable_ipv6=false")], "sh", "-c", script)).not.toMatch(
       /^fd00/m,
     );
